@@ -1,0 +1,1 @@
+"""Settings, errors and logging: a leaf that imports none of our other packages."""

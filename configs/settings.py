@@ -1,0 +1,134 @@
+"""Typed settings, read once by the caller: command line, environment, deepcredit.toml, defaults."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from configs.errors import BadSetting
+
+PREFIX = "DEEPCREDIT_"
+FILE = "deepcredit.toml"
+
+
+class Settings(BaseModel):
+    """Everything that differs between installations. Secrets never appear in its repr."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+
+    database_url: str = Field(
+        "sqlite:///var/deepcredit.db", description="SQLAlchemy URL of the database, no password"
+    )
+    database_password: SecretStr | None = Field(None, description="password of the database user")
+    store_url: str = Field(
+        "var/store", description="model store: a folder or sftp://user@host:22/path"
+    )
+    sftp_password: SecretStr | None = Field(None, description="password of the SFTP user")
+    sftp_key_file: Path | None = Field(None, description="private key of the SFTP user")
+    sftp_key_passphrase: SecretStr | None = Field(None, description="passphrase of that key")
+    sftp_known_hosts: Path = Field(
+        Path("~/.ssh/known_hosts"), description="known_hosts file that must name the SFTP server"
+    )
+    scheduler: str = Field(
+        "", description="Dask scheduler, tcp://host:8786; empty: an embedded local cluster"
+    )
+    workers: int = Field(0, ge=0, le=1024, description="embedded workers; 0: one a core")
+    cache_dir: Path = Field(Path("var/cache"), description="local cache of matrices and models")
+    log_dir: Path = Field(Path("logs"), description="folder of the launchers' logs")
+    log_format: str = Field(
+        "auto", pattern="^(auto|text|json)$", description="auto: text on a terminal, else JSON"
+    )
+    lease_seconds: float = Field(
+        120, gt=0, le=3600, description="a batch unheard of for so long is retried"
+    )
+    grace_seconds: float = Field(
+        60, ge=0, description="after SIGTERM running batches have so long to finish"
+    )
+    poll_seconds: float = Field(
+        2, gt=0, le=60, description="how often an idle launcher looks for work"
+    )
+
+    @model_validator(mode="after")
+    def _no_secrets_in_urls(self) -> Self:
+        for name in ("database_url", "store_url"):
+            if urlsplit(getattr(self, name)).password is not None:
+                variable = "DATABASE_PASSWORD" if name == "database_url" else "SFTP_PASSWORD"
+                raise ValueError(
+                    f"{name} must not contain a password; set {PREFIX}{variable} or "
+                    f"{PREFIX}{variable}_FILE instead"
+                )
+        return self
+
+
+SECRETS = tuple(
+    name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
+)
+
+
+def load(
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    file: Path = Path(FILE),
+) -> Settings:
+    """Merge the four sources, strongest first.
+
+    Raises:
+        BadSetting: an unknown name (the message lists the known ones) or a bad value.
+    """
+    values = _from_file(file) | _from_environment(environ) | dict(overrides or {})
+    unknown = sorted(set(values) - set(Settings.model_fields))
+    if unknown:
+        known = ", ".join(sorted(Settings.model_fields))
+        raise BadSetting(f"unknown setting {', '.join(unknown)}; known settings are: {known}")
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        # Pydantic's own text repeats the input, which may be a secret.
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()
+        )
+        raise BadSetting(problems) from None
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        return {}
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise BadSetting(f"{file}: not valid TOML: {error}") from error
+    secret = sorted(set(values) & set(SECRETS))
+    if secret:
+        name = secret[0]
+        raise BadSetting(
+            f"{file}: {name} is a secret; set {PREFIX}{name.upper()} or "
+            f"{PREFIX}{name.upper()}_FILE in the environment instead"
+        )
+    return values
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for variable, value in environ.items():
+        if not variable.startswith(PREFIX):
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name.removesuffix("_file") in SECRETS:
+            values[name.removesuffix("_file")] = _secret(variable, value)
+        else:
+            values[name] = value
+    return values
+
+
+def _secret(variable: str, value: str) -> str:
+    if not variable.endswith("_FILE"):
+        return value
+    try:
+        return Path(value).read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise BadSetting(f"{variable}: cannot read {value}: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""Voting ensembles as bit arithmetic: arrays in, arrays out. Imports only configs."""

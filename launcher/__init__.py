@@ -1,0 +1,1 @@
+"""Processes: the daemon, its children, the Dask cluster and the command line."""

@@ -1,0 +1,1 @@
+"""Estimators, resampling and metrics: arrays in, arrays out. Imports only configs."""

@@ -1,0 +1,69 @@
+"""The port through which modes reach the cluster, and an inline implementation for tests."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T, R]):
+    """A task that ended: with a value, or with an error."""
+
+    task: T
+    value: R | None
+    error: Exception | None
+
+
+class Executor(Protocol):
+    """Runs tasks somewhere. Tasks carry paths and hashes, never arrays or models."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether workers may lack our local cache, so that they need files through the store."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """How many tasks run at once."""
+        ...
+
+    def run(
+        self,
+        function: Callable[[T], R],
+        tasks: Sequence[T],
+        *,
+        deadline: float | None = None,
+    ) -> Iterator[Done[T, R]]:
+        """Yield each task as it ends, in no order. `function` is a module's own function.
+
+        At `deadline` (time.monotonic) the iteration ends and what still runs is cancelled, as it
+        is when the iterator is closed early. A task whose worker dies is done again elsewhere,
+        a few times, then ends with WorkerLost.
+        """
+        ...
+
+
+class Inline:
+    """Runs each task in the calling process, one after the other."""
+
+    remote = False
+    workers = 1
+
+    def run(
+        self,
+        function: Callable[[T], R],
+        tasks: Sequence[T],
+        *,
+        deadline: float | None = None,
+    ) -> Iterator[Done[T, R]]:
+        for task in tasks:
+            if deadline is not None and time.monotonic() >= deadline:
+                return
+            try:
+                yield Done(task, function(task), None)
+            except Exception as error:  # the caller decides what a failure means
+                yield Done(task, None, error)

@@ -1,0 +1,1 @@
+"""All input and output: database, model store, local cache. Imports only configs."""

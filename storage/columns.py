@@ -1,0 +1,91 @@
+"""Column types and time expressions that mean the same on MariaDB and SQLite.
+
+Time is UTC and comes from the database, never from a host's clock. SQLite keeps it as text of
+fixed width, so that comparing text compares time; MariaDB as DATETIME(6), never as TIMESTAMP,
+which follows the session's zone.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Double, Integer, String, Text
+from sqlalchemy.dialects import mysql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
+
+MARIADB = ("mysql", "mariadb")
+
+
+class utc_now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is
+    """The database's clock in UTC; `utc_now(x)` is x seconds from now (x may be negative)."""
+
+    type = DateTime()
+    inherit_cache = True
+
+
+@compiles(utc_now, "mysql")
+@compiles(utc_now, "mariadb")
+def _utc_now_mariadb(element: utc_now, compiler: SQLCompiler, **kw: Any) -> str:
+    if not len(element.clauses):
+        return "UTC_TIMESTAMP(6)"
+    seconds = compiler.process(element.clauses, **kw)
+    # Whole microseconds: INTERVAL x SECOND rounds a parameter that arrives as a string.
+    return f"(UTC_TIMESTAMP(6) + INTERVAL CAST(({seconds}) * 1000000 AS SIGNED) MICROSECOND)"
+
+
+@compiles(utc_now, "sqlite")
+def _utc_now_sqlite(element: utc_now, compiler: SQLCompiler, **kw: Any) -> str:
+    # %f gives milliseconds; three zeros make the width of SQLAlchemy's own DateTime.
+    if not len(element.clauses):
+        return "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"
+    seconds = compiler.process(element.clauses, **kw)
+    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', ({seconds}) || ' seconds') || '000')"
+
+
+class when(FunctionElement[Any]):  # noqa: N801
+    """`when(condition, a, b)`: IF on MariaDB, iif on SQLite.
+
+    CASE will not do: MariaDB refuses it on a CHAR column inside an indexed generated column.
+    """
+
+    inherit_cache = True
+
+
+@compiles(when, "mysql")
+@compiles(when, "mariadb")
+def _when_mariadb(element: when, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"IF({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(when, "sqlite")
+def _when_sqlite(element: when, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"iif({compiler.process(element.clauses, **kw)})"
+
+
+def big_id() -> TypeEngine[int]:
+    """A BIGINT; on SQLite INTEGER, the only type that numbers rows by itself."""
+    return BigInteger().with_variant(Integer(), "sqlite")
+
+
+def code(length: int) -> TypeEngine[str]:
+    """Short ASCII compared byte by byte: states, ids, keys. MariaDB refuses 'i' for 'I'."""
+    return String(length).with_variant(
+        mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), *MARIADB
+    )
+
+
+def moment() -> TypeEngine[datetime]:
+    """A UTC time to the microsecond."""
+    return DateTime().with_variant(mysql.DATETIME(fsp=6), *MARIADB)
+
+
+def long_text() -> TypeEngine[str]:
+    """Text of any length: JSON, tracebacks."""
+    return Text().with_variant(mysql.LONGTEXT(), *MARIADB)
+
+
+def number() -> TypeEngine[float]:
+    """A double; a metric that is undefined is NULL, never NaN."""
+    return Double()

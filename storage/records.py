@@ -1,0 +1,165 @@
+"""Rows of the database as frozen values; a change makes a new value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Literal, Self
+
+State = Literal["I", "U", "C", "E"]
+Role = Literal["feature", "target", "id", "time", "group", "ignore", "sensitive"]
+ColumnKind = Literal["numeric", "categorical"]
+SplitName = Literal["valid", "test", "all"]
+
+
+class Row:
+    """What every record shares: it is made from a row that has at least its columns."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        return cls(**{field.name: row[field.name] for field in fields(cls)})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch(Row):
+    """A row of dc_batch: what an operator asked for and how it stands."""
+
+    batch_id: int
+    batch_desc: str | None
+    batch_param: str | None
+    mode: str | None
+    train_batch_id: int | None
+    candidate_id: str | None
+    dataset_group: str | None
+    dataset_version: int | None
+    model_group: str | None
+    state: State
+    queue: str
+    priority: int
+    serve_server_id: str | None
+    work_date: datetime | None
+    work_end_date: datetime | None
+    run_after: datetime | None
+    attempt: int
+    max_attempts: int
+    fence: int
+    claim_id: str | None
+    lease_until: datetime | None
+    cancel_requested_at: datetime | None
+    progress: float | None
+    progress_note: str | None
+    error_class: str | None
+    error_text: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim(Row):
+    """Proof that a run owns its batch. `fence` grows with every claim and names the run's files."""
+
+    batch_id: int
+    claim_id: str
+    fence: int
+    attempt: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetColumn(Row):
+    column_name: str
+    position: int
+    role: Role
+    kind: ColumnKind
+    missing_values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dataset:
+    """A registered data set. `content_sha256` is of the rows as read, in their canonical order."""
+
+    dataset_group: str
+    dataset_version: int
+    table_name: str
+    target_column: str | None
+    positive_value: str | None
+    id_column: str | None
+    time_column: str | None
+    order_column: str | None
+    n_rows: int
+    positive_rate: float | None
+    content_sha256: str
+    columns: tuple[DatasetColumn, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset_group}/{self.dataset_version}"
+
+    def columns_of(self, *roles: Role) -> tuple[DatasetColumn, ...]:
+        return tuple(column for column in self.columns if column.role in roles)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelEntry(Row):
+    """A row of dc_model_list; `model_param` is the JSON as written."""
+
+    model_no: int
+    model_id: str
+    model_group_id: str
+    model_param: str | None
+    use_yn: str
+    model_desc: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split(Row):
+    """Which rows train, choose and judge. `split_id` is equal only for equal rows of equal data."""
+
+    split_id: str
+    dataset_group: str
+    dataset_version: int
+    content_sha256: str
+    n_train: int
+    n_valid: int
+    n_test: int
+    uri: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainedModel(Row):
+    """A row of dc_model: one variant, trained."""
+
+    batch_id: int
+    model_no: int
+    model_sub_no: int
+    fence: int
+    model_id: str
+    params: str
+    threshold: float
+    uri: str
+    format: str
+    sha256: str
+    bytes: int
+    scores_uri: str
+    scores_sha256: str
+    split_id: str
+    preprocessor_uri: str
+    preprocessor_sha256: str
+    fingerprint: str
+    seconds: float
+    versions: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server(Row):
+    serve_server_id: str
+    identity: str | None
+    host: str | None
+    pid: int | None
+    version: str | None
+    started_at: datetime | None
+    last_seen: datetime | None
+    slots: int | None
+    tags: str | None
+    gpus: int | None
+    paused: int
