@@ -1,9 +1,11 @@
 """Rows of the database as frozen values; a change makes a new value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal, Self
+
+from sqlalchemy import RowMapping
 
 State = Literal["I", "U", "C", "E"]
 Role = Literal["feature", "target", "id", "time", "group", "ignore", "sensitive"]
@@ -17,8 +19,8 @@ class Row:
     __slots__ = ()
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Self:
-        return cls(**{field.name: row[field.name] for field in fields(cls)})  # type: ignore[arg-type]
+    def from_row(cls, row: Mapping[str, Any] | RowMapping) -> Self:
+        return cls(**{f.name: row[f.name] for f in fields(cls)})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,6 +150,29 @@ class TrainedModel(Row):
     fingerprint: str
     seconds: float
     versions: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """A row of dc_batch_result. `metrics` holds the counts and metrics by column name."""
+
+    batch_id: int
+    model_no: int
+    model_sub_no: int
+    split: SplitName
+    fence: int
+    model_id: str
+    state: Literal["C", "E"]
+    error_class: str | None = None
+    error_text: str | None = None
+    n_rows: int | None = None
+    threshold: float | None = None
+    metrics: Mapping[str, float | int | None] = field(default_factory=dict)
+    fit_seconds: float | None = None
+    predict_seconds: float | None = None
+    scores_uri: str | None = None
+    scores_sha256: str | None = None
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

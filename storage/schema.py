@@ -249,6 +249,7 @@ dc_batch_result = Table(
     Column("predict_seconds", number()),
     Column("scores_uri", String(500)),  # of a predict batch; those of a train batch: dc_model
     Column("scores_sha256", code(64)),
+    Column("fingerprint", code(64)),  # of all that determines the numbers
     Column("created_at", moment(), nullable=False, server_default=utc_now()),
     CheckConstraint("split IN ('valid','test','all')", name="dc_batch_result_split"),
     CheckConstraint("state IN ('C','E')", name="dc_batch_result_state"),
