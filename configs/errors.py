@@ -97,6 +97,12 @@ class ClusterUnavailable(DeepCreditError):
     retry = Retry.LATER
 
 
+class ParentNotReady(DeepCreditError):
+    """The batch that this one builds on was set to run again."""
+
+    retry = Retry.LATER
+
+
 class WorkerLost(DeepCreditError):
     """A Dask worker died while it ran a task."""
 

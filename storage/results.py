@@ -4,7 +4,7 @@ Writers call these inside a transaction that already holds the batch (`claims.ho
 which lost its batch writes nothing.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from sqlalchemy import Connection, Table, delete, insert, select
@@ -41,12 +41,11 @@ def put_model(connection: Connection, model: TrainedModel, results: Iterable[Res
     put_results(connection, results)
 
 
-def put_failure(connection: Connection, results: Iterable[Result]) -> None:
-    """Record that a model failed; what an earlier run left of it goes."""
-    for result in results:
-        key = (result.model_no, result.model_sub_no)
-        _delete_model(connection, dc_model, result.batch_id, key)
-        put_results(connection, [result])
+def put_failure(connection: Connection, failures: Sequence[Result]) -> None:
+    """Record that a model failed, one row a split; what an earlier run left of it goes."""
+    for key in {(row.batch_id, row.model_no, row.model_sub_no) for row in failures}:
+        _delete_model(connection, dc_model, key[0], key[1:])
+    put_results(connection, failures)
 
 
 def put_results(connection: Connection, results: Iterable[Result]) -> None:
@@ -65,17 +64,34 @@ def put_results(connection: Connection, results: Iterable[Result]) -> None:
         connection.execute(insert(dc_batch_result).values(columns))
 
 
-def keep_only(connection: Connection, batch_id: int, keys: Collection[ModelKey]) -> None:
-    """Drop what earlier runs left of models that this batch no longer has."""
-    for table in (dc_model, dc_batch_result):
-        found = connection.execute(
-            select(table.c.model_no, table.c.model_sub_no)
-            .where(table.c.batch_id == batch_id)
-            .distinct()
+def keep_matching(
+    connection: Connection, batch_id: int, wanted: Mapping[ModelKey, str]
+) -> set[ModelKey]:
+    """Drop what earlier runs of a batch left, but for models whose fingerprint is the wanted one.
+
+    Returns the keys of those: they need not be done again.
+    """
+    table = dc_batch_result
+    rows = connection.execute(
+        select(table.c.model_no, table.c.model_sub_no, table.c.state, table.c.fingerprint).where(
+            table.c.batch_id == batch_id
         )
-        for model_no, model_sub_no in found.tuples().all():
-            if (model_no, model_sub_no) not in keys:
-                _delete_model(connection, table, batch_id, (model_no, model_sub_no))
+    ).tuples()
+    kept = {
+        (model_no, sub)
+        for model_no, sub, state, fingerprint in rows
+        if state == "C" and wanted.get((model_no, sub)) == fingerprint
+    }
+    for stale in (dc_model, dc_batch_result):
+        found = connection.execute(
+            select(stale.c.model_no, stale.c.model_sub_no)
+            .where(stale.c.batch_id == batch_id)
+            .distinct()
+        ).tuples()
+        for model_no, sub in found.all():
+            if (model_no, sub) not in kept:
+                _delete_model(connection, stale, batch_id, (model_no, sub))
+    return kept
 
 
 def models(connection: Connection, batch_id: int) -> tuple[TrainedModel, ...]:
@@ -86,17 +102,6 @@ def models(connection: Connection, batch_id: int) -> tuple[TrainedModel, ...]:
         .order_by(dc_model.c.model_no, dc_model.c.model_sub_no)
     ).mappings()
     return tuple(TrainedModel.from_row(row) for row in rows)
-
-
-def finished(connection: Connection, batch_id: int) -> dict[ModelKey, str]:
-    """Fingerprints of the models of this batch whose metrics are complete."""
-    table = dc_batch_result
-    rows = connection.execute(
-        select(table.c.model_no, table.c.model_sub_no, table.c.fingerprint).where(
-            table.c.batch_id == batch_id, table.c.state == "C", table.c.fingerprint.is_not(None)
-        )
-    )
-    return {(model_no, sub): fingerprint for model_no, sub, fingerprint in rows.tuples()}
 
 
 def _delete_model(connection: Connection, table: Table, batch_id: int, key: ModelKey) -> None:

@@ -1,0 +1,149 @@
+"""One task a model: run them on the cluster, commit each as it ends, sum up."""
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, TypeVar
+
+from models.scores import Metrics
+
+from configs.errors import (
+    AllModelsFailed,
+    ArtifactDamaged,
+    ArtifactMissing,
+    ClusterUnavailable,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    ModelFailed,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+)
+from pipeline.context import Context
+from pipeline.parameters import BatchParameters
+from pipeline.progress import Progress
+from storage import results
+from storage.records import Result, SplitName
+
+# Where the store, the database or the cluster failed, the batch fails, not its model.
+_NOT_THE_MODELS = (
+    ArtifactDamaged,
+    ArtifactMissing,
+    ClusterUnavailable,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRun:
+    """Names one model in one run of one batch; every row it writes carries these."""
+
+    batch_id: int
+    fence: int
+    model_no: int
+    model_sub_no: int
+    model_id: str
+
+    @property
+    def key(self) -> results.ModelKey:
+        return self.model_no, self.model_sub_no
+
+    @property
+    def label(self) -> str:
+        return f"{self.model_id} {self.model_no}/{self.model_sub_no}"
+
+    def success(
+        self, split: SplitName, metrics: Metrics | None, n_rows: int, **columns: Any
+    ) -> Result:
+        measured = asdict(metrics) if metrics else {}
+        return Result(
+            **asdict(self), split=split, state="C", n_rows=n_rows, metrics=measured, **columns
+        )
+
+    def failure(self, split: SplitName, error: Exception) -> Result:
+        text = "".join(traceback.format_exception(error))
+        return Result(
+            **asdict(self),
+            split=split,
+            state="E",
+            error_class=type(error).__name__,
+            error_text=text,
+        )
+
+
+class ModelTask(Protocol):
+    """What a worker gets: it says whose work it is."""
+
+    @property
+    def run(self) -> ModelRun: ...
+
+
+T = TypeVar("T", bound=ModelTask)
+R = TypeVar("R")
+
+
+def work_through(
+    function: Callable[[T], R],
+    tasks: Sequence[T],
+    commit: Callable[[T, R], None],
+    *,
+    verb: str,
+    splits: Sequence[SplitName],
+    planned: int,
+    parameters: BatchParameters,
+    context: Context,
+) -> str:
+    """Run every task and `commit` each value at once; return one line that sums up.
+
+    `planned` counts all models of the batch, those of earlier runs included.
+
+    Raises:
+        ModelFailed: a model failed and the batch asks for onModelError = fail.
+        AllModelsFailed: not one model succeeded, in this run or an earlier one.
+    """
+    before = planned - len(tasks)
+    deadline = time.monotonic() + parameters.time_limit if parameters.time_limit else None
+    progress = Progress(total=planned, before=before, unit="models", report=context.report)
+    errors: list[str] = []
+    for ended in context.executor.run(function, tasks, deadline=deadline):
+        run = ended.task.run
+        if ended.error is None:
+            assert ended.value is not None
+            commit(ended.task, ended.value)
+        else:
+            errors.append(f"{run.label}: {type(ended.error).__name__}: {ended.error}")
+            _commit_failure(run, ended.error, splits, context)
+            if parameters.on_model_error == "fail":
+                raise ModelFailed(errors[-1]) from ended.error
+        progress.advance(run.label, failed=ended.error is not None)
+    return _summary(verb, planned=planned, before=before, done=progress.done, errors=errors)
+
+
+def _commit_failure(
+    run: ModelRun, error: Exception, splits: Sequence[SplitName], context: Context
+) -> None:
+    if isinstance(error, _NOT_THE_MODELS):
+        raise error
+    rows = [run.failure(split, error) for split in splits]
+    context.commit(lambda connection: results.put_failure(connection, rows))
+
+
+def _summary(verb: str, *, planned: int, before: int, done: int, errors: Sequence[str]) -> str:
+    good = before + done - len(errors)
+    late = planned - before - done
+    parts = [f"{good} of {planned} models {verb}"]
+    if before:
+        parts.append(f"{before} of them in an earlier run")
+    if errors:
+        parts.append(f"{len(errors)} failed, the first: {errors[0]}")
+    if late:
+        parts.append(f"{late} not {verb} within timeLimit")
+    line = "; ".join(parts)
+    if not good:
+        raise AllModelsFailed(line)
+    return line

@@ -1,0 +1,106 @@
+"""What a worker does to train one variant: map the matrix, fit, score, measure, store."""
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.variants import Variant
+
+from models import devices, kind, resampling, scores, thresholds, weights
+from pipeline.fanout import ModelRun
+from pipeline.workplace import workplace
+from storage import arrays
+from storage.artifacts.port import Stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitTask:
+    """One variant to train. Carries paths and hashes, never arrays."""
+
+    run: ModelRun
+    settings: str
+    """As packed by pipeline.workplace.pack."""
+    variant: Variant
+    threshold: thresholds.Spec
+    seed: int
+    matrix: Stored
+    """Prepared rows: training part, then valid, then test."""
+    split: Stored
+    """Labels of the three parts, in the same order."""
+
+    fingerprint: str
+
+    def uri(self, ending: str) -> str:
+        """Names the fence, so that a run that lost its batch overwrites nothing."""
+        name = f"{self.run.model_sub_no}.f{self.run.fence}.{ending}"
+        return f"models/T{self.run.batch_id}/{self.run.model_no}/{name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A trained variant, already in the store. Scores are float32, in split order."""
+
+    model: Stored
+    format: str
+    scores: Stored
+    threshold: float
+    valid: scores.Metrics
+    test: scores.Metrics
+    n_valid: int
+    n_test: int
+    fit_seconds: float
+    predict_seconds: float
+
+
+def fit_variant(task: FitTask) -> Fitted:
+    """Train, store and measure one variant.
+
+    The training part alone is resampled and weighted; the threshold is chosen on valid; test is
+    only measured.
+    """
+    place = workplace(task.settings)
+    y_train, y_valid, y_test = arrays.load(place.fetch(task.split), "y_train", "y_valid", "y_test")
+    matrix = arrays.open_matrix(place.fetch(task.matrix))
+    X_train = matrix[: len(y_train)]
+    X_valid = matrix[len(y_train) : len(y_train) + len(y_valid)]
+    X_test = matrix[len(y_train) + len(y_valid) :]
+
+    chosen = kind.find(task.run.model_id)
+    variant = task.variant
+    started = time.perf_counter()
+    X_fit, y_fit = resampling.resample(
+        X_train, y_train, variant.resampling, variant.sampling_strategy, seed=task.seed
+    )
+    estimator = chosen.build(
+        variant.params, seed=task.seed, device=devices.best(chosen), threads=1
+    ).fit(
+        X_fit,
+        y_fit,
+        sample_weight=weights.of_classes(y_fit, variant.class_weight),
+        eval_set=(X_valid, y_valid),
+    )
+    fitted = time.perf_counter()
+    # Each part is scored by itself: the last bit of a matrix product may depend on its height,
+    # and predict must find the same scores again.
+    s_valid = kind.scores_of(estimator, X_valid)
+    s_test = kind.scores_of(estimator, X_test)
+    predicted = time.perf_counter()
+    threshold = thresholds.choose(task.threshold, y_valid, s_valid)
+
+    with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
+        model_file, scores_file = Path(folder, "model"), Path(folder, "scores")
+        chosen.save(estimator, model_file)
+        arrays.save(scores_file, {"valid": s_valid, "test": s_test})
+        return Fitted(
+            model=place.store.put(task.uri(chosen.FORMAT), model_file),
+            format=chosen.FORMAT,
+            scores=place.store.put(task.uri("scores.safetensors"), scores_file),
+            threshold=threshold,
+            valid=scores.measure(y_valid, s_valid, threshold),
+            test=scores.measure(y_test, s_test, threshold),
+            n_valid=len(y_valid),
+            n_test=len(y_test),
+            fit_seconds=fitted - started,
+            predict_seconds=predicted - fitted,
+        )

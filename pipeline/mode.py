@@ -1,0 +1,38 @@
+"""What a mode is, and how it is found: `train` is pipeline/modes/train.py."""
+
+import importlib
+from pathlib import Path
+from typing import Protocol, cast
+
+from configs.errors import Unknown
+from pipeline.context import Context
+from pipeline.parameters import BatchParameters
+from storage.records import Batch
+
+
+class Mode(Protocol):
+    """A module of pipeline/modes."""
+
+    Parameters: type[BatchParameters]
+    """The keys of its batch_param."""
+
+    def run(self, batch: Batch, parameters: BatchParameters, context: Context) -> str:
+        """Do the batch's work and commit it piece by piece; return one line that sums it up."""
+        ...
+
+
+def available() -> tuple[str, ...]:
+    """Every mode, sorted; a new mode is a new file."""
+    folder = Path(__file__).parent / "modes"
+    return tuple(sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_")))
+
+
+def find(mode: str | None) -> Mode:
+    """The module of a mode.
+
+    Raises:
+        Unknown: there is no such mode; the message lists those there are.
+    """
+    if mode not in available():
+        raise Unknown(f"unknown mode {mode!r}; there are: {', '.join(available())}")
+    return cast("Mode", importlib.import_module(f"pipeline.modes.{mode}"))

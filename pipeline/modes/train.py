@@ -1,0 +1,176 @@
+"""Mode train: every variant of a model group, fitted on one split, each committed by itself."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any
+
+from models.variants import Variant
+from pydantic import Field
+from sqlalchemy import Connection
+
+from configs.errors import BadParameter, Unknown
+from models import kind, thresholds, variants
+from pipeline import fanout, workplace
+from pipeline.context import Context
+from pipeline.fanout import ModelRun
+from pipeline.fitting import FitTask, Fitted, fit_variant
+from pipeline.preparation import Prepared, SplitParameters, prepare
+from storage import datasets, registry, results
+from storage.records import Batch, Dataset, ModelEntry, TrainedModel
+
+
+class Parameters(SplitParameters):
+    """batch_param of a train batch."""
+
+    threshold: float | dict[str, Any] = Field(
+        0.5,
+        description='a number from 0 to 1, {"metric": name} or {"costFn": x, "costFp": y}, '
+        "chosen on valid",
+    )
+    models: tuple[int, ...] | None = Field(
+        None, min_length=1, description="a list of model_no; default: the whole model group"
+    )
+
+
+def run(batch: Batch, parameters: Parameters, context: Context) -> str:
+    """Train what is not yet trained; a batch that was cut off goes on where it stopped."""
+    spec = thresholds.parse(parameters.threshold)
+    entries = _entries(batch, parameters, context)
+    prepared = prepare(_dataset(batch, context), parameters, context)
+    tasks = {
+        task.run.key: task
+        for entry, expanded in entries
+        for task in _tasks(batch, entry, expanded, parameters, spec, prepared, context)
+    }
+    wanted = {key: task.fingerprint for key, task in tasks.items()}
+
+    def begin(connection: Connection) -> set[results.ModelKey]:
+        results.put_split(connection, prepared.split)
+        return results.keep_matching(connection, batch.batch_id, wanted)
+
+    kept = context.commit(begin)
+    return fanout.work_through(
+        fit_variant,
+        [task for key, task in tasks.items() if key not in kept],
+        lambda task, fitted: _commit(task, fitted, prepared, context),
+        verb="trained",
+        splits=("valid", "test"),
+        planned=len(tasks),
+        parameters=parameters,
+        context=context,
+    )
+
+
+def _dataset(batch: Batch, context: Context) -> Dataset:
+    group, version = batch.dataset_group, batch.dataset_version
+    if group is None or version is None:
+        raise Unknown("a train batch needs dataset_group and dataset_version")
+    return context.read(lambda connection: datasets.read(connection, group, version))
+
+
+def _entries(
+    batch: Batch, parameters: Parameters, context: Context
+) -> list[tuple[ModelEntry, tuple[Variant, ...]]]:
+    """The rows of dc_model_list to train, each with its variants; every parameter checked."""
+    group = batch.model_group
+    if group is None:
+        raise Unknown("a train batch needs model_group")
+    listed = context.read(lambda connection: registry.group(connection, group))
+    if parameters.models is not None:
+        absent = set(parameters.models) - {entry.model_no for entry in listed}
+        if absent:
+            there = ", ".join(str(entry.model_no) for entry in listed)
+            raise BadParameter(
+                f"batch_param: models: model_no {min(absent)} is not in use in group {group!r}; "
+                f"there are: {there}"
+            )
+        listed = [entry for entry in listed if entry.model_no in parameters.models]
+    return [
+        (entry, variants.expand(entry.model_param, entry.model_id, model_no=entry.model_no))
+        for entry in listed
+    ]
+
+
+def _tasks(
+    batch: Batch,
+    entry: ModelEntry,
+    expanded: tuple[Variant, ...],
+    parameters: Parameters,
+    spec: thresholds.Spec,
+    prepared: Prepared,
+    context: Context,
+) -> list[FitTask]:
+    return [
+        FitTask(
+            run=ModelRun(
+                batch_id=batch.batch_id,
+                fence=batch.fence,
+                model_no=entry.model_no,
+                model_sub_no=variant.model_sub_no,
+                model_id=entry.model_id,
+            ),
+            settings=workplace.pack(context.settings),
+            variant=variant,
+            threshold=spec,
+            seed=parameters.random_state,
+            matrix=prepared.matrix,
+            split=prepared.split_file,
+            fingerprint=_fingerprint(entry.model_id, variant, parameters, spec, prepared),
+        )
+        for variant in expanded
+    ]
+
+
+def _fingerprint(
+    model_id: str,
+    variant: Variant,
+    parameters: Parameters,
+    spec: thresholds.Spec,
+    prepared: Prepared,
+) -> str:
+    """Of all that determines a model's numbers: with the same one it need not be trained again."""
+    determined_by = {
+        "model_id": model_id,
+        "variant": asdict(variant),
+        "seed": parameters.random_state,
+        "threshold": asdict(spec),
+        "split_id": prepared.split.split_id,
+        "preprocessor": prepared.preprocessor.sha256,
+        "matrix": prepared.matrix.sha256,
+        "versions": kind.versions(),
+    }
+    return hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()
+
+
+def _commit(task: FitTask, fitted: Fitted, prepared: Prepared, context: Context) -> None:
+    model = TrainedModel(
+        **asdict(task.run),
+        params=json.dumps(asdict(task.variant), ensure_ascii=False),
+        threshold=fitted.threshold,
+        uri=fitted.model.uri,
+        format=fitted.format,
+        sha256=fitted.model.sha256,
+        bytes=fitted.model.bytes,
+        scores_uri=fitted.scores.uri,
+        scores_sha256=fitted.scores.sha256,
+        split_id=prepared.split.split_id,
+        preprocessor_uri=prepared.preprocessor.uri,
+        preprocessor_sha256=prepared.preprocessor.sha256,
+        fingerprint=task.fingerprint,
+        seconds=fitted.fit_seconds,
+        versions=json.dumps(kind.versions()),
+    )
+    columns = {
+        "threshold": fitted.threshold,
+        "fit_seconds": fitted.fit_seconds,
+        "predict_seconds": fitted.predict_seconds,
+        "scores_uri": fitted.scores.uri,
+        "scores_sha256": fitted.scores.sha256,
+        "fingerprint": task.fingerprint,
+    }
+    rows = [
+        task.run.success("valid", fitted.valid, fitted.n_valid, **columns),
+        task.run.success("test", fitted.test, fitted.n_test, **columns),
+    ]
+    context.commit(lambda connection: results.put_model(connection, model, rows))

@@ -1,0 +1,88 @@
+"""batch_param: JSON text in, typed parameters out, or an error that names key and remedy."""
+
+import difflib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, NoReturn, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from configs.errors import BadParameter
+
+P = TypeVar("P", bound="BatchParameters")
+
+
+class BatchParameters(BaseModel):
+    """Keys that every mode knows. Numbers may come as strings, as in '{"testSize": "0.3"}'."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, allow_inf_nan=False
+    )
+
+    random_state: int = Field(42, ge=0, le=2**32 - 1, description="seed of everything random")
+    time_limit: float | None = Field(
+        None, gt=0, description="seconds; what is finished by then is kept"
+    )
+    on_model_error: Literal["continue", "fail"] = Field(
+        "continue", description="fail: one failed model ends the batch"
+    )
+
+
+def parse(text: str | None, model: type[P]) -> P:
+    """Read batch_param; NULL and blank text mean all defaults.
+
+    Raises:
+        BadParameter: not JSON, not an object, an unknown or repeated key, a wrong type or a value
+            out of range. The text names the key and what is allowed.
+    """
+    values = read_object(text, "batch_param")
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(detail, model) for detail in error.errors()]
+        raise BadParameter(f"batch_param: {'; '.join(dict.fromkeys(problems))}") from None
+
+
+def read_object(text: str | None, name: str) -> dict[str, Any]:
+    """A JSON object from text; `name` is what messages call it."""
+    if text is None or not text.strip():
+        return {}
+    try:
+        values = json.loads(text, object_pairs_hook=_no_repeats, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise BadParameter(
+            f"{name} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from None
+    except ValueError as error:
+        raise BadParameter(f"{name}: {error}") from None
+    if not isinstance(values, dict):
+        kind = type(values).__name__
+        raise BadParameter(f'{name} must be a JSON object such as {{"testSize": 0.3}}, not {kind}')
+    return values
+
+
+def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key {next(k for k in keys if keys.count(k) > 1)!r} is there twice")
+    return values
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number that JSON knows")
+
+
+def _problem(detail: Mapping[str, Any], model: type[BatchParameters]) -> str:
+    location = detail["loc"]
+    key = str(location[0]) if location else "batch_param"
+    known = [field.alias or name for name, field in model.model_fields.items()]
+    if detail["type"] == "extra_forbidden" and len(location) == 1:
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f", did you mean {close[0]!r}?" if close else ";"
+        return f"unknown key {key!r}{hint} allowed are: {', '.join(known)}"
+    field = next((f for n, f in model.model_fields.items() if key in (n, f.alias)), None)
+    allowed = f" ({field.description})" if field and field.description else ""
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}{allowed}, got {json.dumps(detail['input'], default=str)[:80]}"

@@ -1,0 +1,129 @@
+"""A data set on its way to the workers: read, split, prepare, put where workers find it."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pipeline import frames, preprocess, split
+from pipeline.context import Context
+from pipeline.frames import Frame
+from pipeline.parameters import BatchParameters
+from storage import arrays
+from storage.artifacts.port import Stored
+from storage.records import Dataset, Split
+
+
+class SplitParameters(BatchParameters):
+    """The keys of batch_param that say which rows train, choose and judge."""
+
+    test_size: float = Field(
+        0.3, gt=0, description="share of all rows below 1, or a count of rows from 1"
+    )
+    validation_size: float = Field(
+        0.2, gt=0, description="share of the rows left below 1, or a count of rows from 1"
+    )
+    split_by: Literal["random", "time", "group"] = Field(
+        "random", description="random, time (newest rows test) or group (no group in two parts)"
+    )
+    stratify: bool = Field(True, description="random parts keep the share of positives")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """All that training needs of a data set. Rows of `matrix`: train, then valid, then test."""
+
+    dataset: Dataset
+    split: Split
+    matrix: Stored
+    preprocessor: Stored
+
+    @property
+    def split_file(self) -> Stored:
+        return Stored(uri=self.split.uri, sha256=self.split.sha256, bytes=0)
+
+
+def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> Prepared:
+    """Split first; then learn the preparation from the training part alone.
+
+    Raises:
+        DatasetChanged: the rows are not those that were registered.
+        BadData, BadParameter: the data or the split cannot serve.
+    """
+    context.report(0.0, f"reading {dataset.name}")
+    frame = frames.read(context.engine, context.settings, dataset)
+    parts = split.make_split(
+        frame.y,
+        test_size=parameters.test_size,
+        validation_size=parameters.validation_size,
+        split_by=parameters.split_by,
+        stratify=parameters.stratify,
+        seed=parameters.random_state,
+        time=frame.time if parameters.split_by == "time" else None,
+        groups=frame.groups if parameters.split_by == "group" else None,
+    )
+    context.report(0.01, f"preparing {len(frame.y):,} rows")
+    fitted = preprocess.fit(frame, parts.train)
+    rows = np.concatenate([parts.train, parts.valid, parts.test])
+    return Prepared(
+        dataset=dataset,
+        split=_publish_split(dataset, frame, parts, context),
+        matrix=publish_matrix(preprocess.apply(fitted, frame, rows), context),
+        preprocessor=_publish_preprocessor(fitted, context),
+    )
+
+
+def publish_matrix(matrix: NDArray[np.float32], context: Context) -> Stored:
+    """Put a matrix into the local cache, and into the store if workers may not share that cache."""
+    with tempfile.TemporaryDirectory(dir=context.cache.scratch()) as folder:
+        file = Path(folder, "matrix.npy")
+        arrays.save_matrix(file, matrix)
+        sha256, cached = context.cache.adopt(file)
+    uri = f"matrices/{sha256}.npy"
+    if context.executor.remote:
+        return context.store.put(uri, cached)
+    return Stored(uri=uri, sha256=sha256, bytes=cached.stat().st_size)
+
+
+def publish_arrays(uri: str, named: Mapping[str, NDArray[Any]], context: Context) -> Stored:
+    """Put named arrays into the store and the local cache. `{sha256}` in `uri` becomes the hash."""
+    with tempfile.TemporaryDirectory(dir=context.cache.scratch()) as folder:
+        file = Path(folder, "arrays.safetensors")
+        arrays.save(file, named)
+        sha256, cached = context.cache.adopt(file)
+    return context.store.put(uri.format(sha256=sha256), cached)
+
+
+def _publish_split(dataset: Dataset, frame: Frame, parts: split.Split, context: Context) -> Split:
+    identity = split.split_id(parts, frame.content_sha256)
+    named = {"train": parts.train, "valid": parts.valid, "test": parts.test}
+    stored = publish_arrays(
+        f"splits/{identity}.safetensors",
+        {f"rows_{name}": rows for name, rows in named.items()}
+        | {f"y_{name}": frame.y[rows] for name, rows in named.items()},
+        context,
+    )
+    return Split(
+        split_id=identity,
+        dataset_group=dataset.dataset_group,
+        dataset_version=dataset.dataset_version,
+        content_sha256=frame.content_sha256,
+        n_train=len(parts.train),
+        n_valid=len(parts.valid),
+        n_test=len(parts.test),
+        uri=stored.uri,
+        sha256=stored.sha256,
+    )
+
+
+def _publish_preprocessor(fitted: preprocess.Preprocessor, context: Context) -> Stored:
+    with tempfile.TemporaryDirectory(dir=context.cache.scratch()) as folder:
+        file = Path(folder, "preprocessor.json")
+        file.write_text(preprocess.to_json(fitted), encoding="utf-8")
+        sha256, cached = context.cache.adopt(file)
+    return context.store.put(f"preprocessors/{sha256}.json", cached)

@@ -1,0 +1,51 @@
+"""The one entry into a batch's work: read the row, check its parameters, run its mode."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import Engine
+from storage.cache import Cache
+
+from configs.errors import LeaseLost
+from configs.settings import Settings
+from pipeline import mode, parameters
+from pipeline.context import Context
+from pipeline.executor import Executor
+from storage import batches
+from storage.artifacts.port import Store
+from storage.engine import reading
+from storage.records import Claim
+
+
+def execute(
+    claim: Claim,
+    *,
+    settings: Settings,
+    engine: Engine,
+    store: Store,
+    executor: Executor,
+    report: Callable[[float, str], None],
+) -> str:
+    """Run the claimed batch and return a line that sums it up.
+
+    The state of the row is left to the caller, who renews the lease meanwhile.
+
+    Raises:
+        LeaseLost: the batch is no longer ours.
+        DeepCreditError: what went wrong; its type says whether to try again.
+    """
+    with reading(engine) as connection:
+        batch = batches.read(connection, claim.batch_id)
+    if batch is None or batch.claim_id != claim.claim_id:
+        raise LeaseLost
+    chosen = mode.find(batch.mode)
+    context = Context(
+        settings=settings,
+        engine=engine,
+        store=store,
+        cache=Cache(Path(settings.cache_dir).absolute()),
+        executor=executor,
+        claim=claim,
+        report=report,
+    )
+    return chosen.run(batch, parameters.parse(batch.batch_param, chosen.Parameters), context)

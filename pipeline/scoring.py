@@ -1,0 +1,65 @@
+"""What a worker does to apply one trained model: fetch, load, score, measure, store."""
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from models import devices, kind, scores
+from pipeline.fanout import ModelRun
+from pipeline.workplace import workplace
+from storage import arrays
+from storage.artifacts.port import Stored
+from storage.records import SplitName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreTask:
+    """One model to apply to one matrix. Carries paths and hashes, never arrays."""
+
+    run: ModelRun
+    settings: str
+    """As packed by pipeline.workplace.pack."""
+    model: Stored
+    threshold: float
+    matrix: Stored
+    split: SplitName
+    labels: Stored | None
+    """Array `y` in row order; None where nothing is known of the outcome."""
+    fingerprint: str
+
+    @property
+    def uri(self) -> str:
+        """Names the fence, so that a run that lost its batch overwrites nothing."""
+        name = f"{self.run.model_sub_no}.f{self.run.fence}.scores.safetensors"
+        return f"predictions/P{self.run.batch_id}/{self.run.model_no}/{name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """Scores, already in the store, and their metrics where labels are known."""
+
+    scores: Stored
+    metrics: scores.Metrics | None
+    n_rows: int
+    predict_seconds: float
+
+
+def score_model(task: ScoreTask) -> Scored:
+    """Load, score, measure and store; the model file is verified before it is opened."""
+    place = workplace(task.settings)
+    matrix = arrays.open_matrix(place.fetch(task.matrix))
+    chosen = kind.find(task.run.model_id)
+    estimator = chosen.load(place.fetch(task.model), device=devices.best(chosen))
+    started = time.perf_counter()
+    found = kind.scores_of(estimator, matrix)
+    seconds = time.perf_counter() - started
+    metrics = None
+    if task.labels is not None:
+        (y,) = arrays.load(place.fetch(task.labels), "y")
+        metrics = scores.measure(y, found, task.threshold)
+    with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
+        file = Path(folder, "scores")
+        arrays.save(file, {task.split: found})
+        stored = place.store.put(task.uri, file)
+    return Scored(scores=stored, metrics=metrics, n_rows=len(found), predict_seconds=seconds)

@@ -1,0 +1,74 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs.errors import BadParameter
+from pipeline import mode
+from pipeline.modes.predict import Parameters as PredictParameters
+from pipeline.modes.train import Parameters as TrainParameters
+from pipeline.parameters import parse
+
+
+def test_numbers_may_come_as_strings() -> None:
+    text = '{"testSize": "0.3", "validationSize": "0.2", "randomState": "42"}'
+
+    assert parse(text, TrainParameters) == parse(None, TrainParameters)
+
+
+@pytest.mark.parametrize("text", [None, "", "  ", "{}"])
+def test_null_and_blank_mean_all_defaults(text: str | None) -> None:
+    found = parse(text, TrainParameters)
+
+    assert (found.test_size, found.validation_size, found.random_state) == (0.3, 0.2, 42)
+    assert (found.split_by, found.stratify, found.threshold) == ("random", True, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", ["not JSON", "line 1"]),
+        ("[1]", ["must be a JSON object", "list"]),
+        ('{"testSize": NaN}', ["NaN"]),
+        ('{"testSize": 0.3, "testSize": 0.4}', ["testSize", "twice"]),
+        ('{"testsize": 0.3}', ["'testsize'", "did you mean 'testSize'", "validationSize"]),
+        ('{"test_size": 0.3}', ["unknown key 'test_size'"]),
+        ('{"testSize": 0}', ["testSize", "greater than 0"]),
+        ('{"testSize": "many"}', ["testSize", "number", "share"]),
+        ('{"randomState": -1}', ["randomState", "0"]),
+        ('{"randomState": 1.5}', ["randomState"]),
+        ('{"splitBy": "row"}', ["splitBy", "'random', 'time' or 'group'"]),
+        ('{"models": []}', ["models"]),
+        ('{"models": "3"}', ["models"]),
+        ('{"onModelError": "stop"}', ["onModelError", "'continue' or 'fail'"]),
+        ('{"timeLimit": 0}', ["timeLimit", "seconds"]),
+    ],
+)
+def test_what_is_wrong_is_named_with_what_is_allowed(text: str, words: list[str]) -> None:
+    with pytest.raises(BadParameter) as caught:
+        parse(text, TrainParameters)
+
+    message = str(caught.value)
+    assert "batch_param" in message
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_a_key_of_another_mode_is_unknown() -> None:
+    with pytest.raises(BadParameter, match="unknown key 'testSize'"):
+        parse('{"testSize": 0.3}', PredictParameters)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=5))
+def test_any_json_is_read_or_refused_in_one_line(value: object) -> None:
+    for text in (json.dumps(value), json.dumps({"testSize": value})):
+        try:
+            parse(text, TrainParameters)
+        except BadParameter as error:
+            assert "\n" not in str(error)
+
+
+def test_modes_are_found_by_listing_their_folder() -> None:
+    assert {"train", "predict"} <= set(mode.available())
