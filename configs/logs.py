@@ -1,0 +1,122 @@
+"""Logging: one file a launcher, rotated, and the terminal; a line an event, with its fields."""
+
+import logging
+import re
+import sys
+from logging.handlers import RotatingFileHandler
+from typing import IO, Any
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from configs.errors import BadSetting
+from configs.settings import Settings
+
+ROTATE_BYTES = 5_000_000
+KEEP_FILES = 10
+# Libraries that tell at INFO what is of no use to whoever reads a launcher's log.
+_QUIET = ("distributed", "paramiko", "sqlalchemy", "alembic", "matplotlib", "asyncio")
+
+
+def configure(
+    settings: Settings,
+    *,
+    server_id: str | None = None,
+    stream: IO[str] | None = None,
+    level: int = logging.INFO,
+) -> None:
+    """Send structlog's and the standard library's records to `stream` (stderr) and, for a
+    launcher, to log_dir/{server_id}.log. Call it once a process, at its start; a second call
+    replaces the first.
+
+    Raises:
+        BadSetting: server_id cannot name a file, or the folder cannot be written.
+    """
+    stream = stream or sys.stderr
+    handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
+    handlers[0].setFormatter(_formatter(_as_text(settings, terminal=stream.isatty()), stream))
+    if server_id is not None:
+        handlers.append(_file(settings, server_id))
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+        old.close()
+    for handler in handlers:
+        root.addHandler(handler)
+    root.setLevel(level)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    logging.captureWarnings(capture=True)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_common(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _file(settings: Settings, server_id: str) -> logging.Handler:
+    if not re.fullmatch(r"[\w.-]{1,100}", server_id) or server_id.startswith("."):
+        raise BadSetting(
+            f"server id {server_id!r} cannot name a log file; use letters, digits, '_', '-' and '.'"
+        )
+    path = settings.log_dir / f"{server_id}.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(
+            path, maxBytes=ROTATE_BYTES, backupCount=KEEP_FILES, encoding="utf-8"
+        )
+    except OSError as error:
+        raise BadSetting(f"log_dir: cannot write {path}: {error.strerror}") from error
+    handler.setFormatter(_formatter(_as_text(settings, terminal=False), None))
+    return handler
+
+
+def _as_text(settings: Settings, *, terminal: bool) -> bool:
+    return terminal if settings.log_format == "auto" else settings.log_format == "text"
+
+
+def _common() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+
+
+def _formatter(text: bool, stream: IO[str] | None) -> logging.Formatter:
+    last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if text:
+        colours = stream is not None and stream.isatty()
+        # The plain formatter prints a traceback as Python does, without the values of locals,
+        # which may hold secrets and applicants' data.
+        last.append(
+            structlog.dev.ConsoleRenderer(
+                colors=colours, exception_formatter=structlog.dev.plain_traceback
+            )
+        )
+    else:
+        last += [
+            structlog.processors.format_exc_info,
+            _in_reading_order,
+            structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+        ]
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*_common(), _logger_name], processors=last
+    )
+
+
+def _in_reading_order(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    first = {key: event[key] for key in ("timestamp", "level", "event") if key in event}
+    return first | {key: value for key, value in event.items() if key not in first}
+
+
+def _logger_name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    record: Any = event.get("_record")
+    if record is not None:
+        event["logger"] = record.name
+    return event

@@ -1,0 +1,141 @@
+"""What to do with a running batch: a pure function from what is known to a verdict.
+
+The supervisor gathers facts and performs verdicts; every rule about them stands here.
+"""
+
+import signal
+from dataclasses import dataclass
+from enum import Enum
+
+from configs.errors import Cancelled, ChildLost, LeaseLost, Retry
+from pipeline.messages import Failed, Finished
+
+
+class Stopping(Enum):
+    """What the launcher has been told."""
+
+    NO = "no"
+    DRAINING = "draining"  # finish what runs, if that takes no longer than the grace time
+    NOW = "now"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How the child ended. `code` is negative for a signal, as in subprocess."""
+
+    code: int
+    stderr_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """All that a verdict depends on.
+
+    `last_word` is what the child said about the batch's outcome; `exit` is set once it is dead.
+    `lease_left` counts seconds on the local monotonic clock since the last beat that succeeded.
+    """
+
+    last_word: Finished | Failed | None = None
+    exit: Exit | None = None
+    lost: bool = False
+    cancel_requested: bool = False
+    lease_left: float
+    stopping: Stopping = Stopping.NO
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The work is done: set C."""
+
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Set E; `retry` says whether and when it is tried again."""
+
+    error_class: str
+    error_text: str
+    retry: Retry
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give the batch back with its attempt: set I."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """The batch is not ours, or may not be: stop the child and write nothing."""
+
+    reason: str
+
+
+Verdict = Wait | Finish | Fail | Release | Abandon
+
+
+def judge(now: Situation) -> Verdict:  # noqa: PLR0911 - one rule a line, in order of precedence
+    """The verdict on a running batch; anything but Wait ends its child if that still lives.
+
+    A child's word counts even when the lease has run out or a cancel came a moment before: the
+    row's guard, not our clock, decides whether it is still accepted.
+    """
+    if now.lost:
+        return Abandon("another run, an operator or a sweep took the batch")
+    if isinstance(now.last_word, Finished):
+        return Finish(now.last_word.summary)
+    if isinstance(now.last_word, Failed):
+        return _failed(now.last_word, now)
+    if now.lease_left <= 0:
+        return Abandon("the lease ended before the database could be reached to renew it")
+    if now.cancel_requested:
+        return _cancelled()
+    if now.stopping is Stopping.NOW:
+        return Release()
+    if now.exit is not None:
+        return _died(now.exit, now.stopping)
+    return Wait()
+
+
+def _failed(word: Failed, now: Situation) -> Verdict:
+    if word.error_class == LeaseLost.__name__:
+        return Abandon("a guarded write of the run was refused: the batch is no longer ours")
+    if now.cancel_requested:
+        return _cancelled()
+    return Fail(word.error_class, word.error_text, word.retry)
+
+
+def _cancelled() -> Fail:
+    return Fail(Cancelled.__name__, "cancelled by an operator", Cancelled.retry)
+
+
+def _died(end: Exit, stopping: Stopping) -> Verdict:
+    # Whoever stops a service may signal all of its processes: no fault of the batch.
+    if stopping is not Stopping.NO and end.code in (-signal.SIGTERM, -signal.SIGINT):
+        return Release()
+    return Fail(ChildLost.__name__, describe(end), ChildLost.retry)
+
+
+def describe(end: Exit) -> str:
+    """How a child died that did not say why, in one line, and the end of what it printed."""
+    if end.code < 0:
+        how = f"was killed by {_signal_name(-end.code)}"
+    else:
+        how = f"ended with exit code {end.code} and no result"
+    hint = ""
+    if end.code == -signal.SIGKILL:
+        hint = "; if nobody killed it, the host ran out of memory: see its kernel log"
+    tail = f"\n\nIt last printed:\n{end.stderr_tail}" if end.stderr_tail else ""
+    return f"the process that ran the batch {how}{hint}{tail}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,164 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configs.errors import BadParameter, Retry, WorkerLost
+from pipeline.messages import (
+    Failed,
+    Finished,
+    Job,
+    Malformed,
+    Progress,
+    decode,
+    decode_job,
+    encode,
+    failure,
+)
+from storage.records import Claim
+
+ROOT = str(Path(__file__).parents[2])
+CLAIM = Claim(batch_id=7, claim_id="c" * 32, fence=3, attempt=1)
+JOB = Job(claim=CLAIM, scheduler="tcp://127.0.0.1:8786", settings={"store_url": "var/저장소"})
+
+text = st.text(st.characters(), max_size=30)
+messages = st.one_of(
+    st.builds(Progress, st.floats(0, 1), text),
+    st.builds(Finished, text),
+    st.builds(Failed, text, text, st.sampled_from(Retry)),
+)
+
+
+@given(messages)
+@settings(max_examples=200, deadline=None)
+def test_a_message_survives_the_wire_as_one_line(message):
+    line = encode(message)
+
+    assert decode(line) == message
+    assert line.count(b"\n") == 1
+    assert line.endswith(b"\n")
+
+
+def test_a_job_survives_the_wire():
+    assert decode_job(encode(JOB)) == JOB
+
+
+def test_certificates_travel_but_are_not_shown():
+    job = Job(claim=CLAIM, scheduler="tls://x:1", settings={}, certificates={"key": "PRIVATE"})
+
+    assert decode_job(encode(job)) == job
+    assert "PRIVATE" not in repr(job)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"hello\n",
+        b"[]\n",
+        b"null\n",
+        b"{}\n",
+        b'{"type": "Progress"}\n',
+        b'{"type": "Failed", "error_class": "x", "error_text": "y", "retry": "often"}\n',
+        b'{"type": "Job"}\n',
+        b"\xff\n",
+    ],
+)
+def test_what_is_no_message_is_refused(line):
+    with pytest.raises(Malformed):
+        decode(line)
+    with pytest.raises(Malformed):
+        decode_job(line)
+
+
+def raised(error):
+    try:
+        raise error
+    except BaseException as caught:
+        return failure(caught)
+
+
+def test_a_failure_begins_with_the_sentence_and_ends_with_the_traceback():
+    said = raised(BadParameter("testSize: 2 is too large"))
+
+    assert said.error_text.startswith("testSize: 2 is too large\n\nTraceback (most recent call")
+    assert (said.error_class, said.retry) == ("BadParameter", Retry.NEVER)
+
+
+def test_an_error_that_is_not_ours_is_named_and_tried_later():
+    said = raised(KeyError("x"))
+
+    assert said.error_text.startswith("KeyError: 'x'\n\nTraceback")
+    assert (said.error_class, said.retry) == ("KeyError", Retry.LATER)
+
+
+def test_the_type_decides_about_the_retry():
+    assert raised(WorkerLost()).retry is Retry.AT_ONCE
+
+
+def test_a_very_long_text_keeps_both_ends():
+    said = raised(ValueError("가" * 200_000 + " the end"))
+
+    assert len(said.error_text) < 70_000
+    assert said.error_text.startswith("ValueError: 가")
+    assert " the end\n" in said.error_text
+
+
+CHILD = """
+import os, sys, threading
+from pipeline.messages import Progress, Finished, open_channel
+job, send = open_channel()
+print("a library prints to stdout")
+os.write(1, b"and native code too\\n")
+assert sys.stdin.read() == ""
+send(Progress(0.5, job.settings["store_url"]))
+threads = [threading.Thread(target=send, args=(Progress(0.5, "x" * 3000),)) for _ in range(20)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+send(Finished(str(job.claim.fence)))
+threading.Event().wait()
+"""
+
+
+@pytest.fixture
+def child():
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", CHILD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": ROOT},
+    )
+    with process:
+        yield process
+        process.kill()
+
+
+def test_prints_cannot_corrupt_the_channel_and_eof_on_stdin_ends_the_child(child):
+    child.stdin.write(encode(JOB))
+    child.stdin.flush()
+
+    said = [decode(child.stdout.readline()) for _ in range(22)]
+    child.stdin.close()
+
+    assert said[0] == Progress(0.5, "var/저장소")
+    assert said[1:21] == [Progress(0.5, "x" * 3000)] * 20
+    assert said[21] == Finished("3")
+    assert child.wait(timeout=5) == 3
+    assert child.stderr.read() == b"a library prints to stdout\nand native code too\n"
+
+
+def test_a_child_without_a_job_says_so(child):
+    child.stdin.close()
+
+    assert child.wait(timeout=20) == 1
+    assert b"started by a launcher" in child.stderr.read()
+
+
+def test_messages_are_ascii_so_that_no_locale_matters():
+    assert json.loads(encode(Finished("가\udc80")).decode("ascii"))["summary"] == "가\udc80"
