@@ -1,0 +1,44 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup servers demo test check bench lock clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# GPU=1 installs the CUDA builds, for servers with NVIDIA cards.
+LOCK := $(if $(GPU),requirements-gpu.lock,requirements.lock)
+STAMP := $(VENV)/installed-$(LOCK)
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## create .venv and install everything that the lock names
+
+$(STAMP): requirements.lock requirements-gpu.lock requirements-dev.lock pyproject.toml .ci/setup
+	@.ci/setup "$(PYTHON)" "$(VENV)" "$(LOCK)"
+	@rm -f $(VENV)/installed-* && touch $@
+
+servers: ## install the servers that the tests start for themselves (Debian packages)
+	@.ci/servers
+
+demo: setup ## run the whole thing once: data, training, prediction, leaderboard
+	@$(BIN)/deepcredit demo
+
+test: setup servers ## run all tests; PYTEST=... adds arguments
+	@$(BIN)/python -m pytest $(PYTEST)
+
+check: setup ## check format, lint, types and the layers of imports
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup servers ## measure; prints ratios
+	@$(BIN)/python -m benchmarks
+
+lock: setup ## write the lock files anew from pyproject.toml
+	@$(BIN)/python .ci/lock.py
+
+clean: ## remove .venv and caches; var/ and logs/ hold data and stay
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
