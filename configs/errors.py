@@ -42,6 +42,10 @@ class Unknown(DeepCreditError):
     """A batch, data set, model, model group, mode or candidate list does not exist."""
 
 
+class WrongState(DeepCreditError):
+    """The batch is not in a state that allows this."""
+
+
 class ParentFailed(DeepCreditError):
     """The batch that this one builds on ended in a final error."""
 

@@ -89,3 +89,14 @@ def long_text() -> TypeEngine[str]:
 def number() -> TypeEngine[float]:
     """A double; a metric that is undefined is NULL, never NaN."""
     return Double()
+
+
+def shorten(value: str | None, length: int) -> str | None:
+    """Text that a column of `length` takes; of longer text the beginning and the end stay."""
+    if value is None:
+        return None
+    value = value.encode("utf-8", "replace").decode("utf-8")  # lone surrogates cannot be stored
+    if len(value) <= length:
+        return value
+    tail = (length - 3) // 2
+    return f"{value[: length - 3 - tail]}...{value[len(value) - tail :]}"

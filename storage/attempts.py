@@ -1,0 +1,64 @@
+"""The history of a batch: one row of dc_batch_attempt for each claim."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from storage.columns import shorten, utc_now
+from storage.records import Attempt, Batch
+from storage.schema import dc_batch_attempt
+
+_ERROR_CLASS_LENGTH = 100
+_TEXT_LENGTH = 100_000
+
+_attempt = dc_batch_attempt.c
+
+
+def begin(connection: Connection, batch: Batch, identity: str) -> None:
+    """Record that the batch was claimed."""
+    row = {
+        "batch_id": batch.batch_id,
+        "fence": batch.fence,
+        "attempt": batch.attempt,
+        "serve_server_id": batch.serve_server_id,
+        "identity": identity,
+        "started_at": batch.work_date,
+    }
+    try:
+        connection.execute(insert(dc_batch_attempt).values(row))
+    except IntegrityError:
+        # An operator deleted the batch and inserted another under its number.
+        connection.execute(delete(dc_batch_attempt).where(_attempt.batch_id == batch.batch_id))
+        connection.execute(insert(dc_batch_attempt).values(row))
+
+
+def end(
+    connection: Connection,
+    batch_id: int,
+    fence: int,
+    outcome: str,
+    error_class: str | None = None,
+    error_text: str | None = None,
+) -> None:
+    """Record how it ended: C, E, or I when it was given back. A row set to U by hand has none."""
+    connection.execute(
+        update(dc_batch_attempt)
+        .where(_attempt.batch_id == batch_id, _attempt.fence == fence)
+        .values(
+            finished_at=utc_now(),
+            outcome=outcome,
+            error_class=shorten(error_class, _ERROR_CLASS_LENGTH),
+            error_text=shorten(error_text, _TEXT_LENGTH),
+        )
+    )
+
+
+def listing(connection: Connection, batch_id: int) -> Sequence[Attempt]:
+    """The attempts of a batch, the latest first."""
+    rows = connection.execute(
+        select(dc_batch_attempt)
+        .where(_attempt.batch_id == batch_id)
+        .order_by(_attempt.fence.desc())
+    )
+    return [Attempt.from_row(row) for row in rows.mappings()]

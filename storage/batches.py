@@ -1,0 +1,243 @@
+"""Operators' levers on dc_batch: add, look, cancel, retry, re-run, reorder, delete.
+
+Each does what an operator may do by plain SQL at any time, with the checks that SQL lacks.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert, null, or_, select
+from sqlalchemy.exc import IntegrityError
+
+from configs.errors import Unknown, WrongState
+from storage.claimable import (
+    due,
+    queue_is_paused,
+    server_is_paused,
+    suits,
+    unblocked,
+    waits_for_retry,
+)
+from storage.columns import utc_now
+from storage.records import Batch, State
+from storage.schema import (
+    dc_batch,
+    dc_batch_attempt,
+    dc_batch_detail_t4,
+    dc_batch_result,
+    dc_batch_result_t4,
+    dc_candidate_model_list,
+    dc_model,
+)
+from storage.transitions import assign, cancelled
+
+_batch = dc_batch.c
+COLUMNS = tuple(_batch[field.name] for field in fields(Batch))
+"""What a Batch is read from."""
+
+_WHAT_IT_LEFT = (
+    dc_batch_attempt,
+    dc_batch_result,
+    dc_batch_result_t4,
+    dc_batch_detail_t4,
+    dc_model,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pending:
+    """How many batches are not at their end.
+
+    `ready` could be claimed now; `running` are in U, whoever runs them; `blocked` wait for
+    another batch: the one they build on, or one with their concurrency_key; `later` have a
+    run_after to come. What a paused queue or a missing tag keeps back counts as `later`.
+    """
+
+    ready: int
+    running: int
+    blocked: int
+    later: int
+
+    @property
+    def now(self) -> bool:
+        """Whether something is left that runs now or may be run as soon as a running one ends.
+
+        A launcher that drains goes home when this is False: retries in 20 minutes and batches
+        that other servers must take do not keep it.
+        """
+        return self.ready + self.running > 0
+
+
+def add(connection: Connection, **columns: Any) -> int:
+    """Insert a row and return its batch_id; every column that is not given has its default.
+
+    Raises:
+        WrongState: a batch with this dedupe_key waits or runs.
+    """
+    with _naming_twins():
+        done = connection.execute(insert(dc_batch).values(**columns))
+    key = done.inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def read(connection: Connection, batch_id: int) -> Batch | None:
+    found = connection.execute(select(*COLUMNS).where(_batch.batch_id == batch_id))
+    row = found.mappings().one_or_none()
+    return None if row is None else Batch.from_row(row)
+
+
+def listing(connection: Connection, state: State | None = None, limit: int = 50) -> list[Batch]:
+    """The newest first."""
+    query = select(*COLUMNS).order_by(_batch.batch_id.desc()).limit(limit)
+    if state is not None:
+        query = query.where(_batch.state == state)
+    return [Batch.from_row(row) for row in connection.execute(query).mappings()]
+
+
+def cancel(connection: Connection, batch_id: int) -> bool:
+    """End a batch that waits, or ask the launcher that runs it to stop it; False: it had ended.
+
+    Raises:
+        Unknown: there is no such batch.
+    """
+    row = _locked(connection, batch_id)
+    if row.state == "U":
+        here = _batch.batch_id == batch_id
+        return assign(connection, here, {"cancel_requested_at": utc_now()})
+    waiting = and_(_batch.batch_id == batch_id, or_(_batch.state == "I", waits_for_retry))
+    return assign(connection, waiting, cancelled())
+
+
+def retry(connection: Connection, batch_id: int) -> None:
+    """Let a batch in E run as soon as may be, with all its attempts; likewise one that waits.
+
+    Raises:
+        Unknown: there is no such batch.
+        WrongState: it runs or is completed.
+    """
+    row = _locked(connection, batch_id)
+    if row.state not in ("I", "E"):
+        words = {"U": "runs", "C": "is completed"}[row.state]
+        raise WrongState(f"batch {batch_id} {words}; only one that failed or waits can be retried")
+    _reset(connection, batch_id)
+
+
+def rerun(connection: Connection, batch_id: int) -> None:
+    """Set I again, whatever the state. A launcher that runs it notices at its next heartbeat.
+
+    Models that the batch has finished are kept, and not trained again.
+
+    Raises:
+        Unknown: there is no such batch.
+    """
+    _locked(connection, batch_id)
+    _reset(connection, batch_id)
+
+
+def set_priority(connection: Connection, batch_id: int, priority: int) -> None:
+    """Lower is sooner; it tells among batches that wait."""
+    _locked(connection, batch_id)
+    assign(connection, _batch.batch_id == batch_id, {"priority": priority})
+
+
+def delete(connection: Connection, batch_id: int) -> None:
+    """Remove a batch, its history, its results and its models' rows; files go at `store check`.
+
+    Raises:
+        Unknown: there is no such batch.
+        WrongState: a candidate list or a batch that is not at its end needs its models.
+    """
+    row = _locked(connection, batch_id)
+    _refuse_if_needed(connection, batch_id)
+    for table in _WHAT_IT_LEFT:
+        connection.execute(table.delete().where(table.c.batch_id == batch_id))
+    connection.execute(dc_batch.delete().where(_batch.batch_id == row.batch_id))
+
+
+def pending(
+    connection: Connection,
+    *,
+    server: str = "",
+    queues: Sequence[str] = ("default",),
+    tags: Sequence[str] = (),
+    free_mb: int | None = None,
+) -> Pending:
+    """Count without locks, for what a launcher offers (as in `claims.claim`)."""
+    waits = and_(or_(_batch.state == "I", waits_for_retry), _batch.cancel_requested_at.is_(None))
+    ready = and_(waits, due, suits, ~queue_is_paused, ~server_is_paused)
+    query = select(
+        _count(and_(ready, unblocked)).label("ready"),
+        _count(_batch.state == "U").label("running"),
+        _count(and_(ready, ~unblocked)).label("blocked"),
+        _count(and_(waits, ~ready)).label("later"),
+    ).where(
+        or_(_batch.state == "I", _batch.state == "U", waits_for_retry),
+        _batch.queue.in_(list(queues)),
+    )
+    offer = {"server": server, "tags": list(tags), "free_mb": free_mb}
+    return Pending(**connection.execute(query, offer).mappings().one())
+
+
+def _locked(connection: Connection, batch_id: int) -> Row[int, str]:
+    row = connection.execute(
+        select(_batch.batch_id, _batch.state).where(_batch.batch_id == batch_id).with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise Unknown(f"batch {batch_id} does not exist")
+    return row
+
+
+def _reset(connection: Connection, batch_id: int) -> None:
+    values = dict.fromkeys(
+        (
+            "run_after",
+            "work_end_date",
+            "lease_until",
+            "cancel_requested_at",
+            "progress",
+            "progress_note",
+            "error_class",
+            "error_text",
+        ),
+        null(),
+    )
+    with _naming_twins():
+        assign(connection, _batch.batch_id == batch_id, {"state": "I", "attempt": 0} | values)
+
+
+def _refuse_if_needed(connection: Connection, batch_id: int) -> None:
+    listed = dc_candidate_model_list.c
+    candidate = connection.scalar(
+        select(listed.candidate_id).where(listed.batch_id == batch_id).limit(1)
+    )
+    if candidate is not None:
+        raise WrongState(
+            f"batch {batch_id} has models in candidate list {candidate}; delete them there first"
+        )
+    child = connection.scalar(
+        select(_batch.batch_id)
+        .where(
+            _batch.train_batch_id == batch_id,
+            or_(_batch.state == "I", _batch.state == "U", waits_for_retry),
+        )
+        .limit(1)
+    )
+    if child is not None:
+        raise WrongState(f"batch {child} builds on batch {batch_id} and is not at its end")
+
+
+@contextmanager
+def _naming_twins() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        if "u_active" in str(error.orig) or "active_key" in str(error.orig):
+            raise WrongState("another batch with this dedupe_key waits or runs") from error
+        raise
+
+
+def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.count(case((condition, 1)))

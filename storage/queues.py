@@ -1,0 +1,30 @@
+"""Queues: names that rows carry. One is in dc_queue only once somebody paused it."""
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from storage.schema import dc_queue
+
+
+def pause(connection: Connection, queue: str) -> None:
+    """Keep launchers from claiming its batches; those that run go on."""
+    _set_paused(connection, queue, 1)
+
+
+def resume(connection: Connection, queue: str) -> None:
+    _set_paused(connection, queue, 0)
+
+
+def paused(connection: Connection) -> list[str]:
+    names = select(dc_queue.c.queue).where(dc_queue.c.paused != 0).order_by(dc_queue.c.queue)
+    return list(connection.scalars(names))
+
+
+def _set_paused(connection: Connection, queue: str, value: int) -> None:
+    change = update(dc_queue).where(dc_queue.c.queue == queue).values(paused=value)
+    if connection.execute(change).rowcount:
+        return
+    try:
+        connection.execute(insert(dc_queue).values(queue=queue, paused=value))
+    except IntegrityError:  # somebody else was faster to insert it
+        connection.execute(change)

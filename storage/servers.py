@@ -1,0 +1,84 @@
+"""Launchers as operators see them: who is there, since when, and who is paused."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, null, select, update
+from sqlalchemy.exc import IntegrityError
+
+from storage.columns import utc_now
+from storage.records import Server
+from storage.schema import dc_server
+
+_server = dc_server.c
+
+
+def register(
+    connection: Connection,
+    *,
+    server: str,
+    identity: str,
+    host: str,
+    pid: int,
+    version: str,
+    slots: int,
+    tags: Sequence[str] = (),
+    gpus: int = 0,
+) -> None:
+    """A launcher has started. A pause that an operator set before stays."""
+    _upsert(
+        connection,
+        server,
+        {
+            "identity": identity,
+            "host": host,
+            "pid": pid,
+            "version": version,
+            "started_at": utc_now(),
+            "last_seen": utc_now(),
+            "slots": slots,
+            "tags": json.dumps(list(tags)),
+            "gpus": gpus,
+        },
+    )
+
+
+def seen(connection: Connection, server: str) -> None:
+    """The launcher is alive. This is for people to read; what it runs has leases of its own."""
+    connection.execute(
+        update(dc_server).where(_server.serve_server_id == server).values(last_seen=utc_now())
+    )
+
+
+def listing(connection: Connection) -> list[Server]:
+    rows = connection.execute(select(dc_server).order_by(_server.serve_server_id))
+    return [Server.from_row(row) for row in rows.mappings()]
+
+
+def remove(connection: Connection, server: str, identity: str) -> None:
+    """The launcher has stopped. One that started since under the same name is left alone, and the
+    row of a paused server stays, so that it is still paused when it comes back.
+    """
+    own = (_server.serve_server_id == server, _server.identity == identity)
+    connection.execute(delete(dc_server).where(*own, _server.paused == 0))
+    connection.execute(update(dc_server).where(*own).values(identity=null(), pid=null()))
+
+
+def pause(connection: Connection, server: str) -> None:
+    """Keep a server from claiming batches, also one that is yet to start; what it runs goes on."""
+    _upsert(connection, server, {"paused": 1})
+
+
+def resume(connection: Connection, server: str) -> None:
+    _upsert(connection, server, {"paused": 0})
+
+
+def _upsert(connection: Connection, server: str, values: dict[str, Any]) -> None:
+    change = update(dc_server).where(_server.serve_server_id == server).values(values)
+    if connection.execute(change).rowcount:
+        return
+    try:
+        connection.execute(insert(dc_server).values(serve_server_id=server, **values))
+    except IntegrityError:  # somebody else was faster to insert it
+        connection.execute(change)

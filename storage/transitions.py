@@ -1,0 +1,121 @@
+"""The guarded UPDATEs of dc_batch: every change of owner or state goes through `assign`."""
+
+import random
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, null, select, update
+
+from storage.columns import shorten, utc_now
+from storage.records import Claim
+from storage.schema import dc_batch
+
+_AT_ONCE = 50
+_FIRST_RETRY_SECONDS = 20 * 60
+_LAST_RETRY_SECONDS = 6 * 60 * 60
+
+_batch = dc_batch.c
+_cancel_requested = _batch.cancel_requested_at.is_not(None)
+
+
+def owned(claim: Claim) -> ColumnElement[bool]:
+    """The guard of every write of a run: the row is running, and in this very claim."""
+    return and_(
+        _batch.batch_id == claim.batch_id,
+        _batch.state == "U",
+        _batch.claim_id == claim.claim_id,
+        _batch.fence == claim.fence,
+    )
+
+
+def unchanged(row: Row[*tuple[Any, ...]]) -> ColumnElement[bool]:
+    """The guard of everybody else: nobody has taken or ended the row since it was read."""
+    return and_(
+        _batch.batch_id == row.batch_id, _batch.state == row.state, _batch.fence == row.fence
+    )
+
+
+def assign(connection: Connection, guard: ColumnElement[bool], values: Mapping[str, Any]) -> bool:
+    """Set columns of one row, in the order given; whether the guard held.
+
+    The order matters: on MariaDB an assignment sees what those before it have set, on SQLite not,
+    so no expression may read a column that stands further up.
+    """
+    pairs = [(_batch[name], value) for name, value in values.items()]
+    return connection.execute(update(dc_batch).where(guard).ordered_values(*pairs)).rowcount == 1
+
+
+def taken(server: str, claim_id: str, lease_seconds: float) -> dict[str, Any]:
+    """What a row gets that goes to U."""
+    return {
+        "state": "U",
+        "attempt": _batch.attempt + 1,
+        "fence": _batch.fence + 1,
+        "claim_id": claim_id,
+        "serve_server_id": server,
+        "work_date": utc_now(),
+        "work_end_date": null(),
+        "lease_until": utc_now(lease_seconds),
+        "run_after": null(),
+        "progress": null(),
+        "progress_note": null(),
+        "error_class": null(),
+        "error_text": null(),
+    }
+
+
+def failed(error_class: str, error_text: str, delay: float | None) -> dict[str, Any]:
+    """What a row gets that goes from U to E; `delay` in seconds, None: it is not retried."""
+    retry = and_(_batch.attempt < _batch.max_attempts, ~_cancel_requested)
+    return {
+        "state": "E",
+        "work_end_date": utc_now(),
+        "lease_until": null(),
+        "error_class": shorten(error_class, 100),
+        "error_text": shorten(error_text, 100_000),
+        "run_after": null() if delay is None else case((retry, utc_now(delay)), else_=null()),
+        "cancel_requested_at": null(),
+    }
+
+
+def cancelled() -> dict[str, Any]:
+    """What a row gets that will not be run, or not be run again."""
+    return {
+        "state": "E",
+        "run_after": null(),
+        "lease_until": null(),
+        "error_class": "Cancelled",
+        "error_text": "cancelled before it ran",
+        "cancel_requested_at": null(),
+    }
+
+
+def locked(
+    connection: Connection, *conditions: ColumnElement[bool], limit: int = _AT_ONCE
+) -> Iterator[Row[*tuple[Any, ...]]]:
+    """Rows that meet the conditions, each locked as it is reached, in the order of their numbers.
+
+    Rows that somebody else has locked are passed over. The numbers are read without a lock first:
+    a locking scan of a secondary index could deadlock with those who come by primary key.
+    """
+    numbers = select(_batch.batch_id).where(*conditions).order_by(_batch.batch_id).limit(limit)
+    for batch_id in connection.scalars(numbers).all():
+        row = connection.execute(
+            select(
+                _batch.batch_id,
+                _batch.state,
+                _batch.fence,
+                _batch.serve_server_id,
+                _batch.cancel_requested_at,
+            )
+            .where(_batch.batch_id == batch_id, *conditions)
+            .with_for_update(skip_locked=True)
+        ).one_or_none()
+        if row is not None:
+            yield row
+
+
+def backoff_seconds(attempt: int) -> float:
+    """20 minutes after the first attempt, doubling up to 6 hours, give or take a tenth."""
+    seconds: float = min(_FIRST_RETRY_SECONDS * 2 ** (max(attempt, 1) - 1), _LAST_RETRY_SECONDS)
+    return seconds * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, no secret
