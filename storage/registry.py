@@ -1,0 +1,62 @@
+"""dc_model_list: which models a model group trains, and with which parameters."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, insert, select, update
+
+from configs.errors import Unknown
+from storage.records import ModelEntry
+from storage.schema import dc_model_list
+
+_models = dc_model_list.c
+
+
+def group(connection: Connection, model_group: str) -> list[ModelEntry]:
+    """The models in use (`use_yn` is Y) of a group, by model_no.
+
+    Raises:
+        Unknown: the group does not exist, or none of its models is in use.
+    """
+    found = _read(
+        connection,
+        select(dc_model_list)
+        .where(_models.model_group_id == model_group, func.upper(_models.use_yn) == "Y")
+        .order_by(_models.model_no),
+    )
+    if not found:
+        raise Unknown(_no_group(connection, model_group))
+    return found
+
+
+def listing(connection: Connection, model_group: str | None = None) -> list[ModelEntry]:
+    """Every model, or those of one group, also those not in use; by group and model_no."""
+    query = select(dc_model_list).order_by(_models.model_group_id, _models.model_no)
+    if model_group is not None:
+        query = query.where(_models.model_group_id == model_group)
+    return _read(connection, query)
+
+
+def put(connection: Connection, entries: Iterable[ModelEntry]) -> None:
+    """Insert the models; one whose model_no is there already is replaced."""
+    for entry in entries:
+        change = update(dc_model_list).where(_models.model_no == entry.model_no)
+        if not connection.execute(change.values(asdict(entry))).rowcount:
+            connection.execute(insert(dc_model_list).values(asdict(entry)))
+
+
+def _read(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[ModelEntry]:
+    return [ModelEntry.from_row(row) for row in connection.execute(query).mappings()]
+
+
+def _no_group(connection: Connection, model_group: str) -> str:
+    query = select(_models.model_group_id).distinct().order_by(_models.model_group_id)
+    groups = list(connection.scalars(query))
+    if model_group in groups:
+        return (
+            f"model group {model_group!r} has no model in use; "
+            "set use_yn to 'Y' in dc_model_list for those to train"
+        )
+    there = f"there are: {', '.join(groups)}" if groups else "dc_model_list is empty"
+    return f"unknown model group {model_group!r}; {there}"
