@@ -1,13 +1,22 @@
 """Typed settings, read once by the caller: command line, environment, deepcredit.toml, defaults."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from configs.errors import BadSetting
 
@@ -15,30 +24,43 @@ PREFIX = "DEEPCREDIT_"
 FILE = "deepcredit.toml"
 
 
+def _scheduler_address(value: str) -> str:
+    if value and not re.fullmatch(r"(tcp|tls)://[^/\s]+:\d+", value):
+        raise ValueError("must be empty or like tcp://host:8786")
+    return value
+
+
+def _folder_or_url(value: str) -> str:
+    return value if "://" in value else str(Path(value).expanduser())
+
+
+HostPath = Annotated[Path, AfterValidator(Path.expanduser)]
+
+
 class Settings(BaseModel):
     """Everything that differs between installations. Secrets never appear in its repr."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     database_url: str = Field(
         "sqlite:///var/deepcredit.db", description="SQLAlchemy URL of the database, no password"
     )
     database_password: SecretStr | None = Field(None, description="password of the database user")
-    store_url: str = Field(
+    store_url: Annotated[str, AfterValidator(_folder_or_url)] = Field(
         "var/store", description="model store: a folder or sftp://user@host:22/path"
     )
     sftp_password: SecretStr | None = Field(None, description="password of the SFTP user")
-    sftp_key_file: Path | None = Field(None, description="private key of the SFTP user")
+    sftp_key_file: HostPath | None = Field(None, description="private key of the SFTP user")
     sftp_key_passphrase: SecretStr | None = Field(None, description="passphrase of that key")
-    sftp_known_hosts: Path = Field(
+    sftp_known_hosts: HostPath = Field(
         Path("~/.ssh/known_hosts"), description="known_hosts file that must name the SFTP server"
     )
-    scheduler: str = Field(
+    scheduler: Annotated[str, AfterValidator(_scheduler_address)] = Field(
         "", description="Dask scheduler, tcp://host:8786; empty: an embedded local cluster"
     )
     workers: int = Field(0, ge=0, le=1024, description="embedded workers; 0: one a core")
-    cache_dir: Path = Field(Path("var/cache"), description="local cache of matrices and models")
-    log_dir: Path = Field(Path("logs"), description="folder of the launchers' logs")
+    cache_dir: HostPath = Field(Path("var/cache"), description="local cache of matrices and models")
+    log_dir: HostPath = Field(Path("logs"), description="folder of the launchers' logs")
     log_format: str = Field(
         "auto", pattern="^(auto|text|json)$", description="auto: text on a terminal, else JSON"
     )
@@ -89,10 +111,13 @@ def load(
         return Settings.model_validate(values)
     except ValidationError as error:
         # Pydantic's own text repeats the input, which may be a secret.
-        problems = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()
-        )
+        problems = "; ".join(_problem(details) for details in error.errors())
         raise BadSetting(problems) from None
+
+
+def _problem(details: Mapping[str, Any]) -> str:
+    name = ".".join(map(str, details["loc"])) or "settings"
+    return f"{name}: {details['msg'].removeprefix('Value error, ')}"
 
 
 def _from_file(file: Path) -> dict[str, Any]:
@@ -100,6 +125,10 @@ def _from_file(file: Path) -> dict[str, Any]:
         return {}
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadSetting(f"{file}: cannot read it: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadSetting(f"{file}: not UTF-8: {error.reason} at byte {error.start}") from error
     except tomllib.TOMLDecodeError as error:
         raise BadSetting(f"{file}: not valid TOML: {error}") from error
     secret = sorted(set(values) & set(SECRETS))
@@ -118,8 +147,12 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         if not variable.startswith(PREFIX):
             continue
         name = variable.removeprefix(PREFIX).lower()
-        if name.removesuffix("_file") in SECRETS:
-            values[name.removesuffix("_file")] = _secret(variable, value)
+        secret = name.removesuffix("_file")
+        if secret in SECRETS:
+            if secret in values:
+                one = f"{PREFIX}{secret.upper()}"
+                raise BadSetting(f"{one} and {one}_FILE are both set; unset one of them")
+            values[secret] = _secret(variable, value)
         else:
             values[name] = value
     return values

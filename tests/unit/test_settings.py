@@ -1,0 +1,176 @@
+from pathlib import Path
+
+import pytest
+
+from configs.errors import BadSetting
+from configs.settings import SECRETS, Settings, load
+
+NOWHERE = Path("no-such-file.toml")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "deepcredit.toml"
+
+
+def test_without_any_source_everything_is_embedded() -> None:
+    settings = load(environ={}, file=NOWHERE)
+
+    assert settings.database_url == "sqlite:///var/deepcredit.db"
+    assert settings.store_url == "var/store"
+    assert settings.scheduler == ""
+    assert settings.log_dir == Path("logs")
+
+
+def test_the_command_line_beats_the_environment_beats_the_file_beats_defaults(file: Path) -> None:
+    file.write_text(
+        'store_url = "file"\nscheduler = "tcp://f:1"\nlog_dir = "file"\n', encoding="utf-8"
+    )
+    environ = {"DEEPCREDIT_STORE_URL": "environment", "DEEPCREDIT_SCHEDULER": "tcp://e:1"}
+
+    settings = load({"store_url": "command line"}, environ=environ, file=file)
+
+    assert settings.store_url == "command line"
+    assert settings.scheduler == "tcp://e:1"
+    assert settings.log_dir == Path("file")
+    assert settings.cache_dir == Path("var/cache")
+
+
+def test_other_programs_variables_are_none_of_ours() -> None:
+    assert load(environ={"PATH": "/bin", "DATABASE_URL": "x"}, file=NOWHERE) == load(
+        environ={}, file=NOWHERE
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "environ", "text"),
+    [
+        ({"databse_url": "x"}, {}, ""),
+        ({}, {"DEEPCREDIT_DATABSE_URL": "x"}, ""),
+        ({}, {}, 'databse_url = "x"'),
+    ],
+)
+def test_an_unknown_setting_is_an_error_that_lists_the_known_ones(
+    overrides: dict[str, str], environ: dict[str, str], text: str, file: Path
+) -> None:
+    file.write_text(text, encoding="utf-8")
+
+    with pytest.raises(BadSetting, match="unknown setting databse_url") as caught:
+        load(overrides, environ=environ, file=file)
+
+    assert all(name in str(caught.value) for name in Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", ["database_url", "store_url"])
+def test_a_password_in_a_url_is_refused_and_not_repeated(name: str) -> None:
+    with pytest.raises(BadSetting, match=r"DEEPCREDIT_\w+_PASSWORD") as caught:
+        load({name: "scheme://user:geheim@host/path"}, environ={}, file=NOWHERE)
+
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_in_the_file_is_refused_and_not_repeated(name: str, file: Path) -> None:
+    file.write_text(f'{name} = "geheim"', encoding="utf-8")
+
+    with pytest.raises(BadSetting, match=f"DEEPCREDIT_{name.upper()}_FILE") as caught:
+        load(environ={}, file=file)
+
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_may_come_from_the_environment_or_a_file_named_there(
+    name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "secret"
+    path.write_text("비밀 word\n", encoding="utf-8")
+
+    direct = load(environ={f"DEEPCREDIT_{name.upper()}": "비밀 word"}, file=NOWHERE)
+    by_file = load(environ={f"DEEPCREDIT_{name.upper()}_FILE": str(path)}, file=NOWHERE)
+
+    assert getattr(direct, name).get_secret_value() == "비밀 word"
+    assert getattr(by_file, name).get_secret_value() == "비밀 word"
+    assert "비밀" not in repr(by_file) + str(by_file) + by_file.model_dump_json()
+
+
+def test_a_secret_file_that_cannot_be_read_is_an_error_that_names_it() -> None:
+    with pytest.raises(BadSetting, match="DATABASE_PASSWORD_FILE: cannot read /none"):
+        load(environ={"DEEPCREDIT_DATABASE_PASSWORD_FILE": "/none"}, file=NOWHERE)
+
+
+def test_a_secret_and_its_file_at_once_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("one", encoding="utf-8")
+
+    with pytest.raises(BadSetting, match=r"DEEPCREDIT_SFTP_PASSWORD and .*_FILE"):
+        load(
+            environ={
+                "DEEPCREDIT_SFTP_PASSWORD": "two",
+                "DEEPCREDIT_SFTP_PASSWORD_FILE": str(path),
+            },
+            file=NOWHERE,
+        )
+
+
+def test_a_key_file_is_a_path_not_a_secret() -> None:
+    settings = load(environ={"DEEPCREDIT_SFTP_KEY_FILE": "/etc/key"}, file=NOWHERE)
+
+    assert settings.sftp_key_file == Path("/etc/key")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("workers", "many", "workers"),
+        ("workers", "-1", "greater than or equal to 0"),
+        ("lease_seconds", "0", "lease_seconds"),
+        ("log_format", "xml", "log_format"),
+        ("scheduler", "host:8786", "tcp://host:8786"),
+    ],
+)
+def test_a_bad_value_is_an_error_that_names_the_setting(name: str, value: str, words: str) -> None:
+    with pytest.raises(BadSetting, match=words):
+        load(environ={f"DEEPCREDIT_{name.upper()}": value}, file=NOWHERE)
+
+
+def test_a_bad_secret_is_not_repeated() -> None:
+    with pytest.raises(BadSetting, match="database_password") as caught:
+        load({"database_password": ["geheim"]}, environ={}, file=NOWHERE)
+
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["store_url =", "[[", "\x00"])
+def test_a_file_that_is_not_toml_is_an_error_that_names_it(text: str, file: Path) -> None:
+    file.write_text(text, encoding="utf-8")
+
+    with pytest.raises(BadSetting, match=r"deepcredit\.toml: not valid TOML"):
+        load(environ={}, file=file)
+
+
+def test_a_file_that_is_not_utf8_is_an_error_that_names_it(file: Path) -> None:
+    file.write_bytes('log_dir = "기록"'.encode("cp949"))
+
+    with pytest.raises(BadSetting, match=r"deepcredit\.toml: not UTF-8"):
+        load(environ={}, file=file)
+
+
+def test_a_home_directory_in_a_path_is_found() -> None:
+    settings = load({"cache_dir": "~/cache", "store_url": "~/store"}, environ={}, file=NOWHERE)
+
+    assert settings.cache_dir == Path.home() / "cache"
+
+    assert settings.store_url == str(Path.home() / "store")
+
+
+def test_a_folder_in_the_place_of_the_file_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match="cannot read it"):
+        load(environ={}, file=tmp_path)
+
+
+def test_settings_cannot_be_changed_after_they_were_read() -> None:
+    settings = load(environ={}, file=NOWHERE)
+
+    with pytest.raises(ValueError, match="frozen"):
+        settings.workers = 3
