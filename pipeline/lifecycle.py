@@ -62,6 +62,7 @@ class Fail:
     error_class: str
     error_text: str
     retry: Retry
+    traceback: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def _failed(word: Failed, now: Situation) -> Verdict:
         return Abandon("a guarded write of the run was refused: the batch is no longer ours")
     if now.cancel_requested:
         return _cancelled()
-    return Fail(word.error_class, word.error_text, word.retry)
+    return Fail(word.error_class, word.error_text, word.retry, word.traceback)
 
 
 def _cancelled() -> Fail:
@@ -118,20 +119,18 @@ def _died(end: Exit, stopping: Stopping) -> Verdict:
     # Whoever stops a service may signal all of its processes: no fault of the batch.
     if stopping is not Stopping.NO and end.code in (-signal.SIGTERM, -signal.SIGINT):
         return Release()
-    return Fail(ChildLost.__name__, describe(end), ChildLost.retry)
+    last_printed = f"It last printed:\n{end.stderr_tail}" if end.stderr_tail else None
+    return Fail(ChildLost.__name__, _describe(end), ChildLost.retry, last_printed)
 
 
-def describe(end: Exit) -> str:
-    """How a child died that did not say why, in one line, and the end of what it printed."""
-    if end.code < 0:
-        how = f"was killed by {_signal_name(-end.code)}"
-    else:
-        how = f"ended with exit code {end.code} and no result"
-    hint = ""
+def _describe(end: Exit) -> str:
+    """How a child died that did not say why."""
+    if end.code >= 0:
+        return f"the process that ran the batch ended with exit code {end.code} and no result"
+    said = f"the process that ran the batch was killed by {_signal_name(-end.code)}"
     if end.code == -signal.SIGKILL:
-        hint = "; if nobody killed it, the host ran out of memory: see its kernel log"
-    tail = f"\n\nIt last printed:\n{end.stderr_tail}" if end.stderr_tail else ""
-    return f"the process that ran the batch {how}{hint}{tail}"
+        said += "; if nobody killed it, the host ran out of memory: see its kernel log"
+    return said
 
 
 def _signal_name(number: int) -> str:

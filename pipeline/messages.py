@@ -16,7 +16,6 @@ from typing import Any
 from configs.errors import DeepCreditError, Retry, retry_of
 from storage.records import Claim
 
-_TEXT_LIMIT = 60_000
 _PARENT_DIED = 3
 
 
@@ -51,11 +50,12 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The work cannot go on. `error_text` begins with one line for the operator."""
+    """The work cannot go on. `error_text` is for the operator, `traceback` for us."""
 
     error_class: str
     error_text: str
     retry: Retry
+    traceback: str | None = None
 
 
 Message = Progress | Finished | Failed
@@ -67,19 +67,21 @@ class Malformed(ValueError):
 
 
 def failure(error: BaseException) -> Failed:
-    """The message for an error: what went wrong, then the traceback."""
-    summary = str(error) or type(error).__name__
+    """The message for an error; one that is not ours is named: its text alone may say little."""
+    text = str(error) or type(error).__name__
     if not isinstance(error, DeepCreditError):
-        summary = f"{type(error).__name__}: {summary}"
+        text = f"{type(error).__name__}: {text}"
     trace = "".join(traceback.format_exception(error))
-    return Failed(type(error).__name__, _shortened(f"{summary}\n\n{trace}"), retry_of(error))
+    return Failed(
+        type(error).__name__, _shortened(text, 4_000), retry_of(error), _shortened(trace, 60_000)
+    )
 
 
-def _shortened(text: str) -> str:
+def _shortened(text: str, limit: int) -> str:
     """Both ends of a text that is too long: what went wrong and where."""
-    if len(text) <= _TEXT_LIMIT:
+    if len(text) <= limit:
         return text
-    half = _TEXT_LIMIT // 2
+    half = limit // 2
     return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
 
 
@@ -107,7 +109,8 @@ def decode(line: bytes) -> Message:
                 return Finished(str(body["summary"]))
             case "Failed":
                 retry = Retry[body["retry"]]
-                return Failed(str(body["error_class"]), str(body["error_text"]), retry)
+                trace = body["traceback"]
+                return Failed(body["error_class"], body["error_text"], retry, trace)
             case other:
                 raise Malformed(f"unknown message type {other!r}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -141,13 +144,8 @@ def open_channel() -> tuple[Job, Send]:
     Raises:
         Malformed: the first line on stdin is not a job.
     """
-    source, target = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    sys.stdout.flush()
-    os.dup2(2, 1)
-    job = decode_job(_first_line(source))
+    source, target = private_pipes()
+    job = decode_job(read_line(source))
     # A death signal from the kernel (PR_SET_PDEATHSIG) would not do: it follows the launcher's
     # thread that started us, which may end earlier than the launcher.
     threading.Thread(target=_exit_at_eof, args=(source,), daemon=True).start()
@@ -162,17 +160,36 @@ def open_channel() -> tuple[Job, Send]:
     return job, send
 
 
-def _first_line(descriptor: int) -> bytes:
+def private_pipes() -> tuple[int, int]:
+    """Descriptors of what stdin and stdout were; from now on stdin is empty and stdout is stderr.
+
+    Processes started from here on inherit neither.
+    """
+    source, target = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    sys.stdout.flush()
+    os.dup2(2, 1)
+    return source, target
+
+
+def read_line(source: int) -> bytes:
+    """The first line, which is all that a launcher writes.
+
+    Raises:
+        Malformed: there is none.
+    """
     line = b""
     while not line.endswith(b"\n"):
-        piece = os.read(descriptor, 65536)
+        piece = os.read(source, 65536)
         if not piece:
-            raise Malformed("stdin ended before a whole job; this process is started by a launcher")
+            raise Malformed("stdin ended before a whole line; a launcher starts this process")
         line += piece
     return line
 
 
-def _exit_at_eof(descriptor: int) -> None:
-    while os.read(descriptor, 65536):
+def _exit_at_eof(source: int) -> None:
+    while os.read(source, 65536):
         pass
     os._exit(_PARENT_DIED)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
@@ -23,8 +23,11 @@ _REFUSED = frozenset({1044, 1045, 1049, 1130, 1142, 1143, 1227, 1698})
 _READ_TIMEOUT_SECONDS = 60
 
 
-def make_engine(settings: Settings) -> Engine:
+def make_engine(settings: Settings, *, autocommit: bool = False) -> Engine:
     """An engine for MariaDB or SQLite; connects lazily.
+
+    With `autocommit` (MariaDB alone) a read costs the server one statement, with no COMMIT or
+    ROLLBACK after it: for what is asked again and again.
 
     Raises:
         BadSetting: the URL is malformed or names another database.
@@ -39,18 +42,20 @@ def make_engine(settings: Settings) -> Engine:
         return _sqlite(url)
     if url.drivername in ("mariadb+pymysql", "mysql+pymysql"):
         password = settings.database_password
-        return _mariadb(url.set(password=password.get_secret_value() if password else None))
+        url = url.set(password=password.get_secret_value() if password else None)
+        return _mariadb(url, "AUTOCOMMIT" if autocommit else "READ COMMITTED")
     raise BadSetting(
         f"database_url: {url.drivername} is not supported; "
         "use mariadb+pymysql://user@host/database or sqlite:///path"
     )
 
 
-def _mariadb(url: URL) -> Engine:
+def _mariadb(url: URL, isolation: Literal["AUTOCOMMIT", "READ COMMITTED"]) -> Engine:
     try:
         engine = create_engine(
             url.set(drivername="mariadb+pymysql"),
-            isolation_level="READ COMMITTED",
+            isolation_level=isolation,
+            skip_autocommit_rollback=True,
             pool_pre_ping=True,
             pool_recycle=300,
             hide_parameters=True,

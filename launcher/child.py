@@ -1,0 +1,138 @@
+"""The process that runs one batch: started, heard, ended. It never outlives its launcher."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from pipeline.lifecycle import Exit
+from pipeline.messages import Job, Malformed, Message, decode, encode
+
+COMMAND = (sys.executable, "-P", "-m", "launcher.child_main")
+_LINE_LIMIT = 8192
+_TAIL_LINES = 40
+_DRAIN_SECONDS = 5.0
+
+
+class Child:
+    """A running child in a session of its own, so that a Ctrl-C at the terminal is ours alone.
+
+    `tell` is called from other threads with each message, and last with the Exit, after which
+    nothing of the child's process group is left. `hear` gets each line of its stderr.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        tell: Callable[[Message | Exit], None],
+        hear: Callable[[str], None],
+    ) -> None:
+        self._tell = tell
+        self._hear = hear
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._reaped = False
+        self._process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=python_environment(),
+            start_new_session=True,
+        )
+        self._readers = [
+            threading.Thread(target=self._read_messages, daemon=True),
+            threading.Thread(target=self._read_stderr, daemon=True),
+        ]
+        for thread in (*self._readers, threading.Thread(target=self._await_end, daemon=True)):
+            thread.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def give(self, job: Job) -> None:
+        """Send the job; a child that is already dead has told, or will tell, its Exit."""
+        assert self._process.stdin
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            self._process.stdin.write(encode(job))
+            self._process.stdin.flush()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it ended within so many seconds."""
+        return self._ended.wait(seconds)
+
+    def stop(self, patience: float) -> None:
+        """SIGTERM, and SIGKILL to what is left after `patience` seconds. Returns when it is dead,
+        or after another `patience` if the kernel keeps it (a dead network disk).
+        """
+        self._signal(signal.SIGTERM)
+        if not self.wait(patience):
+            self._signal(signal.SIGKILL)
+            self.wait(max(patience, 1))
+
+    def _signal(self, number: signal.Signals) -> None:
+        with self._lock:
+            if not self._reaped:  # until then its number cannot belong to another process
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, number)
+
+    def _read_messages(self) -> None:
+        assert self._process.stdout
+        with self._process.stdout as stream:
+            for line in stream:
+                try:
+                    message = decode(line)
+                except Malformed as error:
+                    self._hear(str(error))
+                else:
+                    self._tell(message)
+
+    def _read_stderr(self) -> None:
+        assert self._process.stderr
+        with self._process.stderr as stream:
+            for line in lines_of(stream):
+                self._tail.append(line)
+                self._hear(line)
+
+    def _await_end(self) -> None:
+        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        # Processes that it started may hold its pipes open, and nobody else will end them.
+        self._signal(signal.SIGKILL)
+        for reader in self._readers:
+            reader.join(_DRAIN_SECONDS)  # not for ever: a process may have left the group
+        with self._lock:
+            code = self._process.wait()
+            self._reaped = True
+        assert self._process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._ended.set()
+        self._tell(Exit(code=code, stderr_tail="\n".join(self._tail)))
+
+
+def lines_of(stream: IO[bytes]) -> Iterator[str]:
+    """Lines as text; one that never ends (a progress bar) comes in pieces."""
+    while line := stream.readline(_LINE_LIMIT):
+        if text := line.decode("utf-8", "replace").rstrip():
+            yield text
+
+
+def python_environment() -> dict[str, str]:
+    """The environment in which a child finds our packages from any working directory."""
+    root = str(Path(__file__).resolve().parents[1])
+    environment = dict(os.environ)
+    # Site-packages before the standard library would let a stray backport replace a module.
+    if root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        paths = [root, *environment.get("PYTHONPATH", "").split(os.pathsep)]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    return environment

@@ -1,0 +1,119 @@
+"""Connecting to a Dask cluster that is fit to run our code."""
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import dask
+from distributed import Client
+from distributed.security import Security
+
+from configs.errors import BadSetting, ClusterUnavailable
+from launcher.cluster.config import CONFIG
+from launcher.cluster.executor import DaskExecutor
+
+# What bears on the numbers, or on what can be sent from one process to another.
+_SAME = (
+    "deepcredit",
+    "dask",
+    "distributed",
+    "imbalanced-learn",
+    "numpy",
+    "pandas",
+    "pytorch-tabnet",
+    "scikit-learn",
+    "torch",
+    "xgboost",
+)
+_NO_WORKERS_SECONDS = 60.0
+_ANSWER_SECONDS = 30.0
+
+log = logging.getLogger(__name__)
+
+
+def connect(address: str, certificates: Mapping[str, str] | None = None) -> DaskExecutor:
+    """Connect to a scheduler that has workers and runs what we run.
+
+    Raises:
+        BadSetting: the address is none of Dask's.
+        ClusterUnavailable: no answer, no workers, or other versions of Python or libraries.
+    """
+    dask.config.set(CONFIG)
+    try:
+        client = Client(
+            address,
+            security=_security(certificates),
+            timeout=_ANSWER_SECONDS,
+            set_as_default=False,
+        )
+    except ValueError as error:
+        raise BadSetting(f"scheduler: {address}: {error}; use tcp://host:8786") from error
+    except (OSError, TimeoutError) as error:
+        raise ClusterUnavailable(
+            f"the Dask scheduler at {address} does not answer; start it or check "
+            "DEEPCREDIT_SCHEDULER"
+        ) from error
+    executor = DaskExecutor(client)
+    try:
+        client.wait_for_workers(1, timeout=_NO_WORKERS_SECONDS)
+        _check_versions(client, address)
+    except TimeoutError as error:
+        executor.close()
+        raise ClusterUnavailable(f"the Dask scheduler at {address} has no workers") from error
+    except BaseException:
+        executor.close()
+        raise
+    return executor
+
+
+def _security(certificates: Mapping[str, str] | None) -> Security | None:
+    if certificates is None:
+        return None
+    return Security(
+        require_encryption=True,
+        tls_ca_file=certificates["ca"],
+        tls_client_cert=certificates["cert"],
+        tls_client_key=certificates["key"],
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions that must be the same wherever a batch's code runs."""
+    found = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
+    for name in _SAME:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _check_versions(client: Client, address: str) -> None:
+    async def ask() -> dict[str, Any]:
+        there = client.run(versions, on_error="return")
+        answers: dict[str, Any] = await asyncio.wait_for(there, _ANSWER_SECONDS)
+        scheduler = await client.run_on_scheduler(versions)
+        return {**answers, f"scheduler {address}": scheduler}
+
+    try:
+        answers = client.sync(ask)
+    except TimeoutError:
+        log.warning("workers too busy to tell their versions; going on without a comparison")
+        return
+    here = versions()
+    for place, there in answers.items():
+        if isinstance(there, OSError):  # a worker that left between the question and the answer
+            continue
+        if isinstance(there, Exception):
+            raise ClusterUnavailable(f"{place} cannot run our code: {there}; install deepcredit")
+        differences = [
+            f"{name} {there.get(name, 'missing')} instead of {here.get(name, 'none')}"
+            for name in sorted(here.keys() | there.keys())
+            if there.get(name) != here.get(name)
+        ]
+        if differences:
+            raise ClusterUnavailable(
+                f"{place} has {', '.join(differences)}; install the same versions everywhere"
+            )

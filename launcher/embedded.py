@@ -1,0 +1,142 @@
+"""Where a launcher's batches find their Dask scheduler. Imports no Dask: launchers stay small."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+
+from configs.errors import ClusterUnavailable
+from configs.settings import Settings
+from launcher.child import lines_of, python_environment
+
+COMMAND = (sys.executable, "-P", "-m", "launcher.cluster.local")
+_START_SECONDS = 120.0
+_CLOSE_SECONDS = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduler:
+    """Where to connect; `certificates` (ca, cert, key as PEM text) if it asks for TLS."""
+
+    address: str
+    certificates: Mapping[str, str] | None = field(default=None, repr=False)
+
+
+class Cluster(Protocol):
+    """Gives batches a scheduler."""
+
+    def scheduler(self) -> Scheduler:
+        """May take as long as a local cluster takes to start. Raises ClusterUnavailable."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ExternalCluster:
+    """A scheduler that others started; whether it answers is for the batch to find out."""
+
+    def __init__(self, address: str) -> None:
+        self._scheduler = Scheduler(address)
+
+    def scheduler(self) -> Scheduler:
+        return self._scheduler
+
+    def close(self) -> None:
+        """Leave it alone: it serves others too."""
+
+
+class EmbeddedCluster:
+    """A local cluster in a process of its own, started when first asked for and again if it died.
+
+    It listens on loopback alone and speaks TLS with a key that never leaves these processes, so
+    that no other user of the host can send it code. When this process dies, it dies.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._request = {
+            "workers": settings.workers,
+            "directory": str(settings.cache_dir.absolute() / "dask"),
+        }
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._scheduler: Scheduler | None = None
+
+    def scheduler(self) -> Scheduler:
+        with self._lock:
+            if self._scheduler is None or self._process is None or self._process.poll() is not None:
+                self._end()
+                self._scheduler = self._start()
+            return self._scheduler
+
+    def close(self) -> None:
+        with self._lock:
+            self._end()
+
+    def _start(self) -> Scheduler:
+        self._process = process = subprocess.Popen(
+            COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=python_environment(),
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        threading.Thread(target=_forward, args=(process,), daemon=True).start()
+        timer = threading.Timer(_START_SECONDS, process.kill)
+        timer.start()
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(json.dumps(self._request).encode() + b"\n")
+                process.stdin.flush()
+            answer = process.stdout.readline()
+        finally:
+            timer.cancel()
+        if not answer:
+            self._end()
+            raise ClusterUnavailable(
+                "the embedded Dask cluster did not start; the launcher's log has what it printed"
+            )
+        body: dict[str, Any] = json.loads(answer)
+        log.info("embedded cluster started", pid=process.pid, **self._request)
+        return Scheduler(body["address"], body["certificates"])
+
+    def _end(self) -> None:
+        process, self._process, self._scheduler = self._process, None, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        try:
+            process.wait(_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        process.stdout.close()
+
+
+def make_cluster(settings: Settings) -> Cluster:
+    if settings.scheduler:
+        return ExternalCluster(settings.scheduler)
+    return EmbeddedCluster(settings)
+
+
+def _forward(process: subprocess.Popen[bytes]) -> None:
+    assert process.stderr is not None
+    with process.stderr as stream:
+        for line in lines_of(stream):
+            log.info("cluster says", line=line)
