@@ -7,7 +7,8 @@ from pathlib import Path
 
 from models.variants import Variant
 
-from models import devices, kind, resampling, scores, thresholds, weights
+from models import devices, kind, resampling, thresholds, weights
+from models.scores import Metrics, measure
 from pipeline.fanout import ModelRun
 from pipeline.workplace import workplace
 from storage import arrays
@@ -45,8 +46,8 @@ class Fitted:
     format: str
     scores: Stored
     threshold: float
-    valid: scores.Metrics
-    test: scores.Metrics
+    valid: Metrics
+    test: Metrics
     n_valid: int
     n_test: int
     fit_seconds: float
@@ -97,8 +98,8 @@ def fit_variant(task: FitTask) -> Fitted:
             format=chosen.FORMAT,
             scores=place.store.put(task.uri("scores.safetensors"), scores_file),
             threshold=threshold,
-            valid=scores.measure(y_valid, s_valid, threshold),
-            test=scores.measure(y_test, s_test, threshold),
+            valid=measure(y_valid, s_valid, threshold),
+            test=measure(y_test, s_test, threshold),
             n_valid=len(y_valid),
             n_test=len(y_test),
             fit_seconds=fitted - started,

@@ -56,18 +56,18 @@ def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> 
         BadData, BadParameter: the data or the split cannot serve.
     """
     context.report(0.0, f"reading {dataset.name}")
-    frame = frames.read(context.engine, context.settings, dataset)
+    frame = frames.read(context.engine, dataset)
     parts = split.make_split(
-        frame.y,
+        frame.labels,
         test_size=parameters.test_size,
         validation_size=parameters.validation_size,
         split_by=parameters.split_by,
         stratify=parameters.stratify,
         seed=parameters.random_state,
-        time=frame.time if parameters.split_by == "time" else None,
-        groups=frame.groups if parameters.split_by == "group" else None,
+        time=frame.time,
+        groups=frame.groups,
     )
-    context.report(0.01, f"preparing {len(frame.y):,} rows")
+    context.report(0.01, f"preparing {frame.n_rows:,} rows")
     fitted = preprocess.fit(frame, parts.train)
     rows = np.concatenate([parts.train, parts.valid, parts.test])
     return Prepared(
@@ -105,7 +105,7 @@ def _publish_split(dataset: Dataset, frame: Frame, parts: split.Split, context: 
     stored = publish_arrays(
         f"splits/{identity}.safetensors",
         {f"rows_{name}": rows for name, rows in named.items()}
-        | {f"y_{name}": frame.y[rows] for name, rows in named.items()},
+        | {f"y_{name}": frame.labels[rows] for name, rows in named.items()},
         context,
     )
     return Split(

@@ -5,7 +5,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from models import devices, kind, scores
+from models import devices, kind
+from models.scores import Metrics, measure
 from pipeline.fanout import ModelRun
 from pipeline.workplace import workplace
 from storage import arrays
@@ -40,7 +41,7 @@ class Scored:
     """Scores, already in the store, and their metrics where labels are known."""
 
     scores: Stored
-    metrics: scores.Metrics | None
+    metrics: Metrics | None
     n_rows: int
     predict_seconds: float
 
@@ -57,7 +58,7 @@ def score_model(task: ScoreTask) -> Scored:
     metrics = None
     if task.labels is not None:
         (y,) = arrays.load(place.fetch(task.labels), "y")
-        metrics = scores.measure(y, found, task.threshold)
+        metrics = measure(y, found, task.threshold)
     with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
         file = Path(folder, "scores")
         arrays.save(file, {task.split: found})

@@ -107,7 +107,7 @@ def _subject(
             f"batch_param: scope: {dataset.name} is not the data set trained on, "
             "so it has no rows set aside; allowed is: all"
         )
-    frame = frames.read(context.engine, context.settings, dataset, target_needed=False)
+    frame = frames.read(context.engine, dataset, target_needed=False)
     rows = None
     if scope == "test":
         file = context.cache.fetch(context.store, split.uri, split.sha256)

@@ -10,7 +10,8 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from configs.errors import BadParameter, Unknown
-from models import kind, thresholds, variants
+from models import thresholds, variants
+from models.versions import versions
 from pipeline import fanout, workplace
 from pipeline.context import Context
 from pipeline.fanout import ModelRun
@@ -138,7 +139,7 @@ def _fingerprint(
         "split_id": prepared.split.split_id,
         "preprocessor": prepared.preprocessor.sha256,
         "matrix": prepared.matrix.sha256,
-        "versions": kind.versions(),
+        "versions": versions(),
     }
     return hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()
 
@@ -159,7 +160,7 @@ def _commit(task: FitTask, fitted: Fitted, prepared: Prepared, context: Context)
         preprocessor_sha256=prepared.preprocessor.sha256,
         fingerprint=task.fingerprint,
         seconds=fitted.fit_seconds,
-        versions=json.dumps(kind.versions()),
+        versions=json.dumps(versions()),
     )
     columns = {
         "threshold": fitted.threshold,
