@@ -1,0 +1,180 @@
+"""Use cases of data sets: load a file into a table of its own, register a table that exists."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+from sqlalchemy import Engine
+
+from configs.errors import BadData, DatabaseUnavailable, Unknown
+from pipeline.labels import labels_of
+from pipeline.roles import Choices, Tell, describe
+from storage import datasets, files, reading, tables
+from storage.content import canonical, content_sha256
+from storage.engine import reading as reading_connection
+from storage.engine import transaction
+from storage.records import Dataset, DatasetColumn
+from storage.rows import arrange, columns_read, read_rows
+
+Progress = Callable[[float, str], None]
+
+_MAX_GROUP = 100
+
+
+def _silent(*_said: object) -> None:
+    """For callers that show nothing."""
+
+
+def load_file(
+    engine: Engine,
+    path: Path,
+    *,
+    group: str,
+    choices: Choices,
+    version: int | None = None,
+    progress: Progress = _silent,
+    tell: Tell = _silent,
+) -> Dataset:
+    """Load a CSV or Parquet file into a new table and register it; `version` None is the next
+    free one. What the database then returns is compared with the file, value by value.
+
+    After an error nothing is registered and no table is left. `progress` is told the share done
+    and a word on what is being done, `tell` what was found that a person should know.
+
+    Raises:
+        BadData: the file, a name, the target or the version cannot serve.
+    """
+    version = _free_version(engine, group, version)
+    progress(0.0, f"reading {path.name}")
+    raw = files.read_file(path)
+    stored, columns = describe(raw, raw.column_names, choices, str(path), tell)
+    rows = canonical(stored, columns_read(columns))
+    dataset = _dataset(
+        group, version, tables.table_name(group, version), columns, choices, rows, str(path)
+    )
+    order_column = tables.write(
+        engine,
+        dataset.table_name,
+        stored,
+        lambda share: progress(0.2 + 0.6 * share, f"writing table {dataset.table_name}"),
+    )
+    dataset = replace(dataset, order_column=order_column)
+    try:
+        progress(0.8, "comparing the table with the file")
+        _compare(engine, dataset, rows)
+        transaction(engine, lambda connection: datasets.register(connection, dataset))
+    except BaseException:
+        _undo(engine, dataset)
+        raise
+    progress(1.0, "done")
+    return dataset
+
+
+def register_table(
+    engine: Engine,
+    table_name: str,
+    *,
+    group: str,
+    choices: Choices,
+    version: int | None = None,
+    progress: Progress = _silent,
+    tell: Tell = _silent,
+) -> Dataset:
+    """Register a table or view that exists, as it is; nothing is copied. Its rows are ordered by
+    `choices.id_column`, which must be unique, else by all their values.
+
+    Raises:
+        Unknown: there is no such table or view.
+        BadData: it is empty, or a column, the target or the version cannot serve.
+    """
+    version = _free_version(engine, group, version)
+    progress(0.0, f"reading {table_name}")
+    where = f"table {table_name!r}"
+    with reading_connection(engine) as connection:
+        there = [column.name for column in reading.columns_of(connection, table_name)]
+        wanted = [name for name in there if name not in choices.drop]
+        raw = reading.read_table(connection, table_name, wanted)
+    if raw.num_rows == 0:
+        raise BadData(f"{where} is empty")
+    progress(0.6, "finding types")
+    stored, columns = describe(raw, there, choices, where, tell)
+    rows = arrange(stored, columns_read(columns), None, choices.id_column)
+    dataset = _dataset(group, version, table_name, columns, choices, rows, where)
+    transaction(engine, lambda connection: datasets.register(connection, dataset))
+    progress(1.0, "done")
+    return dataset
+
+
+def _free_version(engine: Engine, group: str, version: int | None) -> int:
+    if not group.strip() or len(group) > _MAX_GROUP:
+        raise BadData(f"the group must have 1 to {_MAX_GROUP} characters, not {len(group)}")
+    with reading_connection(engine) as connection:
+        free = datasets.next_version(connection, group)
+        if version is None:
+            return free
+        try:
+            taken = datasets.read(connection, group, version)
+        except Unknown:
+            return version
+    raise BadData(
+        f"data set {taken.name} exists already; leave --version out for the next free one, {free}"
+    )
+
+
+def _dataset(
+    group: str,
+    version: int,
+    table_name: str,
+    columns: Sequence[DatasetColumn],
+    choices: Choices,
+    rows: pa.Table,
+    where: str,
+) -> Dataset:
+    """The record of canonical rows; refuses a target that is not 0 and 1."""
+    rate = None
+    for column in columns:
+        if column.role == "target":
+            y = labels_of(rows.column(column.column_name), column, choices.positive, where)
+            rate = float(y.mean())
+    return Dataset(
+        dataset_group=group,
+        dataset_version=version,
+        table_name=table_name,
+        target_column=choices.target,
+        positive_value=choices.positive,
+        id_column=choices.id_column,
+        time_column=choices.time_column,
+        order_column=None,
+        n_rows=rows.num_rows,
+        positive_rate=rate,
+        content_sha256=content_sha256(rows, columns_read(columns)),
+        columns=tuple(columns),
+    )
+
+
+def _compare(engine: Engine, dataset: Dataset, rows: pa.Table) -> None:
+    """Raise BadData if the table does not hold what the file held."""
+    with reading_connection(engine) as connection:
+        written = read_rows(connection, dataset)
+    columns = columns_read(dataset.columns)
+    if content_sha256(written, columns) == dataset.content_sha256:
+        return
+    for column in columns:
+        if content_sha256(written, [column]) != content_sha256(rows, [column]):
+            raise BadData(
+                f"column {column.column_name!r} came back from the database with other values "
+                f"({written.num_rows} rows, {rows.num_rows} in the file); nothing was registered"
+            )
+
+
+def _undo(engine: Engine, dataset: Dataset) -> None:
+    """Drop the table of a load that failed, unless it is registered all the same: then the
+    database committed and only its answer was lost.
+    """
+    with suppress(DatabaseUnavailable):  # what failed first says more
+        with reading_connection(engine) as connection:
+            known = datasets.listing(connection)
+        if all(other.table_name != dataset.table_name for other in known):
+            tables.drop(engine, dataset.table_name)

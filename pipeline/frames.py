@@ -1,0 +1,180 @@
+"""A data set in memory, ready to be split and prepared: labels, features, times, groups."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+
+from configs.errors import BadData, DatasetChanged
+from pipeline.labels import labels_of
+from storage.content import content_sha256
+from storage.engine import reading
+from storage.records import Dataset, DatasetColumn, Role
+from storage.rows import columns_read, read_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Numeric:
+    """A feature of numbers, float64, shape (n_rows,); NaN is missing."""
+
+    name: str
+    values: NDArray[np.float64]
+    missing_values: tuple[str, ...] = ()
+    """Sentinels; they are NaN in `values` already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Categorical:
+    """A feature of texts: row r has categories[codes[r]], or none where codes[r] is -1."""
+
+    name: str
+    codes: NDArray[np.int32]
+    categories: tuple[str, ...]
+    missing_values: tuple[str, ...] = ()
+
+
+Feature = Numeric | Categorical
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Rows in their canonical order. Only columns of role feature are among `features`."""
+
+    name: str
+    content_sha256: str
+    n_rows: int
+    y: NDArray[np.int8] | None
+    features: tuple[Feature, ...]
+    time: NDArray[np.int64] | None = None
+    """Dense ranks, oldest 0; -1 is missing."""
+    groups: NDArray[np.int64] | None = None
+    """Equal numbers for equal groups; -1 is missing."""
+    roles: Mapping[str, Role] | None = None
+    """The role of every column of the data set, to say why one is no feature."""
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Feature]:
+        return {feature.name: feature for feature in self.features}
+
+    @property
+    def labels(self) -> NDArray[np.int8]:
+        """`y` of a data set that must have a target.
+
+        Raises:
+            BadData: it has none.
+        """
+        if self.y is None:
+            raise BadData(f"data set {self.name} has no target; register it with --target COLUMN")
+        return self.y
+
+
+def read(engine: Engine, dataset: Dataset, *, target_needed: bool = True) -> Frame:
+    """Read a data set and check that it is still what was registered.
+
+    Raises:
+        DatasetChanged: rows, values or their order are not those that were registered.
+        BadData: it is empty, a column has gone, or the target is not 0 and 1.
+        Unknown: its table has gone.
+    """
+    with reading(engine) as connection:
+        rows = read_rows(connection, dataset)
+    found = content_sha256(rows, columns_read(dataset.columns))
+    if found != dataset.content_sha256:
+        raise DatasetChanged(
+            f"data set {dataset.name} has changed since it was registered (table "
+            f"{dataset.table_name!r}: {rows.num_rows} rows now, {dataset.n_rows} then; content "
+            f"{found[:12]} now, {dataset.content_sha256[:12]} then); load it as a new version"
+        )
+    return frame_of(dataset, rows, target_needed=target_needed)
+
+
+def frame_of(dataset: Dataset, rows: pa.Table, *, target_needed: bool = True) -> Frame:
+    """A frame of canonical rows (see storage.content), which it shares where it can."""
+    if rows.num_rows == 0:
+        raise BadData(f"data set {dataset.name} is empty: table {dataset.table_name!r} has no rows")
+    y = _labels(dataset, rows)
+    if y is None and target_needed:
+        raise BadData(f"data set {dataset.name} has no target; register it with --target COLUMN")
+    return Frame(
+        name=dataset.name,
+        content_sha256=dataset.content_sha256,
+        n_rows=rows.num_rows,
+        y=y,
+        features=tuple(_feature(column, rows) for column in dataset.columns_of("feature")),
+        time=_ranks(dataset.columns_of("time"), rows),
+        groups=_ranks(dataset.columns_of("group"), rows),
+        roles={column.column_name: column.role for column in dataset.columns},
+    )
+
+
+def _labels(dataset: Dataset, rows: pa.Table) -> NDArray[np.int8] | None:
+    for column in dataset.columns_of("target"):
+        values = rows.column(column.column_name)
+        return labels_of(values, column, dataset.positive_value, f"data set {dataset.name}")
+    return None
+
+
+def _feature(column: DatasetColumn, rows: pa.Table) -> Feature:
+    values = rows.column(column.column_name).combine_chunks()
+    name, missing = column.column_name, column.missing_values
+    if column.kind == "numeric":
+        numbers = values.to_numpy(zero_copy_only=True)
+        return Numeric(name, without(numbers, missing), missing)
+    codes, categories = _encoded(values)
+    return Categorical(name, _without_categories(codes, categories, missing), categories, missing)
+
+
+def without(numbers: NDArray[np.float64], missing: tuple[str, ...]) -> NDArray[np.float64]:
+    """Sentinels and infinities as NaN; the same array if it has none."""
+    gone = np.isinf(numbers)
+    for sentinel in sentinels_of(missing):
+        gone |= numbers == sentinel
+    return np.where(gone, np.nan, numbers) if gone.any() else numbers
+
+
+def sentinels_of(missing: tuple[str, ...]) -> tuple[float, ...]:
+    """Those of the words that mean missing that are numbers."""
+    found = []
+    for word in missing:
+        with suppress(ValueError):
+            found.append(float(word))
+    return tuple(found)
+
+
+def _encoded(values: pa.Array) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    encoded = values.dictionary_encode()
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
+    return codes.astype(np.int32, copy=False), tuple(encoded.dictionary.to_pylist())
+
+
+def _without_categories(
+    codes: NDArray[np.int32], categories: tuple[str, ...], missing: tuple[str, ...]
+) -> NDArray[np.int32]:
+    gone = [code for code, category in enumerate(categories) if category in missing]
+    if not gone:
+        return codes
+    return np.where(np.isin(codes, gone), np.int32(-1), codes)
+
+
+def _ranks(columns: tuple[DatasetColumn, ...], rows: pa.Table) -> NDArray[np.int64] | None:
+    for column in columns:
+        values = rows.column(column.column_name).combine_chunks()
+        if column.kind == "numeric":
+            numbers = without(values.to_numpy(zero_copy_only=True), column.missing_values)
+            known = ~np.isnan(numbers)
+            ranks = np.full(len(numbers), -1, np.int64)
+            ranks[known] = np.unique(numbers[known], return_inverse=True)[1]
+            return ranks
+        codes, categories = _encoded(values)
+        codes = _without_categories(codes, categories, column.missing_values)
+        rank_of = np.argsort(np.argsort(np.array(categories, dtype=object), kind="stable"))
+        return (
+            np.where(codes < 0, -1, rank_of[codes]) if len(categories) else codes.astype(np.int64)
+        )
+    return None

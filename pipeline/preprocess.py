@@ -1,0 +1,230 @@
+"""Preparation: learned from rows of the training part alone, then applied unchanged.
+
+The rules, with their reasons, stand in docs/decisions/0004-preparation.md.
+"""
+
+from typing import Any, assert_never
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from configs.errors import BadData
+from pipeline.frames import Categorical, Feature, Frame, Numeric, sentinels_of
+from pipeline.rules import (
+    CategoricalRule,
+    Dropped,
+    NumericRule,
+    Preprocessor,
+    Rule,
+    from_json,
+    to_json,
+)
+from storage.kinds import written
+
+__all__ = ["Preprocessor", "apply", "fit", "from_json", "to_json"]
+
+Matrix = NDArray[np.float32]
+Rows = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+MAX_CATEGORIES = 100
+RARE_ROWS = 10
+RARE_SHARE = 0.001
+# Beyond these a number says no more than "very large"; within them nothing overflows.
+RAW_LIMIT = 1e150
+SCALED_LIMIT = 1e6
+
+_BLOCK_ROWS = 16_384
+
+
+def fit(frame: Frame, rows: Rows) -> Preprocessor:
+    """Learn from `rows`, which must be the training part, and from no other row.
+
+    Raises:
+        BadData: no feature varies within these rows.
+    """
+    if len(rows) == 0:
+        raise BadData(f"data set {frame.name}: the training part has no rows")
+    found = [_learn(feature, rows) for feature in frame.features]
+    rules = tuple(rule for rule in found if not isinstance(rule, Dropped))
+    if not rules:
+        raise BadData(
+            f"data set {frame.name} has no usable feature: all {len(found)} are constant or "
+            f"missing in the {len(rows)} rows of the training part"
+        )
+    return Preprocessor(rules, tuple(rule for rule in found if isinstance(rule, Dropped)))
+
+
+def apply(preprocessor: Preprocessor, frame: Frame, rows: Rows | None = None) -> Matrix:
+    """The matrix of `rows` (all, in order, where None), C-contiguous, a column for each of
+    `preprocessor.feature_names`. Columns of the frame that no rule names are ignored.
+
+    Raises:
+        BadData: a feature is missing, or holds text where training had numbers.
+    """
+    sources = _sources(preprocessor, frame)
+    n_rows = frame.n_rows if rows is None else len(rows)
+    width = sum(len(rule.outputs) for rule in preprocessor.rules)
+    matrix = np.empty((n_rows, width), np.float32)
+    for start in range(0, n_rows, _BLOCK_ROWS):
+        span = slice(start, min(start + _BLOCK_ROWS, n_rows))
+        wanted: Any = span if rows is None else rows[span]
+        # A column at a time into a block that fits the cache; then turned into rows at once.
+        block = np.zeros((width, span.stop - span.start), np.float32)
+        at = 0
+        for rule, source in zip(preprocessor.rules, sources, strict=True):
+            part = block[at : at + len(rule.outputs)]
+            if isinstance(rule, NumericRule):
+                _write_numbers(rule, source[wanted], part)
+            else:
+                _write_indices(source[wanted], part)
+            at += len(part)
+        matrix[span] = block.T
+    return matrix
+
+
+def _learn(feature: Feature, rows: Rows) -> Rule | Dropped:
+    match feature:
+        case Numeric():
+            return _learn_numbers(feature, feature.values[rows])
+        case Categorical():
+            return _learn_categories(feature, feature.codes[rows])
+        case _:
+            assert_never(feature)
+
+
+def _learn_numbers(feature: Numeric, values: Floats) -> NumericRule | Dropped:
+    known = values[~_missing(values, sentinels_of(feature.missing_values))]
+    if len(known) == 0:
+        return Dropped(feature.name, "missing in every row of the training part")
+    known = np.sort(np.clip(known, -RAW_LIMIT, RAW_LIMIT))
+    varies = bool(known[0] < known[-1])
+    indicator = len(known) < len(values)
+    if not varies and not indicator:
+        return Dropped(feature.name, "constant in the training part")
+    spread = _quantile(known, 0.75) - _quantile(known, 0.25)
+    if spread <= 0:  # more than half the rows share one value
+        spread = float(np.std(known))
+    return NumericRule(
+        name=feature.name,
+        missing_values=feature.missing_values,
+        centre=_quantile(known, 0.5),
+        scale=spread if spread > 0 else 1.0,
+        value=varies,
+        indicator=indicator,
+    )
+
+
+def _quantile(ascending: Floats, share: float) -> float:
+    """Between neighbours linearly, as NumPy's default; sorting once serves all quantiles."""
+    position = share * (len(ascending) - 1)
+    below = int(position)
+    above = min(below + 1, len(ascending) - 1)
+    low, high = float(ascending[below]), float(ascending[above])
+    return low + (high - low) * (position - below)
+
+
+def _learn_categories(feature: Categorical, codes: NDArray[np.int32]) -> CategoricalRule | Dropped:
+    known = codes[codes >= 0]
+    counts = np.bincount(known, minlength=len(feature.categories))
+    enough = max(RARE_ROWS, RARE_SHARE * len(codes))
+    frequent = sorted(
+        (code for code in np.flatnonzero(counts >= enough)),
+        key=lambda code: (-counts[code], feature.categories[code]),
+    )[:MAX_CATEGORIES]
+    rule = CategoricalRule(
+        name=feature.name,
+        missing_values=feature.missing_values,
+        categories=tuple(feature.categories[code] for code in frequent),
+        other=bool(counts[frequent].sum() < len(known)),
+        missing=len(known) < len(codes),
+    )
+    if len(rule.outputs) > 1:
+        return rule
+    if rule.missing:
+        return Dropped(feature.name, "missing in every row of the training part")
+    reason = "too many rare categories" if rule.other else "constant in the training part"
+    return Dropped(feature.name, reason)
+
+
+def _sources(preprocessor: Preprocessor, frame: Frame) -> list[NDArray[Any]]:
+    """For each rule an array of all rows: numbers, or the output that is 1 (-1: none)."""
+    gone = [rule.name for rule in preprocessor.rules if rule.name not in frame.by_name]
+    if gone:
+        role = (frame.roles or {}).get(gone[0])
+        there = f" (it is there, but with role {role})" if role else ""
+        more = f", nor {', '.join(map(repr, gone[1:10]))}" if len(gone) > 1 else ""
+        raise BadData(
+            f"data set {frame.name} has no feature {gone[0]!r}{there}{more}, which the models "
+            "were trained on"
+        )
+    return [
+        _numbers_of(frame.by_name[rule.name], frame)
+        if isinstance(rule, NumericRule)
+        else _outputs_of(rule, frame.by_name[rule.name])
+        for rule in preprocessor.rules
+    ]
+
+
+def _numbers_of(feature: Feature, frame: Frame) -> Floats:
+    if isinstance(feature, Numeric):
+        return feature.values
+    numbers = np.full(len(feature.categories) + 1, np.nan)  # the last is for code -1
+    for code, text in enumerate(feature.categories):
+        try:
+            numbers[code] = float(text)
+        except ValueError:
+            raise BadData(
+                f"data set {frame.name}: column {feature.name!r} holds {text!r}, "
+                "but was numeric when the models were trained"
+            ) from None
+    return numbers[feature.codes]
+
+
+def _outputs_of(rule: CategoricalRule, feature: Feature) -> NDArray[np.int32]:
+    codes, categories = _codes_of(feature)
+    others = len(rule.categories) if rule.other else -1
+    missing = len(rule.categories) + rule.other if rule.missing else -1
+    output = dict(zip(rule.categories, range(len(rule.categories)), strict=True))
+    output |= dict.fromkeys(rule.missing_values, missing)
+    table = [output.get(category, others) for category in categories]
+    outputs: NDArray[np.int32] = np.array([*table, missing], np.int32)[codes]
+    return outputs
+
+
+def _codes_of(feature: Feature) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Numbers are written as text: here a column of codes was read as numbers, 1 for '1'."""
+    if isinstance(feature, Categorical):
+        return feature.codes, feature.categories
+    known = np.isfinite(feature.values)
+    numbers, inverse = np.unique(feature.values[known], return_inverse=True)
+    codes = np.full(len(feature.values), -1, np.int64)
+    codes[known] = inverse
+    return codes, tuple(written(pa.chunked_array([pa.array(numbers)])).to_pylist())
+
+
+def _missing(values: Floats, sentinels: tuple[float, ...]) -> NDArray[np.bool_]:
+    missing = ~np.isfinite(values)
+    for sentinel in sentinels:
+        missing |= values == sentinel
+    return missing
+
+
+def _write_numbers(rule: NumericRule, values: Floats, part: Matrix) -> None:
+    missing = _missing(values, sentinels_of(rule.missing_values))
+    if rule.value:
+        scaled = np.clip(values, -RAW_LIMIT, RAW_LIMIT)
+        scaled -= rule.centre
+        with np.errstate(over="ignore"):
+            scaled /= rule.scale
+        np.clip(scaled, -SCALED_LIMIT, SCALED_LIMIT, out=scaled)
+        np.copyto(scaled, 0.0, where=missing)
+        part[0] = scaled
+    if rule.indicator:
+        part[-1] = missing
+
+
+def _write_indices(outputs: NDArray[np.int32], part: Matrix) -> None:
+    hit = np.flatnonzero(outputs >= 0)
+    part[outputs[hit], hit] = 1.0

@@ -1,0 +1,139 @@
+"""What each column of new data is for, and what it holds: from what a person says and what is
+found in the values.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from configs.errors import BadData
+from storage import kinds
+from storage.records import DatasetColumn, Role
+
+Tell = Callable[[str], None]
+
+_LIKE_AN_ID = 0.5  # this share of rows with a category of their own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What a person says of the columns; all others become features."""
+
+    target: str | None
+    positive: str | None = None
+    """The value of the target that means 1, where it is not 0 and 1."""
+    id_column: str | None = None
+    time_column: str | None = None
+    group_column: str | None = None
+    """For splitBy group: rows of one group never stand in two parts."""
+    drop: tuple[str, ...] = ()
+    sensitive: tuple[str, ...] = ()
+    """Kept and part of the data, but never a feature."""
+    categorical: tuple[str, ...] = ()
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """For a column the values that mean missing, such as 96 and 98."""
+
+    def roles(self) -> dict[str, Role]:
+        """Raises BadData if a column would have two."""
+        single: tuple[tuple[Role, str | None], ...] = (
+            ("target", self.target),
+            ("id", self.id_column),
+            ("time", self.time_column),
+            ("group", self.group_column),
+        )
+        several: tuple[tuple[Role, tuple[str, ...]], ...] = (
+            ("ignore", self.drop),
+            ("sensitive", self.sensitive),
+        )
+        pairs = [(name, role) for role, name in single if name is not None]
+        pairs += [(name, role) for role, names in several for name in names]
+        found: dict[str, Role] = {}
+        for name, role in pairs:
+            if found.setdefault(name, role) != role:
+                raise BadData(f"column {name!r} cannot be both {found[name]} and {role}")
+        return found
+
+
+def describe(
+    raw: pa.Table, there: Sequence[str], choices: Choices, where: str, tell: Tell
+) -> tuple[pa.Table, tuple[DatasetColumn, ...]]:
+    """The table as it is stored (int64, float64, string) and a record for each of its columns.
+
+    `there` names the columns of the source; `raw` may lack those to be dropped. One that is to
+    be dropped and that no table can hold is left out. `tell` hears what was decided that a
+    person may want otherwise.
+
+    Raises:
+        BadData: a column that was named is not there, or cannot have the role it was given.
+    """
+    roles = choices.roles()
+    _check_names(there, choices, roles, where)
+    arrays: dict[str, pa.ChunkedArray] = {}
+    columns = []
+    for position, name in enumerate(raw.column_names, 1):
+        role = roles.get(name, "feature")
+        if role == "ignore" and not kinds.storable(raw.schema.field(name).type):
+            continue
+        missing = tuple(choices.missing.get(name, ()))
+        found = _found(name, raw.column(name), role, missing, name in choices.categorical)
+        if role == "feature" and found.is_date:
+            role = "ignore"
+            tell(f"{name}: dates, ignored; name it with --time, or force it with --categorical")
+        if found.infinities:
+            tell(f"{name}: {found.infinities} infinite values, stored as missing")
+        if role == "feature" and found.kind == "categorical":
+            _tell_of_ids(name, found.values, tell)
+        arrays[name] = found.values
+        columns.append(
+            DatasetColumn(
+                column_name=name,
+                position=position,
+                role=role,
+                kind=found.kind,
+                missing_values=missing,
+            )
+        )
+    if not any(column.role == "feature" for column in columns):
+        raise BadData(f"{where} has no feature: every column has another role")
+    return pa.table(arrays), tuple(columns)
+
+
+def _check_names(
+    there: Sequence[str], choices: Choices, roles: Mapping[str, Role], where: str
+) -> None:
+    for name in [*roles, *choices.categorical, *choices.missing]:
+        if name not in there:
+            raise BadData(_no_column(name, there, where))
+
+
+def _no_column(name: str, there: Sequence[str], where: str) -> str:
+    close = [other for other in there if other.casefold() == name.casefold()]
+    if close:
+        return f"{where} has no column {name!r}; did you mean {close[0]!r}?"
+    shown = ", ".join(there[:30]) + (", ..." if len(there) > 30 else "")
+    return f"{where} has no column {name!r}; its columns are: {shown}"
+
+
+def _found(
+    name: str, values: pa.ChunkedArray, role: Role, missing: tuple[str, ...], forced: bool
+) -> kinds.Found:
+    if role in ("id", "group"):
+        return kinds.as_identifier(name, values)
+    if forced:
+        return kinds.as_text(name, values)
+    found = kinds.find(name, values, missing)
+    if role == "time" and found.kind == "categorical" and not found.is_date:
+        example = found.values.drop_null()[0].as_py()
+        raise BadData(
+            f"the time column {name!r} holds texts such as {example!r}, whose order is not that "
+            "of time; use numbers or ISO dates (2024-12-31)"
+        )
+    return found
+
+
+def _tell_of_ids(name: str, values: pa.ChunkedArray, tell: Tell) -> None:
+    different = pc.count_distinct(values).as_py()
+    if different > _LIKE_AN_ID * len(values):
+        tell(f"{name}: {different} different texts; if it identifies rows, name it with --id")

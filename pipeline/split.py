@@ -1,0 +1,171 @@
+"""Which rows train, which choose (valid) and which judge (test): drawn before anything is learned.
+
+random   shuffled by `seed`; with `stratify`, every part keeps the share of positives.
+time     oldest rows train, newer ones choose, the newest judge. Rows of one time stay together:
+         a cut moves to the nearest change of time, so parts may differ from the size asked for.
+group    groups are shuffled by `seed` and dealt whole, test first, until a part has its rows or
+         the next group would leave it further from them.
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from configs.errors import BadData, BadParameter
+
+Rows = NDArray[np.int64]
+Labels = NDArray[np.int8]
+SplitBy = Literal["random", "time", "group"]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Row numbers of each part, ascending; every row is in exactly one."""
+
+    train: Rows
+    valid: Rows
+    test: Rows
+
+
+def make_split(
+    y: Labels,
+    *,
+    test_size: float,
+    validation_size: float,
+    split_by: SplitBy,
+    stratify: bool,
+    seed: int,
+    time: Rows | None = None,
+    groups: Rows | None = None,
+) -> Split:
+    """Split rows; equal arguments give equal parts.
+
+    A size below 1 is a share (of all rows for test, of what is left for valid, rounded up), from
+    1 on a count. `time` holds ranks and `groups` numbers, -1 for missing, as in a Frame.
+    `stratify` is for random splits alone.
+
+    Raises:
+        BadParameter: a size leaves a part empty, or with one class where the data has enough.
+        BadData: one class only, too few rows of a class, no time or group column or gaps in it.
+    """
+    n_rows = len(y)
+    counts = np.bincount(y, minlength=2)
+    if counts.min() == 0:
+        raise BadData(f"the target has one class only: all {n_rows} rows are {counts.argmax()}")
+    n_test = _count("testSize", test_size, n_rows)
+    n_valid = _count("validationSize", validation_size, n_rows - n_test)
+    if split_by == "random":
+        split = _random(y, n_test, n_valid, stratify, seed)
+    elif split_by == "time":
+        split = _by_time(_known("time", time), n_test, n_valid)
+    else:
+        split = _by_group(_known("group", groups), n_test, n_valid, seed)
+    _check(split, y, split_by)
+    return split
+
+
+def split_id(split: Split, content_sha256: str) -> str:
+    """SHA-256 that is equal only for the same parts of the same data."""
+    hasher = hashlib.sha256(content_sha256.encode())
+    for rows in (split.train, split.valid, split.test):
+        hasher.update(b"\n%d\n" % len(rows))
+        hasher.update(rows.astype("<i8").tobytes())
+    return hasher.hexdigest()
+
+
+def _count(key: str, size: float, n_rows: int) -> int:
+    """Rows of a part of `n_rows`."""
+    if size < 1:
+        # 0.07 * 100 is a little more than 7, and must not become 8
+        count = math.ceil(size * n_rows - 1e-9)
+    elif size == int(size):
+        count = int(size)
+    else:
+        raise BadParameter(f"{key}: {size} is neither a share below 1 nor a whole count of rows")
+    if not 0 < count < n_rows:
+        raise BadParameter(f"{key}: {size:g} of {n_rows} rows leaves a part without rows")
+    return count
+
+
+def _random(y: Labels, n_test: int, n_valid: int, stratify: bool, seed: int) -> Split:
+    rest, test = _draw(np.arange(len(y)), y, n_test, stratify, seed, "testSize")
+    train, valid = _draw(rest, y, n_valid, stratify, seed, "validationSize")
+    return Split(np.sort(train), np.sort(valid), np.sort(test))
+
+
+def _draw(
+    rows: Rows, y: Labels, count: int, stratify: bool, seed: int, key: str
+) -> tuple[Rows, Rows]:
+    try:
+        rest, drawn = train_test_split(
+            rows, test_size=count, random_state=seed, stratify=y[rows] if stratify else None
+        )
+    except ValueError as error:  # a class with one row, or fewer rows than classes
+        raise BadData(
+            f"{key}: {count} of {len(rows)} rows cannot be stratified: {error}"
+        ) from error
+    return rest, drawn
+
+
+def _known(what: str, values: Rows | None) -> Rows:
+    if values is None:
+        raise BadData(
+            f"splitBy {what}: the data set has no {what} column; "
+            f"load it with --{what if what == 'time' else 'split-group'} COLUMN"
+        )
+    missing = int((values < 0).sum())
+    if missing:
+        raise BadData(f"splitBy {what}: the {what} column has {missing} missing values")
+    return values
+
+
+def _by_time(time: Rows, n_test: int, n_valid: int) -> Split:
+    order = np.argsort(time, kind="stable")
+    changes = np.flatnonzero(np.diff(time[order])) + 1  # where a new time begins
+    if len(changes) < 2:
+        raise BadData(
+            f"splitBy time: the time column has {len(changes) + 1} different times; "
+            "three parts need at least three"
+        )
+    end = _nearest(changes[1:], len(time) - n_test)
+    start = _nearest(changes[changes < end], end - n_valid)
+    parts = order[:start], order[start:end], order[end:]
+    return Split(*(np.sort(part) for part in parts))
+
+
+def _nearest(cuts: Rows, wanted: int) -> int:
+    return int(cuts[np.abs(cuts - wanted).argmin()])
+
+
+def _by_group(groups: Rows, n_test: int, n_valid: int, seed: int) -> Split:
+    codes, sizes = np.unique(groups, return_counts=True)
+    if len(codes) < 3:
+        raise BadData(f"splitBy group: {len(codes)} groups cannot make three parts")
+    order = np.random.default_rng(seed).permutation(len(codes))
+    n_test_groups = _deal(sizes[order], n_test, keep=2)
+    n_valid_groups = _deal(sizes[order[n_test_groups:]], n_valid, keep=1)
+    bounds = [n_test_groups, n_test_groups + n_valid_groups]
+    test, valid, train = np.split(codes[order], bounds)
+    return Split(*(np.flatnonzero(np.isin(groups, part)) for part in (train, valid, test)))
+
+
+def _deal(sizes: Rows, wanted: int, keep: int) -> int:
+    """How many groups come closest to `wanted` rows: at least one, leaving at least `keep`."""
+    totals = np.cumsum(sizes)[: len(sizes) - keep]
+    return int(np.abs(totals - wanted).argmin()) + 1
+
+
+def _check(split: Split, y: Labels, split_by: SplitBy) -> None:
+    for name, rows in (("training", split.train), ("valid", split.valid), ("test", split.test)):
+        if len(rows) == 0:
+            raise BadParameter(f"the {name} part has no rows; change testSize or validationSize")
+        if y[rows].min() == y[rows].max():
+            raise BadParameter(
+                f"splitBy {split_by}: all {len(rows)} rows of the {name} part are of class "
+                f"{y[rows[0]]}; change testSize, validationSize or splitBy, or set stratify"
+            )

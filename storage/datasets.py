@@ -1,0 +1,125 @@
+"""Registered data sets: rows of dc_dataset and dc_dataset_column."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, insert, select
+
+from configs.errors import BadData, Unknown
+from storage.records import Dataset, DatasetColumn
+from storage.schema import dc_dataset, dc_dataset_column
+
+_HEAD = tuple(column for column in dc_dataset.c if column.name != "created_at")
+
+
+def register(connection: Connection, dataset: Dataset) -> None:
+    """Insert the data set and its columns.
+
+    Raises:
+        BadData: group and version are taken.
+    """
+    group, version = dataset.dataset_group, dataset.dataset_version
+    if _one(connection, group, version) is not None:
+        free = next_version(connection, group)
+        raise BadData(
+            f"data set {dataset.name} exists already; leave --version out for the next free "
+            f"one, {free}"
+        )
+    head = {column.name: getattr(dataset, column.name) for column in _HEAD}
+    connection.execute(insert(dc_dataset), head)
+    rows = [
+        {
+            "dataset_group": group,
+            "dataset_version": version,
+            "column_name": column.column_name,
+            "position": column.position,
+            "role": column.role,
+            "kind": column.kind,
+            "missing_values": json.dumps(column.missing_values, ensure_ascii=False),
+        }
+        for column in dataset.columns
+    ]
+    connection.execute(insert(dc_dataset_column), rows)
+
+
+def read(connection: Connection, group: str, version: int) -> Dataset:
+    """A registered data set with its columns.
+
+    Raises:
+        Unknown: there is none; the message lists what there is.
+    """
+    head = _one(connection, group, version)
+    if head is None:
+        raise Unknown(f"unknown data set {group}/{version}; {_what_exists(connection, group)}")
+    return _datasets(connection, [head], _columns().where(_is(dc_dataset_column, group, version)))[
+        0
+    ]
+
+
+def listing(connection: Connection) -> tuple[Dataset, ...]:
+    """Every data set, by group and version."""
+    heads = connection.execute(
+        select(*_HEAD).order_by(dc_dataset.c.dataset_group, dc_dataset.c.dataset_version)
+    ).all()
+    return tuple(_datasets(connection, heads, _columns()))
+
+
+def next_version(connection: Connection, group: str) -> int:
+    """One more than the newest version of the group; 1 for a new group."""
+    newest = connection.execute(
+        select(func.max(dc_dataset.c.dataset_version)).where(dc_dataset.c.dataset_group == group)
+    ).scalar()
+    return (newest or 0) + 1
+
+
+def _one(connection: Connection, group: str, version: int) -> Row[Any] | None:
+    return connection.execute(select(*_HEAD).where(_is(dc_dataset, group, version))).first()
+
+
+def _is(table: Any, group: str, version: int) -> Any:
+    return (table.c.dataset_group == group) & (table.c.dataset_version == version)
+
+
+def _columns() -> Select[Any]:
+    return select(dc_dataset_column).order_by(dc_dataset_column.c.position)
+
+
+def _datasets(
+    connection: Connection, heads: Sequence[Row[Any]], columns: Select[Any]
+) -> list[Dataset]:
+    of: dict[tuple[str, int], list[DatasetColumn]] = defaultdict(list)
+    for row in connection.execute(columns):
+        missing = tuple(json.loads(row.missing_values or "[]"))
+        record = DatasetColumn(
+            column_name=row.column_name,
+            position=row.position,
+            role=row.role,
+            kind=row.kind,
+            missing_values=missing,
+        )
+        of[row.dataset_group, row.dataset_version].append(record)
+    return [
+        Dataset(
+            **dict(zip(head._fields, head, strict=True)),
+            columns=tuple(of[head.dataset_group, head.dataset_version]),
+        )
+        for head in heads
+    ]
+
+
+def _what_exists(connection: Connection, group: str) -> str:
+    versions = connection.execute(
+        select(dc_dataset.c.dataset_version)
+        .where(dc_dataset.c.dataset_group == group)
+        .order_by(dc_dataset.c.dataset_version)
+    ).scalars()
+    there = [f"{group}/{version}" for version in versions]
+    if not there:
+        groups = select(dc_dataset.c.dataset_group).distinct().order_by(dc_dataset.c.dataset_group)
+        there = [str(name) for name in connection.execute(groups).scalars()]
+        if not there:
+            return "there are none yet: load one with `deepcredit dataset load`"
+    shown = ", ".join(there[:20]) + (", ..." if len(there) > 20 else "")
+    return f"there are: {shown}"

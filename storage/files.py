@@ -1,0 +1,140 @@
+"""CSV and Parquet files as Arrow tables of texts and numbers, with errors that name the place."""
+
+import csv
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import csv as arrow_csv
+
+from configs.errors import BadData
+from storage.tables import check_names
+
+NULL_WORDS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "\\N")
+"""What means a missing value in any column of a CSV file, besides cells of blanks only."""
+
+_DELIMITERS = (",", ";", "\t", "|")
+_PARQUET = (".parquet", ".pq")
+
+
+def read_file(path: Path) -> pa.Table:
+    """A CSV file's columns are all string, null where missing; a Parquet file's are as they are.
+
+    The first line of a CSV file names the columns; it is UTF-8, separated by comma, semicolon, tab
+    or bar.
+
+    Raises:
+        BadData: no such file, not UTF-8, a line with too many or few values, bad names, no rows.
+    """
+    try:
+        table = _read_parquet(path) if path.suffix.lower() in _PARQUET else _read_csv(path)
+    except OSError as error:
+        raise BadData(f"{path}: cannot read the file: {error.strerror or error}") from error
+    check_names(table.column_names)
+    if table.num_rows == 0:
+        raise BadData(f"{path}: the file has no rows")
+    return table
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise BadData(f"{path}: not a Parquet file: {error}") from error
+
+
+def _read_csv(path: Path) -> pa.Table:
+    names, delimiter = _header(path)
+    check_names(names)
+    bad_rows: list[arrow_csv.InvalidRow] = []
+
+    def note(row: arrow_csv.InvalidRow) -> str:
+        bad_rows.append(row)
+        return "skip"
+
+    try:
+        table = arrow_csv.read_csv(
+            path,
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=note
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                strings_can_be_null=True,
+                null_values=NULL_WORDS,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        _name_bad_bytes(path)
+        raise BadData(f"{path}: {error}") from error
+    if bad_rows:
+        _name_bad_line(path, delimiter, len(names))
+    _check_quotes(path, delimiter)
+    if table.column_names != names:
+        raise BadData(f"{path}: line 1 cannot be read as names of columns")
+    return pa.table([_without_blanks(values) for values in table.columns], names=names)
+
+
+def _header(path: Path) -> tuple[list[str], str]:
+    with path.open("rb") as file:
+        first = file.readline()
+    if not first.strip():
+        raise BadData(f"{path}: line 1 is empty; it must name the columns")
+    try:
+        line = first.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        _name_bad_bytes(path)
+        raise
+    delimiter = next((sign for sign in _DELIMITERS if sign in line), ",")
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as text:
+        return next(csv.reader(text, delimiter=delimiter)), delimiter
+
+
+def _name_bad_bytes(path: Path) -> None:
+    """Raise BadData for the first line that is not UTF-8, if there is one."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise BadData(
+                    f"{path}: line {number} is not UTF-8 (byte {line[error.start]:#04x}); convert "
+                    f"the file first, for example: iconv -f CP949 -t UTF-8 {path.name}"
+                ) from None
+
+
+def _name_bad_line(path: Path, delimiter: str, expected: int) -> None:
+    """Raise BadData for the first record that has another number of values than the header."""
+    with path.open(encoding="utf-8-sig", newline="") as text:
+        reader = csv.reader(text, delimiter=delimiter)
+        with suppress(csv.Error):
+            for record in reader:
+                if record and len(record) != expected:
+                    raise BadData(
+                        f"{path}: line {reader.line_num} has {len(record)} values, "
+                        f"but the header names {expected} columns"
+                    )
+    raise BadData(f"{path}: a line has another number of values than the header")
+
+
+def _check_quotes(path: Path, delimiter: str) -> None:
+    """Refuse a quote that is never closed: the rest of the file would be one value."""
+    size = 1 << 24
+    with path.open("rb") as file:
+        quotes = sum(block.count(b'"') for block in iter(lambda: file.read(size), b""))
+    if quotes % 2 == 0:
+        return
+    started = 1
+    with path.open(encoding="utf-8-sig", newline="") as text:
+        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        with suppress(csv.Error):
+            for _ in reader:
+                started = reader.line_num + 1
+    raise BadData(f'{path}: line {started} opens a quote (") that is never closed')
+
+
+def _without_blanks(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    blank = pc.equal(pc.utf8_trim_whitespace(values), "")
+    return pc.if_else(blank, None, values)

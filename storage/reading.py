@@ -1,0 +1,230 @@
+"""Bulk reads of a table or view into Arrow: through connectorx on MariaDB, a cursor on SQLite."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import connectorx
+import pyarrow as pa
+import pyarrow.compute as pc
+import structlog
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    cast,
+    column,
+    func,
+    literal_column,
+    select,
+    table,
+)
+from sqlalchemy.dialects import mysql
+
+from configs.errors import BadData, Unknown
+from storage.kinds import written
+
+_CURSOR_ROWS = 20_000
+_PARTITIONS = 2
+_PARTITION_ROWS = 20_000  # below this a second connection costs more than it saves
+
+_INTEGER = frozenset({"tinyint", "smallint", "mediumint", "int", "year"})
+_FRACTION = frozenset({"decimal", "float", "bit"})
+_TEXT = frozenset({"varchar", "tinytext", "text", "mediumtext", "longtext"})
+_OTHER_TEXT = frozenset({"char", "enum", "set", "json", "uuid", "inet4", "inet6"})
+_MOMENT = frozenset({"date", "datetime", "time"})
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    """A column as the database describes it; `data_type` is empty on SQLite, which types values."""
+
+    name: str
+    data_type: str = ""
+    unsigned: bool = False
+
+
+def columns_of(connection: Connection, table_name: str) -> tuple[TableColumn, ...]:
+    """The columns of a table or view, in its own order.
+
+    Raises:
+        Unknown: there is no such table or view.
+    """
+    if connection.dialect.name == "sqlite":
+        found = func.pragma_table_info(table_name).table_valued("name", "cid")
+        rows = connection.execute(select(found.c.name).order_by(found.c.cid))
+        columns = tuple(TableColumn(name) for (name,) in rows)
+    else:
+        names = ("column_name", "data_type", "column_type", "ordinal_position", "table_schema")
+        catalogue = table(
+            "columns", column("table_name"), *map(column, names), schema="information_schema"
+        )
+        question = (
+            select(catalogue.c.column_name, catalogue.c.data_type, catalogue.c.column_type)
+            .where(
+                catalogue.c.table_schema == func.database(), catalogue.c.table_name == table_name
+            )
+            .order_by(catalogue.c.ordinal_position)
+        )
+        columns = tuple(
+            TableColumn(name, kind.lower(), "unsigned" in full.lower())
+            for name, kind, full in connection.execute(question)
+        )
+    if not columns:
+        raise Unknown(f"there is no table or view {table_name!r} in the database")
+    return columns
+
+
+def read_table(
+    connection: Connection,
+    table_name: str,
+    names: Sequence[str],
+    *,
+    order_column: str | None = None,
+    n_rows: int | None = None,
+) -> pa.Table:
+    """The named columns (and `order_column`) of committed rows, in no order, each of them int64,
+    float64 or string. `n_rows`, if known, lets parts be read in parallel; it limits nothing.
+
+    Dates and times become ISO text, a TIMESTAMP in UTC.
+
+    Raises:
+        Unknown: there is no such table or view.
+        BadData: a column has gone, or holds binary values.
+    """
+    there = {found.name: found for found in columns_of(connection, table_name)}
+    wanted = [*names, *([order_column] if order_column is not None else [])]
+    gone = [name for name in wanted if name not in there]
+    if gone:
+        raise BadData(
+            f"table {table_name!r} has no column {gone[0]!r} any more; restore it, "
+            "or load the data as a new version"
+        )
+    expressions = [
+        _expression(there[name]).label(f"c{number}") for number, name in enumerate(wanted)
+    ]
+    question = select(*expressions).select_from(table(table_name))
+    found = None
+    if connection.dialect.name != "sqlite":
+        parts = _parts(question, order_column, n_rows)
+        found = _through_connectorx(connection.engine.url, parts)
+    if found is None:
+        found = _through_cursor(connection, question, wanted)
+    return found.rename_columns(wanted)
+
+
+def _expression(found: TableColumn) -> ColumnElement[Any]:
+    """The column as the server should send it: BIGINT, DOUBLE or text."""
+    value: ColumnElement[Any] = column(found.name)
+    kind = found.data_type
+    if kind in ("", "double") or (kind == "bigint" and not found.unsigned) or kind in _TEXT:
+        return value
+    if kind in _INTEGER:
+        return cast(value, BigInteger)
+    if kind in _FRACTION:
+        return value + literal_column("0e0")
+    if kind in _MOMENT or kind in _OTHER_TEXT or kind == "bigint":  # unsigned: beyond int64
+        return cast(value, String)
+    if kind == "timestamp":
+        zone: ColumnElement[str] = literal_column("@@session.time_zone")
+        return cast(func.convert_tz(value, zone, literal_column("'+00:00'")), String)
+    raise BadData(
+        f"column {found.name!r} holds {kind.upper()} values, which are neither numbers nor text; "
+        f"leave it out with --drop {found.name}"
+    )
+
+
+def _parts(
+    question: Select[Any], order_column: str | None, n_rows: int | None
+) -> list[Select[Any]]:
+    """The same rows in several questions. The outer ranges are open, so that no row is missed."""
+    if order_column is None or n_rows is None or n_rows < _PARTITIONS * _PARTITION_ROWS:
+        return [question]
+    order: ColumnElement[Any] = column(order_column)
+    cuts = [n_rows * part // _PARTITIONS for part in range(1, _PARTITIONS)]
+    lower = [question.where(order > cut) for cut in cuts]
+    return [
+        part.where(order <= cut) if cut is not None else part
+        for part, cut in zip([question, *lower], [*cuts, None], strict=True)
+    ]
+
+
+def _through_connectorx(url: URL, questions: Sequence[Select[Any]]) -> pa.Table | None:
+    """None where connectorx cannot do it (TLS options, a socket, an authentication it does not
+    know): the caller's own connection then does, slowly. Its errors may repeat the URL, which
+    holds the password, so none of them leaves this function.
+    """
+    if set(url.query) - {"charset"}:
+        return None
+    # `named` leaves a % in a name alone; the driver's own style would double it.
+    dialect = mysql.dialect(paramstyle="named")
+    texts = [
+        str(question.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+        for question in questions
+    ]
+    plain = URL.create("mysql", url.username, url.password, url.host, url.port, url.database)
+    try:
+        found = connectorx.read_sql(
+            plain.render_as_string(hide_password=False), texts, return_type="arrow"
+        )
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic in Rust is no Exception
+        reason = type(error).__name__
+    else:
+        return _widened(found)
+    structlog.get_logger("storage.reading").warning("slow_read", connectorx=reason)
+    return None
+
+
+def _widened(found: pa.Table) -> pa.Table:
+    """int64, float64 or string: connectorx picks narrower types where it can."""
+
+    def wide(kind: pa.DataType) -> pa.DataType:
+        if pa.types.is_integer(kind):
+            return pa.int64()
+        return pa.float64() if pa.types.is_floating(kind) else pa.string()
+
+    return found.cast(pa.schema([field.with_type(wide(field.type)) for field in found.schema]))
+
+
+def _through_cursor(
+    connection: Connection, question: Select[Any], names: Sequence[str]
+) -> pa.Table:
+    result = connection.execution_options(yield_per=_CURSOR_ROWS).execute(question)
+    chunks: list[list[pa.Array]] = [[] for _ in names]
+    for rows in result.partitions():
+        for name, values, parts in zip(names, zip(*rows, strict=True), chunks, strict=True):
+            parts.append(_array(name, values))
+    columns = [_one_type(parts) for parts in chunks]
+    return pa.table(columns, names=[f"c{number}" for number in range(len(names))])
+
+
+def _array(name: str, values: Sequence[Any]) -> pa.Array:
+    """What Python values a cursor gave; a mix of numbers and text is text."""
+    kinds = set(map(type, values)) - {type(None)}
+    if bytes in kinds:
+        raise BadData(f"column {name!r} holds binary values; leave it out with --drop {name}")
+    if kinds <= {int}:
+        try:
+            return pa.array(values, pa.int64())
+        except OverflowError:
+            kinds = {float}
+    if kinds <= {int, float}:
+        return pa.array([None if v is None else float(v) for v in values], pa.float64())
+    texts = pa.array([v if isinstance(v, str) else None for v in values], pa.string())
+    if kinds == {str}:
+        return texts
+    numbers = [None if v is None or isinstance(v, str) else float(v) for v in values]
+    return pc.coalesce(texts, written(pa.array(numbers, pa.float64())))
+
+
+def _one_type(parts: Sequence[pa.Array]) -> pa.ChunkedArray:
+    order = (pa.int64(), pa.float64(), pa.string())
+    widest = max((part.type for part in parts), key=order.index, default=pa.float64())
+    if widest == pa.string():
+        parts = [written(part) if pa.types.is_floating(part.type) else part for part in parts]
+    return pa.chunked_array([part.cast(widest, safe=False) for part in parts], widest)

@@ -1,0 +1,285 @@
+"""Tables of data sets: their names, and bulk writes that leave a whole table or none."""
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Double,
+    Engine,
+    MetaData,
+    NullPool,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    insert,
+    inspect,
+)
+from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.schema import CreateTable, DropTable
+from sqlalchemy.types import TypeEngine
+
+from configs.errors import BadData, DeepCreditError
+from storage.columns import MARIADB
+from storage.engine import error_number, naming_errors
+
+ORDER_COLUMN = "dc_row_no"
+MAX_COLUMNS = 1000
+MAX_NAME = 64
+
+_CHUNK_ROWS = 20_000
+_VARCHAR = 255
+# MariaDB counts 4 bytes a character of every VARCHAR towards a row of 65,535; TEXT counts 12.
+_VARCHAR_BUDGET = 12_000
+_LOAD_TIMEOUT_SECONDS = 600
+# No column, no such name, duplicate name, too many columns, row too large.
+_BAD_TABLE = frozenset({1059, 1060, 1074, 1103, 1113, 1117, 1118, 1166})
+_TABLE_EXISTS = 1050
+_LOCAL_REFUSED = frozenset({1148, 2061, 3948, 4166})
+
+
+class TableExists(BadData):
+    """A table of that name is there already."""
+
+
+def table_name(group: str, version: int) -> str:
+    """A name of plain characters that says which data set it holds."""
+    slug = re.sub(r"[^a-z0-9]+", "_", group.lower()).strip("_")[:30]
+    if slug != group.lower():
+        slug = f"{slug}_{hashlib.sha256(group.encode()).hexdigest()[:8]}".lstrip("_")
+    return f"dc_data_{slug}_{version}"
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise BadData for names that MariaDB cannot have as columns, saying which and why."""
+    if len(names) > MAX_COLUMNS:
+        raise BadData(f"{len(names)} columns are too many; at most {MAX_COLUMNS} can be stored")
+    seen: dict[str, str] = {}
+    for position, name in enumerate(names, 1):
+        if not name.strip():
+            raise BadData(f"column {position} has no name; give it one in the header")
+        reason = _unusable(name)
+        if reason:
+            raise BadData(f"column {position}, {name!r}, {reason}; rename it in the header")
+        twin = seen.setdefault(name.casefold(), name)
+        if twin is not name:
+            raise BadData(
+                f"columns {twin!r} and {name!r} have the same name (case does not count); "
+                "rename one in the header"
+            )
+
+
+def _unusable(name: str) -> str:
+    if len(name) > MAX_NAME:
+        return f"is longer than {MAX_NAME} characters"
+    if name.endswith(" "):
+        return "ends in a space"
+    if "\0" in name or any(ord(character) > 0xFFFF for character in name):
+        return "holds a character that no column name can have"
+    return ""
+
+
+def _silent(_share: float) -> None:
+    """For callers that show no progress."""
+
+
+def order_column_for(names: Sequence[str]) -> str:
+    """A name for the column of row numbers that no column of the data has."""
+    taken = {name.casefold() for name in names}
+    name, number = ORDER_COLUMN, 1
+    while name in taken:
+        number += 1
+        name = f"{ORDER_COLUMN}_{number}"
+    return name
+
+
+def write(
+    engine: Engine, name: str, data: pa.Table, progress: Callable[[float], None] = _silent
+) -> str:
+    """Create table `name` and fill it with `data` (int64, float64, string) and a column of row
+    numbers from 1, whose name is returned. Committed when it returns; on any error no table
+    is left behind. `progress` is told the share done.
+
+    Raises:
+        TableExists: the table is there already; it is left alone.
+        BadData: a column's name cannot be stored, or a row is too long.
+    """
+    check_names(data.column_names)
+    order_column = order_column_for(data.column_names)
+    numbers = pa.array(range(1, data.num_rows + 1), pa.int64())
+    data = data.add_column(0, order_column, numbers)
+    target = _described(name, data)
+    with naming_errors():
+        if inspect(engine).has_table(name):
+            raise TableExists(f"there is a table {name!r} already; drop it or choose another name")
+        try:
+            _create_and_fill(engine, target, data, progress)
+        except DBAPIError as error:
+            if error_number(error) == _TABLE_EXISTS:
+                raise TableExists(f"there is a table {name!r} already") from error
+            if error_number(error) in _BAD_TABLE:
+                reason = error.orig.args[-1] if error.orig else error
+                raise BadData(f"the database cannot hold such a table: {reason}") from error
+            raise
+    return order_column
+
+
+def drop(engine: Engine, name: str) -> None:
+    """Drop a table that `write` made; one that is not there is no error."""
+    with naming_errors(), engine.begin() as connection:
+        connection.execute(DropTable(Table(name, MetaData()), if_exists=True))
+
+
+def _described(name: str, data: pa.Table) -> Table:
+    columns = []
+    budget = _VARCHAR_BUDGET
+    for number, field in enumerate(data.schema):
+        kind: TypeEngine[Any]
+        if pa.types.is_integer(field.type):
+            kind = BigInteger()
+        elif pa.types.is_floating(field.type):
+            kind = Double()
+        else:
+            longest = max(1, pc.max(pc.utf8_length(data.column(number))).as_py() or 1)
+            short = longest <= min(_VARCHAR, budget)
+            budget -= longest if short else 0
+            kind = String(longest) if short else Text().with_variant(mysql.LONGTEXT(), *MARIADB)
+        columns.append(
+            Column(
+                field.name,
+                kind,
+                primary_key=number == 0,
+                autoincrement=False,
+                nullable=number > 0,
+            )
+        )
+    return Table(
+        name,
+        MetaData(),
+        *columns,
+        mariadb_engine="InnoDB",
+        mariadb_charset="utf8mb4",
+        mysql_engine="InnoDB",
+        mysql_charset="utf8mb4",
+    )
+
+
+def _bulk_engine(engine: Engine) -> Engine:
+    """Connections that may send a local file: a server could ask such a one for any file, so
+    no other connection has that right.
+    """
+    bulk = create_engine(
+        engine.url,
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args={
+            "charset": "utf8mb4",
+            "local_infile": True,
+            "connect_timeout": 10,
+            "read_timeout": _LOAD_TIMEOUT_SECONDS,
+            "write_timeout": _LOAD_TIMEOUT_SECONDS,
+        },
+    )
+
+    @event.listens_for(bulk, "connect")
+    def _wide_tables(connection: object, _record: object) -> None:
+        # Strictly, a table is refused if its longest possible row might not fit a page, which
+        # 200 short text columns reach. Rows that really do not fit are refused anyway.
+        with connection.cursor() as cursor:  # type: ignore[attr-defined]
+            cursor.execute("SET SESSION innodb_strict_mode=OFF")
+
+    return bulk
+
+
+def _create_and_fill(
+    engine: Engine, target: Table, data: pa.Table, progress: Callable[[float], None]
+) -> None:
+    bulk = engine if engine.dialect.name == "sqlite" else _bulk_engine(engine)
+    created = False
+    try:
+        with bulk.begin() as connection:
+            connection.execute(CreateTable(target))
+            created = True
+            _fill(connection, target, data, progress)
+    except BaseException:
+        # SQLite took CREATE back with the rest; MariaDB committed it at once. What made us fail
+        # says more than a failure to tidy up.
+        if created:
+            with suppress(DeepCreditError, DBAPIError):
+                drop(engine, target.name)
+        raise
+
+
+def _fill(
+    connection: Connection, target: Table, data: pa.Table, progress: Callable[[float], None]
+) -> None:
+    local = connection.dialect.name != "sqlite"
+    done = 0
+    for batch in _chunks(data):
+        if local:
+            try:
+                _load_local(connection, target, batch)
+            except OperationalError as error:
+                if error_number(error) not in _LOCAL_REFUSED:
+                    raise
+                local = False
+        if not local:
+            _insert(connection, target, batch)
+        done += len(batch)
+        progress(done / data.num_rows)
+
+
+def _chunks(data: pa.Table) -> Iterator[pa.RecordBatch]:
+    yield from data.combine_chunks().to_batches(max_chunksize=_CHUNK_ROWS)
+
+
+def _insert(connection: Connection, target: Table, batch: pa.RecordBatch) -> None:
+    statement = str(insert(target).compile(dialect=connection.dialect))
+    rows = list(zip(*(values.to_pylist() for values in batch.columns), strict=True))
+    connection.exec_driver_sql(statement, rows)
+
+
+def _load_local(connection: Connection, target: Table, batch: pa.RecordBatch) -> None:
+    """LOAD DATA LOCAL, five times as fast as INSERT. It turns errors into warnings, so any
+    warning is an error here.
+    """
+    lines = pc.binary_join_element_wise(*map(_escaped, batch.columns), "\t")
+    whole = pa.ListArray.from_arrays([0, len(lines)], lines)
+    into = connection.dialect.identifier_preparer.format_table(target)
+    with tempfile.NamedTemporaryFile(prefix="deepcredit-") as file:
+        file.write(pc.binary_join(whole, "\n")[0].as_buffer())
+        file.write(b"\n")
+        file.flush()
+        connection.exec_driver_sql(
+            f"LOAD DATA LOCAL INFILE %s INTO TABLE {into} CHARACTER SET utf8mb4",
+            (file.name,),
+        )
+    warnings = connection.exec_driver_sql("SHOW WARNINGS LIMIT 1").fetchall()
+    if warnings:
+        raise BadData(f"the database did not take the rows as they are: {warnings[0][-1]}")
+
+
+def _escaped(values: pa.Array) -> pa.Array:
+    r"""As LOAD DATA reads it by default: tabs between, \ before what is special, \N for NULL."""
+    if not pa.types.is_string(values.type):
+        return pc.fill_null(values.cast(pa.string()), "\\N")
+    for special, escaped in (
+        ("\\", "\\\\"),
+        ("\t", "\\t"),
+        ("\n", "\\n"),
+        ("\r", "\\r"),
+        ("\0", "\\0"),
+    ):
+        values = pc.replace_substring(values, special, escaped)
+    return pc.fill_null(values, "\\N")
