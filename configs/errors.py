@@ -82,9 +82,19 @@ class DatabaseRefused(DeepCreditError):
     """The database refused us: password, host or privilege."""
 
 
+class SchemaMissing(DeepCreditError):
+    """The database lacks a table or column that this version uses."""
+
+
 # Conditions that pass.
 class StoreUnavailable(DeepCreditError):
     """The model store does not answer."""
+
+    retry = Retry.LATER
+
+
+class DiskFull(DeepCreditError):
+    """A local disk has no space left."""
 
     retry = Retry.LATER
 

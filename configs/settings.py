@@ -55,11 +55,18 @@ class Settings(BaseModel):
     sftp_known_hosts: HostPath = Field(
         Path("~/.ssh/known_hosts"), description="known_hosts file that must name the SFTP server"
     )
+    sftp_connections: int = Field(4, ge=1, le=32, description="SFTP connections a process")
+    store_patience_seconds: float = Field(
+        60, ge=0, description="a model store that does not answer is tried again for so long"
+    )
     scheduler: Annotated[str, AfterValidator(_scheduler_address)] = Field(
         "", description="Dask scheduler, tcp://host:8786; empty: an embedded local cluster"
     )
     workers: int = Field(0, ge=0, le=1024, description="embedded workers; 0: one a core")
     cache_dir: HostPath = Field(Path("var/cache"), description="local cache of matrices and models")
+    cache_limit_mb: int = Field(
+        20_000, ge=0, description="size of that cache, least recently used go first; 0: no limit"
+    )
     log_dir: HostPath = Field(Path("logs"), description="folder of the launchers' logs")
     log_format: str = Field(
         "auto", pattern="^(auto|text|json)$", description="auto: text on a terminal, else JSON"

@@ -1,0 +1,193 @@
+"""The model store on an SFTP server."""
+
+import hashlib
+import logging
+import posixpath
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from paramiko import sftp
+
+from configs.errors import DeepCreditError
+from storage.artifacts.incoming import Incoming, receiving
+from storage.artifacts.patience import persist
+from storage.artifacts.port import Stored
+from storage.artifacts.probe import probe
+from storage.artifacts.sftp_answers import refused, unread, unwritten
+from storage.artifacts.sftp_connect import Login, connect
+from storage.artifacts.sftp_pool import Pool
+from storage.artifacts.sftp_session import CHUNK, Attributes, Session
+from storage.artifacts.sftp_wire import ServerSaid
+from storage.artifacts.uris import check_new, check_uri, unfinished
+
+
+class SftpStore:
+    """Files below `root`, a path on the server; made by the first put.
+
+    A lost connection is replaced and the operation done again, for up to `patience` seconds
+    without progress: every operation may be repeated, since a put ends in the same rename, and a
+    get goes on where it broke.
+    """
+
+    def __init__(
+        self, login: Login, root: str, *, connections: int = 4, patience: float = 60
+    ) -> None:
+        self._login = login
+        self._root = root
+        self._patience = patience
+        self._pool = Pool(lambda: connect(login), connections)
+        # It logs each broken connection with a traceback; ours is a line that says what is done.
+        logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+
+    def __str__(self) -> str:
+        return f"sftp://{self._login}{'' if self._root.startswith('/') else '/~/'}{self._root}"
+
+    def put(self, uri: str, source: Path) -> Stored:
+        path = self._path(check_new(uri))
+        temporary = unfinished(path)
+
+        def upload() -> Stored:
+            with self._pool.session() as session:
+                try:
+                    stored = _upload(session, source, temporary, uri)
+                    session.rename(temporary, path)
+                except ServerSaid as said:
+                    size = source.stat().st_size
+                    raise unwritten(said, session, path, size, self._where(uri)) from said
+                return stored
+
+        try:
+            return persist(upload, self._where(uri), seconds=self._patience)
+        except BaseException:
+            self._forget(temporary)
+            raise
+
+    def get(self, uri: str, sha256: str, target: Path) -> None:
+        check_uri(uri)
+        with receiving(target) as incoming:
+            in_one_piece = self._receive(uri, incoming)
+            if not in_one_piece and incoming.sha256 != sha256:
+                # The file may have been replaced between two parts.
+                incoming.restart()
+                self._receive(uri, incoming)
+            incoming.publish(uri, sha256)
+
+    def delete(self, uri: str) -> None:
+        path = self._path(check_uri(uri))
+
+        def remove() -> None:
+            with self._pool.session() as session:
+                try:
+                    session.remove(path)
+                except ServerSaid as said:
+                    if said.code != sftp.SFTP_NO_SUCH_FILE:
+                        raise refused(said, self._where(uri)) from said
+
+        persist(remove, self._where(uri), seconds=self._patience)
+
+    def walk(self, prefix: str = "") -> Iterator[str]:
+        folders = [check_uri(prefix) if prefix else ""]
+        while folders:
+            folder = folders.pop()
+            for name, attributes in self._list(folder):
+                uri = f"{folder}/{name}" if folder else name
+                if attributes.is_folder:
+                    folders.append(uri)
+                elif attributes.is_file:
+                    yield uri
+
+    def check(self) -> str:
+        with self._pool.session():
+            pass  # what keeps us out shows here at once: nothing is tried again
+        probe(self)
+        with self._pool.session() as session:
+            space = session.space(self._root)
+        free = f", {space.bytes / 1e9:.1f} GB free" if space else ""
+        return f"{self}, host key known{free}"
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def _path(self, uri: str) -> str:
+        return posixpath.join(self._root, uri)
+
+    def _where(self, uri: str) -> str:
+        return f"{self}: {uri or '.'}"
+
+    def _receive(self, uri: str, incoming: Incoming) -> bool:
+        """Whether it came in one piece, that is from one opening of the file."""
+        begun_at: list[int] = []
+
+        def download() -> None:
+            with self._pool.session() as session:
+                begun_at.append(incoming.size)
+                try:
+                    for chunk in session.read(self._path(uri), incoming.size):
+                        incoming.write(chunk)
+                except ServerSaid as said:
+                    raise unread(said, session, self._root, self._where(uri)) from said
+
+        persist(
+            download,
+            self._where(uri),
+            seconds=self._patience,
+            progress=lambda: incoming.size,
+        )
+        return not any(begun_at)
+
+    def _list(self, folder: str) -> list[tuple[str, Attributes]]:
+        def entries() -> list[tuple[str, Attributes]]:
+            with self._pool.session() as session:
+                try:
+                    return session.list(self._path(folder))
+                except ServerSaid as said:
+                    if said.code == sftp.SFTP_NO_SUCH_FILE:
+                        return []
+                    raise refused(said, self._where(folder)) from said
+
+        return persist(entries, self._where(folder), seconds=self._patience)
+
+    def _forget(self, temporary: str) -> None:
+        """Remove what a failed put left, if that is possible at the first attempt."""
+        with suppress(ServerSaid, DeepCreditError), self._pool.session() as session:
+            session.remove(temporary)
+
+
+def _upload(session: Session, source: Path, path: str, uri: str) -> Stored:
+    try:
+        return _write(session, source, path, uri)
+    except ServerSaid as said:
+        if said.code != sftp.SFTP_NO_SUCH_FILE:
+            raise
+    _make_folder(session, posixpath.dirname(path))
+    return _write(session, source, path, uri)
+
+
+def _write(session: Session, source: Path, path: str, uri: str) -> Stored:
+    digest = hashlib.sha256()
+    size = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal size
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+            yield chunk
+
+    with source.open("rb") as stream:
+        session.write(path, chunks())
+    return Stored(uri=uri, sha256=digest.hexdigest(), bytes=size)
+
+
+def _make_folder(session: Session, path: str) -> None:
+    """As mkdir -p. A mere failure means that it is there, or shows at the next step."""
+    try:
+        session.make_folder(path)
+    except ServerSaid as said:
+        parent = posixpath.dirname(path)
+        if said.code == sftp.SFTP_NO_SUCH_FILE and parent not in ("", path):
+            _make_folder(session, parent)
+            _make_folder(session, path)
+        elif said.code != sftp.SFTP_FAILURE:
+            raise

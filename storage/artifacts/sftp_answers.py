@@ -1,0 +1,59 @@
+"""What an SFTP server's refusals mean for a file of the store."""
+
+import posixpath
+from contextlib import suppress
+
+from paramiko import sftp
+
+from configs.errors import (
+    ArtifactMissing,
+    DeepCreditError,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+)
+from storage.artifacts.sftp_session import Session, Space
+from storage.artifacts.sftp_wire import ServerSaid
+
+
+def refused(said: ServerSaid, where: str) -> DeepCreditError:
+    """The meaning of an answer taken by itself."""
+    if said.code in (sftp.SFTP_PERMISSION_DENIED, sftp.SFTP_OP_UNSUPPORTED):
+        return StoreRefused(f"{where}: {said}; let this user read and write there")
+    return StoreUnavailable(f"{where}: {said}; a quota may be used up, or the name be taken")
+
+
+def unread(said: ServerSaid, session: Session, root: str, where: str) -> DeepCreditError:
+    """Why a file could not be read: when all files are missing, its disk may not be mounted."""
+    if said.code != sftp.SFTP_NO_SUCH_FILE:
+        return refused(said, where)
+    try:
+        session.look(root)
+    except ServerSaid:
+        return StoreUnavailable(f"{where}: {root} does not exist there; is its disk mounted?")
+    return ArtifactMissing(f"{where}: {said}; restore it from a backup or train again")
+
+
+def unwritten(
+    said: ServerSaid, session: Session, path: str, size: int, where: str
+) -> DeepCreditError:
+    """Why `size` bytes could not be put: a full disk is answered as a mere failure, so ask."""
+    if said.code in (sftp.SFTP_FAILURE, sftp.SFTP_NO_SUCH_FILE):
+        space = _space_for(path, session)
+        if space and (space.bytes <= size or not space.files):
+            return StoreFull(
+                f"{where}: no space left: {space.bytes / 1e6:.1f} MB free for a file of "
+                f"{size / 1e6:.1f} MB; free some, then set the batch to I again"
+            )
+    return refused(said, where)
+
+
+def _space_for(path: str, session: Session) -> Space | None:
+    """Of the nearest folder that exists."""
+    folder = posixpath.dirname(path)
+    while True:
+        with suppress(ServerSaid):
+            return session.space(folder or ".")
+        if folder in ("", "/"):
+            return None
+        folder = posixpath.dirname(folder)

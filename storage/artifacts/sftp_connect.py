@@ -1,0 +1,195 @@
+"""A connection to an SFTP server: its host key known, ourselves known to it, no secret told."""
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from paramiko import (
+    AuthenticationException,
+    BadHostKeyException,
+    PKey,
+    RejectPolicy,
+    SSHClient,
+    SSHException,
+    Transport,
+)
+from paramiko.pkey import UnknownKeyType
+from pydantic import SecretStr
+
+from configs.errors import BadSetting, DeepCreditError, StoreRefused
+from storage.artifacts.sftp_session import POSIX_RENAME, Session
+from storage.artifacts.sftp_wire import ConnectionLost
+
+# AES-GCM needs no separate MAC: half the time that paramiko's first choice spends on a byte.
+_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+_CONNECT_SECONDS = 10.0
+_LOGIN_SECONDS = 30.0
+_SILENCE_SECONDS = 30.0
+_KEEPALIVE_SECONDS = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """Where the server is, how it is known to be the right one, and who we are."""
+
+    host: str
+    port: int
+    user: str
+    known_hosts: Path
+    key_file: Path | None = None
+    key_passphrase: SecretStr | None = None
+    password: SecretStr | None = None
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host}:{self.port}"
+
+
+class Connection:
+    """An SSH connection with one SFTP session on it."""
+
+    def __init__(self, client: SSHClient, session: Session) -> None:
+        self._client = client
+        self.session = session
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def connect(login: Login) -> Connection:
+    """Log in and open a session.
+
+    Raises:
+        StoreRefused: the host key is not the known one, or the server will not have us.
+        ConnectionLost: no answer, or the connection broke.
+        BadSetting: the private key or known_hosts cannot be read.
+    """
+    client = SSHClient()
+    client.set_missing_host_key_policy(_Reject(login))
+    key = _private_key(login)
+    try:
+        _load_known_hosts(client, login)
+        return _open(client, login, key)
+    except BaseException as error:
+        # Asked before closing: a live connection means that the server decided.
+        decided = _alive(client)
+        client.close()
+        if isinstance(error, (SSHException, EOFError, OSError)):
+            raise _named(error, login, decided=decided) from error
+        raise
+
+
+def _open(client: SSHClient, login: Login, key: PKey | None) -> Connection:
+    wire = socket.create_connection((login.host, login.port), timeout=_CONNECT_SECONDS)
+    # Without it every file waits 40 ms: many small requests meet the peer's delayed ACK.
+    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        client.connect(
+            login.host,
+            login.port,
+            login.user,
+            password=login.password.get_secret_value() if login.password else None,
+            pkey=key,
+            sock=wire,
+            timeout=_CONNECT_SECONDS,
+            banner_timeout=_LOGIN_SECONDS,
+            auth_timeout=_LOGIN_SECONDS,
+            allow_agent=False,
+            look_for_keys=False,
+            transport_factory=_transport,
+        )
+    except BaseException:
+        wire.close()
+        raise
+    transport = client.get_transport()
+    assert transport is not None
+    transport.set_keepalive(_KEEPALIVE_SECONDS)
+    channel = transport.open_session(timeout=_CONNECT_SECONDS)
+    channel.settimeout(_SILENCE_SECONDS)
+    channel.invoke_subsystem("sftp")
+    session = Session(channel)
+    if not session.can_replace:
+        raise StoreRefused(
+            f"{login}: the server does not offer {POSIX_RENAME}, without which a file cannot be "
+            "replaced in one step; use OpenSSH's server"
+        )
+    return Connection(client, session)
+
+
+def _transport(sock: Any, **options: Any) -> Transport:
+    transport = Transport(sock, **options)
+    security = transport.get_security_options()
+    others = tuple(cipher for cipher in security.ciphers if cipher not in _CIPHERS)
+    security.ciphers = (*_CIPHERS, *others)
+    return transport
+
+
+class _Reject(RejectPolicy):
+    """As RejectPolicy, in words that say what to do."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+
+    def missing_host_key(
+        self,
+        client: SSHClient,  # noqa: ARG002 - paramiko's signature
+        hostname: str,  # noqa: ARG002
+        key: PKey,
+    ) -> NoReturn:
+        login = self._login
+        raise StoreRefused(
+            f"{login}: the server's host key is not in {login.known_hosts}; fetch it with "
+            f"`ssh-keyscan -p {login.port} {login.host} >> {login.known_hosts}`, then compare "
+            f"its fingerprint, {key.fingerprint}, with what the server's keeper says"
+        )
+
+
+def _named(error: Exception, login: Login, *, decided: bool) -> DeepCreditError:
+    if isinstance(error, BadHostKeyException):
+        return StoreRefused(
+            f"{login}: the server's host key has changed: it shows {error.key.fingerprint} where "
+            f"{login.known_hosts} has {error.expected_key.fingerprint}; somebody may be in "
+            "between. Ask the server's keeper for the fingerprint before you replace that line"
+        )
+    if isinstance(error, AuthenticationException) and decided:
+        tried = [f"key {login.key_file}"] if login.key_file else []
+        tried += ["password"] if login.password else []
+        return StoreRefused(
+            f"{login}: the server refuses this user's {' and '.join(tried)}; check the user and "
+            "DEEPCREDIT_SFTP_KEY_FILE or DEEPCREDIT_SFTP_PASSWORD, and authorized_keys there"
+        )
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return ConnectionLost(f"{login}: cannot connect: {reason}")
+
+
+def _alive(client: SSHClient) -> bool:
+    transport = client.get_transport()
+    return transport is not None and transport.is_active()
+
+
+def _load_known_hosts(client: SSHClient, login: Login) -> None:
+    file = login.known_hosts.expanduser()
+    if file.exists():  # if not, every key is unknown, and the refusal says what to do
+        try:
+            client.load_host_keys(str(file))
+        except OSError as error:
+            raise BadSetting(f"sftp_known_hosts: cannot read {file}: {error.strerror}") from error
+
+
+def _private_key(login: Login) -> PKey | None:
+    if login.key_file is None:
+        return None
+    passphrase = login.key_passphrase.get_secret_value().encode() if login.key_passphrase else None
+    try:
+        # Bytes, whatever the stubs say: a str is refused.
+        return PKey.from_path(login.key_file.expanduser(), passphrase)  # type: ignore[arg-type]
+    except OSError as error:
+        raise BadSetting(
+            f"sftp_key_file: cannot read {login.key_file}: {error.strerror}"
+        ) from error
+    except (ValueError, TypeError, SSHException, UnknownKeyType):
+        # The library's own text is left out: nothing of a key or passphrase may be told.
+        raise BadSetting(
+            f"sftp_key_file: {login.key_file} is not a private key, or is encrypted and "
+            "DEEPCREDIT_SFTP_KEY_PASSPHRASE is missing or wrong"
+        ) from None

@@ -1,0 +1,65 @@
+"""A few connections to one SFTP server, opened when needed, shared by any number of threads."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from storage.artifacts.sftp_connect import Connection
+from storage.artifacts.sftp_session import Session
+from storage.artifacts.sftp_wire import ConnectionLost
+
+
+class Pool:
+    """At most `size` connections; one more caller waits until one is given back."""
+
+    def __init__(self, connect: Callable[[], Connection], size: int) -> None:
+        self._connect = connect
+        self._slots = threading.BoundedSemaphore(size)
+        self._lock = threading.Lock()
+        self._idle: list[Connection] = []
+        self._closed = False
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A session for the caller alone.
+
+        It is kept for the next caller only if nothing is under way on it. When one connection is
+        lost, those that lie idle are dropped too: most likely they are as dead, and would each
+        take their time to tell.
+        """
+        with self._slots:
+            connection = self._take()
+            try:
+                yield connection.session
+            except ConnectionLost:
+                self._drop_idle()
+                raise
+            finally:
+                self._give_back(connection)
+
+    def close(self) -> None:
+        """Connections in use are closed as they are given back."""
+        self._closed = True
+        self._drop_idle()
+
+    def _take(self) -> Connection:
+        with self._lock:
+            while self._idle:
+                connection = self._idle.pop()
+                if connection.session.reusable:
+                    return connection
+                connection.close()
+        return self._connect()
+
+    def _give_back(self, connection: Connection) -> None:
+        with self._lock:
+            if connection.session.reusable and not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _drop_idle(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()

@@ -1,0 +1,206 @@
+"""Files of an SFTP server: pipelined reads and writes, each answer looked at."""
+
+import stat
+import struct
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from paramiko import Channel, Message, sftp
+
+from storage.artifacts.sftp_wire import ServerSaid, Wire, string
+
+# 32 KiB is what every server takes; a little less lets a message fit into one packet of SSH.
+CHUNK = 32 * 1024 - 256
+_IN_FLIGHT = 64
+
+POSIX_RENAME = "posix-rename@openssh.com"
+_FSYNC = "fsync@openssh.com"
+_STATVFS = "statvfs@openssh.com"
+
+_NO_ATTRIBUTES = struct.pack(">I", 0)
+_HAS_SIZE, _HAS_OWNER, _HAS_MODE, _HAS_TIMES, _HAS_MORE = 1, 2, 4, 8, 1 << 31
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What is known of a file; size in bytes."""
+
+    size: int
+    mode: int
+
+    @property
+    def is_folder(self) -> bool:
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_file(self) -> bool:
+        return stat.S_ISREG(self.mode)
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What the server's file system has left for us."""
+
+    bytes: int
+    files: int
+
+
+class Session:
+    """For one thread at a time. Any method may raise ConnectionLost or ServerSaid."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._wire = Wire(channel)
+        self._open_files = 0
+
+    @property
+    def can_replace(self) -> bool:
+        """Whether the server renames over a file that is there."""
+        return POSIX_RENAME in self._wire.extensions
+
+    @property
+    def reusable(self) -> bool:
+        """Whether nothing is under way, so that the next request meets a clean session."""
+        return self._wire.quiet and not self._open_files
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def read(self, path: str, offset: int = 0) -> Iterator[bytes]:
+        """The content from `offset` on. A reader that stops early makes the session unusable.
+
+        What is not a file is answered as what is not there.
+        """
+        handle = self._open(path, sftp.SFTP_FLAG_READ)
+        found = _attributes(self._wire.ask(sftp.CMD_FSTAT, string(handle)))
+        if not found.is_file:
+            self._close(handle)
+            raise ServerSaid(sftp.SFTP_NO_SUCH_FILE, "not a file")
+        pending: deque[tuple[int, int, int]] = deque()
+        while offset < found.size or pending:
+            while offset < found.size and len(pending) < _IN_FLIGHT:
+                length = min(CHUNK, found.size - offset)
+                pending.append((self._ask_for(handle, offset, length), offset, length))
+                offset += length
+            number, start, length = pending.popleft()
+            chunk = self._data(number)
+            yield chunk
+            if chunk and len(chunk) < length:  # a server may give less than was asked for
+                start, length = start + len(chunk), length - len(chunk)
+                pending.appendleft((self._ask_for(handle, start, length), start, length))
+        self._close(handle)
+
+    def write(self, path: str, chunks: Iterable[bytes]) -> None:
+        """Make or empty the file, write it, and have the server put it on its disk.
+
+        `chunks` are of at most CHUNK bytes and are not touched when the file cannot be opened.
+        """
+        flags = sftp.SFTP_FLAG_WRITE | sftp.SFTP_FLAG_CREATE | sftp.SFTP_FLAG_TRUNC
+        handle = self._open(path, flags)
+        pending: deque[int] = deque()
+        try:
+            self._send_all(handle, chunks, pending)
+            if _FSYNC in self._wire.extensions:
+                self._wire.ask(sftp.CMD_EXTENDED, string(_FSYNC), string(handle))
+        except ServerSaid:
+            for number in pending:
+                with suppress(ServerSaid):
+                    self._wire.answer(number)
+            with suppress(ServerSaid):
+                self._close(handle)
+            raise
+        self._close(handle)
+
+    def rename(self, old: str, new: str) -> None:
+        """Atomic; replaces `new`."""
+        self._wire.ask(sftp.CMD_EXTENDED, string(POSIX_RENAME), string(old), string(new))
+
+    def remove(self, path: str) -> None:
+        self._wire.ask(sftp.CMD_REMOVE, string(path))
+
+    def make_folder(self, path: str) -> None:
+        self._wire.ask(sftp.CMD_MKDIR, string(path), _NO_ATTRIBUTES)
+
+    def look(self, path: str) -> Attributes:
+        """Follows links."""
+        return _attributes(self._wire.ask(sftp.CMD_STAT, string(path)))
+
+    def list(self, path: str) -> list[tuple[str, Attributes]]:
+        """Names in a folder with what they are; links are not followed."""
+        handle = self._wire.ask(sftp.CMD_OPENDIR, string(path)).get_string()
+        self._open_files += 1
+        found: list[tuple[str, Attributes]] = []
+        while True:
+            try:
+                answer = self._wire.ask(sftp.CMD_READDIR, string(handle))
+            except ServerSaid as said:
+                self._close(handle)
+                if said.code != sftp.SFTP_EOF:
+                    raise
+                return [entry for entry in found if entry[0] not in (".", "..")]
+            for _ in range(answer.get_int()):
+                name = answer.get_string().decode(errors="surrogateescape")
+                answer.get_string()  # a line as of `ls -l`
+                found.append((name, _attributes(answer)))
+
+    def space(self, path: str) -> Space | None:
+        """None where the server cannot tell."""
+        if _STATVFS not in self._wire.extensions:
+            return None
+        answer = self._wire.ask(sftp.CMD_EXTENDED, string(_STATVFS), string(path))
+        numbers = [answer.get_int64() for _ in range(8)]
+        _, fragment, _, _, blocks_left, files, _, files_left = numbers
+        # Some file systems count no files: 0 of 0 are left there.
+        return Space(bytes=fragment * blocks_left, files=files_left if files else 1)
+
+    def _open(self, path: str, flags: int) -> bytes:
+        packed = struct.pack(">I", flags)
+        answer = self._wire.ask(sftp.CMD_OPEN, string(path), packed, _NO_ATTRIBUTES)
+        self._open_files += 1
+        return answer.get_string()
+
+    def _close(self, handle: bytes) -> None:
+        self._open_files -= 1
+        self._wire.ask(sftp.CMD_CLOSE, string(handle))
+
+    def _ask_for(self, handle: bytes, offset: int, length: int) -> int:
+        place = struct.pack(">QI", offset, length)
+        return self._wire.send(sftp.CMD_READ, string(handle), place)
+
+    def _data(self, number: int) -> bytes:
+        """Empty at the end of the file, which may have come nearer since we looked."""
+        try:
+            return self._wire.answer(number).get_string()
+        except ServerSaid as said:
+            if said.code != sftp.SFTP_EOF:
+                raise
+            return b""
+
+    def _send_all(self, handle: bytes, chunks: Iterable[bytes], pending: deque[int]) -> None:
+        """Write and see every answer; `pending` keeps what is unanswered when one is an error."""
+        offset = 0
+        for chunk in chunks:
+            fields = string(handle), struct.pack(">Q", offset), string(chunk)
+            pending.append(self._wire.send(sftp.CMD_WRITE, *fields))
+            offset += len(chunk)
+            if len(pending) >= _IN_FLIGHT:
+                self._wire.answer(pending.popleft())
+        while pending:
+            self._wire.answer(pending.popleft())
+
+
+def _attributes(message: Message) -> Attributes:
+    """Read them where the message stands."""
+    flags = message.get_int()
+    size = message.get_int64() if flags & _HAS_SIZE else 0
+    if flags & _HAS_OWNER:
+        message.get_bytes(8)
+    mode = message.get_int() if flags & _HAS_MODE else 0
+    if flags & _HAS_TIMES:
+        message.get_bytes(8)
+    if flags & _HAS_MORE:
+        for _ in range(message.get_int()):
+            message.get_string()
+            message.get_string()
+    return Attributes(size=size, mode=mode)
