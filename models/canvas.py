@@ -1,0 +1,66 @@
+"""The paper that pictures are drawn on: one look for all, no state outside a figure."""
+
+from collections.abc import Sequence
+from io import BytesIO
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.typing import LegendLocType
+
+INK = "#1f2933"
+SOFT = "#7b8794"
+GRID = "#e4e7eb"
+FIRST = "#0b5fa5"
+"""The winner's colour, and the colour of the rows that chose it."""
+SECOND = "#d9480f"
+"""Of the rows that nothing was chosen on."""
+# After Okabe and Ito, for eyes of every kind.
+OTHERS = ("#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d3b", "#6b7280", "#b8b000")
+
+_DPI = 150
+
+
+def blank(width: float, height: float, title: str, subtitle: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
+    axes = figure.add_subplot()
+    _bare(axes)
+    head(figure, title, subtitle)
+    return figure, axes
+
+
+def stacked(width: float, height: float, ratios: list[float]) -> tuple[Figure, Sequence[Axes]]:
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
+    panels = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
+    for axes in panels:
+        _bare(axes)
+    return figure, panels
+
+
+def _bare(axes: Axes) -> None:
+    axes.grid(visible=True, color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(SOFT)
+    axes.tick_params(colors=INK, labelsize=8.5, length=3)
+    axes.xaxis.label.set(color=INK, size=9.5)
+    axes.yaxis.label.set(color=INK, size=9.5)
+
+
+def head(figure: Figure, title: str, subtitle: str) -> None:
+    figure.suptitle(f"{title}\n", x=0.01, ha="left", size=12.5, weight="bold", color=INK)
+    figure.text(0.01, 0.985 - 0.3 / figure.get_figheight(), subtitle, size=9, color=SOFT, va="top")
+
+
+def legend(axes: Axes, place: LegendLocType, title: str = "") -> None:
+    box = axes.legend(loc=place, frameon=True, framealpha=0.9, edgecolor="none", fontsize=8.5)
+    if title:
+        box.set_title(title)
+        box.get_title().set(fontsize=8, color=SOFT)
+
+
+def png(figure: Figure) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()

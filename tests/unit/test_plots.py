@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from models import plots
+
+PNG = b"\x89PNG\r\n"
+
+
+def curves(y, seed=0):
+    rng = np.random.default_rng(seed)
+    made = []
+    for number in range(9):
+        scores = np.clip(0.3 * y + rng.random(len(y)) * 0.7, 0, 1).astype(np.float32)
+        made.append(
+            plots.Curve(
+                label=f"method {number}", scores=scores, called=scores > 0.6, winner=not number
+            )
+        )
+    return made
+
+
+def labels(n=60):
+    return (np.arange(n) % 3 == 0).astype(np.int8)
+
+
+@pytest.mark.parametrize("picture", [plots.roc, plots.precision_recall])
+def test_equal_input_gives_equal_bytes(picture):
+    y = labels()
+    one = picture(y, curves(y), subtitle="batch 1")
+
+    assert one.startswith(PNG)
+    assert one == picture(y, curves(y), subtitle="batch 1")
+    assert one != picture(y, curves(y, seed=1), subtitle="batch 1")
+
+
+@pytest.mark.parametrize("picture", [plots.roc, plots.precision_recall])
+def test_one_class_and_a_decision_that_calls_nobody_can_be_drawn(picture):
+    y = np.zeros(20, dtype=np.int8)
+    nobody = plots.Curve(
+        label="none", scores=np.zeros(20, np.float32), called=np.zeros(20, dtype=bool)
+    )
+    assert picture(y, [nobody], subtitle="").startswith(PNG)
+
+
+def test_a_distribution_can_be_drawn_with_and_without_what_is_undefined():
+    edges = np.linspace(0.4, 0.5, 11)
+    bars = plots.Bars(start=edges[:-1], end=edges[1:], n=np.arange(10) ** 2)
+    nothing = plots.Bars(start=edges[:0], end=edges[:0], n=np.arange(0))
+    winner = plots.Mark(label="vote", valid=0.5, test=0.45, low=0.42, high=0.48, winner=True)
+    unknown = plots.Mark(label="stack", valid=0.4, test=None, low=None, high=None)
+
+    for test_bars in (bars, nothing):
+        drawn = plots.distribution(bars, test_bars, [winner, unknown], metric="mcc", subtitle="")
+        assert drawn.startswith(PNG)
+
+
+def test_membership_can_be_drawn_for_one_model_and_for_more_kinds_than_colours():
+    for models in (1, 40):
+        share = np.linspace(0.1, 0.2, models)
+        drawn = plots.membership(
+            share,
+            [f"KIND-{i % 12}" for i in range(models)],
+            [f"1/{i}/1" for i in range(models)],
+            chance=0.15,
+            band=(0.14, 0.16),
+            subtitle="",
+        )
+        assert drawn.startswith(PNG)
