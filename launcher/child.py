@@ -62,10 +62,16 @@ class Child:
 
     def give(self, job: Job) -> None:
         """Send the job; a child that is already dead has told, or will tell, its Exit."""
-        assert self._process.stdin
+        assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError, ValueError):
             self._process.stdin.write(encode(job))
             self._process.stdin.flush()
+
+    def dismiss(self) -> None:
+        """Close its stdin: it exits at once, as when its launcher dies."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
 
     def wait(self, seconds: float) -> bool:
         """Whether it ended within so many seconds."""
@@ -87,7 +93,7 @@ class Child:
                     os.killpg(self._process.pid, number)
 
     def _read_messages(self) -> None:
-        assert self._process.stdout
+        assert self._process.stdout is not None
         with self._process.stdout as stream:
             for line in stream:
                 try:
@@ -98,7 +104,7 @@ class Child:
                     self._tell(message)
 
     def _read_stderr(self) -> None:
-        assert self._process.stderr
+        assert self._process.stderr is not None
         with self._process.stderr as stream:
             for line in lines_of(stream):
                 self._tail.append(line)
@@ -113,9 +119,7 @@ class Child:
         with self._lock:
             code = self._process.wait()
             self._reaped = True
-        assert self._process.stdin
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
+        self.dismiss()
         self._ended.set()
         self._tell(Exit(code=code, stderr_tail="\n".join(self._tail)))
 

@@ -91,7 +91,6 @@ def encode(message: Message | Job) -> bytes:
     if isinstance(message, Failed):
         body["retry"] = message.retry.name
     kind = type(message).__name__
-    # Escapes keep lone surrogates (of undecodable file names) from breaking the line.
     return json.dumps({"type": kind, **body}).encode("ascii") + b"\n"
 
 
@@ -104,17 +103,26 @@ def decode(line: bytes) -> Message:
         body = json.loads(line)
         match body.pop("type"):
             case "Progress":
-                return Progress(float(body["fraction"]), str(body["note"]))
+                return Progress(float(body["fraction"]), _clean(body["note"]))
             case "Finished":
-                return Finished(str(body["summary"]))
+                return Finished(_clean(body["summary"]))
             case "Failed":
-                retry = Retry[body["retry"]]
                 trace = body["traceback"]
-                return Failed(body["error_class"], body["error_text"], retry, trace)
+                return Failed(
+                    _clean(body["error_class"]),
+                    _clean(body["error_text"]),
+                    Retry[body["retry"]],
+                    None if trace is None else _clean(trace),
+                )
             case other:
                 raise Malformed(f"unknown message type {other!r}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Malformed(f"not a message: {line[:200]!r}") from error
+
+
+def _clean(text: str) -> str:
+    """Without lone surrogates (of undecodable file names), which no database takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def decode_job(line: bytes) -> Job:

@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -26,7 +25,7 @@ ROOT = str(Path(__file__).parents[2])
 CLAIM = Claim(batch_id=7, claim_id="c" * 32, fence=3, attempt=1)
 JOB = Job(claim=CLAIM, scheduler="tcp://127.0.0.1:8786", settings={"store_url": "var/저장소"})
 
-text = st.text(st.characters(), max_size=30)
+text = st.text(max_size=30)
 messages = st.one_of(
     st.builds(Progress, st.floats(0, 1), text),
     st.builds(Finished, text),
@@ -162,5 +161,8 @@ def test_a_child_without_a_job_says_so(child):
     assert b"a launcher starts this process" in child.stderr.read()
 
 
-def test_messages_are_ascii_so_that_no_locale_matters():
-    assert json.loads(encode(Finished("가\udc80")).decode("ascii"))["summary"] == "가\udc80"
+def test_what_no_database_takes_is_replaced_on_the_way():
+    line = encode(Failed("X", "가\udc80", Retry.NEVER, "\udfff"))
+
+    assert line.decode("ascii")
+    assert decode(line) == Failed("X", "가?", Retry.NEVER, "?")

@@ -1,0 +1,70 @@
+"""What a child process executes: one batch, from the job on stdin to the last word on stdout."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from configs import logs
+from configs.settings import load
+from launcher.cluster import connect
+from pipeline.messages import Finished, Job, Progress, Send, failure, open_channel
+from pipeline.run import execute
+from storage.artifacts.opening import open_store
+from storage.engine import make_engine
+
+_REPORT_SECONDS = 0.5
+
+
+def main() -> int:
+    job, send = open_channel()
+    try:
+        summary = _run(job, _reporter(send))
+    except BaseException as error:
+        send(failure(error))
+    else:
+        send(Finished(summary))
+    return 0
+
+
+def _run(job: Job, report: Callable[[float, str], None]) -> str:
+    # The launcher has read the file of settings; secrets are in the environment alone.
+    settings = load(job.settings, file=Path(os.devnull))
+    # The launcher repeats in its own log what we print.
+    logs.configure(settings.model_copy(update={"log_format": "text"}))
+    engine = make_engine(settings)
+    try:
+        with (
+            closing(open_store(settings)) as store,
+            closing(connect(job.scheduler, job.certificates)) as executor,
+        ):
+            return execute(
+                job.claim,
+                settings=settings,
+                engine=engine,
+                store=store,
+                executor=executor,
+                report=report,
+            )
+    finally:
+        engine.dispose()
+
+
+def _reporter(send: Send) -> Callable[[float, str], None]:
+    """Reports may come by the thousand; the launcher needs a few."""
+    next_report = 0.0
+
+    def report(fraction: float, note: str) -> None:
+        nonlocal next_report
+        now = time.monotonic()
+        if now >= next_report:
+            next_report = now + _REPORT_SECONDS
+            send(Progress(fraction, note))
+
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Getting batches to run: look, claim, and find out about claims whose answer was lost."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from configs.errors import DatabaseUnavailable, Unknown, WrongState
+from configs.settings import Settings
+from launcher.host import free_memory_mb
+from storage import batches, claims, peek
+from storage.engine import make_engine, reading, transaction
+from storage.records import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """`at`: time.monotonic() before the claim was sent, from when the lease surely counts."""
+
+    batch: Batch
+    at: float
+
+
+class Claimer:
+    """Claims for one launcher. Its methods raise DatabaseUnavailable and DatabaseRefused."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        *,
+        server_id: str,
+        identity: str,
+        tags: Sequence[str],
+    ) -> None:
+        self._engine = engine
+        self._peeking = make_engine(settings, autocommit=True)
+        self._lease_seconds = settings.lease_seconds
+        self._server_id = server_id
+        self._identity = identity
+        self._tags = tuple(tags)
+        self._doubtful: Claimed | None = None
+
+    def next(self, slot: int) -> Claimed | None:
+        """The next batch for this slot; None: there is none at the moment."""
+        if self._doubtful is not None:
+            doubtful = self._doubtful
+            if self._is_ours(doubtful):
+                return doubtful
+        with reading(self._peeking) as connection:
+            promising = peek.anything(connection, **self._offer())
+        return self._claim(slot, None) if promising else None
+
+    def this(self, batch_id: int) -> Claimed:
+        """
+        Raises:
+            Unknown: there is no such batch.
+            WrongState: it cannot be claimed; the message says why.
+        """
+        try:
+            claimed = self._claim(0, batch_id)
+        except DatabaseUnavailable:
+            claimed = self._doubtful
+            if claimed is None or not self._is_ours(claimed):
+                raise
+        if claimed is None:
+            raise self._why_not(batch_id)
+        return claimed
+
+    def nothing_left(self) -> bool:
+        """Whether neither this launcher nor another has anything to run now."""
+        with reading(self._engine) as connection:
+            return not batches.pending(connection, **self._offer()).now
+
+    def close(self) -> None:
+        self._peeking.dispose()
+
+    def _claim(self, slot: int, batch_id: int | None) -> Claimed | None:
+        at = time.monotonic()
+
+        def work(connection: Connection) -> Claimed | None:
+            batch = claims.claim(
+                connection,
+                identity=f"{self._identity}:{slot}",
+                lease_seconds=self._lease_seconds,
+                batch_id=batch_id,
+                **self._offer(),
+            )
+            # From here on the COMMIT may arrive without our knowing.
+            self._doubtful = Claimed(batch, at) if batch else None
+            return self._doubtful
+
+        claimed = transaction(self._engine, work)
+        self._doubtful = None
+        return claimed
+
+    def _is_ours(self, doubtful: Claimed) -> bool:
+        with reading(self._engine) as connection:
+            state = claims.settled(connection, claims.claim_of(doubtful.batch))
+        self._doubtful = None
+        return state == "U"
+
+    def _offer(self) -> dict[str, Any]:
+        return {"server": self._server_id, "tags": self._tags, "free_mb": free_memory_mb()}
+
+    def _why_not(self, batch_id: int) -> Unknown | WrongState:
+        with reading(self._engine) as connection:
+            batch = batches.read(connection, batch_id)
+        if batch is None:
+            return Unknown(f"batch {batch_id} does not exist; `deepcredit batch list` shows all")
+        if batch.state == "U":
+            reason = f"is running on {batch.serve_server_id}"
+        elif batch.state == "C":
+            reason = "is completed; set its state to I to run it again"
+        elif batch.state == "E" and batch.run_after is None:
+            reason = f"has failed for good; `deepcredit batch retry {batch_id}` lets it run again"
+        else:
+            reason = (
+                "waits for another batch: the one it builds on, or one that runs with the same "
+                "concurrency_key"
+            )
+        return WrongState(f"batch {batch_id} {reason}")

@@ -1,0 +1,263 @@
+"""The launcher: claims batches, runs each in a slot, looks after those that others lost."""
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import Connection
+
+from configs.errors import DatabaseUnavailable
+from configs.settings import Settings
+from launcher.child import COMMAND
+from launcher.claimer import Claimed, Claimer
+from launcher.embedded import Cluster, make_cluster
+from launcher.heartbeat import BEATS_PER_LEASE
+from launcher.host import this_host
+from launcher.outage import Outage
+from launcher.slots import Slots
+from launcher.supervisor import Outcome
+from pipeline.lifecycle import Stopping
+from pipeline.messages import Progress
+from storage import claims, servers
+from storage.engine import make_engine, transaction
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class Daemon:
+    """A launcher under the name of a server. It is made for one call of run or run_one."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        server_id: str,
+        *,
+        slots: int = 1,
+        drain: bool = False,
+        tags: Sequence[str] = (),
+        command: Sequence[str] = COMMAND,
+        cluster: Cluster | None = None,
+    ) -> None:
+        """`slots`: batches at once. `drain`: end when nothing is left to run. `command`: the
+        child that runs a batch; it is spoken to in the lines of pipeline.messages.
+        """
+        self._settings = settings
+        self._server_id = server_id
+        self._n_slots = slots
+        self._drain = drain
+        self._tags = tuple(tags)
+        self._host = this_host()
+        self._engine = make_engine(settings)
+        self._cluster = cluster or make_cluster(settings)
+        self._claimer = Claimer(
+            self._engine,
+            settings,
+            server_id=server_id,
+            identity=self._host.identity,
+            tags=self._tags,
+        )
+        # Filled by a signal handler too, which may interrupt this very thread inside get(): of
+        # all queues, events and locks only SimpleQueue allows that.
+        self._events: SimpleQueue[tuple[int, Outcome | None] | None] = SimpleQueue()
+        self._slots = Slots(
+            slots,
+            engine=self._engine,
+            settings=settings,
+            cluster=self._cluster,
+            command=tuple(command),
+            ended=lambda slot, outcome: self._events.put((slot, outcome)),
+        )
+        self._outage = Outage()
+        self._signals = 0
+        self._stopping = Stopping.NO
+        self._grace_ends = float("inf")
+        self._next_poll = self._next_round = 0.0
+
+    def run(self) -> int:
+        """Until it is told to stop, or with `drain` until nothing is left; returns the exit code.
+
+        Raises:
+            DatabaseRefused: at the start; later, refusals are waited out like an outage.
+        """
+        with self._attended():
+            if self._register():
+                log.info("launcher started", server_id=self._server_id, slots=self._n_slots)
+                self._loop()
+                self._trying(self._unregister)
+        log.info("launcher stopped", server_id=self._server_id)
+        return 0
+
+    def run_one(self, batch_id: int, watch: Callable[[Progress], None] | None = None) -> int:
+        """Run this batch here and now, whatever its queue; 0 if it was completed, else 1.
+
+        `watch` is called from another thread. A signal stops the batch and gives it back.
+
+        Raises:
+            Unknown: there is no such batch.
+            WrongState: it cannot be claimed; the message says why.
+            DatabaseUnavailable, DatabaseRefused: it could not be claimed.
+        """
+        outcome = None
+        with self._attended():
+            self._start(self._claimer.this(batch_id), watch)
+            while self._slots.busy:
+                if self._signals:
+                    self._stop(Stopping.NOW)
+                outcome = self._wait(None) or outcome
+        return 0 if outcome is not None and outcome.state == "C" else 1
+
+    def stop(self) -> None:
+        """What SIGTERM and SIGINT do: the first drains, the second stops at once."""
+        self._signals += 1
+        self._events.put(None)
+
+    def _loop(self) -> None:
+        while self._slots.busy or self._stopping is Stopping.NO:
+            self._heed_signals()
+            if time.monotonic() >= self._next_round:
+                self._trying(self._make_round)
+            if self._may_claim() and time.monotonic() >= self._next_poll:
+                found = self._trying(self._poll)
+                if found:
+                    continue
+                if self._drain and found is False and self._finished():
+                    return
+            self._wait(self._pause())
+
+    def _may_claim(self) -> bool:
+        return self._stopping is Stopping.NO and self._slots.next_free is not None
+
+    def _pause(self) -> float:
+        """Seconds until there is something to do, unless an event comes first."""
+        times = [self._next_round, self._grace_ends]
+        if self._may_claim():
+            times.append(self._next_poll)
+        return max(0.0, min(times) - time.monotonic())
+
+    def _wait(self, seconds: float | None) -> Outcome | None:
+        """For an event; the outcome of the batch that ended, if that was it."""
+        try:
+            event = self._events.get(timeout=seconds)
+        except Empty:
+            return None
+        if event is None:
+            return None
+        slot, outcome = event
+        self._slots.vacate(slot, outcome)
+        self._next_poll = 0.0
+        return outcome
+
+    def _heed_signals(self) -> None:
+        if self._signals and self._stopping is Stopping.NO:
+            self._grace_ends = time.monotonic() + self._settings.grace_seconds
+            self._stop(Stopping.DRAINING)
+        if self._signals > 1 or time.monotonic() >= self._grace_ends:
+            self._grace_ends = float("inf")
+            self._stop(Stopping.NOW)
+
+    def _stop(self, how: Stopping) -> None:
+        if how is not self._stopping:
+            log.info("launcher stopping", how=how.value, server_id=self._server_id)
+            self._stopping = how
+            self._slots.stop(how)
+
+    def _trying(self, step: Callable[[], T]) -> T | None:
+        """A step that needs the database; None, and a pause, when that cannot be used."""
+        try:
+            done = step()
+        except Exception as error:  # the launcher outlives whatever befalls the database
+            self._next_poll = self._next_round = time.monotonic() + self._outage.failed(error)
+            return None
+        self._outage.over()
+        return done
+
+    def _poll(self) -> bool:
+        """Claim a batch and start it; False: there is none, so look again a little later."""
+        slot = self._slots.next_free
+        claimed = None if slot is None else self._claimer.next(slot)
+        if claimed is None:
+            pause = self._settings.poll_seconds
+            self._next_poll = time.monotonic() + pause * random.uniform(0.5, 1.5)  # noqa: S311
+            return False
+        self._start(claimed)
+        return True
+
+    def _start(self, claimed: Claimed, watch: Callable[[Progress], None] | None = None) -> None:
+        self._slots.start(claimed.batch, claimed.at, self._stopping, watch)
+
+    def _finished(self) -> bool:
+        return not self._slots.busy and bool(self._trying(self._claimer.nothing_left))
+
+    def _make_round(self) -> None:
+        """Say that we live, and give an end to batches whose launcher does not."""
+
+        def work(connection: Connection) -> list[tuple[int, int]]:
+            servers.seen(connection, self._server_id)
+            return claims.sweep(connection)
+
+        swept = transaction(self._engine, work)
+        for batch_id, fence in swept:
+            log.warning("lease expired; the batch was given an end", batch_id=batch_id, fence=fence)
+        if swept:
+            self._next_poll = 0.0
+        interval = self._settings.lease_seconds / BEATS_PER_LEASE
+        self._next_round = time.monotonic() + interval * random.uniform(0.8, 1.0)  # noqa: S311
+
+    def _register(self) -> bool:
+        """False: told to stop before the database answered."""
+        while not self._signals:
+            try:
+                transaction(
+                    self._engine,
+                    lambda connection: servers.register(
+                        connection,
+                        server=self._server_id,
+                        identity=self._host.identity,
+                        host=self._host.name,
+                        pid=self._host.pid,
+                        version=self._host.version,
+                        slots=self._n_slots,
+                        tags=self._tags,
+                        gpus=self._host.gpus,
+                    ),
+                )
+            except DatabaseUnavailable as error:
+                self._wait(self._outage.failed(error))
+            else:
+                self._outage.over()
+                return True
+        return False
+
+    def _unregister(self) -> None:
+        transaction(
+            self._engine,
+            lambda connection: servers.remove(connection, self._server_id, self._host.identity),
+        )
+
+    @contextmanager
+    def _attended(self) -> Iterator[None]:
+        """Signals are heard inside, and nothing is left running afterwards, whatever happens."""
+        previous = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                previous[number] = signal.signal(number, lambda *_: self.stop())
+        try:
+            yield
+        finally:
+            if self._slots.busy:
+                self._stop(Stopping.NOW)
+            while self._slots.busy:
+                self._wait(None)
+            self._cluster.close()
+            self._claimer.close()
+            self._engine.dispose()
+            for number, handler in previous.items():
+                signal.signal(number, handler)

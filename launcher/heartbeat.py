@@ -1,0 +1,126 @@
+"""Keeping a claim: beats from a thread that does no work, and the lease by our own clock."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy import Engine
+
+from pipeline.messages import Progress
+from storage import claims
+from storage.engine import transaction
+from storage.records import Claim
+
+BEATS_PER_LEASE = 8
+_FIRST_PAUSE = 1 / 16  # of an interval, after a beat that failed; then doubling
+_NEWS_SECONDS = 2.0  # progress is written so soon, for those who watch
+
+log = structlog.get_logger(__name__)
+
+
+class Heartbeat:
+    """Renews the lease of one claim every eighth of its length until stopped.
+
+    Only an answer of the database proves a loss; a beat that fails is tried again, and one that
+    comes late still renews. `changed` is called from the beating thread when `lost` or
+    `cancel_requested` turn true.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        claim: Claim,
+        *,
+        lease_seconds: float,
+        claimed_at: float,
+        changed: Callable[[], None],
+    ) -> None:
+        """`claimed_at`: time.monotonic() before the claim was sent."""
+        self.lost = False
+        self.cancel_requested = False
+        self._engine = engine
+        self._claim = claim
+        self._lease_seconds = lease_seconds
+        self._lease_ends = claimed_at + lease_seconds
+        self._changed = changed
+        self._progress: Progress | None = None
+        self._written: Progress | None = None
+        self._stopped = threading.Event()
+        self._failing = False
+        self._thread = threading.Thread(
+            target=self._run, name=f"heartbeat-{claim.batch_id}", daemon=True
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """No beat begins after this; one that is on its way is not waited for."""
+        self._stopped.set()
+
+    def lease_left(self) -> float:
+        """Seconds for which nobody else can have taken the batch; negative afterwards."""
+        return self._lease_ends - time.monotonic()
+
+    def progress(self, progress: Progress) -> None:
+        """What the next beat writes."""
+        self._progress = progress
+
+    def _run(self) -> None:
+        interval = self._lease_seconds / BEATS_PER_LEASE
+        retry = interval * _FIRST_PAUSE
+        due = time.monotonic() + interval * _jitter()
+        while not self.lost and not self._stopped.wait(
+            max(0.0, min(_NEWS_SECONDS, due - time.monotonic()))
+        ):
+            if time.monotonic() < due and (self._failing or self._progress == self._written):
+                continue
+            if self._beat():
+                retry = interval * _FIRST_PAUSE
+                due = time.monotonic() + interval * _jitter()
+            else:
+                due = time.monotonic() + retry * _jitter()
+                retry = min(interval, 2 * retry)
+
+    def _beat(self) -> bool:
+        sent = time.monotonic()
+        progress = self._progress
+        try:
+            beat = transaction(
+                self._engine,
+                lambda connection: claims.beat(
+                    connection,
+                    self._claim,
+                    lease_seconds=self._lease_seconds,
+                    progress=progress.fraction if progress else None,
+                    note=progress.note if progress else None,
+                ),
+            )
+        except Exception as error:  # whatever it is, the next beat may succeed
+            if not self._failing:
+                log.warning(
+                    "heartbeat failed; trying on",
+                    batch_id=self._claim.batch_id,
+                    error=str(error),
+                    lease_left=round(self.lease_left(), 1),
+                )
+            self._failing = True
+            return False
+        if self._failing:
+            log.info("heartbeat goes on", batch_id=self._claim.batch_id)
+        self._failing = False
+        if beat.owned:
+            self._lease_ends = sent + self._lease_seconds
+            self._written = progress
+        changed = (not beat.owned) > self.lost or beat.cancel_requested > self.cancel_requested
+        self.lost = not beat.owned
+        self.cancel_requested = beat.cancel_requested
+        if changed:
+            self._changed()
+        return True
+
+
+def _jitter() -> float:
+    return random.uniform(0.8, 1.0)  # noqa: S311 - spreads load, no secret

@@ -1,0 +1,29 @@
+"""How a launcher lives through a database that does not answer."""
+
+import random
+
+import structlog
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 30.0
+
+log = structlog.get_logger(__name__)
+
+
+class Outage:
+    """Says once that it began and once that it is over; tells how long to wait between tries."""
+
+    def __init__(self) -> None:
+        self._pause = 0.0
+
+    def failed(self, error: Exception) -> float:
+        """Seconds to wait: doubling, with jitter, so that launchers do not come back as one."""
+        if not self._pause:
+            log.error("the database cannot be used; trying on", error=str(error))
+        self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+        return self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
+
+    def over(self) -> None:
+        if self._pause:
+            log.info("the database answers again")
+        self._pause = 0.0

@@ -1,0 +1,68 @@
+"""Giving a batch its end, through lost connections and lost answers."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Collection
+
+import structlog
+from sqlalchemy import Connection, Engine
+
+from storage import claims
+from storage.engine import transaction
+from storage.records import Claim, State
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+_HURRY_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+def settle(
+    engine: Engine,
+    claim: Claim,
+    work: Callable[[Connection], bool],
+    expected: Collection[State],
+    *,
+    seconds: float,
+    hurry: threading.Event,
+) -> State | None:
+    """Call `work` (finish, fail or release of the claim) until the database has answered.
+
+    Safe to repeat: when the answer to a COMMIT was lost, the next try finds what it did. It goes
+    on for `seconds`, but no longer than a few once `hurry` is set. Returns the state that the
+    batch has in this claim; None: it is not in one of those expected, or nobody answered. Then
+    its lease runs out and it is taken for dead.
+    """
+
+    def once(connection: Connection) -> State | None:
+        work(connection)
+        return claims.settled(connection, claim)
+
+    deadline = time.monotonic() + seconds
+    pause = _FIRST_PAUSE
+    hurried = failing = False
+    while True:
+        try:
+            state = transaction(engine, once)
+        except Exception as error:  # whatever it is, it may pass
+            if not failing:
+                log.warning("cannot end the batch; trying on", **_facts(claim), error=str(error))
+            failing = True
+        else:
+            if state != "U":
+                return state if state in expected else None
+        if hurry.is_set() and not hurried:
+            hurried = True
+            deadline = min(deadline, time.monotonic() + _HURRY_SECONDS)
+        if time.monotonic() >= deadline:
+            log.error("gave up ending the batch; it will be retried", **_facts(claim))
+            return None
+        wait = random.uniform(0.5, 1.0) * pause  # noqa: S311 - jitter, no secret
+        time.sleep(wait) if hurried else hurry.wait(wait)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _facts(claim: Claim) -> dict[str, int]:
+    return {"batch_id": claim.batch_id, "fence": claim.fence}

@@ -1,0 +1,96 @@
+"""The batches that a launcher runs at this moment, each supervised by a thread."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import structlog
+from sqlalchemy import Engine
+
+from configs.settings import Settings
+from launcher.embedded import Cluster
+from launcher.supervisor import Outcome, Supervisor
+from pipeline.lifecycle import Stopping
+from pipeline.messages import Progress
+from storage.records import Batch
+
+log = structlog.get_logger(__name__)
+
+
+class Slots:
+    """Places for batches, numbered from 0. Used by one thread; `ended` is called by others."""
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        engine: Engine,
+        settings: Settings,
+        cluster: Cluster,
+        command: Sequence[str],
+        ended: Callable[[int, Outcome | None], None],
+    ) -> None:
+        """`ended`: slot and outcome; None: the supervisor itself failed, and its lease runs out."""
+        self._free = set(range(count))
+        self._busy: dict[int, tuple[Supervisor, threading.Thread]] = {}
+        self._engine = engine
+        self._settings = settings
+        self._cluster = cluster
+        self._command = command
+        self._ended = ended
+
+    @property
+    def next_free(self) -> int | None:
+        return min(self._free, default=None)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._busy)
+
+    def start(
+        self,
+        batch: Batch,
+        claimed_at: float,
+        stopping: Stopping,
+        watch: Callable[[Progress], None] | None,
+    ) -> None:
+        slot = self.next_free
+        assert slot is not None
+        supervisor = Supervisor(
+            batch,
+            engine=self._engine,
+            settings=self._settings,
+            cluster=self._cluster,
+            command=self._command,
+            claimed_at=claimed_at,
+            watch=watch,
+        )
+        supervisor.stop(stopping)
+        thread = threading.Thread(
+            target=self._supervise, args=(slot, supervisor), name=f"batch-{batch.batch_id}"
+        )
+        self._free.remove(slot)
+        self._busy[slot] = supervisor, thread
+        thread.start()
+
+    def stop(self, how: Stopping) -> None:
+        for supervisor, _ in self._busy.values():
+            supervisor.stop(how)
+
+    def vacate(self, slot: int, outcome: Outcome | None) -> None:
+        """To be called once for each `ended`."""
+        _, thread = self._busy.pop(slot)
+        thread.join()
+        self._free.add(slot)
+        # Workers cannot be made to drop a task they are at. With nobody else on them, a new
+        # cluster for the next batch is better than one that is busy for hours with the last.
+        if not self._busy and (outcome is None or outcome.stopped):
+            self._cluster.close()
+
+    def _supervise(self, slot: int, supervisor: Supervisor) -> None:
+        outcome = None
+        try:
+            outcome = supervisor.run()
+        except Exception:
+            log.exception("supervisor failed", batch_id=supervisor.batch.batch_id)
+        finally:
+            self._ended(slot, outcome)

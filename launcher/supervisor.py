@@ -1,0 +1,223 @@
+"""One running batch: its child, its heartbeat, and the verdict on it."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import structlog
+from sqlalchemy import Connection, Engine
+
+from configs.settings import SECRETS, Settings
+from launcher.child import Child
+from launcher.embedded import Cluster
+from launcher.heartbeat import Heartbeat
+from launcher.settlement import settle
+from pipeline.lifecycle import (
+    Abandon,
+    Exit,
+    Fail,
+    Finish,
+    Release,
+    Situation,
+    Stopping,
+    Verdict,
+    Wait,
+    judge,
+)
+from pipeline.messages import Failed, Finished, Job, Message, Progress, failure
+from storage import claims
+from storage.records import Batch, State
+
+_TERM_SECONDS = 5.0  # between SIGTERM and SIGKILL
+_LEAVE_SECONDS = 10.0  # a child that has spoken its last word may take so long to exit
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it ended. `state` None: the batch was lost, and what it is now is not ours to say.
+
+    `stopped`: the child was ended before it had spoken, so workers may still be at its tasks.
+    """
+
+    state: State | None
+    stopped: bool
+
+
+class Supervisor:
+    """Runs one claimed batch in a child process. `run` blocks; `stop` may come from any thread."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        *,
+        engine: Engine,
+        settings: Settings,
+        cluster: Cluster,
+        command: Sequence[str],
+        claimed_at: float,
+        watch: Callable[[Progress], None] | None = None,
+    ) -> None:
+        """`claimed_at`: time.monotonic() before the claim was sent."""
+        self.batch = batch
+        self._claim = claims.claim_of(batch)
+        self._engine = engine
+        self._settings = settings
+        self._cluster = cluster
+        self._command = command
+        self._watch = watch
+        self._log = log.bind(
+            batch_id=batch.batch_id, mode=batch.mode, attempt=batch.attempt, fence=batch.fence
+        )
+        self._began = time.monotonic()
+        self._wake = threading.Event()
+        self._last_word: Finished | Failed | None = None
+        self._exit: Exit | None = None
+        self._stopping = Stopping.NO
+        self._hurry = threading.Event()
+        self._heartbeat = Heartbeat(
+            engine,
+            self._claim,
+            lease_seconds=settings.lease_seconds,
+            claimed_at=claimed_at,
+            changed=self._wake.set,
+        )
+
+    def stop(self, how: Stopping) -> None:
+        """Tell it what the launcher was told."""
+        self._stopping = how
+        if how is Stopping.NOW:
+            self._hurry.set()
+        self._wake.set()
+
+    def run(self) -> Outcome:
+        """Run the batch to its end; what the batch does raises nothing here."""
+        self._log.info("batch started")
+        self._heartbeat.start()
+        child = Child(self._command, tell=self._heard, hear=self._printed)
+        try:
+            threading.Thread(target=self._give_job, args=(child,), daemon=True).start()
+            verdict = self._await_verdict()
+            spoken = self._last_word is not None
+            if not spoken:
+                child.stop(_TERM_SECONDS)
+                # It may have spoken just before the signal reached it; but what may not be ours
+                # stays so, whatever a late beat said meanwhile.
+                verdict = verdict if isinstance(verdict, Abandon) else judge(self._situation())
+            state = self._perform(verdict)
+            if spoken:
+                child.wait(_LEAVE_SECONDS)
+        finally:
+            self._heartbeat.stop()
+            child.stop(_TERM_SECONDS)
+        self._summarise(verdict, state)
+        return Outcome(state, stopped=not spoken)
+
+    def _await_verdict(self) -> Verdict:
+        while isinstance(verdict := judge(self._situation()), Wait):
+            self._wake.wait(timeout=max(0.01, self._heartbeat.lease_left()))
+            self._wake.clear()
+        return verdict
+
+    def _give_job(self, child: Child) -> None:
+        """The scheduler may take seconds to start, which the child uses to import."""
+        try:
+            scheduler = self._cluster.scheduler()
+        except Exception as error:
+            self._heard(failure(error))
+            child.dismiss()
+            return
+        child.give(
+            Job(
+                claim=self._claim,
+                scheduler=scheduler.address,
+                settings=self._settings.model_dump(
+                    mode="json", exclude=set(SECRETS), exclude_none=True
+                ),
+                certificates=scheduler.certificates,
+            )
+        )
+
+    def _situation(self) -> Situation:
+        return Situation(
+            last_word=self._last_word,
+            exit=self._exit,
+            lost=self._heartbeat.lost,
+            cancel_requested=self._heartbeat.cancel_requested,
+            lease_left=self._heartbeat.lease_left(),
+            stopping=self._stopping,
+        )
+
+    def _heard(self, message: Message | Exit) -> None:
+        if isinstance(message, Progress):
+            self._heartbeat.progress(message)
+            if self._watch is not None:
+                self._watch(message)
+            return
+        if isinstance(message, Exit):
+            self._exit = message
+        elif self._last_word is None:
+            self._last_word = message
+        self._wake.set()
+
+    def _printed(self, line: str) -> None:
+        self._log.info("child says", line=line)
+
+    def _perform(self, verdict: Verdict) -> State | None:
+        claim = self._claim
+        work: Callable[[Connection], bool]
+        expected: tuple[State, ...]
+        match verdict:
+            case Finish():
+                work, expected = lambda connection: claims.finish(connection, claim), ("C",)
+            case Fail(error_class, error_text, retry, traceback):
+                work, expected = (
+                    lambda connection: claims.fail(
+                        connection,
+                        claim,
+                        error_class=error_class,
+                        error_text=error_text,
+                        retry=retry,
+                        traceback=traceback,
+                    ),
+                    ("E",),
+                )
+            case Release():
+                work, expected = lambda connection: claims.release(connection, claim), ("I", "E")
+            case Abandon() | Wait():
+                return None
+            case _:
+                assert_never(verdict)
+        return settle(
+            self._engine,
+            claim,
+            work,
+            expected,
+            seconds=self._settings.lease_seconds,
+            hurry=self._hurry,
+        )
+
+    def _summarise(self, verdict: Verdict, state: State | None) -> None:
+        """One line a batch, and before it the traceback of a failure."""
+        facts: dict[str, object] = {
+            "outcome": state or "lost",
+            "seconds": round(time.monotonic() - self._began, 3),
+        }
+        match verdict:
+            case Finish(summary):
+                facts["summary"] = summary
+            case Fail(error_class, error_text, retry, traceback):
+                if traceback:
+                    self._log.error("batch failed", error=error_text, exception=traceback)
+                facts |= {"error_class": error_class, "error": error_text, "retry": retry.value}
+            case Release():
+                facts["reason"] = "the launcher stops"
+            case Abandon(reason):
+                facts["reason"] = reason
+        if state == "C":
+            self._log.info("batch ended", **facts)
+        else:
+            self._log.warning("batch ended", **facts)
