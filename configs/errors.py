@@ -42,6 +42,10 @@ class Unknown(DeepCreditError):
     """A batch, data set, model, model group, mode or candidate list does not exist."""
 
 
+class WrongSchema(DeepCreditError):
+    """The tables of the database are not those of this version."""
+
+
 class WrongState(DeepCreditError):
     """The batch is not in a state that allows this."""
 
@@ -80,10 +84,6 @@ class StoreFull(DeepCreditError):
 
 class DatabaseRefused(DeepCreditError):
     """The database refused us: password, host or privilege."""
-
-
-class SchemaMissing(DeepCreditError):
-    """The database lacks a table or column that this version uses."""
 
 
 # Conditions that pass.

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from configs.errors import LeaseLost, Retry
 from storage import attempts
 from storage.batches import COLUMNS
-from storage.claimable import NEXT_RETRY, NEXT_WAITING, THIS_ONE, waits_for_retry
+from storage.claimable import CANDIDATES, THIS_ONE, in_order, waits_for_retry
 from storage.columns import shorten, utc_now
 from storage.records import Batch, Claim, State
 from storage.schema import dc_batch
@@ -65,39 +65,54 @@ def claim(
 
     `identity` tells this launcher from all others (host, pid, boot, slot) in dc_batch_attempt.
     """
-    offer = {"server": server, "tags": list(tags), "free_mb": free_mb, "batch_id": batch_id}
-    searches = [(q, offer | {"queue": n}) for n in queues for q in (NEXT_WAITING, NEXT_RETRY)]
-    for query, parameters in searches if batch_id is None else [(THIS_ONE, offer)]:
-        for _ in range(_TRIES):
-            found = connection.execute(query, parameters).one_or_none()
-            if found is None:
-                break
-            batch = _take(connection, found, server, lease_seconds)
+    offer = {"server": server, "tags": list(tags), "free_mb": free_mb}
+    for _ in range(_TRIES):
+        rows = _candidates(connection, offer, queues, batch_id)
+        for row in rows:
+            batch = _take(connection, row, server, lease_seconds)
             if batch is not None:
                 attempts.begin(connection, batch, identity)
                 return batch
+        if not rows:
+            return None
     return None
 
 
+def _candidates(
+    connection: Connection, offer: dict[str, Any], queues: Sequence[str], batch_id: int | None
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    if batch_id is not None:
+        return connection.execute(THIS_ONE, {"batch_id": batch_id}).all()
+    for queue in queues:
+        rows = in_order(connection.execute(CANDIDATES, offer | {"queue": queue}))
+        if rows:
+            return rows
+    return []
+
+
 def _take(
-    connection: Connection, found: Row[*tuple[Any, ...]], server: str, lease_seconds: float
+    connection: Connection, row: Row[*tuple[Any, ...]], server: str, lease_seconds: float
 ) -> Batch | None:
     """None: somebody else was faster, or took another batch with the same concurrency_key."""
-    claim_id = uuid4().hex
     guard = and_(
-        unchanged(found),
+        unchanged(row),
         or_(_batch.state == "I", _batch.run_after.is_not(None)),
         _batch.cancel_requested_at.is_(None),
     )
+    # Without this the UPDATE would wait for whoever holds the row, to find it changed.
+    free = select(_batch.batch_id).where(guard).with_for_update(skip_locked=True)
+    if connection.scalar(free) is None:
+        return None
+    claim_id = uuid4().hex
     try:
         if not assign(connection, guard, taken(server, claim_id, lease_seconds)):
             return None
     except IntegrityError:
         return None
-    row = connection.execute(
-        select(*COLUMNS).where(_batch.batch_id == found.batch_id, _batch.claim_id == claim_id)
+    found = connection.execute(
+        select(*COLUMNS).where(_batch.batch_id == row.batch_id, _batch.claim_id == claim_id)
     )
-    return Batch.from_row(row.mappings().one())
+    return Batch.from_row(found.mappings().one())
 
 
 def claim_of(batch: Batch) -> Claim:

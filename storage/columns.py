@@ -100,3 +100,22 @@ def shorten(value: str | None, length: int) -> str | None:
         return value
     tail = (length - 3) // 2
     return f"{value[: length - 3 - tail]}...{value[len(value) - tail :]}"
+
+
+class seconds_between(FunctionElement[int]):  # noqa: N801
+    """Whole seconds from the first moment to the second."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(seconds_between, "mysql")
+@compiles(seconds_between, "mariadb")
+def _seconds_between_mariadb(element: seconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"TIMESTAMPDIFF(SECOND, {compiler.process(element.clauses, **kw)})"
+
+
+@compiles(seconds_between, "sqlite")
+def _seconds_between_sqlite(element: seconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"CAST((julianday({end}) - julianday({start})) * 86400 AS INTEGER)"

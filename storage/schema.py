@@ -22,15 +22,17 @@ from sqlalchemy import (
 
 from storage.columns import big_id, code, long_text, moment, number, utc_now, when
 
-metadata = MetaData(
-    naming_convention={"ix": "k_%(table_name)s_%(column_0_N_name)s", "ck": "%(constraint_name)s"}
-)
+metadata = MetaData()
 
+# The collation is named because its default differs between versions of MariaDB. Comparing bytes is
+# what SQLite does too, and mixes with any collation that an operator's own table has.
 _INNODB: dict[str, Any] = {
     "mariadb_engine": "InnoDB",
     "mariadb_charset": "utf8mb4",
+    "mariadb_collate": "utf8mb4_bin",
     "mysql_engine": "InnoDB",
     "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
 }
 
 METRICS = (
@@ -108,9 +110,11 @@ dc_batch = Table(
     Index("k_claim", "state", "queue", "priority", "batch_id"),
     Index("k_retry", "state", "queue", "run_after", "batch_id"),
     Index("k_lease", "state", "lease_until"),
+    Index("k_cancel", "cancel_requested_at"),
     Index("k_claim_id", "claim_id"),
     Index("u_running", "running_key", unique=True),
     Index("u_active", "active_key", unique=True),
+    sqlite_autoincrement=True,  # the number of a deleted batch must not be given again
     **_INNODB,
 )
 
@@ -174,10 +178,11 @@ dc_model_list = Table(
     metadata,
     Column("model_no", Integer, primary_key=True, autoincrement=False),
     Column("model_id", String(100), nullable=False),
-    Column("model_group_id", String(100), nullable=False, index=True),
+    Column("model_group_id", String(100), nullable=False),
     Column("model_param", long_text()),
     Column("use_yn", code(1), nullable=False, server_default="Y"),
     Column("model_desc", String(500)),
+    Index("k_model_group", "model_group_id"),
     **_INNODB,
 )
 

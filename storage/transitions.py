@@ -98,8 +98,9 @@ def locked(
     Rows that somebody else has locked are passed over. The numbers are read without a lock first:
     a locking scan of a secondary index could deadlock with those who come by primary key.
     """
-    numbers = select(_batch.batch_id).where(*conditions).order_by(_batch.batch_id).limit(limit)
-    for batch_id in connection.scalars(numbers).all():
+    # Sorted here: for an ORDER BY with LIMIT the optimiser may walk the whole primary key.
+    numbers = connection.scalars(select(_batch.batch_id).where(*conditions).limit(limit))
+    for batch_id in sorted(numbers):
         row = connection.execute(
             select(
                 _batch.batch_id,

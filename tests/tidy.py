@@ -2,6 +2,7 @@
 
 from pymysql.cursors import Cursor
 
+from storage.migrate import VERSION_TABLE
 from storage.schema import metadata
 from tests.mariadb import MariaDB
 
@@ -14,7 +15,7 @@ def empty(server: MariaDB, database: str) -> None:
         for name, kind, used in _tables(cursor, database):
             if kind == "VIEW" and not name.startswith("v_"):
                 cursor.execute(f"DROP VIEW {_quoted(name)}")
-            elif kind == "BASE TABLE" and name not in metadata.tables and name != "alembic_version":
+            elif kind == "BASE TABLE" and name not in metadata.tables and name != VERSION_TABLE:
                 cursor.execute(f"DROP TABLE {_quoted(name)}")
             elif name in metadata.tables and (used or _has_rows(cursor, name)):
                 cursor.execute(f"TRUNCATE TABLE {_quoted(name)}")

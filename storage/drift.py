@@ -1,0 +1,120 @@
+"""How a live database differs from the schema in the code, down to defaults and expressions.
+
+Both are put into the database's own words before they are compared, so that nothing is overlooked
+because a tool does not know it: on MariaDB the schema of the code is created as temporary tables
+and views of the moment, on SQLite in memory.
+"""
+
+import re
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, MetaData, Table, create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from storage.engine import error_number
+from storage.schema import metadata
+from storage.views import VIEWS, create_view
+
+_PROBE = "dc_drift_probe"
+_NO_SUCH_TABLE = 1146
+
+
+Comparison = tuple[str, set[str] | None, set[str]]
+"""Name, what is live, what the code says."""
+
+
+def differences(connection: Connection) -> list[str]:
+    """A line each; none: the schema is that of the code. Tables not ours are not looked at.
+
+    On MariaDB this needs the rights to create temporary tables and views.
+    """
+    lines = []
+    compare = _sqlite if connection.dialect.name == "sqlite" else _mariadb
+    for name, live, code in compare(connection):
+        if live is None:
+            lines.append(f"{name} is missing")
+            continue
+        lines += [f"{name} lacks: {part}" for part in sorted(code - live)]
+        lines += [f"{name} has, and the code has not: {part}" for part in sorted(live - code)]
+    return lines
+
+
+def _mariadb(connection: Connection) -> Iterator[Comparison]:
+    for table in metadata.sorted_tables:
+        yield table.name, _shown(connection, table.name), _probed(connection, table)
+    for name in VIEWS:
+        live = _definition(connection, name)
+        connection.exec_driver_sql(create_view(name, connection.dialect, _PROBE))
+        code = _definition(connection, _PROBE) or set()
+        connection.exec_driver_sql(f"DROP VIEW {_PROBE}")
+        yield name, live, code
+
+
+def _shown(connection: Connection, name: str) -> set[str] | None:
+    try:
+        sql: str = connection.exec_driver_sql(f"SHOW CREATE TABLE {name}").one()[1]
+    except DBAPIError as error:
+        if error_number(error) == _NO_SUCH_TABLE:
+            return None
+        raise
+    _, *parts = re.sub(r" AUTO_INCREMENT=\d+", "", sql).splitlines()
+    return {part.strip().rstrip(",") for part in parts}
+
+
+def _probed(connection: Connection, table: Table) -> set[str]:
+    probe = table.to_metadata(MetaData(), name=_PROBE)
+    create = str(CreateTable(probe).compile(dialect=connection.dialect)).strip()
+    connection.exec_driver_sql(create.replace("CREATE TABLE", "CREATE TEMPORARY TABLE", 1))
+    for index in probe.indexes:
+        connection.execute(CreateIndex(index))
+    shown = _shown(connection, _PROBE)
+    connection.exec_driver_sql(f"DROP TEMPORARY TABLE {_PROBE}")
+    assert shown is not None
+    return shown
+
+
+def _definition(connection: Connection, view: str) -> set[str] | None:
+    row = connection.execute(
+        text(
+            "SELECT view_definition, security_type FROM information_schema.views"
+            " WHERE table_schema = DATABASE() AND table_name = :view"
+        ),
+        {"view": view},
+    ).one_or_none()
+    return None if row is None else {row[0], f"SQL SECURITY {row[1]}"}
+
+
+def _sqlite(connection: Connection) -> Iterator[Comparison]:
+    memory = create_engine("sqlite://")
+    with memory.begin() as own:
+        metadata.create_all(own)
+        for name in VIEWS:
+            own.exec_driver_sql(create_view(name, own.dialect))
+        for name in (*metadata.tables, *VIEWS):
+            yield name, _stored(connection, name), _stored(own, name) or set()
+    memory.dispose()
+
+
+def _stored(connection: Connection, name: str) -> set[str] | None:
+    rows = connection.execute(
+        text("SELECT sql FROM sqlite_master WHERE tbl_name = :name AND sql IS NOT NULL"),
+        {"name": name},
+    )
+    parts = {part for (sql,) in rows for part in _parts(sql)}
+    return parts or None
+
+
+def _parts(sql: str) -> list[str]:
+    """A CREATE TABLE cut at the commas of its own level; any other statement whole."""
+    sql = re.sub(r"\s+", " ", sql)
+    if not sql.startswith("CREATE TABLE"):
+        return [sql]
+    parts, depth = [""], 0
+    for letter in sql[sql.index("(") + 1 : sql.rindex(")")]:
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]

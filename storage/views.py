@@ -1,0 +1,215 @@
+"""Views for people: batches in words, models and ensembles with valid and test side by side."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Dialect,
+    FromClause,
+    Select,
+    and_,
+    case,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+)
+
+from storage.claimable import key_is_busy, parent_is_open, queue_is_paused, waits_for_retry
+from storage.columns import seconds_between, utc_now
+from storage.schema import (
+    METRICS,
+    VOTE_METRICS,
+    dc_batch,
+    dc_batch_result,
+    dc_batch_result_t4,
+    dc_model,
+)
+
+_COUNTS = ("tn", "fp", "fn", "tp")
+_batch = dc_batch.c
+_parent = dc_batch.alias("parent")
+_holder = dc_batch.alias("holder")
+
+
+def _words(table: FromClause) -> ColumnElement[str]:
+    """The state of a batch as an operator would say it."""
+    batch = table.c
+    cancel = and_(batch.cancel_requested_at.is_not(None), batch.state.in_(("I", "U")))
+    return case(
+        (cancel, "being cancelled"),
+        (batch.state == "I", "waiting"),
+        (and_(batch.state == "U", batch.lease_until < utc_now()), "running, but not heard of"),
+        (batch.state == "U", "running"),
+        (batch.state == "C", "completed"),
+        (
+            and_(batch.run_after.is_not(None), batch.attempt < batch.max_attempts),
+            "waiting for a retry",
+        ),
+        (batch.error_class == "Cancelled", "cancelled"),
+        else_="failed",
+    )
+
+
+def _sentence(*parts: str | ColumnElement[Any]) -> ColumnElement[str]:
+    whole: ColumnElement[str] = literal("")
+    for part in parts:
+        whole = whole.concat(part)
+    return whole
+
+
+def _waits_for() -> ColumnElement[str]:
+    """Why a batch does not run; NULL for one that runs or has ended."""
+    waits = or_(_batch.state == "I", waits_for_retry)
+    parent_state = select(_words(_parent)).where(_parent.c.batch_id == _batch.train_batch_id)
+    holder = select(_holder.c.batch_id).where(_holder.c.running_key == _batch.concurrency_key)
+    return case(
+        (~waits, null()),
+        (
+            parent_is_open,
+            _sentence(
+                "batch ", _batch.train_batch_id, ", which is ", parent_state.scalar_subquery()
+            ),
+        ),
+        (queue_is_paused, _sentence("queue ", _batch.queue, ", which is paused")),
+        (_batch.run_after > utc_now(), _sentence("its time, ", _batch.run_after, " UTC")),
+        (
+            key_is_busy,
+            _sentence(
+                "concurrency_key ",
+                _batch.concurrency_key,
+                ", which batch ",
+                holder.scalar_subquery(),
+                " holds",
+            ),
+        ),
+        (_batch.need_tag.is_not(None), _sentence("a free server with tag ", _batch.need_tag)),
+        else_="a free server",
+    )
+
+
+def _last_error() -> ColumnElement[str]:
+    return _sentence(_batch.error_class, ": ", func.coalesce(_batch.error_text, ""))
+
+
+def _batches() -> Select[*tuple[Any, ...]]:
+    return select(
+        _batch.batch_id,
+        _batch.mode,
+        _batch.state,
+        _words(dc_batch).label("status"),
+        _waits_for().label("waits_for"),
+        _batch.progress,
+        _batch.progress_note,
+        seconds_between(_batch.created_at, utc_now()).label("age_seconds"),
+        seconds_between(
+            _batch.work_date,
+            case((_batch.state == "U", utc_now()), else_=_batch.work_end_date),
+        ).label("run_seconds"),
+        _batch.serve_server_id,
+        _batch.attempt,
+        _batch.max_attempts,
+        _batch.run_after,
+        _last_error().label("last_error"),
+        _batch.batch_desc,
+        _dataset().label("dataset"),
+        _batch.model_group,
+        _batch.train_batch_id,
+        _batch.candidate_id,
+        _batch.priority,
+        _batch.queue,
+        _batch.created_at,
+        _batch.work_date,
+        _batch.work_end_date,
+    )
+
+
+def _dataset() -> ColumnElement[str]:
+    return _sentence(_batch.dataset_group, "/", _batch.dataset_version)
+
+
+def _side_by_side(
+    valid: FromClause, test: FromClause, columns: Sequence[str]
+) -> list[ColumnElement[Any]]:
+    return [
+        side.c[name].label(f"{label}_{name}")
+        for name in columns
+        for label, side in (("valid", valid), ("test", test))
+    ]
+
+
+def _leaderboard() -> Select[*tuple[Any, ...]]:
+    valid, test = dc_batch_result.alias("valid"), dc_batch_result.alias("test")
+    model = dc_model.c
+
+    def split(side: FromClause, name: str) -> ColumnElement[bool]:
+        return and_(
+            side.c.batch_id == model.batch_id,
+            side.c.model_no == model.model_no,
+            side.c.model_sub_no == model.model_sub_no,
+            side.c.split == name,
+        )
+
+    return select(
+        _dataset().label("dataset"),
+        model.batch_id,
+        model.model_no,
+        model.model_sub_no,
+        model.model_id,
+        model.threshold,
+        *_side_by_side(valid, test, (*METRICS, "n_rows", *_COUNTS)),
+        model.seconds.label("fit_seconds"),
+        model.params,
+        _batch.batch_desc,
+        model.created_at,
+    ).select_from(
+        dc_model.outerjoin(dc_batch, _batch.batch_id == model.batch_id)
+        .outerjoin(valid, split(valid, "valid"))
+        .outerjoin(test, split(test, "test"))
+    )
+
+
+def _ensembles() -> Select[*tuple[Any, ...]]:
+    valid, test = dc_batch_result_t4.alias("valid"), dc_batch_result_t4.alias("test")
+    other_side = and_(
+        test.c.batch_id == valid.c.batch_id,
+        test.c.ensemble_no == valid.c.ensemble_no,
+        test.c.split == "test",
+    )
+    return (
+        select(
+            _batch.candidate_id,
+            valid.c.batch_id,
+            valid.c.rank_no,
+            valid.c.ensemble_no,
+            *_side_by_side(valid, test, (*VOTE_METRICS, *_COUNTS)),
+            _batch.batch_desc,
+        )
+        .select_from(
+            valid.outerjoin(dc_batch, _batch.batch_id == valid.c.batch_id).outerjoin(
+                test, other_side
+            )
+        )
+        .where(valid.c.split == "valid", valid.c.rank_no.is_not(None))
+    )
+
+
+VIEWS: dict[str, Select[*tuple[Any, ...]]] = {
+    "v_batch": _batches(),
+    "v_leaderboard": _leaderboard(),
+    "v_ensemble": _ensembles(),
+}
+"""What each view selects."""
+
+
+def create_view(name: str, dialect: Dialect, view: str | None = None) -> str:
+    """The statement that makes a view what VIEWS says, under its own name or another's.
+
+    On SQLite the view must not exist yet.
+    """
+    body = VIEWS[name].compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+    # A view that ran with its creator's rights would stop working when that account goes.
+    how = "OR REPLACE SQL SECURITY INVOKER " if dialect.name == "mariadb" else ""
+    return f"CREATE {how}VIEW {view or name} AS {body}"
