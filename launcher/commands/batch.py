@@ -1,0 +1,238 @@
+"""Add batches, look at them, cancel, retry and wait for them."""
+
+import json
+import time
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from configs.errors import BadParameter, Unknown
+from launcher.console import Column, Format, progress, say, show
+from launcher.folder import example, new_app
+from launcher.naming import dataset_name
+from launcher.session import Session, session
+from pipeline import mode as modes
+from pipeline.parameters import parse, read_object
+from storage import batches, leaderboard
+from storage.records import Batch, State
+
+app = new_app()
+
+_POLL_SECONDS = 0.5
+_COLUMNS = (
+    Column("batch_id", "batch"),
+    Column("mode", "mode", text=True),
+    Column("status", "status", text=True),
+    Column("done", "done"),
+    Column("batch_desc", "description", text=True),
+    Column("dataset", "data set", text=True, wide=True),
+    Column("model_group", "models", text=True, wide=True),
+    Column("serve_server_id", "server", text=True, wide=True),
+    Column("note", "note", text=True),
+)
+BatchId = Annotated[int, typer.Argument(metavar="ID", help="batch_id of the batch.")]
+
+
+@app.callback()
+def batch() -> None:
+    """Add batches, look at them, cancel, retry and wait for them: the same as SQL on dc_batch."""
+
+
+@app.command(
+    epilog=example(
+        "deepcredit batch add --mode train --dataset DATA001/1 --model-group M100 \\",
+        "    --param testSize=0.3 --desc 'credit model training'",
+        "deepcredit batch add --mode predict --train-batch 123 --dataset DATA001/1",
+    )
+)
+def add(
+    ctx: typer.Context,
+    mode: Annotated[str, typer.Option(help="train, predict, ...: what the batch does.")],
+    dataset: Annotated[
+        str | None, typer.Option(help="Data set, such as DATA001/1.", metavar="G/N")
+    ] = None,
+    model_group: Annotated[str | None, typer.Option(help="Model group to train.")] = None,
+    train_batch: Annotated[
+        int | None, typer.Option(help="Train batch whose models predict.", metavar="ID")
+    ] = None,
+    candidate: Annotated[str | None, typer.Option(help="Candidate list of an ensemble.")] = None,
+    desc: Annotated[str | None, typer.Option(help="A few words, for people.")] = None,
+    memo: Annotated[str | None, typer.Option(help="More words, for people.")] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(help="A key of batch_param; repeatable.", metavar="KEY=VALUE"),
+    ] = None,
+    param_json: Annotated[
+        str | None, typer.Option("--json", help="The whole batch_param.", metavar="JSON")
+    ] = None,
+    priority: Annotated[int | None, typer.Option(help="Lower is sooner (100).")] = None,
+    queue: Annotated[str | None, typer.Option(help="Queue that serves it (default).")] = None,
+    need_tag: Annotated[str | None, typer.Option(help="Only launchers with this tag.")] = None,
+    need_mem_mb: Annotated[
+        int | None, typer.Option(min=0, help="Only where so much memory is free.", metavar="MB")
+    ] = None,
+    max_attempts: Annotated[int | None, typer.Option(min=1, help="Tries in all (3).")] = None,
+    concurrency_key: Annotated[
+        str | None, typer.Option(help="Of batches with one key, one runs at a time.")
+    ] = None,
+) -> None:
+    """Insert a row into dc_batch and print its batch_id. Parameters are checked first."""
+    group, version = dataset_name(dataset) if dataset else (None, None)
+    columns: dict[str, Any] = {
+        "mode": mode,
+        "dataset_group": group,
+        "dataset_version": version,
+        "model_group": model_group,
+        "train_batch_id": train_batch,
+        "candidate_id": candidate,
+        "batch_desc": desc,
+        "batch_memo": memo,
+        "batch_param": _parameters(mode, param or [], param_json),
+        "priority": priority,
+        "queue": queue,
+        "need_tag": need_tag,
+        "need_mem_mb": need_mem_mb,
+        "max_attempts": max_attempts,
+        "concurrency_key": concurrency_key,
+    }
+    given = {name: value for name, value in columns.items() if value is not None}
+    number = session(ctx).write(lambda connection: batches.add(connection, **given))
+    say(str(number))
+
+
+@app.command("list", epilog=example("deepcredit batch list --state E --limit 10"))
+def list_(
+    ctx: typer.Context,
+    state: Annotated[
+        State | None, typer.Option(help="Only I (waiting), U (running), C or E.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+) -> None:
+    """List batches, the newest first."""
+    rows = session(ctx).read(
+        lambda connection: leaderboard.batches(connection, state=state, limit=limit)
+    )
+    if form is Format.TABLE:
+        rows = [row | {"done": _share(row["progress"]), "note": _note(row)} for row in rows]
+    show(rows, _COLUMNS, form, empty="no batch")
+
+
+@app.command("show", epilog=example("deepcredit batch show 123"))
+def show_(
+    ctx: typer.Context,
+    batch_id: BatchId,
+    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+) -> None:
+    """Show every column of a batch, with the whole of its last error."""
+    columns = asdict(_read(session(ctx), batch_id))
+    if form is not Format.TABLE:
+        show([columns], [], form)
+        return
+    width = max(map(len, columns))
+    for name, value in columns.items():
+        if value is not None:
+            say(f"{name:<{width}}  {value}")
+
+
+@app.command(epilog=example("deepcredit batch cancel 123"))
+def cancel(ctx: typer.Context, batch_id: BatchId) -> None:
+    """Cancel a batch that waits, or ask the launcher that runs it to stop within 15 seconds."""
+    if session(ctx).write(lambda connection: batches.cancel(connection, batch_id)):
+        say(f"batch {batch_id}: cancel requested")
+    else:
+        say(f"batch {batch_id} had already ended")
+
+
+@app.command(epilog=example("deepcredit batch retry 123"))
+def retry(ctx: typer.Context, batch_id: BatchId) -> None:
+    """Let a batch in error run again as soon as may be; finished models are kept."""
+    session(ctx).write(lambda connection: batches.retry(connection, batch_id))
+    say(f"batch {batch_id} waits to run")
+
+
+@app.command(epilog=example("deepcredit batch wait 123 && deepcredit results 123"))
+def wait(
+    ctx: typer.Context,
+    batch_id: BatchId,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, help="Give up after so long.", metavar="SECONDS")
+    ] = None,
+) -> None:
+    """Wait until a batch has ended; exit 0 on C, 1 on E. Ctrl-C leaves the batch running."""
+    opened = session(ctx)
+    try:
+        ended = _await(opened, batch_id, timeout)
+    except KeyboardInterrupt:
+        typer.echo(f"batch {batch_id} goes on without you", err=True)
+        raise typer.Exit(130) from None
+    if ended is None:
+        typer.echo(f"error: batch {batch_id} has not ended after {timeout:g} s", err=True)
+        raise typer.Exit(1)
+    if ended.state == "E":
+        typer.echo(f"error: batch {batch_id}: {failure(ended)}", err=True)
+        raise typer.Exit(1)
+    say(f"batch {batch_id} completed" + (f": {ended.progress_note}" if ended.progress_note else ""))
+
+
+def failure(ended: Batch) -> str:
+    """The first line of a batch's error."""
+    lines = (ended.error_text or "").strip().splitlines()
+    return f"{ended.error_class}: {lines[0] if lines else 'no text'}"
+
+
+def _await(opened: Session, batch_id: int, timeout: float | None) -> Batch | None:
+    """The batch once it has ended, None at the timeout; a retry that is due is no end."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    with progress(f"batch {batch_id}") as bar:
+        while True:
+            now = _read(opened, batch_id)
+            if now.state == "C" or (now.state == "E" and now.run_after is None):
+                return now
+            bar(now.progress or 0.0, now.progress_note or "")
+            if deadline is not None and time.monotonic() >= deadline:
+                return None
+            time.sleep(_POLL_SECONDS)
+
+
+def _read(opened: Session, batch_id: int) -> Batch:
+    found = opened.read(lambda connection: batches.read(connection, batch_id))
+    if found is None:
+        raise Unknown(
+            f"batch {batch_id} does not exist; `deepcredit batch list` shows those there are"
+        )
+    return found
+
+
+def _share(progress: float | None) -> str | None:
+    return None if progress is None else f"{progress:.0%}"
+
+
+def _note(row: leaderboard.Row) -> str | None:
+    """Why a batch waits, what it does, or the first line of its error."""
+    if row["state"] == "E" and row["last_error"]:
+        return str(row["last_error"]).strip().splitlines()[0]
+    note = row["waits_for"] or row["progress_note"]
+    return None if note is None else str(note)
+
+
+def _parameters(mode: str, pairs: list[str], text: str | None) -> str | None:
+    """batch_param as JSON; what the mode would refuse is refused here."""
+    values = read_object(text, "--json")
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise BadParameter(f"--param: {pair!r} is not KEY=VALUE, such as testSize=0.3")
+        values[key] = _value(value)
+    written = json.dumps(values, ensure_ascii=False) if values else None
+    parse(written, modes.find(mode).Parameters)
+    return written
+
+
+def _value(text: str) -> Any:
+    """JSON where it is JSON (0.3, true, [1, 2]), else the text itself."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

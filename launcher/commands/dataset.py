@@ -1,0 +1,244 @@
+"""Load data sets from files, register tables, list and show them."""
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from launcher.console import Column, Format, progress, say, show
+from launcher.folder import example, new_app
+from launcher.session import Session, session
+from pipeline import datasets
+from pipeline.roles import Choices
+from storage import datasets as registered
+from storage.records import Dataset
+
+app = new_app()
+
+_SETS = (
+    Column("name", "data set", text=True),
+    Column("n_rows", "rows"),
+    Column("features", "features"),
+    Column("positive_rate", "positive", digits=4),
+    Column("target_column", "target", text=True),
+    Column("table_name", "table", text=True),
+    Column("content_sha256", "sha256", text=True, wide=True),
+)
+_COLUMNS = (
+    Column("position", "#"),
+    Column("column_name", "column", text=True),
+    Column("role", "role", text=True),
+    Column("kind", "kind", text=True),
+    Column("missing_values", "missing values", text=True),
+)
+
+Group = Annotated[str, typer.Option(help="Group, such as DATA001.")]
+Version = Annotated[int | None, typer.Option(min=1, help="Version; default: the next free one.")]
+Target = Annotated[
+    str | None, typer.Option(help="Column to predict; without, none.", metavar="COL")
+]
+Positive = Annotated[
+    str | None, typer.Option(help="Value of the target that means 1.", metavar="VALUE")
+]
+Id = Annotated[str | None, typer.Option("--id", help="Column that names rows.", metavar="COL")]
+Time = Annotated[str | None, typer.Option("--time", help="Column of time.", metavar="COL")]
+GroupColumn = Annotated[
+    str | None, typer.Option("--group-column", help="Column for splitBy group.", metavar="COL")
+]
+Drop = Annotated[
+    list[str] | None, typer.Option(help="Column to ignore; repeatable.", metavar="COL")
+]
+Sensitive = Annotated[
+    list[str] | None,
+    typer.Option(help="Column kept but never a feature; repeatable.", metavar="COL"),
+]
+Categorical = Annotated[
+    list[str] | None,
+    typer.Option(help="Column whose numbers are names; repeatable.", metavar="COL"),
+]
+Missing = Annotated[
+    list[str] | None,
+    typer.Option(help="Values that mean missing; repeatable.", metavar="COL=96,98"),
+]
+Form = Annotated[Format, typer.Option("--format", help="How to print.")]
+
+
+@app.callback()
+def dataset() -> None:
+    """Load data sets from files, register tables, list and show them."""
+
+
+@app.command(
+    epilog=example(
+        "deepcredit dataset load taiwan.csv --group DATA001 --id ID \\",
+        "    --target default_payment_next_month --missing PAY_0=96,98",
+    )
+)
+def load(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV (UTF-8) or Parquet.")],
+    group: Group,
+    target: Target = None,
+    version: Version = None,
+    positive: Positive = None,
+    id_column: Id = None,
+    time_column: Time = None,
+    group_column: GroupColumn = None,
+    drop: Drop = None,
+    sensitive: Sensitive = None,
+    categorical: Categorical = None,
+    missing: Missing = None,
+) -> None:
+    """Load a file into a table of its own and register it as a data set."""
+    choices = _choices(
+        target,
+        positive,
+        id_column,
+        time_column,
+        group_column,
+        drop,
+        sensitive,
+        categorical,
+        missing,
+    )
+    opened, told = session(ctx), list[str]()
+    _check_schema(opened)
+    with progress(f"loading {file.name}") as bar:
+        made = datasets.load_file(
+            opened.engine,
+            file,
+            group=group,
+            version=version,
+            choices=choices,
+            progress=bar,
+            tell=told.append,
+        )
+    _report(made, told)
+
+
+@app.command(
+    epilog=example(
+        "deepcredit dataset register --table applications_2024 --group DATA002 \\",
+        "    --target arrears --positive yes --id application_id",
+    )
+)
+def register(
+    ctx: typer.Context,
+    table: Annotated[str, typer.Option(help="Table or view that exists.")],
+    group: Group,
+    target: Target = None,
+    version: Version = None,
+    positive: Positive = None,
+    id_column: Id = None,
+    time_column: Time = None,
+    group_column: GroupColumn = None,
+    drop: Drop = None,
+    sensitive: Sensitive = None,
+    categorical: Categorical = None,
+    missing: Missing = None,
+) -> None:
+    """Register a table or view that exists as a data set; nothing is copied."""
+    choices = _choices(
+        target,
+        positive,
+        id_column,
+        time_column,
+        group_column,
+        drop,
+        sensitive,
+        categorical,
+        missing,
+    )
+    opened, told = session(ctx), list[str]()
+    _check_schema(opened)
+    with progress(f"reading {table}") as bar:
+        made = datasets.register_table(
+            opened.engine,
+            table,
+            group=group,
+            version=version,
+            choices=choices,
+            progress=bar,
+            tell=told.append,
+        )
+    _report(made, told)
+
+
+@app.command("list", epilog=example("deepcredit dataset list"))
+def list_(ctx: typer.Context, form: Form = Format.TABLE) -> None:
+    """List the registered data sets."""
+    rows = [_row(each) for each in session(ctx).read(registered.listing)]
+    show(rows, _SETS, form, empty="no data set; load one with `deepcredit dataset load`")
+
+
+@app.command("show", epilog=example("deepcredit dataset show DATA001 1"))
+def show_(
+    ctx: typer.Context,
+    group: Annotated[str, typer.Argument(metavar="GROUP", help="Such as DATA001.")],
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="Such as 1.")],
+    form: Form = Format.TABLE,
+) -> None:
+    """Show a data set and its columns."""
+    found = session(ctx).read(lambda connection: registered.read(connection, group, version))
+    if form is Format.TABLE:
+        show([_row(found)], _SETS)
+    show([_column(asdict(column)) for column in found.columns], _COLUMNS, form)
+
+
+def _choices(
+    target: str | None,
+    positive: str | None,
+    id_column: str | None,
+    time_column: str | None,
+    group_column: str | None,
+    drop: list[str] | None,
+    sensitive: list[str] | None,
+    categorical: list[str] | None,
+    missing: list[str] | None,
+) -> Choices:
+    return Choices(
+        target=target,
+        positive=positive,
+        id_column=id_column,
+        time_column=time_column,
+        group_column=group_column,
+        drop=tuple(drop or ()),
+        sensitive=tuple(sensitive or ()),
+        categorical=tuple(categorical or ()),
+        missing=dict(map(_sentinels, missing or ())),
+    )
+
+
+def _sentinels(text: str) -> tuple[str, tuple[str, ...]]:
+    name, equals, values = text.rpartition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"{text!r} is not like COL=96,98", param_hint="--missing")
+    return name, tuple(value.strip() for value in values.split(","))
+
+
+def _check_schema(opened: Session) -> None:
+    """A database without our tables is told of before a file is read."""
+    opened.read(registered.listing)
+
+
+def _report(made: Dataset, told: list[str]) -> None:
+    for line in told:
+        say(f"note: {line}")
+    kinds = Counter(column.kind for column in made.columns_of("feature"))
+    features = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    say(f"{made.name}: {made.n_rows} rows, {len(made.columns)} columns, features: {features}")
+    if made.positive_rate is not None:
+        say(f"{made.target_column}: {made.positive_rate:.4f} positive; table {made.table_name}")
+    show([_column(asdict(column)) for column in made.columns], _COLUMNS)
+
+
+def _row(found: Dataset) -> dict[str, Any]:
+    columns = asdict(found)
+    columns.pop("columns")
+    return {"name": found.name, "features": len(found.columns_of("feature"))} | columns
+
+
+def _column(record: dict[str, Any]) -> dict[str, Any]:
+    return record | {"missing_values": ", ".join(record["missing_values"])}

@@ -1,0 +1,1 @@
+"""Create or migrate the database, check it, print its grants."""

@@ -1,0 +1,85 @@
+"""Fill dc_model_list from a file, and list it with its variants."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from configs.errors import BadParameter, Unknown
+from launcher import modelfile
+from launcher.console import Column, Format, say, show
+from launcher.folder import example, new_app
+from launcher.session import session
+from models import variants
+from storage import registry
+from storage.records import ModelEntry
+
+app = new_app()
+
+_COLUMNS = (
+    Column("model_group_id", "group", text=True),
+    Column("model_no", "no"),
+    Column("model_sub_no", "variant"),
+    Column("model_id", "model", text=True),
+    Column("use_yn", "use", text=True),
+    Column("params", "parameters", text=True),
+    Column("model_desc", "description", text=True, wide=True),
+)
+
+
+@app.callback()
+def model() -> None:
+    """Fill dc_model_list from a file, and list it with its variants."""
+
+
+@app.command("load", epilog=example("deepcredit model load models.toml"))
+def load_(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="[[model]] tables.")],
+) -> None:
+    """Insert the models of a file; one whose model_no is there already is replaced.
+
+    Keys of a [[model]] table: model_no, model_id, model_group_id, and if you like model_desc,
+    use_yn ("Y" or "N") and a table param with hyper-parameters, resampling, classWeight and grid.
+    """
+    entries = modelfile.read(file)
+    session(ctx).write(lambda connection: registry.put(connection, entries))
+    groups = sorted({entry.model_group_id for entry in entries})
+    count = sum(len(_expand(entry)) for entry in entries)
+    say(f"{len(entries)} models with {count} variants in {', '.join(groups)}")
+
+
+@app.command("list", epilog=example("deepcredit model list --group M100"))
+def list_(
+    ctx: typer.Context,
+    group: Annotated[str | None, typer.Option(help="Only this model group.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+) -> None:
+    """List the models with the variants that their grids expand to."""
+    entries = session(ctx).read(lambda connection: registry.listing(connection, group))
+    rows = [row for entry in entries for row in _rows(entry)]
+    show(rows, _COLUMNS, form, empty="no model; fill the list with `deepcredit model load`")
+
+
+def _rows(entry: ModelEntry) -> list[dict[str, Any]]:
+    """One row a variant; a model whose parameters are wrong shows what is wrong with them."""
+    columns = asdict(entry)
+    columns.pop("model_param")
+    try:
+        expanded = _expand(entry)
+    except (BadParameter, Unknown) as error:
+        return [columns | {"model_sub_no": None, "params": f"error: {error}"}]
+    return [
+        columns
+        | {
+            "model_sub_no": variant.model_sub_no,
+            "params": json.dumps(variant.as_written(), ensure_ascii=False),
+        }
+        for variant in expanded
+    ]
+
+
+def _expand(entry: ModelEntry) -> tuple[variants.Variant, ...]:
+    return variants.expand(entry.model_param, entry.model_id, model_no=entry.model_no)

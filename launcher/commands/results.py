@@ -1,0 +1,77 @@
+"""What a batch has found, model by model."""
+
+from typing import Annotated, Any
+
+import typer
+
+from launcher.console import Column, Format, show
+from launcher.folder import example, new_app
+from launcher.session import session
+from storage import leaderboard
+
+app = new_app()
+
+_MODELS = (
+    Column("model", "no/sub"),
+    Column("model_id", "model", text=True),
+    Column("split", "split", text=True),
+    Column("n_rows", "rows"),
+    Column("auc", "auc", digits=4),
+    Column("ks", "ks", digits=4),
+    Column("f1_score", "f1", digits=4),
+    Column("precision_score", "precision", digits=4, wide=True),
+    Column("recall_score", "recall", digits=4, wide=True),
+    Column("brier", "brier", digits=4, wide=True),
+    Column("tn", "tn"),
+    Column("fp", "fp"),
+    Column("fn", "fn"),
+    Column("tp", "tp"),
+    Column("threshold", "threshold", digits=3, wide=True),
+)
+_FAILED = (
+    Column("model", "no/sub"),
+    Column("model_id", "model", text=True),
+    Column("error", "error", text=True),
+)
+_ENSEMBLES = (
+    Column("rank_no", "#"),
+    Column("ensemble_no", "ensemble"),
+    Column("valid_f1_score", "valid f1", digits=4),
+    Column("test_f1_score", "test f1", digits=4),
+    Column("valid_accuracy", "valid accuracy", digits=4, wide=True),
+    Column("test_accuracy", "test accuracy", digits=4, wide=True),
+    Column("test_tn", "test tn"),
+    Column("test_fp", "fp"),
+    Column("test_fn", "fn"),
+    Column("test_tp", "tp"),
+)
+
+
+@app.command(
+    epilog=example("deepcredit results 123", "deepcredit results 123 --format csv > results.csv")
+)
+def results(
+    ctx: typer.Context,
+    batch_id: Annotated[int, typer.Argument(metavar="ID", help="batch_id of the batch.")],
+    limit: Annotated[int, typer.Option(min=1, help="How many ensembles.")] = 20,
+    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+) -> None:
+    """Show what a batch has found so far: metrics of its models, or its best ensembles."""
+    opened = session(ctx)
+    rows = opened.read(lambda connection: leaderboard.results(connection, batch_id))
+    ensembles = opened.read(lambda c: leaderboard.ensembles(c, batch_id, limit=limit))
+    if ensembles:
+        show(ensembles, _ENSEMBLES, form)
+    elif form is not Format.TABLE:
+        show(rows, [Column(name, name) for name in ("batch_id", "model_no", "model_sub_no")], form)
+    else:
+        good = [_row(row) for row in rows if row["state"] == "C"]
+        show(good, _MODELS, empty=f"batch {batch_id} has no results yet")
+        failed = [_row(row) for row in rows if row["state"] == "E"]
+        if failed:
+            show(failed, _FAILED, title="failed:")
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    lines = (row["error_text"] or "").strip().splitlines() or [""]
+    return row | {"model": f"{row['model_no']}/{row['model_sub_no']}", "error": lines[-1]}

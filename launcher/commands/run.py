@@ -1,0 +1,30 @@
+"""Run one batch in the foreground, claimed as the daemon claims it."""
+
+import logging
+from typing import Annotated
+
+import typer
+
+from configs import logs
+from launcher.console import progress, say
+from launcher.daemon import Daemon
+from launcher.folder import example, new_app
+from launcher.session import session
+
+app = new_app()
+
+
+@app.command(epilog=example("deepcredit run 123", "deepcredit run 123 --server-id SERVER_001"))
+def run(
+    ctx: typer.Context,
+    batch_id: Annotated[int, typer.Argument(metavar="ID", help="batch_id of the batch.")],
+    server_id: Annotated[str, typer.Option(help="Its name in serve_server_id and logs/.")] = "run",
+) -> None:
+    """Run one batch here and now; exit 0 if it was completed, 1 if not. Ctrl-C gives it back."""
+    settings = session(ctx).settings
+    logs.configure(settings, server_id=server_id, level=logging.WARNING)
+    daemon = Daemon(settings, server_id)
+    with progress(f"batch {batch_id}") as bar:
+        code = daemon.run_one(batch_id, lambda message: bar(message.fraction, message.note))
+    say(f"batch {batch_id} " + ("completed" if code == 0 else "did not complete"))
+    raise typer.Exit(code)

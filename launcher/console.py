@@ -1,0 +1,155 @@
+"""What a terminal shows: tables that fit it, progress, plain lines; CSV and JSON for programs."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any, Protocol
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+WIDE = 110
+"""Terminals with so many columns also show the columns that are `wide`."""
+
+_UNBOUNDED = 100_000
+
+
+class Format(Enum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: `name` is its key in a row, `header` what people read."""
+
+    name: str
+    header: str
+    digits: int | None = None
+    wide: bool = False
+    text: bool = False
+
+
+class Bar(Protocol):
+    """Takes progress from 0 to 1 and a few words."""
+
+    def __call__(self, share: float, note: str) -> None: ...
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console as wide as the terminal; where there is none, lines are never cut or broken."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _UNBOUNDED
+    return Console(file=stream, width=width, soft_wrap=not stream.isatty(), highlight=False)
+
+
+def show(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[Column],
+    form: Format = Format.TABLE,
+    *,
+    title: str | None = None,
+    empty: str = "nothing to show",
+) -> None:
+    """Print rows: a table of `columns`, or every key of every row as CSV or JSON."""
+    if form is Format.CSV:
+        _print_csv(rows, columns)
+    elif form is Format.JSON:
+        say(json.dumps([*map(dict, rows)], ensure_ascii=False, indent=1, default=_plain))
+    elif rows:
+        output = console()
+        if title:
+            say(title)
+        output.print(_table(rows, columns, output.width))
+    else:
+        typer.echo(empty, err=True)
+
+
+def say(text: str) -> None:
+    """A line for people, as it is: no markup, no colours."""
+    typer.echo(text)
+
+
+@contextmanager
+def progress(words: str) -> Iterator[Bar]:
+    """A bar with the time left on stderr; where that is no terminal, a line for each new note."""
+    terminal = console(stderr=True)
+    if not terminal.is_terminal:
+        yield _Lines(words)
+        return
+    columns = (
+        TextColumn("{task.fields[words]}", markup=False),
+        BarColumn(bar_width=20),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Progress(*columns, console=terminal, transient=True) as bars:
+        task = bars.add_task("", total=1.0, words=words, note="")
+
+        def update(share: float, note: str) -> None:
+            bars.update(task, completed=share, note=note)
+
+        yield update
+
+
+class _Lines:
+    def __init__(self, words: str) -> None:
+        self._words = words
+        self._last: tuple[int, str] | None = None
+
+    def __call__(self, share: float, note: str) -> None:
+        now = int(share * 10), note
+        if now != self._last:
+            self._last = now
+            typer.echo(f"{self._words}: {share:4.0%} {note}".rstrip(), err=True)
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int) -> Table:
+    shown = [column for column in columns if width >= WIDE or not column.wide]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for column in shown:
+        table.add_column(
+            column.header,
+            justify="left" if column.text else "right",
+            no_wrap=not column.text,
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*(_cell(row.get(column.name), column) for column in shown))
+    return table
+
+
+def _cell(value: Any, column: Column) -> Text:
+    if value is None:
+        return Text("-")
+    if isinstance(value, float) and column.digits is not None:
+        return Text(f"{value:.{column.digits}f}")
+    if isinstance(value, datetime):
+        return Text(f"{value:%Y-%m-%d %H:%M:%S}")
+    return Text(str(value))
+
+
+def _print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
+    names = list(rows[0]) if rows else [column.name for column in columns]
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([_plain(row[name]) for name in names] for row in rows)
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat(sep=" ") if isinstance(value, datetime) else value

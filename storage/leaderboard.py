@@ -1,0 +1,92 @@
+"""What people read: batches in words, models and ensembles ranked, results of one batch."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Select, TableClause, column, select, table
+
+from configs.errors import BadParameter, Unknown
+from storage.records import State
+from storage.schema import METRICS, dc_batch, dc_batch_result
+from storage.views import VIEWS
+
+Row = dict[str, Any]
+
+_KEY = ("batch_id", "model_no", "model_sub_no")
+LOWER_IS_BETTER = ("brier", "log_loss")
+
+
+def _view(name: str) -> TableClause:
+    return table(name, *(column(part.name) for part in VIEWS[name].selected_columns))
+
+
+_in_words, _ranked, _ensembles = (
+    _view(name) for name in ("v_batch", "v_leaderboard", "v_ensemble")
+)
+
+
+def batches(connection: Connection, *, state: State | None = None, limit: int = 50) -> list[Row]:
+    """Rows of v_batch, the newest first."""
+    query = select(_in_words).order_by(_in_words.c.batch_id.desc()).limit(limit)
+    if state is not None:
+        query = query.where(_in_words.c.state == state)
+    return _read(connection, query)
+
+
+def models(
+    connection: Connection,
+    *,
+    dataset: str | None = None,
+    batch_id: int | None = None,
+    metric: str = "auc",
+    limit: int = 50,
+) -> list[Row]:
+    """Rows of v_leaderboard, best first by `metric` on valid; `dataset` is like DATA001/1.
+
+    Test plays no part in the order: choosing by it would make it a second valid.
+
+    Raises:
+        BadParameter: there is no such metric.
+    """
+    order = _best_first(metric)
+    query = select(_ranked).order_by(*order, *(_ranked.c[name] for name in _KEY)).limit(limit)
+    if dataset is not None:
+        query = query.where(_ranked.c.dataset == dataset)
+    if batch_id is not None:
+        query = query.where(_ranked.c.batch_id == batch_id)
+    return _read(connection, query)
+
+
+def ensembles(connection: Connection, batch_id: int, *, limit: int = 50) -> list[Row]:
+    """Rows of v_ensemble of a batch, by their rank on valid."""
+    query = select(_ensembles).where(_ensembles.c.batch_id == batch_id)
+    return _read(connection, query.order_by(_ensembles.c.rank_no).limit(limit))
+
+
+def results(connection: Connection, batch_id: int) -> list[Row]:
+    """Rows of dc_batch_result of a batch: by model and variant, valid before test.
+
+    Raises:
+        Unknown: there is no such batch.
+    """
+    known = select(dc_batch.c.batch_id).where(dc_batch.c.batch_id == batch_id)
+    if connection.scalar(known) is None:
+        raise Unknown(f"batch {batch_id} does not exist")
+    result = dc_batch_result.c
+    query = (
+        select(dc_batch_result)
+        .where(result.batch_id == batch_id)
+        .order_by(result.model_no, result.model_sub_no, result.split.desc())
+    )
+    return _read(connection, query)
+
+
+def _best_first(metric: str) -> tuple[Any, ...]:
+    """Undefined last, on MariaDB as on SQLite."""
+    if metric not in METRICS:
+        raise BadParameter(f"unknown metric {metric!r}; there are: {', '.join(METRICS)}")
+    value = _ranked.c[f"valid_{metric}"]
+    return value.is_(None), value if metric in LOWER_IS_BETTER else value.desc()
+
+
+def _read(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[Row]:
+    return [dict(row) for row in connection.execute(query).mappings()]
