@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeVar
 
-from models.scores import Metrics
-
 from configs.errors import (
     AllModelsFailed,
     ArtifactDamaged,
@@ -20,6 +18,7 @@ from configs.errors import (
     StoreRefused,
     StoreUnavailable,
 )
+from models.scores import Metrics
 from pipeline.context import Context
 from pipeline.parameters import BatchParameters
 from pipeline.progress import Progress

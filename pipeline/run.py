@@ -1,10 +1,8 @@
 """The one entry into a batch's work: read the row, check its parameters, run its mode."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from sqlalchemy import Engine
-from storage.cache import Cache
 
 from configs.errors import LeaseLost
 from configs.settings import Settings
@@ -13,6 +11,7 @@ from pipeline.context import Context
 from pipeline.executor import Executor
 from storage import batches
 from storage.artifacts.port import Store
+from storage.cache import open_cache
 from storage.engine import reading
 from storage.records import Claim
 
@@ -43,7 +42,7 @@ def execute(
         settings=settings,
         engine=engine,
         store=store,
-        cache=Cache(Path(settings.cache_dir).absolute()),
+        cache=open_cache(settings),
         executor=executor,
         claim=claim,
         report=report,

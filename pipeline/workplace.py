@@ -8,12 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from storage.artifacts.opening import open_store
-from storage.cache import Cache
-
 from configs import settings as configuration
 from configs.settings import PREFIX, SECRETS, Settings
+from storage.artifacts.opening import open_store
 from storage.artifacts.port import Store, Stored
+from storage.cache import Cache, open_cache
 
 # Paths belong to a host: where a worker's own environment names one, it beats the launcher's.
 _OF_THE_HOST = ("cache_dir", "log_dir", "sftp_key_file", "sftp_known_hosts")
@@ -54,4 +53,4 @@ def unpack(packed: str, environ: Mapping[str, str] = os.environ) -> Settings:
 def workplace(packed: str) -> Workplace:
     """The process's workplace; opened once, since connections are dear and tasks are many."""
     settings = unpack(packed)
-    return Workplace(open_store(settings), Cache(settings.cache_dir))
+    return Workplace(open_store(settings), open_cache(settings))

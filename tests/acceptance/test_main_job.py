@@ -1,0 +1,99 @@
+"""The main job as an operator does it: INSERT by the mariadb client, launcher, SELECT."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bank import SHARED, Bank, real_bank
+from tests.mariadb import MariaDB
+from tests.sshd import SshServer
+
+MODELS = """
+[[model]]
+model_no = 1
+model_id = "ML-XGB"
+model_group_id = "M100"
+model_desc = "부스팅 기본값"
+
+[[model]]
+model_no = 2
+model_id = "ML-RF"
+model_group_id = "M100"
+[model.param]
+min_samples_leaf = 5
+
+[[model]]
+model_no = 3
+model_id = "DL-DNN"
+model_group_id = "M100"
+[model.param]
+max_epochs = 20
+
+[[model]]
+model_no = 4
+model_id = "DL-TABNET"
+model_group_id = "M100"
+[model.param]
+max_epochs = 12
+"""
+
+TRAIN = """
+INSERT INTO dc_batch (batch_desc, batch_memo, batch_param, mode, dataset_group, dataset_version, model_group, state)
+VALUES ('credit model training', 'XGBoost group', '{"testSize": "0.3", "validationSize": "0.2", "randomState": "42"}', 'train', 'DATA001', 1, 'M100', 'I');
+"""
+
+PREDICT = """
+INSERT INTO dc_batch (batch_desc, train_batch_id, mode, dataset_group, dataset_version, state)
+VALUES ('credit prediction', 1, 'predict', 'DATA001', 1, 'I');
+"""
+
+METRICS = "tn, fp, fn, tp, threshold, accuracy, f1_score, mcc, auc, ks, pr_auc, brier, log_loss"
+
+
+@pytest.fixture
+def bank(tmp_path: Path, mariadb_server: MariaDB, sshd_server: SshServer) -> Iterator[Bank]:
+    with real_bank(tmp_path, mariadb_server, sshd_server) as bank:
+        yield bank
+
+
+@pytest.mark.slow
+def test_legacy_statements_train_and_predict_on_the_real_parts(bank: Bank) -> None:
+    data = SHARED / "data" / "taiwan" / "taiwan_default.csv"
+    (bank.folder / "models.toml").write_text(MODELS, encoding="utf-8")
+    shown = bank.deepcredit(
+        "dataset",
+        "load",
+        str(data),
+        "--group",
+        "DATA001",
+        "--target",
+        "default_payment_next_month",
+        "--drop",
+        "ID",
+    )
+    assert "30,000" in shown or "30000" in shown
+    bank.deepcredit("model", "load", "models.toml")
+    bank.sql(TRAIN)
+    bank.sql(PREDICT)
+
+    launcher = bank.launcher("SERVER_001", "--drain")
+
+    assert launcher.wait(timeout=280) == 0, bank.log()
+    states = bank.sql("SELECT batch_id, state, error_text FROM dc_batch ORDER BY batch_id")
+    assert [row[:2] for row in states] == [["1", "C"], ["2", "C"]], states
+    tested = bank.sql(
+        "SELECT model_id, auc FROM dc_batch_result WHERE batch_id = 1 AND split = 'test'"
+    )
+    aucs = {model: float(auc) for model, auc in tested}
+    assert max(aucs.values()) >= 0.775, aucs
+    assert min(aucs["DL-DNN"], aucs["DL-TABNET"]) >= 0.74, aucs
+    # The rows set aside, scored again by the stored models, give every figure again.
+    trained, predicted = (
+        bank.sql(
+            f"SELECT model_no, {METRICS} FROM dc_batch_result "
+            f"WHERE batch_id = {number} AND split = 'test' ORDER BY model_no"
+        )
+        for number in (1, 2)
+    )
+    assert predicted == trained

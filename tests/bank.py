@@ -1,0 +1,165 @@
+"""A bank's installation for acceptance tests: MariaDB, SFTP and a Dask scheduler with workers.
+
+It speaks only as an operator does: SQL through the `mariadb` client, and the command line.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.mariadb import PASSWORD, MariaDB
+from tests.sshd import SshServer, free_port
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("DEEPCREDIT_SHARED", ROOT.parent / "shared"))
+
+
+def environment(folder: Path, **settings: str) -> dict[str, str]:
+    """An environment that knows these settings and no others."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("DEEPCREDIT_")}
+    folders = {
+        "DATABASE_URL": f"sqlite:///{folder / 'deepcredit.db'}",
+        "STORE_URL": str(folder / "store"),
+        "CACHE_DIR": str(folder / "cache"),
+        "LOG_DIR": str(folder / "logs"),
+    }
+    named = {f"DEEPCREDIT_{name}": value for name, value in (folders | settings).items()}
+    return inherited | named | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+
+
+@dataclass
+class Bank:
+    """`sql` asks the database, `deepcredit` runs a command, `launcher` starts a daemon."""
+
+    folder: Path
+    env: Mapping[str, str]
+    sql: Callable[[str], list[list[str]]]
+    launchers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def deepcredit(self, *arguments: str, expect: int = 0) -> str:
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=dict(self.env),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=280,
+            check=False,
+        )
+        assert done.returncode == expect, f"{arguments}: {done.returncode}\n{done.stderr}"
+        return done.stdout if expect == 0 else done.stderr
+
+    def launcher(self, name: str = "SERVER_001", *options: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            self.command("launcher", name, *options), cwd=self.folder, env=dict(self.env)
+        )
+        self.launchers.append(process)
+        return process
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-P", "-m", "launcher.cli", *arguments]
+
+    def state(self, batch_id: int) -> str:
+        return self.sql(f"SELECT state FROM dc_batch WHERE batch_id = {batch_id}")[0][0]
+
+    def wait(self, condition: Callable[[], Any], seconds: float = 120) -> Any:
+        """Wait until the condition holds, and return what it returned."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = condition()
+            if found:
+                return found
+            assert time.monotonic() < deadline, f"still not after {seconds} s\n{self.log()}"
+            time.sleep(0.1)
+
+    def log(self) -> str:
+        files = sorted((self.folder / "logs").glob("*.log"))
+        return "\n".join(file.read_text(encoding="utf-8")[-4000:] for file in files)
+
+    def close(self) -> None:
+        for process in self.launchers:
+            if process.poll() is None:
+                end(process.pid)
+            process.wait()
+
+
+@contextmanager
+def real_bank(
+    folder: Path, mariadb: MariaDB, sshd: SshServer, *, workers: int = 2, **settings: str
+) -> Iterator[Bank]:
+    """A bank on MariaDB and SFTP, with an external scheduler and `workers` worker processes."""
+    database = mariadb.new_database()
+    with ExitStack() as stack:
+        stack.callback(mariadb.drop_database, database)
+        sftp = sshd.settings(f"{database}")
+        env = environment(
+            folder,
+            DATABASE_URL=mariadb.url(database),
+            DATABASE_PASSWORD=PASSWORD,
+            STORE_URL=sftp["store_url"],
+            SFTP_KEY_FILE=str(sftp["sftp_key_file"]),
+            SFTP_KNOWN_HOSTS=str(sftp["sftp_known_hosts"]),
+            **settings,
+        )
+        if workers:
+            env["DEEPCREDIT_SCHEDULER"] = stack.enter_context(dask(folder, env, workers))
+
+        def sql(statement: str) -> list[list[str]]:
+            answer = mariadb.client(statement, database)
+            return [line.split("\t") for line in answer.splitlines()]
+
+        bank = Bank(folder, env, sql)
+        stack.callback(bank.close)
+        bank.deepcredit("db", "upgrade")
+        yield bank
+
+
+@contextmanager
+def dask(folder: Path, env: Mapping[str, str], workers: int) -> Iterator[str]:
+    """A scheduler and worker processes, started as an administrator would; yields the address."""
+    address = f"tcp://127.0.0.1:{free_port()}"
+    port = address.rpartition(":")[2]
+    common = [sys.executable, "-P", "-m", "dask"]
+    quiet = ["--no-dashboard"]
+    commands = [
+        [*common, "scheduler", "--host", "127.0.0.1", "--port", port, *quiet],
+        *(
+            [*common, "worker", address, "--nthreads", "1", "--host", "127.0.0.1", *quiet]
+            + ["--local-directory", str(folder / f"worker{number}")]
+            for number in range(workers)
+        ),
+    ]
+    processes = []
+    with (folder / "dask.log").open("ab") as log:
+        try:
+            for command in commands:
+                processes.append(
+                    subprocess.Popen(command, env=dict(env), cwd=folder, stdout=log, stderr=log)
+                )
+            yield address
+        finally:
+            for process in processes:
+                end(process.pid)
+                process.wait()
+
+
+def end(pid: int) -> None:
+    """Kill a process and all that it started."""
+    try:
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    for process in family:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
