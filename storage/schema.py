@@ -4,15 +4,12 @@ Columns beyond those that operators rely on always have a default, so that an IN
 only the old columns keeps working.
 """
 
-from typing import Any
-
 from sqlalchemy import (
     CheckConstraint,
     Column,
     Computed,
     Index,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
     String,
@@ -21,39 +18,43 @@ from sqlalchemy import (
 )
 
 from storage.columns import big_id, code, long_text, moment, number, utc_now, when
-
-metadata = MetaData()
-
-# The collation is named because its default differs between versions of MariaDB. Comparing bytes is
-# what SQLite does too, and mixes with any collation that an operator's own table has.
-_INNODB: dict[str, Any] = {
-    "mariadb_engine": "InnoDB",
-    "mariadb_charset": "utf8mb4",
-    "mariadb_collate": "utf8mb4_bin",
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",
-}
-
-METRICS = (
-    "accuracy",
-    "precision_score",
-    "recall_score",
-    "specificity",
-    "f1_score",
-    "balanced_accuracy",
-    "mcc",
-    "auc",
-    "gini",
-    "ks",
-    "pr_auc",
-    "brier",
-    "log_loss",
+from storage.ensemble_schema import (
+    dc_batch_detail_t4,
+    dc_batch_histogram,
+    dc_batch_method,
+    dc_batch_picture,
+    dc_batch_result_t4,
+    dc_candidate_model_list,
+    dc_ensemble_model,
+    dc_ensemble_range,
+    dc_ensemble_score,
 )
-"""Columns of dc_batch_result that are metrics of scores."""
+from storage.metadata import INNODB, METRICS, VOTE_METRICS, metadata, metric_columns
 
-VOTE_METRICS = METRICS[:7]
-"""The metrics that a decision has by itself, without scores."""
+__all__ = [
+    "METRICS",
+    "VOTE_METRICS",
+    "dc_batch",
+    "dc_batch_attempt",
+    "dc_batch_detail_t4",
+    "dc_batch_histogram",
+    "dc_batch_method",
+    "dc_batch_picture",
+    "dc_batch_result",
+    "dc_batch_result_t4",
+    "dc_candidate_model_list",
+    "dc_dataset",
+    "dc_dataset_column",
+    "dc_ensemble_model",
+    "dc_ensemble_range",
+    "dc_ensemble_score",
+    "dc_model",
+    "dc_model_list",
+    "dc_queue",
+    "dc_server",
+    "dc_split",
+    "metadata",
+]
 
 dc_batch = Table(
     "dc_batch",
@@ -115,7 +116,7 @@ dc_batch = Table(
     Index("u_running", "running_key", unique=True),
     Index("u_active", "active_key", unique=True),
     sqlite_autoincrement=True,  # the number of a deleted batch must not be given again
-    **_INNODB,
+    **INNODB,
 )
 
 dc_batch_attempt = Table(
@@ -132,7 +133,7 @@ dc_batch_attempt = Table(
     Column("error_class", String(100)),
     Column("error_text", long_text()),
     PrimaryKeyConstraint("batch_id", "fence"),
-    **_INNODB,
+    **INNODB,
 )
 
 dc_dataset = Table(
@@ -151,7 +152,7 @@ dc_dataset = Table(
     Column("content_sha256", code(64), nullable=False),
     Column("created_at", moment(), nullable=False, server_default=utc_now()),
     PrimaryKeyConstraint("dataset_group", "dataset_version"),
-    **_INNODB,
+    **INNODB,
 )
 
 dc_dataset_column = Table(
@@ -170,7 +171,7 @@ dc_dataset_column = Table(
     ),
     CheckConstraint("kind IN ('numeric','categorical')", name="dc_dataset_column_kind"),
     PrimaryKeyConstraint("dataset_group", "dataset_version", "column_name"),
-    **_INNODB,
+    **INNODB,
 )
 
 dc_model_list = Table(
@@ -183,7 +184,7 @@ dc_model_list = Table(
     Column("use_yn", code(1), nullable=False, server_default="Y"),
     Column("model_desc", String(500)),
     Index("k_model_group", "model_group_id"),
-    **_INNODB,
+    **INNODB,
 )
 
 dc_split = Table(
@@ -199,7 +200,7 @@ dc_split = Table(
     Column("uri", String(500), nullable=False),  # row numbers and labels of the parts
     Column("sha256", code(64), nullable=False),
     Column("created_at", moment(), nullable=False, server_default=utc_now()),
-    **_INNODB,
+    **INNODB,
 )
 
 dc_model = Table(
@@ -226,13 +227,8 @@ dc_model = Table(
     Column("versions", long_text()),  # JSON: library to version
     Column("created_at", moment(), nullable=False, server_default=utc_now()),
     PrimaryKeyConstraint("batch_id", "model_no", "model_sub_no"),
-    **_INNODB,
+    **INNODB,
 )
-
-
-def _metric_columns(names: tuple[str, ...]) -> list[Column[Any]]:
-    counts = [Column(name, big_id()) for name in ("tn", "fp", "fn", "tp")]
-    return counts + [Column(name, number()) for name in names]
 
 
 dc_batch_result = Table(
@@ -249,7 +245,7 @@ dc_batch_result = Table(
     Column("error_text", long_text()),
     Column("n_rows", big_id()),
     Column("threshold", number()),
-    *_metric_columns(METRICS),
+    *metric_columns(METRICS),
     Column("fit_seconds", number()),
     Column("predict_seconds", number()),
     Column("scores_uri", String(500)),  # of a predict batch; those of a train batch: dc_model
@@ -259,42 +255,7 @@ dc_batch_result = Table(
     CheckConstraint("split IN ('valid','test','all')", name="dc_batch_result_split"),
     CheckConstraint("state IN ('C','E')", name="dc_batch_result_state"),
     PrimaryKeyConstraint("batch_id", "model_no", "model_sub_no", "split"),
-    **_INNODB,
-)
-
-dc_candidate_model_list = Table(
-    "dc_candidate_model_list",
-    metadata,
-    Column("candidate_id", String(100), nullable=False),
-    Column("batch_id", big_id(), nullable=False, autoincrement=False),
-    Column("model_no", Integer, nullable=False, autoincrement=False),
-    Column("model_sub_no", Integer, nullable=False, autoincrement=False),
-    PrimaryKeyConstraint("candidate_id", "batch_id", "model_no", "model_sub_no"),
-    **_INNODB,
-)
-
-dc_batch_result_t4 = Table(
-    "dc_batch_result_t4",
-    metadata,
-    Column("batch_id", big_id(), nullable=False, autoincrement=False),
-    Column("ensemble_no", big_id(), nullable=False, autoincrement=False),
-    Column("split", code(5), nullable=False),
-    Column("rank_no", big_id()),
-    *_metric_columns(VOTE_METRICS),
-    PrimaryKeyConstraint("batch_id", "ensemble_no", "split"),
-    Index("k_t4_rank", "batch_id", "split", "rank_no"),
-    **_INNODB,
-)
-
-dc_batch_detail_t4 = Table(
-    "dc_batch_detail_t4",
-    metadata,
-    Column("batch_id", big_id(), nullable=False, autoincrement=False),
-    Column("ensemble_no", big_id(), nullable=False, autoincrement=False),
-    Column("round_no", Integer, nullable=False, autoincrement=False),
-    Column("members", long_text(), nullable=False),
-    PrimaryKeyConstraint("batch_id", "ensemble_no", "round_no"),
-    **_INNODB,
+    **INNODB,
 )
 
 dc_server = Table(
@@ -311,7 +272,7 @@ dc_server = Table(
     Column("tags", String(500)),  # JSON list
     Column("gpus", Integer),
     Column("paused", SmallInteger, nullable=False, server_default="0"),
-    **_INNODB,
+    **INNODB,
 )
 
 dc_queue = Table(
@@ -319,5 +280,5 @@ dc_queue = Table(
     metadata,
     Column("queue", code(32), primary_key=True),
     Column("paused", SmallInteger, nullable=False, server_default="0"),
-    **_INNODB,
+    **INNODB,
 )

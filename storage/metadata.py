@@ -1,0 +1,47 @@
+"""What all tables share. The tables are in schema.py, those of ensembles in ensemble_schema.py."""
+
+from typing import Any
+
+from sqlalchemy import Column, MetaData
+
+from storage.columns import big_id, number
+
+metadata = MetaData()
+
+# The collation is named because its default differs between versions of MariaDB. Comparing bytes is
+# what SQLite does too, and mixes with any collation that an operator's own table has.
+INNODB: dict[str, Any] = {
+    "mariadb_engine": "InnoDB",
+    "mariadb_charset": "utf8mb4",
+    "mariadb_collate": "utf8mb4_bin",
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+}
+
+METRICS = (
+    "accuracy",
+    "precision_score",
+    "recall_score",
+    "specificity",
+    "f1_score",
+    "balanced_accuracy",
+    "mcc",
+    "auc",
+    "gini",
+    "ks",
+    "pr_auc",
+    "brier",
+    "log_loss",
+)
+"""Columns of dc_batch_result that are metrics of scores."""
+
+VOTE_METRICS = METRICS[:7]
+"""The metrics that a decision has by itself, without scores."""
+
+COUNTS = ("tn", "fp", "fn", "tp")
+
+
+def metric_columns(names: tuple[str, ...]) -> list[Column[Any]]:
+    """The counts and the named metrics; NULL where a metric is undefined."""
+    return [Column(name, big_id()) for name in COUNTS] + [Column(name, number()) for name in names]
