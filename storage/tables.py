@@ -1,9 +1,8 @@
-"""Tables of data sets: their names, and bulk writes that leave a whole table or none."""
+"""Tables of data sets: their names, and writes that leave a whole table or none."""
 
 import hashlib
 import re
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -12,25 +11,21 @@ import pyarrow.compute as pc
 from sqlalchemy import (
     BigInteger,
     Column,
-    Connection,
     Double,
     Engine,
     MetaData,
-    NullPool,
     String,
     Table,
     Text,
-    create_engine,
-    event,
-    insert,
     inspect,
 )
 from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable, DropTable
 from sqlalchemy.types import TypeEngine
 
 from configs.errors import BadData, DeepCreditError
+from storage.bulk import bulk_engine, fill
 from storage.columns import MARIADB
 from storage.engine import error_number, naming_errors
 
@@ -38,15 +33,12 @@ ORDER_COLUMN = "dc_row_no"
 MAX_COLUMNS = 1000
 MAX_NAME = 64
 
-_CHUNK_ROWS = 20_000
 _VARCHAR = 255
 # MariaDB counts 4 bytes a character of every VARCHAR towards a row of 65,535; TEXT counts 12.
 _VARCHAR_BUDGET = 12_000
-_LOAD_TIMEOUT_SECONDS = 600
 # No column, no such name, duplicate name, too many columns, row too large.
 _BAD_TABLE = frozenset({1059, 1060, 1074, 1103, 1113, 1117, 1118, 1166})
 _TABLE_EXISTS = 1050
-_LOCAL_REFUSED = frozenset({1148, 2061, 3948, 4166})
 
 
 class TableExists(BadData):
@@ -175,43 +167,15 @@ def _described(name: str, data: pa.Table) -> Table:
     )
 
 
-def _bulk_engine(engine: Engine) -> Engine:
-    """Connections that may send a local file: a server could ask such a one for any file, so
-    no other connection has that right.
-    """
-    bulk = create_engine(
-        engine.url,
-        poolclass=NullPool,
-        hide_parameters=True,
-        connect_args={
-            "charset": "utf8mb4",
-            "local_infile": True,
-            "connect_timeout": 10,
-            "read_timeout": _LOAD_TIMEOUT_SECONDS,
-            "write_timeout": _LOAD_TIMEOUT_SECONDS,
-        },
-    )
-
-    @event.listens_for(bulk, "connect")
-    def _wide_tables(connection: object, _record: object) -> None:
-        # Strictly, a table is refused if its longest possible row might not fit a page, which
-        # 200 short text columns reach. Rows that really do not fit are refused anyway.
-        with connection.cursor() as cursor:  # type: ignore[attr-defined]
-            cursor.execute("SET SESSION innodb_strict_mode=OFF")
-
-    return bulk
-
-
 def _create_and_fill(
     engine: Engine, target: Table, data: pa.Table, progress: Callable[[float], None]
 ) -> None:
-    bulk = engine if engine.dialect.name == "sqlite" else _bulk_engine(engine)
     created = False
     try:
-        with bulk.begin() as connection:
+        with bulk_engine(engine).begin() as connection:
             connection.execute(CreateTable(target))
             created = True
-            _fill(connection, target, data, progress)
+            fill(connection, target, data, progress)
     except BaseException:
         # SQLite took CREATE back with the rest; MariaDB committed it at once. What made us fail
         # says more than a failure to tidy up.
@@ -219,67 +183,3 @@ def _create_and_fill(
             with suppress(DeepCreditError, DBAPIError):
                 drop(engine, target.name)
         raise
-
-
-def _fill(
-    connection: Connection, target: Table, data: pa.Table, progress: Callable[[float], None]
-) -> None:
-    local = connection.dialect.name != "sqlite"
-    done = 0
-    for batch in _chunks(data):
-        if local:
-            try:
-                _load_local(connection, target, batch)
-            except OperationalError as error:
-                if error_number(error) not in _LOCAL_REFUSED:
-                    raise
-                local = False
-        if not local:
-            _insert(connection, target, batch)
-        done += len(batch)
-        progress(done / data.num_rows)
-
-
-def _chunks(data: pa.Table) -> Iterator[pa.RecordBatch]:
-    yield from data.combine_chunks().to_batches(max_chunksize=_CHUNK_ROWS)
-
-
-def _insert(connection: Connection, target: Table, batch: pa.RecordBatch) -> None:
-    statement = str(insert(target).compile(dialect=connection.dialect))
-    rows = list(zip(*(values.to_pylist() for values in batch.columns), strict=True))
-    connection.exec_driver_sql(statement, rows)
-
-
-def _load_local(connection: Connection, target: Table, batch: pa.RecordBatch) -> None:
-    """LOAD DATA LOCAL, five times as fast as INSERT. It turns errors into warnings, so any
-    warning is an error here.
-    """
-    lines = pc.binary_join_element_wise(*map(_escaped, batch.columns), "\t")
-    whole = pa.ListArray.from_arrays([0, len(lines)], lines)
-    into = connection.dialect.identifier_preparer.format_table(target)
-    with tempfile.NamedTemporaryFile(prefix="deepcredit-") as file:
-        file.write(pc.binary_join(whole, "\n")[0].as_buffer())
-        file.write(b"\n")
-        file.flush()
-        connection.exec_driver_sql(
-            f"LOAD DATA LOCAL INFILE %s INTO TABLE {into} CHARACTER SET utf8mb4",
-            (file.name,),
-        )
-    warnings = connection.exec_driver_sql("SHOW WARNINGS LIMIT 1").fetchall()
-    if warnings:
-        raise BadData(f"the database did not take the rows as they are: {warnings[0][-1]}")
-
-
-def _escaped(values: pa.Array) -> pa.Array:
-    r"""As LOAD DATA reads it by default: tabs between, \ before what is special, \N for NULL."""
-    if not pa.types.is_string(values.type):
-        return pc.fill_null(values.cast(pa.string()), "\\N")
-    for special, escaped in (
-        ("\\", "\\\\"),
-        ("\t", "\\t"),
-        ("\n", "\\n"),
-        ("\r", "\\r"),
-        ("\0", "\\0"),
-    ):
-        values = pc.replace_substring(values, special, escaped)
-    return pc.fill_null(values, "\\N")

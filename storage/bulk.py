@@ -1,0 +1,120 @@
+"""Many rows at once: LOAD DATA LOCAL on MariaDB, five times as fast as INSERT; else INSERT."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Connection, Engine, NullPool, Table, create_engine, event, insert
+from sqlalchemy.exc import OperationalError
+
+from configs.errors import BadData
+from storage.engine import error_number
+
+_CHUNK_ROWS = 20_000
+_TIMEOUT_SECONDS = 600
+_LOCAL_REFUSED = frozenset({1148, 2061, 3948, 4166})
+
+
+def bulk_engine(engine: Engine) -> Engine:
+    """For `fill`: `engine` itself on SQLite. On MariaDB its connections may send a local file: a
+    server could ask such a one for any file, so no other connection has that right.
+    """
+    if engine.dialect.name == "sqlite":
+        return engine
+    bulk = create_engine(
+        engine.url,
+        isolation_level="READ COMMITTED",
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args={
+            "charset": "utf8mb4",
+            "local_infile": True,
+            "connect_timeout": 10,
+            "read_timeout": _TIMEOUT_SECONDS,
+            "write_timeout": _TIMEOUT_SECONDS,
+        },
+    )
+
+    @event.listens_for(bulk, "connect")
+    def _wide_tables(connection: object, _record: object) -> None:
+        # Strictly, a table is refused if its longest possible row might not fit a page, which
+        # 200 short text columns reach. Rows that really do not fit are refused anyway.
+        with connection.cursor() as cursor:  # type: ignore[attr-defined]
+            cursor.execute("SET SESSION innodb_strict_mode=OFF")
+
+    return bulk
+
+
+def fill(
+    connection: Connection,
+    target: Table,
+    data: pa.Table,
+    progress: Callable[[float], None] = lambda _: None,
+) -> None:
+    """Insert `data`, whose columns are named as those of `target`. Where local files are refused,
+    and on SQLite, rows go by INSERT. `progress` is told the share done.
+
+    Raises:
+        BadData: the database does not take a value as it is.
+    """
+    local = connection.dialect.name != "sqlite"
+    done = 0
+    for batch in _chunks(data):
+        if local:
+            try:
+                _load_local(connection, target, batch)
+            except OperationalError as error:
+                if error_number(error) not in _LOCAL_REFUSED:
+                    raise
+                local = False
+        if not local:
+            _insert(connection, target, batch)
+        done += len(batch)
+        progress(done / data.num_rows)
+
+
+def _chunks(data: pa.Table) -> Iterator[pa.RecordBatch]:
+    yield from data.combine_chunks().to_batches(max_chunksize=_CHUNK_ROWS)
+
+
+def _insert(connection: Connection, target: Table, batch: pa.RecordBatch) -> None:
+    chosen = insert(target).compile(dialect=connection.dialect, column_keys=batch.schema.names)
+    order = chosen.positiontup or batch.schema.names
+    columns = [batch.column(name).to_pylist() for name in order]
+    connection.exec_driver_sql(str(chosen), list(zip(*columns, strict=True)))
+
+
+def _load_local(connection: Connection, target: Table, batch: pa.RecordBatch) -> None:
+    """LOAD DATA turns errors into warnings, so any warning is an error here."""
+    lines = pc.binary_join_element_wise(*map(_escaped, batch.columns), "\t")
+    whole = pa.ListArray.from_arrays([0, len(lines)], lines)
+    preparer = connection.dialect.identifier_preparer
+    into = preparer.format_table(target)
+    columns = ", ".join(map(preparer.quote_identifier, batch.schema.names))
+    with tempfile.NamedTemporaryFile(prefix="deepcredit-") as file:
+        file.write(pc.binary_join(whole, "\n")[0].as_buffer())
+        file.write(b"\n")
+        file.flush()
+        connection.exec_driver_sql(
+            f"LOAD DATA LOCAL INFILE %s INTO TABLE {into} CHARACTER SET utf8mb4 ({columns})",
+            (file.name,),
+        )
+    warnings = connection.exec_driver_sql("SHOW WARNINGS LIMIT 1").fetchall()
+    if warnings:
+        raise BadData(f"the database did not take the rows as they are: {warnings[0][-1]}")
+
+
+def _escaped(values: pa.Array) -> pa.Array:
+    r"""As LOAD DATA reads it by default: tabs between, \ before what is special, \N for NULL."""
+    if not pa.types.is_string(values.type):
+        return pc.fill_null(values.cast(pa.string()), "\\N")
+    for special, escaped in (
+        ("\\", "\\\\"),
+        ("\t", "\\t"),
+        ("\n", "\\n"),
+        ("\r", "\\r"),
+        ("\0", "\\0"),
+    ):
+        values = pc.replace_substring(values, special, escaped)
+    return pc.fill_null(values, "\\N")

@@ -1,0 +1,149 @@
+"""Candidate lists: which trained models an ensemble batch may draw from."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, func, insert, select
+
+from configs.errors import BadParameter, Unknown
+from storage.records import TrainedModel
+from storage.schema import METRICS, dc_batch, dc_batch_result, dc_candidate_model_list, dc_model
+
+ModelName = tuple[int, int, int]
+"""(batch_id, model_no, model_sub_no)"""
+
+LOWER_IS_BETTER = ("brier", "log_loss")
+
+_listed = dc_candidate_model_list.c
+_result = dc_batch_result.c
+
+
+def lists(connection: Connection) -> tuple[tuple[str, int], ...]:
+    """Every candidate_id and how many models it lists, by name."""
+    rows = connection.execute(
+        select(_listed.candidate_id, func.count())
+        .group_by(_listed.candidate_id)
+        .order_by(_listed.candidate_id)
+    )
+    return tuple((name, count) for name, count in rows)
+
+
+def names(connection: Connection, candidate_id: str) -> tuple[ModelName, ...]:
+    """The models of a list, by batch_id, model_no and model_sub_no: the order in which members
+    of an ensemble are numbered.
+
+    Raises:
+        Unknown: the list has no row; the message names the lists there are.
+    """
+    key = (_listed.batch_id, _listed.model_no, _listed.model_sub_no)
+    rows = connection.execute(
+        select(*key).where(_listed.candidate_id == candidate_id).order_by(*key)
+    ).tuples()
+    found = tuple((batch, model, sub) for batch, model, sub in rows)
+    if not found:
+        raise Unknown(f"candidate_id {candidate_id!r} lists no model; {_what_exists(connection)}")
+    return found
+
+
+def models(connection: Connection, candidate_id: str) -> tuple[TrainedModel, ...]:
+    """The trained models of a list, in the order of `names`.
+
+    Raises:
+        Unknown: the list has no row, or a model of it is not in dc_model.
+    """
+    wanted = names(connection, candidate_id)
+    rows = connection.execute(
+        select(dc_model)
+        .join(
+            dc_candidate_model_list,
+            (dc_model.c.batch_id == _listed.batch_id)
+            & (dc_model.c.model_no == _listed.model_no)
+            & (dc_model.c.model_sub_no == _listed.model_sub_no),
+        )
+        .where(_listed.candidate_id == candidate_id)
+    ).mappings()
+    found = {name_of(model): model for model in map(TrainedModel.from_row, rows)}
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise Unknown(
+            f"candidate_id {candidate_id!r}: {len(missing)} of {len(wanted)} models are not in "
+            f"dc_model, the first: {written(missing[0])}; train its batch again or delete its row "
+            "from dc_candidate_model_list"
+        )
+    return tuple(found[name] for name in wanted)
+
+
+def best(
+    connection: Connection, batch_id: int, *, metric: str = "auc", top: int | None = None
+) -> tuple[ModelName, ...]:
+    """The trained models of a batch, best first by a metric on valid; `top`: no more than these.
+
+    Models whose metric is undefined come last; equal ones in the order of their numbers.
+
+    Raises:
+        Unknown: there is no such batch, or it has no trained model.
+        BadParameter: there is no such metric.
+    """
+    if metric not in METRICS:
+        raise BadParameter(f"unknown metric {metric!r}; there are: {', '.join(METRICS)}")
+    value = _result[metric]
+    order = value if metric in LOWER_IS_BETTER else value.desc()
+    rows = connection.execute(
+        select(_result.batch_id, _result.model_no, _result.model_sub_no)
+        .join(
+            dc_model,
+            (dc_model.c.batch_id == _result.batch_id)
+            & (dc_model.c.model_no == _result.model_no)
+            & (dc_model.c.model_sub_no == _result.model_sub_no),
+        )
+        .where(_result.batch_id == batch_id, _result.split == "valid", _result.state == "C")
+        .order_by(value.is_(None), order, _result.model_no, _result.model_sub_no)
+        .limit(top)
+    ).tuples()
+    found = tuple((batch, model, sub) for batch, model, sub in rows)
+    if not found:
+        mode = connection.scalar(select(dc_batch.c.mode).where(dc_batch.c.batch_id == batch_id))
+        what = f"is a {mode} batch" if mode not in (None, "train") else "has no trained model"
+        raise Unknown(f"batch {batch_id} {what if mode else 'does not exist'}")
+    return found
+
+
+def add(connection: Connection, candidate_id: str, wanted: Iterable[ModelName]) -> int:
+    """Add models to a list; those on it already stay. Returns how many are new."""
+    rows = connection.execute(
+        select(_listed.batch_id, _listed.model_no, _listed.model_sub_no).where(
+            _listed.candidate_id == candidate_id
+        )
+    ).tuples()
+    there = {(batch, model, sub) for batch, model, sub in rows}
+    new = [name for name in dict.fromkeys(wanted) if name not in there]
+    if new:
+        connection.execute(
+            insert(dc_candidate_model_list),
+            [
+                {
+                    "candidate_id": candidate_id,
+                    "batch_id": batch_id,
+                    "model_no": model_no,
+                    "model_sub_no": model_sub_no,
+                }
+                for batch_id, model_no, model_sub_no in new
+            ],
+        )
+    return len(new)
+
+
+def name_of(model: TrainedModel) -> ModelName:
+    return model.batch_id, model.model_no, model.model_sub_no
+
+
+def written(name: ModelName) -> str:
+    """As people read it: batch 12, model 3/1."""
+    return f"batch {name[0]}, model {name[1]}/{name[2]}"
+
+
+def _what_exists(connection: Connection) -> str:
+    there = lists(connection)
+    if not there:
+        return "there are no lists yet: see `deepcredit candidates add --help`"
+    shown = ", ".join(f"{name} ({count} models)" for name, count in there[:20])
+    return f"there are: {shown}{', ...' if len(there) > 20 else ''}"
