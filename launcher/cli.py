@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -15,6 +15,7 @@ from typer.main import get_command
 
 from configs.errors import BadParameter, BadSetting, DeepCreditError
 from launcher.folder import CommandFolder, example
+from launcher.options import GlobalOptions
 
 FAILED, WRONG_USAGE = 1, 2
 
@@ -73,16 +74,20 @@ def deepcredit(
         "log_dir": log_dir,
     }
     overrides = {name: value for name, value in named.items() if value is not None}
-    ctx.obj = {"overrides": overrides | dict(map(_pair, set_ or ())), "config": config}
+    ctx.obj = GlobalOptions(overrides | dict(map(_pair, set_ or ())), config)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> NoReturn:
+    """The entry point of `deepcredit`."""
+    sys.exit(execute(sys.argv[1:]))
+
+
+def execute(words: Sequence[str]) -> int:
     """Run a command; return its exit code: 0 success, 1 a failed outcome, 2 wrong usage."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
     command = get_command(app)
     assert isinstance(command, TyperGroup)
     try:
-        code = command.main(args=words, prog_name="deepcredit", standalone_mode=False)
+        code = command.main(args=list(words), prog_name="deepcredit", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

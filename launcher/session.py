@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from configs.errors import BadSetting, WrongSchema
 from configs.settings import FILE, PREFIX, SECRETS, Settings, load
+from launcher.options import GlobalOptions
 from storage.engine import error_number, make_engine, reading, transaction
 
 T = TypeVar("T")
@@ -25,6 +26,7 @@ class Session:
     """One invocation of a command. Nothing is opened before it is used."""
 
     settings: Settings
+    options: GlobalOptions
 
     @cached_property
     def engine(self) -> Engine:
@@ -46,17 +48,17 @@ def session(ctx: typer.Context) -> Session:
     Raises:
         BadSetting: a setting is unknown or has a bad value.
     """
-    given = ctx.find_root().obj
-    for name in given["overrides"]:
+    options = ctx.find_root().obj
+    assert isinstance(options, GlobalOptions)
+    for name in options.overrides:
         if name in SECRETS:
             raise BadSetting(
                 f"{name} is a secret and others can read command lines; "
                 f"set {PREFIX}{name.upper()} or {PREFIX}{name.upper()}_FILE"
             )
-    config: Path | None = given["config"]
-    if config is not None and not config.is_file():
-        raise BadSetting(f"--config: {config} is not a file")
-    return Session(load(given["overrides"], file=config or Path(FILE)))
+    if options.config is not None and not options.config.is_file():
+        raise BadSetting(f"--config: {options.config} is not a file")
+    return Session(load(options.overrides, file=options.config or Path(FILE)), options)
 
 
 @contextmanager

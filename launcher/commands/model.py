@@ -12,7 +12,7 @@ from launcher import modelfile
 from launcher.console import Column, Format, say, show
 from launcher.folder import example, new_app
 from launcher.session import session
-from models import variants
+from models import kind, variants
 from storage import registry
 from storage.records import ModelEntry
 
@@ -75,7 +75,7 @@ def _rows(entry: ModelEntry) -> list[dict[str, Any]]:
         columns
         | {
             "model_sub_no": variant.model_sub_no,
-            "params": json.dumps(variant.as_written(), ensure_ascii=False),
+            "params": json.dumps(_beyond_defaults(entry.model_id, variant), ensure_ascii=False),
         }
         for variant in expanded
     ]
@@ -83,3 +83,15 @@ def _rows(entry: ModelEntry) -> list[dict[str, Any]]:
 
 def _expand(entry: ModelEntry) -> tuple[variants.Variant, ...]:
     return variants.expand(entry.model_param, entry.model_id, model_no=entry.model_no)
+
+
+def _beyond_defaults(model_id: str, variant: variants.Variant) -> dict[str, Any]:
+    """What a variant says that its kind does not say by itself."""
+    defaults = kind.find(model_id).DEFAULTS
+    said = {name: value for name, value in variant.params.items() if defaults.get(name) != value}
+    own = {
+        "resampling": None if variant.resampling == "none" else variant.resampling,
+        "samplingStrategy": variant.sampling_strategy,
+        "classWeight": variant.class_weight,
+    }
+    return said | {name: value for name, value in own.items() if value is not None}

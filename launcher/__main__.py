@@ -1,0 +1,5 @@
+"""`python -m launcher` is `deepcredit`."""
+
+from launcher.cli import main
+
+main()

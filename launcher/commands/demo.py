@@ -1,0 +1,149 @@
+"""The whole way once: data, training, prediction, leaderboard."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from launcher import demo as steps
+from launcher.commands.leaderboard import columns
+from launcher.console import progress, say, show
+from launcher.folder import example, new_app
+from launcher.session import Session, session
+from pipeline import datasets
+from pipeline.roles import Choices
+from storage import leaderboard
+from storage.migrate import upgrade
+from storage.records import Dataset
+
+app = new_app()
+
+_FOLDER = Path("var/demo")
+_METRIC = "auc"
+
+
+@app.command(
+    epilog=example(
+        "deepcredit demo",
+        "deepcredit demo --csv loans.csv --target arrears --positive yes --id loan_no",
+    )
+)
+def demo(
+    ctx: typer.Context,
+    csv: Annotated[Path | None, typer.Option(help="Your own CSV or Parquet file.")] = None,
+    target: Annotated[str | None, typer.Option(help="Column to predict.", metavar="COL")] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="Value of the target that means 1.", metavar="VALUE")
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option("--id", help="Column that names rows.", metavar="COL")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=300, help="How many made-up applicants.")] = 6000,
+) -> None:
+    """Load data, train models, predict with them, and show the leaderboard: in a few minutes.
+
+    Uses the database and model store of the settings; without settings, files below var/.
+    """
+    if (csv is None) != (target is None):
+        raise typer.BadParameter("--csv and --target go together", param_hint="--csv")
+    started = time.monotonic()
+    opened = session(ctx)
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    _step(f"1. Tables in {opened.engine.url.render_as_string()}")
+    upgrade(opened.engine, lambda line: say(f"   {line}"))
+    _step("2. Data")
+    own = csv and steps.OwnData(
+        path=csv, choices=Choices(target=target, positive=positive, id_column=id_column)
+    )
+    dataset = _data(opened, own or None, rows)
+    _step("3. Models")
+    variants = steps.put_models(opened, _FOLDER)
+    say(f"   {_FOLDER}/models.toml holds group {steps.MODEL_GROUP}: {variants} variants")
+    _step("4. Batches: this is all that an operator does")
+    trained, predicted = _submit(opened, dataset)
+    _step("5. A launcher runs what waits (deepcredit launcher DEMO --drain)")
+    with progress("   batches") as bar:
+        for batch in steps.drain(opened, (trained, predicted), bar):
+            say(f"   batch {batch.batch_id} {batch.mode}: {batch.progress_note or 'completed'}")
+    same, models = steps.equal_figures(opened, trained, predicted)
+    say(f"   {same} of {models} models, stored and loaded again, gave the very same test AUC")
+    _step("6. Leaderboard: ordered by valid; test played no part in any choice")
+    _leaderboard(opened, trained)
+    _next(dataset, trained, time.monotonic() - started)
+
+
+def _data(opened: Session, own: steps.OwnData | None, rows: int) -> Dataset:
+    dataset = None if own else steps.registered_before(opened, rows)
+    if dataset is None:
+        source = own or steps.made_up_applicants(_FOLDER, rows)
+        with progress(f"   loading {source.path}") as bar:
+            dataset = datasets.load_file(
+                opened.engine,
+                source.path,
+                group=source.group,
+                choices=source.choices,
+                progress=bar,
+                tell=lambda line: say(f"   note: {line}"),
+            )
+    features = dataset.columns_of("feature")
+    missing = f", {dataset.positive_rate:.1%} positive" if dataset.positive_rate else ""
+    say(f"   {dataset.name}: {dataset.n_rows} rows, {len(features)} features{missing}")
+    return dataset
+
+
+def _submit(opened: Session, dataset: Dataset) -> tuple[int, int]:
+    train = steps.statement(
+        batch_desc="demo: training",
+        batch_param='{"testSize": "0.3", "validationSize": "0.2", "randomState": "42"}',
+        mode="train",
+        dataset_group=dataset.dataset_group,
+        dataset_version=dataset.dataset_version,
+        model_group=steps.MODEL_GROUP,
+        state="I",
+    )
+    trained = _insert(opened, train)
+    predict = steps.statement(
+        batch_desc="demo: 예측 (prediction)",
+        train_batch_id=trained,
+        mode="predict",
+        dataset_group=dataset.dataset_group,
+        dataset_version=dataset.dataset_version,
+        state="I",
+    )
+    return trained, _insert(opened, predict)
+
+
+def _insert(opened: Session, sql: str) -> int:
+    number = steps.submit(opened, sql)
+    say("\n".join(f"   {line}" for line in f"{sql};\n-- batch_id {number}".splitlines()))
+    return number
+
+
+def _leaderboard(opened: Session, trained: int) -> None:
+    say(f"   deepcredit leaderboard --batch {trained}   (in SQL: view v_leaderboard)")
+    found = opened.read(
+        lambda connection: leaderboard.models(connection, batch_id=trained, metric=_METRIC)
+    )
+    rows = [
+        {"rank": rank, "model": f"{row['model_no']}/{row['model_sub_no']}"} | row
+        for rank, row in enumerate(found, start=1)
+    ]
+    show(rows, columns(_METRIC))
+
+
+def _next(dataset: Dataset, trained: int, seconds: float) -> None:
+    say(f"Done in {seconds:.0f} s. What to try next:")
+    for command, what in (
+        (f"deepcredit results {trained}", "every count and metric of the train batch"),
+        ("deepcredit batch list", "the batches, in words"),
+        (f"deepcredit leaderboard --dataset {dataset.name} --metric ks", "ranked otherwise"),
+        ("deepcredit demo --csv FILE --target COL", "the same with a file of yours"),
+        ("deepcredit doctor", "is this installation in order"),
+    ):
+        say(f"  {command:<56} {what}")
+    say("docs/operators.md starts with the SQL.")
+
+
+def _step(title: str) -> None:
+    say(f"\n{title}")

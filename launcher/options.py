@@ -1,0 +1,18 @@
+"""The options before the command, as given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalOptions:
+    """`overrides` are settings by name, stronger than any other source."""
+
+    overrides: Mapping[str, str]
+    config: Path | None
+
+    def words(self) -> list[str]:
+        """The options again, for a command in a process of its own."""
+        words = [f"--set={name}={value}" for name, value in self.overrides.items()]
+        return words + ([f"--config={self.config}"] if self.config else [])
