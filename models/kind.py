@@ -8,11 +8,13 @@ from typing import Any, Protocol, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import Unknown
+from configs.errors import BadData, Unknown
+from models.parameters import Spec
 
-Matrix = NDArray[np.float32]  # (n_rows, n_features)
+Matrix = NDArray[np.float32]  # (n_rows, n_features), finite
 Labels = NDArray[np.int8]  # (n_rows,), 0 or 1
 Scores = NDArray[np.float32]  # (n_rows,), probability of 1
+Weights = NDArray[np.float64]  # (n_rows,), above 0
 
 
 class Estimator(Protocol):
@@ -22,9 +24,18 @@ class Estimator(Protocol):
         self,
         X: Matrix,
         y: Labels,
-        sample_weight: NDArray[np.float64] | None = None,
+        sample_weight: Weights | None = None,
         eval_set: tuple[Matrix, Labels] | None = None,
-    ) -> Self: ...
+    ) -> Self:
+        """Without `eval_set` nothing stops early.
+
+        The same arrays, seed and number of threads give the same model in any process.
+
+        Raises:
+            BadData: `y` has one class only.
+            BadParameter: the hyper-parameters make the training diverge.
+        """
+        ...
 
     def predict_proba(self, X: Matrix) -> NDArray[Any]:
         """Probabilities, shape (n_rows, 2)."""
@@ -37,29 +48,64 @@ class Kind(Protocol):
     FORMAT: str
     """Extension of its files, without the dot."""
 
-    DEFAULTS: Mapping[str, Any]
-    """Hyper-parameters by the library's own names; model_param overrides them."""
+    USES_GPU: bool
 
-    def check(self, params: Mapping[str, Any]) -> None:
-        """Raise BadParameter for a name or value the library does not know, naming it."""
+    PARAMETERS: Mapping[str, Spec]
+    """What model_param may name, by the library's own names."""
+
+    DEFAULTS: Mapping[str, Any]
+    """Values of what model_param leaves out; of what is not here, the library's own holds."""
+
+    def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """DEFAULTS with `params` over them, each value read in its own type.
+
+        Raises:
+            BadParameter: a name or value that the library does not know or allow, or a combination
+                that it refuses.
+        """
         ...
 
     def build(
-        self, params: Mapping[str, Any], *, seed: int, device: str, threads: int
+        self, params: Mapping[str, Any], *, seed: int, device: str, threads: int = 1
     ) -> Estimator:
-        """An unfitted estimator; `params` override DEFAULTS. `device` is `cpu` or `cuda`."""
+        """An unfitted estimator; `params` as for `check`. `device` is `cpu` or `cuda`.
+
+        The numbers may depend on `threads` but not on the cores of the machine.
+        """
         ...
 
     def save(self, estimator: Estimator, path: Path) -> None:
         """Write one file that runs no code when it is loaded."""
         ...
 
-    def load(self, path: Path, *, device: str) -> Estimator: ...
+    def load(self, path: Path, *, device: str) -> Estimator:
+        """An estimator with bit-equal scores on the device type it was fitted on.
+
+        Raises:
+            ArtifactDamaged: the file is not one that this kind's `save` writes.
+        """
+        ...
 
 
 def scores_of(estimator: Estimator, X: Matrix) -> Scores:
-    """Probability of 1 as float32: what is stored, thresholded and measured."""
-    return np.ascontiguousarray(estimator.predict_proba(X)[:, 1], dtype=np.float32)
+    """Probability of 1 as float32: what is stored, thresholded and measured.
+
+    Raises:
+        BadData: a score is not a number.
+    """
+    scores = np.ascontiguousarray(estimator.predict_proba(X)[:, 1], dtype=np.float32)
+    broken = int(np.count_nonzero(~np.isfinite(scores)))
+    if broken:
+        raise BadData(f"{broken} of {len(scores)} rows got a score that is not a number")
+    return scores
+
+
+def require_both_classes(y: Labels) -> None:
+    """Raise BadData for a training part that cannot teach anything."""
+    found = np.unique(y)
+    if len(found) != 2:
+        rows = "no rows" if not len(y) else f"only rows of class {found[0]}"
+        raise BadData(f"the training part has {rows}; use stratify or another split")
 
 
 def available() -> tuple[str, ...]:

@@ -1,0 +1,199 @@
+"""DL-DNN: dense layers with batch norm and ReLU, one sigmoid, binary cross-entropy, Adam (torch).
+
+Parameters carry torch's names: `lr` and `weight_decay` of torch.optim.Adam; `hidden_units`, the
+width of each hidden layer, as a list or one number; `dropout` after each of them; `batch_size`;
+`max_epochs`; and `patience`, in epochs without a lower log loss on `valid` (null: never stop).
+The weights kept are those of the best epoch.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor, nn
+
+from configs.errors import ArtifactDamaged, BadParameter
+from models import tensors
+from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
+from models.parameters import Either, ListOf, Null, Real, Spec, Whole, resolve
+from models.weights import for_stopping
+
+KIND = "DL-DNN"
+FORMAT = "safetensors"
+USES_GPU = True
+
+_WIDTH = Whole(1, 65_536)
+PARAMETERS: dict[str, Spec] = {
+    "hidden_units": Either(ListOf(_WIDTH, 16), _WIDTH),
+    "dropout": Real(0, 1, below=True),
+    "lr": Real(0, above=True),
+    "weight_decay": Real(0),
+    "batch_size": Whole(2),
+    "max_epochs": Whole(1, 100_000),
+    "patience": Either(Whole(1), Null()),
+}
+DEFAULTS: dict[str, Any] = {
+    "hidden_units": (128,),
+    "dropout": 0.0,
+    "lr": 1e-3,
+    "weight_decay": 0.0,
+    "batch_size": 256,
+    "max_epochs": 200,
+    "patience": 20,
+}
+
+
+class DenseNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklearn has no types
+    """A binary classifier of scikit-learn's conventions.
+
+    `random_state` alone decides the first weights, the order of rows and the dropout.
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden_units: Sequence[int] | int = (128,),
+        dropout: float = 0.0,
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        batch_size: int = 256,
+        max_epochs: int = 200,
+        patience: int | None = 20,
+        random_state: Any = None,
+        device: str = "cpu",
+        threads: int = 1,
+    ) -> None:
+        self.hidden_units = hidden_units
+        self.dropout = dropout
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.random_state = random_state
+        self.device = device
+        self.threads = threads
+
+    def fit(
+        self,
+        X: Matrix,
+        y: Labels,
+        sample_weight: Weights | None = None,
+        eval_set: tuple[Matrix, Labels] | None = None,
+    ) -> Self:
+        X, y = validate_data(self, X, y, dtype=np.float32)
+        check_classification_targets(y)
+        self.classes_, found = np.unique(y, return_inverse=True)
+        if len(self.classes_) > 2:
+            raise ValueError(
+                "Only binary classification is supported. "
+                f"The type of the target is {type_of_target(y)}."
+            )
+        codes = found.astype(np.int8)
+        require_both_classes(codes)
+        weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, float)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        with tensors.session(seed=seed, device=self.device, threads=self.threads):
+            self.network_ = _network(X.shape[1], self.hidden_units, self.dropout).to(self.device)
+            self.n_iter_ = tensors.train(
+                self.network_,
+                torch.optim.Adam(
+                    self.network_.parameters(), lr=self.lr, weight_decay=self.weight_decay
+                ),
+                # The mean weight is 1, so that weights do not change the size of a step.
+                tensors.rows(X, codes, weight / weight.mean(), self.device),
+                tensors.Recipe(
+                    batch_size=self.batch_size, max_epochs=self.max_epochs, patience=self.patience
+                ),
+                loss=self._loss,
+                watch=self._watch(codes, sample_weight, eval_set),
+            )
+        return self
+
+    def predict_proba(self, X: Matrix) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, reset=False)
+        with tensors.scoring(self.threads):
+            positive = tensors.apply(self._forward, X, self.device)
+        return np.column_stack((1 - positive, positive))
+
+    def predict(self, X: Matrix) -> NDArray[Any]:
+        return cast(NDArray[Any], self.classes_[(self.predict_proba(X)[:, 1] >= 0.5).astype(int)])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
+
+    def _forward(self, X: Tensor) -> Tensor:
+        return torch.sigmoid(self.network_(X)).squeeze(1)
+
+    def _loss(self, rows: tensors.Rows) -> Tensor:
+        return nn.functional.binary_cross_entropy_with_logits(
+            self.network_(rows.X).squeeze(1), rows.y, weight=rows.weight
+        )
+
+    def _watch(
+        self, codes: Labels, weight: Weights | None, eval_set: tuple[Matrix, Labels] | None
+    ) -> Callable[[], float] | None:
+        if eval_set is None:
+            return None
+        y_valid = (np.asarray(eval_set[1]) == self.classes_[1]).astype(np.int8)
+        alike = for_stopping(codes, weight, y_valid)
+        if alike is None:
+            return None
+        X_valid = validate_data(self, eval_set[0], dtype=np.float32, reset=False)
+        return lambda: tensors.log_loss(
+            y_valid, tensors.apply(self._forward, X_valid, self.device), alike
+        )
+
+
+def check(params: Mapping[str, Any]) -> dict[str, Any]:
+    return resolve(KIND, PARAMETERS, DEFAULTS, params)
+
+
+def build(params: Mapping[str, Any], *, seed: int, device: str, threads: int = 1) -> DenseNetwork:
+    return DenseNetwork(**check(params), random_state=seed, device=device, threads=threads)
+
+
+def save(estimator: Estimator, path: Path) -> None:
+    model = cast(DenseNetwork, estimator)
+    description = {
+        "n_features": model.n_features_in_,
+        "hidden_units": model.hidden_units,
+        "dropout": model.dropout,
+    }
+    tensors.save(model.network_, path, kind=KIND, description=description)
+
+
+def load(path: Path, *, device: str) -> DenseNetwork:
+    description, weights = tensors.load(path, kind=KIND)
+    try:
+        n_features = Whole(1).read(description.pop("n_features", None))
+        shape = resolve(KIND, PARAMETERS, {}, description)
+    except (BadParameter, ValueError) as error:
+        raise ArtifactDamaged(f"{path}: its description is not of a {KIND}: {error}") from error
+    model = DenseNetwork(**shape, device=device)
+    with torch.device("meta"):  # takes no memory, whatever sizes the file claims
+        model.network_ = _network(n_features, model.hidden_units, model.dropout)
+    tensors.restore(model.network_, weights)
+    model.network_.to(device)
+    model.n_features_in_ = n_features
+    model.classes_ = np.array([0, 1], dtype=np.int8)
+    return model
+
+
+def _network(n_features: int, hidden_units: Sequence[int] | int, dropout: float) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    width = n_features
+    for units in (hidden_units,) if isinstance(hidden_units, int) else hidden_units:
+        layers += [nn.Linear(width, units), nn.BatchNorm1d(units), nn.ReLU(), nn.Dropout(dropout)]
+        width = units
+    return nn.Sequential(*layers, nn.Linear(width, 1))

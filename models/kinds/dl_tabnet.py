@@ -1,0 +1,202 @@
+"""DL-TABNET: TabNet (pytorch-tabnet), saved as safetensors.
+
+pytorch-tabnet 4.1.0 is the last version there will be, so only its network is used: the loss, the
+optimiser, the clipping and the early stopping are those of its TabNetClassifier, in our training
+loop, which prints nothing, weighs rows by their weight instead of drawing them by it, and does not
+drop the only batch of a small data set. Names and defaults are the library's, but for `patience`
+and `eval_metric` (DEFAULTS); `optimizer_params` are those of torch.optim.Adam.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_tabnet.tab_network import TabNet
+from torch import Tensor, nn
+
+from configs.errors import ArtifactDamaged, BadParameter
+from models import tensors
+from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
+from models.parameters import Either, Flag, Null, Real, Spec, Table, Whole, Word, resolve
+from models.scores import auc
+from models.weights import for_stopping
+
+KIND = "DL-TABNET"
+FORMAT = "safetensors"
+USES_GPU = True
+
+_ADAM = Table(
+    {"lr": Real(0, above=True), "weight_decay": Real(0)}, {"lr": 0.02, "weight_decay": 0.0}
+)
+_SHAPE: dict[str, Spec] = {
+    "n_d": Whole(1, 4096),
+    "n_a": Whole(1, 4096),
+    "n_steps": Whole(1, 100),
+    "gamma": Real(1),
+    "n_independent": Whole(0, 100),
+    "n_shared": Whole(0, 100),
+    "epsilon": Real(0, 1, above=True),
+    "momentum": Real(0, 1, above=True),
+    "mask_type": Word("sparsemax", "entmax"),
+    "virtual_batch_size": Whole(2),
+}
+PARAMETERS: dict[str, Spec] = {
+    **_SHAPE,
+    "lambda_sparse": Real(0),
+    "clip_value": Real(0),
+    "optimizer_params": _ADAM,
+    "eval_metric": Word("auc", "logloss"),
+    "max_epochs": Whole(1, 100_000),
+    "patience": Either(Whole(1), Null()),
+    "batch_size": Whole(2),
+    "drop_last": Flag(),
+}
+DEFAULTS: dict[str, Any] = {
+    "n_d": 8,
+    "n_a": 8,
+    "n_steps": 3,
+    "gamma": 1.3,
+    "n_independent": 2,
+    "n_shared": 2,
+    "epsilon": 1e-15,
+    "momentum": 0.02,
+    "mask_type": "sparsemax",
+    "virtual_batch_size": 128,
+    "lambda_sparse": 1e-3,
+    "clip_value": 1.0,
+    "optimizer_params": _ADAM.defaults,
+    "eval_metric": "logloss",
+    "max_epochs": 100,
+    "patience": 20,
+    "batch_size": 1024,
+    "drop_last": True,
+}
+
+
+class AttentiveNetwork:
+    """TabNet for two classes. `params` are complete, as `check` returns them."""
+
+    def __init__(self, params: Mapping[str, Any], *, seed: int, device: str, threads: int) -> None:
+        self.params = params
+        self.seed = seed
+        self.device = device
+        self.threads = threads
+        self.network_: TabNet | None = None
+
+    def fit(
+        self,
+        X: Matrix,
+        y: Labels,
+        sample_weight: Weights | None = None,
+        eval_set: tuple[Matrix, Labels] | None = None,
+    ) -> Self:
+        require_both_classes(y)
+        weight = np.ones(len(y)) if sample_weight is None else sample_weight
+        given = self.params
+        with tensors.session(seed=self.seed, device=self.device, threads=self.threads):
+            self.network_ = _network(X.shape[1], given, self.device)
+            tensors.train(
+                self.network_,
+                torch.optim.Adam(self.network_.parameters(), **given["optimizer_params"]),
+                tensors.rows(X, y, weight / weight.mean(), self.device),
+                tensors.Recipe(
+                    batch_size=given["batch_size"],
+                    max_epochs=given["max_epochs"],
+                    patience=given["patience"],
+                    clip_value=given["clip_value"],
+                    drop_last=given["drop_last"],
+                ),
+                loss=self._loss,
+                watch=self._watch(y, sample_weight, eval_set),
+            )
+        return self
+
+    def predict_proba(self, X: Matrix) -> NDArray[np.float64]:
+        with tensors.scoring(self.threads):
+            positive = tensors.apply(self._forward, X, self.device)
+        return np.column_stack((1 - positive, positive))
+
+    def _forward(self, X: Tensor) -> Tensor:
+        logits, _ = self._fitted(X)
+        positive: Tensor = torch.softmax(logits, dim=1)[:, 1]
+        return positive
+
+    def _loss(self, rows: tensors.Rows) -> Tensor:
+        logits, entropy = self._fitted(rows.X)
+        losses = nn.functional.cross_entropy(logits, rows.y.long(), reduction="none")
+        sparsity = float(self.params["lambda_sparse"])
+        return (losses * rows.weight).mean() - sparsity * entropy
+
+    def _fitted(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        if self.network_ is None:
+            raise ValueError("fit first")
+        return cast(tuple[Tensor, Tensor], self.network_(X))
+
+    def _watch(
+        self, y: Labels, weight: Weights | None, eval_set: tuple[Matrix, Labels] | None
+    ) -> Callable[[], float] | None:
+        if eval_set is None:
+            return None
+        X_valid, y_valid = eval_set
+        alike = for_stopping(y, weight, y_valid)
+        if alike is None:
+            return None
+
+        def figure() -> float:
+            scores = tensors.apply(self._forward, X_valid, self.device)
+            if self.params["eval_metric"] == "auc":
+                return -(auc(y_valid, scores.astype(np.float32)) or 0.0)
+            return tensors.log_loss(y_valid, scores, alike)
+
+        return figure
+
+
+def check(params: Mapping[str, Any]) -> dict[str, Any]:
+    resolved = resolve(KIND, PARAMETERS, DEFAULTS, params)
+    if resolved["n_independent"] == resolved["n_shared"] == 0:
+        raise BadParameter(f"{KIND}: n_independent and n_shared cannot both be 0")
+    return resolved
+
+
+def build(
+    params: Mapping[str, Any], *, seed: int, device: str, threads: int = 1
+) -> AttentiveNetwork:
+    return AttentiveNetwork(check(params), seed=seed, device=device, threads=threads)
+
+
+def save(estimator: Estimator, path: Path) -> None:
+    model = cast(AttentiveNetwork, estimator)
+    if model.network_ is None:
+        raise ValueError("fit first")
+    description = {name: model.params[name] for name in _SHAPE}
+    description["n_features"] = model.network_.input_dim
+    tensors.save(model.network_, path, kind=KIND, description=description)
+
+
+def load(path: Path, *, device: str) -> AttentiveNetwork:
+    description, weights = tensors.load(path, kind=KIND)
+    try:
+        n_features = Whole(1, 1_000_000).read(description.pop("n_features", None))
+        params = check(resolve(KIND, _SHAPE, {}, description))
+        model = AttentiveNetwork(params, seed=0, device=device, threads=1)
+        with tensors.session(seed=0, device=device, threads=1):
+            model.network_ = _network(n_features, params, device)
+    except (BadParameter, ValueError) as error:
+        raise ArtifactDamaged(f"{path}: its description is not of a {KIND}: {error}") from error
+    tensors.restore(model.network_, weights)
+    return model
+
+
+def _network(n_features: int, params: Mapping[str, Any], device: str) -> TabNet:
+    """Every feature is its own group, and a number: categories arrive as columns of 0 and 1."""
+    return TabNet(
+        n_features,
+        2,
+        cat_idxs=[],
+        cat_dims=[],
+        group_attention_matrix=torch.eye(n_features, device=device),
+        **{name: params[name] for name in _SHAPE},
+    ).to(device)

@@ -1,0 +1,159 @@
+"""ML-XGB: gradient boosting (xgboost), saved as UBJSON.
+
+Training stops after `early_stopping_rounds` trees without a better `eval_metric` on `valid`
+(null: never); the trees after the best one are not kept.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self, cast
+
+import numpy as np
+import xgboost as xgb
+from numpy.typing import NDArray
+
+from configs.errors import ArtifactDamaged, BadParameter
+from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
+from models.parameters import Either, Null, Real, Spec, Whole, Word, resolve
+from models.weights import for_stopping
+
+KIND = "ML-XGB"
+FORMAT = "ubj"
+USES_GPU = True
+
+_SHARE = Real(0, 1, above=True)
+PARAMETERS: dict[str, Spec] = {
+    "n_estimators": Whole(1, 100_000),
+    "learning_rate": Real(0, above=True),
+    "max_depth": Whole(0, 1000),
+    "max_leaves": Whole(0),
+    "max_bin": Whole(2),
+    "grow_policy": Word("depthwise", "lossguide"),
+    "booster": Word("gbtree", "dart"),
+    "tree_method": Word("auto", "hist", "approx", "exact"),
+    "gamma": Real(0),
+    "min_child_weight": Real(0),
+    "max_delta_step": Real(0),
+    "subsample": _SHARE,
+    "sampling_method": Word("uniform", "gradient_based"),
+    "colsample_bytree": _SHARE,
+    "colsample_bylevel": _SHARE,
+    "colsample_bynode": _SHARE,
+    "reg_alpha": Real(0),
+    "reg_lambda": Real(0),
+    "scale_pos_weight": Real(0, above=True),
+    "base_score": Real(0, 1, above=True, below=True),
+    "num_parallel_tree": Whole(1, 10_000),
+    "eval_metric": Word("logloss", "auc", "aucpr", "error"),
+    "early_stopping_rounds": Either(Whole(1), Null()),
+}
+DEFAULTS: dict[str, Any] = {
+    "n_estimators": 400,
+    "learning_rate": 0.1,
+    "max_depth": 3,
+    "eval_metric": "logloss",
+    "early_stopping_rounds": 50,
+}
+
+
+class Boosting:
+    """Trees over a Booster. `booster_` holds only the trees that count."""
+
+    def __init__(self, params: Mapping[str, Any], *, seed: int, device: str, threads: int) -> None:
+        own = ("n_estimators", "early_stopping_rounds")
+        self.n_estimators = params["n_estimators"]
+        self.early_stopping_rounds = params["early_stopping_rounds"]
+        self.threads = threads
+        self.native = {
+            **{name: value for name, value in params.items() if name not in own},
+            "objective": "binary:logistic",
+            "seed": seed,
+            "device": device,
+            "nthread": threads,
+            "verbosity": 0,
+        }
+        self.booster_: xgb.Booster | None = None
+
+    def fit(
+        self,
+        X: Matrix,
+        y: Labels,
+        sample_weight: Weights | None = None,
+        eval_set: tuple[Matrix, Labels] | None = None,
+    ) -> Self:
+        require_both_classes(y)
+        train = xgb.DMatrix(X, y, weight=sample_weight, nthread=self.threads)
+        evals, callbacks = [], []
+        if eval_set is not None and self.early_stopping_rounds is not None:
+            alike = for_stopping(y, sample_weight, eval_set[1])
+            if alike is not None:
+                valid = xgb.DMatrix(*eval_set, weight=alike, nthread=self.threads)
+                evals = [(valid, "valid")]
+                callbacks = [
+                    xgb.callback.EarlyStopping(rounds=self.early_stopping_rounds, save_best=True)
+                ]
+        try:
+            self.booster_ = xgb.train(
+                self.native,
+                train,
+                self.n_estimators,
+                evals=evals,
+                callbacks=callbacks,
+                verbose_eval=False,
+            )
+        except xgb.core.XGBoostError as error:
+            raise BadParameter(f"{KIND}: {_first_line(error)}") from error
+        return self
+
+    def predict_proba(self, X: Matrix) -> NDArray[np.float32]:
+        if self.booster_ is None:
+            raise ValueError("fit first")
+        rows = xgb.DMatrix(X, nthread=self.threads)
+        positive = self.booster_.predict(rows)
+        return np.column_stack((1 - positive, positive))
+
+
+def check(params: Mapping[str, Any]) -> dict[str, Any]:
+    resolved = resolve(KIND, PARAMETERS, DEFAULTS, params)
+    # XGBoost knows which combinations it refuses: let it grow one tree over four rows.
+    trial = {**resolved, "n_estimators": 1, "num_parallel_tree": 1}
+    X = np.arange(4, dtype=np.float32).reshape(4, 1)
+    y = np.array([0, 1, 0, 1], dtype=np.int8)
+    Boosting(trial, seed=0, device="cpu", threads=1).fit(X, y)
+    return resolved
+
+
+def build(params: Mapping[str, Any], *, seed: int, device: str, threads: int = 1) -> Boosting:
+    return Boosting(check(params), seed=seed, device=device, threads=threads)
+
+
+def save(estimator: Estimator, path: Path) -> None:
+    booster = cast(Boosting, estimator).booster_
+    if booster is None:
+        raise ValueError("fit first")
+    booster.set_attr(kind=KIND)
+    path.write_bytes(booster.save_raw("ubj"))
+
+
+def load(path: Path, *, device: str) -> Boosting:
+    content = path.read_bytes()
+    # XGBoost takes the process down with it when there is nothing to parse.
+    if not (content.startswith(b"{L") and content.endswith(b"}")):
+        raise ArtifactDamaged(f"{path}: not a {KIND} model: not UBJSON")
+    booster = xgb.Booster()
+    try:
+        booster.load_model(bytearray(content))
+    except (xgb.core.XGBoostError, ValueError) as error:
+        raise ArtifactDamaged(f"{path}: not a {KIND} model: {_first_line(error)}") from error
+    if booster.attr("kind") != KIND:
+        raise ArtifactDamaged(f"{path}: not a {KIND} model: an XGBoost model of another origin")
+    booster.set_param({"device": device, "nthread": 1, "verbosity": 0})
+    model = Boosting(DEFAULTS, seed=0, device=device, threads=1)
+    model.booster_ = booster
+    return model
+
+
+def _first_line(error: Exception) -> str:
+    """What XGBoost says, without its stack trace and file positions."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return (lines[0].rpartition(": ")[2] if lines else type(error).__name__).strip()

@@ -1,0 +1,216 @@
+"""What the two network kinds share: one training loop, one way to score, one file format.
+
+The number of threads and the random generator of torch belong to the process, so one process fits
+one network at a time. Both are put back afterwards.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from configs.errors import ArtifactDamaged, BadParameter
+from models.kind import Labels, Matrix, Weights
+
+BLOCK = 1024
+"""Rows scored at once. Every product has this height, so a row's score does not depend on which
+rows come with it."""
+
+VERSION = "1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How a network is trained. `patience` counts epochs without a better `watch`."""
+
+    batch_size: int
+    max_epochs: int
+    patience: int | None
+    clip_value: float = 0
+    drop_last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows on the device: X (n, f) and y, weight (n,)."""
+
+    X: Tensor
+    y: Tensor
+    weight: Tensor
+
+    def take(self, index: Tensor) -> "Rows":
+        return Rows(self.X[index], self.y[index], self.weight[index])
+
+
+def train(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    rows: Rows,
+    recipe: Recipe,
+    *,
+    loss: Callable[[Rows], Tensor],
+    watch: Callable[[], float] | None,
+) -> int:
+    """Fit `network` in place and return the number of epochs its weights have seen.
+
+    With `watch`, a figure to be made small, taken after each epoch, the weights end as they were
+    after the best epoch; of equal ones the first.
+
+    Raises:
+        BadParameter: the loss is no longer a number.
+    """
+    best, best_epoch, kept = math.inf, 0, None
+    for epoch in range(1, recipe.max_epochs + 1):
+        network.train()
+        total = _epoch(network, optimizer, rows, recipe, loss)
+        network.eval()
+        figure = watch() if watch else 0.0
+        if not (math.isfinite(total) and math.isfinite(figure)):
+            raise BadParameter(f"the training diverged in epoch {epoch}; lower the learning rate")
+        if watch is None:
+            best_epoch = epoch
+        elif figure < best:
+            best, best_epoch = figure, epoch
+            kept = {name: value.clone() for name, value in network.state_dict().items()}
+        elif recipe.patience is not None and epoch - best_epoch >= recipe.patience:
+            break
+    if kept is not None:
+        network.load_state_dict(kept)
+    return best_epoch
+
+
+def _epoch(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    rows: Rows,
+    recipe: Recipe,
+    loss: Callable[[Rows], Tensor],
+) -> float:
+    total = torch.zeros((), device=rows.X.device)
+    order = torch.randperm(len(rows.X)).to(rows.X.device)
+    for part in _batches(order, recipe):
+        optimizer.zero_grad()
+        value = loss(rows.take(part))
+        value.backward()  # type: ignore[no-untyped-call]
+        if recipe.clip_value:
+            nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_value)
+        optimizer.step()
+        total += value.detach()
+    return float(total)
+
+
+def _batches(order: Tensor, recipe: Recipe) -> list[Tensor]:
+    """A lone last row joins the batch before it: a batch norm cannot learn from one row.
+
+    `drop_last` leaves out an incomplete last batch, but never the only one.
+    """
+    parts = list(torch.split(order, recipe.batch_size))
+    if len(parts) > 1 and len(parts[-1]) < recipe.batch_size:
+        if recipe.drop_last:
+            parts.pop()
+        elif len(parts[-1]) == 1:
+            parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
+
+
+def rows(X: Matrix, y: NDArray[Any], weight: NDArray[np.float64], device: str) -> Rows:
+    """Copies on the device; y and weight as float32."""
+    return Rows(
+        *(torch.tensor(array, dtype=torch.float32, device=device) for array in (X, y, weight))
+    )
+
+
+def log_loss(y: Labels, scores: NDArray[np.float64], weight: Weights) -> float:
+    """Weighted mean; a network's certainty is held to a float32's, as its scores are one."""
+    smallest = np.finfo(np.float32).eps
+    chance = np.clip(np.where(y == 1, scores, 1 - scores), smallest, 1)
+    return float(np.average(-np.log(chance), weights=weight))
+
+
+def apply(forward: Callable[[Tensor], Tensor], X: Matrix, device: str) -> NDArray[np.float64]:
+    """Apply a network in evaluation mode to blocks of BLOCK rows, the last one padded."""
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(X), BLOCK):
+            block = np.zeros((BLOCK, X.shape[1]), dtype=np.float32)
+            height = min(BLOCK, len(X) - start)
+            block[:height] = X[start : start + height]
+            out = forward(torch.from_numpy(block).to(device))
+            found.append(out[:height].double().cpu().numpy())
+    return np.concatenate(found) if found else np.zeros(0)
+
+
+@contextmanager
+def session(*, seed: int, device: str, threads: int) -> Iterator[None]:
+    """Seed torch and set its threads, for a while."""
+    gpus = [torch.cuda.current_device()] if device == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        torch.manual_seed(seed)
+        with scoring(threads):
+            yield
+
+
+@contextmanager
+def scoring(threads: int) -> Iterator[None]:
+    """Set torch's threads, for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def save(network: nn.Module, path: Path, *, kind: str, description: Mapping[str, Any]) -> None:
+    """Write the weights as safetensors, with what rebuilds the network in its metadata."""
+    # Copies, because TabNet's layers share weights and safetensors knows no sharing.
+    tensors = {
+        name: value.cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in network.state_dict().items()
+    }
+    metadata = {"kind": kind, "version": VERSION, "network": json.dumps(description)}
+    save_file(tensors, path, metadata=metadata)
+
+
+def load(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The description and the weights of a file that `save` wrote for this kind.
+
+    Raises:
+        ArtifactDamaged: it is not one.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        if (metadata.get("kind"), metadata.get("version")) != (kind, VERSION):
+            raise ArtifactDamaged(f"{path}: not a {kind} model of version {VERSION}")
+        description = json.loads(metadata["network"])
+        if not isinstance(description, dict):
+            raise ArtifactDamaged(f"{path}: its description is not an object")
+        return description, load_file(path)
+    except (safetensors.SafetensorError, KeyError, ValueError, RecursionError) as error:
+        raise ArtifactDamaged(f"{path}: not a {kind} model: {error}") from error
+
+
+def restore(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put weights into a network of exactly their names, shapes and types.
+
+    The network may be on the meta device: it is not filled, its tensors are replaced.
+
+    Raises:
+        ArtifactDamaged: the file describes another network than it holds.
+    """
+    wanted = {name: (value.shape, value.dtype) for name, value in network.state_dict().items()}
+    if wanted != {name: (value.shape, value.dtype) for name, value in tensors.items()}:
+        raise ArtifactDamaged("the model file holds other weights than its description says")
+    network.load_state_dict(tensors, assign=True)
+    network.eval()

@@ -1,0 +1,86 @@
+"""The `threshold` parameter: given, or chosen on `valid` over every cut that the scores allow.
+
+A chosen threshold is one of the scores, so as float32 it cuts exactly where it was chosen. Of cuts
+that are equally good the highest wins: the one that calls the fewest rows 1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from configs.errors import BadData, BadParameter
+from models.kind import Labels, Scores
+from models.parameters import Real, Word
+from models.scores import VOTE_METRICS, Cuts, cuts, vote_metrics
+
+ALLOWED = (
+    f'a number from 0 to 1, {{"metric": one of {", ".join(VOTE_METRICS)}}}, '
+    'or {"costFn": x, "costFp": y} with numbers above 0'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A threshold as given."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The cut with the highest value of a metric."""
+
+    metric: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cheapest:
+    """The cut with the lowest cost_fn * fn + cost_fp * fp."""
+
+    cost_fn: float
+    cost_fp: float
+
+
+Spec = Fixed | Best | Cheapest
+
+
+def parse(value: object) -> Spec:
+    """From JSON; numbers may be strings. Raises BadParameter, naming what is allowed."""
+    try:
+        if not isinstance(value, Mapping):
+            return Fixed(Real(0, 1).read(value))
+        if set(value) == {"metric"}:
+            return Best(Word(*VOTE_METRICS).read(value["metric"]))
+        if set(value) == {"costFn", "costFp"}:
+            cost = Real(0, above=True)
+            return Cheapest(cost.read(value["costFn"]), cost.read(value["costFp"]))
+    except (ValueError, OverflowError):
+        pass
+    raise BadParameter(f"threshold = {value!r:.200}: allowed: {ALLOWED}")
+
+
+def choose(spec: Spec, y_valid: Labels, scores_valid: Scores) -> float:
+    """The threshold; one above every score where calling no row 1 is best.
+
+    Raises:
+        BadData: there are no valid rows, or the metric is undefined at every cut.
+    """
+    if isinstance(spec, Fixed):
+        return spec.value
+    if not len(y_valid):
+        raise BadData("threshold: there are no valid rows to choose it on; give a number")
+    cut = cuts(y_valid, scores_valid)
+    fn, tn = cut.tp[-1] - cut.tp, cut.fp[-1] - cut.fp
+    if isinstance(spec, Cheapest):
+        return _threshold(cut, int(np.argmin(spec.cost_fn * fn + spec.cost_fp * cut.fp)))
+    values = vote_metrics(tn, cut.fp, fn, cut.tp)[spec.metric]
+    if np.isnan(values).all():
+        raise BadData(f"threshold: {spec.metric} is undefined on valid, which has only one class")
+    return _threshold(cut, int(np.nanargmax(values)))
+
+
+def _threshold(cut: Cuts, index: int) -> float:
+    if index:
+        return float(cut.score[index - 1])
+    return float(np.nextafter(cut.score[0], np.float32(np.inf)))

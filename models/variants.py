@@ -1,0 +1,130 @@
+"""From `model_param`, as an operator writes it, to the variants that are trained.
+
+Its keys are the hyper-parameters of the kind, `resampling`, `samplingStrategy`, `classWeight` and
+`grid`: a map from any of the others to a list of values. The combinations of the grid are numbered
+from 1 as nested loops would run them, the first name written being the outermost loop: the last
+name varies fastest.
+"""
+
+import itertools
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from configs.errors import BadParameter
+from models import kind, resampling
+from models.kind import Kind
+from models.parameters import Either, Null, Real, Spec, Table, Word, read, unknown
+from models.weights import ClassWeight
+
+MOST = 10_000
+"""Variants of one row of dc_model_list; more is surely a slip."""
+
+_WEIGHT = Real(0, above=True)
+OWN: dict[str, Spec] = {
+    "resampling": resampling.METHOD,
+    "samplingStrategy": resampling.STRATEGY,
+    "classWeight": Either(
+        Word("balanced"), Table({"0": _WEIGHT, "1": _WEIGHT}, {"0": 1.0, "1": 1.0}), Null()
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variant:
+    """One model to train. `params` are complete: what was not given has its default."""
+
+    model_sub_no: int
+    params: dict[str, Any]
+    resampling: str
+    sampling_strategy: float | str | None
+    class_weight: ClassWeight | None
+
+
+def expand(model_param: str | None, model_id: str, *, model_no: int) -> tuple[Variant, ...]:
+    """The variants of one row of dc_model_list, in order of their model_sub_no.
+
+    Raises:
+        BadParameter: naming the model_no, the key and what is allowed.
+        Unknown: there is no such model_id.
+    """
+    of = kind.find(model_id)
+    try:
+        given = _parse(model_param)
+        grid = given.pop("grid", {})
+        _check_names(model_id, of, given, grid)
+        variants = tuple(
+            _variant(number, of, {**given, **choice})
+            for number, choice in enumerate(_combinations(grid), start=1)
+        )
+        if "samplingStrategy" in given and all(v.resampling == "none" for v in variants):
+            raise BadParameter("samplingStrategy says nothing without resampling")
+    except BadParameter as error:
+        raise BadParameter(f"model_no {model_no}: model_param: {error}") from error
+    return variants
+
+
+def _parse(model_param: str | None) -> dict[str, Any]:
+    if model_param is None or not model_param.strip():
+        return {}
+    try:
+        given = json.loads(model_param, object_pairs_hook=_once, parse_constant=_refuse)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise BadParameter(f"not JSON: {error}") from error
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise BadParameter('must be a JSON object, such as {"n_estimators": 300}')
+    return given
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise BadParameter(f"{name} is written twice")
+        found[name] = value
+    return found
+
+
+def _refuse(constant: str) -> None:
+    raise BadParameter(f"{constant} is no JSON number")
+
+
+def _check_names(model_id: str, of: Kind, given: Mapping[str, Any], grid: object) -> None:
+    if not isinstance(grid, dict):
+        raise BadParameter('grid must be an object, such as {"max_depth": [3, 5]}')
+    known = {*of.PARAMETERS, *OWN}
+    for name in given:
+        if name not in known:
+            raise unknown(name, model_id, {*known, "grid"})
+    for name, values in grid.items():
+        if name not in known:
+            raise unknown(name, model_id, known)
+        if name in given:
+            raise BadParameter(f"{name} stands both in grid and beside it")
+        if not isinstance(values, list) or not values:
+            raise BadParameter(f"grid: {name} needs a list of one or more values")
+    size = math.prod(len(values) for values in grid.values())
+    if size > MOST:
+        raise BadParameter(f"grid has {size} combinations; at most {MOST} are allowed")
+
+
+def _combinations(grid: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    for values in itertools.product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
+
+
+def _variant(number: int, of: Kind, given: Mapping[str, Any]) -> Variant:
+    method = read("resampling", OWN["resampling"], given.get("resampling", "none"))
+    strategy = read("samplingStrategy", OWN["samplingStrategy"], given.get("samplingStrategy"))
+    resampling.check(method, strategy)
+    return Variant(
+        model_sub_no=number,
+        params=of.check({name: value for name, value in given.items() if name not in OWN}),
+        resampling=method,
+        sampling_strategy=None if method == "none" else strategy,
+        class_weight=read("classWeight", OWN["classWeight"], given.get("classWeight")),
+    )
