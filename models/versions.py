@@ -1,6 +1,6 @@
 """Versions of what determines a model's numbers."""
 
-from importlib.metadata import version
+from configs.installed import version_of
 
 LIBRARIES = (
     "imbalanced-learn",
@@ -14,4 +14,4 @@ LIBRARIES = (
 
 def versions() -> dict[str, str]:
     """Library to version, as installed here; imports none of them."""
-    return {name: version(name) for name in LIBRARIES}
+    return {name: version_of(name) or "none" for name in LIBRARIES}

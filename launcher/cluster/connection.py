@@ -1,11 +1,9 @@
 """Connecting to a Dask cluster that is fit to run our code."""
 
 import asyncio
-import contextlib
 import logging
 import sys
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import dask
@@ -13,6 +11,7 @@ from distributed import Client
 from distributed.security import Security
 
 from configs.errors import BadSetting, ClusterUnavailable
+from configs.installed import version_of
 from launcher.cluster.config import CONFIG
 from launcher.cluster.executor import DaskExecutor
 
@@ -83,11 +82,9 @@ def _security(certificates: Mapping[str, str] | None) -> Security | None:
 
 def versions() -> dict[str, str]:
     """Versions that must be the same wherever a batch's code runs."""
-    found = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
-    for name in _SAME:
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    found = {name: installed for name in _SAME if (installed := version_of(name))}
+    return {"python": python} | found
 
 
 def _check_versions(client: Client, address: str) -> None:
