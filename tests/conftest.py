@@ -1,4 +1,4 @@
-"""Databases for tests: private, migrated, empty at the start of every test."""
+"""Servers for tests: private; databases migrated, and empty at the start of every test."""
 
 import os
 import shutil
@@ -13,7 +13,8 @@ from configs.settings import Settings, load
 from storage.engine import make_engine
 from storage.migrate import upgrade
 from tests.mariadb import MariaDB, MariaDBMissing, running_mariadb
-from tests.tidy import empty
+from tests.sshd import SshdMissing, SshServer, running_sshd
+from tests.tidy import Broom
 
 SettingsFactory = Callable[..., Settings]
 
@@ -45,19 +46,32 @@ def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB
 
 
 @pytest.fixture(scope="session")
-def _mariadb_database(mariadb_server: MariaDB) -> str:
+def sshd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    """One SFTP server for all tests of this process; give each test a folder of its own in it."""
+    try:
+        with running_sshd(tmp_path_factory.mktemp("sshd")) as server:
+            yield server
+    except SshdMissing as error:
+        _missing(str(error))
+
+
+@pytest.fixture(scope="session")
+def _mariadb_database(mariadb_server: MariaDB) -> Iterator[tuple[str, Broom]]:
     name = mariadb_server.new_database()
     _migrate(load(mariadb_server.settings(name), environ={}, file=Path("none")))
-    return name
+    broom = Broom(mariadb_server, name)
+    yield name, broom
+    broom.close()
 
 
 @pytest.fixture
 def mariadb_settings(
-    mariadb_server: MariaDB, _mariadb_database: str, settings: SettingsFactory
+    mariadb_server: MariaDB, _mariadb_database: tuple[str, Broom], settings: SettingsFactory
 ) -> Settings:
     """Settings that name a migrated, empty database on the private server."""
-    empty(mariadb_server, _mariadb_database)
-    return settings(**mariadb_server.settings(_mariadb_database))
+    name, broom = _mariadb_database
+    broom.sweep()
+    return settings(**mariadb_server.settings(name))
 
 
 @pytest.fixture

@@ -7,16 +7,22 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-BINARY = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 HOST = "127.0.0.1"
 _START_SECONDS = 15
+
+
+class SshdMissing(Exception):
+    """sshd is not installed; on Debian: apt-get install openssh-server"""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +34,8 @@ class SshServer:
     user: str
     key_file: Path
     known_hosts: Path
+    host_key: Path
+    """The public one."""
     root: Path
     pid: int
 
@@ -54,9 +62,12 @@ def running_sshd(
 
     A second call with the same folder keeps the keys, so that with `port` it is the same server
     started again. `options` are further lines of sshd_config.
+
+    Raises:
+        SshdMissing: it is not installed.
     """
-    if BINARY is None:
-        raise FileNotFoundError("sshd is not installed; on Debian: apt-get install openssh-server")
+    if _binary() is None:
+        raise SshdMissing
     folder = folder.resolve()
     (folder / "files").mkdir(parents=True, exist_ok=True)
     make_key(folder / "host_key")
@@ -72,6 +83,7 @@ def running_sshd(
             user=getpass.getuser(),
             key_file=folder / "user_key",
             known_hosts=known_hosts,
+            host_key=folder / "host_key.pub",
             root=folder / "files",
             pid=process.pid,
         )
@@ -79,17 +91,19 @@ def running_sshd(
         _stop(process)
 
 
-def make_key(file: Path) -> Path:
-    """An Ed25519 key without a passphrase, unless it is already there."""
+def make_key(file: Path, passphrase: str = "") -> Path:
+    """An Ed25519 key, unless it is already there."""
     if not file.exists():
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", str(file)]
-        subprocess.run(command, check=True)
+        what = ["-t", "ed25519", "-a", "1", "-N", passphrase, "-C", "test", "-f", str(file)]
+        subprocess.run(["ssh-keygen", "-q", *what], check=True)
     return file
 
 
-def trust(known_hosts: Path, port: int, public_key: Path) -> None:
+def trust(known_hosts: Path, port: int, public_key: Path) -> Path:
+    """Write a known_hosts file that knows this key, and no other, at this port."""
     kind, key, *_ = public_key.read_text().split()
     known_hosts.write_text(f"[{HOST}]:{port} {kind} {key}\n")
+    return known_hosts
 
 
 def free_port() -> int:
@@ -106,6 +120,10 @@ def drop_connections(server: SshServer) -> int:
     return len(children)
 
 
+def _binary() -> str | None:
+    return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
 def _start(
     folder: Path, port: int | None, options: Mapping[str, str]
 ) -> tuple[subprocess.Popen[bytes], int]:
@@ -117,7 +135,7 @@ def _start(
         log = folder / "sshd.log"
         with log.open("ab") as stream:
             process = subprocess.Popen(
-                [str(BINARY), "-D", "-e", "-f", str(config)],
+                [str(_binary()), "-D", "-e", "-f", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
@@ -150,7 +168,7 @@ def _configure(folder: Path, port: int, options: Mapping[str, str]) -> Path:
     # Newer servers lock out an address after a few refusals, which these tests provoke.
     penalties = ["-o", "PerSourcePenalties=no"]
     test = subprocess.run(
-        [str(BINARY), "-t", "-f", str(config), *penalties], capture_output=True, check=False
+        [str(_binary()), "-t", "-f", str(config), *penalties], capture_output=True, check=False
     )
     if test.returncode == 0:
         config.write_text(config.read_text() + "PerSourcePenalties no\n")
@@ -181,7 +199,5 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _kill(process: psutil.Process) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.kill()
-    except psutil.NoSuchProcess:
-        return

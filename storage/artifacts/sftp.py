@@ -9,7 +9,7 @@ from pathlib import Path
 
 from paramiko import sftp
 
-from configs.errors import DeepCreditError
+from configs.errors import DeepCreditError, StoreRefused
 from storage.artifacts.incoming import Incoming, receiving
 from storage.artifacts.patience import persist
 from storage.artifacts.port import Stored
@@ -46,9 +46,17 @@ class SftpStore:
     def put(self, uri: str, source: Path) -> Stored:
         path = self._path(check_new(uri))
         temporary = unfinished(path)
+        begun = False
 
         def upload() -> Stored:
+            nonlocal begun
             with self._pool.session() as session:
+                if not session.can_replace:
+                    raise StoreRefused(
+                        f"{self._where(uri)}: the server does not offer posix-rename@openssh.com: "
+                        "this user may only read, or it is not OpenSSH's"
+                    )
+                begun = True
                 try:
                     stored = _upload(session, source, temporary, uri)
                     session.rename(temporary, path)
@@ -60,7 +68,8 @@ class SftpStore:
         try:
             return persist(upload, self._where(uri), seconds=self._patience)
         except BaseException:
-            self._forget(temporary)
+            if begun:
+                self._forget(temporary)
             raise
 
     def get(self, uri: str, sha256: str, target: Path) -> None:

@@ -18,14 +18,13 @@ from paramiko.pkey import UnknownKeyType
 from pydantic import SecretStr
 
 from configs.errors import BadSetting, DeepCreditError, StoreRefused
-from storage.artifacts.sftp_session import POSIX_RENAME, Session
+from storage.artifacts.sftp_session import Session
 from storage.artifacts.sftp_wire import ConnectionLost
 
 # AES-GCM needs no separate MAC: half the time that paramiko's first choice spends on a byte.
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 _CONNECT_SECONDS = 10.0
 _LOGIN_SECONDS = 30.0
-_SILENCE_SECONDS = 30.0
 _KEEPALIVE_SECONDS = 15
 
 
@@ -40,6 +39,8 @@ class Login:
     key_file: Path | None = None
     key_passphrase: SecretStr | None = None
     password: SecretStr | None = None
+    silence_seconds: float = 30
+    """A connection that gives no answer for so long is taken for lost."""
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host}:{self.port}"
@@ -105,15 +106,9 @@ def _open(client: SSHClient, login: Login, key: PKey | None) -> Connection:
     assert transport is not None
     transport.set_keepalive(_KEEPALIVE_SECONDS)
     channel = transport.open_session(timeout=_CONNECT_SECONDS)
-    channel.settimeout(_SILENCE_SECONDS)
+    channel.settimeout(login.silence_seconds)
     channel.invoke_subsystem("sftp")
-    session = Session(channel)
-    if not session.can_replace:
-        raise StoreRefused(
-            f"{login}: the server does not offer {POSIX_RENAME}, without which a file cannot be "
-            "replaced in one step; use OpenSSH's server"
-        )
-    return Connection(client, session)
+    return Connection(client, Session(channel))
 
 
 def _transport(sock: Any, **options: Any) -> Transport:
@@ -174,6 +169,11 @@ def _load_known_hosts(client: SSHClient, login: Login) -> None:
             client.load_host_keys(str(file))
         except OSError as error:
             raise BadSetting(f"sftp_known_hosts: cannot read {file}: {error.strerror}") from error
+        except Exception as error:  # of whichever library met the broken key
+            raise BadSetting(
+                f"sftp_known_hosts: {file} has a line that is no host key ({error}); "
+                f"`ssh-keygen -l -f {file}` shows the others"
+            ) from error
 
 
 def _private_key(login: Login) -> PKey | None:

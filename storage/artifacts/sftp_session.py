@@ -15,7 +15,7 @@ from storage.artifacts.sftp_wire import ServerSaid, Wire, string
 CHUNK = 32 * 1024 - 256
 _IN_FLIGHT = 64
 
-POSIX_RENAME = "posix-rename@openssh.com"
+_POSIX_RENAME = "posix-rename@openssh.com"
 _FSYNC = "fsync@openssh.com"
 _STATVFS = "statvfs@openssh.com"
 
@@ -56,8 +56,8 @@ class Session:
 
     @property
     def can_replace(self) -> bool:
-        """Whether the server renames over a file that is there."""
-        return POSIX_RENAME in self._wire.extensions
+        """Whether `rename` is offered; a server that lets us only read does not."""
+        return _POSIX_RENAME in self._wire.extensions
 
     @property
     def reusable(self) -> bool:
@@ -114,7 +114,7 @@ class Session:
 
     def rename(self, old: str, new: str) -> None:
         """Atomic; replaces `new`."""
-        self._wire.ask(sftp.CMD_EXTENDED, string(POSIX_RENAME), string(old), string(new))
+        self._wire.ask(sftp.CMD_EXTENDED, string(_POSIX_RENAME), string(old), string(new))
 
     def remove(self, path: str) -> None:
         self._wire.ask(sftp.CMD_REMOVE, string(path))

@@ -1,0 +1,173 @@
+"""Local files by content: a matrix or model is fetched once a host, whoever asks for it."""
+
+import fcntl
+import hashlib
+import math
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from configs.errors import ArtifactDamaged
+from configs.settings import Settings
+from storage.artifacts.incoming import flush_to_disk
+from storage.artifacts.port import Store, Stored
+
+# A file found a moment ago may not be opened yet; once it is, it outlives its name.
+_GRACE_SECONDS = 60
+_SCRATCH_SECONDS = 2 * 24 * 3600
+_READ_ONLY = 0o444
+
+
+class Cache:
+    """Read-only files below `root`, named by their SHA-256. Safe for any number of processes.
+
+    Above `limit_bytes` the files that were longest not asked for go, but none that was asked for
+    in the last minute, so the limit may be passed for a while. Who has a file open or mapped
+    keeps it.
+    """
+
+    def __init__(self, root: Path, limit_bytes: int | None = None) -> None:
+        self._root = root.absolute()
+        self._limit = limit_bytes
+        self._added = 0
+        self._counted = False
+
+    def path(self, sha256: str) -> Path | None:
+        """The file of this content, if it is here; counts as use."""
+        path = self._place(sha256)
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            return None
+        return path
+
+    def adopt(self, source: Path) -> tuple[str, Path]:
+        """Move a finished file in, under its hash. From `scratch()` it is not copied."""
+        sha256 = sha256_of(source)
+        path = self.path(sha256)
+        if path is None:
+            path = self._place(sha256)
+            if source.stat().st_dev != self._made(path.parent).stat().st_dev:
+                source = Path(shutil.move(source, self.scratch() / uuid4().hex))
+            self._publish(source, path)
+        else:
+            source.unlink()
+        return sha256, path
+
+    def fetch(self, store: Store, uri: str, sha256: str) -> Path:
+        """The file of this content, got from the store if it is not here.
+
+        Of several processes that ask at once, one gets it and the others wait.
+
+        Raises what `Store.get` raises.
+        """
+        path = self.path(sha256)
+        if path is not None:
+            return path
+        with self._alone(sha256):
+            path = self.path(sha256)
+            if path is None:
+                path = self._place(sha256)
+                received = self.scratch() / uuid4().hex
+                store.get(uri, sha256, received)
+                self._publish(received, path)
+        return path
+
+    def fetch_many(self, store: Store, files: Iterable[Stored], *, threads: int = 4) -> list[Path]:
+        """As `fetch` for each, in their order, several at a time; the first error ends it."""
+        with ThreadPoolExecutor(threads, "fetch") as pool:
+            asked = [pool.submit(self.fetch, store, file.uri, file.sha256) for file in files]
+            try:
+                return [each.result() for each in asked]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def scratch(self) -> Path:
+        """A folder for work in progress, on the file system of the cache."""
+        return self._made(self._root / "scratch")
+
+    def evict(self) -> None:
+        """Bring the cache below its limit, and forget scratch files that nobody finished."""
+        self._added, self._counted = 0, True
+        for left in self.scratch().iterdir():
+            if _unused_seconds(left) > _SCRATCH_SECONDS:
+                _remove(left)
+        if self._limit is None:
+            return
+        files = sorted(_files(self._root / "files"), key=lambda file: file[2])
+        total = sum(size for _, size, _ in files)
+        for path, size, _ in files:
+            # Looked at anew: since we counted, somebody may have asked for it.
+            if total <= self._limit or _unused_seconds(path) < _GRACE_SECONDS:
+                return
+            path.unlink(missing_ok=True)
+            total -= size
+
+    def _place(self, sha256: str) -> Path:
+        if not re.fullmatch("[0-9a-f]{64}", sha256):
+            raise ArtifactDamaged(f"{sha256!r} is not the SHA-256 of a file; mend the row it is in")
+        return self._root / "files" / sha256[:2] / sha256
+
+    def _publish(self, source: Path, path: Path) -> None:
+        """Content first, name second: also after a power cut a name stands for its content."""
+        size = source.stat().st_size
+        source.chmod(_READ_ONLY)
+        flush_to_disk(source)
+        os.utime(source)
+        source.replace(self._made(path.parent) / path.name)
+        self._added += size
+        # Counting the files takes time, so it is done at first and after each twentieth added.
+        if not self._counted or (self._limit is not None and self._added > self._limit / 20):
+            self.evict()
+
+    @contextmanager
+    def _alone(self, sha256: str) -> Iterator[None]:
+        """One process or thread of this host at a time. Locks are kept, so they must be few."""
+        file = self._made(self._root / "locks") / sha256[:3]
+        with file.open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel lets go when we end, however we end
+            yield
+
+    def _made(self, folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def open_cache(settings: Settings) -> Cache:
+    return Cache(settings.cache_dir, settings.cache_limit_mb * 1_000_000 or None)
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, int, float]]:
+    """Path, bytes and time of last use of each file below; others may remove them meanwhile."""
+    for path in folder.glob("*/*"):
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            continue
+        yield path, found.st_size, found.st_mtime
+
+
+def _unused_seconds(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
