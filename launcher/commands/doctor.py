@@ -1,0 +1,36 @@
+"""Is this installation in order, and if not, what to do."""
+
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from launcher.console import say
+from launcher.diagnosis import Level, examine
+from launcher.folder import example, new_app
+from launcher.session import session
+
+app = new_app()
+
+
+class Role(Enum):
+    """Whose rights on the database are looked for."""
+
+    LAUNCHER = "launcher"
+    OPERATOR = "operator"
+    READER = "reader"
+
+
+@app.command(epilog=example("deepcredit doctor", "deepcredit doctor --role reader"))
+def doctor(
+    ctx: typer.Context,
+    role: Annotated[
+        Role, typer.Option(help="Whose rights on the database to look for.")
+    ] = Role.LAUNCHER,
+) -> None:
+    """Check settings, database, model store, clock, disk, Dask and GPUs; exit 1 on a FAIL."""
+    worst = False
+    for found in examine(session(ctx), role.value):
+        say(f"{found.level.value:<4}  {found.subject:<11}  {found.text}")
+        worst = worst or found.level is Level.FAIL
+    raise typer.Exit(1 if worst else 0)

@@ -1,0 +1,251 @@
+"""What may be wrong with an installation: one function a subject, each a few findings."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection
+
+from configs.errors import ClusterUnavailable, DeepCreditError
+from configs.installed import version_of
+from configs.settings import PREFIX, SECRETS
+from launcher.cluster.connection import connect
+from launcher.session import Session
+from storage import health, migrate, servers
+from storage.artifacts.opening import open_store
+
+ROLE = "deepcredit_{}"
+OLDEST_MARIADB, OLDEST_SQLITE = (10, 6), (3, 35)
+_CLOCK_SECONDS = 5.0
+_FEW_GB, _NO_GB = 5.0, 0.5
+_GPU_QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
+
+
+class Level(Enum):
+    """How bad a finding is."""
+
+    OK = "OK"
+    WARN = "WARN"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what was found, and what to do about it if it is not in order."""
+
+    level: Level
+    subject: str
+    text: str
+
+
+def examine(session: Session, role: str) -> Iterator[Finding]:
+    """Every finding, as it is made. A subject that cannot be examined is a finding itself."""
+    reachable = True
+    for subject, look in _SUBJECTS.items():
+        if subject in _IN_DATABASE and not reachable:
+            continue
+        try:
+            for level, text in look(session, role):
+                yield Finding(level, subject, text)
+        except DeepCreditError as error:
+            yield Finding(Level.FAIL, subject, str(error))
+            reachable = reachable and subject != "database"
+
+
+Said = tuple[Level, str]
+Found = Iterator[Said]
+
+
+def _ok(text: str) -> Said:
+    return Level.OK, text
+
+
+def _warn(text: str) -> Said:
+    return Level.WARN, text
+
+
+def _fail(text: str) -> Said:
+    return Level.FAIL, text
+
+
+def _settings(session: Session, _role: str) -> Found:
+    settings = session.settings
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield _ok(f"deepcredit {version_of('deepcredit')} on Python {python}")
+    secrets = [name for name in SECRETS if getattr(settings, name) is not None]
+    yield _ok(f"secrets from the environment: {', '.join(secrets) or 'none'}")
+    for name in ("log_dir", "cache_dir"):
+        folder = getattr(settings, name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".doctor"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            yield _fail(
+                f"{name} {folder}: {error.strerror}; set {PREFIX}{name.upper()} to a folder that "
+                "this user may write",
+            )
+
+
+def _database(session: Session, role: str) -> Found:
+    name = session.engine.url.render_as_string(hide_password=True)
+    yield from session.read(lambda connection: list(_about(connection, name, role)))
+
+
+def _about(connection: Connection, name: str, role: str) -> Found:
+    found = ".".join(map(str, health.version(connection)[:3]))
+    if connection.dialect.name == "sqlite":
+        say = _fail if health.version(connection) < OLDEST_SQLITE else _ok
+        yield say(f"SQLite {found} at {name}: one machine only")
+        return
+    yield from _mariadb(connection, f"MariaDB {found} at {name}")
+    yield from _rights(connection, role)
+
+
+def _mariadb(connection: Connection, what: str) -> Found:
+    if health.version(connection) < OLDEST_MARIADB:
+        yield _fail(f"{what}: 10.6 or newer is needed (SKIP LOCKED); upgrade the server")
+    else:
+        yield _ok(what)
+    isolation = health.variable(connection, "transaction_isolation", "tx_isolation")
+    say = _ok if isolation == "READ-COMMITTED" else _fail
+    yield say(f"isolation of our sessions: {isolation}")
+    if health.variable(connection, "log_bin") == "ON":
+        binlog = health.variable(connection, "binlog_format")
+        if binlog == "STATEMENT":
+            yield _fail("binlog_format is STATEMENT; SET GLOBAL binlog_format = 'MIXED'")
+        else:
+            yield _ok(f"binary log: {binlog}")
+    charset = health.variable(connection, "character_set_connection")
+    say = _ok if charset == "utf8mb4" else _fail
+    yield say(f"character set: {charset}")
+
+
+def _rights(connection: Connection, role: str) -> Found:
+    missing = health.refused(connection, ROLE.format(role))
+    if missing:
+        shown = ", ".join(missing[:6]) + (" and more" if len(missing) > 6 else "")
+        yield _fail(
+            f"as {role} this account lacks {shown}; an administrator runs what "
+            "`deepcredit db grants` prints, or say --role",
+        )
+    else:
+        yield _ok(f"this account may do all that a {role} does")
+
+
+def _schema(session: Session, _role: str) -> Found:
+    migrate.require(session.engine)
+    yield _ok(f"version {migrate.head()}; `deepcredit db check` compares every column")
+
+
+def _clock(session: Session, _role: str) -> Found:
+    before = datetime.now(UTC)
+    there = session.read(health.clock).replace(tzinfo=UTC)
+    after = datetime.now(UTC)
+    apart = (there - (before + (after - before) / 2)).total_seconds()
+    if abs(apart) > _CLOCK_SECONDS:
+        yield _warn(
+            f"this host's clock is {-apart:+.0f} s off the database's; leases follow the database, "
+            "but logs will mislead: start NTP",
+        )
+    else:
+        yield _ok(f"host and database differ by {abs(apart):.1f} s")
+
+
+def _store(session: Session, _role: str) -> Found:
+    store = open_store(session.settings)
+    try:
+        yield _ok(store.check())
+    finally:
+        store.close()
+
+
+def _disk(session: Session, _role: str) -> Found:
+    settings = session.settings
+    folders = {"cache_dir": settings.cache_dir, "log_dir": settings.log_dir}
+    if "://" not in settings.store_url:
+        folders["store_url"] = Path(settings.store_url)
+    for name, folder in folders.items():
+        there = next(
+            path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir()
+        )
+        free = shutil.disk_usage(there).free / 1e9
+        what = f"{name} {folder}: {free:.1f} GB free"
+        if free < _FEW_GB:
+            say = _fail if free < _NO_GB else _warn
+            yield say(f"{what}; free some space or set another folder")
+        else:
+            yield _ok(what)
+
+
+def _dask(session: Session, _role: str) -> Found:
+    address = session.settings.scheduler
+    if not address:
+        workers = session.settings.workers or "one a core"
+        yield _ok(f"embedded cluster, workers: {workers}")
+        return
+    try:
+        executor = connect(address)
+    except ClusterUnavailable as error:
+        yield _fail(str(error))
+        return
+    workers = executor.workers
+    executor.close()
+    yield _ok(f"{urlsplit(address).netloc}: {workers} threads, versions equal to ours")
+
+
+def _gpus(_session: Session, _role: str) -> Found:
+    if shutil.which(_GPU_QUERY[0]) is None:
+        yield _ok("no nvidia-smi: models are trained on the CPU")
+        return
+    done = subprocess.run(_GPU_QUERY, capture_output=True, text=True, timeout=20, check=False)
+    if done.returncode:
+        yield _warn(f"nvidia-smi fails: {done.stdout.strip() or done.stderr.strip()}")
+        return
+    cards = done.stdout.strip().splitlines()
+    yield _ok(f"{len(cards)} GPU: {'; '.join(cards)}")
+    torch = version_of("torch") or ""
+    if torch.endswith("+cpu"):
+        yield _warn("torch is built for the CPU; `make setup GPU=1` installs the CUDA builds")
+
+
+def _launchers(session: Session, _role: str) -> Found:
+    found = session.read(servers.listing)
+    waiting = session.read(health.waiting)
+    alive = [server for server in found if server.pid is not None]
+    for server in alive:
+        tags = json.loads(server.tags or "[]")
+        paused = ", paused" if server.paused else ""
+        yield _ok(
+            f"{server.serve_server_id} on {server.host}, {server.slots} slots, tags {tags}, "
+            f"last seen {server.last_seen:%Y-%m-%d %H:%M:%S} UTC{paused}",
+        )
+    if waiting and not alive:
+        yield _warn(
+            f"{waiting} batches wait and no launcher runs; start one with "
+            "`deepcredit launcher SERVER_ID`",
+        )
+    elif not alive:
+        yield _ok("none runs, and no batch waits")
+
+
+_IN_DATABASE = ("schema", "clock", "launchers")
+_SUBJECTS: dict[str, Callable[[Session, str], Found]] = {
+    "settings": _settings,
+    "database": _database,
+    "schema": _schema,
+    "clock": _clock,
+    "model store": _store,
+    "disk": _disk,
+    "dask": _dask,
+    "gpu": _gpus,
+    "launchers": _launchers,
+}
