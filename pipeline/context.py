@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
-from storage.cache import Cache
 
 from configs.settings import Settings
 from pipeline.executor import Executor
 from storage import claims
 from storage.artifacts.port import Store
+from storage.bulk import bulk_engine
+from storage.cache import Cache
 from storage.engine import reading, transaction
 from storage.records import Claim
 
@@ -46,3 +47,17 @@ class Context:
             return work(connection)
 
         return transaction(self.engine, guarded)
+
+    def commit_many(self, work: Callable[[Connection], T]) -> T:
+        """As `commit`, for work that writes so many rows that it takes long.
+
+        The batch is held at the end alone, so that its heartbeats need not wait meanwhile. The
+        connection may bulk load.
+        """
+
+        def guarded(connection: Connection) -> T:
+            value = work(connection)
+            claims.hold(connection, self.claim)
+            return value
+
+        return transaction(bulk_engine(self.engine), guarded)

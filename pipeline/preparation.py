@@ -92,11 +92,25 @@ def publish_matrix(matrix: NDArray[np.float32], context: Context) -> Stored:
 
 def publish_arrays(uri: str, named: Mapping[str, NDArray[Any]], context: Context) -> Stored:
     """Put named arrays into the store and the local cache. `{sha256}` in `uri` becomes the hash."""
+    sha256, cached = _adopt(named, context)
+    return context.store.put(uri.format(sha256=sha256), cached)
+
+
+def share_arrays(uri: str, named: Mapping[str, NDArray[Any]], context: Context) -> Stored:
+    """The same for arrays that nobody needs after the batch: as with a matrix, they go into the
+    store only if workers may not share the cache.
+    """
+    sha256, cached = _adopt(named, context)
+    if context.executor.remote:
+        return context.store.put(uri.format(sha256=sha256), cached)
+    return Stored(uri=uri.format(sha256=sha256), sha256=sha256, bytes=cached.stat().st_size)
+
+
+def _adopt(named: Mapping[str, NDArray[Any]], context: Context) -> tuple[str, Path]:
     with tempfile.TemporaryDirectory(dir=context.cache.scratch()) as folder:
         file = Path(folder, "arrays.safetensors")
         arrays.save(file, named)
-        sha256, cached = context.cache.adopt(file)
-    return context.store.put(uri.format(sha256=sha256), cached)
+        return context.cache.adopt(file)
 
 
 def _publish_split(dataset: Dataset, frame: Frame, parts: split.Split, context: Context) -> Split:

@@ -22,16 +22,16 @@ class Progress:
         self.started = self.clock()
         self._tell("")
 
-    def advance(self, label: str, *, failed: bool = False) -> None:
-        """One more unit ended."""
-        self.done += 1
+    def advance(self, label: str = "", *, failed: bool = False, units: int = 1) -> None:
+        """One more unit ended, or some at once."""
+        self.done += units
         self.failed += failed
-        self._tell(f", last {label}")
+        self._tell(f", last {label}" if label else "")
 
     def _tell(self, last: str) -> None:
         ended = self.before + self.done
         failures = f", {self.failed} failed" if self.failed else ""
-        note = f"{ended} of {self.total} {self.unit}{failures}{self._left(ended)}{last}"
+        note = f"{ended:,} of {self.total:,} {self.unit}{failures}{self._left(ended)}{last}"
         self.report(ended / self.total if self.total else 1.0, note)
 
     def _left(self, ended: int) -> str:

@@ -7,7 +7,7 @@ which lost its batch writes nothing.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Connection, Table, delete, insert, select
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from configs.errors import Unknown
 from storage.records import Result, Split, TrainedModel
@@ -92,6 +92,31 @@ def keep_matching(
             if (model_no, sub) not in kept:
                 _delete_model(connection, stale, batch_id, (model_no, sub))
     return kept
+
+
+def put_scores(connection: Connection, model: TrainedModel) -> bool:
+    """Name another file of scores for a trained model; False: it is not that model any more."""
+    table = dc_model.c
+    this = (
+        table.batch_id == model.batch_id,
+        table.model_no == model.model_no,
+        table.model_sub_no == model.model_sub_no,
+        table.sha256 == model.sha256,
+    )
+    if connection.scalar(select(table.batch_id).where(*this).with_for_update()) is None:
+        return False
+    files = {"scores_uri": model.scores_uri, "scores_sha256": model.scores_sha256}
+    connection.execute(update(dc_model).where(*this).values(files))
+    connection.execute(
+        update(dc_batch_result)
+        .where(
+            dc_batch_result.c.batch_id == model.batch_id,
+            dc_batch_result.c.model_no == model.model_no,
+            dc_batch_result.c.model_sub_no == model.model_sub_no,
+        )
+        .values(files)
+    )
+    return True
 
 
 def models(connection: Connection, batch_id: int) -> tuple[TrainedModel, ...]:

@@ -1,0 +1,135 @@
+"""The models that an ensemble batch draws from: found, and refused where they cannot be mixed."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from configs.errors import BadData, ParentNotReady, Unknown
+from pipeline.context import Context
+from storage import batches, candidates, datasets, results
+from storage.candidates import ModelName, name_of, written
+from storage.records import Batch, Split, TrainedModel
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """Models of one split, in the order in which members are numbered."""
+
+    models: tuple[TrainedModel, ...]
+    split: Split
+
+    @property
+    def names(self) -> tuple[ModelName, ...]:
+        return tuple(map(name_of, self.models))
+
+
+def gather(batch: Batch, context: Context) -> Candidates:
+    """The models of the row's candidate_id.
+
+    Raises:
+        Unknown: no such list, or it names a model that was never trained.
+        ParentNotReady: a batch whose models it names has not come to its end.
+        BadData: the models were trained on different splits or targets, or on a data set that is
+            not the one the row names.
+    """
+    listed = batch.candidate_id
+    if listed is None:
+        raise Unknown("an ensemble batch needs candidate_id; see `deepcredit candidates --help`")
+    _require_ended(listed, context)
+    models = context.read(lambda connection: candidates.models(connection, listed))
+    _require_one_split(listed, models, context)
+    split = _split(models[0].split_id, context)
+    _require_dataset(batch, split)
+    _require_one_target(listed, models, context)
+    return Candidates(models=models, split=split)
+
+
+def _require_ended(listed: str, context: Context) -> None:
+    names = context.read(lambda connection: candidates.names(connection, listed))
+    for number in sorted({name[0] for name in names}):
+        found = _batch(number, context)
+        if found is None or found.state == "C":
+            continue
+        if found.state != "E" or found.run_after is not None:
+            raise ParentNotReady(
+                f"candidate_id {listed!r} names models of batch {number}, which is not complete yet"
+            )
+
+
+def _require_one_split(listed: str, models: Sequence[TrainedModel], context: Context) -> None:
+    parts = _grouped(models, [model.split_id for model in models])
+    if len(parts) == 1:
+        return
+    said = []
+    for split_id, members in parts.items():
+        split = _split(split_id, context)
+        said.append(
+            f"split {split_id[:12]} of {split.dataset_group}/{split.dataset_version}: "
+            f"{_some(members)}"
+        )
+    raise BadData(
+        f"candidate_id {listed!r} mixes models of {len(parts)} splits, so that one model's test "
+        f"rows would be another's training rows; {'; '.join(said)}"
+    )
+
+
+def _require_dataset(batch: Batch, split: Split) -> None:
+    group, version = batch.dataset_group, batch.dataset_version
+    right_group = group is None or group == split.dataset_group
+    right_version = version is None or version == split.dataset_version
+    if not (right_group and right_version):
+        raise BadData(
+            f"the batch names data set {group}/{version}, but its candidates were trained on "
+            f"{split.dataset_group}/{split.dataset_version}; leave dataset_group and "
+            "dataset_version NULL"
+        )
+
+
+def _require_one_target(listed: str, models: Sequence[TrainedModel], context: Context) -> None:
+    """Equal rows may be registered twice, with one column as the target and then another."""
+    targets = {number: _target(number, context) for number in {m.batch_id for m in models}}
+    known = [model for model in models if targets[model.batch_id] is not None]
+    parts = _grouped(known, [str(targets[model.batch_id]) for model in known])
+    if len(parts) > 1:
+        said = "; ".join(f"target {target}: {_some(of)}" for target, of in parts.items())
+        raise BadData(f"candidate_id {listed!r} mixes models of different targets; {said}")
+
+
+def _target(number: int, context: Context) -> str | None:
+    """What a batch learned to predict; None where its row or data set has gone."""
+    found = _batch(number, context)
+    if found is None or found.dataset_group is None or found.dataset_version is None:
+        return None
+    group, version = found.dataset_group, found.dataset_version
+    try:
+        dataset = context.read(lambda connection: datasets.read(connection, group, version))
+    except Unknown:
+        return None
+    of_value = f" = {dataset.positive_value}" if dataset.positive_value else ""
+    return f"{dataset.target_column}{of_value}"
+
+
+def _split(split_id: str, context: Context) -> Split:
+    return context.read(lambda connection: results.read_split(connection, split_id))
+
+
+def _batch(number: int, context: Context) -> Batch | None:
+    return context.read(lambda connection: batches.read(connection, number))
+
+
+def _grouped(
+    models: Sequence[TrainedModel], labels: Sequence[str]
+) -> dict[str, list[TrainedModel]]:
+    """Models by label, the label of the most models first."""
+    order = [label for label, _ in Counter(labels).most_common()]
+    return {
+        label: [m for m, own in zip(models, labels, strict=True) if own == label] for label in order
+    }
+
+
+def _some(models: Sequence[TrainedModel]) -> str:
+    shown = ", ".join(written(name_of(model)) for model in models[:_SHOWN])
+    more = len(models) - _SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown

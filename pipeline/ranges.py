@@ -1,0 +1,117 @@
+"""What a worker does to try one range of ensembles: unpack the votes once, count, store."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble import search as searching
+from ensemble import votes
+from ensemble.search import Partial, Search
+from ensemble.votes import Part
+from models.kind import Labels
+from pipeline.workplace import workplace
+from storage import arrays
+from storage.artifacts.port import Stored
+
+Votes = NDArray[np.bool_]  # (models, rows)
+
+PARTS = ("valid", "test")
+"""In this order parts are counted; the first chooses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeTask:
+    """Ensembles `first` up to, but not including, `last`."""
+
+    settings: str
+    """As packed by pipeline.workplace.pack."""
+    votes: Stored
+    """Of `packed`."""
+    search: Search
+    first: int
+    last: int
+    every: bool
+    """Whether the counts of every ensemble are stored, not those of the best alone."""
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of a range. `hits`: (ensembles, parts, 2), fp and tp of every ensemble of it."""
+
+    best: Partial
+    hits: NDArray[np.uint32] | None
+
+
+def packed(parts: Mapping[str, tuple[Labels, Votes]]) -> dict[str, NDArray[Any]]:
+    """Labels and votes as arrays of a file: eight votes a byte."""
+    named: dict[str, NDArray[Any]] = {}
+    for name, (y, voted) in parts.items():
+        named |= {f"y_{name}": y, f"votes_{name}": np.packbits(voted, axis=1)}
+    return named
+
+
+def parts_of(named: Mapping[str, NDArray[Any]]) -> tuple[Part, ...]:
+    """The inverse of `packed`, as the kernel takes it: one part each of PARTS."""
+    return tuple(_part(named[f"y_{name}"], named[f"votes_{name}"]) for name in PARTS)
+
+
+def try_range(task: RangeTask) -> Stored:
+    """Count the ensembles of a range; store the best of them, and all counts if wanted."""
+    place = workplace(task.settings)
+    parts = _parts(place.fetch(task.votes))
+    tried = count_range(parts, task.search, task.first, task.last, every=task.every)
+    named = tried.best.to_arrays()
+    if tried.hits is not None:
+        named["hits"] = tried.hits
+    with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
+        file = Path(folder, "range")
+        arrays.save(file, named)
+        return place.store.put(task.uri, file)
+
+
+def read_range(file: Path, parts: Sequence[Part], search: Search, *, every: bool) -> Tried:
+    """What `try_range` stored.
+
+    Raises:
+        ArtifactDamaged: not such a file.
+        BadData: of another search or other votes.
+    """
+    names = ("key", "ranges", "numbers", "counts", "histograms", *(("hits",) if every else ()))
+    named = dict(zip(names, arrays.load(file, *names), strict=True))
+    return Tried(Partial.from_arrays(named, parts, search), named.get("hits"))
+
+
+def count_range(
+    parts: Sequence[Part], search: Search, first: int, last: int, *, every: bool
+) -> Tried:
+    """As `ensemble.search.search_range`, with every ensemble's counts if wanted."""
+    if not every:
+        return Tried(searching.search_range(parts, search, first, last), None)
+    found, hits = [], []
+    for start, stop in searching.ranges(first, last, searching.STEP):
+        counts = votes.count(parts, search.rule, search.seed, start, stop)
+        found.append(searching.summarise(parts, search, start, counts))
+        hits.append(counts[:, :, [1, 3]].transpose(1, 0, 2).astype(np.uint32))
+    return Tried(searching.merge(found), np.concatenate(hits))
+
+
+@lru_cache(maxsize=1)
+def _parts(file: Path) -> tuple[Part, ...]:
+    """Kept between the tasks of a search; the file's name is the hash of its content."""
+    names = [f"{kind}_{part}" for part in PARTS for kind in ("y", "votes")]
+    return parts_of(dict(zip(names, arrays.load(file, *names), strict=True)))
+
+
+def _part(y: Labels, packed_votes: NDArray[np.uint8]) -> Part:
+    def unpacked() -> Iterator[NDArray[np.bool_]]:
+        for row in packed_votes:
+            yield np.unpackbits(row, count=len(y)).view(np.bool_)
+
+    return votes.pack(unpacked(), y == 1, len(packed_votes))

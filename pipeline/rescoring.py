@@ -1,0 +1,142 @@
+"""Scores that were lost, computed again: each model is loaded once and its file written anew."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from configs.errors import (
+    ArtifactDamaged,
+    ArtifactMissing,
+    BadData,
+    DatasetChanged,
+    ParentNotReady,
+)
+from models import devices, kind
+from pipeline import frames, preprocess, workplace
+from pipeline.context import Context
+from pipeline.preparation import publish_matrix
+from pipeline.progress import Progress
+from storage import arrays, datasets, results
+from storage.artifacts.port import Stored
+from storage.candidates import name_of, written
+from storage.records import Split, TrainedModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescoreTask:
+    """One model to apply to the rows that chose and judged it."""
+
+    settings: str
+    """As packed by pipeline.workplace.pack."""
+    name: str
+    model_id: str
+    model: Stored
+    matrix: Stored
+    """Prepared rows: valid, then test."""
+    n_valid: int
+    uri: str
+
+
+def rescore(task: RescoreTask) -> Stored:
+    """Scores of valid and test as training stored them, each part scored by itself as there."""
+    place = workplace.workplace(task.settings)
+    matrix = arrays.open_matrix(place.fetch(task.matrix))
+    chosen = kind.find(task.model_id)
+    estimator = chosen.load(place.fetch(task.model), device=devices.best(chosen))
+    named = {
+        "valid": kind.scores_of(estimator, matrix[: task.n_valid]),
+        "test": kind.scores_of(estimator, matrix[task.n_valid :]),
+    }
+    with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
+        file = Path(folder, "scores")
+        arrays.save(file, named)
+        return place.store.put(task.uri, file)
+
+
+def restore(
+    lost: Sequence[tuple[TrainedModel, Exception]], split: Split, context: Context
+) -> list[TrainedModel]:
+    """The models with the files of their new scores, which are in dc_model by then.
+
+    `lost` says of each model why its scores could not be read.
+
+    Raises:
+        ArtifactMissing, ArtifactDamaged: a model's own file is of no use either.
+        BadData: the data set has gone or has changed.
+        ParentNotReady: a model was trained again meanwhile.
+    """
+    reasons = {name_of(model): reason for model, reason in lost}
+    context.report(0.0, f"computing lost scores of {len(lost)} models")
+    matrices = _matrices([model for model, _ in lost], split, context)
+    models = {}
+    tasks = []
+    for model, _ in lost:
+        task = _task(model, matrices[model.preprocessor_sha256], split, context)
+        models[task.name] = model
+        tasks.append(task)
+    progress = Progress(total=len(tasks), before=0, unit="lost scores", report=context.report)
+    restored = []
+    for ended in context.executor.run(rescore, tasks):
+        model = models[ended.task.name]
+        if ended.value is None:
+            assert ended.error is not None
+            raise _explained(model, reasons[name_of(model)], ended.error) from ended.error
+        restored.append(_commit(model, ended.value, context))
+        progress.advance(ended.task.name)
+    return restored
+
+
+def _matrices(models: Sequence[TrainedModel], split: Split, context: Context) -> dict[str, Stored]:
+    """The rows of valid, then test, prepared by each preprocessor that the models learned with."""
+    group, version = split.dataset_group, split.dataset_version
+    dataset = context.read(lambda connection: datasets.read(connection, group, version))
+    if dataset.content_sha256 != split.content_sha256:
+        raise DatasetChanged(
+            f"scores were lost and data set {dataset.name} was registered anew since the models "
+            "were trained on it; train them again"
+        )
+    frame = frames.read(context.engine, dataset, target_needed=False)
+    file = context.cache.fetch(context.store, split.uri, split.sha256)
+    rows = np.concatenate(arrays.load(file, "rows_valid", "rows_test"))
+    matrices = {}
+    for model in models:
+        sha256 = model.preprocessor_sha256
+        if sha256 not in matrices:
+            path = context.cache.fetch(context.store, model.preprocessor_uri, sha256)
+            fitted = preprocess.from_json(path.read_text(encoding="utf-8"))
+            matrices[sha256] = publish_matrix(preprocess.apply(fitted, frame, rows), context)
+    return matrices
+
+
+def _task(model: TrainedModel, matrix: Stored, split: Split, context: Context) -> RescoreTask:
+    run = f"e{context.claim.batch_id}.f{context.claim.fence}"
+    return RescoreTask(
+        settings=workplace.pack(context.settings),
+        name=written(name_of(model)),
+        model_id=model.model_id,
+        model=Stored(uri=model.uri, sha256=model.sha256, bytes=model.bytes),
+        matrix=matrix,
+        n_valid=split.n_valid,
+        uri=f"models/T{model.batch_id}/{model.model_no}/"
+        f"{model.model_sub_no}.{run}.scores.safetensors",
+    )
+
+
+def _explained(model: TrainedModel, lost: Exception, error: Exception) -> Exception:
+    """A model whose scores and file are both gone can only be trained again."""
+    if not isinstance(error, ArtifactMissing | ArtifactDamaged | BadData):
+        return error
+    return type(error)(
+        f"{written(name_of(model))}: its scores cannot be read ({lost}) nor computed again "
+        f"({error}); train batch {model.batch_id} again or take the model off the list"
+    )
+
+
+def _commit(model: TrainedModel, scores: Stored, context: Context) -> TrainedModel:
+    fresh = replace(model, scores_uri=scores.uri, scores_sha256=scores.sha256)
+    if not context.commit(lambda connection: results.put_scores(connection, fresh)):
+        raise ParentNotReady(f"{written(name_of(model))} was trained again meanwhile")
+    return fresh

@@ -1,0 +1,184 @@
+"""Trying ensembles by ranges over the executor: committed one by one, resumed, merged exactly."""
+
+import hashlib
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from configs.errors import ArtifactDamaged, ArtifactMissing, BadData, BadParameter, DeepCreditError
+from ensemble import search as engine
+from ensemble.search import Partial, Search
+from ensemble.votes import Part
+from pipeline import workplace
+from pipeline.context import Context
+from pipeline.preparation import share_arrays
+from pipeline.progress import Progress
+from pipeline.ranges import PARTS, RangeTask, Tried, packed, parts_of, read_range, try_range
+from pipeline.stored_scores import Board
+from storage import ensembles
+from storage.artifacts.port import Stored
+from storage.ensembles import FinishedRange
+
+_SHORTEST, _LONGEST = 10_000, 1_000_000
+_RANGES_PER_WORKER = 8
+_MOST_RANGES = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is asked for: ensembles 1 to `ensembles` of a search."""
+
+    search: Search
+    ensembles: int
+    every: bool
+    """Whether the counts of every ensemble are wanted, not those of the best alone."""
+    deadline: float | None
+    """On time.monotonic; what is not tried by then is left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searched:
+    """What came of it. Files of `ranges` are in the store until `forget`."""
+
+    order: Order
+    parts: tuple[Part, ...]
+    best: Partial
+    tried: int
+    ranges: tuple[FinishedRange, ...]
+    votes: Stored
+
+    def read(self, finished: FinishedRange, context: Context) -> Tried:
+        return _read(finished, self.order, self.parts, context)
+
+
+def search(board: Board, order: Order, context: Context) -> Searched:
+    """Try what no earlier run of the batch has tried; any number of workers gives the same.
+
+    Raises:
+        BadParameter: the search does not fit the models, or timeLimit left nothing.
+    """
+    named = packed({name: (getattr(board, name).y, getattr(board, name).votes) for name in PARTS})
+    parts = parts_of(named)
+    order.search.check(parts[0].models)
+    votes = share_arrays(f"{_folder(context)}/votes.{{sha256}}.safetensors", named, context)
+    fingerprint = _fingerprint(parts, order)
+    kept = _resume(order, parts, fingerprint, context)
+    done = [finished for finished, _ in kept]
+    best = [tried.best for _, tried in kept]
+    progress = Progress(
+        total=order.ensembles, before=_count(done), unit="ensembles", report=context.report
+    )
+    tasks = _tasks(order, votes, done, context)
+    for ended in context.executor.run(try_range, tasks, deadline=order.deadline):
+        if ended.value is None:
+            assert ended.error is not None
+            raise ended.error
+        finished = _finished(ended.task, ended.value, fingerprint, context)
+        tried = _read(finished, order, parts, context)
+        best = [engine.merge([*best, tried.best])]
+        _commit(finished, context)
+        done.append(finished)
+        progress.advance(units=finished.last_no - finished.first_no + 1)
+    if not best:
+        raise BadParameter("batch_param: timeLimit: not one range of ensembles was tried by then")
+    return Searched(
+        order=order,
+        parts=parts,
+        best=engine.merge(best),
+        tried=_count(done),
+        ranges=tuple(sorted(done, key=lambda finished: finished.first_no)),
+        votes=votes,
+    )
+
+
+def forget(searched: Searched, context: Context) -> None:
+    """Delete the files of a search that is reported; what cannot be deleted now is left."""
+    uris = [finished.uri for finished in searched.ranges]
+    _delete(uris + ([searched.votes.uri] if context.executor.remote else []), context)
+
+
+def _resume(
+    order: Order, parts: tuple[Part, ...], fingerprint: str, context: Context
+) -> list[tuple[FinishedRange, Tried]]:
+    """The ranges that earlier runs finished, less what is of another search or cannot be read."""
+    batch_id = context.claim.batch_id
+    found = context.read(lambda connection: ensembles.ranges(connection, batch_id))
+    kept = []
+    for finished in found:
+        if finished.fingerprint == fingerprint and finished.last_no <= order.ensembles:
+            with suppress(ArtifactMissing, ArtifactDamaged, BadData):
+                kept.append((finished, _read(finished, order, parts, context)))
+    if len(kept) < len(found):
+        known = [finished for finished, _ in kept]
+        context.commit(lambda connection: ensembles.keep_ranges(connection, batch_id, known))
+        _delete([finished.uri for finished in found if finished not in known], context)
+    return kept
+
+
+def _tasks(
+    order: Order, votes: Stored, done: Iterable[FinishedRange], context: Context
+) -> list[RangeTask]:
+    tried = [(finished.first_no, finished.last_no + 1) for finished in done]
+    size = range_size(order.ensembles, context.executor.workers)
+    settings = workplace.pack(context.settings)
+    return [
+        RangeTask(
+            settings=settings,
+            votes=votes,
+            search=order.search,
+            first=first,
+            last=last,
+            every=order.every,
+            uri=f"{_folder(context)}/{first}-{last - 1}.f{context.claim.fence}.safetensors",
+        )
+        for first, last in engine.missing(order.ensembles, tried, size)
+    ]
+
+
+def range_size(ensembles: int, workers: int) -> int:
+    """Several ranges a worker, so that none waits long for the last; few enough to commit each."""
+    even = -(-ensembles // (_RANGES_PER_WORKER * max(workers, 1)))
+    return max(_SHORTEST, min(even, _LONGEST), -(-ensembles // _MOST_RANGES))
+
+
+def _fingerprint(parts: tuple[Part, ...], order: Order) -> str:
+    key = f"{engine.search_key(parts, order.search)} {order.every}"
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _finished(task: RangeTask, file: Stored, fingerprint: str, context: Context) -> FinishedRange:
+    return FinishedRange(
+        first_no=task.first,
+        last_no=task.last - 1,
+        fence=context.claim.fence,
+        fingerprint=fingerprint,
+        uri=file.uri,
+        sha256=file.sha256,
+        bytes=file.bytes,
+    )
+
+
+def _commit(finished: FinishedRange, context: Context) -> None:
+    batch_id = context.claim.batch_id
+    context.commit(lambda connection: ensembles.put_range(connection, batch_id, finished))
+
+
+def _read(
+    finished: FinishedRange, order: Order, parts: tuple[Part, ...], context: Context
+) -> Tried:
+    file = context.cache.fetch(context.store, finished.uri, finished.sha256)
+    return read_range(file, parts, order.search, every=order.every)
+
+
+def _count(done: Iterable[FinishedRange]) -> int:
+    return sum(finished.last_no - finished.first_no + 1 for finished in done)
+
+
+def _folder(context: Context) -> str:
+    return f"ensembles/E{context.claim.batch_id}"
+
+
+def _delete(uris: Iterable[str], context: Context) -> None:
+    with suppress(DeepCreditError):
+        for uri in uris:
+            context.store.delete(uri)

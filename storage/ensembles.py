@@ -1,0 +1,231 @@
+"""What ensemble batches leave behind: finished ranges while they search, then one report.
+
+As in results.py, writers are called in a transaction that holds the batch.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+import pyarrow as pa
+from sqlalchemy import Connection, Table, delete, insert, select
+
+from storage.bulk import fill
+from storage.candidates import ModelName
+from storage.records import Row
+from storage.schema import (
+    METRICS,
+    dc_batch_detail_t4,
+    dc_batch_histogram,
+    dc_batch_method,
+    dc_batch_picture,
+    dc_batch_result_t4,
+    dc_ensemble_model,
+    dc_ensemble_range,
+)
+
+_REPORT = (
+    dc_ensemble_model,
+    dc_batch_result_t4,
+    dc_batch_detail_t4,
+    dc_batch_method,
+    dc_batch_histogram,
+    dc_batch_picture,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinishedRange(Row):
+    """Ensembles first_no to last_no, both included, are counted; what came of it is in a file."""
+
+    first_no: int
+    last_no: int
+    fence: int
+    fingerprint: str
+    uri: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member(Row):
+    """A model that an ensemble batch drew from, with the threshold at which it voted."""
+
+    position: int
+    model_batch_id: int
+    model_no: int
+    model_sub_no: int
+    model_id: str
+    threshold: float
+    sha256: str
+
+    @property
+    def name(self) -> ModelName:
+        return self.model_batch_id, self.model_no, self.model_sub_no
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Method:
+    """One way to combine the candidates on one part, as in dc_batch_method."""
+
+    method: str
+    split: Literal["valid", "test"]
+    chosen: bool
+    n_models: int
+    n_rows: int
+    threshold: float | None
+    metrics: Mapping[str, float | int | None]
+    metric: str
+    low: float | None = None
+    high: float | None = None
+    gain: float | None = None
+    gain_low: float | None = None
+    gain_high: float | None = None
+    parameters: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Detail(Row):
+    """The members of one round of an ensemble: a JSON list of [batch_id, model_no, model_sub_no]"""
+
+    ensemble_no: int
+    round_no: int
+    members: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bin(Row):
+    """How many ensembles have a metric from `bin_from` up to `bin_to`; None: it is undefined."""
+
+    metric: str
+    split: Literal["valid", "test"]
+    bin_no: int
+    bin_from: float | None
+    bin_to: float | None
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture(Row):
+    name: str
+    uri: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """All that a finished ensemble batch says, but for the ranked ensembles."""
+
+    members: Sequence[Member] = ()
+    details: Sequence[Detail] = ()
+    methods: Sequence[Method] = ()
+    bins: Sequence[Bin] = ()
+    pictures: Sequence[Picture] = ()
+
+
+def put_range(connection: Connection, batch_id: int, finished: FinishedRange) -> None:
+    """Replace what overlaps with it by a finished range."""
+    table = dc_ensemble_range.c
+    connection.execute(
+        delete(dc_ensemble_range).where(
+            table.batch_id == batch_id,
+            table.first_no <= finished.last_no,
+            table.last_no >= finished.first_no,
+        )
+    )
+    connection.execute(insert(dc_ensemble_range).values(batch_id=batch_id, **asdict(finished)))
+
+
+def ranges(connection: Connection, batch_id: int) -> tuple[FinishedRange, ...]:
+    """The finished ranges of a batch, whatever their fingerprint, from the first."""
+    rows = connection.execute(
+        select(dc_ensemble_range)
+        .where(dc_ensemble_range.c.batch_id == batch_id)
+        .order_by(dc_ensemble_range.c.first_no)
+    ).mappings()
+    return tuple(map(FinishedRange.from_row, rows))
+
+
+def keep_ranges(connection: Connection, batch_id: int, kept: Iterable[FinishedRange]) -> None:
+    """Forget every range of a batch but these."""
+    table = dc_ensemble_range.c
+    connection.execute(
+        delete(dc_ensemble_range).where(
+            table.batch_id == batch_id, table.first_no.not_in([each.first_no for each in kept])
+        )
+    )
+
+
+def replace_report(
+    connection: Connection, batch_id: int, report: Report, ranked: Iterable[pa.Table]
+) -> None:
+    """Put the report in the place of what an earlier run left, and forget the finished ranges.
+
+    `ranked`: rows of dc_batch_result_t4 but for the batch_id, in chunks, so that a million of them
+    need no memory. They go by bulk load where the connection is of `bulk.bulk_engine`.
+    """
+    for table in (*_REPORT, dc_ensemble_range):
+        connection.execute(delete(table).where(table.c.batch_id == batch_id))
+    _insert(connection, dc_ensemble_model, batch_id, map(asdict, report.members))
+    _insert(connection, dc_batch_detail_t4, batch_id, map(asdict, report.details))
+    _insert(connection, dc_batch_histogram, batch_id, map(asdict, report.bins))
+    _insert(connection, dc_batch_picture, batch_id, map(asdict, report.pictures))
+    _insert(connection, dc_batch_method, batch_id, map(_columns, report.methods))
+    for chunk in ranked:
+        numbers = pa.array([batch_id] * chunk.num_rows, pa.int64())
+        fill(connection, dc_batch_result_t4, chunk.add_column(0, "batch_id", numbers))
+
+
+def members(connection: Connection, batch_id: int) -> tuple[Member, ...]:
+    """The models that a finished ensemble batch drew from, by position; none: it has no report."""
+    rows = connection.execute(
+        select(dc_ensemble_model)
+        .where(dc_ensemble_model.c.batch_id == batch_id)
+        .order_by(dc_ensemble_model.c.position)
+    ).mappings()
+    return tuple(map(Member.from_row, rows))
+
+
+def methods(connection: Connection, batch_id: int) -> tuple[Method, ...]:
+    """The methods of a finished ensemble batch, each on valid and on test, by name."""
+    table = dc_batch_method
+    rows = connection.execute(
+        select(table)
+        .where(table.c.batch_id == batch_id)
+        .order_by(table.c.method, table.c.split.desc())
+    ).mappings()
+    plain = [f.name for f in fields(Method) if f.name not in ("chosen", "metrics")]
+    counts = ("tn", "fp", "fn", "tp")
+    return tuple(
+        Method(
+            chosen=bool(row["chosen"]),
+            metrics={name: row[name] for name in (*counts, *METRICS)},
+            **{name: row[name] for name in plain},
+        )
+        for row in rows
+    )
+
+
+def pictures(connection: Connection, batch_id: int) -> tuple[Picture, ...]:
+    """The pictures of a batch, by name."""
+    rows = connection.execute(
+        select(dc_batch_picture)
+        .where(dc_batch_picture.c.batch_id == batch_id)
+        .order_by(dc_batch_picture.c.name)
+    ).mappings()
+    return tuple(map(Picture.from_row, rows))
+
+
+def _columns(method: Method) -> dict[str, Any]:
+    columns = asdict(method)
+    metrics: dict[str, Any] = columns.pop("metrics")
+    return columns | metrics | {"chosen": int(method.chosen)}
+
+
+def _insert(
+    connection: Connection, table: Table, batch_id: int, rows: Iterable[Mapping[str, Any]]
+) -> None:
+    values = [{"batch_id": batch_id, **row} for row in rows]
+    if values:
+        connection.execute(insert(table), values)
