@@ -8,10 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from configs.errors import DatabaseUnavailable, Unknown, WrongState
-from configs.settings import Settings
 from launcher.host import free_memory_mb
 from storage import batches, claims, peek
-from storage.engine import make_engine, reading, transaction
+from storage.engine import reading, transaction
 from storage.records import Batch
 
 
@@ -29,15 +28,17 @@ class Claimer:
     def __init__(
         self,
         engine: Engine,
-        settings: Settings,
+        peeking: Engine,
         *,
+        lease_seconds: float,
         server_id: str,
         identity: str,
         tags: Sequence[str],
     ) -> None:
+        """`peeking`: an engine whose reads cost one statement (make_engine with autocommit)."""
         self._engine = engine
-        self._peeking = make_engine(settings, autocommit=True)
-        self._lease_seconds = settings.lease_seconds
+        self._peeking = peeking
+        self._lease_seconds = lease_seconds
         self._server_id = server_id
         self._identity = identity
         self._tags = tuple(tags)
@@ -50,7 +51,7 @@ class Claimer:
             if self._is_ours(doubtful):
                 return doubtful
         with reading(self._peeking) as connection:
-            promising = peek.anything(connection, **self._offer())
+            promising = peek.claimable(connection, **self._offer())
         return self._claim(slot, None) if promising else None
 
     def this(self, batch_id: int) -> Claimed:
@@ -73,9 +74,6 @@ class Claimer:
         """Whether neither this launcher nor another has anything to run now."""
         with reading(self._engine) as connection:
             return not batches.pending(connection, **self._offer()).now
-
-    def close(self) -> None:
-        self._peeking.dispose()
 
     def _claim(self, slot: int, batch_id: int | None) -> Claimed | None:
         at = time.monotonic()

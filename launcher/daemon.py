@@ -10,7 +10,6 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 import structlog
-from sqlalchemy import Connection
 
 from configs.errors import DatabaseUnavailable
 from configs.settings import Settings
@@ -24,8 +23,8 @@ from launcher.slots import Slots
 from launcher.supervisor import Outcome
 from pipeline.lifecycle import Stopping
 from pipeline.messages import Progress
-from storage import claims, servers
-from storage.engine import make_engine, transaction
+from storage import claims, peek, servers
+from storage.engine import make_engine, reading, transaction
 
 T = TypeVar("T")
 
@@ -56,10 +55,12 @@ class Daemon:
         self._tags = tuple(tags)
         self._host = this_host()
         self._engine = make_engine(settings)
+        self._peeking = make_engine(settings, autocommit=True)
         self._cluster = cluster or make_cluster(settings)
         self._claimer = Claimer(
             self._engine,
-            settings,
+            self._peeking,
+            lease_seconds=settings.lease_seconds,
             server_id=server_id,
             identity=self._host.identity,
             tags=self._tags,
@@ -198,15 +199,11 @@ class Daemon:
 
     def _make_round(self) -> None:
         """Say that we live, and give an end to batches whose launcher does not."""
-
-        def work(connection: Connection) -> list[tuple[int, int]]:
-            servers.seen(connection, self._server_id)
-            return claims.sweep(connection)
-
-        swept = transaction(self._engine, work)
-        for batch_id, fence in swept:
+        transaction(self._peeking, lambda connection: servers.seen(connection, self._server_id))
+        with reading(self._peeking) as connection:
+            lost = peek.lost(connection)
+        for batch_id, fence in transaction(self._engine, claims.sweep) if lost else ():
             log.warning("lease expired; the batch was given an end", batch_id=batch_id, fence=fence)
-        if swept:
             self._next_poll = 0.0
         interval = self._settings.lease_seconds / BEATS_PER_LEASE
         self._next_round = time.monotonic() + interval * random.uniform(0.8, 1.0)  # noqa: S311
@@ -257,7 +254,7 @@ class Daemon:
             while self._slots.busy:
                 self._wait(None)
             self._cluster.close()
-            self._claimer.close()
+            self._peeking.dispose()
             self._engine.dispose()
             for number, handler in previous.items():
                 signal.signal(number, handler)

@@ -97,24 +97,33 @@ class Supervisor:
         """Run the batch to its end; what the batch does raises nothing here."""
         self._log.info("batch started")
         self._heartbeat.start()
-        child = Child(self._command, tell=self._heard, hear=self._printed)
+        child = self._start_child()
         try:
-            threading.Thread(target=self._give_job, args=(child,), daemon=True).start()
             verdict = self._await_verdict()
             spoken = self._last_word is not None
             if not spoken:
-                child.stop(_TERM_SECONDS)
+                _end(child)
                 # It may have spoken just before the signal reached it; but what may not be ours
                 # stays so, whatever a late beat said meanwhile.
                 verdict = verdict if isinstance(verdict, Abandon) else judge(self._situation())
             state = self._perform(verdict)
-            if spoken:
+            if spoken and child is not None:
                 child.wait(_LEAVE_SECONDS)
         finally:
             self._heartbeat.stop()
-            child.stop(_TERM_SECONDS)
+            _end(child)
         self._summarise(verdict, state)
         return Outcome(state, stopped=not spoken)
+
+    def _start_child(self) -> Child | None:
+        """None: the host could not start a process, which is the batch's last word."""
+        try:
+            child = Child(self._command, tell=self._heard, hear=self._printed)
+        except OSError as error:
+            self._heard(failure(error))
+            return None
+        threading.Thread(target=self._give_job, args=(child,), daemon=True).start()
+        return child
 
     def _await_verdict(self) -> Verdict:
         while isinstance(verdict := judge(self._situation()), Wait):
@@ -221,3 +230,8 @@ class Supervisor:
             self._log.info("batch ended", **facts)
         else:
             self._log.warning("batch ended", **facts)
+
+
+def _end(child: Child | None) -> None:
+    if child is not None:
+        child.stop(_TERM_SECONDS)

@@ -1,6 +1,6 @@
-"""Is there anything to claim? One cheap question, so that idle launchers leave the database alone.
+"""Is there anything to do? Cheap questions, so that idle launchers leave the database alone.
 
-A claim opens a transaction and takes locks; this does neither.
+A claim or a sweep opens a transaction and takes locks; these do neither.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from storage.schema import dc_batch
 _batch = dc_batch.c
 
 
-def anything(
+def claimable(
     connection: Connection,
     *,
     server: str,
@@ -43,3 +43,14 @@ def anything(
     )
     offer = {"server": server, "tags": list(tags), "free_mb": free_mb}
     return bool(connection.scalar(select(or_(waiting, retries)), offer))
+
+
+def lost(connection: Connection) -> bool:
+    """Whether `claims.sweep` would find a row."""
+    running = _batch.state == "U"
+    kinds = (
+        exists().where(running, _batch.lease_until < utc_now()),
+        exists().where(running, _batch.lease_until.is_(None)),
+        exists().where(_batch.cancel_requested_at.is_not(None), _batch.state != "U"),
+    )
+    return bool(connection.scalar(select(or_(*kinds))))

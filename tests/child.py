@@ -1,0 +1,61 @@
+"""A stand-in for the process that runs a batch: does as its first argument says.
+
+It speaks the real protocol, and writes its pid to the file named by its second argument.
+"""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from configs.errors import BadData
+from pipeline.messages import Failed, Finished, Progress, failure, open_channel
+
+
+def main() -> None:
+    behaviour, pid_file = sys.argv[1], Path(sys.argv[2])
+    if behaviour == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    job, send = open_channel()
+    # Renamed into place: who reads the file finds a whole number.
+    unfinished = pid_file.with_name(f"{pid_file.name}.{os.getpid()}")
+    unfinished.write_text(str(os.getpid()))
+    unfinished.rename(pid_file)
+    send(Progress(0.25, "1 of 4 모델"))
+    match behaviour.partition(":"):
+        case ("succeed", _, seconds):
+            time.sleep(float(seconds or 0))
+            send(Finished(f"fence {job.claim.fence}"))
+        case ("bad-data", _, _):
+            try:
+                raise BadData("the table is empty")
+            except BadData as error:
+                send(failure(error))
+        case ("lost", _, _):
+            from configs.errors import LeaseLost, Retry
+
+            send(Failed(LeaseLost.__name__, "", Retry.LATER))
+        case ("bug", _, _):
+            try:
+                raise ZeroDivisionError("0으로 나눔")
+            except ZeroDivisionError as error:
+                send(failure(error))
+        case ("crash", _, _):
+            print("MemoryError: 메모리 부족", file=sys.stderr)
+            os._exit(7)
+        case ("suicide", _, _):
+            os.kill(os.getpid(), signal.SIGKILL)
+        case ("hang" | "stubborn", _, _):
+            time.sleep(600)
+        case ("parent-of-one", _, _):
+            # A grandchild that holds our pipes open and outlives us, unless somebody ends it.
+            if os.fork() == 0:
+                pid_file.with_suffix(".grandchild").write_text(str(os.getpid()))
+                time.sleep(600)
+            send(Finished("left one behind"))
+        case _:
+            raise ValueError(behaviour)
+
+
+main()

@@ -1,0 +1,299 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from configs.errors import DatabaseRefused, Unknown, WrongState
+from storage import servers
+from storage.columns import utc_now
+from storage.engine import reading, transaction
+from tests.proxy import proxied
+from tests.runs import ROOT, Runs, in_thread
+from tests.waiting import alive, until
+
+QUICK = {"lease_seconds": 1.6, "poll_seconds": 0.1, "grace_seconds": 20}
+
+
+@pytest.fixture
+def runs(mariadb_settings, tmp_path):
+    runs = Runs(mariadb_settings.model_copy(update=QUICK), tmp_path)
+    yield runs
+    runs.engine.dispose()
+
+
+def states(runs, *batch_ids):
+    return [runs.row(batch_id).state for batch_id in batch_ids]
+
+
+def events(runs, server_id="L"):
+    path = runs.settings.log_dir / f"{server_id}.log"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_a_draining_launcher_runs_everything_and_leaves(runs, slots):
+    batch_ids = [runs.add() for _ in range(4)]
+
+    assert runs.daemon("succeed", drain=True, slots=slots).run() == 0
+    assert states(runs, *batch_ids) == ["C"] * 4
+
+
+def test_it_runs_as_many_at_once_as_it_has_slots(runs):
+    batch_ids = [runs.add() for _ in range(3)]
+    with in_thread(runs.daemon("hang", slots=2)):
+        until(lambda: states(runs, *batch_ids) == ["U", "U", "I"])
+        runs.pid("B")
+
+    assert states(runs, *batch_ids) == ["I"] * 3
+
+
+def test_a_poisonous_batch_is_given_up_after_its_attempts(runs):
+    batch_id = runs.add()
+
+    assert runs.daemon("suicide", drain=True).run() == 0
+    assert runs.row(batch_id).run_after is None
+    assert runs.attempts(batch_id) == [("E", "ChildLost")] * 3
+
+
+def test_drain_waits_for_what_another_launcher_runs(runs):
+    first, second = runs.add(), runs.add(mode="predict")
+    runs.change(second, train_batch_id=first)
+    with in_thread(runs.daemon("succeed:1", server_id="A")):
+        until(lambda: runs.row(first).state == "U")
+
+        assert runs.daemon("succeed", drain=True).run() == 0
+    assert states(runs, first, second) == ["C", "C"]
+
+
+def test_drain_leaves_retries_of_later_and_paused_work(runs):
+    later = runs.add(state="E", run_after=utc_now(600), attempt=1)
+    tagged = runs.add(need_tag="gpu")
+
+    assert runs.daemon("succeed", drain=True).run() == 0
+    assert states(runs, later, tagged) == ["E", "I"]
+    assert runs.daemon("succeed", drain=True, tags=["gpu"]).run() == 0
+    assert states(runs, later, tagged) == ["E", "C"]
+
+
+def test_a_paused_server_claims_nothing(runs):
+    batch_id = runs.add()
+    transaction(runs.engine, lambda connection: servers.pause(connection, "B"))
+    with in_thread(runs.daemon("succeed")):
+        seen = until(lambda: listed(runs)["B"].last_seen)
+        until(lambda: listed(runs)["B"].last_seen > seen)
+        assert states(runs, batch_id) == ["I"]
+
+        transaction(runs.engine, lambda connection: servers.resume(connection, "B"))
+        until(lambda: states(runs, batch_id) == ["C"])
+
+
+def listed(runs):
+    with reading(runs.engine) as connection:
+        return {server.serve_server_id: server for server in servers.listing(connection)}
+
+
+def test_operators_see_the_launcher_while_it_lives(runs):
+    with in_thread(runs.daemon("succeed", slots=2, tags=["gpu"])):
+        server = until(lambda: listed(runs).get("B"))
+
+    assert server.identity.split(":")[1] == str(os.getpid())
+    assert (server.slots, server.tags, server.pid) == (2, '["gpu"]', os.getpid())
+    assert listed(runs) == {}
+
+
+def test_sigterm_lets_a_batch_finish_within_the_grace_time(runs):
+    first, second = runs.add(), runs.add()
+    with runs.launcher("succeed:1") as launcher:
+        runs.pid("L")
+        launcher.send_signal(signal.SIGTERM)
+
+        assert launcher.wait(20) == 0
+    assert states(runs, first, second) == ["C", "I"]
+    assert events(runs)[-1]["event"] == "launcher stopped"
+
+
+def test_after_the_grace_time_the_batch_is_given_back(runs):
+    runs.settings = runs.settings.model_copy(update={"grace_seconds": 0.3})
+    batch_id = runs.add()
+    with runs.launcher("hang") as launcher:
+        pid = runs.pid("L")
+        launcher.send_signal(signal.SIGTERM)
+
+        assert launcher.wait(20) == 0
+    row = runs.row(batch_id)
+    assert (row.state, row.attempt) == ("I", 0)
+    assert not alive(pid)
+
+
+def test_a_second_signal_stops_at_once(runs):
+    batch_id = runs.add()
+    with runs.launcher("hang") as launcher:
+        pid = runs.pid("L")
+        launcher.send_signal(signal.SIGTERM)
+        until(lambda: any(event.get("how") == "draining" for event in events(runs)))
+        assert alive(pid)
+        launcher.send_signal(signal.SIGINT)
+
+        assert launcher.wait(10) == 0
+    row = runs.row(batch_id)
+    assert (row.state, row.attempt) == ("I", 0)
+    assert not alive(pid)
+
+
+def test_a_child_dies_with_its_launcher_and_another_completes_the_batch(runs):
+    batch_id = runs.add()
+    with runs.launcher("hang") as launcher:
+        pid = runs.pid("L")
+        launcher.kill()
+        killed = time.monotonic()
+        until(lambda: not alive(pid), seconds=5)
+        assert runs.daemon("succeed", drain=True).run() == 0
+
+    # The lease, a sweep, and starting a child on a busy machine.
+    assert time.monotonic() - killed < 1.6 + 0.2 + 5
+    assert states(runs, batch_id) == ["C"]
+    assert runs.attempts(batch_id) == [("E", "LeaseExpired"), ("C", None)]
+
+
+def test_a_launcher_that_slept_longer_than_its_lease_publishes_nothing(runs):
+    batch_id = runs.add()
+    with runs.launcher("succeed:0.5") as zombie:
+        runs.pid("L")
+        zombie.send_signal(signal.SIGSTOP)
+        assert runs.daemon("succeed", drain=True).run() == 0
+        row = runs.row(batch_id)
+        zombie.send_signal(signal.SIGCONT)
+        ended = until(lambda: [e for e in events(runs) if e["event"] == "batch ended"])
+
+        assert zombie.poll() is None
+    assert ended[0]["outcome"] == "lost"
+    assert runs.row(batch_id) == row
+    assert (row.state, row.fence, row.serve_server_id) == ("C", 3, "B")
+    assert runs.attempts(batch_id) == [("E", "LeaseExpired"), ("C", None)]
+
+
+def test_a_launcher_lives_through_an_outage_and_says_so_once(runs, mariadb_server):
+    with proxied(mariadb_server.port) as proxy:
+        direct = runs.settings
+        url = make_url(direct.database_url).set(port=proxy.port)
+        there = {"database_url": url.render_as_string(hide_password=False)}
+        runs.settings = direct.model_copy(update=there)
+        proxy.cut()
+        with runs.launcher("succeed") as launcher:
+            until(lambda: any("cannot be used" in e["event"] for e in begun(runs)))
+            proxy.restore()
+            until(lambda: any(e["event"] == "launcher started" for e in events(runs)))
+            proxy.cut()
+            until(lambda: sum("cannot be used" in e["event"] for e in events(runs)) == 2)
+            batch_id = runs.add()
+            time.sleep(1.5)
+            proxy.restore()
+            until(lambda: states(runs, batch_id) == ["C"])
+            assert launcher.poll() is None
+    words = [event["event"] for event in events(runs)]
+    assert sum("cannot be used" in word for word in words) == 2
+    assert words.count("the database answers again") == 2
+
+
+def begun(runs):
+    return events(runs) if (runs.settings.log_dir / "L.log").exists() else []
+
+
+def test_a_wrong_password_is_told_at_once(runs):
+    runs.settings = runs.settings.model_copy(update={"database_password": None})
+
+    with pytest.raises(DatabaseRefused):
+        runs.daemon("succeed").run()
+
+
+def test_an_idle_launcher_leaves_database_and_processor_alone(runs, mariadb_server):
+    # Ten times as fast as by default, so that 4 s say what 40 s would.
+    runs.settings = runs.settings.model_copy(update={"lease_seconds": 12, "poll_seconds": 0.2})
+    with runs.launcher("succeed") as launcher, mariadb_server.connect() as connection:
+        until(lambda: listed(runs).get("L"))
+        first = listed(runs)["L"].last_seen
+        until(lambda: listed(runs)["L"].last_seen > first)  # so that it has all its connections
+        cursor = connection.cursor()
+        begin, busy = questions(cursor), processor_seconds(launcher.pid)
+        time.sleep(4)
+        asked, busy = questions(cursor) - begin - 1, processor_seconds(launcher.pid) - busy
+        memory = resident_mb(launcher.pid)
+
+    assert asked <= 40
+    assert busy <= 0.4
+    assert memory < 120
+
+
+def questions(cursor):
+    cursor.execute("SHOW GLOBAL STATUS LIKE 'Questions'")
+    return int(cursor.fetchone()[1])
+
+
+def processor_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mb(pid):
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+
+def test_the_launcher_imports_nothing_heavy():
+    heavy = "torch xgboost sklearn pandas numba numpy pyarrow distributed dask"
+    code = f"import sys, launcher.daemon; print([m for m in {heavy.split()} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=True,
+    )
+
+    assert done.stdout == b"[]\n"
+
+
+def test_one_batch_by_its_number(runs):
+    first, second = runs.add(), runs.add(queue="other", need_tag="gpu")
+    watched = []
+
+    assert runs.daemon("succeed").run_one(second, watch=watched.append) == 0
+    assert states(runs, first, second) == ["I", "C"]
+    assert [(progress.fraction, progress.note) for progress in watched] == [(0.25, "1 of 4 모델")]
+    assert runs.daemon("bad-data").run_one(first) == 1
+
+
+def test_why_a_batch_cannot_be_run(runs):
+    done, failed, running = runs.add(state="C"), runs.add(state="E"), runs.add(state="U")
+    runs.change(running, serve_server_id="SERVER_001")
+    waiting = runs.add(train_batch_id=running, mode="predict")
+
+    for batch_id, error, words in [
+        (done, WrongState, "is completed"),
+        (failed, WrongState, "failed for good"),
+        (running, WrongState, "is running on SERVER_001"),
+        (waiting, WrongState, "waits for another batch"),
+        (999, Unknown, "does not exist"),
+    ]:
+        with pytest.raises(error, match=words):
+            runs.daemon("succeed").run_one(batch_id)
+
+
+def test_a_row_set_running_by_hand_is_looked_after(runs):
+    batch_id = runs.add(state="U")
+    with in_thread(runs.daemon("succeed")):
+        until(lambda: runs.row(batch_id).lease_until is not None)
+
+
+def test_the_log_names_what_it_runs(runs):
+    batch_id = runs.add(batch_desc="한글")
+    with runs.launcher("succeed", DRAIN="1") as launcher:
+        assert launcher.wait(20) == 0
+
+    [summary] = [event for event in events(runs) if event["event"] == "batch ended"]
+    assert (summary["batch_id"], summary["outcome"], summary["mode"]) == (batch_id, "C", "train")

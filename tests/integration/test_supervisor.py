@@ -1,0 +1,346 @@
+import threading
+import time
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from sqlalchemy import delete, make_url
+from structlog.testing import capture_logs
+
+from configs.errors import DatabaseUnavailable, Retry
+from launcher.settlement import settle
+from launcher.supervisor import Outcome
+from pipeline.lifecycle import Stopping
+from storage import claims
+from storage.columns import utc_now
+from storage.engine import transaction
+from storage.schema import dc_batch
+from tests.proxy import proxied
+from tests.runs import Runs
+from tests.waiting import alive, until
+
+LEASE = 1.6  # so that a beat comes every 0.2 s
+
+
+@pytest.fixture
+def both_runs(database_settings, tmp_path):
+    runs = Runs(database_settings.model_copy(update={"lease_seconds": LEASE}), tmp_path)
+    yield runs
+    runs.engine.dispose()
+
+
+@pytest.fixture
+def proxy(mariadb_server):
+    with proxied(mariadb_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def runs(mariadb_settings, tmp_path):
+    runs = Runs(mariadb_settings.model_copy(update={"lease_seconds": LEASE}), tmp_path)
+    yield runs
+    runs.engine.dispose()
+
+
+@pytest.fixture
+def sqlite_runs(sqlite_settings, tmp_path):
+    runs = Runs(sqlite_settings, tmp_path)
+    yield runs
+    runs.engine.dispose()
+
+
+@pytest.fixture
+def cut_runs(mariadb_settings, proxy, tmp_path):
+    """The database behind a proxy."""
+    url = make_url(mariadb_settings.database_url).set(port=proxy.port)
+    changes = {
+        "lease_seconds": LEASE,
+        "database_url": url.render_as_string(hide_password=False),
+    }
+    runs = Runs(mariadb_settings.model_copy(update=changes), tmp_path)
+    yield runs
+    proxy.restore()
+    runs.engine.dispose()
+
+
+def test_a_batch_that_succeeds_is_completed(both_runs):
+    runs = both_runs
+    batch_id = runs.add()
+    with capture_logs() as logged:
+        outcome = runs.supervise("succeed").outcome()
+
+    row = runs.row(batch_id)
+    assert outcome == Outcome("C", stopped=False)
+    assert (row.state, row.progress, row.lease_until) == ("C", 1.0, None)
+    assert runs.attempts(batch_id) == [("C", None)]
+    assert not alive(runs.pid())
+    summary = [line for line in logged if line["event"] == "batch ended"]
+    assert len(summary) == 1
+    assert (
+        summary[0].items()
+        >= {
+            "batch_id": batch_id,
+            "mode": "train",
+            "attempt": 1,
+            "fence": 1,
+            "outcome": "C",
+            "summary": "fence 1",
+            "log_level": "info",
+        }.items()
+    )
+    assert 0 < summary[0]["seconds"] < 20
+
+
+def test_progress_is_seen_while_it_runs(runs):
+    batch_id = runs.add()
+    running = runs.supervise("hang")
+    until(lambda: runs.row(batch_id).progress_note == "1 of 4 모델")
+
+    assert runs.row(batch_id).progress == 0.25
+    running.supervisor.stop(Stopping.NOW)
+    running.outcome()
+
+
+def test_the_lease_is_renewed_as_long_as_it_takes(runs):
+    batch_id = runs.add()
+    running = runs.supervise("succeed:2.5")
+
+    seen = set()
+    until(lambda: seen.add(runs.row(batch_id).lease_until) or runs.row(batch_id).state == "C")
+    assert running.outcome().state == "C"
+    assert len(seen) > 5
+
+
+def test_bad_input_is_final_and_says_why(both_runs):
+    runs = both_runs
+    batch_id = runs.add()
+    with capture_logs() as logged:
+        assert runs.supervise("bad-data").outcome().state == "E"
+
+    row = runs.row(batch_id)
+    assert (row.state, row.error_class, row.error_text) == ("E", "BadData", "the table is empty")
+    assert row.run_after is None
+    assert runs.attempts(batch_id) == [("E", "BadData")]
+    [failed] = [line for line in logged if line["event"] == "batch failed"]
+    assert failed["exception"].startswith("Traceback (most recent call last):")
+
+
+def test_a_fault_of_the_code_is_tried_again_later(runs):
+    batch_id = runs.add()
+    runs.supervise("bug").outcome()
+
+    row = runs.row(batch_id)
+    assert (row.error_class, row.error_text) == (
+        "ZeroDivisionError",
+        "ZeroDivisionError: 0으로 나눔",
+    )
+    assert timedelta(minutes=15) < row.run_after - row.work_end_date < timedelta(minutes=25)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [("crash", "exit code 7"), ("suicide", "out of memory"), ("unknown", "exit code 1")],
+)
+def test_a_child_that_dies_is_tried_again_at_once(sqlite_runs, behaviour, words):
+    runs = sqlite_runs
+    batch_id = runs.add()
+    runs.supervise(behaviour).outcome()
+
+    row = runs.row(batch_id)
+    assert row.error_class == "ChildLost"
+    assert words in row.error_text
+    assert row.run_after - row.work_end_date < timedelta(seconds=1)
+    assert runs.supervise("succeed").outcome().state == "C"
+    assert runs.attempts(batch_id) == [("E", "ChildLost"), ("C", None)]
+
+
+def test_what_a_dead_child_printed_last_is_kept(sqlite_runs):
+    runs = sqlite_runs
+    runs.add()
+    with capture_logs() as logged:
+        runs.supervise("crash").outcome()
+
+    [failed] = [line for line in logged if line["event"] == "batch failed"]
+    assert "MemoryError: 메모리 부족" in failed["exception"]
+
+
+def test_a_host_that_cannot_start_processes_fails_the_batch_for_now(sqlite_runs):
+    runs = sqlite_runs
+    batch_id = runs.add()
+    running = runs.supervise("succeed", command=["/nowhere/python"])
+
+    assert running.outcome().state == "E"
+    row = runs.row(batch_id)
+    assert row.error_class == "FileNotFoundError"
+    assert row.run_after is not None
+
+
+@pytest.mark.parametrize("behaviour", ["hang", "stubborn"])
+def test_a_cancel_stops_the_child_even_one_that_ignores_sigterm(runs, behaviour, monkeypatch):
+    monkeypatch.setattr("launcher.supervisor._TERM_SECONDS", 0.3)
+    batch_id = runs.add()
+    running = runs.supervise(behaviour)
+    pid = runs.pid()
+    runs.change(batch_id, cancel_requested_at=utc_now())
+
+    assert running.outcome() == Outcome("E", stopped=True)
+    row = runs.row(batch_id)
+    assert (row.state, row.error_class, row.run_after) == ("E", "Cancelled", None)
+    assert row.cancel_requested_at is None
+    assert not alive(pid)
+
+
+def test_an_operator_who_resets_it_takes_the_batch_away(runs):
+    batch_id = runs.add()
+    running = runs.supervise("hang")
+    pid = runs.pid()
+    runs.change(batch_id, state="I")
+
+    assert running.outcome() == Outcome(None, stopped=True)
+    assert not alive(pid)
+    row = runs.row(batch_id)
+    assert (row.state, row.error_class) == ("I", None)
+
+
+def test_a_deleted_row_stops_its_child(runs):
+    batch_id = runs.add()
+    running = runs.supervise("hang")
+    pid = runs.pid()
+    row = delete(dc_batch).where(dc_batch.c.batch_id == batch_id)
+    transaction(runs.engine, lambda connection: connection.execute(row))
+
+    assert running.outcome().state is None
+    assert not alive(pid)
+
+
+def test_a_child_whose_write_was_refused_is_believed(runs):
+    batch_id = runs.add()
+
+    assert runs.supervise("lost").outcome().state is None
+    assert runs.row(batch_id).state == "U"
+
+
+def test_a_stop_gives_the_batch_back_with_its_attempt(both_runs):
+    runs = both_runs
+    batch_id = runs.add()
+    running = runs.supervise("hang")
+    pid = runs.pid()
+    running.supervisor.stop(Stopping.NOW)
+
+    assert running.outcome() == Outcome("I", stopped=True)
+    row = runs.row(batch_id)
+    assert (row.state, row.attempt, row.fence) == ("I", 0, 1)
+    assert not alive(pid)
+
+
+def test_processes_that_a_child_left_behind_are_ended(sqlite_runs):
+    runs = sqlite_runs
+    runs.add()
+
+    assert runs.supervise("parent-of-one").outcome().state == "C"
+    grandchild = runs.folder / "child.grandchild"
+    until(grandchild.exists)
+    until(lambda: grandchild.read_text() and not alive(int(grandchild.read_text())))
+
+
+def test_an_outage_shorter_than_the_lease_costs_nothing(cut_runs, proxy):
+    batch_id = cut_runs.add()
+    running = cut_runs.supervise("succeed:1.0")
+    cut_runs.pid()
+    proxy.cut()
+    time.sleep(0.5)
+    proxy.restore()
+
+    assert running.outcome().state == "C"
+    assert cut_runs.attempts(batch_id) == [("C", None)]
+
+
+def test_work_finished_during_an_outage_is_settled_after_it(cut_runs, proxy):
+    batch_id = cut_runs.add()
+    running = cut_runs.supervise("succeed:0.3")
+    pid = cut_runs.pid()
+    proxy.cut()
+    until(lambda: not alive(pid) or running.supervisor._last_word)
+    time.sleep(0.3)
+    proxy.restore()
+
+    assert running.outcome().state == "C"
+    assert cut_runs.row(batch_id).state == "C"
+
+
+def test_a_child_does_not_outlive_the_lease_in_an_outage(cut_runs, proxy):
+    batch_id = cut_runs.add()
+    running = cut_runs.supervise("hang")
+    pid = cut_runs.pid()
+    proxy.cut()
+    cut_at = time.monotonic()
+    until(lambda: not alive(pid))
+
+    assert time.monotonic() - cut_at <= LEASE + 0.5
+    assert running.outcome().state is None
+    proxy.restore()
+    until(lambda: transaction(cut_runs.engine, claims.sweep) == [(batch_id, 1)])
+    row = cut_runs.row(batch_id)
+    assert (row.state, row.error_class) == ("E", "LeaseExpired")
+
+
+def test_finishing_is_given_up_when_the_lease_is_over(cut_runs, proxy):
+    cut_runs.add()
+    running = cut_runs.supervise("succeed:0.2")
+    cut_runs.pid()
+    proxy.cut()
+
+    with capture_logs() as logged:
+        assert running.outcome() == Outcome(None, stopped=False)
+    assert [line for line in logged if line["event"].startswith("gave up ending")]
+
+
+@pytest.mark.parametrize(
+    ("work", "expected"),
+    [
+        (claims.finish, "C"),
+        (claims.release, "I"),
+        (partial(claims.fail, error_class="X", error_text="x", retry=Retry.LATER), "E"),
+    ],
+)
+def test_a_lost_answer_to_the_last_commit_is_looked_up(cut_runs, proxy, work, expected):
+    batch_id = cut_runs.add()
+    claim = claims.claim_of(cut_runs.claim())
+    proxy.lose_answer_to(b"COMMIT")
+    state = settle(
+        cut_runs.engine,
+        claim,
+        lambda connection: work(connection, claim),
+        (expected,),
+        seconds=LEASE,
+        hurry=threading.Event(),
+    )
+
+    assert proxy.answer_was_lost
+    assert state == expected
+    assert [outcome for outcome, _ in cut_runs.attempts(batch_id)] == [expected]
+
+
+def test_a_lost_answer_to_a_claim_is_looked_up_and_the_batch_run(cut_runs, proxy):
+    batch_id = cut_runs.add()
+    claimer = cut_runs.claimer()
+    proxy.lose_answer_to(b"COMMIT")
+    with pytest.raises(DatabaseUnavailable):
+        claimer.next(0)
+
+    assert proxy.answer_was_lost
+    assert claimer.next(0).batch.batch_id == batch_id
+    assert claimer.next(0) is None
+    assert cut_runs.attempts(batch_id) == [(None, None)]
+
+
+def test_a_claim_that_did_not_arrive_is_forgotten(cut_runs, proxy):
+    batch_id = cut_runs.add()
+    claimer = cut_runs.claimer()
+    proxy.cut()
+    with pytest.raises(DatabaseUnavailable):
+        claimer.next(0)
+    proxy.restore()
+
+    assert cut_runs.row(batch_id).state == "I"
+    assert claimer.next(0).batch.fence == 1

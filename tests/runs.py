@@ -1,0 +1,173 @@
+"""Batches, and processes that run them, for tests of launchers."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, insert, select, update
+
+from configs.settings import SECRETS, Settings
+from launcher.claimer import Claimer
+from launcher.daemon import Daemon
+from launcher.embedded import ExternalCluster
+from launcher.supervisor import Outcome, Supervisor
+from storage import claims
+from storage.engine import make_engine, transaction
+from storage.records import Batch
+from storage.schema import dc_batch, dc_batch_attempt
+from tests.waiting import until
+
+ROOT = Path(__file__).parents[1]
+NOWHERE = ExternalCluster("tcp://127.0.0.1:1")
+
+
+class Runs:
+    """A database with batches, and stand-ins for children that note their pids in `folder`."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self.engine: Engine = make_engine(settings)
+        self.folder = folder
+
+    def add(self, **columns: Any) -> int:
+        def work(connection):
+            row = {"mode": "train", "batch_desc": "신용 평가"} | columns
+            return connection.execute(insert(dc_batch).values(row)).inserted_primary_key[0]
+
+        return transaction(self.engine, work)
+
+    def change(self, batch_id: int, **columns: Any) -> None:
+        change = update(dc_batch).where(dc_batch.c.batch_id == batch_id).values(columns)
+        transaction(self.engine, lambda connection: connection.execute(change))
+
+    def row(self, batch_id: int) -> Any:
+        query = select(dc_batch).where(dc_batch.c.batch_id == batch_id)
+        with self.engine.connect() as connection:
+            return connection.execute(query).one()
+
+    def attempts(self, batch_id: int) -> list[Any]:
+        """Outcome and error class of each, the first first."""
+        columns = dc_batch_attempt.c
+        query = select(columns.outcome, columns.error_class).order_by(columns.fence)
+        with self.engine.connect() as connection:
+            found = connection.execute(query.where(columns.batch_id == batch_id))
+            return [tuple(row) for row in found]
+
+    def command(self, behaviour: str, name: str = "child") -> list[str]:
+        script = ROOT / "tests" / "child.py"
+        return [sys.executable, "-P", str(script), behaviour, str(self.folder / name)]
+
+    def pid(self, name: str = "child") -> int:
+        """Of the child, once it has its job."""
+        path = self.folder / name
+        until(path.exists)
+        return int(path.read_text())
+
+    def claim(self) -> Batch:
+        batch = transaction(
+            self.engine,
+            lambda connection: claims.claim(
+                connection,
+                server="A",
+                identity="here",
+                lease_seconds=self.settings.lease_seconds,
+            ),
+        )
+        assert batch is not None
+        return batch
+
+    def claimer(self) -> Claimer:
+        return Claimer(
+            self.engine,
+            self.engine,
+            lease_seconds=self.settings.lease_seconds,
+            server_id="A",
+            identity="here",
+            tags=(),
+        )
+
+    def supervise(self, behaviour: str, command: list[str] | None = None) -> "Running":
+        claimed_at = time.monotonic()
+        return Running(
+            Supervisor(
+                self.claim(),
+                engine=self.engine,
+                settings=self.settings,
+                cluster=NOWHERE,
+                command=command or self.command(behaviour),
+                claimed_at=claimed_at,
+            )
+        )
+
+    def daemon(self, behaviour: str, server_id: str = "B", **options: Any) -> Daemon:
+        command = self.command(behaviour, name=server_id)
+        return Daemon(self.settings, server_id, command=command, cluster=NOWHERE, **options)
+
+    @contextmanager
+    def launcher(
+        self, behaviour: str, server_id: str = "L", slots: int = 1, **environment: str
+    ) -> Iterator["subprocess.Popen[bytes]"]:
+        """A launcher as a process; its child notes its pid under the server's id."""
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-P", str(ROOT / "tests" / "launcher.py"), server_id, str(slots)),
+                *self.command(behaviour, name=server_id),
+            ],
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | self._environment() | environment,
+            stderr=subprocess.DEVNULL,
+        )
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def _environment(self) -> dict[str, str]:
+        variables = {
+            f"DEEPCREDIT_{name.upper()}": str(value)
+            for name, value in self.settings.model_dump(exclude_none=True).items()
+            if name not in SECRETS
+        }
+        if self.settings.database_password is not None:
+            password = self.settings.database_password.get_secret_value()
+            variables["DEEPCREDIT_DATABASE_PASSWORD"] = password
+        return variables
+
+
+class Running:
+    """A supervisor at work in a thread."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+        self._outcome: Outcome | None = None
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def outcome(self, seconds: float = 20) -> Outcome:
+        self._thread.join(seconds)
+        assert self._outcome is not None, "still running"
+        return self._outcome
+
+    def _run(self) -> None:
+        self._outcome = self.supervisor.run()
+
+
+@contextmanager
+def in_thread(daemon: Daemon) -> Iterator[list[int]]:
+    """A daemon at work; it is stopped at the end. The list gets its exit code."""
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(daemon.run()))
+    thread.start()
+    try:
+        yield codes
+    finally:
+        daemon.stop()
+        daemon.stop()
+        thread.join(20)
+        assert codes, "the daemon did not stop"
