@@ -33,13 +33,18 @@ class Format(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: `name` is its key in a row, `header` what people read."""
+    """A column of a table: `name` is its key in a row, `header` what people read.
+
+    Numbers stand to the right; `text` stands to the left; `prose` does so too and may be broken
+    into lines where space is short.
+    """
 
     name: str
     header: str
     digits: int | None = None
     wide: bool = False
     text: bool = False
+    prose: bool = False
 
 
 class Bar(Protocol):
@@ -121,12 +126,12 @@ class _Lines:
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int) -> Table:
     shown = [column for column in columns if width >= WIDE or not column.wide]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for column in shown:
         table.add_column(
             column.header,
-            justify="left" if column.text else "right",
-            no_wrap=not column.text,
+            justify="left" if column.text or column.prose else "right",
+            no_wrap=not column.prose,
             overflow="fold",
         )
     for row in rows:

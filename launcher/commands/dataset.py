@@ -31,7 +31,7 @@ _COLUMNS = (
     Column("column_name", "column", text=True),
     Column("role", "role", text=True),
     Column("kind", "kind", text=True),
-    Column("missing_values", "missing values", text=True),
+    Column("missing_values", "missing values", prose=True),
 )
 
 Group = Annotated[str, typer.Option(help="Group, such as DATA001.")]

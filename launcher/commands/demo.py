@@ -65,7 +65,7 @@ def demo(
     _step("5. A launcher runs what waits (deepcredit launcher DEMO --drain)")
     with progress("   batches") as bar:
         for batch in steps.drain(opened, (trained, predicted), bar):
-            say(f"   batch {batch.batch_id} {batch.mode}: {batch.progress_note or 'completed'}")
+            say(f"   batch {batch.batch_id} ({batch.mode}) completed")
     same, models = steps.equal_figures(opened, trained, predicted)
     say(f"   {same} of {models} models, stored and loaded again, gave the very same test AUC")
     _step("6. Leaderboard: ordered by valid; test played no part in any choice")
@@ -95,7 +95,7 @@ def _data(opened: Session, own: steps.OwnData | None, rows: int) -> Dataset:
 def _submit(opened: Session, dataset: Dataset) -> tuple[int, int]:
     train = steps.statement(
         batch_desc="demo: training",
-        batch_param='{"testSize": "0.3", "validationSize": "0.2", "randomState": "42"}',
+        batch_param='{"testSize": "0.3", "threshold": {"metric": "f1_score"}}',
         mode="train",
         dataset_group=dataset.dataset_group,
         dataset_version=dataset.dataset_version,

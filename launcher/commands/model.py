@@ -24,8 +24,8 @@ _COLUMNS = (
     Column("model_sub_no", "variant"),
     Column("model_id", "model", text=True),
     Column("use_yn", "use", text=True),
-    Column("params", "parameters", text=True),
-    Column("model_desc", "description", text=True, wide=True),
+    Column("params", "parameters", prose=True),
+    Column("model_desc", "description", prose=True, wide=True),
 )
 
 

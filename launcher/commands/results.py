@@ -31,7 +31,7 @@ _MODELS = (
 _FAILED = (
     Column("model", "no/sub"),
     Column("model_id", "model", text=True),
-    Column("error", "error", text=True),
+    Column("error", "error", prose=True),
 )
 _ENSEMBLES = (
     Column("rank_no", "#"),
