@@ -70,7 +70,10 @@ def big_id() -> TypeEngine[int]:
 
 
 def code(length: int) -> TypeEngine[str]:
-    """Short ASCII compared byte by byte: states, ids, keys. MariaDB refuses 'i' for 'I'."""
+    """Short ASCII compared byte by byte, for what the program itself writes: states, ids, hashes.
+
+    Not for what people name: comparing such a column with Korean text is an error on MariaDB.
+    """
     return String(length).with_variant(
         mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), *MARIADB
     )

@@ -1,12 +1,14 @@
 """Connections: isolation, timeouts, transactions that repeat when they must."""
 
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from pymysql.err import InternalError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
@@ -14,17 +16,40 @@ from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable
 from configs.settings import Settings
 
 T = TypeVar("T")
+Isolation = Literal["AUTOCOMMIT", "READ COMMITTED"]
 
 _ATTEMPTS = 5
 # Snapshot changed, lock wait timeout, deadlock: roll back and do it again.
 _REPEAT = frozenset({1020, 1205, 1213})
 # Wrong user or password, host not allowed, no such database, no privilege.
 _REFUSED = frozenset({1044, 1045, 1049, 1130, 1142, 1143, 1227, 1698})
-_READ_TIMEOUT_SECONDS = 60
+# Too many connections, a node of a cluster that is not ready, a server that is read-only for now,
+# or one that kept us from our turn until `transaction` gave up.
+_BUSY = _REPEAT | {1040, 1047, 1203, 1226, 1290, 1836}
+_LOST = frozenset({0, 1053, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031})
+_SQLITE_REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_AUTH})
+_SQLITE_BUSY = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+    }
+)
+_TIMEOUT_SECONDS = 60
+# What MariaDB has as its default: a server set to be lenient would cut long text without a word.
+_SQL_MODE = (
+    "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION"
+)
 
 
-def make_engine(settings: Settings, *, autocommit: bool = False) -> Engine:
+def make_engine(
+    settings: Settings, *, autocommit: bool = False, timeout_seconds: float = _TIMEOUT_SECONDS
+) -> Engine:
     """An engine for MariaDB or SQLite; connects lazily.
+
+    A server that does not answer within the timeout counts as lost (MariaDB alone).
 
     With `autocommit` (MariaDB alone) a read costs the server one statement, with no COMMIT or
     ROLLBACK after it: for what is asked again and again.
@@ -43,14 +68,15 @@ def make_engine(settings: Settings, *, autocommit: bool = False) -> Engine:
     if url.drivername in ("mariadb+pymysql", "mysql+pymysql"):
         password = settings.database_password
         url = url.set(password=password.get_secret_value() if password else None)
-        return _mariadb(url, "AUTOCOMMIT" if autocommit else "READ COMMITTED")
+        isolation: Isolation = "AUTOCOMMIT" if autocommit else "READ COMMITTED"
+        return _mariadb(url, isolation, timeout_seconds)
     raise BadSetting(
         f"database_url: {url.drivername} is not supported; "
         "use mariadb+pymysql://user@host/database or sqlite:///path"
     )
 
 
-def _mariadb(url: URL, isolation: Literal["AUTOCOMMIT", "READ COMMITTED"]) -> Engine:
+def _mariadb(url: URL, isolation: Isolation, timeout_seconds: float) -> Engine:
     try:
         engine = create_engine(
             url.set(drivername="mariadb+pymysql"),
@@ -61,11 +87,12 @@ def _mariadb(url: URL, isolation: Literal["AUTOCOMMIT", "READ COMMITTED"]) -> En
             hide_parameters=True,
             connect_args={
                 "charset": "utf8mb4",
-                "connect_timeout": 10,
-                "read_timeout": _READ_TIMEOUT_SECONDS,
-                "write_timeout": _READ_TIMEOUT_SECONDS,
+                "connect_timeout": min(10, timeout_seconds),
+                "read_timeout": timeout_seconds,
+                "write_timeout": timeout_seconds,
                 "init_command": (
-                    "SET SESSION innodb_lock_wait_timeout=5, wait_timeout=600, time_zone='+00:00'"
+                    "SET SESSION innodb_lock_wait_timeout=5, wait_timeout=600, "
+                    f"time_zone='+00:00', sql_mode='{_SQL_MODE}'"
                 ),
             },
         )
@@ -111,15 +138,17 @@ def transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
         DatabaseUnavailable: no connection, or it broke; whether COMMIT arrived is then unknown.
         DatabaseRefused: the database knows us and says no.
     """
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            with naming_errors(), engine.begin() as connection:
-                return work(connection)
-        except DBAPIError as error:
-            if error_number(error) not in _REPEAT or attempt == _ATTEMPTS:
-                raise
-            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, no secret
-    raise AssertionError("unreachable")
+    with naming_errors():
+        for attempt in range(1, _ATTEMPTS):
+            try:
+                with engine.begin() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                if error_number(error) not in _REPEAT:
+                    raise
+                time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, no secret
+        with engine.begin() as connection:
+            return work(connection)
 
 
 @contextmanager
@@ -128,30 +157,36 @@ def naming_errors() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        number = error_number(error)
         reason = _reason(error)
-        if number in _REFUSED:
+        if error_number(error) in _REFUSED or _sqlite_code(error) in _SQLITE_REFUSED:
             raise DatabaseRefused(
                 f"the database refused us: {reason}; check DEEPCREDIT_DATABASE_URL, the password "
                 "and `deepcredit db grants`"
             ) from error
         if error.connection_invalidated or is_disconnect(error):
             raise DatabaseUnavailable(f"the database does not answer: {reason}") from error
+        if error_number(error) in _BUSY or _sqlite_code(error) in _SQLITE_BUSY:
+            raise DatabaseUnavailable(f"the database cannot serve us now: {reason}") from error
         raise
 
 
 def is_disconnect(error: DBAPIError) -> bool:
     """Whether the connection was lost, so that the fate of the last statement is unknown."""
-    number = error_number(error)
-    return number in (0, 1053, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031) or (
-        "unable to open database file" in str(error.orig)
-    )
+    if isinstance(error.orig, InternalError) and error_number(error) is None:
+        return True  # PyMySQL lost count of the packets, as after a read that was interrupted
+    return error_number(error) in _LOST
 
 
 def error_number(error: DBAPIError) -> int | None:
     """MariaDB's error number; None for SQLite."""
     args = getattr(error.orig, "args", ())
     return args[0] if args and isinstance(args[0], int) else None
+
+
+def _sqlite_code(error: DBAPIError) -> int | None:
+    """SQLite's primary result code; None for MariaDB."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 def _reason(error: DBAPIError) -> str:

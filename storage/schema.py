@@ -75,7 +75,7 @@ dc_batch = Table(
     Column("work_date", moment()),
     Column("work_end_date", moment()),
     Column("priority", SmallInteger, nullable=False, server_default="100"),
-    Column("queue", code(32), nullable=False, server_default="default"),
+    Column("queue", String(32), nullable=False, server_default="default"),
     Column("run_after", moment()),
     Column("attempt", SmallInteger, nullable=False, server_default="0"),
     Column("max_attempts", SmallInteger, nullable=False, server_default="3"),
@@ -87,19 +87,19 @@ dc_batch = Table(
     Column("progress_note", String(255)),
     Column("error_class", String(100)),
     Column("error_text", long_text()),
-    Column("need_tag", code(32)),
+    Column("need_tag", String(32)),
     Column("need_mem_mb", Integer),
-    Column("concurrency_key", code(100)),
-    Column("dedupe_key", code(100)),
+    Column("concurrency_key", String(100)),
+    Column("dedupe_key", String(100)),
     # No NULL equals another, so UNIQUE over these binds running and active rows only.
     Column(
         "running_key",
-        code(100),
+        String(100),
         Computed(when(text("state = 'U'"), text("concurrency_key"), text("NULL")), persisted=False),
     ),
     Column(
         "active_key",
-        code(100),
+        String(100),
         Computed(
             when(text("state = 'I' OR state = 'U'"), text("dedupe_key"), text("NULL")),
             persisted=False,
@@ -278,7 +278,7 @@ dc_server = Table(
 dc_queue = Table(
     "dc_queue",
     metadata,
-    Column("queue", code(32), primary_key=True),
+    Column("queue", String(32), primary_key=True),
     Column("paused", SmallInteger, nullable=False, server_default="0"),
     **INNODB,
 )

@@ -14,7 +14,7 @@ from storage.engine import make_engine
 from storage.migrate import upgrade
 from tests.mariadb import MariaDB, MariaDBMissing, running_mariadb
 from tests.sshd import SshdMissing, SshServer, running_sshd
-from tests.tidy import Broom
+from tests.tidy import empty
 
 SettingsFactory = Callable[..., Settings]
 
@@ -56,70 +56,75 @@ def sshd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]
 
 
 @pytest.fixture(scope="session")
-def _mariadb_database(mariadb_server: MariaDB) -> Iterator[tuple[str, Broom]]:
-    name = mariadb_server.new_database()
-    _migrate(load(mariadb_server.settings(name), environ={}, file=Path("none")))
-    broom = Broom(mariadb_server, name)
-    yield name, broom
-    broom.close()
+def _mariadb_engine(mariadb_server: MariaDB) -> Iterator[Engine]:
+    """One for all tests, because an engine compiles each statement once."""
+    yield from _migrated(mariadb_server.settings(mariadb_server.new_database()))
+
+
+@pytest.fixture
+def mariadb_engine(mariadb_server: MariaDB, _mariadb_engine: Engine) -> Iterator[Engine]:
+    """Of a migrated, empty database on the private server."""
+    database = _mariadb_engine.url.database
+    assert database is not None
+    empty(mariadb_server, database)
+    yield _mariadb_engine
+    _mariadb_engine.dispose()
 
 
 @pytest.fixture
 def mariadb_settings(
-    mariadb_server: MariaDB, _mariadb_database: tuple[str, Broom], settings: SettingsFactory
+    mariadb_server: MariaDB, mariadb_engine: Engine, settings: SettingsFactory
 ) -> Settings:
-    """Settings that name a migrated, empty database on the private server."""
-    name, broom = _mariadb_database
-    broom.sweep()
-    return settings(**mariadb_server.settings(name))
-
-
-@pytest.fixture
-def mariadb_engine(mariadb_settings: Settings) -> Iterator[Engine]:
-    engine = make_engine(mariadb_settings)
-    yield engine
-    engine.dispose()
+    """What names the database of mariadb_engine."""
+    return settings(**mariadb_server.settings(mariadb_engine.url.database or ""))
 
 
 @pytest.fixture(scope="session")
-def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    _migrate(load({"database_url": f"sqlite:///{path}"}, environ={}, file=Path("none")))
-    return path
+def _sqlite_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    path = tmp_path_factory.mktemp("sqlite") / "deepcredit.db"
+    yield from _migrated({"database_url": f"sqlite:///{path}"})
 
 
 @pytest.fixture
-def sqlite_settings(_sqlite_template: Path, settings: SettingsFactory, tmp_path: Path) -> Settings:
-    """Settings that name a migrated, empty SQLite file."""
-    shutil.copy(_sqlite_template, tmp_path / "deepcredit.db")
-    return settings()
+def sqlite_engine(_sqlite_engine: Engine) -> Iterator[Engine]:
+    """Of a migrated, empty SQLite file."""
+    path = Path(_sqlite_engine.url.database or "")
+    template = path.with_suffix(".template")
+    if not template.exists():  # the first test finds the file as the migration has left it
+        path.rename(template)
+    for used in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        used.unlink(missing_ok=True)
+    shutil.copy(template, path)
+    yield _sqlite_engine
+    _sqlite_engine.dispose()
 
 
 @pytest.fixture
-def sqlite_engine(sqlite_settings: Settings) -> Iterator[Engine]:
-    engine = make_engine(sqlite_settings)
-    yield engine
-    engine.dispose()
+def sqlite_settings(sqlite_engine: Engine, settings: SettingsFactory) -> Settings:
+    """What names the file of sqlite_engine."""
+    return settings(database_url=f"sqlite:///{sqlite_engine.url.database}")
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])
-def database_settings(request: pytest.FixtureRequest) -> Settings:
+def engine(request: pytest.FixtureRequest) -> Engine:
     """Both databases in turn."""
-    made: Settings = request.getfixturevalue(f"{request.param}_settings")
-    return made
+    found: Engine = request.getfixturevalue(f"{request.param}_engine")
+    return found
 
 
 @pytest.fixture
-def engine(database_settings: Settings) -> Iterator[Engine]:
-    """Both databases in turn."""
-    engine = make_engine(database_settings)
-    yield engine
-    engine.dispose()
+def database_settings(engine: Engine, request: pytest.FixtureRequest) -> Settings:
+    """What names the database of `engine`."""
+    kind = "sqlite" if engine.dialect.name == "sqlite" else "mariadb"
+    found: Settings = request.getfixturevalue(f"{kind}_settings")
+    return found
 
 
-def _migrate(settings: Settings) -> None:
-    engine = make_engine(settings)
+def _migrated(overrides: dict[str, Any]) -> Iterator[Engine]:
+    engine = make_engine(load(overrides, environ={}, file=Path("none")))
     upgrade(engine, lambda line: None)
+    engine.dispose()
+    yield engine
     engine.dispose()
 
 

@@ -1,0 +1,82 @@
+"""What each role may do on MariaDB, as GRANT statements for a person to run."""
+
+from sqlalchemy.dialects.mysql.mariadb import MariaDBDialect
+
+from storage.migrate import VERSION_TABLE
+from storage.schema import metadata
+from storage.views import VIEWS
+
+ROLES = {
+    "deepcredit_reader": "looks at batches and results",
+    "deepcredit_operator": "adds, changes and deletes batches, keeps the lists of models",
+    "deepcredit_launcher": "claims batches, reads data sets, writes results",
+}
+
+_READ = ("SELECT",)
+_WRITE = ("SELECT", "INSERT", "UPDATE", "DELETE")
+_OPERATOR = {
+    "dc_batch": _WRITE,
+    "dc_dataset": _WRITE,
+    "dc_dataset_column": _WRITE,
+    "dc_model_list": _WRITE,
+    "dc_candidate_model_list": _WRITE,
+    "dc_queue": _WRITE,
+    "dc_server": _WRITE,
+    # To delete a batch with all it left.
+    "dc_batch_attempt": ("SELECT", "DELETE"),
+    "dc_batch_result": ("SELECT", "DELETE"),
+    "dc_batch_result_t4": ("SELECT", "DELETE"),
+    "dc_batch_detail_t4": ("SELECT", "DELETE"),
+    "dc_model": ("SELECT", "DELETE"),
+}
+_LAUNCHER = {
+    "dc_batch": ("SELECT", "UPDATE"),
+    "dc_batch_attempt": _WRITE,
+    "dc_batch_result": _WRITE,
+    "dc_batch_result_t4": _WRITE,
+    "dc_batch_detail_t4": _WRITE,
+    "dc_model": _WRITE,
+    "dc_split": _WRITE,
+    "dc_server": _WRITE,
+}
+
+_quote = MariaDBDialect().identifier_preparer.quote_identifier
+
+
+def grants(database: str) -> list[str]:
+    """Statements without a semicolon, to be run by an administrator, as often as one likes.
+
+    Readers and operators see our tables alone; launchers also read the tables of data sets, which
+    lie in the same database. Whoever runs `db upgrade` or `dataset load` needs more: all rights
+    on the database.
+    """
+    statements = []
+    for role in ROLES:
+        statements.append(f"CREATE ROLE IF NOT EXISTS {_quote(role)}")
+        for table in sorted((*metadata.tables, *VIEWS, VERSION_TABLE)):
+            verbs = rights(role, table)
+            statements.append(
+                f"GRANT {', '.join(verbs)} ON {_quote(database)}.{_quote(table)} TO {_quote(role)}"
+            )
+    everything = f"{_quote(_literally(database))}.*"
+    statements.append(f"GRANT SELECT ON {everything} TO {_quote('deepcredit_launcher')}")
+    return statements
+
+
+def how_to_give(role: str) -> list[str]:
+    """The statements that give a role to an account, as a pattern for a person to complete."""
+    return [
+        f"GRANT {_quote(role)} TO 'ACCOUNT'@'HOST'",
+        f"SET DEFAULT ROLE {_quote(role)} FOR 'ACCOUNT'@'HOST'",
+    ]
+
+
+def rights(role: str, table: str) -> tuple[str, ...]:
+    """SELECT, and what else a role may do with one of our tables."""
+    special = {"deepcredit_operator": _OPERATOR, "deepcredit_launcher": _LAUNCHER}
+    return special.get(role, {}).get(table, _READ)
+
+
+def _literally(database: str) -> str:
+    """For a whole database GRANT reads _ and % as wildcards."""
+    return database.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%")
