@@ -15,7 +15,8 @@ STRAIGHT = 64
 """So many inputs are added in a straight line; more in a loop over CHUNK at a time."""
 CHUNK = 32
 
-Load = Callable[[Any], Any]
+Load = Callable[[Any, int, int], Any]
+"""Emits the reading of input base + i, the i-th of so many in a straight line."""
 
 
 def emit_count(module: ir.Module, rule: Rule, instructions: Instructions) -> None:
@@ -71,20 +72,29 @@ class _Voter:
         with asm.loop(I64(rule.rounds)) as r:
             members = asm.at(chosen, asm.mul(r, I64(rule.members)), I32)
 
-            def vote(i: Any) -> Any:
-                return self._get(asm.at(votes, asm.zext(asm.get(I32, members, i), I64)))
+            def vote(base: Any, i: int, inputs: int) -> Any:
+                return self._get(asm.at(votes, self._offset(members, base, i, inputs)))
 
             self._put(self._at_least(rule.members, rule.round_votes, vote), r)
-        return self._at_least(
-            rule.rounds, rule.final_votes, lambda r: self._get(asm.at(self.ballot, r, self.vector))
-        )
+
+        def ballot(base: Any, i: int, _inputs: int) -> Any:
+            return self._get(asm.at(self.ballot, asm.add(base, I64(i)), self.vector))
+
+        return self._at_least(rule.rounds, rule.final_votes, ballot)
+
+    def _offset(self, members: Any, base: Any, i: int, inputs: int) -> Any:
+        """Two offsets come by one read, which LLVM does once: reading is what limits us."""
+        asm = self.asm
+        if i % 2 == 0 and i + 1 == inputs:
+            return asm.zext(asm.get(I32, members, asm.add(base, I64(i))), I64)
+        two = asm.get(I64, asm.at(members, asm.add(base, I64(i - i % 2)), I32))
+        return asm.lshr(two, I64(32)) if i % 2 else asm.and_(two, I64(2**32 - 1))
 
     def _at_least(self, inputs: int, threshold: int, load: Load) -> Any:
         """A vector with the bits set where `threshold` or more of the inputs are."""
         asm = self.asm
         if inputs <= STRAIGHT:
-            wiring = at_least(inputs, threshold)
-            return self._run(wiring, lambda i: load(I64(i)), [])[-1]
+            return self._run(at_least(inputs, threshold), load, I64(0), [])[-1]
         top, start = planes_for(inputs, threshold)
         planes = [self._constant(-(start >> w & 1)) for w in range(top + 1)]
         before, full = asm.block, I64(inputs // CHUNK)
@@ -92,23 +102,22 @@ class _Voter:
             carried = [asm.phi(self.vector) for _ in planes]
             for phi, plane in zip(carried, planes, strict=True):
                 phi.add_incoming(plane, before)
-            base = asm.mul(chunk, I64(CHUNK))
-            planes = self._add(CHUNK, lambda i: load(asm.add(base, I64(i))), carried)
+            adders = accumulate(CHUNK, len(planes))
+            planes = self._run(adders, load, asm.mul(chunk, I64(CHUNK)), carried)
             for phi, plane in zip(carried, planes, strict=True):
                 phi.add_incoming(plane, asm.block)
-        base = asm.mul(full, I64(CHUNK))
-        return self._add(inputs % CHUNK, lambda i: load(asm.add(base, I64(i))), planes)[-1]
+        rest = accumulate(inputs % CHUNK, len(planes))
+        return self._run(rest, load, asm.mul(full, I64(CHUNK)), planes)[-1]
 
-    def _add(self, inputs: int, load: Load, planes: list[Any]) -> list[Any]:
-        return self._run(accumulate(inputs, len(planes)), load, planes)
-
-    def _run(self, wiring: Wiring, load: Load, planes: list[Any]) -> list[Any]:
-        """Emit the adders. Inputs are loaded as they are needed: registers are few."""
+    def _run(self, wiring: Wiring, load: Load, base: Any, planes: list[Any]) -> list[Any]:
+        """Emit the adders. Inputs, from `base` on, are loaded as they are needed: registers are
+        few.
+        """
         known = dict(enumerate(planes, wiring.inputs))
         for step in wiring.steps:
             for bit in step.bits:
                 if bit not in known:
-                    known[bit] = load(bit)
+                    known[bit] = load(base, bit, wiring.inputs)
             low, high = self._adder(step, [known[bit] for bit in step.bits])
             if step.low is not None:
                 known[step.low] = low
@@ -116,7 +125,7 @@ class _Voter:
                 known[step.high] = high
         for answer in wiring.outputs:
             if answer is not None and answer not in known:
-                known[answer] = load(answer)
+                known[answer] = load(base, answer, wiring.inputs)
         return [None if answer is None else known[answer] for answer in wiring.outputs]
 
     def _adder(self, step: Step, bits: list[Any]) -> tuple[Any, Any]:

@@ -1,4 +1,8 @@
-"""Machine code that draws members, many words at a time. sampling.py says what it must give."""
+"""Machine code that draws members, many words at a time. sampling.py says what it must give.
+
+Words are made for a few rounds ahead, and only then are the rounds shuffled: a shuffle that waits
+for its words fills the processor's queues and lets nothing else begin.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,135 +11,187 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 
-from ensemble.native import BYTE, I32, I64, POINTER, Assembler
+from ensemble.native import I32, I64, POINTER, Assembler, Instructions
 from ensemble.sampling import MULTIPLIERS, PHILOX_ROUNDS, WEYL, WORD
 
 LANES = 8
-"""Philox blocks computed side by side."""
+"""Philox blocks of one round computed side by side: a group."""
 GROUP = 4 * LANES
-"""Words that come of them: members drawn in one go."""
-VECTOR = ir.VectorType(I64, LANES)
+"""Words of a group: members drawn in one go."""
+AHEAD = 16
+"""Rounds for which words are made before they are shuffled; even."""
 SHIFT = 6
 """A model's votes in a tile are 2^6 bytes."""
 
 
-def emit_draw(module: ir.Module, members: int) -> None:
-    """Add the function `draw` to a module.
-
-    draw(seed, first, ensembles, rounds, bounds, pool, places, offsets, unfair)
-        bounds: of `bounds_of`
-        pool: (models,) u32, 0, 1, 2, ... << SHIFT; given back as it was
-        places: room for (groups * GROUP,) u32
-        offsets: (ensembles, rounds, members) u32, model number << SHIFT: the result
-        unfair: (ensembles, rounds) u8: not 0 where a word must be skipped, which is rare. There
-            the offsets are wrong, and the caller draws by the definition.
-    """
-    asm, arguments = Assembler.begin(
-        module, "draw", ir.VoidType(), [I64, I64, I64, I64, *[POINTER] * 5]
-    )
-    seed, first, ensembles, rounds, bounds, pool, places, offsets, unfair = arguments
-    keys = _keys(asm, seed)
-    with asm.loop(ensembles) as e, asm.loop(rounds) as r:
-        this = asm.add(asm.mul(e, rounds), r)
-        number = asm.add(first, e)
-        counter = [asm.add(r, I64(1)), asm.and_(number, I64(WORD - 1)), asm.lshr(number, I64(32))]
-        out = asm.at(offsets, asm.mul(this, I64(members)), I32)
-        flag = asm.at(unfair, this)
-        asm.put(BYTE(0), flag, align=1)
-
-        def draw(start: Any, steps: int) -> None:
-            words = _words(asm, asm.lshr(start, I64(2)), counter, keys)
-            refused = _choose(asm, words, start, bounds, places)
-            asm.put(asm.or_(asm.get(BYTE, flag, align=1), refused), flag, align=1)
-            for k in range(steps):
-                i = asm.add(start, I64(k))
-                j = asm.zext(asm.get(I32, places, i), I64)
-                asm.put(asm.get(I32, pool, j), out, i)
-                asm.put(asm.get(I32, pool, i), pool, j)
-
-        def restore(start: Any, steps: int) -> None:
-            for k in range(steps):
-                j = asm.get(I32, places, asm.add(start, I64(k)))
-                asm.put(asm.shl(j, I32(SHIFT)), pool, asm.zext(j, I64))
-
-        _each_group(asm, members, draw)
-        _each_group(asm, members, restore)
-    asm.ret_void()
+def groups_of(members: int) -> int:
+    """Groups of words that one round takes."""
+    return -(-members // GROUP)
 
 
 def bounds_of(members: int, models: int) -> npt.NDArray[np.uint64]:
     """What `draw` needs to know of draw i = 32 group + 4 lane + word: the number n of models left,
     2^32 mod n, and i itself: (groups, 3, 4, LANES). Draws beyond the last have n = 1.
     """
-    groups = -(-members // GROUP)
+    groups = groups_of(members)
     i = np.arange(groups * GROUP, dtype=np.uint64)
     left = np.where(i < members, np.uint64(models) - i, np.uint64(1))
     table = np.stack([left, np.uint64(WORD) % left, i])
     return np.ascontiguousarray(table.reshape(3, groups, LANES, 4).transpose(1, 0, 3, 2))
 
 
-def _each_group(asm: Assembler, members: int, emit: Callable[[Any, int], None]) -> None:
-    full, rest = divmod(members, GROUP)
+def emit_draw(module: ir.Module, members: int, instructions: Instructions) -> None:
+    """Add the function `draw` to a module.
+
+    draw(seed, first, ensembles, rounds, bounds, pool, places, offsets, unfair)
+        bounds: of `bounds_of`
+        pool: (models,) u32, 0, 1, 2, ... << SHIFT; given back as it was
+        places: room for ((AHEAD * groups + 1) * GROUP,) u32
+        offsets: (ensembles, rounds, members) u32, model number << SHIFT: the result
+        unfair: (ensembles, rounds * groups + 1) u8: not 0 where a word must be skipped, which is
+            rare. There the offsets are wrong, and the caller draws by the definition. The last
+            column means nothing.
+    """
+    asm, arguments = Assembler.begin(
+        module, "draw", ir.VoidType(), [I64, I64, I64, I64, *[POINTER] * 5]
+    )
+    seed, first, ensembles, rounds, bounds, pool, places, offsets, unfair = arguments
+    groups = I64(groups_of(members))
+    # Two groups at once hide the latency of multiplication, if there are registers for them.
+    together = 2 if instructions is Instructions.AVX512 else 1
+    words = _Words(asm, seed, bounds, together)
+    chunks = asm.udiv(asm.add(rounds, I64(AHEAD - 1)), I64(AHEAD))
+    with asm.loop(ensembles) as e, asm.loop(chunks) as chunk:
+        start = asm.mul(chunk, I64(AHEAD))
+        left = asm.sub(rounds, start)
+        here = asm.select(asm.icmp_signed("<", left, I64(AHEAD)), left, I64(AHEAD))
+        wanted = asm.add(asm.mul(here, groups), I64(together - 1))
+        flags = asm.at(unfair, asm.mul(e, asm.add(asm.mul(rounds, groups), I64(1))))
+        flags = asm.at(flags, asm.mul(start, groups))
+        with asm.loop(asm.udiv(wanted, I64(together))) as step:
+            group = asm.mul(step, I64(together))
+            words.choose(asm.add(first, e), start, group, groups, places, flags)
+        with asm.loop(here) as r:
+            mine = asm.at(places, asm.mul(r, asm.mul(groups, I64(GROUP))), I32)
+            this = asm.add(asm.mul(e, rounds), asm.add(start, r))
+            out = asm.at(offsets, asm.mul(this, I64(members)), I32)
+            _shuffle(asm, members, mine, pool, out)
+    asm.ret_void()
+
+
+def _shuffle(asm: Assembler, members: int, places: Any, pool: Any, out: Any) -> None:
+    """Swap members to the front of the pool, note them, and put the pool in order again."""
+
+    def swap(i: Any) -> None:
+        j = asm.zext(asm.get(I32, places, i), I64)
+        asm.put(asm.get(I32, pool, j), out, i)
+        # The place i itself is not read again in this round, so nothing need be put there.
+        asm.put(asm.get(I32, pool, i), pool, j)
+
+    def restore(i: Any) -> None:
+        j = asm.get(I32, places, i)
+        asm.put(asm.shl(j, I32(SHIFT)), pool, asm.zext(j, I64))
+
+    _each(asm, members, swap)
+    _each(asm, members, restore)
+
+
+def _each(asm: Assembler, times: int, emit: Callable[[Any], None]) -> None:
+    """Emit a step for 0 .. times - 1, GROUP of them in a straight line."""
+    full, rest = divmod(times, GROUP)
     if full:
         with asm.loop(I64(full)) as group:
-            emit(asm.mul(group, I64(GROUP)), GROUP)
-    if rest:
-        emit(I64(full * GROUP), rest)
+            for k in range(GROUP):
+                emit(asm.add(asm.mul(group, I64(GROUP)), I64(k)))
+    for k in range(rest):
+        emit(I64(full * GROUP + k))
 
 
-def _keys(asm: Assembler, seed: Any) -> list[tuple[Any, Any]]:
-    """Philox's key of every round, a copy in each lane."""
-    key = [asm.and_(seed, I64(WORD - 1)), asm.lshr(seed, I64(32))]
-    keys = []
-    for _ in range(PHILOX_ROUNDS):
-        keys.append((asm.splat(key[0], LANES), asm.splat(key[1], LANES)))
-        key = [
-            asm.and_(asm.add(half, I64(step)), I64(WORD - 1))
-            for half, step in zip(key, WEYL, strict=True)
+class _Words:
+    """Emits Philox4x32-10 and turns its words into places of the pool.
+
+    A word is kept in a 64-bit lane, so that it can be multiplied; lanes hold the blocks of one
+    group after another.
+    """
+
+    def __init__(self, asm: Assembler, seed: Any, bounds: Any, together: int) -> None:
+        self.asm, self.bounds, self.together = asm, bounds, together
+        self.lanes = together * LANES
+        key = [asm.and_(seed, I64(WORD - 1)), asm.lshr(seed, I64(32))]
+        self.keys = []
+        for _ in range(PHILOX_ROUNDS):
+            self.keys.append([asm.splat(half, self.lanes) for half in key])
+            key = [
+                asm.and_(asm.add(half, I64(step)), I64(WORD - 1))
+                for half, step in zip(key, WEYL, strict=True)
+            ]
+
+    def choose(
+        self, ensemble: Any, start: Any, group: Any, groups: Any, places: Any, flags: Any
+    ) -> None:
+        """Write the places drawn by `together` groups, counted from round index `start`."""
+        asm = self.asm
+        which = [asm.add(group, I64(i)) for i in range(self.together)]
+        inside = [asm.urem(g, groups) for g in which]
+        blocks = self._join([asm.splat(asm.mul(g, I64(LANES)), LANES) for g in inside])
+        number = [asm.add(asm.add(start, asm.udiv(g, groups)), I64(1)) for g in which]
+        counter = [
+            asm.add(blocks, self._each_lane([lane % LANES for lane in range(self.lanes)])),
+            self._join([asm.splat(r, LANES) for r in number]),
+            asm.splat(ensemble, self.lanes),
+            asm.splat(asm.lshr(ensemble, I64(32)), self.lanes),
         ]
-    return keys
+        columns, refused = [], None
+        for word, value in enumerate(self._philox(counter)):
+            left, fair, position = (self._bound(inside, 4 * row + word) for row in range(3))
+            product = asm.mul(self._word(value), self._word(left))
+            columns.append(asm.add(asm.lshr(product, self._constant(32)), position))
+            bad = asm.icmp_unsigned("<", self._word(product), fair)
+            refused = bad if refused is None else asm.or_(refused, bad)
+        mask = asm.bitcast(refused, ir.IntType(self.lanes))
+        asm.store(mask, asm.at(flags, group), align=1)
+        self._write(columns, asm.at(places, asm.mul(group, I64(GROUP)), I32))
 
+    def _philox(self, counter: Sequence[Any]) -> list[Any]:
+        asm = self.asm
+        a, b, c, d = counter
+        for low, high in self.keys:
+            left = asm.mul(self._word(a), self._constant(MULTIPLIERS[0]))
+            right = asm.mul(self._word(c), self._constant(MULTIPLIERS[1]))
+            a = asm.xor(asm.xor(asm.lshr(right, self._constant(32)), b), low)
+            c = asm.xor(asm.xor(asm.lshr(left, self._constant(32)), d), high)
+            b, d = right, left
+        return [a, b, c, d]
 
-def _words(
-    asm: Assembler, block: Any, counter: Sequence[Any], keys: Sequence[tuple[Any, Any]]
-) -> list[Any]:
-    """Philox4x32-10 of LANES blocks from `block` on: four vectors of words, one a 64-bit lane."""
-    a = asm.add(asm.splat(block, LANES), ir.Constant(VECTOR, list(range(LANES))))
-    b, c, d = (asm.splat(word, LANES) for word in counter)
-    mask = _constant(WORD - 1)
-    for low, high in keys:
-        left = asm.mul(a, _constant(MULTIPLIERS[0]))
-        right = asm.mul(c, _constant(MULTIPLIERS[1]))
-        a = asm.xor(asm.xor(asm.lshr(right, _constant(32)), b), low)
-        c = asm.xor(asm.xor(asm.lshr(left, _constant(32)), d), high)
-        b, d = asm.and_(right, mask), asm.and_(left, mask)
-    return [a, b, c, d]
+    def _bound(self, inside: Sequence[Any], row: int) -> Any:
+        """One row of the table of bounds, for each group."""
+        asm, vector = self.asm, ir.VectorType(I64, LANES)
+        rows = [asm.add(asm.mul(g, I64(12)), I64(row)) for g in inside]
+        return self._join([asm.get(vector, self.bounds, r, align=8) for r in rows])
 
+    def _write(self, columns: Sequence[Any], places: Any) -> None:
+        """Put four columns of words side by side, in the order of the stream."""
+        asm, size = self.asm, self.lanes
+        high = [asm.shl(columns[word], self._constant(32)) for word in (1, 3)]
+        pairs = [asm.or_(columns[word], half) for word, half in zip((0, 2), high, strict=True)]
+        order = [lane // 2 + size * (lane % 2) for lane in range(2 * size)]
+        mixed = asm.shuffle_vector(*pairs, ir.Constant(ir.VectorType(I32, 2 * size), order))
+        asm.store(mixed, places, align=4)
 
-def _choose(asm: Assembler, words: Sequence[Any], start: Any, bounds: Any, places: Any) -> Any:
-    """Turn words into places of the pool, by multiplication; return a byte, 0 if all were fair."""
-    row = asm.mul(asm.udiv(start, I64(GROUP)), I64(12))
-    columns, refused = [], None
-    for word, value in enumerate(words):
-        left, fair, position = (
-            asm.get(VECTOR, bounds, asm.add(row, I64(4 * kind + word)), align=8)
-            for kind in range(3)
-        )
-        product = asm.mul(value, left)
-        columns.append(asm.add(asm.lshr(product, _constant(32)), position))
-        bad = asm.icmp_unsigned("<", asm.and_(product, _constant(WORD - 1)), fair)
-        refused = bad if refused is None else asm.or_(refused, bad)
-    pairs = [asm.or_(columns[word], asm.shl(columns[word + 1], _constant(32))) for word in (0, 2)]
-    for half in range(2):
-        order = [half * LANES // 2 + lane // 2 + LANES * (lane % 2) for lane in range(LANES)]
-        mixed = asm.shuffle_vector(*pairs, ir.Constant(ir.VectorType(I32, LANES), order))
-        asm.put(mixed, asm.at(places, start, I32), half, align=4)
-    return asm.select(
-        asm.icmp_unsigned("!=", asm.bitcast(refused, ir.IntType(LANES)), ir.IntType(LANES)(0)),
-        BYTE(1),
-        BYTE(0),
-    )
+    def _join(self, parts: Sequence[Any]) -> Any:
+        if len(parts) == 1:
+            return parts[0]
+        order = ir.Constant(ir.VectorType(I32, self.lanes), list(range(self.lanes)))
+        return self.asm.shuffle_vector(*parts, order)
 
+    def _word(self, lanes: Any) -> Any:
+        """The low word of every lane. Said before a product, it lets LLVM multiply 32 by 32 bits,
+        which costs a third; the masking itself it then drops.
+        """
+        return self.asm.and_(lanes, self._constant(WORD - 1))
 
-def _constant(value: int) -> Any:
-    return ir.Constant(VECTOR, [value] * LANES)
+    def _constant(self, value: int) -> Any:
+        return self._each_lane([value] * self.lanes)
+
+    def _each_lane(self, values: list[int]) -> Any:
+        return ir.Constant(ir.VectorType(I64, self.lanes), values)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from llvmlite import ir
 
 from ensemble.counting import emit_count
-from ensemble.drawing import GROUP, SHIFT, bounds_of, emit_draw
+from ensemble.drawing import AHEAD, GROUP, SHIFT, bounds_of, emit_draw
 from ensemble.native import Code, Instructions
 from ensemble.rule import Rule
 from ensemble.sampling import round_members
@@ -25,7 +25,7 @@ class Kernel:
 
     def __init__(self, rule: Rule, instructions: Instructions) -> None:
         module = ir.Module("votes")
-        emit_draw(module, rule.members)
+        emit_draw(module, rule.members, instructions)
         emit_count(module, rule, instructions)
         self.rule = rule
         self.instructions = instructions
@@ -47,12 +47,13 @@ class Kernel:
         """
         rule, models = self.rule, len(pool)
         bounds = bounds_of(rule.members, models)
-        places = np.empty(len(bounds) * GROUP, dtype=np.uint32)
-        unfair = np.empty(offsets.shape[:2], dtype=np.uint8)
+        places = np.empty((AHEAD * len(bounds) + 1) * GROUP, dtype=np.uint32)
+        unfair = np.empty((len(offsets), rule.rounds * len(bounds) + 1), dtype=np.uint8)
         arrays = (bounds, pool, places, offsets, unfair)
         self._draw(seed, first, len(offsets), rule.rounds, *[a.ctypes.data for a in arrays])
-        for e, r in np.argwhere(unfair):
-            again = round_members(seed, first + int(e), int(r) + 1, rule.members, models)
+        for e, group in np.argwhere(unfair[:, :-1]):
+            r = int(group) // len(bounds)
+            again = round_members(seed, first + int(e), r + 1, rule.members, models)
             offsets[e, r] = np.array(again, dtype=np.uint32) << SHIFT
 
     def count(

@@ -7,6 +7,7 @@ are drawn once and vote on all parts.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
@@ -29,13 +30,14 @@ class Part:
     """The votes of all models on the rows of one part, with the rows' labels.
 
     bits: (tiles, models, 8) u64, row 64 w + b of a tile is bit b of word w. masks: (2, tiles, 8),
-    rows that are 1 and rows that are 0. Both start at a multiple of 64 bytes.
+    rows that are 1 and rows that are 0. Both start at a multiple of 64 bytes. sha256: of both.
     """
 
     bits: npt.NDArray[np.uint64]
     masks: npt.NDArray[np.uint64]
     rows: int
     ones: int
+    sha256: str
 
     @property
     def models(self) -> int:
@@ -80,7 +82,10 @@ def pack(
         raise BadData(f"votes of {filled} models only, not of {count}")
     masks = _aligned(2, tiles)
     masks[0], masks[1] = _words(labels, tiles), _words(~labels, tiles)
-    return Part(bits, masks, rows, int(np.count_nonzero(labels)))
+    digest = sha256(f"{bits.shape}".encode())
+    digest.update(bits.data)
+    digest.update(masks.data)
+    return Part(bits, masks, rows, int(np.count_nonzero(labels)), digest.hexdigest())
 
 
 def count(
