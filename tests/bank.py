@@ -4,11 +4,12 @@ It speaks only as an operator does: SQL through the `mariadb` client, and the co
 """
 
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ class Bank:
         return process
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-P", "-m", "launcher.cli", *arguments]
+        return [sys.executable, "-P", "-m", "launcher", *arguments]
 
     def state(self, batch_id: int) -> str:
         return self.sql(f"SELECT state FROM dc_batch WHERE batch_id = {batch_id}")[0][0]
@@ -130,21 +131,21 @@ def dask(folder: Path, env: Mapping[str, str], workers: int) -> Iterator[str]:
     port = address.rpartition(":")[2]
     common = [sys.executable, "-P", "-m", "dask"]
     quiet = ["--no-dashboard"]
+    worker = ["worker", address, "--nthreads", "1", "--host", "127.0.0.1", *quiet]
     commands = [
         [*common, "scheduler", "--host", "127.0.0.1", "--port", port, *quiet],
         *(
-            [*common, "worker", address, "--nthreads", "1", "--host", "127.0.0.1", *quiet]
-            + ["--local-directory", str(folder / f"worker{number}")]
+            [*common, *worker, "--local-directory", str(folder / f"worker{number}")]
             for number in range(workers)
         ),
     ]
-    processes = []
+    processes: list[subprocess.Popen[bytes]] = []
     with (folder / "dask.log").open("ab") as log:
         try:
-            for command in commands:
-                processes.append(
-                    subprocess.Popen(command, env=dict(env), cwd=folder, stdout=log, stderr=log)
-                )
+            processes.extend(
+                subprocess.Popen(command, env=dict(env), cwd=folder, stdout=log, stderr=log)
+                for command in commands
+            )
             yield address
         finally:
             for process in processes:
@@ -163,3 +164,35 @@ def end(pid: int) -> None:
             process.kill()
         except psutil.NoSuchProcess:
             continue
+
+
+@contextmanager
+def small_bank(folder: Path, *, workers: int = 0, **settings: str) -> Iterator[Bank]:
+    """A bank on the embedded default: SQLite and a folder; with `workers`, an external Dask."""
+    with ExitStack() as stack:
+        env = environment(folder, **settings)
+        if workers:
+            env["DEEPCREDIT_SCHEDULER"] = stack.enter_context(dask(folder, env, workers))
+
+        def sql(statement: str) -> list[list[str]]:
+            with closing(sqlite3.connect(folder / "deepcredit.db", timeout=30)) as connection:
+                rows = connection.execute(statement).fetchall()
+                connection.commit()
+            return [["NULL" if value is None else str(value) for value in row] for row in rows]
+
+        bank = Bank(folder, env, sql)
+        stack.callback(bank.close)
+        bank.deepcredit("db", "upgrade")
+        yield bank
+
+
+def families(launcher: int, name: str) -> list[psutil.Process]:
+    """The processes below a launcher whose command line has `name`."""
+    found = []
+    for process in psutil.Process(launcher).children(recursive=True):
+        try:
+            if any(name in word for word in process.cmdline()):
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found

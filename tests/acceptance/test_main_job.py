@@ -38,6 +38,8 @@ model_group_id = "M100"
 max_epochs = 12
 """
 
+# ruff: noqa: E501
+# The statements of the system replaced, to the letter.
 TRAIN = """
 INSERT INTO dc_batch (batch_desc, batch_memo, batch_param, mode, dataset_group, dataset_version, model_group, state)
 VALUES ('credit model training', 'XGBoost group', '{"testSize": "0.3", "validationSize": "0.2", "randomState": "42"}', 'train', 'DATA001', 1, 'M100', 'I');

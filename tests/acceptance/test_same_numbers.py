@@ -1,0 +1,99 @@
+"""The same rows give the same numbers: run again, on one worker or two, or after kills."""
+
+import itertools
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.bank import SHARED, Bank, families, small_bank
+
+FIGURES = (
+    "model_no, model_sub_no, split, tn, fp, fn, tp, threshold, accuracy, precision_score, "
+    "recall_score, specificity, f1_score, balanced_accuracy, mcc, auc, gini, ks, pr_auc, brier, "
+    "log_loss, scores_sha256"
+)
+ALL_KINDS = [
+    (1, "ML-XGB", '{"n_estimators": 40, "resampling": "smote"}'),
+    (2, "ML-RF", '{"n_estimators": 20}'),
+    (3, "DL-DNN", '{"max_epochs": 4, "classWeight": "balanced"}'),
+    (4, "DL-TABNET", '{"max_epochs": 3}'),
+]
+SLOW_FORESTS = [(1, "ML-RF", '{"n_estimators": 300, "grid": {"max_depth": [4, 6, 8, 10, 12, 14]}}')]
+
+
+@contextmanager
+def loaded(folder: Path, models: list[tuple[int, str, str]], **options: str) -> Iterator[Bank]:
+    folder.mkdir(exist_ok=True)
+    workers = int(options.pop("workers", "0"))
+    with small_bank(folder, workers=workers, **options) as bank:
+        data = SHARED / "data" / "german" / "german_credit.csv"
+        bank.deepcredit("dataset", "load", str(data), "--group", "G", "--target", "default")
+        for model_no, model_id, param in models:
+            bank.sql(
+                "INSERT INTO dc_model_list (model_no, model_id, model_group_id, model_param) "
+                f"VALUES ({model_no}, '{model_id}', 'M', '{param}')"
+            )
+        yield bank
+
+
+def add_train(bank: Bank) -> None:
+    bank.sql(
+        "INSERT INTO dc_batch (mode, dataset_group, dataset_version, model_group, batch_param) "
+        "VALUES ('train', 'G', 1, 'M', '{\"randomState\": 7}')"
+    )
+
+
+def figures(bank: Bank, batch_id: int) -> list[list[str]]:
+    rows = bank.sql(
+        f"SELECT state, error_text, {FIGURES} FROM dc_batch_result WHERE batch_id = {batch_id} "
+        "ORDER BY model_no, model_sub_no, split"
+    )
+    assert rows
+    assert {row[0] for row in rows} == {"C"}, rows
+    return [row[2:] for row in rows]
+
+
+@pytest.mark.slow
+def test_all_kinds_give_equal_figures_on_one_worker_or_two(tmp_path: Path) -> None:
+    found = []
+    for workers, runs in (("1", 1), ("2", 2)):
+        with loaded(tmp_path / workers, ALL_KINDS, workers=workers) as bank:
+            for _ in range(runs):
+                add_train(bank)
+            assert bank.launcher("SERVER_001", "--drain").wait(timeout=240) == 0, bank.log()
+            found += [figures(bank, batch_id) for batch_id in range(1, runs + 1)]
+
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["launcher", "child"])
+def test_a_batch_cut_off_is_completed_by_another_launcher(tmp_path: Path, victim: str) -> None:
+    with loaded(tmp_path / "calm", SLOW_FORESTS) as bank:
+        add_train(bank)
+        assert bank.launcher("CALM", "--drain").wait(timeout=240) == 0, bank.log()
+        undisturbed = figures(bank, 1)
+    with loaded(tmp_path / "fire", SLOW_FORESTS, LEASE_SECONDS="4") as bank:
+        add_train(bank)
+        first = bank.launcher("FIRST")
+        bank.wait(lambda: bank.sql("SELECT 1 FROM dc_model"))
+        (child,) = families(first.pid, "launcher.child_main")
+        os.kill(first.pid if victim == "launcher" else child.pid, signal.SIGKILL)
+        if victim == "child":
+            first.terminate()
+        before = bank.sql("SELECT model_sub_no, fence, sha256 FROM dc_model")
+        bank.launcher("SECOND")
+        bank.wait(lambda: bank.state(1) == "C")
+
+        assert figures(bank, 1) == undisturbed
+        after = bank.sql("SELECT model_sub_no, fence, sha256 FROM dc_model")
+        assert len(before) < len(after) == 6
+        assert [row for row in after if row in before] == before  # not trained again
+        outcomes = bank.sql("SELECT fence, outcome, error_class FROM dc_batch_attempt")
+        assert outcomes[-1][1] == "C"
+        fences = [int(row[0]) for row in outcomes]
+        assert all(a < b for a, b in itertools.pairwise(fences))

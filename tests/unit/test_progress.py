@@ -1,0 +1,39 @@
+from pipeline.progress import Progress, span
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_progress_tells_share_failures_and_the_time_left() -> None:
+    told: list[tuple[float, str]] = []
+    clock = Clock()
+    progress = Progress(
+        total=10, before=4, unit="models", report=lambda *said: told.append(said), clock=clock
+    )
+
+    clock.now = 30.0
+    progress.advance("ML-XGB 1/5")
+    clock.now = 60.0
+    progress.advance("ML-XGB 1/6", failed=True)
+
+    assert told == [
+        (0.4, "4 of 10 models"),
+        (0.5, "5 of 10 models, about 2 min left, last ML-XGB 1/5"),
+        (0.6, "6 of 10 models, 1 failed, about 2 min left, last ML-XGB 1/6"),
+    ]
+
+
+def test_spans_read_as_people_say_them() -> None:
+    assert [span(s) for s in (0.4, 89, 90, 5399, 5400, 36_000)] == [
+        "0 s",
+        "89 s",
+        "2 min",
+        "90 min",
+        "1.5 h",
+        "10.0 h",
+    ]
