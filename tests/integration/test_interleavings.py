@@ -1,0 +1,333 @@
+"""Two parties at one row: one has changed it and not yet committed, the other comes along.
+
+On MariaDB the second waits for the row, or passes it over where it may; on SQLite it waits for the
+one write lock, so that there one party always comes after the other and little is left to test.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+
+from configs.errors import LeaseLost, Retry
+from storage import batches, claims
+from storage.claimable import CANDIDATES
+from storage.records import Batch, Claim
+from tests.desk import Desk
+from tests.rival import Rival
+
+CANCEL = "UPDATE dc_batch SET cancel_requested_at = '2026-01-01 00:00:00' WHERE batch_id = :b"
+FIRST = "UPDATE dc_batch SET priority = 1 WHERE batch_id = :b"
+RESET = "UPDATE dc_batch SET state = 'I' WHERE batch_id = :b"
+
+
+@pytest.fixture
+def desk(engine: Engine) -> Desk:
+    return Desk(engine)
+
+
+@contextmanager
+def held(desk: Desk) -> Iterator[Connection]:
+    """A transaction that stays open while the rival tries, and is then committed."""
+    connection = desk.engine.connect()
+    transaction = connection.begin()
+    try:
+        yield connection
+    finally:
+        if transaction.is_active:
+            transaction.rollback()
+        connection.close()
+
+
+def claim_in(connection: Connection, server: str = "S1") -> Batch | None:
+    return claims.claim(connection, server=server, identity=server, lease_seconds=60)
+
+
+def meet(desk: Desk, rival: Rival[Any]) -> None:
+    """A claim passes over rows that are locked, where not the whole database is."""
+    if desk.engine.dialect.name == "mariadb":
+        rival.must_pass()
+    else:
+        rival.must_wait()
+
+
+def ended(desk: Desk, number: int) -> tuple[str, bool, str | None]:
+    batch = desk.read(number)
+    return batch.state, batch.run_after is not None, batch.error_class
+
+
+def test_claim_and_claim_get_different_batches(desk: Desk) -> None:
+    first, second = desk.add(), desk.add()
+    with held(desk) as connection:
+        mine = claim_in(connection)
+        rival = Rival(lambda: desk.take("S2"))
+        meet(desk, rival)
+        connection.commit()
+
+    assert mine is not None
+    assert mine.batch_id == first
+    assert rival.result().batch_id == second
+
+
+def test_claim_and_claim_of_the_only_batch(desk: Desk) -> None:
+    desk.add()
+    with held(desk) as connection:
+        mine = claim_in(connection)
+        rival = Rival(lambda: desk.claim("S2"))
+        meet(desk, rival)
+        connection.commit()
+
+    assert mine is not None
+    assert rival.result() is None
+    assert desk.finish(claims.claim_of(mine))
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_claim_and_claim_of_one_concurrency_key(desk: Desk, commits: bool) -> None:
+    desk.add(concurrency_key="k")
+    second = desk.add(concurrency_key="k")
+    other = desk.add()
+    with held(desk) as connection:
+        claim_in(connection)
+        rival = Rival(lambda: desk.take("S2"))
+        rival.must_wait()  # for the unique index, which only now decides
+        if commits:
+            connection.commit()
+        else:
+            connection.rollback()
+
+    taken = rival.result().batch_id
+    if commits:
+        assert taken == other
+    else:
+        assert taken in (1, second)
+    running = desk.value("SELECT COUNT(*) FROM dc_batch WHERE state='U' AND concurrency_key='k'")
+    assert running == 1
+
+
+def test_claim_and_an_operators_cancel(desk: Desk) -> None:
+    first, second = desk.add(), desk.add()
+    with held(desk) as connection:
+        connection.execute(text(CANCEL), {"b": first})
+        rival = Rival(desk.take)
+        meet(desk, rival)
+        connection.commit()
+
+    assert rival.result().batch_id == second
+
+
+@pytest.mark.parametrize("statement", [CANCEL, "DELETE FROM dc_batch WHERE batch_id = :b"])
+def test_an_operators_words_wait_for_a_claim_and_then_count(desk: Desk, statement: str) -> None:
+    number = desk.add()
+    with held(desk) as connection:
+        mine = claim_in(connection)
+        rival = Rival(lambda: desk.sql(statement, b=number))
+        rival.must_wait()
+        connection.commit()
+
+    assert rival.result() == 1
+    assert mine is not None
+    beat = desk.beat(claims.claim_of(mine))
+    assert beat.cancel_requested or not beat.owned
+
+
+def test_a_claim_does_not_believe_what_it_read_before(desk: Desk) -> None:
+    # What a server would do that takes SKIP LOCKED without a word and ignores it.
+    desk.add()
+    offer = {"server": "S", "queue": "default", "tags": [], "free_mb": None}
+    with desk.engine.connect() as connection:
+        (row,) = connection.execute(CANDIDATES, offer).all()
+    claim = desk.take()
+    desk(claims.release, claim)  # it is I again, as it was when it was read
+
+    assert desk(claims._take, row, "S2", 60) is None
+    assert desk.states() == "I"
+
+
+Party = Callable[[Connection, Claim], Any]
+
+
+def sweep(connection: Connection, claim: Claim) -> list[tuple[int, int]]:
+    return claims.sweep(connection)
+
+
+def finish(connection: Connection, claim: Claim) -> bool:
+    return claims.finish(connection, claim)
+
+
+def beat(connection: Connection, claim: Claim) -> bool:
+    return claims.beat(connection, claim, lease_seconds=60, progress=None, note=None).owned
+
+
+def fail(connection: Connection, claim: Claim) -> bool:
+    return claims.fail(connection, claim, error_class="Boom", error_text="", retry=Retry.AT_ONCE)
+
+
+def release(connection: Connection, claim: Claim) -> bool:
+    return claims.release(connection, claim)
+
+
+def cancel(connection: Connection, claim: Claim) -> bool:
+    return batches.cancel(connection, claim.batch_id)
+
+
+def cancel_by_sql(connection: Connection, claim: Claim) -> int:
+    return connection.execute(text(CANCEL), {"b": claim.batch_id}).rowcount
+
+
+def reset(connection: Connection, claim: Claim) -> int:
+    return connection.execute(text(RESET), {"b": claim.batch_id}).rowcount
+
+
+def delete(connection: Connection, claim: Claim) -> int:
+    statement = text("DELETE FROM dc_batch WHERE batch_id = :b")
+    return connection.execute(statement, {"b": claim.batch_id}).rowcount
+
+
+GONE = None
+AGAIN = ("E", True, "LeaseExpired")
+MEETINGS = [
+    # first and its answer, second and its answer, how the batch ends; the lease is over.
+    (finish, True, sweep, [], ("C", False, None)),
+    (sweep, [(1, 1)], finish, False, AGAIN),
+    (beat, True, sweep, [], ("U", False, None)),
+    (sweep, [(1, 1)], beat, False, AGAIN),
+    (sweep, [(1, 1)], fail, False, AGAIN),
+    (sweep, [(1, 1)], sweep, [], AGAIN),
+    (fail, True, sweep, [], ("E", True, "Boom")),
+    (fail, True, cancel, True, ("E", False, "Cancelled")),
+    (fail, True, cancel_by_sql, 1, ("E", True, "Boom")),  # the next sweep carries it out
+    (cancel, True, fail, True, ("E", False, "Boom")),
+    (cancel_by_sql, 1, fail, True, ("E", False, "Boom")),
+    (cancel_by_sql, 1, finish, True, ("C", False, None)),
+    (cancel_by_sql, 1, release, True, ("E", False, "Cancelled")),
+    (finish, True, cancel, False, ("C", False, None)),
+    (release, True, reset, 1, ("I", False, None)),
+    (reset, 1, release, False, ("I", False, None)),
+    (reset, 1, finish, False, ("I", False, None)),
+    (finish, True, reset, 1, ("I", False, None)),
+    (reset, 1, sweep, [], ("I", False, None)),
+    (sweep, [(1, 1)], reset, 1, ("I", True, "LeaseExpired")),
+    (finish, True, delete, 1, GONE),
+    (delete, 1, finish, False, GONE),
+    (delete, 1, beat, False, GONE),
+    (delete, 1, sweep, [], GONE),
+]
+
+
+@pytest.mark.parametrize(
+    ("first", "answer", "second", "reply", "end"),
+    MEETINGS,
+    ids=[f"{first.__name__}-{second.__name__}" for first, _, second, _, _ in MEETINGS],
+)
+def test_two_at_one_batch(
+    mariadb_engine: Engine, first: Party, answer: Any, second: Party, reply: Any, end: Any
+) -> None:
+    desk = Desk(mariadb_engine)
+    desk.add()
+    claim = desk.take(lease=-1)
+    with held(desk) as connection:
+        assert first(connection, claim) == answer
+        rival = Rival(lambda: desk(second, claim))
+        if second is sweep:
+            rival.must_pass()  # whoever holds the row is about to settle it
+        else:
+            rival.must_wait()
+        connection.commit()
+
+    assert rival.result() == reply
+    if end is GONE:
+        assert desk.states() == ""
+    else:
+        assert ended(desk, claim.batch_id) == end
+    # Whatever was passed over is not settled differently by the next sweep.
+    if second is sweep:
+        assert desk(claims.sweep) == []
+
+
+def test_what_an_owner_writes_keeps_everybody_else_waiting(desk: Desk) -> None:
+    desk.add()
+    claim = desk.take(lease=-1)
+    with held(desk) as connection:
+        claims.hold(connection, claim)
+        rival = Rival(lambda: desk(delete, claim))
+        rival.must_wait()
+        connection.commit()
+    assert rival.result() == 1
+
+
+@pytest.mark.parametrize("theft", [sweep, reset, delete])
+def test_nothing_is_written_under_a_batch_that_is_being_taken_away(
+    desk: Desk, theft: Party
+) -> None:
+    desk.add()
+    claim = desk.take(lease=-1)
+    with held(desk) as connection:
+        theft(connection, claim)
+        rival = Rival(lambda: desk(claims.hold, claim))
+        rival.must_wait()
+        connection.commit()
+
+    with pytest.raises(LeaseLost):
+        rival.result()
+
+
+def test_a_poll_that_finds_nothing_holds_up_no_operator(mariadb_engine: Engine) -> None:
+    desk = Desk(mariadb_engine)
+    numbers = [
+        desk.add(need_tag="gpu"),
+        desk.add(train_batch_id=1),
+        desk.add(priority=5, queue="default", need_mem_mb=10**6),
+    ]
+    with held(desk) as connection:
+        for _ in range(2):
+            assert (
+                claims.claim(connection, server="S", identity="S", lease_seconds=60, free_mb=1)
+                is None
+            )
+        # The poll's transaction is still open; were a row or a gap locked, this would wait.
+        insert = Rival(desk.add)
+        assert insert.result() > numbers[-1]
+        for number in numbers:
+            update = Rival(
+                lambda n=number: desk.sql(
+                    "UPDATE dc_batch SET priority = 1 WHERE batch_id = :b", b=n
+                )
+            )
+            assert update.result() == 1
+
+
+def test_a_claim_holds_no_row_but_its_own(mariadb_engine: Engine) -> None:
+    desk = Desk(mariadb_engine)
+    blocked = [desk.add(need_tag="gpu") for _ in range(5)]
+    mine, behind = desk.add(), desk.add()
+    with held(desk) as connection:
+        taken = claim_in(connection)
+        assert taken is not None
+        assert taken.batch_id == mine
+        free = "SELECT batch_id FROM dc_batch ORDER BY batch_id FOR UPDATE SKIP LOCKED"
+        with desk.engine.connect() as other:
+            assert list(other.scalars(text(free))) == [*blocked, behind]
+
+
+def test_many_launchers_take_every_batch_once(desk: Desk) -> None:
+    keys = [None, None, None, "a", "b"]
+    numbers = [desk.add(concurrency_key=keys[i % 5]) for i in range(60)]
+
+    def work(server: str) -> list[int]:
+        done = []
+        while desk(batches.pending).now:
+            batch = desk.claim(server)
+            if batch is not None:
+                assert desk.finish(claims.claim_of(batch))
+                done.append(batch.batch_id)
+        return done
+
+    rivals = [Rival(lambda name=f"S{i}": work(name)) for i in range(6)]
+    done = [number for rival in rivals for number in rival.result()]
+
+    assert sorted(done) == numbers
+    assert desk.value("SELECT COUNT(*) FROM dc_batch_attempt WHERE outcome = 'C'") == len(numbers)
+    assert desk.value("SELECT MAX(fence) FROM dc_batch") == 1
