@@ -76,7 +76,7 @@ def keep_matching(
         select(table.c.model_no, table.c.model_sub_no, table.c.state, table.c.fingerprint).where(
             table.c.batch_id == batch_id
         )
-    ).tuples()
+    )
     kept = {
         (model_no, sub)
         for model_no, sub, state, fingerprint in rows
@@ -87,7 +87,7 @@ def keep_matching(
             select(stale.c.model_no, stale.c.model_sub_no)
             .where(stale.c.batch_id == batch_id)
             .distinct()
-        ).tuples()
+        )
         for model_no, sub in found.all():
             if (model_no, sub) not in kept:
                 _delete_model(connection, stale, batch_id, (model_no, sub))

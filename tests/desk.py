@@ -1,67 +1,126 @@
-"""Calls of repository functions, each in a transaction of its own, as the program makes them."""
+"""Batches run in the test's own process: real database and store, tasks inline, no launcher."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Engine, text
+import numpy as np
+import pandas as pd
+from sqlalchemy import insert, select
 
-from configs.errors import Retry
-from storage import batches, claims
-from storage.engine import reading, transaction
-from storage.records import Batch, Claim
+from configs.errors import DeepCreditError, retry_of
+from configs.settings import Settings
+from pipeline.datasets import load_file
+from pipeline.executor import Executor, Inline
+from pipeline.roles import Choices
+from pipeline.run import execute
+from storage import claims
+from storage.artifacts.opening import open_store
+from storage.engine import make_engine, reading, transaction
+from storage.schema import dc_batch, dc_batch_result, dc_model, dc_model_list
 
-T = TypeVar("T")
+XGB = (1, "ML-XGB", '{"n_estimators": 5}')
 
 
 class Desk:
-    """Where operators and launchers of a test meet the database."""
+    """Adds rows as an operator does, and runs them as a child process does."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.engine = make_engine(settings)
+        self.store = open_store(settings)
+        self.executor: Executor = Inline()
+        self.reports: list[tuple[float, str]] = []
 
-    def __call__(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        return transaction(self.engine, lambda connection: function(connection, *args, **kwargs))
+    def load(self, frame: pd.DataFrame, *, target: str = "y", **choices: Any) -> None:
+        """As the next version of data set G."""
+        path = self.folder / "rows.csv"
+        frame.to_csv(path, index=False)
+        load_file(self.engine, path, group="G", choices=Choices(target=target, **choices))
+
+    def models(self, *entries: tuple[int, str, str | None]) -> None:
+        names = ("model_no", "model_id", "model_param")
+        rows = [dict(zip(names, entry, strict=True), model_group_id="M") for entry in entries]
+        transaction(self.engine, lambda c: c.execute(insert(dc_model_list), rows))
 
     def add(self, **columns: Any) -> int:
-        return self(batches.add, **({"mode": "train"} | columns))
+        defaults = {"mode": "train", "dataset_group": "G", "dataset_version": 1, "model_group": "M"}
+        statement = insert(dc_batch).values(defaults | columns)
+        return transaction(self.engine, lambda c: c.execute(statement).inserted_primary_key[0])
 
-    def claim(self, server: str = "S1", *, lease: float = 60, **offer: Any) -> Batch | None:
-        return self(
-            claims.claim, server=server, identity=f"{server}:1:b:0", lease_seconds=lease, **offer
+    def run(self, batch_id: int) -> str:
+        """Claim, execute and end one batch; raises what the run raised, after recording it."""
+        batch = transaction(
+            self.engine,
+            lambda connection: claims.claim(
+                connection, server="DESK", identity="desk", lease_seconds=60, batch_id=batch_id
+            ),
         )
+        assert batch is not None, "it cannot be claimed"
+        claim = claims.claim_of(batch)
+        try:
+            summary = execute(
+                claim,
+                settings=self.settings,
+                engine=self.engine,
+                store=self.store,
+                executor=self.executor,
+                report=lambda share, note: self.reports.append((share, note)),
+            )
+        except DeepCreditError as error:
+            words: dict[str, Any] = {
+                "error_class": type(error).__name__,
+                "error_text": str(error),
+                "retry": retry_of(error),
+            }
+            transaction(self.engine, lambda connection: claims.fail(connection, claim, **words))
+            raise
+        transaction(self.engine, lambda connection: claims.finish(connection, claim))
+        return summary
 
-    def take(self, server: str = "S1", *, lease: float = 60, **offer: Any) -> Claim:
-        batch = self.claim(server, lease=lease, **offer)
-        assert batch is not None, "there was nothing to claim"
-        return claims.claim_of(batch)
+    def train(self, batch_param: str | None = None, **columns: Any) -> int:
+        batch_id = self.add(batch_param=batch_param, **columns)
+        self.run(batch_id)
+        return batch_id
 
-    def beat(self, claim: Claim, **kwargs: Any) -> claims.Beat:
-        given = {"lease_seconds": 60, "progress": None, "note": None} | kwargs
-        return self(claims.beat, claim, **given)
-
-    def finish(self, claim: Claim) -> bool:
-        return self(claims.finish, claim)
-
-    def fail(self, claim: Claim, retry: Retry = Retry.LATER, **kwargs: Any) -> bool:
-        given = {"error_class": "Boom", "error_text": "it broke"} | kwargs
-        return self(claims.fail, claim, retry=retry, **given)
-
-    def sql(self, statement: str, **parameters: Any) -> int:
-        """What an operator types; returns the number of rows it met."""
-        with self.engine.begin() as connection:
-            return connection.execute(text(statement), parameters).rowcount
-
-    def value(self, query: str, **parameters: Any) -> Any:
+    def rows(self, table: Any, batch_id: int) -> Sequence[Any]:
+        order = [table.c[name] for name in table.primary_key.columns.keys()]  # noqa: SIM118
+        query = select(table).where(table.c.batch_id == batch_id).order_by(*order)
         with reading(self.engine) as connection:
-            return connection.execute(text(query), parameters).scalar()
+            return connection.execute(query).all()
 
-    def read(self, batch_id: int) -> Batch:
-        with reading(self.engine) as connection:
-            batch = batches.read(connection, batch_id)
-        assert batch is not None
-        return batch
+    def results(self, batch_id: int) -> Sequence[Any]:
+        return self.rows(dc_batch_result, batch_id)
 
-    def states(self) -> str:
-        """The letters of all batches, in the order of their numbers."""
-        with reading(self.engine) as connection:
-            return "".join(connection.scalars(text("SELECT state FROM dc_batch ORDER BY batch_id")))
+    def trained(self, batch_id: int) -> Sequence[Any]:
+        return self.rows(dc_model, batch_id)
+
+    def batch(self, batch_id: int) -> Any:
+        return self.rows(dc_batch, batch_id)[0]
+
+
+@contextmanager
+def open_desk(settings: Settings, folder: Path) -> Iterator[Desk]:
+    desk = Desk(settings, folder)
+    yield desk
+    desk.store.close()
+    desk.engine.dispose()
+
+
+def applicants(rows: int = 300, *, seed: int = 0) -> pd.DataFrame:
+    """Two columns that tell, one that does not, one of categories with a gap; y is 0 or 1."""
+    rng = np.random.default_rng(seed)
+    income, debt = rng.normal(size=rows), rng.normal(size=rows)
+    chance = 1 / (1 + np.exp(1 + income - 2 * debt))
+    return pd.DataFrame(
+        {
+            "id": np.arange(rows),
+            "income": income.round(6),
+            "debt": debt.round(6),
+            "noise": rng.normal(size=rows).round(6),
+            "지역": rng.choice(["서울", "부산", None], size=rows, p=[0.6, 0.3, 0.1]),
+            "y": (rng.random(rows) < chance).astype(int),
+        }
+    )

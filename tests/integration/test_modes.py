@@ -1,0 +1,392 @@
+"""Modes train and predict, and what bad input gets."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sqlalchemy import text
+
+from configs.errors import (
+    AllModelsFailed,
+    BadData,
+    BadParameter,
+    DatasetChanged,
+    DeepCreditError,
+    LeaseLost,
+    ModelFailed,
+    ParentFailed,
+    StoreFull,
+    Unknown,
+)
+from configs.settings import Settings
+from models.scores import measure
+from pipeline.executor import Done, Inline
+from pipeline.fitting import FitTask
+from storage import arrays
+from storage.artifacts.port import Stored
+from storage.engine import transaction
+from storage.schema import METRICS
+from tests.desk import XGB, Desk, applicants, open_desk
+
+
+@pytest.fixture
+def desk(sqlite_settings: Settings, tmp_path: Path) -> Iterator[Desk]:
+    with open_desk(sqlite_settings, tmp_path) as desk:
+        yield desk
+
+
+@pytest.fixture
+def ready(desk: Desk) -> Desk:
+    desk.load(applicants(), id_column="id")
+    desk.models(XGB)
+    return desk
+
+
+def figures(row: object) -> dict[str, object]:
+    names = ("n_rows", "threshold", "tn", "fp", "fn", "tp", *METRICS)
+    return {name: getattr(row, name) for name in names}
+
+
+def test_train_commits_models_with_valid_and_test_figures_and_scores(ready: Desk) -> None:
+    batch_id = ready.train()
+
+    valid, test = sorted(ready.results(batch_id), key=lambda row: row.split, reverse=True)
+    assert (valid.split, test.split, valid.n_rows, test.n_rows) == ("valid", "test", 42, 90)
+    (model,) = ready.trained(batch_id)
+    file = ready.folder / "scores"
+    ready.store.get(model.scores_uri, model.scores_sha256, file)
+    s_valid, s_test = arrays.load(file, "valid", "test")
+    split = ready.folder / "split"
+    uri = f"splits/{model.split_id}.safetensors"
+    ready.store.get(uri, _split_sha(ready, model.split_id), split)
+    y_valid, y_test = arrays.load(split, "y_valid", "y_test")
+    for row, y, scores in ((valid, y_valid, s_valid), (test, y_test, s_test)):
+        again = measure(y, scores, row.threshold)
+        assert all(getattr(row, name) == getattr(again, name) for name in ("tn", "tp", *METRICS))
+
+
+def _split_sha(desk: Desk, split_id: str) -> str:
+    with desk.engine.connect() as connection:
+        query = text("SELECT sha256 FROM dc_split WHERE split_id = :id")
+        return connection.execute(query, {"id": split_id}).scalar_one()
+
+
+def test_predict_on_the_rows_set_aside_finds_the_same_figures(ready: Desk) -> None:
+    trained = ready.train('{"threshold": {"metric": "f1_score"}}')
+
+    predicted = ready.add(mode="predict", train_batch_id=trained, model_group=None)
+    assert ready.run(predicted) == "1 of 1 models applied"
+
+    (again,) = ready.results(predicted)
+    (test,) = (row for row in ready.results(trained) if row.split == "test")
+    assert again.split == "test"
+    assert figures(again) == figures(test)
+
+
+def test_predict_scores_every_row_of_another_data_set(ready: Desk) -> None:
+    trained = ready.train()
+    other = applicants(120, seed=1).assign(extra=1)
+    other.loc[0, "지역"] = "제주"  # never seen in training
+    ready.load(other, id_column="id")
+
+    predicted = ready.add(mode="predict", train_batch_id=trained, dataset_version=2)
+    ready.run(predicted)
+
+    (row,) = ready.results(predicted)
+    assert (row.split, row.n_rows, row.state) == ("all", 120, "C")
+    assert row.auc > 0.7
+
+
+def test_a_second_run_of_a_batch_trains_only_what_is_missing(ready: Desk) -> None:
+    ready.models((2, "ML-XGB", '{"n_estimators": 7}'))
+    batch_id = ready.train()
+    before = ready.trained(batch_id)
+    statements = [
+        "DELETE FROM dc_model WHERE model_no = 2",
+        "DELETE FROM dc_batch_result WHERE model_no = 2",
+        "UPDATE dc_batch SET state = 'I'",
+    ]
+    for statement in statements:
+        transaction(ready.engine, lambda c, s=statement: c.execute(text(s)))
+
+    assert "1 of them in an earlier run" in ready.run(batch_id)
+
+    after = ready.trained(batch_id)
+    assert [row.fence for row in after] == [1, 2]
+    assert [row.sha256 for row in after] == [row.sha256 for row in before]
+
+
+def test_other_parameters_train_everything_again(ready: Desk) -> None:
+    batch_id = ready.train()
+    change = text("UPDATE dc_batch SET state = 'I', batch_param = '{\"randomState\": 1}'")
+    transaction(ready.engine, lambda connection: connection.execute(change))
+
+    assert ready.run(batch_id) == "1 of 1 models trained"
+    assert [row.fence for row in ready.trained(batch_id)] == [2]
+
+
+def test_one_failing_model_does_not_take_the_others_with_it(ready: Desk) -> None:
+    # SMOTE needs neighbours of the rarer class; the ratio asked for is below the one there is.
+    ready.models((2, "ML-XGB", '{"resampling": "over", "samplingStrategy": 0.01}'))
+
+    batch_id = ready.add()
+    assert "1 failed, the first: ML-XGB 2/1: BadParameter" in ready.run(batch_id)
+
+    rows = {(row.model_no, row.split): row for row in ready.results(batch_id)}
+    assert [rows[key].state for key in sorted(rows)] == ["C", "C", "E", "E"]
+    assert "samplingStrategy" in rows[2, "test"].error_text
+    assert rows[2, "test"].auc is None
+    assert ready.reports[-1] == (1.0, ready.reports[-1][1])
+    with pytest.raises(ModelFailed, match="ML-XGB 2/1"):
+        ready.train('{"onModelError": "fail"}')
+    with pytest.raises(AllModelsFailed, match="0 of 1 models"):
+        ready.train('{"models": [2]}')
+
+
+def test_only_rows_of_the_training_part_are_resampled(ready: Desk) -> None:
+    ready.models((2, "ML-XGB", '{"n_estimators": 5, "resampling": "over"}'))
+
+    batch_id = ready.train()
+
+    # Resampled before the split, valid and test would have been larger and half of each positive.
+    plain, over = (
+        [row for row in ready.results(batch_id) if row.model_no == number] for number in (1, 2)
+    )
+    for a, b in zip(plain, over, strict=True):
+        assert (a.n_rows, a.fn + a.tp) == (b.n_rows, b.fn + b.tp)
+    assert plain[0].auc != over[0].auc
+
+
+class TimeIsUp(Inline):
+    """One task is done when the time limit ends."""
+
+    def run(self, function, tasks, *, deadline=None):
+        assert deadline is not None
+        yield from super().run(function, tasks[:1])
+
+
+def test_what_is_finished_within_the_time_limit_is_kept(ready: Desk) -> None:
+    ready.models((2, "ML-XGB", '{"n_estimators": 7}'))
+    ready.executor = TimeIsUp()
+
+    batch_id = ready.add(batch_param='{"timeLimit": 60}')
+
+    assert "1 not trained within timeLimit" in ready.run(batch_id)
+    assert len(ready.trained(batch_id)) == 1
+
+
+TAKE = text("UPDATE dc_batch SET state = 'I'")
+
+
+class Robber(Inline):
+    """An operator takes the batch while its first model is fitted."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def run(self, function, tasks, *, deadline=None):
+        for done in super().run(function, tasks):
+            transaction(self.desk.engine, lambda connection: connection.execute(TAKE))
+            yield done
+
+
+def test_a_run_that_lost_its_batch_writes_nothing(ready: Desk) -> None:
+    ready.executor = Robber(ready)
+    batch_id = ready.add()
+
+    with pytest.raises(LeaseLost):
+        ready.run(batch_id)
+
+    assert not ready.trained(batch_id)
+    assert not ready.results(batch_id)
+
+
+class FullDisk(Inline):
+    def run(self, function, tasks, *, deadline=None):
+        for task in tasks:
+            yield Done(task, None, StoreFull("no space left for models/T1/1/1.f1.ubj"))
+
+
+def test_a_full_store_fails_the_batch_not_its_models(ready: Desk) -> None:
+    ready.executor = FullDisk()
+    batch_id = ready.add()
+
+    with pytest.raises(StoreFull):
+        ready.run(batch_id)
+
+    assert (ready.batch(batch_id).state, ready.batch(batch_id).run_after) == ("E", None)
+    assert not ready.results(batch_id)
+
+
+def test_a_tampered_model_is_refused_before_it_is_opened(ready: Desk) -> None:
+    trained = ready.train()
+    (model,) = ready.trained(trained)
+    file = Path(ready.settings.store_url, model.uri)
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+
+    with pytest.raises(DeepCreditError, match=r"1\.f1\.ubj") as caught:
+        ready.run(ready.add(mode="predict", train_batch_id=trained))
+
+    assert type(caught.value).__name__ == "ArtifactDamaged"
+
+
+BAD_ROWS = [
+    ({"mode": "trian"}, Unknown, ["'trian'", "predict", "train"]),
+    ({"mode": None}, Unknown, ["None", "train"]),
+    ({"dataset_group": "H"}, Unknown, ["H", "G"]),
+    ({"dataset_version": 9}, Unknown, ["9", "1"]),
+    ({"dataset_group": None}, Unknown, ["dataset_group"]),
+    ({"model_group": "N"}, Unknown, ["'N'", "M"]),
+    ({"model_group": None}, Unknown, ["model_group"]),
+    ({"batch_param": "testSize=0.3"}, BadParameter, ["not JSON"]),
+    ({"batch_param": '["testSize"]'}, BadParameter, ["object"]),
+    ({"batch_param": '{"testsize": 0.3}'}, BadParameter, ["testSize"]),
+    ({"batch_param": '{"testSize": {}}'}, BadParameter, ["testSize", "number"]),
+    ({"batch_param": '{"testSize": 1000}'}, BadParameter, ["testSize", "300"]),
+    ({"batch_param": '{"threshold": 2}'}, BadParameter, ["threshold", "0 to 1"]),
+    ({"batch_param": '{"models": [7]}'}, BadParameter, ["7", "1"]),
+    ({"batch_param": '{"splitBy": "time"}'}, BadData, ["time column"]),
+    ({"mode": "predict"}, Unknown, ["train_batch_id"]),
+    ({"mode": "predict", "train_batch_id": 99}, Unknown, ["99"]),
+]
+
+
+@pytest.mark.parametrize(("columns", "error", "words"), BAD_ROWS)
+def test_a_bad_row_ends_in_a_final_error_that_names_thing_and_remedy(
+    ready: Desk, columns: dict[str, object], error: type[DeepCreditError], words: list[str]
+) -> None:
+    batch_id = ready.add(**columns)
+
+    with pytest.raises(error) as caught:
+        ready.run(batch_id)
+
+    row = ready.batch(batch_id)
+    assert (row.state, row.run_after, row.error_class) == ("E", None, error.__name__)
+    assert not ready.results(batch_id)
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in row.error_text
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "words"),
+    [
+        ((2, "ML-XBG", None), Unknown, ["'ML-XBG'", "ML-XGB"]),
+        ((2, "ML-XGB", "{"), BadParameter, ["model_no 2", "JSON"]),
+        ((2, "ML-XGB", '{"depth": 3}'), BadParameter, ["model_no 2", "depth", "max_depth"]),
+        ((2, "ML-XGB", '{"max_depth": "deep"}'), BadParameter, ["max_depth", "whole number"]),
+        ((2, "ML-RF", '{"grid": {"max_depth": 3}}'), BadParameter, ["grid", "list"]),
+    ],
+)
+def test_a_bad_row_of_the_model_list_is_found_before_anything_is_trained(
+    ready: Desk, model: tuple[int, str, str | None], error: type[Exception], words: list[str]
+) -> None:
+    ready.models(model)
+    batch_id = ready.add()
+
+    with pytest.raises(error) as caught:
+        ready.run(batch_id)
+
+    assert not ready.trained(batch_id)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_parent_that_is_no_train_batch_or_failed_ends_its_predict_batch(ready: Desk) -> None:
+    failed = ready.add(batch_param="{")
+    with pytest.raises(BadParameter):
+        ready.run(failed)
+    child = ready.add(mode="predict", train_batch_id=failed)
+    with pytest.raises(ParentFailed, match=f"{failed} ended in BadParameter"):
+        ready.run(child)
+    with pytest.raises(Unknown, match="is a predict batch"):
+        ready.run(ready.add(mode="predict", train_batch_id=child))
+
+
+def test_a_feature_column_that_has_gone_is_named(ready: Desk) -> None:
+    trained = ready.train()
+    ready.load(applicants(80, seed=2).drop(columns="debt"), id_column="id")
+
+    with pytest.raises(BadData, match="debt"):
+        ready.run(ready.add(mode="predict", train_batch_id=trained, dataset_version=2))
+
+
+def test_rows_changed_since_they_were_registered_are_refused(ready: Desk) -> None:
+    with ready.engine.begin() as connection:
+        name = connection.execute(text("SELECT table_name FROM dc_dataset")).scalar_one()
+        connection.execute(text(f'UPDATE "{name}" SET income = income + 1 WHERE id = 3'))
+
+    with pytest.raises(DatasetChanged, match="new version"):
+        ready.train()
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        ([0, 1, np.nan, 1] * 10, ["missing"]),
+        ([0, 1, 2, 1] * 10, ["2"]),
+        (["good", "bad"] * 20, ["--positive", "good", "bad"]),
+    ],
+)
+def test_a_target_that_cannot_serve_is_refused_when_it_is_loaded(
+    desk: Desk, y: list[object], words: list[str]
+) -> None:
+    frame = pd.DataFrame({"x": range(40), "y": y})
+
+    with pytest.raises(BadData) as caught:
+        desk.load(frame)
+
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_target_of_one_class_trains_nothing(desk: Desk) -> None:
+    desk.load(pd.DataFrame({"x": range(40), "y": [0] * 40}))
+    desk.models(XGB)
+
+    with pytest.raises(BadData, match="one class only: all 40 rows are 0"):
+        desk.train()
+
+
+def test_column_names_are_data_never_syntax(desk: Desk) -> None:
+    names = [
+        'a"b',
+        "a'b",
+        "a`b",
+        "a%b",
+        "a b;",
+        "x" * 64,
+        "1); DROP TABLE dc_batch; --",
+        "금액",
+        "%s",
+    ]
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame(rng.normal(size=(100, len(names))), columns=names)
+    frame["y"] = (frame[names[0]] > 0).astype(int)
+    desk.load(frame)
+    desk.models(XGB)
+
+    trained = desk.train()
+    desk.run(desk.add(mode="predict", train_batch_id=trained))
+
+    assert desk.results(trained)[0].auc > 0.9
+
+
+def test_tasks_carry_paths_and_hashes_but_no_secret(ready: Desk) -> None:
+    seen: list[FitTask] = []
+
+    class Looker(Inline):
+        def run(self, function, tasks, *, deadline=None):
+            seen.extend(tasks)
+            yield from super().run(function, tasks)
+
+    ready.executor = Looker()
+    ready.train()
+
+    (task,) = seen
+    assert isinstance(task.matrix, Stored)
+    assert not {name for name in json.loads(task.settings) if "password" in name}
