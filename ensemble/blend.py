@@ -1,0 +1,152 @@
+"""Simple ways to decide by many models' scores, against which a search has to be held.
+
+Whatever a blend needs (weights, threshold) is learned on `valid` alone and is plain numbers, so
+that a blend can be stored as JSON and score rows that nobody has seen yet.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from configs.errors import BadData
+from ensemble.metrics import merit
+
+Scores = npt.NDArray[np.floating]
+Labels = npt.NDArray[np.bool_]
+
+LIKELY = 1e-6
+"""Probabilities nearer to 0 are taken for this: no model is ruled out by one row."""
+GAP = 1e-3
+"""Weights are good when no others can have a mean log likelihood higher by this."""
+STEPS = 300
+"""More steps are not made on the way there; stopping early also keeps weights from extremes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blend:
+    """A weighted sum over models, in the order of the candidates, plus an intercept; 1 if it
+    reaches the threshold. `of` tells what is summed: the models' scores, or their votes.
+    """
+
+    method: str
+    of: Literal["scores", "votes"]
+    weights: tuple[float, ...]
+    intercept: float = 0.0
+    threshold: float
+
+    def score(self, scores: Scores, votes: Labels) -> npt.NDArray[np.float64]:
+        """The sum for each row: (rows,). scores, votes: (models, rows).
+
+        Models are added one after another, never by a matrix product, whose last digits would
+        depend on the machine.
+        """
+        source = scores if self.of == "scores" else votes
+        if len(source) != len(self.weights):
+            raise BadData(f"the blend has {len(self.weights)} models, not {len(source)}")
+        total = np.full(source.shape[1], self.intercept)
+        for weight, row in zip(self.weights, source, strict=True):
+            if weight:
+                total += weight * row.astype(np.float64)
+        return total
+
+    def decide(self, scores: Scores, votes: Labels) -> Labels:
+        """The decision for each row: (rows,)."""
+        return self.score(scores, votes) >= self.threshold
+
+    def to_json(self) -> str:
+        """Text that `from_json` reads."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The inverse of `to_json`; floats come back to the last bit."""
+        fields = json.loads(text)
+        return cls(**(fields | {"weights": tuple(fields["weights"])}))
+
+
+def all_vote(models: int) -> Blend:
+    """Every model votes once, at its own threshold; more than half decide."""
+    return Blend(
+        method="all", of="votes", weights=(1.0,) * models, threshold=float(models // 2 + 1)
+    )
+
+
+def mean(scores: Scores, labels: Labels, metric: str) -> Blend:
+    """The mean probability, cut where `metric` is best. scores: (models, rows) of valid."""
+    return cut("mean", np.full(len(scores), 1 / len(scores)), 0.0, scores, labels, metric)
+
+
+def weighted(scores: Scores, labels: Labels, metric: str) -> Blend:
+    """The mean with the weights, none negative, under which the labels are likeliest.
+
+    A blend of probabilities is a mixture, and expectation maximisation finds its best weights:
+    each is multiplied by the mean share of the labels' likelihood that its model accounts for.
+    The likelihood never falls, and the largest such factor bounds what is still to gain.
+    """
+    check(scores, labels)
+    likelihood = np.clip(np.where(labels, scores, 1 - scores), LIKELY, 1).astype(np.float32)
+    weights = np.full(len(scores), 1 / len(scores), dtype=np.float32)
+    for _ in range(STEPS):
+        factors = likelihood @ (1 / (weights @ likelihood)) / len(labels)
+        if factors.max() - 1 < GAP:
+            break
+        weights *= factors
+    # Last digits depend on the machine's matrix products: they are not kept.
+    rounded = np.round(weights.astype(np.float64) / weights.sum(), 5)
+    return cut("weighted", rounded / rounded.sum(), 0.0, scores, labels, metric)
+
+
+def cut(
+    method: str,
+    weights: npt.NDArray[np.float64],
+    intercept: float,
+    scores: Scores,
+    labels: Labels,
+    metric: str,
+) -> Blend:
+    """A blend of scores with these weights and the threshold at which `metric` is best."""
+    check(scores, labels)
+    blend = Blend(
+        method=method,
+        of="scores",
+        weights=tuple(float(weight) for weight in weights),
+        intercept=intercept,
+        threshold=0.0,
+    )
+    values = blend.score(scores, np.zeros(scores.shape, dtype=np.bool_))
+    return Blend(**(asdict(blend) | {"threshold": best_threshold(values, labels, metric)}))
+
+
+def best_threshold(values: npt.NDArray[np.float64], labels: Labels, metric: str) -> float:
+    """The cut at which `metric` is best, of equal ones the highest.
+
+    Every cut that makes a difference is tried. The threshold lies half way between the two values
+    that it separates, so that rounding elsewhere changes nothing.
+    """
+    order = np.argsort(-values, kind="stable")
+    falling = values[order]
+    tp = np.cumsum(labels[order])
+    called = np.arange(1, len(values) + 1)
+    last = np.flatnonzero(np.append(falling[1:] < falling[:-1], True))
+    tp, called = np.append(0, tp[last]), np.append(0, called[last])
+    ones, rows = np.count_nonzero(labels), len(labels)
+    counts = np.stack([rows - ones - called + tp, called - tp, ones - tp, tp], axis=-1)
+    best = int(np.argmax(merit(metric, counts)))
+    levels = np.append(np.nextafter(falling[0], np.inf), falling[last])
+    if best == 0:
+        return float(levels[0])
+    lower = levels[min(best + 1, len(levels) - 1)]
+    return float((levels[best] + lower) / 2)
+
+
+def check(scores: Scores, labels: Labels) -> None:
+    """Raise BadData unless something can be learned from these scores and labels."""
+    if scores.ndim != 2 or scores.shape[1:] != labels.shape or not len(scores):
+        raise BadData(f"scores {scores.shape} and labels {labels.shape} do not fit")
+    if not np.isfinite(scores).all():
+        raise BadData("some scores are not numbers")
+    if labels.all() or not labels.any():
+        raise BadData("all rows of valid have the same label; nothing can be learned from them")
