@@ -1,5 +1,7 @@
 """The target as 0 and 1, or a clear word on why it cannot be."""
 
+import shlex
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,42 +25,51 @@ def labels_of(
         BadData: values are missing, or are not 0 and 1 (or two, one of them `positive`).
     """
     name = f"target column {column.column_name!r} of {where}"
-    if column.kind == "numeric":
-        values = pc.if_else(pc.is_nan(values), None, values)
-    if column.missing_values:
-        marks = pa.array(column.missing_values, pa.string())
-        values = pc.if_else(pc.is_in(_as_text(values), value_set=marks), None, values)
-    if values.null_count:
-        raise BadData(
-            f"{name} has {values.null_count} missing values; remove these rows, or give them 0 or 1"
-        )
-    texts = _as_text(values)
-    there = sorted(pc.unique(texts).to_pylist())
-    if positive is not None:
-        return _against(texts, there, positive, name)
-    ones = pc.is_in(pc.utf8_lower(texts), value_set=pa.array(_ONE, texts.type))
-    zeros = pc.is_in(pc.utf8_lower(texts), value_set=pa.array(_ZERO, texts.type))
-    if pc.all(pc.or_(ones, zeros)).as_py() is False:
-        raise BadData(_not_binary(name, there))
-    return _int8(ones)
+    codes, words = _encoded(values, column)
+    missing = int((codes < 0).sum())
+    if missing:
+        raise BadData(f"{name} has {missing} missing values; remove these rows, or label them")
+    if positive is None:
+        meanings = [word.lower() for word in words]
+        if any(meaning not in (*_ONE, *_ZERO) for meaning in meanings):
+            raise BadData(_not_binary(name, sorted(words)))
+        ones = [meaning in _ONE for meaning in meanings]
+    else:
+        _check_positive(name, sorted(words), positive)
+        ones = [word == positive for word in words]
+    labels: NDArray[np.int8] = np.array(ones, np.int8)[codes]
+    return labels
 
 
-def _against(
-    texts: pa.ChunkedArray, there: list[str], positive: str, name: str
-) -> NDArray[np.int8]:
-    if len(there) > 2:
-        raise BadData(f"{name} has {len(there)} different values ({_some(there)}), not two")
-    if positive not in there and there:
-        raise BadData(f"{name} never is {positive!r}; its values are {_some(there)}")
-    return _int8(pc.equal(texts, positive))
+def _encoded(values: pa.ChunkedArray, column: DatasetColumn) -> tuple[NDArray[np.int32], list[str]]:
+    """Numbers of words, -1 for missing, and the words."""
+    encoded = values.combine_chunks().dictionary_encode()
+    known = encoded.dictionary
+    texts = written(known) if pa.types.is_floating(known.type) else known
+    words = texts.to_pylist()
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
+    gone = [
+        code for code, word in enumerate(words) if word is None or word in column.missing_values
+    ]
+    codes = np.where(np.isin(codes, gone), -1, codes)
+    # A word that only rows without a label have is none of the target's.
+    order = [code for code in range(len(words)) if code not in gone]
+    renumbered = np.full(len(words) + 1, -1, np.int32)  # the last is for -1
+    renumbered[order] = np.arange(len(order))
+    return renumbered[codes], [words[code] for code in order]
+
+
+def _check_positive(name: str, words: list[str], positive: str) -> None:
+    if len(words) > 2:
+        raise BadData(f"{name} has {len(words)} different values ({_some(words)}), not two")
+    if words and positive not in words:
+        raise BadData(f"{name} never is {positive!r}; its values are {_some(words)}")
 
 
 def _not_binary(name: str, there: list[str]) -> str:
     if len(there) == 2:
-        return (
-            f"{name} holds {_some(there)}, not 0 and 1; say which of them means 1 with "
-            f"--positive VALUE: --positive {there[0]!r} or --positive {there[1]!r}"
-        )
+        choice = " or ".join(f"--positive {shlex.quote(word)}" for word in there)
+        return f"{name} holds {_some(there)}, not 0 and 1; say which means 1: {choice}"
     many = f"{len(there)} different values ({_some(there)})" if len(there) > 2 else _some(there)
     return f"{name} holds {many}, not 0 and 1; name another column or recode it"
 
@@ -66,12 +77,3 @@ def _not_binary(name: str, there: list[str]) -> str:
 def _some(there: list[str]) -> str:
     shown = ", ".join(repr(value) for value in there[:_SHOWN])
     return shown + (", ..." if len(there) > _SHOWN else "")
-
-
-def _as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    return written(values) if pa.types.is_floating(values.type) else values.cast(pa.string())
-
-
-def _int8(truth: pa.ChunkedArray) -> NDArray[np.int8]:
-    found: NDArray[np.int8] = truth.cast(pa.int8()).to_numpy()
-    return found

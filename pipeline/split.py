@@ -1,6 +1,7 @@
 """Which rows train, which choose (valid) and which judge (test): drawn before anything is learned.
 
-random   shuffled by `seed`; with `stratify`, every part keeps the share of positives.
+random   shuffled by `seed`; with `stratify`, every part has the share of positives that the
+         whole has, to the nearest row.
 time     oldest rows train, newer ones choose, the newest judge. Rows of one time stay together:
          a cut moves to the nearest change of time, so parts may differ from the size asked for.
 group    groups are shuffled by `seed` and dealt whole, test first, until a part has its rows or
@@ -14,7 +15,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
 from configs.errors import BadData, BadParameter
 
@@ -50,8 +50,8 @@ def make_split(
     `stratify` is for random splits alone.
 
     Raises:
-        BadParameter: a size leaves a part empty, or with one class where the data has enough.
-        BadData: one class only, too few rows of a class, no time or group column or gaps in it.
+        BadParameter: the sizes leave a part empty or with one class.
+        BadData: the data has one class only, or no time or group column, or gaps in it.
     """
     n_rows = len(y)
     counts = np.bincount(y, minlength=2)
@@ -93,23 +93,26 @@ def _count(key: str, size: float, n_rows: int) -> int:
 
 
 def _random(y: Labels, n_test: int, n_valid: int, stratify: bool, seed: int) -> Split:
-    rest, test = _draw(np.arange(len(y)), y, n_test, stratify, seed, "testSize")
-    train, valid = _draw(rest, y, n_valid, stratify, seed, "validationSize")
-    return Split(np.sort(train), np.sort(valid), np.sort(test))
+    order = _shuffled(len(y), seed)
+    strata = [order[y[order] == label] for label in (0, 1)] if stratify else [order]
+    test, rest = _take(strata, n_test)
+    valid, train = _take(rest, n_valid)
+    return Split(*(np.sort(np.concatenate(part)) for part in (train, valid, test)))
 
 
-def _draw(
-    rows: Rows, y: Labels, count: int, stratify: bool, seed: int, key: str
-) -> tuple[Rows, Rows]:
-    try:
-        rest, drawn = train_test_split(
-            rows, test_size=count, random_state=seed, stratify=y[rows] if stratify else None
-        )
-    except ValueError as error:  # a class with one row, or fewer rows than classes
-        raise BadData(
-            f"{key}: {count} of {len(rows)} rows cannot be stratified: {error}"
-        ) from error
-    return rest, drawn
+def _shuffled(count: int, seed: int) -> Rows:
+    """The raw stream of a bit generator is the same for ever; NumPy's own shuffles may change."""
+    keys = np.random.PCG64(seed).random_raw(count)
+    return np.argsort(keys, kind="stable")
+
+
+def _take(strata: list[Rows], count: int) -> tuple[list[Rows], list[Rows]]:
+    """The first `count` rows, from each stratum its share; and the others."""
+    total = sum(map(len, strata))
+    first = math.floor(count * len(strata[0]) / total + 0.5)
+    shares = [first, count - first][: len(strata)]
+    taken = [rows[:share] for rows, share in zip(strata, shares, strict=True)]
+    return taken, [rows[share:] for rows, share in zip(strata, shares, strict=True)]
 
 
 def _known(what: str, values: Rows | None) -> Rows:
@@ -146,7 +149,7 @@ def _by_group(groups: Rows, n_test: int, n_valid: int, seed: int) -> Split:
     codes, sizes = np.unique(groups, return_counts=True)
     if len(codes) < 3:
         raise BadData(f"splitBy group: {len(codes)} groups cannot make three parts")
-    order = np.random.default_rng(seed).permutation(len(codes))
+    order = _shuffled(len(codes), seed)
     n_test_groups = _deal(sizes[order], n_test, keep=2)
     n_valid_groups = _deal(sizes[order[n_test_groups:]], n_valid, keep=1)
     bounds = [n_test_groups, n_test_groups + n_valid_groups]

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -79,10 +80,14 @@ def _chunks(data: pa.Table) -> Iterator[pa.RecordBatch]:
 
 
 def _insert(connection: Connection, target: Table, batch: pa.RecordBatch) -> None:
-    chosen = insert(target).compile(dialect=connection.dialect, column_keys=batch.schema.names)
-    order = chosen.positiontup or batch.schema.names
-    columns = [batch.column(name).to_pylist() for name in order]
-    connection.exec_driver_sql(str(chosen), list(zip(*columns, strict=True)))
+    named = set(batch.schema.names)
+    there = [column.name for column in target.columns if column.name in named]
+    # By position: names of parameters made from names of columns would have to be escaped.
+    style = "qmark" if connection.dialect.name == "sqlite" else "format"
+    make_dialect: Any = type(connection.dialect)
+    statement = insert(target).compile(dialect=make_dialect(paramstyle=style), column_keys=there)
+    columns = [batch.column(name).to_pylist() for name in there]
+    connection.exec_driver_sql(str(statement), list(zip(*columns, strict=True)))
 
 
 def _load_local(connection: Connection, target: Table, batch: pa.RecordBatch) -> None:

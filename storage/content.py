@@ -1,8 +1,9 @@
 """What the rows of a data set are, whichever database holds them: canonical columns, one hash."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,11 @@ from configs.errors import BadData
 from storage import kinds
 from storage.records import DatasetColumn
 
+T = TypeVar("T")
+
 _FORM = b"deepcredit rows 1"
+_THREADS = 4
+_THREAD_ROWS = 10_000
 
 
 def canonical(table: pa.Table, columns: Sequence[DatasetColumn]) -> pa.Table:
@@ -29,8 +34,7 @@ def canonical(table: pa.Table, columns: Sequence[DatasetColumn]) -> pa.Table:
         values = table.column(column.column_name)
         return pa.array(_numbers(column, values)) if _is_numeric(column) else _texts(column, values)
 
-    with ThreadPoolExecutor() as pool:  # Arrow and NumPy release the interpreter's lock
-        arrays = list(pool.map(convert, columns))
+    arrays = _each(convert, columns, table.num_rows)
     return pa.table(arrays, names=[column.column_name for column in columns])
 
 
@@ -43,12 +47,20 @@ def content_sha256(table: pa.Table, columns: Sequence[DatasetColumn]) -> str:
     def digest(column: DatasetColumn) -> bytes:
         return _digest(column, table.column(column.column_name))
 
-    with ThreadPoolExecutor() as pool:
-        digests = pool.map(digest, columns)
-        whole = hashlib.sha256(b"%b\n%d\n%d\n" % (_FORM, table.num_rows, len(columns)))
-        for part in digests:
-            whole.update(part)
+    whole = hashlib.sha256(b"%b\n%d\n%d\n" % (_FORM, table.num_rows, len(columns)))
+    for part in _each(digest, columns, table.num_rows):
+        whole.update(part)
     return whole.hexdigest()
+
+
+def _each(
+    work: Callable[[DatasetColumn], T], columns: Sequence[DatasetColumn], n_rows: int
+) -> list[T]:
+    """`work` on every column, in threads where that pays: what takes long releases the lock."""
+    if n_rows < _THREAD_ROWS:
+        return [work(column) for column in columns]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(work, columns))
 
 
 def _is_numeric(column: DatasetColumn) -> bool:
@@ -59,9 +71,10 @@ def _digest(column: DatasetColumn, values: pa.ChunkedArray) -> bytes:
     name = column.column_name.encode()
     hasher = hashlib.sha256(b"%d\n%b%b\n" % (len(name), name, column.kind.encode()))
     if _is_numeric(column):
-        hasher.update(_numbers(column, values).astype("<f8", copy=False).data)
+        for chunk in values.chunks:
+            hasher.update(chunk.to_numpy(zero_copy_only=True).astype("<f8", copy=False).data)
         return hasher.digest()
-    texts = _texts(column, values)
+    texts = values.combine_chunks()
     lengths = pc.fill_null(pc.binary_length(texts).cast(pa.int64()), -1)
     hasher.update(lengths.to_numpy(zero_copy_only=False).astype("<i8", copy=False).data)
     hasher.update(_characters(texts))
@@ -88,9 +101,12 @@ def _numbers(column: DatasetColumn, values: pa.ChunkedArray) -> NDArray[np.float
                 "load a new version and name the column with --categorical"
             )
         values = found.values
-    floats = values.cast(pa.float64(), safe=False)
-    numbers: NDArray[np.float64] = floats.to_numpy() + 0.0  # turns -0.0 into 0.0; nulls are NaN
-    numbers[~np.isfinite(numbers)] = np.nan  # infinities, and one NaN for the many there are
+    numbers: NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy()
+    # Nulls are NaN by now; adding turns -0.0 into 0.0.
+    numbers = np.add(numbers, 0.0, out=numbers if numbers.flags.writeable else None)
+    unusable = ~np.isfinite(numbers)
+    if unusable.any():
+        numbers[unusable] = np.nan  # infinities, and one NaN for the many there are
     return numbers
 
 

@@ -32,7 +32,7 @@ def read_file(path: Path) -> pa.Table:
         table = _read_parquet(path) if path.suffix.lower() in _PARQUET else _read_csv(path)
     except OSError as error:
         raise BadData(f"{path}: cannot read the file: {error.strerror or error}") from error
-    check_names(table.column_names)
+    check_names(table.column_names, str(path))
     if table.num_rows == 0:
         raise BadData(f"{path}: the file has no rows")
     return table
@@ -47,7 +47,7 @@ def _read_parquet(path: Path) -> pa.Table:
 
 def _read_csv(path: Path) -> pa.Table:
     names, delimiter = _header(path)
-    check_names(names)
+    check_names(names, str(path))
     bad_rows: list[arrow_csv.InvalidRow] = []
 
     def note(row: arrow_csv.InvalidRow) -> str:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     column,
     func,
     literal_column,
+    quoted_name,
     select,
     table,
 )
@@ -28,8 +29,13 @@ from configs.errors import BadData, Unknown
 from storage.kinds import written
 
 _CURSOR_ROWS = 20_000
-_PARTITIONS = 2
-_PARTITION_ROWS = 20_000  # below this a second connection costs more than it saves
+_PARTITIONS = 3
+_PARTITION_ROWS = 10_000  # below this a second connection costs more than it saves
+
+# Options of a URL that connectorx may go without; none of them asks for TLS, which it is not given.
+_HARMLESS_OPTIONS = frozenset(
+    {"charset", "connect_timeout", "program_name", "read_timeout", "ssl_disabled", "write_timeout"}
+)
 
 _INTEGER = frozenset({"tinyint", "smallint", "mediumint", "int", "year"})
 _FRACTION = frozenset({"decimal", "float", "bit"})
@@ -106,7 +112,7 @@ def read_table(
     expressions = [
         _expression(there[name]).label(f"c{number}") for number, name in enumerate(wanted)
     ]
-    question = select(*expressions).select_from(table(table_name))
+    question = select(*expressions).select_from(table(quoted_name(table_name, quote=True)))
     found = None
     if connection.dialect.name != "sqlite":
         parts = _parts(question, order_column, n_rows)
@@ -118,7 +124,7 @@ def read_table(
 
 def _expression(found: TableColumn) -> ColumnElement[Any]:
     """The column as the server should send it: BIGINT, DOUBLE or text."""
-    value: ColumnElement[Any] = column(found.name)
+    value = _named(found.name)
     kind = found.data_type
     if kind in ("", "double") or (kind == "bigint" and not found.unsigned) or kind in _TEXT:
         return value
@@ -137,13 +143,17 @@ def _expression(found: TableColumn) -> ColumnElement[Any]:
     )
 
 
+def _named(name: str) -> ColumnElement[Any]:
+    return column(quoted_name(name, quote=True))
+
+
 def _parts(
     question: Select[Any], order_column: str | None, n_rows: int | None
 ) -> list[Select[Any]]:
     """The same rows in several questions. The outer ranges are open, so that no row is missed."""
     if order_column is None or n_rows is None or n_rows < _PARTITIONS * _PARTITION_ROWS:
         return [question]
-    order: ColumnElement[Any] = column(order_column)
+    order = _named(order_column)
     cuts = [n_rows * part // _PARTITIONS for part in range(1, _PARTITIONS)]
     lower = [question.where(order > cut) for cut in cuts]
     return [
@@ -157,7 +167,8 @@ def _through_connectorx(url: URL, questions: Sequence[Select[Any]]) -> pa.Table 
     know): the caller's own connection then does, slowly. Its errors may repeat the URL, which
     holds the password, so none of them leaves this function.
     """
-    if set(url.query) - {"charset"}:
+    wants_tls = url.query.get("ssl_disabled", "true") not in ("true", "1")
+    if wants_tls or not set(url.query) <= _HARMLESS_OPTIONS:
         return None
     # `named` leaves a % in a name alone; the driver's own style would double it.
     dialect = mysql.dialect(paramstyle="named")

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     inspect,
+    quoted_name,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError
@@ -53,23 +54,26 @@ def table_name(group: str, version: int) -> str:
     return f"dc_data_{slug}_{version}"
 
 
-def check_names(names: Sequence[str]) -> None:
+def check_names(names: Sequence[str], where: str) -> None:
     """Raise BadData for names that MariaDB cannot have as columns, saying which and why."""
     if len(names) > MAX_COLUMNS:
-        raise BadData(f"{len(names)} columns are too many; at most {MAX_COLUMNS} can be stored")
+        raise BadData(
+            f"{where}: {len(names)} columns are too many; at most {MAX_COLUMNS} can be stored"
+        )
     seen: dict[str, str] = {}
     for position, name in enumerate(names, 1):
         if not name.strip():
-            raise BadData(f"column {position} has no name; give it one in the header")
+            raise BadData(f"{where}: column {position} has no name; give it one in the header")
         reason = _unusable(name)
         if reason:
-            raise BadData(f"column {position}, {name!r}, {reason}; rename it in the header")
-        twin = seen.setdefault(name.casefold(), name)
-        if twin is not name:
+            raise BadData(f"{where}: column {position}, {name!r}, {reason}; rename it")
+        folded = name.casefold()
+        if folded in seen:
             raise BadData(
-                f"columns {twin!r} and {name!r} have the same name (case does not count); "
-                "rename one in the header"
+                f"{where}: columns {seen[folded]!r} and {name!r} have the same name (case does "
+                "not count); rename one"
             )
+        seen[folded] = name
 
 
 def _unusable(name: str) -> str:
@@ -107,7 +111,7 @@ def write(
         TableExists: the table is there already; it is left alone.
         BadData: a column's name cannot be stored, or a row is too long.
     """
-    check_names(data.column_names)
+    check_names(data.column_names, f"table {name!r}")
     order_column = order_column_for(data.column_names)
     numbers = pa.array(range(1, data.num_rows + 1), pa.int64())
     data = data.add_column(0, order_column, numbers)
@@ -149,7 +153,9 @@ def _described(name: str, data: pa.Table) -> Table:
             kind = String(longest) if short else Text().with_variant(mysql.LONGTEXT(), *MARIADB)
         columns.append(
             Column(
-                field.name,
+                quoted_name(
+                    field.name, quote=True
+                ),  # SQLAlchemy knows most reserved words, not all
                 kind,
                 primary_key=number == 0,
                 autoincrement=False,

@@ -1,0 +1,652 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    Table,
+    column,
+    create_engine,
+    delete,
+    inspect,
+    select,
+    table,
+    text,
+    update,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateTable
+from structlog.testing import capture_logs
+
+from configs.errors import BadData, DatasetChanged, Unknown
+from pipeline import frames, preprocess, split
+from pipeline.datasets import load_file, register_table
+from pipeline.roles import Choices
+from storage import datasets, reading, tables
+from storage.engine import reading as connected
+from storage.engine import transaction
+from tests.bank import SHARED
+from tests.mariadb import PASSWORD
+
+AWKWARD = [
+    'double " quote',
+    "single ' quote",
+    "back ` tick",
+    "100 %s %(x)s %",
+    "`; DROP TABLE dc_batch; --",
+    "x" * 64,
+    "나이 (만)",
+    "select",
+    "a:b?c",
+    "dc_row_no",
+    "back\\slash",
+    "nothing",
+    "cafe",
+    "café",
+]
+TEXTS = ["plain", "tab\there", "line\nbreak", "back\\slash", "\\N", "NULL", "'\"`", "가나다", "😀"]
+
+
+def save(path, **columns):
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def small(path, n_rows=60, **columns):
+    """A file with a numeric and a text feature, and a target of 0 and 1."""
+    columns = {
+        "x": [float(number) for number in range(n_rows)],
+        "c": ["a", "b", "c"] * (n_rows // 3),
+        "y": [0, 1] * (n_rows // 2),
+    } | columns
+    return save(path, **columns)
+
+
+def csv(path, content):
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def tables_of(engine):
+    """Tables of data sets, registered or not."""
+    return {name for name in inspect(engine).get_table_names() if name.startswith("dc_data_")}
+
+
+def execute(engine, *statements):
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement) if isinstance(statement, str) else statement)
+
+
+def load(engine, path, **arguments):
+    defaults = {"group": "DATA001", "choices": Choices(target="y")}
+    return load_file(engine, path, **(defaults | arguments))
+
+
+def read_back(engine, group="DATA001", version=1):
+    with connected(engine) as connection:
+        return datasets.read(connection, group, version)
+
+
+# Loading.
+
+
+def test_a_file_is_loaded_registered_and_read_back(engine, tmp_path):
+    path = csv(
+        tmp_path / "file.csv",
+        "no,소득,직업,상태,연체\n007,1.5,의사,96,0\n008,,교사,1,1\n009,-2,,2,0\n",
+    )
+    progress = []
+    dataset = load(
+        engine,
+        path,
+        choices=Choices(target="연체", id_column="no", missing={"상태": ("96", "98")}),
+        progress=lambda share, note: progress.append(share),
+    )
+
+    assert dataset.name == "DATA001/1"
+    assert dataset.table_name == "dc_data_data001_1"
+    assert (dataset.n_rows, dataset.positive_rate) == (3, pytest.approx(1 / 3))
+    assert read_back(engine) == dataset
+    assert progress == sorted(progress)
+    assert progress[-1] == 1
+    frame = frames.read(engine, dataset)
+    assert frame.labels.tolist() == [0, 1, 0]
+    assert [feature.name for feature in frame.features] == ["소득", "직업", "상태"]
+    assert frame.by_name["소득"].values.tolist()[::2] == [1.5, -2]
+    assert frame.by_name["직업"].categories == ("의사", "교사")
+    assert frame.by_name["직업"].codes.tolist() == [0, 1, -1]
+    assert np.isnan(frame.by_name["상태"].values).tolist() == [True, False, False]
+    with engine.connect() as connection:  # the table holds what the file held, sentinels too
+        rows = connection.execute(text(f"SELECT * FROM {dataset.table_name} ORDER BY 1")).all()
+    assert rows == [
+        (1, "007", 1.5, "의사", 96, 0),
+        (2, "008", None, "교사", 1, 1),
+        (3, "009", -2, None, 2, 0),
+    ]
+
+
+def test_both_databases_give_the_same_content(sqlite_engine, mariadb_engine, tmp_path):
+    rng = np.random.RandomState(7)
+    n_rows = 31_500  # enough to be read in several parts
+    numbers = rng.lognormal(size=n_rows) * 10.0 ** rng.randint(-300, 300, n_rows)
+    numbers[::17] = np.nan
+    edges = [0.0, -0.0, 5e-324, 1.7976931348623157e308, 0.1, 1 / 3, None, np.nan, np.inf]
+    path = save(
+        tmp_path / "file.parquet",
+        x=pa.array(numbers, from_pandas=True),
+        big=pa.array(rng.randint(-(2**62), 2**62, n_rows)),
+        edge=pa.array(edges * (n_rows // len(edges))),
+        text=pa.array(TEXTS * (n_rows // len(TEXTS))),
+        long=pa.array(([None] * 499 + ["가" * 300]) * (n_rows // 500)),
+        nothing=pa.nulls(n_rows),
+        y=pa.array(rng.randint(0, 2, n_rows)),
+    )
+    one, other = (load(engine, path) for engine in (sqlite_engine, mariadb_engine))
+
+    assert one.content_sha256 == other.content_sha256
+    assert one.columns == other.columns
+    mine, yours = frames.read(sqlite_engine, one), frames.read(mariadb_engine, other)
+    for a, b in zip(mine.features, yours.features, strict=True):
+        if isinstance(a, frames.Numeric):
+            assert a.values.tobytes() == b.values.tobytes()
+        else:
+            assert a.categories == b.categories
+            assert (a.codes == b.codes).all()
+    assert mine.by_name["x"].values.tobytes() == numbers.tobytes()
+    assert set(mine.by_name["text"].categories) == set(TEXTS)
+
+
+def test_awkward_column_names_are_data(engine, tmp_path):
+    columns = {name: [float(n), 1.0, 2.0, 3.0] for n, name in enumerate(AWKWARD)}
+    dataset = load(engine, save(tmp_path / "file.parquet", **columns, y=[0, 1, 0, 1]))
+
+    assert dataset.order_column == "dc_row_no_2"
+    assert read_back(engine) == dataset
+    frame = frames.read(engine, dataset)
+    assert [feature.name for feature in frame.features] == AWKWARD
+    assert [feature.values[0] for feature in frame.features] == list(range(len(AWKWARD)))
+    again = register_table(
+        engine,
+        dataset.table_name,
+        group='G"`%s',
+        choices=Choices(target="y", drop=(dataset.order_column,)),
+    )
+    assert frames.read(engine, again).by_name["back ` tick"].values.tolist() == [2, 1, 2, 3]
+    assert inspect(engine).has_table("dc_batch")
+
+
+def test_versions_count_up_and_none_is_written_twice(engine, tmp_path):
+    path = small(tmp_path / "file.parquet")
+
+    assert [load(engine, path).dataset_version for _ in range(2)] == [1, 2]
+    assert load(engine, path, version=7).dataset_version == 7
+    assert load(engine, path).dataset_version == 8
+    with pytest.raises(BadData, match=r"DATA001/7 exists already; .* next free one, 9"):
+        load(engine, path, version=7)
+
+
+def test_a_table_that_stands_in_the_way_is_left_alone(engine, tmp_path):
+    execute(engine, "CREATE TABLE dc_data_data001_1 (mine INTEGER)")
+
+    with pytest.raises(BadData, match="there is a table 'dc_data_data001_1' already"):
+        load(engine, small(tmp_path / "file.parquet"))
+    assert tables_of(engine) == {"dc_data_data001_1"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"y": [0, None] * 30}, "target column 'y' .* has 30 missing values"),
+        ({"y": ["good", "bad"] * 30}, "--positive bad or --positive good"),
+        ({"y": [0, 1, 2] * 20}, "3 different values"),
+    ],
+)
+def test_a_target_that_cannot_serve_leaves_nothing_behind(engine, tmp_path, columns, words):
+    with pytest.raises(BadData, match=words):
+        load(engine, small(tmp_path / "file.parquet", **columns))
+
+    assert tables_of(engine) == set()
+
+
+class Interrupted(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("moment", [0.5, 0.8])
+def test_a_load_that_is_interrupted_leaves_no_table_behind(engine, tmp_path, moment):
+    def interrupt(share, _note):
+        if share >= moment:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        load(engine, small(tmp_path / "file.parquet", 30_000), progress=interrupt)
+
+    assert tables_of(engine) == set()
+    with pytest.raises(Unknown):
+        read_back(engine)
+
+
+def test_a_text_target_needs_the_value_that_means_1(engine, tmp_path):
+    path = small(tmp_path / "file.parquet", y=["good", "bad"] * 30)
+    dataset = load(engine, path, choices=Choices(target="y", positive="bad"))
+
+    assert read_back(engine).positive_value == "bad"
+    assert frames.read(engine, dataset).labels[:2].tolist() == [0, 1]
+
+
+def test_a_thousand_columns_can_be_stored(mariadb_engine, tmp_path):
+    numbers = {f"x{n}": [0.5, 1.5] for n in range(600)}
+    texts = {f"t{n}": ["a", "가"] for n in range(399)}
+    dataset = load(mariadb_engine, save(tmp_path / "file.parquet", **numbers, **texts, y=[0, 1]))
+
+    assert len(frames.read(mariadb_engine, dataset).features) == 999
+
+
+# Loading into MariaDB.
+
+
+def test_a_server_that_refuses_local_files_gets_inserts(mariadb_server, mariadb_engine, tmp_path):
+    path = save(
+        tmp_path / "file.parquet", **{"100 %": TEXTS}, x=[None, 1.5] * 4 + [2], y=[0, 1, 0] * 3
+    )
+    expected = load(mariadb_engine, path)
+    with mariadb_server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET GLOBAL local_infile = 0")
+        try:
+            dataset = load(mariadb_engine, path)
+        finally:
+            cursor.execute("SET GLOBAL local_infile = 1")
+
+    assert dataset.content_sha256 == expected.content_sha256
+
+
+def test_a_row_too_long_for_the_database_leaves_nothing_behind(mariadb_engine, tmp_path):
+    texts = {f"t{n}": ["가" * 60, "b"] for n in range(300)}
+
+    with pytest.raises((BadData, DBAPIError), match="Row size too large"):
+        load(mariadb_engine, save(tmp_path / "file.parquet", **texts, y=[0, 1]))
+    assert tables_of(mariadb_engine) == set()
+
+
+def test_only_the_bulk_connection_may_send_files(mariadb_engine):
+    with connected(mariadb_engine) as connection, pytest.raises(DBAPIError, match="local"):
+        connection.exec_driver_sql("LOAD DATA LOCAL INFILE '/etc/hostname' INTO TABLE dc_batch")
+
+
+# Reading from MariaDB.
+
+
+def test_a_url_that_connectorx_does_not_know_is_read_through_the_cursor(mariadb_engine, tmp_path):
+    dataset = load(mariadb_engine, small(tmp_path / "file.parquet", 300))
+    slow = create_engine(mariadb_engine.url.update_query_dict({"client_flag": "0"}))
+
+    frame = frames.read(slow, dataset)
+
+    slow.dispose()
+    assert frame.by_name["x"].values.tolist() == [float(number) for number in range(300)]
+
+
+def test_connectorx_is_what_reads(mariadb_engine, tmp_path):
+    load(mariadb_engine, small(tmp_path / "file.parquet", 300))
+    question = select(column("x").label("c0")).select_from(table("dc_data_data001_1"))
+
+    found = reading._through_connectorx(mariadb_engine.url, [question])
+
+    assert found.column("c0").to_pylist() == [float(number) for number in range(300)]
+
+
+def test_no_error_of_connectorx_shows_the_password(mariadb_engine, capfd):
+    with capture_logs() as logs:
+        found = reading._through_connectorx(mariadb_engine.url, [text("SELECT x FROM nowhere")])
+
+    assert found is None
+    assert [event["event"] for event in logs] == ["slow_read"]
+    out, err = capfd.readouterr()
+    for secret in (PASSWORD, mariadb_engine.url.render_as_string(hide_password=False)):
+        assert secret not in out + err + str(logs)
+
+
+def test_every_type_of_mariadb_is_read(mariadb_engine):
+    execute(
+        mariadb_engine,
+        """CREATE TABLE every (
+            id BIGINT UNSIGNED PRIMARY KEY, tiny TINYINT, truth BOOLEAN, medium MEDIUMINT UNSIGNED,
+            whole INT UNSIGNED, big BIGINT, price DECIMAL(20,4), bits BIT(3), fraction FLOAT,
+            double_ DOUBLE, year_ YEAR, fixed CHAR(5) CHARACTER SET latin1,
+            exact VARCHAR(9) COLLATE utf8mb4_bin, choice ENUM('x','y'), choices SET('x','y'),
+            json_ JSON, note TEXT, digits VARCHAR(9), day DATE, moment DATETIME(6),
+            stamp TIMESTAMP NULL, hour TIME, nothing INT, y TINYINT)""",
+        """INSERT INTO every VALUES (18000000000000000001, -1, TRUE, 7, 4000000000,
+            9007199254740993, 12.5, b'101', 0.5, 0.1, 2024, 'aé', '가', 'x', 'x,y', '{}', '', '1.5',
+            '2024-01-02', '2024-01-02 03:04:05.5', NULL, '10:00:00', NULL, 1)""",
+        "SET SESSION time_zone = '+05:00'",
+        """INSERT INTO every VALUES (2, NULL, FALSE, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+            NULL, NULL, NULL, NULL, NULL, 'note', NULL, NULL, NULL, '2024-01-02 03:04:05', NULL,
+            NULL, 0)""",
+    )
+    said = []
+    dataset = register_table(
+        mariadb_engine,
+        "every",
+        group="G",
+        choices=Choices(target="y", id_column="id", categorical=("stamp", "moment", "day")),
+        tell=said.append,
+    )
+    frame = frames.read(mariadb_engine, dataset)
+
+    def value(name, row):
+        feature = frame.by_name[name]
+        if isinstance(feature, frames.Numeric):
+            return None if np.isnan(feature.values[row]) else feature.values[row]
+        code = feature.codes[row]
+        return None if code < 0 else feature.categories[code]
+
+    first = {feature.name: value(feature.name, 0) for feature in frame.features}
+    assert first == {
+        "tiny": -1,
+        "truth": 1,
+        "medium": 7,
+        "whole": 4000000000,
+        "big": 2.0**53,
+        "price": 12.5,
+        "bits": 5,
+        "fraction": 0.5,
+        "double_": 0.1,
+        "year_": 2024,
+        "fixed": "aé",
+        "exact": "가",
+        "choice": "x",
+        "choices": "x,y",
+        "json_": "{}",
+        "note": None,
+        "digits": 1.5,
+        "day": "2024-01-02",
+        "moment": "2024-01-02 03:04:05.500000",
+        "stamp": None,
+        "hour": "10:00:00",
+        "nothing": None,
+    }
+    # The row with id 2 comes second: ids are compared as text. Its time is told in UTC.
+    assert value("stamp", 1) == "2024-01-01 22:04:05"
+    assert frame.labels.tolist() == [1, 0]
+    slow = create_engine(mariadb_engine.url.update_query_dict({"client_flag": "0"}))
+    assert frames.read(slow, dataset).content_sha256 == dataset.content_sha256
+    slow.dispose()
+
+
+def test_binary_columns_must_be_dropped(engine):
+    execute(
+        engine,
+        "CREATE TABLE pictures (x INTEGER, picture BLOB, y INTEGER)",
+        "INSERT INTO pictures VALUES (1, x'ff00', 0), (2, x'00', 1)",
+    )
+
+    with pytest.raises(BadData, match=r"column 'picture' holds .*--drop picture"):
+        register_table(engine, "pictures", group="G", choices=Choices(target="y"))
+    dropped = Choices(target="y", drop=("picture",))
+    assert register_table(engine, "pictures", group="G", choices=dropped).n_rows == 2
+
+
+# Registering what exists.
+
+
+def test_rows_of_a_table_without_an_order_have_one_all_the_same(engine):
+    rows = [(3, "b", 0), (1, "a", 1), (2, None, 1), (1, "b", 0)]
+    values = ["INSERT INTO {} VALUES ({}, {}, {})"]
+    for name, ordered in (("one", rows), ("other", rows[::-1])):
+        execute(engine, f"CREATE TABLE {name} (x INTEGER, c VARCHAR(5), y INTEGER)")
+        for x, c, y in ordered:
+            execute(engine, values[0].format(name, x, f"'{c}'" if c else "NULL", y))
+    found = [
+        register_table(engine, name, group=name, choices=Choices(target="y"))
+        for name in ("one", "other")
+    ]
+
+    assert found[0].content_sha256 == found[1].content_sha256
+    assert frames.read(engine, found[0]).by_name["x"].values.tolist() == [1, 1, 2, 3]
+
+
+def test_a_view_can_be_registered(engine, tmp_path):
+    load(engine, small(tmp_path / "file.parquet"))
+    execute(
+        engine,
+        "CREATE VIEW rich AS SELECT x, x * 2 AS twice, y FROM dc_data_data001_1 WHERE x >= 30",
+    )
+    dataset = register_table(engine, "rich", group="RICH", choices=Choices(target="y"))
+
+    assert (dataset.n_rows, dataset.order_column) == (30, None)
+    assert frames.read(engine, dataset).by_name["twice"].values.tolist()[0] == 60
+    with connected(engine) as connection:
+        assert [found.name for found in datasets.listing(connection)] == ["DATA001/1", "RICH/1"]
+
+
+def test_sqlite_columns_may_mix_numbers_and_texts(sqlite_engine):
+    execute(
+        sqlite_engine,
+        "CREATE TABLE mixed (x, c, big, y)",
+        "INSERT INTO mixed VALUES (1, 1, 9223372036854775807, 0), (2.5, 2.0, 1.5, 1), "
+        "('3', 'b', NULL, 0), (NULL, '', 1, 1)",
+    )
+    dataset = register_table(sqlite_engine, "mixed", group="G", choices=Choices(target="y"))
+
+    frame = frames.read(sqlite_engine, dataset)
+    assert np.sort(frame.by_name["x"].values)[:3].tolist() == [1, 2.5, 3]
+    assert set(frame.by_name["c"].categories) == {"1", "2", "b"}
+    assert (frame.by_name["c"].codes < 0).sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("statements", "choices", "error", "words"),
+    [
+        ([], Choices(target="y"), Unknown, "no table or view 'source'"),
+        (["CREATE TABLE source (x INTEGER, y INTEGER)"], Choices(target="y"), BadData, "is empty"),
+        (
+            [
+                "CREATE TABLE source (id INTEGER, x INTEGER, y INTEGER)",
+                "INSERT INTO source VALUES (1, 1, 0), (1, 2, 1)",
+            ],
+            Choices(target="y", id_column="id"),
+            BadData,
+            "id column 'id' is not unique",
+        ),
+        (
+            [
+                "CREATE TABLE source (x INTEGER, y INTEGER)",
+                "INSERT INTO source VALUES (1, 0), (2, 1)",
+            ],
+            Choices(target="y", drop=("z",)),
+            BadData,
+            "table 'source' has no column 'z'",
+        ),
+    ],
+)
+def test_what_cannot_be_registered_is_an_error(engine, statements, choices, error, words):
+    execute(engine, *statements)
+
+    with pytest.raises(error, match=words):
+        register_table(engine, "source", group="G", choices=choices)
+    with pytest.raises(Unknown):
+        read_back(engine, "G")
+
+
+# What changed since.
+
+
+CHANGES = {
+    "a value": update(table("dc_data_data001_1", column("x")))
+    .where(column("x") == 5)
+    .values(x=5.5),
+    "a label": update(table("dc_data_data001_1", column("x"), column("y")))
+    .where(column("x") == 5)
+    .values(y=0),
+    "a missing value": update(table("dc_data_data001_1", column("x")))
+    .where(column("x") == 5)
+    .values(x=None),
+    "a category": update(table("dc_data_data001_1", column("x"), column("c")))
+    .where(column("x") == 6)
+    .values(c="b"),
+    "a row less": delete(table("dc_data_data001_1", column("x"))).where(column("x") == 5),
+    "a row more": "INSERT INTO dc_data_data001_1 (dc_row_no, x, c, y) VALUES (61, 1, 'a', 0)",
+    "the order": "UPDATE dc_data_data001_1 SET dc_row_no = 1000 WHERE dc_row_no = 3",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_data_set_that_changed_is_noticed_and_refused(engine, tmp_path, change):
+    dataset = load(engine, small(tmp_path / "file.parquet"))
+    execute(engine, change)
+
+    with pytest.raises(DatasetChanged, match=r"DATA001/1 has changed .* load it as a new version"):
+        frames.read(engine, dataset)
+
+
+def test_an_ignored_column_may_change_and_others_may_come(engine, tmp_path):
+    choices = Choices(target="y", drop=("c",))
+    dataset = load(engine, small(tmp_path / "file.parquet"), choices=choices)
+    execute(
+        engine,
+        "UPDATE dc_data_data001_1 SET c = 'z'",
+        "ALTER TABLE dc_data_data001_1 ADD COLUMN later INTEGER",
+    )
+
+    assert [feature.name for feature in frames.read(engine, dataset).features] == ["x"]
+
+
+def test_a_column_that_has_gone_is_named(engine, tmp_path):
+    dataset = load(engine, small(tmp_path / "file.parquet"))
+    execute(engine, "ALTER TABLE dc_data_data001_1 DROP COLUMN c")
+
+    with pytest.raises(BadData, match="'dc_data_data001_1' has no column 'c' any more"):
+        frames.read(engine, dataset)
+
+
+def test_a_table_that_has_gone_is_named(engine, tmp_path):
+    dataset = load(engine, small(tmp_path / "file.parquet"))
+    tables.drop(engine, dataset.table_name)
+
+    with pytest.raises(Unknown, match="no table or view 'dc_data_data001_1'"):
+        frames.read(engine, dataset)
+
+
+def test_an_unknown_data_set_lists_what_exists(engine, tmp_path):
+    with pytest.raises(Unknown, match="unknown data set DATA001/1; there are none yet"):
+        read_back(engine)
+    dataset = load(engine, small(tmp_path / "file.parquet"))
+    transaction(
+        engine, lambda c: datasets.register(c, replace(dataset, dataset_version=3, table_name="t"))
+    )
+
+    with pytest.raises(
+        Unknown, match="unknown data set DATA001/2; there are: DATA001/1, DATA001/3"
+    ):
+        read_back(engine, version=2)
+    with pytest.raises(Unknown, match="unknown data set OTHER/1; there are: DATA001"):
+        read_back(engine, "OTHER")
+
+
+def test_group_and_version_are_registered_once(engine, tmp_path):
+    dataset = load(engine, small(tmp_path / "file.parquet"))
+
+    with pytest.raises(BadData, match="DATA001/1 exists already"):
+        transaction(engine, lambda connection: datasets.register(connection, dataset))
+
+
+def test_a_data_set_without_a_target_can_only_be_scored(engine, tmp_path):
+    dataset = load(engine, small(tmp_path / "file.parquet"), choices=Choices(target=None))
+
+    assert frames.read(engine, dataset, target_needed=False).y is None
+    with pytest.raises(BadData, match="has no target; register it with --target COLUMN"):
+        frames.read(engine, dataset)
+
+
+def test_an_empty_table_is_an_error(engine, tmp_path):
+    dataset = load(engine, small(tmp_path / "file.parquet"))
+    execute(engine, "DELETE FROM dc_data_data001_1")
+    with connected(engine) as connection:
+        rows = frames.read_rows(connection, dataset)
+
+    with pytest.raises(BadData, match="data set DATA001/1 is empty"):
+        frames.frame_of(dataset, rows)
+
+
+# Roles.
+
+
+def test_only_features_reach_the_matrix_and_times_and_groups_the_split(engine, tmp_path):
+    path = save(
+        tmp_path / "file.parquet",
+        no=list(range(90)),
+        day=[f"2024-{1 + n // 28 % 12:02}-{1 + n % 28:02}" for n in range(90)][::-1],
+        customer=[n // 3 for n in range(90)],
+        sex=["f", "m"] * 45,
+        branch=["a", "b", "c"] * 30,
+        x=[float(n * n % 17) for n in range(90)],
+        y=[0, 1] * 45,
+    )
+    dataset = load(
+        engine,
+        path,
+        choices=Choices(
+            target="y",
+            id_column="no",
+            time_column="day",
+            group_column="customer",
+            sensitive=("sex",),
+            drop=("branch",),
+        ),
+    )
+    frame = frames.read(engine, dataset)
+    sizes = {"test_size": 0.3, "validation_size": 0.2, "stratify": True, "seed": 1}
+    by_time = split.make_split(frame.labels, split_by="time", time=frame.time, **sizes)
+    by_group = split.make_split(frame.labels, split_by="group", groups=frame.groups, **sizes)
+
+    assert preprocess.fit(frame, by_time.train).feature_names == ("x",)
+    assert by_time.test.tolist() == list(range(27))  # days fall from row to row
+    assert set(by_group.train // 3).isdisjoint(by_group.test // 3)
+
+
+# Real data.
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "n_rows", "rate", "width"),
+    [
+        ("taiwan/taiwan_default.csv", "default_payment_next_month", 30_000, 0.2212, 24),
+        ("hmeq/hmeq.csv", "BAD", 5960, 0.1995, 29),
+        ("german/german_credit.csv", "default", 1000, 0.3, 59),
+    ],
+)
+def test_real_data_is_loaded_and_prepared(mariadb_engine, name, target, n_rows, rate, width):
+    path = Path(SHARED, "data", name)
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    dataset = load(mariadb_engine, path, choices=Choices(target=target))
+    frame = frames.read(mariadb_engine, dataset)
+    parts = split.make_split(
+        frame.labels,
+        test_size=0.3,
+        validation_size=0.2,
+        split_by="random",
+        stratify=True,
+        seed=42,
+    )
+    matrix = preprocess.apply(preprocess.fit(frame, parts.train), frame)
+
+    assert dataset.n_rows == n_rows
+    assert dataset.positive_rate == pytest.approx(rate, abs=1e-4)
+    assert matrix.shape == (n_rows, width)
+    assert np.isfinite(matrix).all()
+
+
+def test_writing_a_table_that_was_made_meanwhile_leaves_it_alone(engine):
+    execute(engine, CreateTable(Table("dc_data_x_1", MetaData(), Column("mine", Integer))))
+
+    with pytest.raises(tables.TableExists):
+        tables.write(engine, "dc_data_x_1", pa.table({"x": [1, 2]}))
+    assert tables_of(engine) == {"dc_data_x_1"}

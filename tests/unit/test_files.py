@@ -1,0 +1,306 @@
+import datetime as dt
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from configs.errors import BadData
+from pipeline.roles import Choices, describe
+from storage.files import read_file
+from storage.kinds import as_identifier, find
+from storage.tables import check_names, order_column_for, table_name
+
+
+@pytest.fixture
+def write(tmp_path):
+    def to_file(content, name="file.csv"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return to_file
+
+
+def values(path):
+    return read_file(path).to_pydict()
+
+
+# CSV.
+
+
+def test_korean_names_and_values_are_read_with_and_without_a_byte_order_mark(write):
+    content = "나이,직업\n31,의사\n45,교사\n"
+
+    for encoded in (content.encode(), content.encode("utf-8-sig")):
+        assert values(write(encoded)) == {"나이": ["31", "45"], "직업": ["의사", "교사"]}
+
+
+def test_empty_cells_blanks_and_words_for_nothing_are_missing(write):
+    path = write('a,b\n,x\nNA,"  "\nNULL,N/A\n#N/A,\\N\n1,None\n')
+
+    assert values(path) == {
+        "a": [None, None, None, None, "1"],
+        "b": ["x", None, None, None, "None"],
+    }
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_header_shows_the_delimiter(write, delimiter):
+    path = write(f"a{delimiter}b\n1{delimiter}2\n")
+
+    assert values(path) == {"a": ["1"], "b": ["2"]}
+
+
+def test_quotes_hold_delimiters_newlines_and_quotes(write):
+    path = write('"a ""1""",b\r\n"x,\ny","he said ""no"""\r\n')
+
+    assert values(path) == {'a "1"': ["x,\ny"], "b": ['he said "no"']}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a,b\n1,2\n3\n", r"line 3 has 1 values, but the header names 2 columns"),
+        ('a,b\n"x\ny",2\n1,2,3\n', r"line 4 has 3 values, but the header names 2 columns"),
+        ('a,b\n1,2\n3,"4\n5,6\n', r"line 3 opens a quote \(\"\) that is never closed"),
+        ("a,a\n1,2\n", r"columns 'a' and 'a' have the same name"),
+        ("Age,b,AGE\n1,2,3\n", r"columns 'Age' and 'AGE' have the same name"),
+        ("a,,c\n1,2,3\n", r"column 2 has no name"),
+        ("a,b \n1,2\n", r"column 2, 'b ', ends in a space"),
+        (f"a,{'x' * 65}\n1,2\n", r"column 2, 'x+', is longer than 64 characters"),
+        ("a,\U0001f600\n1,2\n", r"column 2, .* holds a character that no column name can have"),
+        ("a,b\n", "the file has no rows"),
+        ("", "line 1 is empty"),
+        ("\na,b\n1,2\n", "line 1 is empty"),
+        ("a,b\n1,2\n3,한국\n".encode("cp949"), r"line 3 is not UTF-8 \(byte 0xc7\).*iconv"),
+        ("나이,b\n1,2\n".encode("cp949"), r"line 1 is not UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16"), r"line 1 is not UTF-8"),
+    ],
+)
+def test_a_bad_file_is_an_error_that_names_the_place(write, content, words):
+    path = write(content)
+
+    with pytest.raises(BadData, match=words) as caught:
+        read_file(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(BadData, match="cannot read the file: No such file"):
+        read_file(tmp_path / "none.csv")
+    with pytest.raises(BadData, match="cannot read the file"):
+        read_file(tmp_path / "none.parquet")
+
+
+def test_more_than_a_thousand_columns_are_too_many(write):
+    header = ",".join(f"c{number}" for number in range(1001))
+
+    with pytest.raises(BadData, match="1001 columns are too many; at most 1000"):
+        read_file(write(f"{header}\n{header}\n"))
+
+
+# Parquet.
+
+
+def test_parquet_types_become_numbers_and_texts(tmp_path):
+    path = tmp_path / "file.parquet"
+    table = pa.table(
+        {
+            "bool": [True, None],
+            "int8": pa.array([1, None], pa.int8()),
+            "uint64": pa.array([2**64 - 1, 1], pa.uint64()),
+            "float32": pa.array([0.5, float("inf")], pa.float32()),
+            "decimal": [Decimal("1.25"), None],
+            "nothing": pa.nulls(2),
+            "text": ["a", ""],
+            "dictionary": pa.array(["b", None]).dictionary_encode(),
+            "date": [dt.date(2024, 1, 2), None],
+            "numbers as text": ["1", "2.5"],
+        }
+    )
+    pq.write_table(table, path)
+    said = []
+    raw = read_file(path)
+    stored, columns = describe(raw, raw.column_names, Choices(target=None), "file", said.append)
+
+    assert stored.to_pydict() == {
+        "bool": [1, None],
+        "int8": [1, None],
+        "uint64": [2.0**64, 1.0],
+        "float32": [0.5, None],
+        "decimal": [1.25, None],
+        "nothing": [None, None],
+        "text": ["a", None],
+        "dictionary": ["b", None],
+        "date": ["2024-01-02", None],
+        "numbers as text": [1.0, 2.5],
+    }
+    assert {column.column_name for column in columns if column.kind == "categorical"} == {
+        "text",
+        "dictionary",
+        "date",
+    }
+    assert [column.role for column in columns if column.column_name == "date"] == ["ignore"]
+    assert said == [
+        "float32: 1 infinite values, stored as missing",
+        "date: dates, ignored; name it with --time, or force it with --categorical",
+    ]
+
+
+def test_a_parquet_column_that_no_table_can_hold_must_be_dropped(tmp_path):
+    path = tmp_path / "file.parquet"
+    pq.write_table(pa.table({"x": [1, 2], "list": [[1], [2]], "bytes": [b"1", b"2"]}), path)
+    raw = read_file(path)
+
+    with pytest.raises(BadData, match=r"column 'list' holds values of type list.*--drop list"):
+        describe(raw, raw.column_names, Choices(target=None), "file", print)
+    dropped = Choices(target=None, drop=("list", "bytes"))
+    stored, _ = describe(raw, raw.column_names, dropped, "file", print)
+    assert stored.column_names == ["x"]
+
+
+def test_a_damaged_parquet_file_is_an_error(write):
+    with pytest.raises(BadData, match="not a Parquet file"):
+        read_file(write("PAR1 no more", "file.parquet"))
+
+
+# What a column holds.
+
+
+@pytest.mark.parametrize(
+    ("texts", "sentinels", "kind", "expected"),
+    [
+        (["1", "2", None], (), "numeric", [1, 2, None]),
+        (["1", "2.5", "1e3"], (), "numeric", [1.0, 2.5, 1000.0]),
+        ([" 1", "2 "], (), "numeric", [1, 2]),
+        (["1", "inf", "-Infinity"], (), "numeric", [1.0, None, None]),
+        (["true", "FALSE", None], (), "numeric", [1, 0, None]),
+        (["1", "2", "many"], (), "categorical", ["1", "2", "many"]),
+        (["0x1F", "1"], (), "categorical", ["0x1F", "1"]),
+        (["1,000", "2"], (), "categorical", ["1,000", "2"]),
+        (["1", "96", "?"], ("96", "?"), "numeric", [1, 96, None]),
+        (["1", "96"], ("96",), "numeric", [1, 96]),
+        (["a", "?"], ("?",), "categorical", ["a", "?"]),
+        (["?", "?"], ("?",), "numeric", [None, None]),
+        ([None, None], (), "numeric", [None, None]),
+        (["9007199254740993"], (), "numeric", [9007199254740993]),
+        (["99999999999999999999"], (), "numeric", [1e20]),
+    ],
+)
+def test_a_column_is_numeric_if_all_that_is_not_missing_is_a_number(
+    texts, sentinels, kind, expected
+):
+    found = find("x", pa.chunked_array([texts], pa.string()), sentinels)
+
+    assert (found.kind, found.values.to_pylist()) == (kind, expected)
+
+
+@pytest.mark.parametrize(
+    ("texts", "is_date"),
+    [
+        (["2024-01-02", None], True),
+        (["2024-01-02T03:04:05Z", "2024-01-02 03:04"], True),
+        (["2024-01-02", "soon"], False),
+        (["02.01.2024"], False),
+    ],
+)
+def test_iso_dates_are_known(texts, is_date):
+    assert find("x", pa.chunked_array([texts])).is_date is is_date
+
+
+def test_identifiers_are_integers_only_where_that_changes_nothing():
+    assert as_identifier("id", pa.chunked_array([["7", "12"]])).values.type == pa.int64()
+    assert as_identifier("id", pa.chunked_array([["007", "12"]])).values.type == pa.string()
+    assert as_identifier("id", pa.chunked_array([["a", "1"]])).values.type == pa.string()
+
+
+# Roles.
+
+
+TABLE = pa.table(
+    {
+        "no": ["1", "2"],
+        "when": ["2024-01-01", "2024-01-02"],
+        "code": ["1", "2"],
+        "x": ["1", "96"],
+        "sex": ["f", "m"],
+        "y": ["0", "1"],
+    }
+)
+
+
+def described(**choices):
+    _, columns = describe(TABLE, TABLE.column_names, Choices(**choices), "file", lambda line: None)
+    return {column.column_name: (column.role, column.kind) for column in columns}
+
+
+def test_columns_get_the_roles_that_were_chosen():
+    found = described(
+        target="y",
+        id_column="no",
+        time_column="when",
+        sensitive=("sex",),
+        categorical=("code",),
+        drop=("x",),
+    )
+
+    assert found == {
+        "no": ("id", "categorical"),
+        "when": ("time", "categorical"),
+        "code": ("feature", "categorical"),
+        "x": ("ignore", "numeric"),
+        "sex": ("sensitive", "categorical"),
+        "y": ("target", "numeric"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"target": "Y"}, "file has no column 'Y'; did you mean 'y'?"),
+        ({"target": "z"}, "file has no column 'z'; its columns are: no, when, code, x, sex, y"),
+        ({"target": "y", "drop": ("z",)}, "file has no column 'z'"),
+        ({"target": "y", "missing": {"z": ("1",)}}, "file has no column 'z'"),
+        ({"target": "y", "id_column": "y"}, "column 'y' cannot be both target and id"),
+        ({"target": "y", "time_column": "sex"}, "the time column 'sex' holds texts such as 'f'"),
+        (
+            {"target": "y", "drop": ("no", "code", "x", "sex")},
+            "file has no feature: every column has another role",
+        ),
+    ],
+)
+def test_choices_that_do_not_fit_are_errors_that_name_the_column(choices, words):
+    with pytest.raises(BadData) as caught:
+        described(**choices)
+    assert words in str(caught.value)
+
+
+def test_texts_that_nearly_all_differ_are_mentioned():
+    said = []
+    table = pa.table({"name": ["a", "b", "c"], "y": ["0", "1", "0"]})
+    describe(table, table.column_names, Choices(target="y"), "file", said.append)
+
+    assert said == ["name: 3 different texts; if it identifies rows, name it with --id"]
+
+
+# Names.
+
+
+def test_table_names_are_plain_and_tell_the_data_set():
+    assert table_name("DATA001", 3) == "dc_data_data001_3"
+    names = {table_name(group, 1) for group in ("신용", "대출", "a b", "a-b", "x" * 100, "`;--")}
+    assert len(names) == 6
+    assert all(name.isascii() and len(name) <= 64 for name in names)
+
+
+def test_the_column_of_row_numbers_takes_a_free_name():
+    assert order_column_for(["a"]) == "dc_row_no"
+    assert order_column_for(["DC_ROW_NO", "dc_row_no_2"]) == "dc_row_no_3"
+
+
+def test_awkward_names_are_names():
+    names = ["a b", "`", '"', "'", "%s", "%(x)s", ";DROP TABLE dc_batch", "가" * 64, ":x", "?"]
+
+    check_names(names, "file")
