@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from storage.artifacts.opening import open_store
 ROLE = "deepcredit_{}"
 OLDEST_MARIADB, OLDEST_SQLITE = (10, 6), (3, 35)
 _CLOCK_SECONDS = 5.0
+_PORT_SECONDS = 5.0
 _FEW_GB, _NO_GB = 5.0, 0.5
 _GPU_QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
 
@@ -54,8 +56,10 @@ def examine(session: Session, role: str) -> Iterator[Finding]:
         try:
             for level, text in look(session, role):
                 yield Finding(level, subject, text)
-        except DeepCreditError as error:
-            yield Finding(Level.FAIL, subject, str(error))
+        except Exception as error:  # the other subjects are of use all the same
+            known = isinstance(error, DeepCreditError)
+            text = str(error) if known else f"unexpected {type(error).__name__}: {error}"
+            yield Finding(Level.FAIL, subject, " ".join(text.split()))
             reachable = reachable and subject != "database"
 
 
@@ -192,6 +196,14 @@ def _dask(session: Session, _role: str) -> Found:
         workers = session.settings.workers or "one a core"
         yield _ok(f"embedded cluster, workers: {workers}")
         return
+    parts = urlsplit(address)
+    try:
+        socket.create_connection((parts.hostname, parts.port), _PORT_SECONDS).close()
+    except OSError as error:
+        yield _fail(
+            f"nothing answers at {address}: {error}; start it or check DEEPCREDIT_SCHEDULER"
+        )
+        return
     try:
         executor = connect(address)
     except ClusterUnavailable as error:
@@ -199,7 +211,7 @@ def _dask(session: Session, _role: str) -> Found:
         return
     workers = executor.workers
     executor.close()
-    yield _ok(f"{urlsplit(address).netloc}: {workers} threads, versions equal to ours")
+    yield _ok(f"{parts.netloc}: {workers} threads, versions equal to ours")
 
 
 def _gpus(_session: Session, _role: str) -> Found:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, Executable, column, delete, func, insert, select, table, update
+from sqlalchemy import Connection, Executable, delete, func, insert, select, table, update
 from sqlalchemy.exc import DBAPIError
 
 from storage.claimable import waits_for_retry
@@ -59,20 +59,27 @@ def waiting(connection: Connection) -> int:
 
 
 def _allowed(connection: Connection, verb: str, name: str) -> bool:
-    known = metadata.tables.get(name)
-    target = table(name, column("version_num")) if known is None else known
-    never = func.length("") > 0
-    first = next(iter(target.c))
-    statements: dict[str, Executable] = {
-        "SELECT": select(first).where(never),
-        "INSERT": insert(target).from_select([first.name], select(first).where(never)),
-        "UPDATE": update(target).values({first.name: first}).where(never),
-        "DELETE": delete(target).where(never),
-    }
     try:
-        connection.execute(statements[verb])
+        connection.execute(_on_no_rows(verb, name))
     except DBAPIError as error:
         if error_number(error) in _REFUSED:
             return False
         raise
     return True
+
+
+def _on_no_rows(verb: str, name: str) -> Executable:
+    never = func.length("") > 0
+    if verb == "SELECT":
+        return select(func.count()).select_from(table(name)).where(never)
+    target = metadata.tables[name]
+    given = [part for part in target.c if part.computed is None]
+    match verb:
+        case "INSERT":
+            names = [part.name for part in given]
+            return insert(target).from_select(names, select(*given).where(never))
+        case "UPDATE":
+            return update(target).values({given[0].name: given[0]}).where(never)
+        case "DELETE":
+            return delete(target).where(never)
+    raise ValueError(verb)

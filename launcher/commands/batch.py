@@ -141,10 +141,13 @@ def show_(
 @app.command(epilog=example("deepcredit batch cancel 123"))
 def cancel(ctx: typer.Context, batch_id: BatchId) -> None:
     """Cancel a batch that waits, or ask the launcher that runs it to stop within 15 seconds."""
-    if session(ctx).write(lambda connection: batches.cancel(connection, batch_id)):
-        say(f"batch {batch_id}: cancel requested")
-    else:
+    opened = session(ctx)
+    if not opened.write(lambda connection: batches.cancel(connection, batch_id)):
         say(f"batch {batch_id} had already ended")
+    elif _read(opened, batch_id).state == "U":
+        say(f"batch {batch_id} will be stopped by the launcher that runs it")
+    else:
+        say(f"batch {batch_id} cancelled")
 
 
 @app.command(epilog=example("deepcredit batch retry 123"))

@@ -1,0 +1,621 @@
+import csv
+import io
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from sqlalchemy import Engine, insert, update
+from typer.core import TyperGroup
+
+from configs.settings import load
+from launcher import folder
+from launcher.cli import execute
+from storage.engine import make_engine
+from storage.schema import dc_batch, dc_batch_result
+from tests.bank import environment
+from tests.mariadb import PASSWORD, MariaDB
+
+Run = Callable[..., tuple[int, str, str]]
+
+APPLICANTS = """번호,나이,지역,소득,연체
+1,34,서울,3200,0
+2,51,부산,96,1
+3,28,서울,2800,0
+4,45,대구,,1
+5,39,서울,4100,0
+6,62,부산,3900,1
+"""
+MODELS = """
+[[model]]
+model_no = 1
+model_id = "ML-XGB"
+model_group_id = "M100"
+model_desc = "부스팅"
+param = { n_estimators = 20, grid = { max_depth = [2, 3] } }
+
+[[model]]
+model_no = 2
+model_id = "ML-RF"
+model_group_id = "M100"
+use_yn = "N"
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in an empty folder with default settings: exit code, stdout, stderr."""
+    for name in os.environ:
+        if name.startswith("DEEPCREDIT_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+    def execute_and_read(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = execute(words)
+        return code, *capsys.readouterr()
+
+    return execute_and_read
+
+
+@pytest.fixture
+def ready(run: Run) -> Run:
+    """As `run`, with a database."""
+    assert run("db", "upgrade")[0] == 0
+    return run
+
+
+@pytest.fixture
+def engine(ready: Run) -> Iterator[Engine]:
+    made = make_engine(load())
+    yield made
+    made.dispose()
+
+
+def _error(answer: tuple[int, str, str], code: int) -> str:
+    """The one line of an error that a command ended with."""
+    assert answer[0] == code, answer
+    assert answer[1] == ""
+    (line,) = answer[2].splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def _leaves() -> Iterator[list[str]]:
+    for name in folder.names():
+        command = folder.load(name)
+        if isinstance(command, TyperGroup):
+            yield from ([name, below] for below in command.commands)
+        else:
+            yield [name]
+
+
+# --- help, usage, exit codes
+
+
+@pytest.mark.parametrize("words", list(_leaves()), ids=" ".join)
+def test_every_command_has_help_with_an_example_that_names_it(run: Run, words: list[str]) -> None:
+    code, out, err = run(*words, "--help")
+
+    assert (code, err) == (0, "")
+    assert f"deepcredit {' '.join(words)}" in out.partition("Example:")[2]
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_the_listing_says_of_each_command_what_its_own_help_says(run: Run) -> None:
+    _, out, _ = run("--help")
+
+    for name in folder.names():
+        assert re.search(rf"^  {name} +\S", out, re.MULTILINE), name
+
+
+def test_help_imports_none_of_the_libraries_that_take_long() -> None:
+    heavy = "torch sklearn pandas numpy pyarrow sqlalchemy distributed dask alembic rich xgboost"
+    code = (
+        "import sys; from launcher.cli import execute; assert execute(['--help']) == 0; "
+        f"assert not set('{heavy}'.split()) & set(sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["batc"], "Did you mean 'batch'"),
+        (["batch", "shwo", "1"], "Did you mean 'show'"),
+        (["batch", "show"], "Missing argument 'ID'; see deepcredit batch show --help"),
+        (["batch", "show", "one"], "Invalid value for 'ID'"),
+        (["batch", "list", "--state", "Q"], "'Q' is not one of 'I', 'U', 'C', 'E'"),
+        (["batch", "add", "--mode", "tran"], "unknown mode 'tran'; there are: "),
+        (["batch", "add", "--mode", "train", "--json", "[1]"], "must be a JSON object"),
+        (["batch", "add", "--mode", "train", "--param", "x"], "'x' is not KEY=VALUE"),
+        (["batch", "add", "--mode", "train", "--dataset", "D1"], "'D1' is not like DATA001/1"),
+        (["leaderboard", "--frob"], "No such option: --frob; see deepcredit leaderboard --help"),
+        (["batch", "list", "--store-url", "x"], "--store-url goes before the command"),
+        (["--set", "x", "doctor"], "'x' is not NAME=VALUE"),
+        (["--set", "wrokers=2", "doctor"], "unknown setting wrokers; known settings are: "),
+        (["--workers", "-1", "doctor"], "workers: "),
+        (["--database-url", "postgresql://h/d", "batch", "list"], "mariadb+pymysql://"),
+        (["--config", "none.toml", "doctor"], "none.toml is not a file"),
+        (["demo", "--csv", "x.csv"], "--csv and --target go together"),
+        (["db", "grants"], "SQLite has no roles"),
+        (["launcher", "../SERVER"], "cannot name a log file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(run: Run, words: list[str], text: str) -> None:
+    assert text in _error(run(*words), 2)
+
+
+def test_a_secret_on_the_command_line_is_refused_and_not_repeated(run: Run) -> None:
+    line = _error(run("--set", "database_password=geheim", "batch", "list"), 2)
+
+    assert "DEEPCREDIT_DATABASE_PASSWORD_FILE" in line
+    assert "geheim" not in line
+
+
+def test_a_database_without_tables_is_an_error_that_says_what_to_run(run: Run) -> None:
+    for words in (["batch", "list"], ["leaderboard"], ["model", "list"], ["dataset", "list"]):
+        assert "run `deepcredit db upgrade`" in _error(run(*words), 1)
+
+
+def test_debug_shows_the_traceback_and_the_line(ready: Run) -> None:
+    code, _, err = ready("--debug", "batch", "show", "7")
+
+    assert code == 1
+    assert err.startswith("Traceback")
+    assert err.splitlines()[-1].startswith("error: batch 7 does not exist")
+
+
+def test_the_command_line_is_the_strongest_source_of_settings(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", "sqlite:///environment.db")
+    Path("deepcredit.toml").write_text('database_url = "sqlite:///file.db"', encoding="utf-8")
+
+    run("--database-url", "sqlite:///line.db", "db", "upgrade")
+    assert [path.name for path in Path().glob("*.db")] == ["line.db"]
+
+    run("db", "upgrade")
+    assert Path("environment.db").exists()
+    assert not Path("file.db").exists()
+
+
+def test_version(run: Run) -> None:
+    code, out, _ = run("--version")
+
+    assert code == 0
+    assert re.fullmatch(r"deepcredit \d+\.\d+\.\d+\n", out)
+
+
+# --- database
+
+
+def test_upgrade_may_be_repeated_and_check_agrees(run: Run) -> None:
+    assert run("db", "upgrade")[0] == 0
+    assert run("db", "upgrade")[0] == 0
+    assert run("db", "check")[0] == 0
+
+
+def test_check_names_what_differs(ready: Run, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP VIEW v_batch")
+
+    code, _, err = ready("db", "check")
+
+    assert code == 1
+    assert "v_batch is missing" in err
+
+
+def test_grants_are_statements_that_mariadb_takes(
+    ready: Run, mariadb_server: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = mariadb_server.new_database()
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(name))
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", PASSWORD)
+    assert ready("db", "upgrade")[0] == 0
+
+    code, out, _ = ready("db", "grants")
+
+    assert code == 0
+    mariadb_server.client(out)
+    mariadb_server.drop_database(name)
+
+
+# --- data sets
+
+
+def test_a_csv_is_loaded_with_its_roles_kinds_and_sentinels(ready: Run) -> None:
+    Path("신청.csv").write_text(APPLICANTS, encoding="utf-8")
+    words = ["dataset", "load", "신청.csv", "--group", "대출", "--target", "연체", "--id", "번호"]
+
+    code, out, _ = ready(*words, "--missing", "소득=96,98")
+
+    assert code == 0
+    assert "대출/1: 6 rows, 5 columns, features: 1 categorical, 2 numeric" in out
+    assert "연체: 0.5000 positive" in out
+    assert re.search(r"소득 +feature +numeric +96, 98", out)
+    assert "대출/2" in ready(*words)[1]
+
+
+def test_data_sets_are_listed_and_shown(ready: Run) -> None:
+    Path("a.csv").write_text(APPLICANTS, encoding="utf-8")
+    ready("dataset", "load", "a.csv", "--group", "D1", "--target", "연체", "--drop", "번호")
+
+    (listed,) = json.loads(ready("dataset", "list", "--format", "json")[1])
+    shown = list(
+        csv.DictReader(io.StringIO(ready("dataset", "show", "D1", "1", "--format=csv")[1]))
+    )
+
+    assert (listed["name"], listed["n_rows"], listed["features"]) == ("D1/1", 6, 3)
+    assert [(row["column_name"], row["role"]) for row in shown][:2] == [
+        ("번호", "ignore"),
+        ("나이", "feature"),
+    ]
+    assert "unknown data set D1/2; there are: D1/1" in _error(
+        ready("dataset", "show", "D1", "2"), 1
+    )
+
+
+def test_a_table_that_exists_is_registered(ready: Run, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE loans (id INTEGER, age INTEGER, bad TEXT)")
+        connection.exec_driver_sql("INSERT INTO loans VALUES (1, 30, 'n'), (2, 40, 'y')")
+
+    code, out, _ = ready(
+        *("dataset", "register", "--table", "loans", "--group", "L", "--id", "id"),
+        *("--target", "bad", "--positive", "y"),
+    )
+
+    assert code == 0
+    assert "L/1: 2 rows" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--target", "arrears"], "no column 'arrears'; its columns are: 번호, 나이"),
+        (["--target", "지역"], "target column '지역' of a.csv holds 3 different values"),
+        (["--target", "연체", "--missing", "소득"], "'소득' is not like COL=96,98"),
+    ],
+)
+def test_what_cannot_be_loaded_is_an_error_in_one_line(
+    ready: Run, options: list[str], text: str
+) -> None:
+    Path("a.csv").write_text(APPLICANTS, encoding="utf-8")
+
+    code, _, err = ready("dataset", "load", "a.csv", "--group", "D1", *options)
+
+    assert code in (1, 2)
+    assert text in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+# --- models
+
+
+def test_models_are_loaded_and_listed_with_their_variants(ready: Run) -> None:
+    Path("models.toml").write_text(MODELS, encoding="utf-8")
+
+    assert ready("model", "load", "models.toml")[1] == "2 models with 3 variants in M100\n"
+    assert ready("model", "load", "models.toml")[0] == 0
+    listed = json.loads(ready("model", "list", "--format", "json")[1])
+
+    assert [(row["model_no"], row["model_sub_no"], row["use_yn"]) for row in listed] == [
+        (1, 1, "Y"),
+        (1, 2, "Y"),
+        (2, 1, "N"),
+    ]
+    assert json.loads(listed[0]["params"]) == {"n_estimators": 20, "max_depth": 2}
+    assert "부스팅" in listed[0]["model_desc"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("model = 1", ["expected [[model]] tables"]),
+        ("[[model", ["not valid TOML"]),
+        ("[[model]]\nmodel_no = 1", ["number 1", "model_id", "known keys"]),
+        (MODELS.replace('use_yn = "N"', "usr_yn = 1"), ["number 2", "usr_yn", "use_yn"]),
+        (MODELS.replace("ML-RF", "ML-RFF"), ["number 2", "ML-RFF", "ML-RF"]),
+        (MODELS.replace("n_estimators", "n_estimator"), ["n_estimator", "n_estimators"]),
+        (MODELS.replace("model_no = 2", "model_no = 1"), ["model_no 1 is there twice"]),
+    ],
+)
+def test_a_model_file_that_is_wrong_says_where(ready: Run, text: str, words: list[str]) -> None:
+    Path("models.toml").write_text(text, encoding="utf-8")
+
+    line = _error(ready("model", "load", "models.toml"), 2)
+
+    assert all(word in line for word in ["models.toml", *words]), line
+    assert ready("model", "list", "--format", "json")[1] == "[]\n"
+
+
+def test_a_model_whose_parameters_an_operator_spoilt_is_listed_with_the_error(
+    ready: Run, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO dc_model_list (model_no, model_id, model_group_id, model_param)"
+            " VALUES (5, 'ML-RF', 'M1', '{')"
+        )
+
+    (row,) = json.loads(ready("model", "list", "--group", "M1", "--format", "json")[1])
+
+    assert row["params"].startswith("error: model_no 5: model_param: not JSON")
+
+
+# --- batches
+
+
+def _add(run: Run, *options: str) -> int:
+    code, out, err = run("batch", "add", "--mode", "train", *options)
+    assert code == 0, err
+    return int(out)
+
+
+def test_a_batch_added_at_the_terminal_is_the_row_that_sql_would_insert(ready: Run) -> None:
+    number = _add(
+        ready,
+        *("--dataset", "DATA001/1", "--model-group", "M100", "--desc", "신용 모형"),
+        *("--param", "testSize=0.3", "--param", "splitBy=time", "--json", '{"models": [1]}'),
+        *("--priority", "5", "--need-tag", "gpu"),
+    )
+
+    (row,) = json.loads(ready("batch", "show", str(number), "--format", "json")[1])
+
+    assert row["state"] == "I"
+    assert (row["dataset_group"], row["dataset_version"]) == ("DATA001", 1)
+    assert (row["model_group"], row["batch_desc"], row["priority"]) == ("M100", "신용 모형", 5)
+    assert json.loads(row["batch_param"]) == {"models": [1], "testSize": 0.3, "splitBy": "time"}
+
+
+def test_a_batch_is_cancelled_retried_and_listed_in_words(ready: Run) -> None:
+    number = str(_add(ready, "--desc", "[모형] one"))
+
+    assert "waiting" in ready("batch", "list")[1]
+    assert "cancelled" in ready("batch", "cancel", number)[1]
+    assert "cancelled" in ready("batch", "list", "--state", "E")[1]
+    assert "had already ended" in ready("batch", "cancel", number)[1]
+    assert "waits to run" in ready("batch", "retry", number)[1]
+    listed = ready("batch", "list")[1]
+    assert "[모형] one" in listed
+    assert "waiting" in listed
+    assert "does not exist" in _error(ready("batch", "retry", "99"), 1)
+
+
+def test_wait_ends_with_0_on_c_and_1_on_a_final_e(ready: Run, engine: Engine) -> None:
+    good, bad, late = str(_add(ready)), str(_add(ready)), str(_add(ready))
+    with engine.begin() as connection:
+        for number, values in (
+            (good, {"state": "C", "progress": 1}),
+            (bad, {"state": "E", "error_class": "BadData", "error_text": "표가 비었다\nmore"}),
+        ):
+            connection.execute(
+                update(dc_batch).where(dc_batch.c.batch_id == int(number)).values(values)
+            )
+
+    assert ready("batch", "wait", good)[0] == 0
+    assert f"batch {bad}: BadData: 표가 비었다" in ready("batch", "wait", bad)[2].splitlines()[-1]
+    assert ready("batch", "wait", bad)[0] == 1
+    code, _, err = ready("batch", "wait", late, "--timeout", "0")
+    assert code == 1
+    assert "has not ended after 0 s" in err
+
+
+def test_ctrl_c_leaves_the_batch_that_one_waits_for_alone(
+    ready: Run, engine: Engine, tmp_path: Path
+) -> None:
+    number = _add(ready)
+    with engine.begin() as connection:
+        connection.execute(update(dc_batch).values(state="U", progress=0.4, progress_note="반"))
+    command = [sys.executable, "-m", "launcher", "batch", "wait", str(number)]
+    env = environment(tmp_path, DATABASE_URL=load().database_url)
+
+    with subprocess.Popen(
+        command, env=env, cwd=tmp_path, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as waiting:
+        assert waiting.stderr
+        assert waiting.stderr.readline() == f"batch {number}:  40% 반\n"
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(20) == 130
+        assert waiting.stderr.read() == f"batch {number} goes on without you\n"
+
+    with engine.connect() as connection:
+        row = connection.execute(dc_batch.select()).one()
+    assert (row.state, row.cancel_requested_at) == ("U", None)
+
+
+# --- results
+
+
+@pytest.fixture
+def trained(ready: Run, engine: Engine) -> Run:
+    """A batch with two good models and one that failed."""
+    number = _add(ready, "--dataset", "D1/1")
+    with engine.begin() as connection:
+        for model_no, auc in ((1, 0.75), (2, None), (3, 0.5)):
+            for split in ("valid", "test"):
+                row = {
+                    "batch_id": number,
+                    "model_no": model_no,
+                    "model_sub_no": 1,
+                    "split": split,
+                    "fence": 1,
+                    "model_id": "DL-TABNET",
+                    "state": "C" if auc else "E",
+                    "auc": auc,
+                    "n_rows": 9000,
+                    "error_text": None if auc else "Traceback\nValueError: [diverged] 발산",
+                }
+                connection.execute(insert(dc_batch_result).values(**row))
+    return ready
+
+
+def test_results_show_models_and_those_that_failed_with_their_error(trained: Run) -> None:
+    code, out, _ = trained("results", "1")
+
+    good, _, failed = out.partition("failed:")
+    assert code == 0
+    assert re.search(r"^ *1/1 +DL-TABNET +valid +9000 +0\.7500", good, re.MULTILINE)
+    assert "2/1" not in good
+    assert "ValueError: [diverged] 발산" in failed
+
+
+def test_results_as_csv_and_json_have_every_column(trained: Run) -> None:
+    rows = list(csv.DictReader(io.StringIO(trained("results", "1", "--format", "csv")[1])))
+    same = json.loads(trained("results", "1", "--format", "json")[1])
+
+    assert len(rows) == len(same) == 6
+    assert set(rows[0]) == set(same[0]) == {column.name for column in dc_batch_result.columns}
+    assert same[0]["auc"] == 0.75
+    assert rows[2]["auc"] == ""
+
+
+def test_no_results_yet_are_no_error_but_no_batch_is(ready: Run) -> None:
+    _add(ready)
+
+    assert ready("results", "1")[::2] == (0, "batch 1 has no results yet\n")
+    assert "batch 2 does not exist" in _error(ready("results", "2"), 1)
+    assert ready("leaderboard")[::2] == (0, "no trained model yet\n")
+    assert ready("leaderboard", "--format", "csv")[1].startswith("rank,")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(trained: Run, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            "bash",
+            "-o",
+            "pipefail",
+            "-c",
+            f"{sys.executable} -m launcher results 1 --format=csv | :",
+        ],
+        env=environment(tmp_path, DATABASE_URL=load().database_url),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stderr == ""
+
+
+def test_tables_fit_a_terminal_of_80_columns_also_in_korean(
+    ready: Run, engine: Engine, tmp_path: Path
+) -> None:
+    text = "저축은행 신용평가 모형 재학습: 이천이십육년 하반기 신청자 전체를 대상으로 한다"
+    with engine.begin() as connection:
+        connection.execute(
+            insert(dc_batch).values(
+                batch_desc=text, mode="train", state="E", error_class="BadData", error_text=text * 3
+            )
+        )
+
+    lines = _on_terminal(["batch", "list"], tmp_path, columns=80)
+
+    assert max(map(cell_len, lines)) <= 80
+    assert "하반기" in "".join(lines)
+
+
+def _on_terminal(words: list[str], cwd: Path, *, columns: int) -> list[str]:
+    """What a command prints on a terminal so wide, without colours."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    env = environment(cwd, DATABASE_URL=load().database_url) | {"NO_COLOR": "1", "TERM": "xterm"}
+    env.pop("COLUMNS")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "launcher", *words], stdout=theirs, env=env, cwd=cwd
+    )
+    os.close(theirs)
+    printed = b""
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # the other side is closed
+            break
+        if not piece:
+            break
+        printed += piece
+    os.close(ours)
+    assert process.wait(20) == 0
+    return re.sub(r"\x1b\[[0-9;]*m", "", printed.decode("utf-8")).splitlines()
+
+
+# --- doctor
+
+
+def test_doctor_finds_the_embedded_installation_in_order(ready: Run) -> None:
+    code, out, _ = ready("doctor")
+
+    assert code == 0, out
+    assert "FAIL" not in out
+    for subject in (
+        "settings",
+        "database",
+        "schema",
+        "clock",
+        "model store",
+        "disk",
+        "dask",
+        "gpu",
+    ):
+        assert re.search(rf"^(OK|WARN) +{subject} ", out, re.MULTILINE), subject
+
+
+def test_doctor_says_what_to_do_about_what_is_not(run: Run) -> None:
+    Path("file").touch()
+
+    code, out, _ = run("--store-url", "file/store", "--scheduler", "tcp://127.0.0.1:9", "doctor")
+
+    assert code == 1
+    assert re.search("^FAIL +schema .*run `deepcredit db upgrade`", out, re.MULTILINE)
+    assert re.search("^FAIL +model store ", out, re.MULTILINE)
+    assert re.search("^FAIL +dask .*DEEPCREDIT_SCHEDULER", out, re.MULTILINE)
+
+
+def test_doctor_sees_that_batches_wait_and_nobody_runs_them(ready: Run) -> None:
+    _add(ready)
+
+    assert re.search(
+        "^WARN +launchers .*deepcredit launcher SERVER_ID", ready("doctor")[1], re.MULTILINE
+    )
+
+
+def test_doctor_names_the_rights_that_an_account_lacks(
+    run: Run, mariadb_server: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = mariadb_server.new_database()
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(name))
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", PASSWORD)
+    run("db", "upgrade")
+    code, out, err = run("--debug", "doctor")
+    assert code == 0, out + err
+    mariadb_server.client(
+        "CREATE USER IF NOT EXISTS 'reads'@'%' IDENTIFIED BY 'only';"
+        f"GRANT SELECT ON `{name}`.* TO 'reads'@'%';"
+    )
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(name, user="reads"))
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", "only")
+
+    code, out, _ = run("doctor")
+
+    assert code == 1
+    assert re.search("^FAIL +database .*UPDATE on dc_batch.*db grants", out, re.MULTILINE)
+    assert run("doctor", "--role", "reader")[0] == 0
+
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", "wrong")
+    refused = run("doctor")[1]
+    assert re.search("^FAIL +database .*refused", refused, re.MULTILINE)
+    assert "schema" not in refused
+    mariadb_server.drop_database(name)

@@ -1,0 +1,135 @@
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, insert
+
+from configs.errors import BadParameter, Unknown
+from storage import leaderboard
+from storage.schema import dc_batch, dc_batch_result, dc_batch_result_t4, dc_model
+
+MODEL = {
+    "fence": 1,
+    "model_id": "ML-XGB",
+    "params": "{}",
+    "threshold": 0.5,
+    "uri": "models/T1/1/1.f1.ubj",
+    "format": "ubj",
+    "sha256": "0" * 64,
+    "bytes": 1,
+    "scores_uri": "s",
+    "scores_sha256": "0" * 64,
+    "split_id": "0" * 64,
+    "preprocessor_uri": "p",
+    "preprocessor_sha256": "0" * 64,
+    "fingerprint": "0" * 64,
+}
+
+
+def _train(engine: Engine, version: int, valid: dict[int, dict[str, Any]]) -> None:
+    """A train batch with the given valid metrics by model_no; test is always the other way."""
+    with engine.begin() as connection:
+        done = connection.execute(
+            insert(dc_batch).values(
+                mode="train", dataset_group="한국", dataset_version=version, state="C"
+            )
+        )
+        (number,) = done.inserted_primary_key or ()
+        for model_no, metrics in valid.items():
+            key = {"batch_id": number, "model_no": model_no, "model_sub_no": 1}
+            connection.execute(insert(dc_model).values(**key, **MODEL))
+            for split in ("valid", "test"):
+                values = {n: -v if v and split == "test" else v for n, v in metrics.items()}
+                row = key | {"split": split, "fence": 1, "state": "C"} | values
+                connection.execute(insert(dc_batch_result).values(**row))
+
+
+def test_models_are_ordered_by_valid_and_undefined_ones_come_last(engine: Engine) -> None:
+    _train(engine, 1, {1: {"auc": 0.7}, 2: {"auc": None}, 3: {"auc": 0.9}})
+    _train(engine, 2, {4: {"auc": 0.8}})
+
+    with engine.connect() as connection:
+        found = leaderboard.models(connection)
+        few = leaderboard.models(connection, limit=2)
+
+    assert [row["model_no"] for row in found] == [3, 4, 1, 2]
+    assert [row["test_auc"] for row in found] == [-0.9, -0.8, -0.7, None]
+    assert [row["dataset"] for row in few] == ["한국/1", "한국/2"]
+
+
+def test_errors_are_ordered_from_the_smallest(engine: Engine) -> None:
+    _train(engine, 1, {1: {"brier": 0.2}, 2: {"brier": None}, 3: {"brier": 0.1}})
+
+    with engine.connect() as connection:
+        found = leaderboard.models(connection, metric="brier")
+
+    assert [row["model_no"] for row in found] == [3, 1, 2]
+
+
+def test_models_of_one_data_set_or_one_batch(engine: Engine) -> None:
+    _train(engine, 1, {1: {"auc": 0.7}})
+    _train(engine, 11, {2: {"auc": 0.8}})
+
+    with engine.connect() as connection:
+        of_set = leaderboard.models(connection, dataset="한국/1")
+        of_batch = leaderboard.models(connection, batch_id=2)
+
+    assert [row["model_no"] for row in of_set] == [1]
+    assert [row["model_no"] for row in of_batch] == [2]
+
+
+def test_an_unknown_metric_is_an_error_that_lists_the_known(engine: Engine) -> None:
+    with engine.connect() as connection, pytest.raises(BadParameter, match=r"'AUC'.*auc, gini, ks"):
+        leaderboard.models(connection, metric="AUC")
+
+
+def test_results_stand_by_model_with_valid_before_test(engine: Engine) -> None:
+    _train(engine, 1, {2: {"auc": 0.7}, 1: {"auc": 0.6}})
+
+    with engine.connect() as connection:
+        found = leaderboard.results(connection, 1)
+
+    assert [(row["model_no"], row["split"]) for row in found] == [
+        (1, "valid"),
+        (1, "test"),
+        (2, "valid"),
+        (2, "test"),
+    ]
+
+
+def test_results_of_a_batch_that_is_not_there_are_an_error(engine: Engine) -> None:
+    with engine.connect() as connection, pytest.raises(Unknown, match="batch 7 does not exist"):
+        leaderboard.results(connection, 7)
+
+
+def test_batches_in_words_come_newest_first(engine: Engine) -> None:
+    _train(engine, 1, {})
+    with engine.begin() as connection:
+        connection.execute(insert(dc_batch).values(mode="predict", train_batch_id=1))
+
+    with engine.connect() as connection:
+        found = leaderboard.batches(connection)
+        waiting = leaderboard.batches(connection, state="I")
+
+    assert [(row["batch_id"], row["status"]) for row in found] == [(2, "waiting"), (1, "completed")]
+    assert [row["waits_for"] for row in waiting] == ["a free server"]
+
+
+def test_ensembles_come_by_rank_with_valid_and_test_side_by_side(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(insert(dc_batch).values(mode="ensemble", candidate_id="C1"))
+        for ensemble_no, rank in ((7, 2), (3, 1)):
+            for split, f1 in (("valid", 0.5), ("test", 0.4)):
+                key = {"batch_id": 1, "ensemble_no": ensemble_no, "split": split}
+                connection.execute(
+                    insert(dc_batch_result_t4).values(
+                        **key, rank_no=rank if split == "valid" else None, f1_score=f1
+                    )
+                )
+
+    with engine.connect() as connection:
+        found = leaderboard.ensembles(connection, 1)
+
+    assert [(r["rank_no"], r["ensemble_no"], r["test_f1_score"]) for r in found] == [
+        (1, 3, 0.4),
+        (2, 7, 0.4),
+    ]
