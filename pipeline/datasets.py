@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
@@ -46,21 +47,19 @@ def load_file(
     Raises:
         BadData: the file, a name, the target or the version cannot serve.
     """
-    version = _free_version(engine, group, version)
+    first = _free_version(engine, group, version)
     progress(0.0, f"reading {path.name}")
     raw = files.read_file(path)
     stored, columns = describe(raw, raw.column_names, choices, str(path), tell)
     rows = canonical(stored, columns_read(columns))
-    dataset = _dataset(
-        group, version, tables.table_name(group, version), columns, choices, rows, str(path)
-    )
-    order_column = tables.write(
+    dataset = _dataset(group, first, "", columns, choices, rows, str(path))
+    dataset = _write(
         engine,
-        dataset.table_name,
+        dataset,
         stored,
-        lambda share: progress(0.2 + 0.6 * share, f"writing table {dataset.table_name}"),
+        lambda share: progress(0.2 + 0.6 * share, f"writing {rows.num_rows} rows"),
+        next_if_taken=version is None,
     )
-    dataset = replace(dataset, order_column=order_column)
     try:
         progress(0.8, "comparing the table with the file")
         _compare(engine, dataset, rows)
@@ -152,6 +151,32 @@ def _dataset(
         content_sha256=content_sha256(rows, columns_read(columns)),
         columns=tuple(columns),
     )
+
+
+def _write(
+    engine: Engine,
+    dataset: Dataset,
+    stored: pa.Table,
+    progress: Callable[[float], None],
+    *,
+    next_if_taken: bool,
+) -> Dataset:
+    """Put `stored` into a new table; the data set then names it. A table that stands in the way
+    belongs to a load that runs now, or to one whose process was killed: with `next_if_taken` the
+    next version is taken instead.
+    """
+    for version in count(dataset.dataset_version):
+        name = tables.table_name(dataset.dataset_group, version)
+        try:
+            order_column = tables.write(engine, name, stored, progress)
+        except tables.TableExists:
+            if not next_if_taken:
+                raise
+        else:
+            return replace(
+                dataset, dataset_version=version, table_name=name, order_column=order_column
+            )
+    raise AssertionError("unreachable")
 
 
 def _compare(engine: Engine, dataset: Dataset, rows: pa.Table) -> None:

@@ -119,7 +119,7 @@ def _known(what: str, values: Rows | None) -> Rows:
     if values is None:
         raise BadData(
             f"splitBy {what}: the data set has no {what} column; "
-            f"load it with --{what if what == 'time' else 'split-group'} COLUMN"
+            f"load it with --{what if what == 'time' else 'group-column'} COLUMN"
         )
     missing = int((values < 0).sum())
     if missing:

@@ -39,7 +39,6 @@ _VARCHAR = 255
 _VARCHAR_BUDGET = 12_000
 # No column, no such name, duplicate name, too many columns, row too large.
 _BAD_TABLE = frozenset({1059, 1060, 1074, 1103, 1113, 1117, 1118, 1166})
-_TABLE_EXISTS = 1050
 
 
 class TableExists(BadData):
@@ -117,13 +116,11 @@ def write(
     data = data.add_column(0, order_column, numbers)
     target = _described(name, data)
     with naming_errors():
-        if inspect(engine).has_table(name):
-            raise TableExists(f"there is a table {name!r} already; drop it or choose another name")
         try:
+            _check_free(engine, name)
             _create_and_fill(engine, target, data, progress)
         except DBAPIError as error:
-            if error_number(error) == _TABLE_EXISTS:
-                raise TableExists(f"there is a table {name!r} already") from error
+            _check_free(engine, name)  # whoever made it meanwhile made ours fail
             if error_number(error) in _BAD_TABLE:
                 reason = error.orig.args[-1] if error.orig else error
                 raise BadData(f"the database cannot hold such a table: {reason}") from error
@@ -135,6 +132,11 @@ def drop(engine: Engine, name: str) -> None:
     """Drop a table that `write` made; one that is not there is no error."""
     with naming_errors(), engine.begin() as connection:
         connection.execute(DropTable(Table(name, MetaData()), if_exists=True))
+
+
+def _check_free(engine: Engine, name: str) -> None:
+    if inspect(engine).has_table(name):
+        raise TableExists(f"there is a table {name!r} already; drop it or choose another version")
 
 
 def _described(name: str, data: pa.Table) -> Table:

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +50,17 @@ AWKWARD = [
     "cafe",
     "café",
 ]
-TEXTS = ["plain", "tab\there", "line\nbreak", "back\\slash", "\\N", "NULL", "'\"`", "가나다", "😀"]
+TEXTS = [
+    "plain",
+    "tab\there",
+    "line\nbreak",
+    "back\\slash 😀",
+    "\\N",
+    "NULL",
+    "'\"`",
+    "가나다",
+    "nul\0cr\r",
+]
 
 
 def save(path, **columns):
@@ -193,10 +204,25 @@ def test_versions_count_up_and_none_is_written_twice(engine, tmp_path):
 
 def test_a_table_that_stands_in_the_way_is_left_alone(engine, tmp_path):
     execute(engine, "CREATE TABLE dc_data_data001_1 (mine INTEGER)")
+    path = small(tmp_path / "file.parquet")
 
     with pytest.raises(BadData, match="there is a table 'dc_data_data001_1' already"):
-        load(engine, small(tmp_path / "file.parquet"))
-    assert tables_of(engine) == {"dc_data_data001_1"}
+        load(engine, path, version=1)
+    assert load(engine, path).table_name == "dc_data_data001_2"
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT mine FROM dc_data_data001_1")).all() == []
+
+
+def test_loads_at_the_same_time_get_versions_of_their_own(engine, tmp_path):
+    path = small(tmp_path / "file.parquet", 3000)
+
+    with ThreadPoolExecutor(3) as pool:
+        made = list(pool.map(lambda _: load(engine, path), range(3)))
+
+    assert sorted(dataset.dataset_version for dataset in made) == [1, 2, 3]
+    assert {read_back(engine, version=number).table_name for number in (1, 2, 3)} == tables_of(
+        engine
+    )
 
 
 @pytest.mark.parametrize(
