@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,9 @@ from storage.artifacts.port import Stored
 
 Votes = NDArray[np.bool_]  # (models, rows)
 
-PARTS = ("valid", "test")
+PartName = Literal["valid", "test"]
+
+PARTS: tuple[PartName, ...] = ("valid", "test")
 """In this order parts are counted; the first chooses."""
 
 

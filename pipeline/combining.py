@@ -1,0 +1,164 @@
+"""A learned way to combine models, with the models' names: all that predict needs, as JSON.
+
+Learning one is another matter (learning.py); here it is only applied, to any rows. A row's score
+depends on no other row.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.errors import BadData
+from ensemble import reference
+from ensemble.blend import Blend
+from ensemble.stack import probability
+from models import scores
+from models.kind import Labels, Scores
+from models.scores import Metrics
+from storage.candidates import ModelName
+
+Called = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ballot:
+    """What models say of the same rows: by name, scores (rows,) and votes (rows,)."""
+
+    scores: Mapping[ModelName, Scores]
+    votes: Mapping[ModelName, Called]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A score in [0, 1] and a decision for each row."""
+
+    score: Scores
+    called: Called
+    ones: NDArray[np.int32] | None = None
+    """How many rounds, or models, said 1, where that decides."""
+
+    def measure(self, y: Labels) -> Metrics:
+        """Counts and what follows of them are the decision's, the rest is the score's."""
+        counts = reference.confusion(self.called, y == 1)
+        decided = scores.from_counts(*map(int, counts))
+        ranked = scores.measure(y, self.score, 0.5)
+        of_decision = ("tn", "fp", "fn", "tp", *scores.VOTE_METRICS)
+        return replace(ranked, **{name: getattr(decided, name) for name in of_decision})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rounds:
+    """Rounds of votes: a row is 1 if `final_votes` rounds say 1, a round if `round_votes` of its
+    members do. The score is the share of rounds that say 1.
+    """
+
+    kind: ClassVar[str] = "rounds"
+    seed: int
+    ensemble_no: int
+    round_votes: int
+    final_votes: int
+    rounds: tuple[tuple[ModelName, ...], ...]
+
+    @property
+    def threshold(self) -> float:
+        return self.final_votes / len(self.rounds)
+
+    @property
+    def names(self) -> tuple[ModelName, ...]:
+        """The models that take part, each once."""
+        return tuple(sorted({name for members in self.rounds for name in members}))
+
+    def apply(self, ballot: Ballot) -> Outcome:
+        rows = len(ballot.votes[self.rounds[0][0]])
+        ones = np.zeros(rows, dtype=np.int32)
+        for members in self.rounds:
+            votes = np.zeros(rows, dtype=np.int32)
+            for name in members:
+                votes += ballot.votes[name]
+            ones += votes >= self.round_votes
+        share = (ones / len(self.rounds)).astype(np.float32)
+        return Outcome(score=share, called=ones >= self.final_votes, ones=ones)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sum:
+    """A weighted sum of the members' scores or votes, as ensemble.blend.Blend."""
+
+    kind: ClassVar[str] = "sum"
+    method: str
+    of: Literal["scores", "votes"]
+    intercept: float
+    threshold: float
+    members: tuple[ModelName, ...]
+    weights: tuple[float, ...]
+
+    @classmethod
+    def named(cls, blend: Blend, names: Sequence[ModelName]) -> Self:
+        """A blend of the models of these names, less those that weigh nothing."""
+        heavy = [(n, w) for n, w in zip(names, blend.weights, strict=True) if w]
+        return cls(
+            method=blend.method,
+            of=blend.of,
+            intercept=blend.intercept,
+            threshold=blend.threshold,
+            members=tuple(name for name, _ in heavy),
+            weights=tuple(weight for _, weight in heavy),
+        )
+
+    @property
+    def names(self) -> tuple[ModelName, ...]:
+        """The models that take part, each once."""
+        return self.members
+
+    def apply(self, ballot: Ballot) -> Outcome:
+        blend = Blend(
+            method=self.method,
+            of=self.of,
+            weights=self.weights,
+            intercept=self.intercept,
+            threshold=self.threshold,
+        )
+        told = np.stack([ballot.scores[name] for name in self.members])
+        voted = np.stack([ballot.votes[name] for name in self.members])
+        total = blend.score(told, voted)
+        called = total >= self.threshold
+        if self.method == "stack":
+            return Outcome(score=probability(total).astype(np.float32), called=called)
+        if self.of == "votes":
+            share = (total / sum(self.weights)).astype(np.float32)
+            return Outcome(score=share, called=called, ones=total.astype(np.int32))
+        # Weights sum to 1 but for rounding, which must not lift a score above 1.
+        return Outcome(score=np.clip(total, 0, 1).astype(np.float32), called=called)
+
+
+Combination = Rounds | Sum
+
+
+def to_json(combination: Combination) -> str:
+    """As dc_batch_method.parameters holds it; names are lists [batch_id, model_no, sub_no]."""
+    return json.dumps({"kind": combination.kind} | asdict(combination))
+
+
+def from_json(text: str) -> Combination:
+    """The inverse of `to_json`; floats come back to the last bit.
+
+    Raises:
+        BadData: somebody changed the text into what it cannot be.
+    """
+    kinds: dict[str, type[Combination]] = {kind.kind: kind for kind in (Rounds, Sum)}
+    try:
+        values: dict[str, Any] = json.loads(text)
+        chosen = kinds[values["kind"]]
+        return chosen(**{field.name: _tuples(values[field.name]) for field in fields(chosen)})
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadData(
+            f"dc_batch_method.parameters is not what an ensemble batch wrote: {error!r}"
+        ) from error
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

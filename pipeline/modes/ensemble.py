@@ -1,0 +1,162 @@
+"""Mode ensemble: a million votes of a candidate list's models, the best of them, and baselines."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ensemble.rule import ROUNDS, Rule
+from ensemble.sampling import SEEDS
+from ensemble.search import Search
+from pipeline import methods, pictures, searching
+from pipeline.candidates import gather
+from pipeline.context import Context
+from pipeline.drawing import details
+from pipeline.learning import baselines
+from pipeline.methods import Judged
+from pipeline.parameters import BatchParameters
+from pipeline.ranking import best_rows, every_row
+from pipeline.searching import Order, Searched
+from pipeline.stored_scores import Board, assemble
+from storage import ensembles
+from storage.candidates import name_of
+from storage.ensembles import Member, Report
+from storage.records import Batch
+
+MOST_KEPT = 1_000_000
+MOST_DETAILS = 10_000
+
+
+class Parameters(BatchParameters):
+    """batch_param of an ensemble batch."""
+
+    method: Literal["vote", "all", "mean", "greedy", "weighted", "stack"] = Field(
+        "vote", description="the batch's answer, which predict uses; all are reported"
+    )
+    ensembles: int = Field(1_000_000, ge=1, le=10**12, description="how many are tried")
+    members: int = Field(30, ge=1, description="models that vote in a round, at most all")
+    rounds: int = Field(20, ge=1, le=ROUNDS)
+    round_votes: int | None = Field(
+        None, ge=1, description="votes that make a round 1; default: more than half of members"
+    )
+    final_votes: int | None = Field(
+        None, ge=1, description="rounds that make a row 1; default: more than half of rounds"
+    )
+    seed: int | None = Field(None, ge=0, lt=SEEDS, description="default: randomState")
+    metric: Literal[
+        "accuracy",
+        "precision_score",
+        "recall_score",
+        "specificity",
+        "f1_score",
+        "balanced_accuracy",
+        "mcc",
+    ] = Field("f1_score", description="ranks ensembles and chooses thresholds, on valid")
+    keep: Literal["all"] | Annotated[int, Field(ge=1, le=MOST_KEPT)] = Field(
+        1000, description=f'how many are stored: 1 to {MOST_KEPT}, or "all"'
+    )
+    detail: int = Field(10, ge=0, le=MOST_DETAILS, description="of how many the members are stored")
+
+    @property
+    def rule(self) -> Rule:
+        return Rule.majority(self.members, self.rounds, self.round_votes, self.final_votes)
+
+
+def run(batch: Batch, parameters: Parameters, context: Context) -> str:
+    """Search, compare, report; ranges that an earlier run finished are not tried again."""
+    limit = parameters.time_limit
+    deadline = None if limit is None else time.monotonic() + limit
+    chosen = gather(batch, context)
+    parameters.rule.check(len(chosen.models))
+    board = assemble(chosen, context)
+    # The baselines do not depend on the search, so they are learned while it runs.
+    with ThreadPoolExecutor(1, "baselines") as pool:
+        learning = pool.submit(baselines, board, parameters.metric)
+        searched = searching.search(board, _order(parameters, deadline), context)
+        context.report(0.9, f"{searched.tried:,} ensembles tried; learning baselines")
+        learned = learning.result()
+    context.report(0.93, "comparing methods")
+    judged = methods.judge(
+        board,
+        searched,
+        learned,
+        answer=parameters.method,
+        bootstrap_seed=parameters.random_state,
+    )
+    report = _report(board, searched, judged, parameters, context)
+    context.report(0.97, "writing the results")
+    context.commit_many(
+        lambda connection: ensembles.replace_report(
+            connection,
+            batch.batch_id,
+            report,
+            every_row(searched, context)
+            if searched.order.every
+            else best_rows(searched, int(parameters.keep)),
+        )
+    )
+    searching.forget(searched, context)
+    return _summary(searched, judged, parameters)
+
+
+def _order(parameters: Parameters, deadline: float | None) -> Order:
+    every = parameters.keep == "all"
+    kept = 0 if parameters.keep == "all" else parameters.keep
+    seed = parameters.random_state if parameters.seed is None else parameters.seed
+    search = Search(
+        rule=parameters.rule,
+        seed=seed,
+        metric=parameters.metric,
+        keep=max(kept, parameters.detail, pictures.BEST),
+    )
+    return Order(search=search, ensembles=parameters.ensembles, every=every, deadline=deadline)
+
+
+def _report(
+    board: Board,
+    searched: Searched,
+    judged: tuple[Judged, ...],
+    parameters: Parameters,
+    context: Context,
+) -> Report:
+    names = [name_of(model) for model in board.models]
+    shown = [int(number) for number in searched.best.numbers[: parameters.detail]]
+    return Report(
+        members=[
+            Member(
+                position=position,
+                model_batch_id=model.batch_id,
+                model_no=model.model_no,
+                model_sub_no=model.model_sub_no,
+                model_id=model.model_id,
+                threshold=model.threshold,
+                sha256=model.sha256,
+            )
+            for position, model in enumerate(board.models)
+        ],
+        details=details(searched.order.search, shown, names),
+        methods=methods.rows(judged),
+        bins=pictures.bins(searched),
+        pictures=pictures.draw(board, searched, judged, context),
+    )
+
+
+def _summary(searched: Searched, judged: tuple[Judged, ...], parameters: Parameters) -> str:
+    answer = next(each for each in judged if each.chosen)
+    single = next(each for each in judged if each.method == methods.BASE)
+    metric = parameters.metric
+    low, high = map(_number, answer.interval or (None, None))
+    tried = f"{searched.tried:,} ensembles of {searched.parts[0].models} models"
+    if searched.tried < parameters.ensembles:
+        tried += f" ({parameters.ensembles:,} were asked for, timeLimit came first)"
+    return (
+        f"{tried}; {answer.method}: {metric} {_number(answer.value('valid'))} on valid, "
+        f"{_number(answer.value('test'))} on test "
+        f"({low} to {high}); "
+        f"best single model: {_number(single.value('test'))} on test"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"

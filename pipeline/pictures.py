@@ -1,0 +1,138 @@
+"""Pictures of an ensemble batch: drawn, put into the model store, named for the database."""
+
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ensemble.metrics import METRICS
+from ensemble.search import BINS, edges
+from models import plots
+from models.plots import Bars, Curve, Mark
+from pipeline.context import Context
+from pipeline.drawing import shares
+from pipeline.methods import Judged
+from pipeline.ranges import PARTS
+from pipeline.searching import Searched
+from pipeline.stored_scores import Board
+from storage.candidates import name_of
+from storage.ensembles import Bin, Picture
+
+BEST = 1_000
+"""Among so many of the best ensembles members are counted."""
+
+LABELS = {
+    "vote": "vote: best of the search",
+    "all": "all models vote",
+    "mean": "mean of all scores",
+    "greedy": "greedy selection",
+    "weighted": "weighted mean",
+    "stack": "stacking",
+    "single": "best single model",
+    "tuned": "best single, tuned",
+}
+
+
+def draw(
+    board: Board, searched: Searched, judged: Sequence[Judged], context: Context
+) -> tuple[Picture, ...]:
+    """Every picture of the batch, stored under its content's hash, so that none is overwritten."""
+    batch_id = context.claim.batch_id
+    rows = f"batch {batch_id}, test: {len(board.test.y):,} rows that chose nothing"
+    curves = [
+        Curve(
+            label=LABELS[each.method],
+            scores=each.test.score,
+            called=each.test.called,
+            winner=each.chosen,
+        )
+        for each in judged
+    ]
+    drawn = {
+        "roc": plots.roc(board.test.y, curves, subtitle=rows),
+        "precision_recall": plots.precision_recall(board.test.y, curves, subtitle=rows),
+        "distribution": _distribution(searched, judged, batch_id),
+        "membership": _membership(board, searched, batch_id),
+    }
+    return tuple(_put(name, png, context) for name, png in drawn.items())
+
+
+def bins(searched: Searched) -> tuple[Bin, ...]:
+    """The histograms of every metric, without bins in which there is no ensemble."""
+    found = []
+    for part, split in enumerate(PARTS):
+        for place, metric in enumerate(METRICS):
+            n, ends = searched.best.histograms[part, place], edges(metric)
+            found += [
+                Bin(
+                    metric=metric,
+                    split=split,
+                    bin_no=int(number),
+                    bin_from=float(ends[number]) if number < BINS else None,
+                    bin_to=float(ends[number + 1]) if number < BINS else None,
+                    n=int(n[number]),
+                )
+                for number in np.flatnonzero(n)
+            ]
+    return tuple(found)
+
+
+def _distribution(searched: Searched, judged: Sequence[Judged], batch_id: int) -> bytes:
+    search = searched.order.search
+    rule = search.rule
+    marks = [
+        Mark(
+            label=LABELS[each.method],
+            valid=each.value("valid"),
+            test=each.value("test"),
+            low=each.interval[0] if each.interval else None,
+            high=each.interval[1] if each.interval else None,
+            winner=each.chosen,
+        )
+        for each in judged
+    ]
+    subtitle = (
+        f"batch {batch_id}: {searched.tried:,} ensembles of {rule.rounds} rounds of "
+        f"{rule.members} of {searched.parts[0].models} models"
+    )
+    valid, test = (_bars(searched, part) for part in range(len(PARTS)))
+    return plots.distribution(valid, test, marks, metric=search.metric, subtitle=subtitle)
+
+
+def _bars(searched: Searched, part: int) -> Bars:
+    """The searched metric's histogram on one part, from its first ensemble to its last."""
+    metric = searched.order.search.metric
+    n = searched.best.histograms[part, list(METRICS).index(metric)][:BINS]
+    there = np.flatnonzero(n)
+    seen = slice(there[0], there[-1] + 1) if len(there) else slice(0)
+    ends = edges(metric)
+    return Bars(start=ends[:-1][seen], end=ends[1:][seen], n=n[seen])
+
+
+def _membership(board: Board, searched: Searched, batch_id: int) -> bytes:
+    search, models = searched.order.search, board.models
+    numbers = [int(number) for number in searched.best.numbers[:BEST]]
+    chance = search.rule.members / len(models)
+    rounds = len(numbers) * search.rule.rounds
+    width = 3 * math.sqrt(chance * (1 - chance) / rounds)
+    return plots.membership(
+        shares(search, numbers, len(models)),
+        [model.model_id for model in models],
+        ["/".join(map(str, name_of(model))) for model in models],
+        chance=chance,
+        band=(chance - width, chance + width),
+        subtitle=f"batch {batch_id}: rounds of the best {len(numbers):,} of "
+        f"{searched.tried:,} ensembles; band: three standard deviations of chance",
+    )
+
+
+def _put(name: str, png: bytes, context: Context) -> Picture:
+    with tempfile.TemporaryDirectory(dir=context.cache.scratch()) as folder:
+        file = Path(folder, "picture.png")
+        file.write_bytes(png)
+        sha256, cached = context.cache.adopt(file)
+    uri = f"ensembles/E{context.claim.batch_id}/{name}.{sha256[:16]}.png"
+    stored = context.store.put(uri, cached)
+    return Picture(name=name, uri=stored.uri, sha256=stored.sha256, bytes=stored.bytes)
