@@ -30,7 +30,7 @@ class Child:
 
     def __init__(
         self,
-        command: Sequence[str],
+        process: subprocess.Popen[bytes],
         *,
         tell: Callable[[Message | Exit], None],
         hear: Callable[[str], None],
@@ -41,14 +41,7 @@ class Child:
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._reaped = False
-        self._process = subprocess.Popen(
-            list(command),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=python_environment(),
-            start_new_session=True,
-        )
+        self._process = process
         self._readers = [
             threading.Thread(target=self._read_messages, daemon=True),
             threading.Thread(target=self._read_stderr, daemon=True),
@@ -122,6 +115,18 @@ class Child:
         self.dismiss()
         self._ended.set()
         self._tell(Exit(code=code, stderr_tail="\n".join(self._tail)))
+
+
+def spawn(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    """A process that waits for its job on stdin; to be handed to Child."""
+    return subprocess.Popen(
+        list(command),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=python_environment(),
+        start_new_session=True,
+    )
 
 
 def lines_of(stream: IO[bytes]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What a child process executes: one batch, from the job on stdin to the last word on stdout."""
 
+import contextlib
 import os
 import sys
 import time
@@ -8,8 +9,12 @@ from contextlib import closing
 from pathlib import Path
 
 from configs import logs
+from configs.errors import ClusterUnavailable, WorkerLost
 from configs.settings import load
 from launcher.cluster import connect
+from launcher.spare import WARM
+from models import kind
+from pipeline import mode
 from pipeline.messages import Finished, Job, Progress, Send, failure, open_channel
 from pipeline.run import execute
 from storage.artifacts.opening import open_store
@@ -19,6 +24,8 @@ _REPORT_SECONDS = 0.5
 
 
 def main() -> int:
+    if WARM in sys.argv:
+        warm_up()
     job, send = open_channel()
     try:
         summary = _run(job, _reporter(send))
@@ -27,6 +34,16 @@ def main() -> int:
     else:
         send(Finished(summary))
     return 0
+
+
+def warm_up() -> None:
+    """Import all that any batch may need; what cannot be imported fails its own batches later."""
+    for name in mode.available():
+        with contextlib.suppress(Exception):
+            mode.find(name)
+    for model_id in kind.available():
+        with contextlib.suppress(Exception):
+            kind.find(model_id)
 
 
 def _run(job: Job, report: Callable[[float, str], None]) -> str:
@@ -48,6 +65,10 @@ def _run(job: Job, report: Callable[[float, str], None]) -> str:
                 executor=executor,
                 report=report,
             )
+    except ClusterUnavailable as error:
+        if not job.embedded:
+            raise
+        raise WorkerLost(f"the embedded cluster was lost: {error}") from error
     finally:
         engine.dispose()
 

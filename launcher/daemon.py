@@ -41,17 +41,20 @@ class Daemon:
         *,
         slots: int = 1,
         drain: bool = False,
+        spare: bool = False,
         tags: Sequence[str] = (),
         command: Sequence[str] = COMMAND,
         cluster: Cluster | None = None,
     ) -> None:
-        """`slots`: batches at once. `drain`: end when nothing is left to run. `command`: the
-        child that runs a batch; it is spoken to in the lines of pipeline.messages.
+        """`slots`: batches at once. `drain`: end when nothing is left to run. `spare`: keep a child
+        ready while idle. `command`: the child that runs a batch; it is spoken to in the lines of
+        pipeline.messages.
         """
         self._settings = settings
         self._server_id = server_id
         self._n_slots = slots
         self._drain = drain
+        self._keeps_spare = spare
         self._tags = tuple(tags)
         self._host = this_host()
         self._engine = make_engine(settings)
@@ -185,6 +188,8 @@ class Daemon:
         slot = self._slots.next_free
         claimed = None if slot is None else self._claimer.next(slot)
         if claimed is None:
+            if self._keeps_spare:
+                self._slots.prepare()
             pause = self._settings.poll_seconds
             self._next_poll = time.monotonic() + pause * random.uniform(0.5, 1.5)  # noqa: S311
             return False
@@ -253,6 +258,7 @@ class Daemon:
                 self._stop(Stopping.NOW)
             while self._slots.busy:
                 self._wait(None)
+            self._slots.close()
             self._cluster.close()
             self._peeking.dispose()
             self._engine.dispose()

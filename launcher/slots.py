@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from configs.settings import Settings
 from launcher.embedded import Cluster
+from launcher.spare import Spare
 from launcher.supervisor import Outcome, Supervisor
 from pipeline.lifecycle import Stopping
 from pipeline.messages import Progress
@@ -35,7 +36,7 @@ class Slots:
         self._engine = engine
         self._settings = settings
         self._cluster = cluster
-        self._command = command
+        self._spare = Spare(command)
         self._ended = ended
 
     @property
@@ -60,7 +61,7 @@ class Slots:
             engine=self._engine,
             settings=self._settings,
             cluster=self._cluster,
-            command=self._command,
+            spawn=self._spare.take,
             claimed_at=claimed_at,
             watch=watch,
         )
@@ -71,6 +72,14 @@ class Slots:
         self._free.remove(slot)
         self._busy[slot] = supervisor, thread
         thread.start()
+
+    def prepare(self) -> None:
+        """There is nothing to do: make ready for the next batch."""
+        if not self._busy:
+            self._spare.prepare()
+
+    def close(self) -> None:
+        self._spare.dismiss()
 
     def stop(self, how: Stopping) -> None:
         for supervisor, _ in self._busy.values():
@@ -83,7 +92,7 @@ class Slots:
         self._free.add(slot)
         # Workers cannot be made to drop a task they are at. With nobody else on them, a new
         # cluster for the next batch is better than one that is busy for hours with the last.
-        if not self._busy and (outcome is None or outcome.stopped):
+        if not self._busy and (outcome is None or outcome.stale):
             self._cluster.close()
 
     def _supervise(self, slot: int, supervisor: Supervisor) -> None:

@@ -1,14 +1,16 @@
 """One running batch: its child, its heartbeat, and the verdict on it."""
 
+import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
 import structlog
 from sqlalchemy import Connection, Engine
 
+from configs.errors import ClusterUnavailable, WorkerLost
 from configs.settings import SECRETS, Settings
 from launcher.child import Child
 from launcher.embedded import Cluster
@@ -31,6 +33,7 @@ from storage import claims
 from storage.records import Batch, State
 
 _TERM_SECONDS = 5.0  # between SIGTERM and SIGKILL
+_OF_THE_CLUSTER = (ClusterUnavailable.__name__, WorkerLost.__name__)
 _LEAVE_SECONDS = 10.0  # a child that has spoken its last word may take so long to exit
 
 log = structlog.get_logger(__name__)
@@ -40,11 +43,11 @@ log = structlog.get_logger(__name__)
 class Outcome:
     """How it ended. `state` None: the batch was lost, and what it is now is not ours to say.
 
-    `stopped`: the child was ended before it had spoken, so workers may still be at its tasks.
+    `stale`: workers may still be at its tasks, or be what went wrong.
     """
 
     state: State | None
-    stopped: bool
+    stale: bool
 
 
 class Supervisor:
@@ -57,17 +60,17 @@ class Supervisor:
         engine: Engine,
         settings: Settings,
         cluster: Cluster,
-        command: Sequence[str],
+        spawn: Callable[[], subprocess.Popen[bytes]],
         claimed_at: float,
         watch: Callable[[Progress], None] | None = None,
     ) -> None:
-        """`claimed_at`: time.monotonic() before the claim was sent."""
+        """`spawn` starts the child; `claimed_at`: time.monotonic() before the claim was sent."""
         self.batch = batch
         self._claim = claims.claim_of(batch)
         self._engine = engine
         self._settings = settings
         self._cluster = cluster
-        self._command = command
+        self._spawn = spawn
         self._watch = watch
         self._log = log.bind(
             batch_id=batch.batch_id, mode=batch.mode, attempt=batch.attempt, fence=batch.fence
@@ -113,12 +116,13 @@ class Supervisor:
             self._heartbeat.stop()
             _end(child)
         self._summarise(verdict, state)
-        return Outcome(state, stopped=not spoken)
+        spoilt = isinstance(verdict, Fail) and verdict.error_class in _OF_THE_CLUSTER
+        return Outcome(state, stale=spoilt or not spoken)
 
     def _start_child(self) -> Child | None:
         """None: the host could not start a process, which is the batch's last word."""
         try:
-            child = Child(self._command, tell=self._heard, hear=self._printed)
+            child = Child(self._spawn(), tell=self._heard, hear=self._printed)
         except OSError as error:
             self._heard(failure(error))
             return None

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Engine, insert, select, update
 
 from configs.settings import SECRETS, Settings
+from launcher.child import spawn
 from launcher.claimer import Claimer
 from launcher.daemon import Daemon
 from launcher.embedded import ExternalCluster
@@ -100,7 +101,7 @@ class Runs:
                 engine=self.engine,
                 settings=self.settings,
                 cluster=NOWHERE,
-                command=command or self.command(behaviour),
+                spawn=lambda: spawn(command or self.command(behaviour)),
                 claimed_at=claimed_at,
             )
         )

@@ -39,5 +39,7 @@ def launcher(
     """
     settings = session(ctx).settings
     logs.configure(settings, server_id=server_id)
-    daemon = Daemon(settings, server_id, slots=slots, drain=drain, tags=tag or ())
+    daemon = Daemon(
+        settings, server_id, slots=slots, drain=drain, spare=not drain, tags=tag or ()
+    )
     raise typer.Exit(daemon.run())
