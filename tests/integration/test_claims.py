@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from configs.errors import LeaseLost, Retry
 from storage import attempts, batches, claims, queues, servers
 from storage.records import Claim
-from tests.desk import Desk
+from tests.calls import Calls
 
 LEGACY_INSERTS = (
     """INSERT INTO dc_batch (batch_desc, batch_memo, batch_param, mode, dataset_group,
@@ -23,8 +23,8 @@ LEGACY_INSERTS = (
 
 
 @pytest.fixture
-def desk(engine: Engine) -> Desk:
-    return Desk(engine)
+def desk(engine: Engine) -> Calls:
+    return Calls(engine)
 
 
 def fresh(claim: Claim) -> Claim:
@@ -34,7 +34,7 @@ def fresh(claim: Claim) -> Claim:
 # Which batch is claimed.
 
 
-def test_the_three_inserts_of_old_are_claimed_as_they_are(desk: Desk) -> None:
+def test_the_three_inserts_of_old_are_claimed_as_they_are(desk: Calls) -> None:
     for statement in LEGACY_INSERTS:
         desk.sql(statement)
 
@@ -46,7 +46,7 @@ def test_the_three_inserts_of_old_are_claimed_as_they_are(desk: Desk) -> None:
     assert '"randomState": "42"' in claimed[0].batch_param
 
 
-def test_a_claim_says_how_the_row_now_stands(desk: Desk) -> None:
+def test_a_claim_says_how_the_row_now_stands(desk: Calls) -> None:
     number = desk.add(batch_desc="신용 점수 🏦")
 
     batch = desk.claim("S1", lease=60)
@@ -62,7 +62,7 @@ def test_a_claim_says_how_the_row_now_stands(desk: Desk) -> None:
     assert len(batch.claim_id or "") == 32
 
 
-def test_lower_priority_comes_first_then_the_older_batch(desk: Desk) -> None:
+def test_lower_priority_comes_first_then_the_older_batch(desk: Calls) -> None:
     numbers = [desk.add(priority=p) for p in (100, 50, 100, 50, 32767, -32768)]
 
     order = [desk.take().batch_id for _ in numbers]
@@ -71,7 +71,7 @@ def test_lower_priority_comes_first_then_the_older_batch(desk: Desk) -> None:
 
 
 def test_waiting_batches_come_before_retries_and_retries_by_the_time_they_are_due(
-    desk: Desk,
+    desk: Calls,
 ) -> None:
     late, early = desk.add(priority=1), desk.add(priority=2)
     for number, seconds in ((late, 10), (early, 20)):
@@ -90,7 +90,7 @@ def test_waiting_batches_come_before_retries_and_retries_by_the_time_they_are_du
     assert desk.claim() is None
 
 
-def test_queues_are_served_in_the_order_given_and_others_not_at_all(desk: Desk) -> None:
+def test_queues_are_served_in_the_order_given_and_others_not_at_all(desk: Calls) -> None:
     desk.add(queue="night")
     plain = desk.add()
     fast = desk.add(queue="fast", priority=200)
@@ -100,7 +100,7 @@ def test_queues_are_served_in_the_order_given_and_others_not_at_all(desk: Desk) 
     assert desk.claim(**offer) is None
 
 
-def test_run_after_keeps_a_waiting_batch_back(desk: Desk) -> None:
+def test_run_after_keeps_a_waiting_batch_back(desk: Calls) -> None:
     desk.add(run_after=datetime(2999, 1, 1))  # noqa: DTZ001 - UTC, as the column
 
     assert desk.claim() is None
@@ -121,14 +121,14 @@ def test_run_after_keeps_a_waiting_batch_back(desk: Desk) -> None:
     ],
 )
 def test_needs_must_be_met(
-    desk: Desk, needs: dict[str, object], offer: dict[str, object], claimed: bool
+    desk: Calls, needs: dict[str, object], offer: dict[str, object], claimed: bool
 ) -> None:
     desk.add(**needs)
 
     assert (desk.claim(**offer) is not None) == claimed
 
 
-def test_a_batch_that_cannot_run_here_does_not_hide_those_behind_it(desk: Desk) -> None:
+def test_a_batch_that_cannot_run_here_does_not_hide_those_behind_it(desk: Calls) -> None:
     for _ in range(20):
         desk.add(need_tag="gpu", priority=1)
     wanted = desk.add()
@@ -136,7 +136,7 @@ def test_a_batch_that_cannot_run_here_does_not_hide_those_behind_it(desk: Desk) 
     assert desk.take().batch_id == wanted
 
 
-def test_one_batch_of_a_concurrency_key_runs_at_a_time(desk: Desk) -> None:
+def test_one_batch_of_a_concurrency_key_runs_at_a_time(desk: Calls) -> None:
     first, second = desk.add(concurrency_key="k"), desk.add(concurrency_key="k")
     other = desk.add(concurrency_key="j")
 
@@ -151,7 +151,7 @@ def test_one_batch_of_a_concurrency_key_runs_at_a_time(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("end", ["finish", "fail", "final"])
-def test_a_child_waits_until_its_parent_has_come_to_its_end(desk: Desk, end: str) -> None:
+def test_a_child_waits_until_its_parent_has_come_to_its_end(desk: Calls, end: str) -> None:
     parent = desk.add()
     child = desk.add(mode="predict", train_batch_id=parent)
 
@@ -168,7 +168,7 @@ def test_a_child_waits_until_its_parent_has_come_to_its_end(desk: Desk, end: str
     assert (claimed is not None) == (end != "fail")
 
 
-def test_a_child_of_nobody_or_of_itself_is_claimed_to_be_told_so(desk: Desk) -> None:
+def test_a_child_of_nobody_or_of_itself_is_claimed_to_be_told_so(desk: Calls) -> None:
     lost = desk.add(mode="predict", train_batch_id=999)
     itself = desk.add(mode="predict")
     desk.sql("UPDATE dc_batch SET train_batch_id = batch_id WHERE batch_id = :b", b=itself)
@@ -176,7 +176,7 @@ def test_a_child_of_nobody_or_of_itself_is_claimed_to_be_told_so(desk: Desk) -> 
     assert [desk.take().batch_id for _ in range(2)] == [lost, itself]
 
 
-def test_paused_servers_and_queues_claim_nothing(desk: Desk) -> None:
+def test_paused_servers_and_queues_claim_nothing(desk: Calls) -> None:
     desk.add()
     desk(servers.pause, "S1")
     assert desk.claim("S1") is None
@@ -192,7 +192,7 @@ def test_paused_servers_and_queues_claim_nothing(desk: Desk) -> None:
     assert desk.claim("S1") is not None
 
 
-def test_one_batch_may_be_claimed_by_number_whatever_its_time_queue_and_needs(desk: Desk) -> None:
+def test_one_batch_may_be_claimed_by_number_whatever_its_time_queue_and_needs(desk: Calls) -> None:
     number = desk.add(
         queue="night",
         need_tag="gpu",
@@ -211,7 +211,7 @@ def test_one_batch_may_be_claimed_by_number_whatever_its_time_queue_and_needs(de
 
 
 @pytest.mark.parametrize("end", [Retry.NEVER, None])
-def test_what_has_ended_is_not_claimed_by_number(desk: Desk, end: Retry | None) -> None:
+def test_what_has_ended_is_not_claimed_by_number(desk: Calls, end: Retry | None) -> None:
     number = desk.add()
     claim = desk.take()
     if end is None:
@@ -223,7 +223,7 @@ def test_what_has_ended_is_not_claimed_by_number(desk: Desk, end: Retry | None) 
     assert desk.claim(batch_id=12345) is None
 
 
-def test_a_retry_with_an_active_twin_does_not_stop_the_queue(desk: Desk) -> None:
+def test_a_retry_with_an_active_twin_does_not_stop_the_queue(desk: Calls) -> None:
     first = desk.add(dedupe_key="d")
     desk.fail(desk.take(), Retry.AT_ONCE)
     twin = desk.add(dedupe_key="d")
@@ -237,7 +237,7 @@ def test_a_retry_with_an_active_twin_does_not_stop_the_queue(desk: Desk) -> None
 # Whose words count.
 
 
-def test_every_claim_has_an_id_of_its_own_and_a_higher_fence(desk: Desk) -> None:
+def test_every_claim_has_an_id_of_its_own_and_a_higher_fence(desk: Calls) -> None:
     desk.add(max_attempts=9)
     seen = []
     for _ in range(4):
@@ -260,7 +260,7 @@ def test_every_claim_has_an_id_of_its_own_and_a_higher_fence(desk: Desk) -> None
         "UPDATE dc_batch SET fence = fence + 1",
     ],
 )
-def test_a_run_that_lost_its_batch_changes_nothing(desk: Desk, theft: str) -> None:
+def test_a_run_that_lost_its_batch_changes_nothing(desk: Calls, theft: str) -> None:
     desk.add()
     claim = desk.take()
     desk.sql(theft)
@@ -276,7 +276,7 @@ def test_a_run_that_lost_its_batch_changes_nothing(desk: Desk, theft: str) -> No
     assert (desk.value("SELECT COUNT(*) FROM dc_batch"), desk.states()) == before
 
 
-def test_another_claim_id_is_nobody(desk: Desk) -> None:
+def test_another_claim_id_is_nobody(desk: Calls) -> None:
     desk.add()
     stranger = fresh(desk.take())
 
@@ -286,7 +286,7 @@ def test_another_claim_id_is_nobody(desk: Desk) -> None:
     assert desk.states() == "U"
 
 
-def test_hold_lets_the_owner_through_as_often_as_it_likes(desk: Desk) -> None:
+def test_hold_lets_the_owner_through_as_often_as_it_likes(desk: Calls) -> None:
     desk.add()
     claim = desk.take()
 
@@ -294,7 +294,7 @@ def test_hold_lets_the_owner_through_as_often_as_it_likes(desk: Desk) -> None:
         desk(claims.hold, claim)
 
 
-def test_a_beat_renews_the_lease_and_keeps_progress_that_is_not_given(desk: Desk) -> None:
+def test_a_beat_renews_the_lease_and_keeps_progress_that_is_not_given(desk: Calls) -> None:
     number = desk.add()
     claim = desk.take(lease=1)
 
@@ -308,7 +308,7 @@ def test_a_beat_renews_the_lease_and_keeps_progress_that_is_not_given(desk: Desk
     assert batch.lease_until - batch.work_date > timedelta(seconds=400)
 
 
-def test_identical_beats_are_all_owned(desk: Desk) -> None:
+def test_identical_beats_are_all_owned(desk: Calls) -> None:
     desk.add()
     claim = desk.take()
     with desk.engine.begin() as connection:
@@ -319,7 +319,7 @@ def test_identical_beats_are_all_owned(desk: Desk) -> None:
     assert all(beat.owned for beat in beats)
 
 
-def test_a_late_beat_still_renews_a_lease_that_nobody_swept(desk: Desk) -> None:
+def test_a_late_beat_still_renews_a_lease_that_nobody_swept(desk: Calls) -> None:
     desk.add()
     claim = desk.take(lease=-100)
 
@@ -327,7 +327,7 @@ def test_a_late_beat_still_renews_a_lease_that_nobody_swept(desk: Desk) -> None:
     assert desk(claims.sweep) == []
 
 
-def test_progress_and_note_are_cut_to_what_the_row_takes(desk: Desk) -> None:
+def test_progress_and_note_are_cut_to_what_the_row_takes(desk: Calls) -> None:
     number = desk.add()
     claim = desk.take()
 
@@ -338,7 +338,7 @@ def test_progress_and_note_are_cut_to_what_the_row_takes(desk: Desk) -> None:
     assert len(batch.progress_note or "") == 255
 
 
-def test_a_beat_tells_of_a_cancel(desk: Desk) -> None:
+def test_a_beat_tells_of_a_cancel(desk: Calls) -> None:
     desk.add()
     claim = desk.take()
     assert not desk.beat(claim).cancel_requested
@@ -351,7 +351,7 @@ def test_a_beat_tells_of_a_cancel(desk: Desk) -> None:
 # How a claim ends.
 
 
-def test_finish_completes_once(desk: Desk) -> None:
+def test_finish_completes_once(desk: Calls) -> None:
     number = desk.add()
     claim = desk.take()
 
@@ -371,7 +371,7 @@ def test_finish_completes_once(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("attempt", "minutes"), [(1, 20), (2, 40), (3, 80), (6, 360), (99, 360)])
 def test_retries_wait_twenty_minutes_doubling_up_to_six_hours(
-    desk: Desk, attempt: int, minutes: int
+    desk: Calls, attempt: int, minutes: int
 ) -> None:
     number = desk.add(attempt=attempt - 1, max_attempts=1000)
     desk.fail(desk.take(), Retry.LATER)
@@ -383,14 +383,14 @@ def test_retries_wait_twenty_minutes_doubling_up_to_six_hours(
     assert 0.89 * minutes < waits < 1.11 * minutes
 
 
-def test_what_is_to_be_retried_at_once_can_be_claimed_at_once(desk: Desk) -> None:
+def test_what_is_to_be_retried_at_once_can_be_claimed_at_once(desk: Calls) -> None:
     desk.add()
     desk.fail(desk.take("S1"), Retry.AT_ONCE)
 
     assert desk.take("S2").attempt == 2
 
 
-def test_never_means_never(desk: Desk) -> None:
+def test_never_means_never(desk: Calls) -> None:
     number = desk.add()
     desk.fail(desk.take(), Retry.NEVER, error_class="BadParameter", error_text="testSize: 2")
 
@@ -400,7 +400,7 @@ def test_never_means_never(desk: Desk) -> None:
     assert desk.claim() is None
 
 
-def test_a_batch_that_always_fails_stops_after_its_attempts(desk: Desk) -> None:
+def test_a_batch_that_always_fails_stops_after_its_attempts(desk: Calls) -> None:
     number = desk.add(max_attempts=3)
     for _ in range(3):
         desk.fail(desk.take(), Retry.AT_ONCE)
@@ -410,7 +410,7 @@ def test_a_batch_that_always_fails_stops_after_its_attempts(desk: Desk) -> None:
     assert [a.attempt for a in desk(attempts.listing, number)] == [3, 2, 1]
 
 
-def test_a_batch_that_kills_its_hosts_stops_after_its_attempts(desk: Desk) -> None:
+def test_a_batch_that_kills_its_hosts_stops_after_its_attempts(desk: Calls) -> None:
     number = desk.add(max_attempts=3)
     for _ in range(3):
         desk.take(lease=-1)
@@ -420,7 +420,7 @@ def test_a_batch_that_kills_its_hosts_stops_after_its_attempts(desk: Desk) -> No
     assert desk.read(number).error_class == "LeaseExpired"
 
 
-def test_the_error_is_on_the_row_and_its_traceback_in_the_attempt(desk: Desk) -> None:
+def test_the_error_is_on_the_row_and_its_traceback_in_the_attempt(desk: Calls) -> None:
     number = desk.add()
     desk.fail(desk.take(), error_text="disk full", traceback="Traceback\n  File ...")
 
@@ -430,7 +430,7 @@ def test_the_error_is_on_the_row_and_its_traceback_in_the_attempt(desk: Desk) ->
     assert attempt.outcome == "E"
 
 
-def test_any_error_text_is_taken(desk: Desk) -> None:
+def test_any_error_text_is_taken(desk: Calls) -> None:
     number = desk.add()
     text = "\udcff broken " + "긴" * 500_000 + " end 🏦"
 
@@ -444,7 +444,7 @@ def test_any_error_text_is_taken(desk: Desk) -> None:
     assert len(batch.error_class or "") == 100
 
 
-def test_a_retry_starts_with_a_clean_row(desk: Desk) -> None:
+def test_a_retry_starts_with_a_clean_row(desk: Calls) -> None:
     number = desk.add()
     claim = desk.take()
     desk.beat(claim, progress=0.5, note="half")
@@ -456,7 +456,7 @@ def test_a_retry_starts_with_a_clean_row(desk: Desk) -> None:
     assert (batch.run_after, batch.work_end_date) == (None, None)
 
 
-def test_release_gives_the_attempt_back(desk: Desk) -> None:
+def test_release_gives_the_attempt_back(desk: Calls) -> None:
     number = desk.add(max_attempts=1)
     for fence in (1, 2, 3):
         claim = desk.take()
@@ -469,7 +469,7 @@ def test_release_gives_the_attempt_back(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("end", ["fail", "release", "sweep"])
-def test_after_a_cancel_nothing_is_retried(desk: Desk, end: str) -> None:
+def test_after_a_cancel_nothing_is_retried(desk: Calls, end: str) -> None:
     number = desk.add()
     claim = desk.take(lease=-1)
     desk(batches.cancel, number)
@@ -488,7 +488,7 @@ def test_after_a_cancel_nothing_is_retried(desk: Desk, end: str) -> None:
         assert batch.error_class == "Cancelled"
 
 
-def test_finishing_beats_a_cancel_that_comes_too_late(desk: Desk) -> None:
+def test_finishing_beats_a_cancel_that_comes_too_late(desk: Calls) -> None:
     number = desk.add()
     claim = desk.take()
     desk(batches.cancel, number)
@@ -501,7 +501,7 @@ def test_finishing_beats_a_cancel_that_comes_too_late(desk: Desk) -> None:
 # The sweep.
 
 
-def test_a_sweep_ends_what_has_no_lease_and_leaves_the_rest(desk: Desk) -> None:
+def test_a_sweep_ends_what_has_no_lease_and_leaves_the_rest(desk: Calls) -> None:
     dead, alive = desk.add(), desk.add()
     corpse = desk.take(lease=-1)
     desk.take(lease=60)
@@ -520,7 +520,7 @@ def test_a_sweep_ends_what_has_no_lease_and_leaves_the_rest(desk: Desk) -> None:
     assert desk.take("S2").batch_id == dead
 
 
-def test_a_row_set_to_u_by_hand_is_given_an_hour(desk: Desk) -> None:
+def test_a_row_set_to_u_by_hand_is_given_an_hour(desk: Calls) -> None:
     number = desk.add(state="U")
 
     assert desk(claims.sweep) == []
@@ -532,7 +532,7 @@ def test_a_row_set_to_u_by_hand_is_given_an_hour(desk: Desk) -> None:
     assert desk.take().fence == 2
 
 
-def test_a_zombie_does_not_come_back_through_a_row_set_to_u_by_hand(desk: Desk) -> None:
+def test_a_zombie_does_not_come_back_through_a_row_set_to_u_by_hand(desk: Calls) -> None:
     desk.add()
     zombie = desk.take(lease=-1)
     desk(claims.sweep)
@@ -544,7 +544,7 @@ def test_a_zombie_does_not_come_back_through_a_row_set_to_u_by_hand(desk: Desk) 
 
 @pytest.mark.parametrize("error", [None, Retry.AT_ONCE])
 def test_a_cancel_by_sql_of_a_batch_that_waits_is_carried_out(
-    desk: Desk, error: Retry | None
+    desk: Calls, error: Retry | None
 ) -> None:
     number = desk.add()
     if error is not None:
@@ -562,7 +562,7 @@ def test_a_cancel_by_sql_of_a_batch_that_waits_is_carried_out(
 
 @pytest.mark.parametrize("end", [Retry.NEVER, None])
 def test_a_cancel_by_sql_of_what_has_ended_does_not_cancel_its_next_run(
-    desk: Desk, end: Retry | None
+    desk: Calls, end: Retry | None
 ) -> None:
     number = desk.add()
     claim = desk.take()
@@ -579,7 +579,7 @@ def test_a_cancel_by_sql_of_what_has_ended_does_not_cancel_its_next_run(
     assert desk.claim() is not None
 
 
-def test_a_sweep_takes_many_in_portions(desk: Desk) -> None:
+def test_a_sweep_takes_many_in_portions(desk: Calls) -> None:
     numbers = [desk.add() for _ in range(60)]
     with desk.engine.begin() as connection:
         for _ in numbers:
@@ -592,14 +592,14 @@ def test_a_sweep_takes_many_in_portions(desk: Desk) -> None:
 # Numbers and history.
 
 
-def test_the_number_of_a_deleted_batch_is_not_given_again(desk: Desk) -> None:
+def test_the_number_of_a_deleted_batch_is_not_given_again(desk: Calls) -> None:
     numbers = [desk.add() for _ in range(3)]
     desk.sql("DELETE FROM dc_batch")
 
     assert desk.add() > numbers[-1]
 
 
-def test_a_batch_inserted_under_the_number_of_a_deleted_one_can_be_claimed(desk: Desk) -> None:
+def test_a_batch_inserted_under_the_number_of_a_deleted_one_can_be_claimed(desk: Calls) -> None:
     number = desk.add()
     desk.finish(desk.take("S1"))
     desk.sql("DELETE FROM dc_batch")

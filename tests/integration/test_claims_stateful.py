@@ -18,7 +18,7 @@ from sqlalchemy import Engine, text
 from configs.errors import LeaseLost, Retry, WrongState
 from storage import batches, claims
 from storage.records import Claim
-from tests.desk import Desk
+from tests.calls import Calls
 
 MAX_ATTEMPTS = 2
 PAST, FUTURE = "2020-01-01 00:00:00.000000", "2999-01-01 00:00:00.000000"
@@ -62,7 +62,7 @@ class Table(RuleBasedStateMachine):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__()
-        self.desk = Desk(engine)
+        self.desk = Calls(engine)
         self.desk.sql("DELETE FROM dc_batch")
         self.desk.sql("DELETE FROM dc_batch_attempt")
         self.rows: dict[int, Model] = {}

@@ -15,7 +15,7 @@ from configs.errors import LeaseLost, Retry
 from storage import batches, claims
 from storage.claimable import CANDIDATES
 from storage.records import Batch, Claim
-from tests.desk import Desk
+from tests.calls import Calls
 from tests.rival import Rival
 
 CANCEL = "UPDATE dc_batch SET cancel_requested_at = '2026-01-01 00:00:00' WHERE batch_id = :b"
@@ -24,12 +24,12 @@ RESET = "UPDATE dc_batch SET state = 'I' WHERE batch_id = :b"
 
 
 @pytest.fixture
-def desk(engine: Engine) -> Desk:
-    return Desk(engine)
+def desk(engine: Engine) -> Calls:
+    return Calls(engine)
 
 
 @contextmanager
-def held(desk: Desk) -> Iterator[Connection]:
+def held(desk: Calls) -> Iterator[Connection]:
     """A transaction that stays open while the rival tries, and is then committed."""
     connection = desk.engine.connect()
     transaction = connection.begin()
@@ -45,7 +45,7 @@ def claim_in(connection: Connection, server: str = "S1") -> Batch | None:
     return claims.claim(connection, server=server, identity=server, lease_seconds=60)
 
 
-def meet(desk: Desk, rival: Rival[Any]) -> None:
+def meet(desk: Calls, rival: Rival[Any]) -> None:
     """A claim passes over rows that are locked, where not the whole database is."""
     if desk.engine.dialect.name == "mariadb":
         rival.must_pass()
@@ -53,12 +53,12 @@ def meet(desk: Desk, rival: Rival[Any]) -> None:
         rival.must_wait()
 
 
-def ended(desk: Desk, number: int) -> tuple[str, bool, str | None]:
+def ended(desk: Calls, number: int) -> tuple[str, bool, str | None]:
     batch = desk.read(number)
     return batch.state, batch.run_after is not None, batch.error_class
 
 
-def test_claim_and_claim_get_different_batches(desk: Desk) -> None:
+def test_claim_and_claim_get_different_batches(desk: Calls) -> None:
     first, second = desk.add(), desk.add()
     with held(desk) as connection:
         mine = claim_in(connection)
@@ -71,7 +71,7 @@ def test_claim_and_claim_get_different_batches(desk: Desk) -> None:
     assert rival.result().batch_id == second
 
 
-def test_claim_and_claim_of_the_only_batch(desk: Desk) -> None:
+def test_claim_and_claim_of_the_only_batch(desk: Calls) -> None:
     desk.add()
     with held(desk) as connection:
         mine = claim_in(connection)
@@ -85,7 +85,7 @@ def test_claim_and_claim_of_the_only_batch(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("commits", [True, False])
-def test_claim_and_claim_of_one_concurrency_key(desk: Desk, commits: bool) -> None:
+def test_claim_and_claim_of_one_concurrency_key(desk: Calls, commits: bool) -> None:
     desk.add(concurrency_key="k")
     second = desk.add(concurrency_key="k")
     other = desk.add()
@@ -107,7 +107,7 @@ def test_claim_and_claim_of_one_concurrency_key(desk: Desk, commits: bool) -> No
     assert running == 1
 
 
-def test_claim_and_an_operators_cancel(desk: Desk) -> None:
+def test_claim_and_an_operators_cancel(desk: Calls) -> None:
     first, second = desk.add(), desk.add()
     with held(desk) as connection:
         connection.execute(text(CANCEL), {"b": first})
@@ -119,7 +119,7 @@ def test_claim_and_an_operators_cancel(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("statement", [CANCEL, "DELETE FROM dc_batch WHERE batch_id = :b"])
-def test_an_operators_words_wait_for_a_claim_and_then_count(desk: Desk, statement: str) -> None:
+def test_an_operators_words_wait_for_a_claim_and_then_count(desk: Calls, statement: str) -> None:
     number = desk.add()
     with held(desk) as connection:
         mine = claim_in(connection)
@@ -133,7 +133,7 @@ def test_an_operators_words_wait_for_a_claim_and_then_count(desk: Desk, statemen
     assert beat.cancel_requested or not beat.owned
 
 
-def test_a_claim_does_not_believe_what_it_read_before(desk: Desk) -> None:
+def test_a_claim_does_not_believe_what_it_read_before(desk: Calls) -> None:
     # What a server would do that takes SKIP LOCKED without a word and ignores it.
     desk.add()
     offer = {"server": "S", "queue": "default", "tags": [], "free_mb": None}
@@ -225,7 +225,7 @@ MEETINGS = [
 def test_two_at_one_batch(
     mariadb_engine: Engine, first: Party, answer: Any, second: Party, reply: Any, end: Any
 ) -> None:
-    desk = Desk(mariadb_engine)
+    desk = Calls(mariadb_engine)
     desk.add()
     claim = desk.take(lease=-1)
     with held(desk) as connection:
@@ -247,7 +247,7 @@ def test_two_at_one_batch(
         assert desk(claims.sweep) == []
 
 
-def test_what_an_owner_writes_keeps_everybody_else_waiting(desk: Desk) -> None:
+def test_what_an_owner_writes_keeps_everybody_else_waiting(desk: Calls) -> None:
     desk.add()
     claim = desk.take(lease=-1)
     with held(desk) as connection:
@@ -260,7 +260,7 @@ def test_what_an_owner_writes_keeps_everybody_else_waiting(desk: Desk) -> None:
 
 @pytest.mark.parametrize("theft", [sweep, reset, delete])
 def test_nothing_is_written_under_a_batch_that_is_being_taken_away(
-    desk: Desk, theft: Party
+    desk: Calls, theft: Party
 ) -> None:
     desk.add()
     claim = desk.take(lease=-1)
@@ -275,7 +275,7 @@ def test_nothing_is_written_under_a_batch_that_is_being_taken_away(
 
 
 def test_a_poll_that_finds_nothing_holds_up_no_operator(mariadb_engine: Engine) -> None:
-    desk = Desk(mariadb_engine)
+    desk = Calls(mariadb_engine)
     numbers = [
         desk.add(need_tag="gpu"),
         desk.add(train_batch_id=1),
@@ -300,7 +300,7 @@ def test_a_poll_that_finds_nothing_holds_up_no_operator(mariadb_engine: Engine) 
 
 
 def test_a_claim_holds_no_row_but_its_own(mariadb_engine: Engine) -> None:
-    desk = Desk(mariadb_engine)
+    desk = Calls(mariadb_engine)
     blocked = [desk.add(need_tag="gpu") for _ in range(5)]
     mine, behind = desk.add(), desk.add()
     with held(desk) as connection:
@@ -312,7 +312,7 @@ def test_a_claim_holds_no_row_but_its_own(mariadb_engine: Engine) -> None:
             assert list(other.scalars(text(free))) == [*blocked, behind]
 
 
-def test_many_launchers_take_every_batch_once(desk: Desk) -> None:
+def test_many_launchers_take_every_batch_once(desk: Calls) -> None:
     keys = [None, None, None, "a", "b"]
     numbers = [desk.add(concurrency_key=keys[i % 5]) for i in range(60)]
 

@@ -1,0 +1,67 @@
+"""Calls of repository functions, each in a transaction of its own, as the program makes them."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine, text
+
+from configs.errors import Retry
+from storage import batches, claims
+from storage.engine import reading, transaction
+from storage.records import Batch, Claim
+
+T = TypeVar("T")
+
+
+class Calls:
+    """Where operators and launchers of a test meet the database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def __call__(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        return transaction(self.engine, lambda connection: function(connection, *args, **kwargs))
+
+    def add(self, **columns: Any) -> int:
+        return self(batches.add, **({"mode": "train"} | columns))
+
+    def claim(self, server: str = "S1", *, lease: float = 60, **offer: Any) -> Batch | None:
+        return self(
+            claims.claim, server=server, identity=f"{server}:1:b:0", lease_seconds=lease, **offer
+        )
+
+    def take(self, server: str = "S1", *, lease: float = 60, **offer: Any) -> Claim:
+        batch = self.claim(server, lease=lease, **offer)
+        assert batch is not None, "there was nothing to claim"
+        return claims.claim_of(batch)
+
+    def beat(self, claim: Claim, **kwargs: Any) -> claims.Beat:
+        given = {"lease_seconds": 60, "progress": None, "note": None} | kwargs
+        return self(claims.beat, claim, **given)
+
+    def finish(self, claim: Claim) -> bool:
+        return self(claims.finish, claim)
+
+    def fail(self, claim: Claim, retry: Retry = Retry.LATER, **kwargs: Any) -> bool:
+        given = {"error_class": "Boom", "error_text": "it broke"} | kwargs
+        return self(claims.fail, claim, retry=retry, **given)
+
+    def sql(self, statement: str, **parameters: Any) -> int:
+        """What an operator types; returns the number of rows it met."""
+        with self.engine.begin() as connection:
+            return connection.execute(text(statement), parameters).rowcount
+
+    def value(self, query: str, **parameters: Any) -> Any:
+        with reading(self.engine) as connection:
+            return connection.execute(text(query), parameters).scalar()
+
+    def read(self, batch_id: int) -> Batch:
+        with reading(self.engine) as connection:
+            batch = batches.read(connection, batch_id)
+        assert batch is not None
+        return batch
+
+    def states(self) -> str:
+        """The letters of all batches, in the order of their numbers."""
+        with reading(self.engine) as connection:
+            return "".join(connection.scalars(text("SELECT state FROM dc_batch ORDER BY batch_id")))
