@@ -184,8 +184,11 @@ class Supervisor:
         work: Callable[[Connection], bool]
         expected: tuple[State, ...]
         match verdict:
-            case Finish():
-                work, expected = lambda connection: claims.finish(connection, claim), ("C",)
+            case Finish(summary):
+                work, expected = (
+                    lambda connection: claims.finish(connection, claim, note=summary),
+                    ("C",),
+                )
             case Fail(error_class, error_text, retry, traceback):
                 work, expected = (
                     lambda connection: claims.fail(

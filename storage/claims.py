@@ -164,15 +164,19 @@ def hold(connection: Connection, claim: Claim) -> None:
         )
 
 
-def finish(connection: Connection, claim: Claim) -> bool:
-    """U to C. False: the batch is not ours, or was finished before; `settled` tells which."""
-    values = {
+def finish(connection: Connection, claim: Claim, *, note: str | None = None) -> bool:
+    """U to C, with a last word for people. False: the batch is not ours, or was finished before;
+    `settled` tells which.
+    """
+    values: dict[str, Any] = {
         "state": "C",
         "work_end_date": utc_now(),
         "lease_until": null(),
         "progress": 1.0,
         "cancel_requested_at": null(),
     }
+    if note is not None:
+        values["progress_note"] = shorten(note, 255)
     done = assign(connection, owned(claim), values)
     if done:
         attempts.end(connection, claim.batch_id, claim.fence, "C")

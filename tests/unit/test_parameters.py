@@ -1,4 +1,5 @@
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -62,12 +63,10 @@ def test_a_key_of_another_mode_is_unknown() -> None:
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=5))
-def test_any_json_is_read_or_refused_in_one_line(value: object) -> None:
+def test_any_json_is_read_or_refused(value: object) -> None:
     for text in (json.dumps(value), json.dumps({"testSize": value})):
-        try:
-            parse(text, TrainParameters)
-        except BadParameter as error:
-            assert "\n" not in str(error)
+        with suppress(BadParameter):  # anything else fails the test
+            assert parse(text, TrainParameters).test_size > 0
 
 
 def test_modes_are_found_by_listing_their_folder() -> None:
