@@ -34,7 +34,7 @@ class Cache:
 
     def __init__(self, root: Path, limit_bytes: int | None = None) -> None:
         self._root = root.absolute()
-        self._limit = limit_bytes
+        self.limit_bytes = limit_bytes
         self._added = 0
         self._counted = False
 
@@ -99,13 +99,13 @@ class Cache:
         for left in self.scratch().iterdir():
             if _unused_seconds(left) > _SCRATCH_SECONDS:
                 _remove(left)
-        if self._limit is None:
+        if self.limit_bytes is None:
             return
         files = sorted(_files(self._root / "files"), key=lambda file: file[2])
         total = sum(size for _, size, _ in files)
         for path, size, _ in files:
             # Looked at anew: since we counted, somebody may have asked for it.
-            if total <= self._limit or _unused_seconds(path) < _GRACE_SECONDS:
+            if total <= self.limit_bytes or _unused_seconds(path) < _GRACE_SECONDS:
                 return
             path.unlink(missing_ok=True)
             total -= size
@@ -124,7 +124,9 @@ class Cache:
         source.replace(self._made(path.parent) / path.name)
         self._added += size
         # Counting the files takes time, so it is done at first and after each twentieth added.
-        if not self._counted or (self._limit is not None and self._added > self._limit / 20):
+        if not self._counted or (
+            self.limit_bytes is not None and self._added > self.limit_bytes / 20
+        ):
             self.evict()
 
     @contextmanager

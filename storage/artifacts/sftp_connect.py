@@ -100,7 +100,8 @@ def _open(client: SSHClient, login: Login, key: PKey | None) -> Connection:
             transport_factory=_transport,
         )
     except BaseException:
-        wire.close()
+        if client.get_transport() is None:  # whose part the socket would be
+            wire.close()
         raise
     transport = client.get_transport()
     assert transport is not None

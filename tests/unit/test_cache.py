@@ -1,0 +1,285 @@
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from configs.errors import ArtifactDamaged, ArtifactMissing
+from configs.settings import load
+from storage.artifacts.folder import FolderStore
+from storage.artifacts.port import Stored
+from storage.cache import Cache, open_cache, sha256_of
+from tests.waiting import until
+
+CONTENT = b"content" * 10_000
+SHA256 = sha256(CONTENT).hexdigest()
+
+
+class Counting(FolderStore):
+    """Notes every get in a file, one line each."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.notes = root.parent / "gets"
+        self.notes.touch()
+
+    def get(self, uri: str, sha256: str, target: Path) -> None:
+        with self.notes.open("a") as notes:
+            notes.write(f"{uri}\n")
+        super().get(uri, sha256, target)
+
+    @property
+    def gets(self) -> list[str]:
+        return self.notes.read_text().splitlines()
+
+
+@pytest.fixture
+def store(tmp_path) -> Counting:
+    return Counting(tmp_path / "store")
+
+
+@pytest.fixture
+def cache(tmp_path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+def put(store: FolderStore, folder: Path, uri: str, content: bytes) -> Stored:
+    source = folder / "source"
+    source.write_bytes(content)
+    return store.put(uri, source)
+
+
+def files(cache_folder: Path) -> list[bytes]:
+    return sorted(path.read_bytes() for path in cache_folder.glob("files/*/*"))
+
+
+def unused_for(path: Path, seconds: float) -> None:
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+def test_an_adopted_file_is_found_by_its_content(cache, tmp_path):
+    source = tmp_path / "행렬.npy"
+    source.write_bytes(CONTENT)
+    assert cache.path(SHA256) is None
+
+    found, path = cache.adopt(source)
+
+    assert found == SHA256 == sha256_of(path)
+    assert cache.path(SHA256) == path
+    assert path.is_absolute()
+    assert path.read_bytes() == CONTENT
+    assert not source.exists()
+
+
+def test_the_same_content_is_kept_once(cache, tmp_path):
+    paths = set()
+    for name in ("a", "b"):
+        (cache.scratch() / name).write_bytes(CONTENT)
+        paths.add(cache.adopt(cache.scratch() / name)[1])
+
+    assert len(paths) == 1
+    assert files(tmp_path / "cache") == [CONTENT]
+    assert list(cache.scratch().iterdir()) == []
+
+
+def test_a_file_of_another_file_system_is_adopted_too(cache):
+    source = Path("/dev/shm", f"deepcredit-test-{os.getpid()}")
+    source.write_bytes(CONTENT)
+
+    _, path = cache.adopt(source)
+
+    assert path.read_bytes() == CONTENT
+    assert not source.exists()
+    assert list(cache.scratch().iterdir()) == []
+
+
+def test_cached_files_are_read_only(cache, tmp_path):
+    (cache.scratch() / "a").write_bytes(CONTENT)
+
+    _, path = cache.adopt(cache.scratch() / "a")
+
+    assert path.stat().st_mode & 0o222 == 0
+
+
+def test_what_was_fetched_once_is_not_fetched_again(cache, store, tmp_path):
+    stored = put(store, tmp_path, "models/모델.ubj", CONTENT)
+
+    first = cache.fetch(store, stored.uri, stored.sha256)
+    again = Cache(tmp_path / "cache").fetch(store, stored.uri, stored.sha256)
+
+    assert first == again
+    assert first.read_bytes() == CONTENT
+    assert store.gets == ["models/모델.ubj"]
+
+
+def test_what_the_store_refuses_is_not_kept(cache, store, tmp_path):
+    stored = put(store, tmp_path, "models/1.ubj", CONTENT)
+    (tmp_path / "store/models/1.ubj").write_bytes(CONTENT[:-1] + b"!")
+
+    with pytest.raises(ArtifactDamaged):
+        cache.fetch(store, stored.uri, stored.sha256)
+    with pytest.raises(ArtifactMissing):
+        cache.fetch(store, "models/2.ubj", SHA256)
+
+    assert cache.path(SHA256) is None
+    assert list(cache.scratch().iterdir()) == []
+    put(store, tmp_path, "models/1.ubj", CONTENT)
+    assert cache.fetch(store, stored.uri, stored.sha256).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("name", ["", "../../etc/passwd", "a" * 63, "G" * 64, f"{SHA256}\n"])
+def test_a_hash_that_is_none_is_refused(cache, store, name):
+    with pytest.raises(ArtifactDamaged, match="not the SHA-256"):
+        cache.path(name)
+    with pytest.raises(ArtifactDamaged, match="not the SHA-256"):
+        cache.fetch(store, "models/1.ubj", name)
+
+
+def test_of_many_threads_one_fetches(store, tmp_path):
+    stored = put(store, tmp_path, "models/1.ubj", CONTENT)
+    begin = threading.Barrier(12)
+
+    def fetch(_: int) -> bytes:
+        cache = Cache(tmp_path / "cache")
+        begin.wait(10)
+        return cache.fetch(store, stored.uri, stored.sha256).read_bytes()
+
+    with ThreadPoolExecutor(12) as pool:
+        assert set(pool.map(fetch, range(12))) == {CONTENT}
+
+    assert len(store.gets) == 1
+
+
+FETCH = """
+import sys
+from pathlib import Path
+from storage.artifacts.folder import FolderStore
+from storage.cache import Cache
+
+folder, uri, sha256 = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+print(Cache(folder / "cache").fetch(FolderStore(folder / "store"), uri, sha256).stat().st_size)
+"""
+
+
+def test_another_process_waits_for_the_one_that_fetches_and_takes_over_when_it_dies(
+    cache, store, tmp_path
+):
+    # A store whose file is a pipe keeps its reader waiting for as long as we like.
+    pipe = tmp_path / "store/models/1.ubj"
+    pipe.parent.mkdir(parents=True)
+    os.mkfifo(pipe)
+    command = [sys.executable, "-c", FETCH, str(tmp_path), "models/1.ubj", SHA256]
+    with (
+        subprocess.Popen(command) as process,
+        pipe.open("wb", buffering=0) as stream,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        stream.write(CONTENT[:100])
+        until(lambda: list((tmp_path / "cache/scratch").iterdir()))
+        waiting = pool.submit(cache.fetch, store, "models/1.ubj", SHA256)
+        until(lambda: lock_is_awaited(tmp_path / "cache/locks" / SHA256[:3]))
+        assert store.gets == []
+        put(store, tmp_path, "models/1.ubj", CONTENT)  # replaces the pipe
+
+        process.send_signal(signal.SIGKILL)
+
+        assert waiting.result(timeout=20).read_bytes() == CONTENT
+    assert store.gets == ["models/1.ubj"]
+
+
+def lock_is_awaited(file: Path) -> bool:
+    inode = f":{file.stat().st_ino} "
+    return any(
+        "->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines()
+    )
+
+
+def test_fetch_many_keeps_the_order_and_ends_at_the_first_error(cache, store, tmp_path):
+    contents = [os.urandom(100 + number) for number in range(20)]
+    stored = [
+        put(store, tmp_path, f"models/{number}.ubj", content)
+        for number, content in enumerate(contents)
+    ]
+
+    paths = cache.fetch_many(store, stored)
+
+    assert [path.read_bytes() for path in paths] == contents
+    missing = Stored(uri="models/none", sha256=SHA256, bytes=1)
+    with pytest.raises(ArtifactMissing, match="models/none"):
+        cache.fetch_many(store, [*stored, missing])
+
+
+def adopt(cache: Cache, content: bytes, *, unused: float) -> Path:
+    (cache.scratch() / "new").write_bytes(content)
+    _, path = cache.adopt(cache.scratch() / "new")
+    unused_for(path, unused)
+    return path
+
+
+def test_above_the_limit_the_longest_unused_go_first(tmp_path):
+    cache = Cache(tmp_path / "cache", limit_bytes=3500)
+    contents = [bytes([number]) * 1000 for number in range(5)]
+    for age, content in zip((300, 500, 400), contents, strict=False):
+        adopt(cache, content, unused=age)
+    cache.path(sha256(contents[1]).hexdigest())  # was the longest unused until now
+
+    adopt(cache, contents[3], unused=200)
+    adopt(cache, contents[4], unused=100)
+
+    assert files(tmp_path / "cache") == [contents[1], contents[3], contents[4]]
+
+
+def test_files_asked_for_a_moment_ago_stay_even_above_the_limit(tmp_path):
+    cache = Cache(tmp_path / "cache", limit_bytes=1500)
+    contents = [bytes([number]) * 1000 for number in range(3)]
+    for content in contents:
+        adopt(cache, content, unused=30)
+
+    assert files(tmp_path / "cache") == contents
+
+
+def test_without_a_limit_nothing_goes(cache, tmp_path):
+    for number in range(3):
+        adopt(cache, bytes([number]) * 1000, unused=10_000)
+
+    cache.evict()
+
+    assert len(files(tmp_path / "cache")) == 3
+
+
+def test_who_has_a_file_mapped_keeps_it(tmp_path):
+    cache = Cache(tmp_path / "cache", limit_bytes=1000)
+    path = adopt(cache, CONTENT, unused=1000)
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as seen:
+        cache.evict()
+
+        assert not path.exists()
+        assert bytes(seen) == CONTENT
+
+
+def test_scratch_that_nobody_finished_goes_after_days(cache):
+    old, young = cache.scratch() / "old", cache.scratch() / "young"
+    for folder in (old, young):
+        folder.mkdir()
+        (folder / "matrix.npy").touch()
+    unused_for(old, 3 * 24 * 3600)
+
+    cache.evict()
+
+    assert list(cache.scratch().iterdir()) == [young]
+
+
+def test_the_limit_comes_from_the_settings(tmp_path):
+    for megabytes, limit in ((1, 1_000_000), (0, None)):
+        values = {"cache_dir": tmp_path, "cache_limit_mb": megabytes}
+        cache = open_cache(load(values, environ={}, file=Path("none")))
+
+        assert cache.limit_bytes == limit
