@@ -179,7 +179,9 @@ def test_awkward_column_names_are_data(engine, tmp_path):
 
     assert dataset.order_column == "dc_row_no_2"
     assert read_back(engine) == dataset
-    frame = frames.read(engine, dataset)
+    with capture_logs() as logs:
+        frame = frames.read(engine, dataset)
+    assert logs == []  # connectorx coped with them
     assert [feature.name for feature in frame.features] == AWKWARD
     assert [feature.values[0] for feature in frame.features] == list(range(len(AWKWARD)))
     again = register_table(
@@ -244,14 +246,14 @@ class Interrupted(BaseException):
     pass
 
 
-@pytest.mark.parametrize("moment", [0.5, 0.8])
+@pytest.mark.parametrize("moment", ["writing", "comparing"])
 def test_a_load_that_is_interrupted_leaves_no_table_behind(engine, tmp_path, moment):
-    def interrupt(share, _note):
-        if share >= moment:
+    def interrupt(_share, note):
+        if note.startswith(moment):
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        load(engine, small(tmp_path / "file.parquet", 30_000), progress=interrupt)
+        load(engine, small(tmp_path / "file.parquet"), progress=interrupt)
 
     assert tables_of(engine) == set()
     with pytest.raises(Unknown):

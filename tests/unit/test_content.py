@@ -47,6 +47,19 @@ def test_the_hash_does_not_depend_on_how_arrow_holds_the_values(numbers, texts, 
         )
 
 
+def test_the_hash_of_a_slice_is_that_of_its_rows():
+    table = pa.table({"x": ["a", "bc", None, "d"], "n": [1.0, 2.0, 3.0, 4.0]})
+    described = columns(x="categorical", n="numeric")
+    sliced = canonical(table, described).slice(1, 2)
+
+    assert content_sha256(sliced, described) == content_sha256(
+        canonical(table.take([1, 2]), described), described
+    )
+    assert content_sha256(canonical(table, described).slice(0, 2), described) == content_sha256(
+        canonical(table.take([0, 1]), described), described
+    )
+
+
 @pytest.mark.parametrize(
     ("one", "same"),
     [
