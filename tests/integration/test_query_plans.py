@@ -1,0 +1,100 @@
+"""What MariaDB makes of the queries that launchers repeat, however many rows there are."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pymysql.cursors import DictCursor
+from sqlalchemy import Connection, Engine, event, text
+
+from storage import batches, claims, peek
+
+FINISHED = (
+    "INSERT INTO dc_batch (mode, state, run_after, attempt)"
+    " SELECT 'train', {state}, {run_after}, 3 FROM seq_1_to_{n}"
+)
+WAITING = "INSERT INTO dc_batch (mode, queue) SELECT 'train', 'default' FROM seq_1_to_{n}"
+DUE = (
+    "INSERT INTO dc_batch (mode, state, attempt, run_after)"
+    " SELECT 'train', 'E', 1, UTC_TIMESTAMP(6) - INTERVAL seq SECOND FROM seq_1_to_{n}"
+)
+
+
+def plans(engine: Engine, work: Callable[[Connection], Any]) -> list[list[dict[str, Any]]]:
+    """How the server runs each SELECT of `work`, asked just before it does; nothing is kept."""
+    found = []
+
+    def explain(connection: Connection, _: Any, statement: str, parameters: Any, *__: Any) -> None:
+        if statement.startswith("SELECT"):
+            with connection.connection.cursor(DictCursor) as cursor:
+                cursor.execute(f"EXPLAIN {statement}", parameters)
+                found.append(list(cursor.fetchall()))
+
+    with engine.connect() as connection:
+        event.listen(connection, "before_cursor_execute", explain)
+        work(connection)
+        connection.rollback()
+    return found
+
+
+def claim(connection: Connection) -> object:
+    return claims.claim(
+        connection, server="S", identity="S", lease_seconds=60, tags=("gpu",), free_mb=1000
+    )
+
+
+def rows_read(connection: Connection) -> int:
+    """By this connection, so far."""
+    counts = connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler_read%%'")
+    return sum(int(value) for _, value in counts)
+
+
+def fill(engine: Engine, rows: int) -> None:
+    """Most are completed or failed for good, as in a table that has served for a while."""
+    some = max(rows // 20, 2)
+    with engine.begin() as connection:
+        for statement in (
+            FINISHED.format(n=max(rows - 3 * some, 1), state="'C'", run_after="NULL"),
+            FINISHED.format(n=some, state="'E'", run_after="NULL"),
+            WAITING.format(n=some),
+            DUE.format(n=some),
+        ):
+            connection.execute(text(statement))
+        connection.execute(text("ANALYZE TABLE dc_batch"))
+
+
+@pytest.mark.parametrize("rows", [5, 1_000, 100_000])
+def test_what_launchers_repeat_follows_its_indexes(mariadb_engine: Engine, rows: int) -> None:
+    fill(mariadb_engine, rows)
+
+    candidates, *by_key = plans(mariadb_engine, claim)
+
+    scans = [step for step in candidates if step["table"] == "dc_batch"]
+    assert [step["key"] for step in scans] == ["k_claim", "k_retry"]
+    for step in candidates:
+        assert "filesort" not in (step["Extra"] or "")
+    # What is locked and changed is met by its primary key alone.
+    assert by_key
+    for plan in by_key:
+        assert [(step["key"], step["type"]) for step in plan] == [("PRIMARY", "const")]
+
+    with mariadb_engine.connect() as connection:
+        before = rows_read(connection)
+        claims.sweep(connection)
+        peek.claimable(connection, server="S", tags=("gpu",), free_mb=1000)
+        peek.lost(connection)
+        claim(connection)
+        claims.claim(connection, server="S", identity="S", lease_seconds=60, queues=("none",))
+        assert rows_read(connection) - before < 500
+        connection.rollback()
+
+
+def test_counting_what_is_left_reads_nothing_that_has_ended(mariadb_engine: Engine) -> None:
+    with mariadb_engine.begin() as connection:
+        connection.execute(text(FINISHED.format(n=2_000, state="'C'", run_after="NULL")))
+        connection.execute(text(FINISHED.format(n=2_000, state="'E'", run_after="NULL")))
+
+    with mariadb_engine.connect() as connection:
+        before = rows_read(connection)
+        batches.pending(connection)
+        assert rows_read(connection) - before < 100
