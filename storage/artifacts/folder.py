@@ -103,7 +103,7 @@ class FolderStore:
                 return StoreUnavailable(f"{self}: there is no such folder; is it mounted?")
             return ArtifactMissing(f"{where}; restore it from a backup or train again")
         if error.errno in (errno.EISDIR, errno.ENOTDIR):
-            return BadSetting(f"{where}; the name is taken by another file or folder")
+            return BadSetting(f"{where}; a folder has that name, or a file that of its folder")
         return missing(where)
 
 

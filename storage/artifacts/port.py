@@ -16,22 +16,24 @@ class Stored:
 
 
 class Store(Protocol):
-    """A model store. Adapters are safe to use from several threads.
+    """A model store. Adapters are safe to use from several threads; their str says where it is.
 
     Every method may raise StoreUnavailable (try again), StoreRefused (credentials, host key,
-    permission) or BadSetting (a uri that leaves the store).
+    permission) or BadSetting (a uri that leaves the store, or that cannot name a file).
     """
 
     def put(self, uri: str, source: Path) -> Stored:
         """Copy `source` to `uri`, replacing what is there. Readers see the old file or the new
-        one, never a part. Raises StoreFull when there is no space; nothing is left behind then.
+        one, never a part; once it returns, the file survives a power cut. Raises StoreFull when
+        there is no space. A put that fails leaves nothing behind, one that is killed leaves a
+        file whose name ends in .tmp.
         """
         ...
 
     def get(self, uri: str, sha256: str, target: Path) -> None:
         """Copy `uri` to `target`, which appears only once its SHA-256 was checked.
 
-        Raises ArtifactMissing, or ArtifactDamaged when the hash differs.
+        Raises ArtifactMissing, ArtifactDamaged when the hash differs, or DiskFull for `target`.
         """
         ...
 
@@ -40,7 +42,7 @@ class Store(Protocol):
         ...
 
     def walk(self, prefix: str = "") -> Iterator[str]:
-        """Every uri below `prefix`, in no order, unfinished uploads included."""
+        """Every uri below the folder `prefix`, in no order, unfinished uploads included."""
         ...
 
     def check(self) -> str:

@@ -14,7 +14,7 @@ from storage.artifacts.incoming import Incoming, receiving
 from storage.artifacts.patience import persist
 from storage.artifacts.port import Stored
 from storage.artifacts.probe import probe
-from storage.artifacts.sftp_answers import refused, unread, unwritten
+from storage.artifacts.sftp_answers import is_folder, refused, unread, unwritten
 from storage.artifacts.sftp_connect import Login, connect
 from storage.artifacts.sftp_pool import Pool
 from storage.artifacts.sftp_session import CHUNK, Attributes, Session
@@ -110,7 +110,8 @@ class SftpStore:
         with self._pool.session():
             pass  # what keeps us out shows here at once: nothing is tried again
         probe(self)
-        with self._pool.session() as session:
+        space = None
+        with self._pool.session() as session, suppress(ServerSaid):
             space = session.space(self._root)
         free = f", {space.bytes / 1e9:.1f} GB free" if space else ""
         return f"{self}, host key known{free}"
@@ -151,9 +152,9 @@ class SftpStore:
                 try:
                     return session.list(self._path(folder))
                 except ServerSaid as said:
-                    if said.code == sftp.SFTP_NO_SUCH_FILE:
-                        return []
-                    raise refused(said, self._where(folder)) from said
+                    if is_folder(self._path(folder), session):
+                        raise refused(said, self._where(folder)) from said
+                    return []
 
         return persist(entries, self._where(folder), seconds=self._patience)
 

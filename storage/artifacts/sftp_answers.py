@@ -7,6 +7,7 @@ from paramiko import sftp
 
 from configs.errors import (
     ArtifactMissing,
+    BadSetting,
     DeepCreditError,
     StoreFull,
     StoreRefused,
@@ -45,7 +46,16 @@ def unwritten(
                 f"{where}: no space left: {space.bytes / 1e6:.1f} MB free for a file of "
                 f"{size / 1e6:.1f} MB; free some, then set the batch to I again"
             )
+    if is_folder(path, session):
+        return BadSetting(f"{where}: there is a folder of that name")
     return refused(said, where)
+
+
+def is_folder(path: str, session: Session) -> bool:
+    try:
+        return session.look(path).is_folder
+    except ServerSaid:
+        return False
 
 
 def _space_for(path: str, session: Session) -> Space | None:

@@ -117,7 +117,7 @@ def test_readers_see_one_of_two_files_never_a_part(place, tmp_path):
 def test_a_missing_file_is_told_by_name_and_makes_no_target(place, source, tmp_path):
     place.store.put("models/1.ubj", source)
 
-    for uri in ("models/2.ubj", "nowhere/1.ubj", "models"):
+    for uri in ("models/2.ubj", "nowhere/1.ubj", "models", "models/1.ubj/2.ubj"):
         with pytest.raises(ArtifactMissing, match=uri):
             place.store.get(uri, NOTHING, tmp_path / "target" / "file")
 
@@ -169,6 +169,7 @@ def test_walk_lists_below_a_folder_unfinished_uploads_included(place, source):
     assert sorted(place.store.walk()) == sorted([*uris, unfinished])
     assert sorted(place.store.walk("models/T1")) == sorted([*uris[:2], unfinished])
     assert list(place.store.walk("models/T9")) == []
+    assert list(place.store.walk("top")) == []
     place.store.delete(unfinished)
     assert sorted(place.store.walk("models/T1")) == sorted(uris[:2])
 
@@ -192,6 +193,15 @@ def test_a_uri_that_could_lead_out_is_refused(place, source, tmp_path, uri):
             list(place.store.walk(uri))
 
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_name_that_a_folder_has_cannot_be_put(place, source):
+    place.store.put("models/T1/1.ubj", source)
+
+    with pytest.raises(BadSetting, match=r"models/T1: .*folder"):
+        place.store.put("models/T1", source)
+
+    assert list(place.store.walk()) == ["models/T1/1.ubj"]
 
 
 def test_a_name_that_marks_unfinished_uploads_cannot_be_put(place, source):
