@@ -1,6 +1,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup servers demo test check bench lock clean
+.PHONY: help setup servers demo test check bench docs lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -35,6 +35,9 @@ check: setup ## check format, lint, types and the layers of imports
 
 bench: setup servers ## measure; prints ratios
 	@$(BIN)/python -m benchmarks
+
+docs: setup ## write the pages of docs/ that repeat what the code says
+	@$(BIN)/python -m docs.generate
 
 lock: setup ## write the lock files anew from pyproject.toml
 	@$(BIN)/python .ci/lock.py

@@ -1,0 +1,207 @@
+"""Write the pages of docs/ that repeat what the code says; `make docs` runs it.
+
+A test compares the pages with what this would write.
+"""
+
+import contextlib
+import inspect
+import io
+import json
+import os
+import types
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from typer.core import TyperGroup
+
+from configs.settings import PREFIX, SECRETS, Settings
+from launcher import folder
+from launcher.cli import execute
+from models import kind
+from models.variants import OWN
+from pipeline import mode
+from pipeline.parameters import BatchParameters
+
+DOCS = Path(__file__).parent
+NOTE = "<!-- Written by `make docs` from the code. Change the code. -->"
+
+
+def settings_page() -> str:
+    lines = [
+        "# Settings",
+        NOTE,
+        "",
+        "From strongest to weakest: the command line (`deepcredit --set NAME=VALUE COMMAND`), the",
+        "environment (`DEEPCREDIT_NAME`), `deepcredit.toml` in the working directory (or the file",
+        "named with `--config`), the default. An unknown name is an error that lists the known.",
+        "",
+        "Secrets come from the environment alone: `DEEPCREDIT_NAME`, or `DEEPCREDIT_NAME_FILE`:",
+        "the path of a file that holds them. They are refused in files, on the command line and in",
+        "URLs, and never written to a log.",
+        "",
+        "| setting | variable | default | what it is |",
+        "|---|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        secret = " (secret)" if name in SECRETS else ""
+        default = "" if field.default in (None, "") else f"`{field.default}`"
+        lines.append(
+            f"| `{name}` | `{PREFIX}{name.upper()}` | {default} | {field.description}{secret} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def commands_page() -> str:
+    lines = [
+        "# Commands",
+        NOTE,
+        "",
+        "Exit codes: 0 success, 1 a failed outcome, 2 wrong usage. Errors are one line on stderr;",
+        "`--debug` before the command adds the traceback.",
+    ]
+    for words in ((), *_commands()):
+        lines += ["", f"## {' '.join(('deepcredit', *words))}", "```text", _help(words), "```"]
+    return "\n".join([*lines, ""])
+
+
+def parameters_page() -> str:
+    lines = [
+        "# Parameters",
+        NOTE,
+        "",
+        "## batch_param",
+        "A JSON object; NULL means all defaults. A number may come as a string. An unknown key, a",
+        "wrong type or a value out of range ends the batch in E at once, `error_class`",
+        "`BadParameter`, and the text names the key and what is allowed.",
+        "",
+        "### Every mode",
+        *_table(BatchParameters, without=()),
+    ]
+    for name in mode.available():
+        lines += [
+            "",
+            f"### {name}",
+            *_table(mode.find(name).Parameters, without=BatchParameters.model_fields),
+        ]
+    lines += [
+        "",
+        "## model_param",
+        "A JSON object in `dc_model_list.model_param` (or a table `param` in the TOML file of",
+        "`deepcredit model load`): the hyper-parameters of the kind, and",
+        "",
+        "| key | allowed |",
+        "|---|---|",
+        *(f"| `{name}` | {_cell(spec)} |" for name, spec in OWN.items()),
+        "| `grid` | an object from a name to a list of values |",
+        "",
+        "Each combination of the grid is one `model_sub_no`, numbered from 1 as nested loops would",
+        "run them: the name written last varies fastest. Without a grid there is one variant, 1.",
+    ]
+    for model_id in kind.available():
+        lines += ["", f"### {model_id}", *_kind(model_id)]
+    return "\n".join([*lines, ""])
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "commands.md": commands_page,
+    "parameters.md": parameters_page,
+}
+
+
+def _commands() -> Iterator[tuple[str, ...]]:
+    for name in folder.names():
+        command = folder.load(name)
+        yield (name,)
+        if isinstance(command, TyperGroup):
+            yield from ((name, below) for below in command.commands)
+
+
+def _help(words: tuple[str, ...]) -> str:
+    printed = io.StringIO()
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "90"
+    try:
+        with contextlib.redirect_stdout(printed):
+            assert execute([*words, "--help"]) == 0
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
+    return "\n".join(line.rstrip() for line in printed.getvalue().strip().splitlines())
+
+
+def _table(model: type[BatchParameters], without: Any) -> list[str]:
+    lines = ["| key | default | allowed | what it is |", "|---|---|---|---|"]
+    for name, field in model.model_fields.items():
+        if name not in without:
+            default = "" if field.default is None else f"`{json.dumps(field.default)}`"
+            allowed = _cell(_allowed(field.annotation, field.metadata))
+            lines.append(
+                f"| `{field.alias or name}` | {default} | {allowed} | {_cell(field.description)} |"
+            )
+    return lines
+
+
+def _allowed(annotation: Any, limits: list[Any]) -> str:
+    """A type and its limits in words."""
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{json.dumps(value)}`" for value in get_args(annotation))
+    if hasattr(annotation, "__metadata__"):
+        base = get_args(annotation)[0]
+        metadata = [part for each in annotation.__metadata__ for part in _parts(each)]
+        return _allowed(base, metadata)
+    if isinstance(annotation, types.UnionType) or get_origin(annotation) is not None:
+        origin = get_origin(annotation)
+        if origin in (tuple, list):
+            return f"list of {_allowed(get_args(annotation)[0], [])}s"
+        if origin is dict:
+            return "object"
+        kinds = [a for a in get_args(annotation) if a is not type(None)]
+        return " or ".join(_allowed(a, limits) for a in kinds)
+    names = {int: "whole number", float: "number", bool: "`true`, `false`", str: "text"}
+    return names.get(annotation, "value") + "".join(_limit(limit) for limit in limits)
+
+
+def _parts(each: Any) -> list[Any]:
+    return list(getattr(each, "metadata", [each]))
+
+
+def _limit(limit: Any) -> str:
+    match limit:
+        case Ge():
+            return f", at least {limit.ge}"
+        case Gt():
+            return f", above {limit.gt}"
+        case Le():
+            return f", at most {limit.le}"
+        case Lt():
+            return f", below {limit.lt}"
+    return ""
+
+
+def _kind(model_id: str) -> list[str]:
+    found = kind.find(model_id)
+    module = import_module(f"models.kinds.{model_id.replace('-', '_').lower()}")
+    lines = [inspect.getdoc(module) or "", "", "| parameter | default | allowed |", "|---|---|---|"]
+    for name, spec in found.PARAMETERS.items():
+        default = f"`{json.dumps(found.DEFAULTS[name])}`" if name in found.DEFAULTS else "library's"
+        lines.append(f"| `{name}` | {default} | {_cell(spec)} |")
+    return lines
+
+
+def _cell(text: object) -> str:
+    return str(text or "").replace("|", "\\|")
+
+
+def main() -> None:
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

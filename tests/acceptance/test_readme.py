@@ -1,0 +1,72 @@
+"""The README's first real batch, block by block, on MariaDB."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.applicants import write_csv
+from tests.bank import ROOT, environment
+from tests.blocks import blocks
+from tests.mariadb import PASSWORD, MariaDB
+
+
+@pytest.mark.slow
+def test_the_first_real_batch_of_the_readme_runs(tmp_path: Path, mariadb_server: MariaDB) -> None:
+    database = mariadb_server.new_database()
+    env = environment(
+        tmp_path, DATABASE_URL=mariadb_server.url(database), DATABASE_PASSWORD=PASSWORD
+    )
+    env["PATH"] = f"{_command(tmp_path)}{os.pathsep}{env['PATH']}"
+    demo = tmp_path / "var" / "demo" / "demo.csv"
+    demo.parent.mkdir(parents=True)
+    write_csv(demo, rows=1500)
+    answers = []
+
+    for block in blocks(ROOT / "README.md"):
+        if block.file:
+            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
+        elif block.language == "sql":
+            answers.append(mariadb_server.client(block.text, database))
+        else:
+            _run(block.text, tmp_path, env)
+
+    inserted, answer = answers
+    assert inserted == ""
+    lines = [line.split("\t") for line in answer.splitlines()]
+    assert [line[:4] for line in lines[:2]] == [
+        ["1", "train", "completed", "1"],
+        ["2", "predict", "completed", "1"],
+    ]
+    models = lines[2:7]
+    assert sorted((line[0], line[1], line[2]) for line in models) == [
+        ("ML-RF", "102", "1"),
+        *(("ML-XGB", "101", str(variant)) for variant in (1, 2, 3, 4)),
+    ]
+    assert all(0.6 < float(line[4]) < 0.95 for line in models)
+    assert [line[2] for line in lines[7:]] == ["test"] * 5
+    mariadb_server.drop_database(database)
+
+
+def _command(folder: Path) -> Path:
+    """A folder with a command `deepcredit`, as an installation has it."""
+    path = folder / "bin" / "deepcredit"
+    path.parent.mkdir()
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m launcher "$@"\n', encoding="utf-8")
+    path.chmod(0o755)
+    return path.parent
+
+
+def _run(script: str, folder: Path, env: dict[str, str]) -> None:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"

@@ -1,0 +1,82 @@
+"""The documents say what the code says."""
+
+import re
+import runpy
+
+import pytest
+
+from configs import errors
+from configs.errors import DeepCreditError
+from storage.schema import metadata
+from storage.views import VIEWS
+from tests.bank import ROOT
+
+DOCS = ROOT / "docs"
+GUIDE = (DOCS / "operators.md").read_text(encoding="utf-8")
+PAGES = runpy.run_path(str(DOCS / "generate.py"))["PAGES"]
+# For launchers alone, or told of in a page of their own.
+NOT_IN_THE_GUIDE = {
+    name for name in metadata.tables if name.startswith(("dc_ensemble_", "dc_batch_histogram"))
+} | {"dc_batch_method", "dc_batch_picture"}
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_a_written_page_is_what_would_be_written_now(name: str) -> None:
+    written = (DOCS / name).read_text(encoding="utf-8")
+
+    assert written == PAGES[name](), "run `make docs`"
+
+
+@pytest.mark.parametrize("name", sorted(set(metadata.tables) - NOT_IN_THE_GUIDE))
+def test_the_guide_names_every_column_of_a_table(name: str) -> None:
+    row = _row(name)
+
+    for column in metadata.tables[name].columns:
+        assert _names(row, column.name) or column.name in _metrics(), column.name
+
+
+@pytest.mark.parametrize("name", sorted(VIEWS))
+def test_the_guide_names_every_column_of_a_view(name: str) -> None:
+    row = _row(name)
+
+    for column in VIEWS[name].selected_columns:
+        bare = re.sub("^(valid|test)_", "", column.name)
+        assert _names(row, column.name) or (bare != column.name), column.name
+
+
+def test_the_guide_names_every_error_class() -> None:
+    classes = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, DeepCreditError)
+    }
+
+    assert {name for name in classes if f"`{name}`" not in GUIDE} == {"DeepCreditError"}
+
+
+def test_links_between_the_documents_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")]
+
+    broken = [
+        (page.name, link)
+        for page in pages
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if not (page.parent / link).exists()
+    ]
+
+    assert broken == []
+
+
+def _row(name: str) -> str:
+    """The table row of the guide that describes a table or view."""
+    (row,) = re.findall(rf"^\| `{name}` \|.*$", GUIDE, re.MULTILINE)
+    return str(row)
+
+
+def _names(text: str, column: str) -> bool:
+    return f"`{column}`" in text
+
+
+def _metrics() -> set[str]:
+    (paragraph,) = re.findall(r"^Metrics are of class 1.*?\n\n", GUIDE, re.MULTILINE | re.DOTALL)
+    return set(re.findall("`([a-z0-9_]+)`", paragraph))
