@@ -3,7 +3,6 @@
 SSH is paramiko's; files are served by OpenSSH's own sftp-server, one process a session.
 """
 
-import getpass
 import shutil
 import socket
 import subprocess
@@ -15,7 +14,7 @@ from typing import Any
 
 import paramiko
 
-from tests.sshd import HOST, SshdMissing, SshServer, make_key, trust
+from tests.sshd import HOST, SshdMissing, SshServer, current_user, make_key, trust
 
 
 class _Server(paramiko.ServerInterface):
@@ -26,7 +25,7 @@ class _Server(paramiko.ServerInterface):
         return "password"
 
     def check_auth_password(self, username: str, password: str) -> int:
-        if (username, password) == (getpass.getuser(), self._password):
+        if (username, password) == (current_user(), self._password):
             return int(paramiko.common.AUTH_SUCCESSFUL)
         return int(paramiko.common.AUTH_FAILED)
 
@@ -83,7 +82,7 @@ def running_password_server(folder: Path, password: str) -> Iterator[SshServer]:
             yield SshServer(
                 host=HOST,
                 port=port,
-                user=getpass.getuser(),
+                user=current_user(),
                 key_file=folder / "none",
                 known_hosts=trust(folder / "known_hosts", port, folder / "host_key.pub"),
                 host_key=folder / "host_key.pub",

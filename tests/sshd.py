@@ -1,7 +1,7 @@
 """A private OpenSSH server in a folder, for tests and benchmarks. Needs sshd, no network."""
 
-import getpass
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -80,7 +80,7 @@ def running_sshd(
         yield SshServer(
             host=HOST,
             port=chosen,
-            user=getpass.getuser(),
+            user=current_user(),
             key_file=folder / "user_key",
             known_hosts=known_hosts,
             host_key=folder / "host_key.pub",
@@ -104,6 +104,10 @@ def trust(known_hosts: Path, port: int, public_key: Path) -> Path:
     kind, key, *_ = public_key.read_text().split()
     known_hosts.write_text(f"[{HOST}]:{port} {kind} {key}\n")
     return known_hosts
+
+
+def current_user() -> str:
+    return pwd.getpwuid(os.getuid()).pw_name  # the environment may say otherwise
 
 
 def free_port() -> int:
