@@ -5,10 +5,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.variants import Variant
-
 from models import devices, kind, resampling, thresholds, weights
 from models.scores import Metrics, measure
+from models.variants import Variant
 from pipeline.fanout import ModelRun
 from pipeline.workplace import workplace
 from storage import arrays

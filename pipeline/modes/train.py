@@ -5,12 +5,12 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from models.variants import Variant
 from pydantic import Field
 from sqlalchemy import Connection
 
 from configs.errors import BadParameter, Unknown
 from models import thresholds, variants
+from models.variants import Variant
 from models.versions import versions
 from pipeline import fanout, workplace
 from pipeline.context import Context
