@@ -22,28 +22,12 @@ from storage.claimable import (
 )
 from storage.columns import utc_now
 from storage.records import Batch, State
-from storage.schema import (
-    dc_batch,
-    dc_batch_attempt,
-    dc_batch_detail_t4,
-    dc_batch_result,
-    dc_batch_result_t4,
-    dc_candidate_model_list,
-    dc_model,
-)
+from storage.schema import LEFT_BY_BATCHES, dc_batch, dc_candidate_model_list, dc_ensemble_model
 from storage.transitions import assign, cancelled
 
 _batch = dc_batch.c
 COLUMNS = tuple(_batch[field.name] for field in fields(Batch))
 """What a Batch is read from."""
-
-_WHAT_IT_LEFT = (
-    dc_batch_attempt,
-    dc_batch_result,
-    dc_batch_result_t4,
-    dc_batch_detail_t4,
-    dc_model,
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,11 +132,12 @@ def delete(connection: Connection, batch_id: int) -> None:
 
     Raises:
         Unknown: there is no such batch.
-        WrongState: a candidate list or a batch that is not at its end needs its models.
+        WrongState: a candidate list, an ensemble or a batch that is not at its end needs its
+            models.
     """
     row = _locked(connection, batch_id)
     _refuse_if_needed(connection, batch_id)
-    for table in _WHAT_IT_LEFT:
+    for table in LEFT_BY_BATCHES:
         connection.execute(table.delete().where(table.c.batch_id == batch_id))
     connection.execute(dc_batch.delete().where(_batch.batch_id == row.batch_id))
 
@@ -216,6 +201,14 @@ def _refuse_if_needed(connection: Connection, batch_id: int) -> None:
     if candidate is not None:
         raise WrongState(
             f"batch {batch_id} has models in candidate list {candidate}; delete them there first"
+        )
+    member = dc_ensemble_model.c
+    ensemble = connection.scalar(
+        select(member.batch_id).where(member.model_batch_id == batch_id).limit(1)
+    )
+    if ensemble is not None:
+        raise WrongState(
+            f"ensemble batch {ensemble} draws from models of batch {batch_id}; delete it first"
         )
     child = connection.scalar(
         select(_batch.batch_id)

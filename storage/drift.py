@@ -6,7 +6,7 @@ and views of the moment, on SQLite in memory.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection, MetaData, Table, create_engine, text
 from sqlalchemy.exc import DBAPIError
@@ -27,11 +27,17 @@ Comparison = tuple[str, set[str] | None, set[str]]
 def differences(connection: Connection) -> list[str]:
     """A line each; none: the schema is that of the code. Tables not ours are not looked at.
 
-    On MariaDB this needs the rights to create temporary tables and views.
+    Views are compared once the tables agree, because until then those of the code may be
+    impossible. On MariaDB this needs the rights to create temporary tables and views.
     """
+    on_sqlite = connection.dialect.name == "sqlite"
+    tables, views = _sqlite(connection) if on_sqlite else _mariadb(connection)
+    return _lines(tables) or _lines(views)
+
+
+def _lines(comparisons: Iterable[Comparison]) -> list[str]:
     lines = []
-    compare = _sqlite if connection.dialect.name == "sqlite" else _mariadb
-    for name, live, code in compare(connection):
+    for name, live, code in comparisons:
         if live is None:
             lines.append(f"{name} is missing")
             continue
@@ -40,15 +46,13 @@ def differences(connection: Connection) -> list[str]:
     return lines
 
 
-def _mariadb(connection: Connection) -> Iterator[Comparison]:
-    for table in metadata.sorted_tables:
-        yield table.name, _shown(connection, table.name), _probed(connection, table)
-    for name in VIEWS:
-        live = _definition(connection, name)
-        connection.exec_driver_sql(create_view(name, connection.dialect, _PROBE))
-        code = _definition(connection, _PROBE) or set()
-        connection.exec_driver_sql(f"DROP VIEW {_PROBE}")
-        yield name, live, code
+def _mariadb(connection: Connection) -> tuple[Iterator[Comparison], Iterator[Comparison]]:
+    tables = (
+        (table.name, _shown(connection, table.name), _probed(connection, table))
+        for table in metadata.sorted_tables
+    )
+    views = ((name, _definition(connection, name), _redefined(connection, name)) for name in VIEWS)
+    return tables, views
 
 
 def _shown(connection: Connection, name: str) -> set[str] | None:
@@ -85,15 +89,26 @@ def _definition(connection: Connection, view: str) -> set[str] | None:
     return None if row is None else {row[0], f"SQL SECURITY {row[1]}"}
 
 
-def _sqlite(connection: Connection) -> Iterator[Comparison]:
+def _redefined(connection: Connection, view: str) -> set[str]:
+    connection.exec_driver_sql(create_view(view, connection.dialect, _PROBE))
+    defined = _definition(connection, _PROBE)
+    connection.exec_driver_sql(f"DROP VIEW {_PROBE}")
+    assert defined is not None
+    return defined
+
+
+def _sqlite(connection: Connection) -> tuple[list[Comparison], list[Comparison]]:
     memory = create_engine("sqlite://")
     with memory.begin() as own:
         metadata.create_all(own)
         for name in VIEWS:
             own.exec_driver_sql(create_view(name, own.dialect))
-        for name in (*metadata.tables, *VIEWS):
-            yield name, _stored(connection, name), _stored(own, name) or set()
+        tables, views = (
+            [(name, _stored(connection, name), _stored(own, name) or set()) for name in names]
+            for names in (metadata.tables, VIEWS)
+        )
     memory.dispose()
+    return tables, views
 
 
 def _stored(connection: Connection, name: str) -> set[str] | None:

@@ -3,7 +3,7 @@
 from sqlalchemy.dialects.mysql.mariadb import MariaDBDialect
 
 from storage.migrate import VERSION_TABLE
-from storage.schema import metadata
+from storage.schema import LEFT_BY_BATCHES, metadata
 from storage.views import VIEWS
 
 ROLES = {
@@ -14,6 +14,7 @@ ROLES = {
 
 _READ = ("SELECT",)
 _WRITE = ("SELECT", "INSERT", "UPDATE", "DELETE")
+_LEFT = [table.name for table in LEFT_BY_BATCHES]
 _OPERATOR = {
     "dc_batch": _WRITE,
     "dc_dataset": _WRITE,
@@ -22,22 +23,13 @@ _OPERATOR = {
     "dc_candidate_model_list": _WRITE,
     "dc_queue": _WRITE,
     "dc_server": _WRITE,
-    # To delete a batch with all it left.
-    "dc_batch_attempt": ("SELECT", "DELETE"),
-    "dc_batch_result": ("SELECT", "DELETE"),
-    "dc_batch_result_t4": ("SELECT", "DELETE"),
-    "dc_batch_detail_t4": ("SELECT", "DELETE"),
-    "dc_model": ("SELECT", "DELETE"),
+    **dict.fromkeys(_LEFT, ("SELECT", "DELETE")),  # to delete a batch with all it left
 }
 _LAUNCHER = {
     "dc_batch": ("SELECT", "UPDATE"),
-    "dc_batch_attempt": _WRITE,
-    "dc_batch_result": _WRITE,
-    "dc_batch_result_t4": _WRITE,
-    "dc_batch_detail_t4": _WRITE,
-    "dc_model": _WRITE,
     "dc_split": _WRITE,
     "dc_server": _WRITE,
+    **dict.fromkeys(_LEFT, _WRITE),
 }
 
 _quote = MariaDBDialect().identifier_preparer.quote_identifier

@@ -282,3 +282,10 @@ dc_queue = Table(
     Column("paused", SmallInteger, nullable=False, server_default="0"),
     **INNODB,
 )
+
+LEFT_BY_BATCHES = tuple(
+    table
+    for table in metadata.sorted_tables
+    if "batch_id" in table.primary_key.columns and table not in (dc_batch, dc_candidate_model_list)
+)
+"""What belongs to one batch and goes with it."""
