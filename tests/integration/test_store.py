@@ -1,7 +1,6 @@
 """What both adapters of the model store must do: one suite, run on a folder and over SFTP."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -18,15 +17,11 @@ from configs.errors import (
     ArtifactDamaged,
     ArtifactMissing,
     BadSetting,
-    StoreFull,
-    StoreRefused,
     StoreUnavailable,
 )
 from configs.settings import load
 from storage.artifacts.opening import open_store
 from storage.artifacts.port import Store
-from tests.small_disk import SmallDiskMissing, small_disk
-from tests.sshd import running_sshd
 from tests.waiting import until
 
 KOREAN = "models/T12/3/신용 평가 모델 1.f2.ubj"
@@ -271,87 +266,3 @@ def test_check_says_where_the_store_is_and_leaves_nothing(place):
     assert str(place.root) in line
     assert "GB free" in line
     assert list(place.store.walk()) == []
-
-
-@pytest.fixture(params=["folder", "sftp"])
-def full(request, tmp_path) -> Iterator[Place]:
-    """A store on a disk of one megabyte."""
-    try:
-        with small_disk(tmp_path / "disk") as disk:
-            if request.param == "folder":
-                store = open_store(load({"store_url": str(disk)}, environ={}, file=Path("none")))
-                yield Place(store, {}, disk)
-                return
-            with running_sshd(tmp_path / "sshd") as server:
-                settings = server.settings() | {
-                    "store_url": server.url().replace(str(server.root), str(disk))
-                }
-                store = open_store(load(settings, environ={}, file=Path("none")))
-                yield Place(store, {}, disk)
-                store.close()
-    except SmallDiskMissing as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
-
-
-def test_a_full_disk_is_told_and_leaves_no_part(full, source, tmp_path):
-    first = full.store.put("models/1.ubj", source)
-    large = tmp_path / "large"
-    large.write_bytes(os.urandom(3_000_000))
-
-    with pytest.raises(StoreFull, match=r"models/2\.ubj.*[sS]pace"):
-        full.store.put("models/2.ubj", large)
-    with pytest.raises(StoreFull):
-        full.store.put("models/1.ubj", large)
-
-    assert list(full.store.walk()) == ["models/1.ubj"]
-    full.store.get(first.uri, first.sha256, tmp_path / "back")
-    full.store.put("models/3.ubj", source)
-
-
-def test_a_folder_that_takes_no_such_large_file_is_full(source, tmp_path):
-    store = open_store(load({"store_url": str(tmp_path / "store")}, environ={}, file=Path("none")))
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
-    try:
-        with pytest.raises(StoreFull, match="large"):
-            store.put("models/1.ubj", source)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-    assert list(store.walk()) == []
-
-
-def test_a_folder_that_must_not_be_written_refuses(source):
-    # Not even root may make folders there.
-    store = open_store(load({"store_url": "/sys/deepcredit"}, environ={}, file=Path("none")))
-
-    with pytest.raises(StoreRefused, match=r"/sys/deepcredit.*write"):
-        store.put("models/1.ubj", source)
-
-
-@pytest.mark.parametrize(
-    ("url", "says"),
-    [
-        ("ftp://host/path", "not supported"),
-        ("sftp://host/path", "no user"),
-        ("sftp://user@/path", "no host"),
-        ("sftp://user@host", "no folder"),
-        ("sftp://user@host/~", "no folder"),
-        ("sftp://user@host:70000/path", "port"),
-        ("sftp://user@host/path?x=1", "%3F"),
-    ],
-)
-def test_a_store_url_that_cannot_be_used_says_why(url, says):
-    settings = load({"store_url": url, "sftp_password": "x"}, environ={}, file=Path("none"))
-
-    with pytest.raises(BadSetting, match=says):
-        open_store(settings)
-
-
-def test_an_sftp_store_needs_a_key_or_a_password():
-    settings = load({"store_url": "sftp://user@host/path"}, environ={}, file=Path("none"))
-
-    with pytest.raises(BadSetting, match="DEEPCREDIT_SFTP_KEY_FILE"):
-        open_store(settings)
