@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from configs.errors import BadData, BadParameter
+from ensemble.counters import Counter
 from ensemble.metrics import METRICS, merit, metric
-from ensemble.native import Instructions
 from ensemble.rule import Rule
 from ensemble.votes import Part, count
 
@@ -103,9 +103,10 @@ def search_range(
     search: Search,
     first: int,
     last: int,
-    instructions: Instructions | None = None,
+    counter: Counter = count,
 ) -> Partial:
-    """Try ensembles first, ..., last - 1; on one core, without the interpreter lock.
+    """Try ensembles first, ..., last - 1; on one core, without the interpreter lock. counter: of
+    `counters.fastest`, which may be a GPU's.
 
     Raises:
         BadParameter, BadData: as `votes.count`, and for an unknown metric.
@@ -113,7 +114,7 @@ def search_range(
     search.check(parts[0].models)
     result = summarise(parts, search, first, _nothing(parts))
     for start, stop in ranges(first, last, STEP):
-        counts = count(parts, search.rule, search.seed, start, stop, instructions)
+        counts = counter(parts, search.rule, search.seed, start, stop)
         result = merge([result, summarise(parts, search, start, counts)])
     return result
 

@@ -5,7 +5,7 @@ hundreds of models fit a first-level cache. Parts (valid, test) are packed side 
 are drawn once and vote on all parts.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -17,7 +17,7 @@ from ensemble.counting import TILE_BYTES, TILE_ROWS
 from ensemble.kernel import kernel_for, pool_of
 from ensemble.native import Instructions
 from ensemble.rule import Rule
-from ensemble.sampling import check
+from ensemble.sampling import check as check_draw
 
 BLOCK_BYTES = 2**19
 """Members are drawn for so many ensembles at a time that their list stays in the cache."""
@@ -89,7 +89,7 @@ def pack(
 
 
 def count(
-    parts: Iterable[Part],
+    parts: Sequence[Part],
     rule: Rule,
     seed: int,
     first: int,
@@ -105,15 +105,9 @@ def count(
         BadParameter: the rule, seed or range does not fit.
         BadData: the parts have different models.
     """
-    parts = tuple(parts)
-    models = parts[0].models
-    if any(part.models != models for part in parts):
-        raise BadData("the parts have different numbers of models")
-    rule.check(models)
-    check(seed, first, rule.members, models)
+    models = check(parts, rule, seed, first)
     kernel = kernel_for(rule, instructions or Instructions.available()[0])
-    counts = np.zeros((len(parts), max(last - first, 0), 4), dtype=np.int64)
-    hits = np.zeros((*counts.shape[:2], 2), dtype=np.int64)
+    hits = np.zeros((len(parts), max(last - first, 0), 2), dtype=np.int64)
     pool = pool_of(models)
     step = max(1, min(256, BLOCK_BYTES // (4 * rule.rounds * rule.members)))
     offsets = np.empty((step, rule.rounds, rule.members), dtype=np.uint32)
@@ -123,6 +117,22 @@ def count(
         kernel.draw(seed, start, drawn, pool)
         for part, found in zip(parts, hits, strict=True):
             kernel.count(part.bits, part.masks, drawn, found[block])
+    return counts_of(parts, hits)
+
+
+def check(parts: Sequence[Part], rule: Rule, seed: int, first: int) -> int:
+    """How many models there are, if ensembles from `first` on can vote; otherwise as `count`."""
+    models = parts[0].models
+    if any(part.models != models for part in parts):
+        raise BadData("the parts have different numbers of models")
+    rule.check(models)
+    check_draw(seed, first, rule.members, models)
+    return models
+
+
+def counts_of(parts: Sequence[Part], hits: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """tn, fp, fn, tp, (parts, ensembles, 4), from tp and fp, (parts, ensembles, 2)."""
+    counts = np.empty((*hits.shape[:2], 4), dtype=np.int64)
     for part, found, table in zip(parts, hits, counts, strict=True):
         tp, fp = found[:, 0], found[:, 1]
         table[:] = np.stack([part.rows - part.ones - fp, fp, part.ones - tp, tp], axis=-1)
