@@ -93,6 +93,8 @@ def scores_of(estimator: Estimator, X: Matrix) -> Scores:
     Raises:
         BadData: a score is not a number.
     """
+    if not len(X):
+        return np.zeros(0, dtype=np.float32)
     scores = np.ascontiguousarray(estimator.predict_proba(X)[:, 1], dtype=np.float32)
     broken = int(np.count_nonzero(~np.isfinite(scores)))
     if broken:

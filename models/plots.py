@@ -166,7 +166,7 @@ def membership(
     axes.set_ylabel("share of the rounds it votes in")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     axes.grid(visible=False, axis="x")
-    figure.legend(loc="outside lower center", ncols=min(len(found), 3), frameon=False, fontsize=8.5)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
     return png(figure)
 
 

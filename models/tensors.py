@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from configs.errors import ArtifactDamaged, BadParameter
 from models.kind import Labels, Matrix, Weights
+from models.parameters import Spec, Whole, read
 
 BLOCK = 1024
 """Rows scored at once. Every product has this height, so a row's score does not depend on which
@@ -38,6 +39,8 @@ class Recipe:
     patience: int | None
     clip_value: float = 0
     drop_last: bool = False
+    virtual_batch_size: int | None = None
+    """Rows that one batch norm sees; None: the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +113,29 @@ def _epoch(
 
 
 def _batches(order: Tensor, recipe: Recipe) -> list[Tensor]:
-    """A lone last row joins the batch before it: a batch norm cannot learn from one row.
+    """Rows of an epoch, cut so that no batch norm sees a single row, from which it cannot learn.
 
-    `drop_last` leaves out an incomplete last batch, but never the only one.
+    A row left out has its turn in another epoch. `drop_last` leaves out an incomplete last batch,
+    but never the only one.
     """
     parts = list(torch.split(order, recipe.batch_size))
-    if len(parts) > 1 and len(parts[-1]) < recipe.batch_size:
-        if recipe.drop_last:
-            parts.pop()
-        elif len(parts[-1]) == 1:
-            parts[-2:] = [torch.cat(parts[-2:])]
-    return parts
+    if recipe.drop_last and len(parts) > 1 and len(parts[-1]) < recipe.batch_size:
+        parts.pop()
+    heights = [_normalisable(len(part), recipe.virtual_batch_size) for part in parts]
+    return [part[:height] for part, height in zip(parts, heights, strict=True) if height]
+
+
+def _normalisable(height: int, virtual: int | None) -> int:
+    """The largest height up to this one whose virtual batches all have two rows or more.
+
+    They are those of torch.chunk: as many as the virtual size asks for, the last one smaller.
+    """
+    while height > 0:
+        chunk = math.ceil(height / math.ceil(height / (virtual or height)))
+        if chunk > 1 and height % chunk != 1:
+            return height
+        height -= 1
+    return 0
 
 
 def rows(X: Matrix, y: NDArray[Any], weight: NDArray[np.float64], device: str) -> Rows:
@@ -182,22 +197,32 @@ def save(network: nn.Module, path: Path, *, kind: str, description: Mapping[str,
     save_file(tensors, path, metadata=metadata)
 
 
-def load(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The description and the weights of a file that `save` wrote for this kind.
+def load(
+    path: Path, *, kind: str, specs: Mapping[str, Spec]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What `save` wrote: the description, of `specs` and `n_features`, and the weights.
 
     Raises:
-        ArtifactDamaged: it is not one.
+        ArtifactDamaged: the file is not one of this kind.
     """
+    all_specs = {"n_features": Whole(1, 1_000_000), **specs}
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         if (metadata.get("kind"), metadata.get("version")) != (kind, VERSION):
             raise ArtifactDamaged(f"{path}: not a {kind} model of version {VERSION}")
         description = json.loads(metadata["network"])
-        if not isinstance(description, dict):
-            raise ArtifactDamaged(f"{path}: its description is not an object")
-        return description, load_file(path)
-    except (safetensors.SafetensorError, KeyError, ValueError, RecursionError) as error:
+        if not isinstance(description, dict) or description.keys() != all_specs.keys():
+            raise ArtifactDamaged(f"{path}: not a {kind} model: it is described as another thing")
+        values = {name: read(name, spec, description[name]) for name, spec in all_specs.items()}
+        return values, load_file(path)
+    except (
+        safetensors.SafetensorError,
+        BadParameter,
+        KeyError,
+        ValueError,
+        RecursionError,
+    ) as error:
         raise ArtifactDamaged(f"{path}: not a {kind} model: {error}") from error
 
 

@@ -19,7 +19,6 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from configs.errors import ArtifactDamaged, BadParameter
 from models import tensors
 from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
 from models.parameters import Either, ListOf, Null, Real, Spec, Whole, resolve
@@ -30,11 +29,14 @@ FORMAT = "safetensors"
 USES_GPU = True
 
 _WIDTH = Whole(1, 65_536)
-PARAMETERS: dict[str, Spec] = {
+_SHAPE: dict[str, Spec] = {
     "hidden_units": Either(ListOf(_WIDTH, 16), _WIDTH),
     "dropout": Real(0, 1, below=True),
-    "lr": Real(0, above=True),
-    "weight_decay": Real(0),
+}
+PARAMETERS: dict[str, Spec] = {
+    **_SHAPE,
+    "lr": Real(0, 1000, above=True),
+    "weight_decay": Real(0, 1000),
     "batch_size": Whole(2),
     "max_epochs": Whole(1, 100_000),
     "patience": Either(Whole(1), Null()),
@@ -48,6 +50,17 @@ DEFAULTS: dict[str, Any] = {
     "max_epochs": 200,
     "patience": 20,
 }
+
+
+class Bend(nn.Module):
+    """Bends each input x to x / sqrt(1 + (x / 3)^2), which stays between -3 and 3.
+
+    Scaled by quartiles, ordinary values lie well inside and hardly change, but the income of one
+    rich applicant may be 10^6: unbent, it alone would set the scale of its batch norm.
+    """
+
+    def forward(self, X: Tensor) -> Tensor:
+        return X / torch.hypot(X / 3, X.new_ones(()))
 
 
 class DenseNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklearn has no types
@@ -90,15 +103,17 @@ class DenseNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # skl
     ) -> Self:
         X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
-        self.classes_, found = np.unique(y, return_inverse=True)
+        self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) > 2:
             raise ValueError(
                 "Only binary classification is supported. "
                 f"The type of the target is {type_of_target(y)}."
             )
-        codes = found.astype(np.int8)
-        require_both_classes(codes)
+        require_both_classes(y)
+        y = codes.astype(np.int8)
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, float)
+        if weight.shape != y.shape or not weight.sum() > 0:
+            raise ValueError("sample_weight needs one weight a row, not all of them zero")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with tensors.session(seed=seed, device=self.device, threads=self.threads):
             self.network_ = _network(X.shape[1], self.hidden_units, self.dropout).to(self.device)
@@ -108,12 +123,12 @@ class DenseNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # skl
                     self.network_.parameters(), lr=self.lr, weight_decay=self.weight_decay
                 ),
                 # The mean weight is 1, so that weights do not change the size of a step.
-                tensors.rows(X, codes, weight / weight.mean(), self.device),
+                tensors.rows(X, y, weight / weight.mean(), self.device),
                 tensors.Recipe(
                     batch_size=self.batch_size, max_epochs=self.max_epochs, patience=self.patience
                 ),
                 loss=self._loss,
-                watch=self._watch(codes, sample_weight, eval_set),
+                watch=self._watch(y, sample_weight, eval_set),
             )
         return self
 
@@ -125,7 +140,8 @@ class DenseNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # skl
         return np.column_stack((1 - positive, positive))
 
     def predict(self, X: Matrix) -> NDArray[Any]:
-        return cast(NDArray[Any], self.classes_[(self.predict_proba(X)[:, 1] >= 0.5).astype(int)])
+        likelier = np.argmax(self.predict_proba(X), axis=1)
+        return cast(NDArray[Any], self.classes_[likelier])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -141,12 +157,12 @@ class DenseNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # skl
         )
 
     def _watch(
-        self, codes: Labels, weight: Weights | None, eval_set: tuple[Matrix, Labels] | None
+        self, y: Labels, weight: Weights | None, eval_set: tuple[Matrix, Labels] | None
     ) -> Callable[[], float] | None:
         if eval_set is None:
             return None
         y_valid = (np.asarray(eval_set[1]) == self.classes_[1]).astype(np.int8)
-        alike = for_stopping(codes, weight, y_valid)
+        alike = for_stopping(y, weight, y_valid)
         if alike is None:
             return None
         X_valid = validate_data(self, eval_set[0], dtype=np.float32, reset=False)
@@ -174,12 +190,8 @@ def save(estimator: Estimator, path: Path) -> None:
 
 
 def load(path: Path, *, device: str) -> DenseNetwork:
-    description, weights = tensors.load(path, kind=KIND)
-    try:
-        n_features = Whole(1).read(description.pop("n_features", None))
-        shape = resolve(KIND, PARAMETERS, {}, description)
-    except (BadParameter, ValueError) as error:
-        raise ArtifactDamaged(f"{path}: its description is not of a {KIND}: {error}") from error
+    shape, weights = tensors.load(path, kind=KIND, specs=_SHAPE)
+    n_features = shape.pop("n_features")
     model = DenseNetwork(**shape, device=device)
     with torch.device("meta"):  # takes no memory, whatever sizes the file claims
         model.network_ = _network(n_features, model.hidden_units, model.dropout)
@@ -191,7 +203,7 @@ def load(path: Path, *, device: str) -> DenseNetwork:
 
 
 def _network(n_features: int, hidden_units: Sequence[int] | int, dropout: float) -> nn.Sequential:
-    layers: list[nn.Module] = []
+    layers: list[nn.Module] = [Bend()]
     width = n_features
     for units in (hidden_units,) if isinstance(hidden_units, int) else hidden_units:
         layers += [nn.Linear(width, units), nn.BatchNorm1d(units), nn.ReLU(), nn.Dropout(dropout)]

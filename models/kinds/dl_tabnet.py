@@ -29,7 +29,8 @@ FORMAT = "safetensors"
 USES_GPU = True
 
 _ADAM = Table(
-    {"lr": Real(0, above=True), "weight_decay": Real(0)}, {"lr": 0.02, "weight_decay": 0.0}
+    {"lr": Real(0, 1000, above=True), "weight_decay": Real(0, 1000)},
+    {"lr": 0.02, "weight_decay": 0.0},
 )
 _SHAPE: dict[str, Spec] = {
     "n_d": Whole(1, 4096),
@@ -108,6 +109,7 @@ class AttentiveNetwork:
                     patience=given["patience"],
                     clip_value=given["clip_value"],
                     drop_last=given["drop_last"],
+                    virtual_batch_size=given["virtual_batch_size"],
                 ),
                 loss=self._loss,
                 watch=self._watch(y, sample_weight, eval_set),
@@ -177,15 +179,14 @@ def save(estimator: Estimator, path: Path) -> None:
 
 
 def load(path: Path, *, device: str) -> AttentiveNetwork:
-    description, weights = tensors.load(path, kind=KIND)
+    shape, weights = tensors.load(path, kind=KIND, specs=_SHAPE)
+    n_features = shape.pop("n_features")
     try:
-        n_features = Whole(1, 1_000_000).read(description.pop("n_features", None))
-        params = check(resolve(KIND, _SHAPE, {}, description))
-        model = AttentiveNetwork(params, seed=0, device=device, threads=1)
-        with tensors.session(seed=0, device=device, threads=1):
-            model.network_ = _network(n_features, params, device)
-    except (BadParameter, ValueError) as error:
-        raise ArtifactDamaged(f"{path}: its description is not of a {KIND}: {error}") from error
+        model = build(shape, seed=0, device=device)
+    except BadParameter as error:
+        raise ArtifactDamaged(f"{path}: not a {KIND} model: {error}") from error
+    with tensors.session(seed=0, device=device, threads=1):
+        model.network_ = _network(n_features, model.params, device)
     tensors.restore(model.network_, weights)
     return model
 

@@ -74,10 +74,7 @@ class Forest:
         eval_set: tuple[Matrix, Labels] | None = None,  # noqa: ARG002 - nothing to stop early
     ) -> Self:
         require_both_classes(y)
-        try:
-            self.forest.fit(X, y, sample_weight=sample_weight)
-        except ValueError as error:  # a count above the number of rows, say
-            raise BadParameter(f"{KIND}: {error}") from error
+        self.forest.fit(X, y, sample_weight=sample_weight)
         # Several threads add the trees' probabilities in whatever order they end.
         self.forest.n_jobs = 1
         return self

@@ -1,0 +1,452 @@
+import dataclasses
+import inspect
+import json
+import math
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.utils.estimator_checks import estimator_checks_generator
+from xgboost import XGBClassifier
+
+from configs.errors import ArtifactDamaged, BadData, BadParameter, Unknown
+from models import devices, kind, tensors
+from models.kinds.dl_dnn import DenseNetwork
+from models.weights import of_classes
+
+with warnings.catch_warnings():  # the part of pytorch-tabnet that we do not use is outdated
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from pytorch_tabnet.tab_model import TabNetClassifier
+
+KINDS = kind.available()
+QUICK = {
+    "ML-XGB": {"n_estimators": 60},
+    "ML-RF": {"n_estimators": 20},
+    "DL-DNN": {"hidden_units": 16, "max_epochs": 15, "lr": 0.01, "batch_size": 64},
+    "DL-TABNET": {
+        "n_steps": 1,
+        "n_independent": 1,
+        "n_shared": 1,
+        "max_epochs": 10,
+        "batch_size": 64,
+        "virtual_batch_size": 32,
+    },
+}
+
+
+def _applicants(rows, seed):
+    """One wave of six features: two that tell, one of them bent, and four that do not."""
+    random = np.random.default_rng(seed)
+    X = random.normal(size=(rows, 6)).astype(np.float32)
+    chance = 1 / (1 + np.exp(1 - 2 * X[:, 0] - np.abs(X[:, 1])))
+    y = (random.random(rows) < chance).astype(np.int8)
+    for array in (X, y):
+        array.setflags(write=False)  # as the memory-mapped matrix
+    return X, y
+
+
+TRAIN, VALID, TEST = _applicants(400, 1), _applicants(150, 2), _applicants(1100, 3)
+
+
+def _fit(model_id, seed=42, weight=None, valid=VALID, **params):
+    estimator = kind.find(model_id).build(QUICK[model_id] | params, seed=seed, device="cpu")
+    return estimator.fit(*TRAIN, sample_weight=weight, eval_set=valid)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """One of each kind, for tests that change nothing."""
+    return {model_id: _fit(model_id) for model_id in KINDS}
+
+
+def test_there_are_the_four_kinds():
+    assert KINDS == ("DL-DNN", "DL-TABNET", "ML-RF", "ML-XGB")
+
+
+@pytest.mark.parametrize("model_id", ["ml-xgb", "ML_XGB", "ML-XGB.py", "../kind", "", "__INIT__"])
+def test_an_unknown_model_id_is_told_with_those_there_are(model_id):
+    with pytest.raises(Unknown, match="there are: DL-DNN, DL-TABNET, ML-RF, ML-XGB"):
+        kind.find(model_id)
+
+
+@pytest.mark.parametrize("model_id", KINDS)
+def test_it_learns(fitted, model_id):
+    scores = kind.scores_of(fitted[model_id], TEST[0])
+
+    assert scores.dtype == np.float32
+    assert scores.shape == (len(TEST[1]),)
+    assert roc_auc_score(TEST[1], scores) > 0.75
+
+
+@pytest.mark.parametrize("model_id", KINDS)
+def test_probabilities_of_the_two_classes_add_up_to_one(fitted, model_id):
+    both = fitted[model_id].predict_proba(TEST[0])
+
+    assert both.shape == (len(TEST[1]), 2)
+    assert both.sum(axis=1) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("model_id", KINDS)
+def test_a_saved_model_gives_the_same_scores_to_the_last_bit(fitted, model_id, tmp_path):
+    of = kind.find(model_id)
+    path = tmp_path / "no-extension"
+
+    of.save(fitted[model_id], path)
+    loaded = of.load(path, device="cpu")
+
+    assert [file.name for file in tmp_path.iterdir()] == ["no-extension"]
+    assert np.array_equal(
+        kind.scores_of(loaded, TEST[0]), kind.scores_of(fitted[model_id], TEST[0])
+    )
+
+
+@pytest.mark.parametrize("model_id", KINDS)
+def test_a_score_does_not_depend_on_the_rows_beside_it(fitted, model_id):
+    X = TEST[0]
+    some = np.random.default_rng(1).permutation(len(X))[:77]
+
+    together = kind.scores_of(fitted[model_id], X)
+
+    assert np.array_equal(kind.scores_of(fitted[model_id], X[some]), together[some])
+    assert np.array_equal(kind.scores_of(fitted[model_id], X[:1]), together[:1])
+    assert kind.scores_of(fitted[model_id], X[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("model_id", KINDS)
+def test_another_seed_gives_another_model(fitted, model_id):
+    params = {"subsample": 0.5} if model_id == "ML-XGB" else {}
+
+    one, other = (kind.scores_of(_fit(model_id, s, **params), TEST[0]) for s in (1, 2))
+
+    assert not np.array_equal(one, other)
+
+
+FIT_ALL = """
+import json, sys
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+from models import kind
+data = np.load(sys.argv[2])
+for model_id, params in json.loads(sys.argv[3]):
+    estimator = kind.find(model_id).build(params, seed=42, device="cpu")
+    estimator.fit(data["X"], data["y"], eval_set=(data["Xv"], data["yv"]))
+    np.save(f"{sys.argv[2]}.{model_id}.npy", kind.scores_of(estimator, data["Xt"]))
+"""
+
+
+def test_a_fresh_process_of_more_threads_gives_the_same_scores_in_another_order(fitted, tmp_path):
+    data = tmp_path / "data.npz"
+    np.savez(data, X=TRAIN[0], y=TRAIN[1], Xv=VALID[0], yv=VALID[1], Xt=TEST[0])
+    root = Path(inspect.getfile(kind)).parents[1]
+    order = json.dumps([(model_id, QUICK[model_id]) for model_id in reversed(KINDS)])
+
+    subprocess.run(
+        [sys.executable, "-c", FIT_ALL, root, data, order],
+        env={"OMP_NUM_THREADS": "3", "PYTHONHASHSEED": "3"},
+        check=True,
+        timeout=240,
+    )
+
+    for model_id in KINDS:
+        there = np.load(f"{data}.{model_id}.npy", allow_pickle=False)
+        assert np.array_equal(there, kind.scores_of(fitted[model_id], TEST[0])), model_id
+
+
+@pytest.mark.parametrize("model_id", KINDS)
+def test_weights_shift_what_a_model_expects(fitted, model_id):
+    heavier = _fit(model_id, weight=of_classes(TRAIN[1], {"0": 1.0, "1": 8.0}))
+
+    before, after = (kind.scores_of(m, TEST[0]).mean() for m in (fitted[model_id], heavier))
+
+    assert after > before + 0.02
+
+
+@pytest.mark.parametrize("model_id", KINDS)
+@pytest.mark.parametrize("only", [0, 1])
+def test_one_class_teaches_nothing(model_id, only):
+    estimator = kind.find(model_id).build(QUICK[model_id], seed=1, device="cpu")
+
+    with pytest.raises(BadData, match=f"only rows of class {only}"):
+        estimator.fit(TRAIN[0], np.full(len(TRAIN[1]), only, dtype=np.int8))
+
+
+@pytest.mark.parametrize("model_id", KINDS)
+def test_valid_rows_of_one_class_or_none_stop_nothing(model_id):
+    X, y = VALID
+
+    to_the_end = kind.scores_of(_fit(model_id, valid=None), TEST[0])
+    one_class = kind.scores_of(_fit(model_id, valid=(X[y == 0], y[y == 0])), TEST[0])
+
+    assert np.array_equal(one_class, to_the_end)
+
+
+@pytest.mark.parametrize("model_id", ["ML-XGB", "DL-DNN", "DL-TABNET"])
+def test_training_stops_when_valid_gets_no_better(model_id):
+    rounds = "early_stopping_rounds" if model_id == "ML-XGB" else "patience"
+    length = {"n_estimators": 300} if model_id == "ML-XGB" else {"max_epochs": 20}
+    X, y = VALID
+    wrong = (X, (1 - y).astype(np.int8))  # what is learned can only make it worse
+
+    stopped = kind.scores_of(_fit(model_id, valid=wrong, **length, **{rounds: 2}), TEST[0])
+    at_length = kind.scores_of(_fit(model_id, valid=None, **length), TEST[0])
+
+    assert stopped.std() < at_length.std() / 2
+
+
+@pytest.mark.parametrize("metric", ["auc", "aucpr", "error"])
+def test_boosting_watches_the_metric_asked_for(metric):
+    assert roc_auc_score(TEST[1], kind.scores_of(_fit("ML-XGB", eval_metric=metric), TEST[0])) > 0.7
+
+
+def test_tabnet_watches_the_metric_asked_for():
+    scores = kind.scores_of(_fit("DL-TABNET", eval_metric="auc"), TEST[0])
+
+    assert roc_auc_score(TEST[1], scores) > 0.7
+
+
+@pytest.mark.parametrize(
+    ("model_id", "params"),
+    [
+        ("DL-DNN", {"batch_size": 399}),  # 400 rows: the last batch is a single one
+        ("DL-DNN", {"batch_size": 3}),
+        ("DL-DNN", {"dropout": 0.5, "hidden_units": [8, 4], "weight_decay": 0.01}),
+        ("DL-TABNET", {"batch_size": 399, "drop_last": False}),
+        ("DL-TABNET", {"batch_size": 33, "virtual_batch_size": 2}),
+        ("DL-TABNET", {"batch_size": 5000}),  # more than there are: still one batch
+        ("DL-TABNET", {"mask_type": "entmax", "n_shared": 0, "clip_value": 0}),
+        ("DL-TABNET", {"n_independent": 0, "optimizer_params": {"weight_decay": 0.1}}),
+        ("ML-XGB", {"booster": "dart", "n_estimators": 5}),
+        ("ML-XGB", {"tree_method": "exact", "n_estimators": 5}),
+        ("ML-RF", {"max_samples": 0.5, "max_features": 1, "min_samples_leaf": 0.01}),
+        ("ML-RF", {"max_features": None, "criterion": "entropy", "bootstrap": False}),
+    ],
+)
+def test_odd_settings_train_and_survive_saving(model_id, params, tmp_path):
+    epochs = {"max_epochs": 1} if model_id.startswith("DL") else {}
+    estimator = _fit(model_id, **(epochs | params))
+    of = kind.find(model_id)
+
+    of.save(estimator, tmp_path / "model")
+    scores = kind.scores_of(of.load(tmp_path / "model", device="cpu"), TEST[0])
+
+    assert np.array_equal(scores, kind.scores_of(estimator, TEST[0]))
+    assert 0 <= scores.min() < scores.max() <= 1
+
+
+def test_training_that_diverges_says_what_to_change():
+    network = torch.nn.Linear(6, 1)
+    recipe = tensors.Recipe(batch_size=100, max_epochs=5, patience=None)
+
+    with pytest.raises(BadParameter, match="diverged in epoch 1; lower the learning rate"):
+        tensors.train(
+            network,
+            torch.optim.Adam(network.parameters()),
+            tensors.rows(*TRAIN, np.ones(len(TRAIN[1])), "cpu"),
+            recipe,
+            loss=lambda rows: network(rows.X).mean() * math.inf,
+            watch=None,
+        )
+
+
+def test_far_outliers_do_not_spoil_the_dense_network():
+    outliers = [
+        np.where(np.arange(len(X)) % 50 == 0, 1e12, 0)[:, None] for X in (TRAIN[0], TEST[0])
+    ]
+    X, X_test = (
+        np.hstack([X, far]).astype(np.float32)
+        for X, far in zip((TRAIN[0], TEST[0]), outliers, strict=True)
+    )
+
+    estimator = kind.find("DL-DNN").build(QUICK["DL-DNN"], seed=42, device="cpu").fit(X, TRAIN[1])
+
+    assert roc_auc_score(TEST[1], kind.scores_of(estimator, X_test)) > 0.75
+
+
+def test_scores_that_are_no_numbers_are_an_error():
+    class Broken:
+        def predict_proba(self, X):
+            return np.full((len(X), 2), np.nan)
+
+    with pytest.raises(BadData, match="3 of 3 rows"):
+        kind.scores_of(Broken(), TEST[0][:3])
+
+
+def test_the_forest_stays_on_the_cpu():
+    assert devices.best(kind.find("ML-RF")) == "cpu"
+
+
+LIBRARY_NAMES = {
+    "ML-XGB": set(XGBClassifier().get_params()),
+    "ML-RF": set(RandomForestClassifier().get_params()),
+    "DL-DNN": set(DenseNetwork().get_params()),
+    "DL-TABNET": {field.name for field in dataclasses.fields(TabNetClassifier)}
+    | set(inspect.signature(TabNetClassifier.fit).parameters),
+}
+
+
+@pytest.mark.parametrize("model_id", KINDS)
+def test_parameters_have_the_names_of_the_library(model_id):
+    of = kind.find(model_id)
+
+    assert set(of.PARAMETERS) <= LIBRARY_NAMES[model_id]
+    assert set(of.DEFAULTS) <= set(of.PARAMETERS)
+    assert of.check({}) == of.check(of.DEFAULTS) == dict(of.DEFAULTS)
+
+
+def test_the_seed_the_device_and_the_threads_are_not_the_operators():
+    for model_id in KINDS:
+        for name in ("random_state", "seed", "device", "device_name", "n_jobs", "threads"):
+            assert name not in kind.find(model_id).PARAMETERS
+
+
+def test_tabnet_has_the_defaults_of_its_library_but_for_when_it_stops():
+    ours = kind.find("DL-TABNET").DEFAULTS
+    library = {
+        name: parameter.default
+        for name, parameter in inspect.signature(TabNetClassifier.fit).parameters.items()
+    }
+    library |= vars(TabNetClassifier(verbose=0))
+
+    different = {
+        name
+        for name, value in ours.items()
+        if name != "optimizer_params" and value != library[name]
+    }
+
+    assert different == {"eval_metric", "patience"}
+    assert ours["optimizer_params"]["lr"] == library["optimizer_params"]["lr"]
+
+
+def test_the_defaults_are_those_operators_know():
+    xgb, dnn = kind.find("ML-XGB").DEFAULTS, kind.find("DL-DNN").DEFAULTS
+
+    assert (xgb["n_estimators"], xgb["learning_rate"], xgb["max_depth"]) == (400, 0.1, 3)
+    assert kind.find("ML-RF").DEFAULTS == {"n_estimators": 100}
+    assert dnn["hidden_units"] == (128,)
+
+
+@pytest.mark.parametrize("model_id", KINDS)
+def test_an_unknown_parameter_is_told_with_those_there_are(model_id):
+    of = kind.find(model_id)
+
+    with pytest.raises(BadParameter, match=f"'depht' is not known to {model_id}") as refused:
+        of.check({"depht": 3})
+
+    assert all(name in str(refused.value) for name in of.PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "params", "told"),
+    [
+        ("ML-XGB", {"max_depth": -1}, "max_depth = -1"),
+        ("ML-XGB", {"subsample": 1.5}, "subsample = 1.5"),
+        ("ML-XGB", {"booster": "gblinear"}, 'it must be "gbtree" or "dart"'),
+        ("ML-XGB", {"tree_method": "exact", "colsample_bynode": 0.5}, "exact tree method"),
+        ("ML-XGB", {"scale_pos_weight": 1e300}, "scale_pos_weight"),
+        ("ML-RF", {"max_features": 0}, "max_features = 0"),
+        ("ML-RF", {"max_features": 1.5}, "max_features = 1.5"),
+        ("ML-RF", {"min_samples_split": 1}, "min_samples_split = 1"),
+        ("ML-RF", {"bootstrap": "yes"}, "true or false"),
+        ("ML-RF", {"bootstrap": False, "max_samples": 5}, "max_samples needs bootstrap"),
+        ("DL-DNN", {"hidden_units": []}, "hidden_units"),
+        ("DL-DNN", {"hidden_units": [0]}, "hidden_units"),
+        ("DL-DNN", {"dropout": 1}, "dropout = 1"),
+        ("DL-DNN", {"lr": "fast"}, 'lr = "fast"'),
+        ("DL-TABNET", {"mask_type": "softmax"}, "sparsemax"),
+        ("DL-TABNET", {"optimizer_params": {"lr": 0}}, "optimizer_params"),
+        ("DL-TABNET", {"optimizer_params": {"momentum": 1}}, "optimizer_params"),
+        ("DL-TABNET", {"n_independent": 0, "n_shared": 0}, "cannot both be 0"),
+    ],
+)
+def test_a_value_the_library_does_not_take_is_refused_before_the_fit(model_id, params, told):
+    with pytest.raises(BadParameter, match=told):
+        kind.find(model_id).check(params)
+
+
+@pytest.mark.parametrize("model_id", KINDS)
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"{}",
+        b"{L}",
+        b"PK\x03\x04 no archive",
+        b"\x08" + bytes(200),
+        bytes(range(256)) * 9,
+    ],
+    ids=["empty", "brace", "object", "cut off", "zip", "zeros", "noise"],
+)
+def test_a_file_of_garbage_is_damaged(model_id, content, tmp_path):
+    (tmp_path / "model").write_bytes(content)
+
+    with pytest.raises(ArtifactDamaged, match="model"):
+        kind.find(model_id).load(tmp_path / "model", device="cpu")
+
+
+@pytest.mark.parametrize("reader", KINDS)
+@pytest.mark.parametrize("writer", KINDS)
+def test_a_file_of_another_kind_is_damaged(fitted, reader, writer, tmp_path):
+    kind.find(writer).save(fitted[writer], tmp_path / "model")
+    if reader == writer:
+        kind.find(reader).load(tmp_path / "model", device="cpu")
+        return
+
+    with pytest.raises(ArtifactDamaged, match=reader):
+        kind.find(reader).load(tmp_path / "model", device="cpu")
+
+
+@pytest.mark.parametrize("model_id", KINDS)
+def test_half_a_file_is_damaged(fitted, model_id, tmp_path):
+    path = tmp_path / "model"
+    kind.find(model_id).save(fitted[model_id], path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    with pytest.raises(ArtifactDamaged):
+        kind.find(model_id).load(path, device="cpu")
+
+
+NOT_OURS = {
+    "check_sample_weight_equivalence_on_dense_data",  # a batch is so many rows, whatever they weigh
+    "check_classifiers_one_label",  # one class is BadData, which says what to do
+    "check_fit2d_1sample",  # likewise one row
+    "check_array_api_input",  # only numpy comes here
+}
+CONVENTIONS = [
+    check
+    for _, check in estimator_checks_generator(DenseNetwork())
+    if check.func.__name__ not in NOT_OURS
+]
+
+
+@pytest.mark.parametrize("check", CONVENTIONS, ids=lambda check: check.func.__name__)
+def test_the_dense_network_keeps_the_conventions_of_scikit_learn(check):
+    check(DenseNetwork(hidden_units=8, max_epochs=15, batch_size=32, lr=0.02))
+
+
+@pytest.mark.parametrize("model_id", KINDS)
+def test_fitting_loading_and_scoring_print_nothing(model_id, tmp_path, capfd):
+    estimator = _fit(model_id)
+    kind.find(model_id).save(estimator, tmp_path / "model")
+    kind.scores_of(kind.find(model_id).load(tmp_path / "model", device="cpu"), TEST[0])
+
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("model_id", ["DL-DNN", "DL-TABNET"])
+def test_a_fit_leaves_the_threads_and_the_random_numbers_of_torch_as_they_were(model_id):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    threads = torch.get_num_threads()
+
+    torch.manual_seed(5)
+    _fit(model_id, max_epochs=1)
+
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.get_num_threads() == threads

@@ -1,0 +1,222 @@
+"""Files that try to do something when they are loaded, and files of versions that were released."""
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skops.io
+import xgboost as xgb
+from safetensors.torch import load_file, save_file
+from sklearn.linear_model import LogisticRegression
+
+from configs.errors import ArtifactDamaged
+from models import kind
+
+RELEASED = Path(__file__).parent / "released"
+X = np.random.default_rng(3).normal(size=(60, 4)).astype(np.float32)
+Y = (X[:, 0] > 0).astype(np.int8)
+
+
+@pytest.fixture
+def forest(tmp_path):
+    of = kind.find("ML-RF")
+    path = tmp_path / "forest.skops"
+    of.save(of.build({"n_estimators": 2}, seed=1, device="cpu").fit(X, Y), path)
+    return path
+
+
+def _rewrite(path, change):
+    """Change the parsed schema.json of a skops file in place."""
+    with zipfile.ZipFile(path) as file:
+        content = {name: file.read(name) for name in file.namelist()}
+    schema = json.loads(content["schema.json"])
+    change(schema, content)
+    content["schema.json"] = json.dumps(schema).encode()
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in content.items():
+            file.writestr(name, data)
+
+
+def _method_that_runs(command):
+    """What a file would hold to have a command run: os.system, through operator.methodcaller."""
+    text = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "is_json": True}
+    return {
+        "__class__": "methodcaller",
+        "__module__": "operator",
+        "__loader__": "OperatorFuncNode",
+        "__id__": 1,
+        "attrs": {
+            "__class__": "tuple",
+            "__module__": "builtins",
+            "__loader__": "TupleNode",
+            "content": [
+                {**text, "content": json.dumps("system")},
+                {**text, "content": json.dumps(command)},
+            ],
+        },
+    }
+
+
+HOSTILE = {
+    "operator": lambda marker: _method_that_runs(f"touch {marker}"),
+    "function": lambda _: {
+        "__class__": "function",
+        "__module__": "os",
+        "__loader__": "FunctionNode",
+        "content": {"module_path": "os", "function": "system"},
+        "__id__": 2,
+    },
+    "module to import": lambda _: {
+        "__class__": "Trap",
+        "__module__": "trap",
+        "__loader__": "ObjectNode",
+        "content": None,
+        "__id__": 3,
+    },
+    "known type, other way": lambda _: {
+        "__class__": "dict",
+        "__module__": "builtins",
+        "__loader__": "ReduceNode",
+        "__id__": 4,
+    },
+    "type without a name": lambda _: {"__loader__": "FunctionNode", "content": {}, "__id__": 5},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("place", ["inside a forest", "instead of one"])
+def test_a_file_that_names_any_other_type_is_refused_and_runs_nothing(
+    forest, tmp_path, monkeypatch, name, place
+):
+    marker = tmp_path / "was-here"
+    (tmp_path / "trap.py").write_text(f"open({str(marker)!r}, 'w').close()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    node = HOSTILE[name](marker)
+
+    def plant(schema, _):
+        if place == "inside a forest":
+            schema["content"]["content"]["verbose"] = node
+        else:
+            kept = {key: schema[key] for key in ("protocol", "_skops_version")}
+            schema.clear()
+            schema.update(node | kept)
+
+    _rewrite(forest, plant)
+
+    with pytest.raises(ArtifactDamaged, match=r"holds the type .*no part of a forest"):
+        kind.find("ML-RF").load(forest, device="cpu")
+    assert not marker.exists()
+
+
+def test_an_estimator_that_skops_trusts_is_still_no_forest(tmp_path):
+    path = tmp_path / "model.skops"
+    skops.io.dump(LogisticRegression().fit(X, Y), path)
+
+    with pytest.raises(ArtifactDamaged, match="LogisticRegression"):
+        kind.find("ML-RF").load(path, device="cpu")
+
+
+def test_a_forest_of_another_target_is_refused(tmp_path):
+    path = tmp_path / "model.skops"
+    of = kind.find("ML-RF")
+    estimator = of.build({"n_estimators": 2}, seed=1, device="cpu")
+    estimator.forest.fit(X, Y + 1)
+    of.save(estimator, path)
+
+    with pytest.raises(ArtifactDamaged, match="not a ML-RF model"):
+        of.load(path, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("feature", 10**6), ("feature", -5), ("left_child", 10**6), ("right_child", 0)],
+)
+def test_a_tree_that_points_outside_itself_is_refused(forest, field, value):
+    def bend(_, content):
+        for name, data in content.items():
+            if not name.endswith(".npy"):
+                continue
+            target = forest.with_name("nodes.npy")
+            target.write_bytes(data)
+            nodes = np.load(target)
+            if nodes.dtype.names and field in nodes.dtype.names:
+                nodes[field][0] = value
+                np.save(target, nodes)
+                content[name] = target.read_bytes()
+
+    _rewrite(forest, bend)
+
+    with pytest.raises(ArtifactDamaged, match="point outside themselves"):
+        kind.find("ML-RF").load(forest, device="cpu")
+
+
+def test_boosting_of_another_origin_is_refused(tmp_path):
+    path = tmp_path / "model.ubj"
+    xgb.train({"objective": "binary:logistic"}, xgb.DMatrix(X, Y), 2).save_model(path)
+
+    with pytest.raises(ArtifactDamaged, match="of another origin"):
+        kind.find("ML-XGB").load(path, device="cpu")
+
+
+def _network(model_id, path):
+    of = kind.find(model_id)
+    of.save(of.build({"max_epochs": 1}, seed=1, device="cpu").fit(X, Y), path)
+    return of
+
+
+@pytest.mark.parametrize("model_id", ["DL-DNN", "DL-TABNET"])
+@pytest.mark.parametrize(
+    "description",
+    [
+        "not JSON",
+        "[]",
+        "{}",
+        '{"n_features": 0}',
+        '{"n_features": 99}',
+        '{"n_features": 4, "hidden_units": [7]}',
+        '{"n_features": 4, "n_d": 9}',
+        '{"n_features": 4, "lr": 1}',
+        '{"n_features": 4, "hidden_units": [65536, 65536, 65536]}',
+        "[" * 100_000,
+    ],
+    ids=lambda text: text[:30],
+)
+def test_a_network_of_another_description_is_refused(model_id, description, tmp_path):
+    path = tmp_path / "model.safetensors"
+    of = _network(model_id, path)
+    metadata = {"kind": model_id, "version": "1", "network": description}
+    save_file(load_file(path), path, metadata=metadata)
+
+    with pytest.raises(ArtifactDamaged):
+        of.load(path, device="cpu")
+
+
+@pytest.mark.parametrize("model_id", ["DL-DNN", "DL-TABNET"])
+def test_a_network_of_a_later_format_is_told_from_a_damaged_one(model_id, tmp_path):
+    path = tmp_path / "model.safetensors"
+    of = _network(model_id, path)
+    save_file(load_file(path), path, metadata={"kind": model_id, "version": "2", "network": "{}"})
+
+    with pytest.raises(ArtifactDamaged, match="of version 1"):
+        of.load(path, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "file", sorted(RELEASED.glob("*/*.model")), ids=lambda f: f"{f.parent.name}-{f.stem}"
+)
+def test_a_model_of_a_released_format_still_loads_and_scores_the_same(file, tmp_path):
+    """Each was written by `save` of the version that names its folder; none is ever redone."""
+    rows = np.load(file.parent / "rows.npy", allow_pickle=False)
+    expected = np.load(file.with_suffix(".npy"), allow_pickle=False)
+    copy = shutil.copy(file, tmp_path)
+
+    scores = kind.scores_of(kind.find(file.stem).load(Path(copy), device="cpu"), rows)
+
+    assert scores == pytest.approx(expected, abs=1e-6)
+
+
+def test_every_kind_has_a_released_model():
+    assert {file.stem for file in RELEASED.glob("*/*.model")} == set(kind.available())

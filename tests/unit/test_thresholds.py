@@ -1,0 +1,123 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configs.errors import BadData, BadParameter
+from models.scores import VOTE_METRICS, decide, measure
+from models.thresholds import Best, Cheapest, Fixed, choose, parse
+
+_score = st.sampled_from([0.0, 0.2, 0.5, 1.0]) | st.floats(0, 1, width=32)
+_rows = st.lists(st.tuples(st.integers(0, 1), _score), min_size=1, max_size=30)
+
+
+def _arrays(rows):
+    y, scores = zip(*rows, strict=True)
+    return np.array(y, dtype=np.int8), np.array(scores, dtype=np.float32)
+
+
+def _every_cut(scores):
+    """Highest first: none called 1, then one more distinct score each time."""
+    highest = np.nextafter(scores.max(), np.float32(np.inf))
+    return [float(highest), *(float(s) for s in sorted(set(scores.tolist()), reverse=True))]
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=_rows, metric=st.sampled_from(VOTE_METRICS))
+def test_the_best_of_all_cuts_is_chosen_and_of_equal_ones_the_highest(rows, metric):
+    y, scores = _arrays(rows)
+    values = {cut: getattr(measure(y, scores, cut), metric) for cut in _every_cut(scores)}
+    defined = [value for value in values.values() if value is not None]
+    if not defined:
+        with pytest.raises(BadData, match=metric):
+            choose(Best(metric), y, scores)
+        return
+
+    chosen = choose(Best(metric), y, scores)
+
+    assert chosen == next(cut for cut, value in values.items() if value == max(defined))
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=_rows, cost_fn=st.integers(1, 9), cost_fp=st.integers(1, 9))
+def test_the_cheapest_of_all_cuts_is_chosen_and_of_equal_ones_the_highest(rows, cost_fn, cost_fp):
+    y, scores = _arrays(rows)
+    costs = {}
+    for cut in _every_cut(scores):
+        counts = measure(y, scores, cut)
+        costs[cut] = cost_fn * counts.fn + cost_fp * counts.fp
+
+    chosen = choose(Cheapest(cost_fn, cost_fp), y, scores)
+
+    assert chosen == min(costs, key=costs.get)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=_rows)
+def test_a_chosen_threshold_cuts_the_same_after_it_was_stored_as_a_double(rows):
+    y, scores = _arrays(rows)
+
+    chosen = choose(Cheapest(2, 1), y, scores)
+
+    assert float(np.float32(chosen)) == chosen
+    assert np.array_equal(decide(scores, chosen), scores.astype(np.float64) >= chosen)
+
+
+def test_a_costly_miss_lowers_the_threshold():
+    y = np.array([0, 0, 0, 1, 0, 1], dtype=np.int8)
+    scores = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], dtype=np.float32)
+
+    assert choose(parse({"costFn": 1, "costFp": 5}), y, scores) == float(np.float32(0.6))
+    assert choose(parse({"costFn": 5, "costFp": 1}), y, scores) == float(np.float32(0.4))
+
+
+@pytest.mark.parametrize(
+    ("value", "spec"),
+    [
+        (0.5, Fixed(0.5)),
+        ("0.35", Fixed(0.35)),
+        (0, Fixed(0.0)),
+        (1, Fixed(1.0)),
+        ({"metric": "f1_score"}, Best("f1_score")),
+        ({"costFn": "5", "costFp": 1}, Cheapest(5.0, 1.0)),
+    ],
+)
+def test_what_is_allowed_is_read(value, spec):
+    assert parse(value) == spec
+    assert dataclasses.asdict(parse(value)) == dataclasses.asdict(spec)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1.01,
+        -0.1,
+        True,
+        None,
+        "half",
+        "nan",
+        [0.5],
+        {},
+        {"metric": "auc"},
+        {"metric": 1},
+        {"metric": "f1_score", "costFn": 1},
+        {"costFn": 1},
+        {"costFn": 0, "costFp": 1},
+        {"costFn": -1, "costFp": 1},
+        {"costFn": "much", "costFp": 1},
+        {"costFn": 10**400, "costFp": 1},
+    ],
+)
+def test_what_is_not_allowed_is_refused_with_what_is(value):
+    with pytest.raises(BadParameter, match=r"threshold = .* allowed: .*f1_score.*costFn"):
+        parse(value)
+
+
+def test_a_given_threshold_needs_no_valid_rows_but_a_chosen_one_does():
+    nothing = np.zeros(0, dtype=np.int8), np.zeros(0, dtype=np.float32)
+
+    assert choose(Fixed(0.4), *nothing) == 0.4
+    with pytest.raises(BadData, match="no valid rows"):
+        choose(Cheapest(1, 1), *nothing)
