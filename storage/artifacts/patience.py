@@ -45,7 +45,7 @@ def persist(
             if progress() != seen:
                 since, seen, pause = time.monotonic(), progress(), _FIRST_PAUSE_SECONDS
             if time.monotonic() - since >= seconds:
-                raise StoreUnavailable(f"{what}: {error} (tried {tries} times)") from error
+                raise StoreUnavailable(f"{what}: {error} (tries: {tries})") from error
             _log.warning("store connection lost", operation=what, error=str(error), tries=tries)
         time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)

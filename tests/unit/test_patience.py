@@ -1,0 +1,60 @@
+from itertools import count
+
+import pytest
+
+from configs.errors import StoreRefused, StoreUnavailable
+from storage.artifacts.patience import persist
+from storage.artifacts.sftp_wire import ConnectionLost
+
+
+class Failing:
+    """Fails so often, then returns how often it was called."""
+
+    def __init__(self, times: int, error: Exception) -> None:
+        self.calls = 0
+        self._times = times
+        self._error = error
+
+    def __call__(self) -> int:
+        self.calls += 1
+        if self.calls <= self._times:
+            raise self._error
+        return self.calls
+
+
+def test_a_lost_connection_is_tried_again():
+    assert persist(Failing(2, ConnectionLost()), "put", seconds=20) == 3
+
+
+def test_without_patience_there_is_one_try():
+    operation = Failing(9, ConnectionLost("it broke"))
+
+    with pytest.raises(StoreUnavailable, match=r"put a/b: it broke \(tries: 1\)") as caught:
+        persist(operation, "put a/b", seconds=0)
+
+    assert type(caught.value) is StoreUnavailable
+    assert operation.calls == 1
+
+
+def test_patience_ends_when_nothing_moves():
+    operation = Failing(10**6, ConnectionLost())
+
+    with pytest.raises(StoreUnavailable):
+        persist(operation, "get", seconds=0.2)
+
+    assert 2 <= operation.calls <= 8
+
+
+def test_progress_renews_patience():
+    received = count()
+
+    assert persist(Failing(5, ConnectionLost()), "get", seconds=0.01, progress=received.__next__)
+
+
+def test_a_refusal_is_not_tried_again():
+    operation = Failing(9, StoreRefused())
+
+    with pytest.raises(StoreRefused):
+        persist(operation, "put", seconds=20)
+
+    assert operation.calls == 1
