@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ensemble.metrics import METRICS
 from ensemble.search import BINS, edges
@@ -22,6 +23,9 @@ from storage.ensembles import Bin, Picture
 
 BEST = 1_000
 """Among so many of the best ensembles members are counted."""
+
+_FINEST = 50
+"""Bins from the least metric of all ensembles to the greatest, in the picture."""
 
 LABELS = {
     "vote": "vote: best of the search",
@@ -97,18 +101,26 @@ def _distribution(searched: Searched, judged: Sequence[Judged], batch_id: int) -
         f"batch {batch_id}: {searched.tried:,} ensembles of {rule.rounds} rounds of "
         f"{rule.members} of {searched.parts[0].models} models"
     )
-    valid, test = (_bars(searched, part) for part in range(len(PARTS)))
+    place = list(METRICS).index(search.metric)
+    counts = searched.best.histograms[:, place, :BINS]
+    valid, test = _bars(counts, edges(search.metric))
     return plots.distribution(valid, test, marks, metric=search.metric, subtitle=subtitle)
 
 
-def _bars(searched: Searched, part: int) -> Bars:
-    """The searched metric's histogram on one part, from its first ensemble to its last."""
-    metric = searched.order.search.metric
-    n = searched.best.histograms[part, list(METRICS).index(metric)][:BINS]
-    there = np.flatnonzero(n)
-    seen = slice(there[0], there[-1] + 1) if len(there) else slice(0)
-    ends = edges(metric)
-    return Bars(start=ends[:-1][seen], end=ends[1:][seen], n=n[seen])
+def _bars(counts: NDArray[np.int64], ends: NDArray[np.float64]) -> list[Bars]:
+    """The histogram of each part, from its first ensemble to its last, in few enough bins: with
+    few rows a metric has few values, and fine bins would look like a comb.
+    """
+    there = np.flatnonzero(counts.any(axis=0))
+    width = -(-len(range(there[0], there[-1] + 1)) // _FINEST) if len(there) else 1
+    ends = np.append(ends[:-1:width], ends[-1])
+    starts = np.arange(0, counts.shape[1], width)
+    bars = []
+    for n in np.add.reduceat(counts, starts, axis=1):
+        filled = np.flatnonzero(n)
+        seen = slice(filled[0], filled[-1] + 1) if len(filled) else slice(0)
+        bars.append(Bars(start=ends[:-1][seen], end=ends[1:][seen], n=n[seen]))
+    return bars
 
 
 def _membership(board: Board, searched: Searched, batch_id: int) -> bytes:

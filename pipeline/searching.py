@@ -1,6 +1,7 @@
 """Trying ensembles by ranges over the executor: committed one by one, resumed, merged exactly."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,7 +46,6 @@ class Searched:
     best: Partial
     tried: int
     ranges: tuple[FinishedRange, ...]
-    votes: Stored
 
     def read(self, finished: FinishedRange, context: Context) -> Tried:
         return _read(finished, self.order, self.parts, context)
@@ -60,7 +60,7 @@ def search(board: Board, order: Order, context: Context) -> Searched:
     named = packed({name: (getattr(board, name).y, getattr(board, name).votes) for name in PARTS})
     parts = parts_of(named)
     order.search.check(parts[0].models)
-    votes = share_arrays(f"{_folder(context)}/votes.{{sha256}}.safetensors", named, context)
+    votes = share_arrays(f"{_folder(context)}/votes{_ending(context)}", named, context)
     fingerprint = _fingerprint(parts, order)
     kept = _resume(order, parts, fingerprint, context)
     done = [finished for finished, _ in kept]
@@ -90,14 +90,18 @@ def search(board: Board, order: Order, context: Context) -> Searched:
         best=engine.merge(best),
         tried=_count(done),
         ranges=tuple(sorted(done, key=lambda finished: finished.first_no)),
-        votes=votes,
     )
 
 
-def forget(searched: Searched, context: Context) -> None:
-    """Delete the files of a search that is reported; what cannot be deleted now is left."""
-    uris = [finished.uri for finished in searched.ranges]
-    _delete(uris + ([searched.votes.uri] if context.executor.remote else []), context)
+def forget(context: Context) -> None:
+    """Delete the files of a search that is reported, also those that earlier runs left; what
+    cannot be deleted now is left.
+    """
+    with suppress(DeepCreditError):
+        for uri in context.store.walk(_folder(context)):
+            found = re.search(r"\.f(\d+)\.safetensors$", uri)
+            if found and int(found[1]) <= context.claim.fence:
+                context.store.delete(uri)
 
 
 def _resume(
@@ -114,7 +118,6 @@ def _resume(
     if len(kept) < len(found):
         known = [finished for finished, _ in kept]
         context.commit(lambda connection: ensembles.keep_ranges(connection, batch_id, known))
-        _delete([finished.uri for finished in found if finished not in known], context)
     return kept
 
 
@@ -132,7 +135,7 @@ def _tasks(
             first=first,
             last=last,
             every=order.every,
-            uri=f"{_folder(context)}/{first}-{last - 1}.f{context.claim.fence}.safetensors",
+            uri=f"{_folder(context)}/{first}-{last - 1}{_ending(context)}",
         )
         for first, last in engine.missing(order.ensembles, tried, size)
     ]
@@ -181,7 +184,6 @@ def _folder(context: Context) -> str:
     return f"ensembles/E{context.claim.batch_id}"
 
 
-def _delete(uris: Iterable[str], context: Context) -> None:
-    with suppress(DeepCreditError):
-        for uri in uris:
-            context.store.delete(uri)
+def _ending(context: Context) -> str:
+    """Names the fence, so that a run that lost its batch overwrites nothing."""
+    return f".f{context.claim.fence}.safetensors"

@@ -37,7 +37,7 @@ def names(connection: Connection, candidate_id: str) -> tuple[ModelName, ...]:
     key = (_listed.batch_id, _listed.model_no, _listed.model_sub_no)
     rows = connection.execute(
         select(*key).where(_listed.candidate_id == candidate_id).order_by(*key)
-    ).tuples()
+    )
     found = tuple((batch, model, sub) for batch, model, sub in rows)
     if not found:
         raise Unknown(f"candidate_id {candidate_id!r} lists no model; {_what_exists(connection)}")
@@ -98,7 +98,7 @@ def best(
         .where(_result.batch_id == batch_id, _result.split == "valid", _result.state == "C")
         .order_by(value.is_(None), order, _result.model_no, _result.model_sub_no)
         .limit(top)
-    ).tuples()
+    )
     found = tuple((batch, model, sub) for batch, model, sub in rows)
     if not found:
         mode = connection.scalar(select(dc_batch.c.mode).where(dc_batch.c.batch_id == batch_id))
@@ -113,7 +113,7 @@ def add(connection: Connection, candidate_id: str, wanted: Iterable[ModelName]) 
         select(_listed.batch_id, _listed.model_no, _listed.model_sub_no).where(
             _listed.candidate_id == candidate_id
         )
-    ).tuples()
+    )
     there = {(batch, model, sub) for batch, model, sub in rows}
     new = [name for name in dict.fromkeys(wanted) if name not in there]
     if new:

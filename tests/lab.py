@@ -70,7 +70,9 @@ class Lab:
     def again(self, batch_id: int) -> None:
         self.do(lambda connection: batches.rerun(connection, batch_id))
 
-    def ensemble(self, parameters: dict[str, Any], candidate_id: str = "C001", **columns: Any) -> int:
+    def ensemble(
+        self, parameters: dict[str, Any], candidate_id: str = "C001", **columns: Any
+    ) -> int:
         """Add an ensemble batch and run it."""
         batch_id = self.add(
             mode="ensemble", candidate_id=candidate_id, parameters=parameters, **columns
@@ -89,11 +91,14 @@ class Lab:
     def list_models(self, candidate_id: str, names: Sequence[tuple[int, int, int]]) -> None:
         self.do(lambda connection: candidates.add(connection, candidate_id, names))
 
-    def load_applicants(self, group: str = "DATA001", rows: int = 400, seed: int = 1) -> None:
+    def load_applicants(
+        self, group: str = "DATA001", *, rows: int = 400, seed: int = 1, **choices: Any
+    ) -> None:
         path = self.folder / f"{group}.csv"
         applicants.write_csv(path, rows, seed)
-        choices = Choices(target=applicants.TARGET, id_column=applicants.ID, drop=(applicants.TIME,))
-        datasets.load_file(self.engine, path, group=group, choices=choices)
+        chosen = {"target": applicants.TARGET, "id_column": applicants.ID, **choices}
+        made = Choices(**chosen)
+        datasets.load_file(self.engine, path, group=group, choices=made)
 
     def train(self, params: Sequence[tuple[str, str]], **columns: Any) -> int:
         """Train one model a pair of model_id and model_param, for real."""
@@ -118,8 +123,10 @@ class Lab:
         """A train batch that says it is complete, with scores that nobody trained."""
         batch_id = self.add(mode="train", batch_desc="made up", state="C")
         random = np.random.default_rng(seed)
-        y = {name: np.resize([1, 0, 0, 0], n).astype(np.int8) for name, n in
-             (("valid", valid), ("test", test))}
+        y = {
+            name: np.resize([1, 0, 0, 0], n).astype(np.int8)
+            for name, n in (("valid", valid), ("test", test))
+        }
         split = self._make_up_split(y, seed)
         self.do(lambda connection: results.put_split(connection, split))
         truth = {name: labels + random.normal(0, 0.7, len(labels)) for name, labels in y.items()}

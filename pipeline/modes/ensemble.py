@@ -96,7 +96,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
             else best_rows(searched, int(parameters.keep)),
         )
     )
-    searching.forget(searched, context)
+    searching.forget(context)
     return _summary(searched, judged, parameters)
 
 

@@ -1,0 +1,482 @@
+"""Ensemble batches from candidates to report, on models made up by the dozen."""
+
+import json
+import shutil
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from sqlalchemy import insert, select, update
+
+from configs.errors import (
+    BadData,
+    BadParameter,
+    LeaseLost,
+    ParentNotReady,
+    Retry,
+    Unknown,
+    retry_of,
+)
+from ensemble import reference
+from ensemble.metrics import metrics_of
+from ensemble.rule import Rule
+from ensemble.sampling import members_of
+from models.scores import decide
+from pipeline import pictures, searching
+from pipeline.executor import Inline
+from storage import arrays, candidates, ensembles, results
+from storage.engine import reading
+from storage.schema import (
+    dc_batch,
+    dc_batch_detail_t4,
+    dc_batch_histogram,
+    dc_batch_method,
+    dc_batch_picture,
+    dc_batch_result_t4,
+    dc_ensemble_model,
+    dc_ensemble_range,
+    dc_split,
+)
+from tests.lab import Crash, Lab
+
+MODELS = 24
+COUNTS = ("tn", "fp", "fn", "tp")
+SMALL = {"ensembles": 3000, "members": 7, "rounds": 5}
+REPORT = (
+    dc_batch_result_t4,
+    dc_batch_detail_t4,
+    dc_batch_method,
+    dc_batch_histogram,
+    dc_ensemble_model,
+)
+
+
+@pytest.fixture
+def lab(sqlite_settings, tmp_path):
+    return Lab(sqlite_settings, tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def unless_drawn(request, monkeypatch):
+    """Pictures take most of a small batch's time; one test asks for them by `drawn`."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(pictures, "draw", lambda *_: ())
+
+
+@pytest.fixture
+def drawn():
+    """Pictures are drawn."""
+
+
+@pytest.fixture
+def listed(lab):
+    """A candidate list C001 of models that nobody trained."""
+    batch_id = lab.make_up(MODELS)
+    lab.list_models("C001", [(batch_id, number, 1) for number in range(1, MODELS + 1)])
+    return lab
+
+
+@dataclass
+class Counting(Inline):
+    """Counts tasks; dies before the one numbered `dies_at`. `workers` only shapes the ranges."""
+
+    dies_at: int | None = None
+    workers: int = 1
+    done: int = 0
+
+    def run(self, function, tasks, *, deadline=None):
+        for ended in super().run(function, tasks, deadline=deadline):
+            if self.done == self.dies_at:
+                raise Crash
+            self.done += 1
+            yield ended
+
+
+def board(lab, batch_id):
+    """Labels and votes of valid and test, read from the store as anybody could."""
+    with reading(lab.engine) as connection:
+        models = candidates.models(connection, "C001")
+        split = results.read_split(connection, models[0].split_id)
+    labels = arrays.load(lab.folder / "store" / split.uri, "y_valid", "y_test")
+    votes = [
+        [decide(told, m.threshold) for told in scores]
+        for m, scores in (
+            (m, arrays.load(lab.folder / "store" / m.scores_uri, "valid", "test")) for m in models
+        )
+    ]
+    return [
+        (y == 1, np.array(part)) for y, part in zip(labels, zip(*votes, strict=True), strict=True)
+    ]
+
+
+def ranked(lab, batch_id, split="valid"):
+    """ensemble_no, counts and metrics of a batch, best first."""
+    table = dc_batch_result_t4
+    query = (
+        select(table)
+        .where(table.c.batch_id == batch_id, table.c.split == split)
+        .order_by(table.c.rank_no)
+    )
+    with reading(lab.engine) as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def report(lab, batch_id):
+    return [lab.rows(table, batch_id) for table in REPORT]
+
+
+def test_a_thousand_ensembles_of_a_batch_recount_exactly_from_their_members(listed):
+    batch_id = listed.ensemble(SMALL | {"keep": "all", "seed": 7})
+    valid, test = board(listed, batch_id)
+    rule = Rule.majority(7, 5)
+    rows = {
+        split: {r["ensemble_no"]: r for r in ranked(listed, batch_id, split)}
+        for split in ("valid", "test")
+    }
+    assert len(rows["valid"]) == len(rows["test"]) == 3000
+
+    for number in np.random.default_rng(0).choice(3000, 1000, replace=False) + 1:
+        members = members_of(7, int(number), 5, 7, MODELS)
+        for split, (labels, votes) in (("valid", valid), ("test", test)):
+            counts = reference.confusion(reference.decide(votes, members, rule), labels)
+            row = rows[split][number]
+            assert [row[name] for name in COUNTS] == counts.tolist()
+            assert {name: row[name] for name in metrics_of(counts)} == metrics_of(counts)
+
+
+def test_ranks_follow_the_metric_on_valid_and_then_the_number(listed):
+    everything = listed.ensemble(SMALL | {"keep": "all", "metric": "mcc"})
+    best = listed.ensemble(SMALL | {"keep": 50, "metric": "mcc"})
+
+    rows = ranked(listed, everything)
+    expected = sorted(rows, key=lambda row: (-row["mcc"], row["ensemble_no"]))
+    assert [row["rank_no"] for row in expected] == list(range(1, 3001))
+    ranks = {row["ensemble_no"]: row["rank_no"] for row in rows}
+    assert {r["ensemble_no"]: r["rank_no"] for r in ranked(listed, everything, "test")} == ranks
+    for split in ("valid", "test"):
+        whole = ranked(listed, everything, split)[:50]
+        assert [r | {"batch_id": 0} for r in ranked(listed, best, split)] == [
+            r | {"batch_id": 0} for r in whole
+        ]
+
+
+def test_details_name_the_members_of_the_best_by_round(listed):
+    batch_id = listed.ensemble(SMALL | {"detail": 3, "seed": 5})
+    names = [(row[1], row[2], row[3]) for row in listed.rows(dc_ensemble_model, batch_id)]
+    details = listed.rows(dc_batch_detail_t4, batch_id)
+    best = [row["ensemble_no"] for row in ranked(listed, batch_id)[:3]]
+
+    assert sorted({row[0] for row in details}) == sorted(best)
+    for number, round_no, members in details:
+        drawn = members_of(5, number, 5, 7, MODELS)[round_no - 1]
+        assert [tuple(name) for name in json.loads(members)] == [names[i] for i in drawn]
+
+
+def test_the_same_batch_twice_leaves_identical_rows(listed):
+    batch_id = listed.ensemble(SMALL)
+    first = report(listed, batch_id)
+    listed.again(batch_id)
+    listed.execute(batch_id)
+
+    assert report(listed, batch_id) == first
+    other = listed.ensemble(SMALL)
+    assert report(listed, other) == first
+
+
+@pytest.mark.parametrize("keep", [20, "all"])
+def test_workers_and_ranges_change_nothing(listed, keep, monkeypatch):
+    reports = []
+    for workers, shortest, tasks in ((1, 10_000, 1), (2, 100, 16), (1, 700, 5)):
+        monkeypatch.setattr(searching, "_SHORTEST", shortest)
+        asked = SMALL | {"keep": keep}
+        batch_id = listed.add(mode="ensemble", candidate_id="C001", parameters=asked)
+        executor = Counting(workers=workers)
+        listed.execute(batch_id, executor)
+        assert executor.done == tasks
+        reports.append(report(listed, batch_id))
+
+    assert reports[0] == reports[1] == reports[2]
+
+
+@pytest.fixture
+def short_ranges(monkeypatch):
+    """SMALL is cut into eight."""
+    monkeypatch.setattr(searching, "_SHORTEST", 1)
+
+
+def test_a_batch_that_died_goes_on_where_it_stopped(listed, short_ranges):
+    asked = SMALL | {"keep": 20}
+    whole = listed.ensemble(asked)
+    batch_id = listed.add(mode="ensemble", candidate_id="C001", parameters=asked)
+    with pytest.raises(Crash):
+        listed.execute(batch_id, Counting(dies_at=3))
+    assert len(listed.rows(dc_ensemble_range, batch_id)) == 3
+    assert not any(report(listed, batch_id))
+    listed.again(batch_id)
+    executor = Counting()
+    listed.execute(batch_id, executor)
+
+    assert executor.done == 5
+    assert report(listed, batch_id) == report(listed, whole)
+    assert not listed.rows(dc_ensemble_range, batch_id)
+    left = [uri for uri in listed.store.walk(f"ensembles/E{batch_id}") if not uri.endswith(".png")]
+    assert not left
+
+
+def test_ranges_of_another_search_are_not_used(listed, short_ranges):
+    batch_id = listed.add(mode="ensemble", candidate_id="C001", parameters=SMALL)
+    with pytest.raises(Crash):
+        listed.execute(batch_id, Counting(dies_at=2))
+    changed = SMALL | {"seed": 1}
+    listed.do(
+        lambda c: c.execute(
+            update(dc_batch)
+            .where(dc_batch.c.batch_id == batch_id)
+            .values(batch_param=json.dumps(changed))
+        )
+    )
+    listed.again(batch_id)
+    executor = Counting()
+    listed.execute(batch_id, executor)
+
+    assert executor.done == 8
+    assert report(listed, batch_id) == report(listed, listed.ensemble(changed))
+
+
+def test_a_range_whose_file_was_damaged_is_tried_again(listed, short_ranges):
+    batch_id = listed.add(mode="ensemble", candidate_id="C001", parameters=SMALL)
+    with pytest.raises(Crash):
+        listed.execute(batch_id, Counting(dies_at=2))
+    shutil.rmtree(listed.settings.cache_dir)
+    uri = listed.rows(dc_ensemble_range, batch_id)[0][4]
+    (listed.folder / "store" / uri).write_bytes(b"damage")
+    listed.again(batch_id)
+    executor = Counting()
+    listed.execute(batch_id, executor)
+
+    assert executor.done == 7
+
+
+def test_a_run_that_lost_its_batch_publishes_nothing(listed):
+    batch_id = listed.add(mode="ensemble", candidate_id="C001", parameters=SMALL)
+
+    class Robbed(Inline):
+        def run(self, function, tasks, *, deadline=None):
+            yield from super().run(function, tasks, deadline=deadline)
+            listed.again(batch_id)
+            listed.claim(batch_id)
+
+    with pytest.raises(LeaseLost):
+        listed.execute(batch_id, Robbed())
+    assert not any(report(listed, batch_id))
+
+
+def test_histograms_count_every_ensemble_once_for_each_metric_and_part(listed):
+    batch_id = listed.ensemble(SMALL | {"keep": "all"})
+    bins = listed.rows(dc_batch_histogram, batch_id)
+    totals: dict[tuple[str, str], int] = {}
+    for metric, split, _, _, _, n in bins:
+        totals[metric, split] = totals.get((metric, split), 0) + n
+    assert len(totals) == 14
+    assert set(totals.values()) == {3000}
+
+    values = [row["f1_score"] for row in ranked(listed, batch_id)]
+    for metric, split, _, low, high, n in bins:
+        if (metric, split) == ("f1_score", "valid"):
+            assert n == sum(low <= value < high for value in values)
+
+
+def test_every_method_is_reported_on_both_parts_with_an_interval_on_test(listed):
+    batch_id = listed.ensemble(SMALL | {"method": "greedy"})
+    with reading(listed.engine) as connection:
+        methods = ensembles.methods(connection, batch_id)
+    found = {(each.method, each.split): each for each in methods}
+
+    names = {"vote", "all", "mean", "greedy", "weighted", "stack", "single", "tuned"}
+    assert set(found) == {(name, split) for name in names for split in ("valid", "test")}
+    assert {each.method for each in methods if each.chosen} == {"greedy"}
+    for each in methods:
+        assert each.metrics["auc"] is not None
+        assert sum(each.metrics[name] for name in COUNTS) == each.n_rows
+        if each.split == "test":
+            assert each.low <= each.metrics["f1_score"] <= each.high
+            assert each.gain_low <= each.gain <= each.gain_high
+        else:
+            assert each.low is None
+            assert each.parameters
+    best = ranked(listed, batch_id)[0]
+    for split in ("valid", "test"):
+        vote, row = found["vote", split].metrics, ranked(listed, batch_id, split)[0]
+        assert row["ensemble_no"] == best["ensemble_no"]
+        assert [vote[n] for n in ("tn", "fp", "fn", "tp")] == [
+            row[n] for n in ("tn", "fp", "fn", "tp")
+        ]
+    assert (
+        found["single", "valid"].metrics["f1_score"] <= found["tuned", "valid"].metrics["f1_score"]
+    )
+
+
+def test_pictures_are_in_the_store_under_the_hash_that_the_database_names(listed, drawn):
+    batch_id = listed.ensemble(SMALL)
+    named = listed.rows(dc_batch_picture, batch_id)
+    listed.again(batch_id)
+    listed.execute(batch_id)
+    assert listed.rows(dc_batch_picture, batch_id) == named
+    with reading(listed.engine) as connection:
+        found = ensembles.pictures(connection, batch_id)
+
+    assert [p.name for p in found] == ["distribution", "membership", "precision_recall", "roc"]
+    for picture in found:
+        target = listed.folder / picture.name
+        listed.store.get(picture.uri, picture.sha256, target)
+        assert target.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_statement_of_the_legacy_system_works_unchanged(lab):
+    batch_id = lab.make_up(31)
+    lab.list_models("C001", [(batch_id, number, 1) for number in range(1, 32)])
+    statement = insert(dc_batch).values(
+        batch_desc="ensemble credit scoring", candidate_id="C001", mode="ensemble", state="I"
+    )
+    number = lab.do(lambda connection: connection.execute(statement).inserted_primary_key[0])
+    summary = lab.execute(number)
+
+    assert summary.startswith("1,000,000 ensembles of 31 models; vote: f1_score 0.")
+    assert len(ranked(lab, number)) == 1000
+    assert len(lab.rows(dc_batch_detail_t4, number)) == 10 * 20
+    shares = [float(note.split()[0]) for note in lab.notes]
+    assert shares == sorted(shares)
+    assert max(shares) <= 1
+
+
+def test_what_is_tried_within_the_time_limit_is_kept(listed):
+    batch_id = listed.add(
+        mode="ensemble",
+        candidate_id="C001",
+        parameters=SMALL | {"ensembles": 10**12, "timeLimit": 0.3},
+    )
+
+    class Late(Inline):
+        def run(self, function, tasks, *, deadline=None):
+            assert deadline is not None
+            for number, task in enumerate(tasks):
+                assert task.last - task.first == 500_000_000
+                if number < 1:
+                    yield from super().run(function, [replace_last(task)])
+                return
+
+    def replace_last(task):
+        from dataclasses import replace
+
+        return replace(task, last=task.first + 10_000)
+
+    summary = listed.execute(batch_id, Late())
+    assert summary.startswith("10,000 ensembles of 24 models (1,000,000,000,000 were asked for")
+
+
+REFUSED = [
+    ({"members": 25}, BadParameter, "members is 25; with 24 candidate models it can be 1 to 24"),
+    ({"roundVotes": 8}, BadParameter, "roundVotes is 8"),
+    ({"finalVotes": 6}, BadParameter, "finalVotes is 6"),
+    ({"roundVotes": 0}, BadParameter, "roundVotes"),
+    ({"metric": "auc"}, BadParameter, "metric"),
+    ({"keep": 0}, BadParameter, "keep"),
+    ({"keep": "most"}, BadParameter, "keep"),
+    ({"method": "best"}, BadParameter, "method"),
+    ({"ensemble": 5}, BadParameter, "did you mean 'ensembles'"),
+    ({"seed": -1}, BadParameter, "seed"),
+]
+
+
+@pytest.mark.parametrize(("changed", "error", "text"), REFUSED, ids=[str(r[0]) for r in REFUSED])
+def test_parameters_that_cannot_be_are_refused(listed, changed, error, text):
+    with pytest.raises(error, match=text) as caught:
+        listed.ensemble(SMALL | changed)
+    assert retry_of(caught.value) is Retry.NEVER
+
+
+def test_numbers_may_come_as_strings(listed):
+    asked = {"ensembles": "3000", "members": "7", "rounds": "5", "keep": "5", "detail": "1"}
+    assert len(ranked(listed, listed.ensemble(asked))) == 5
+
+
+def test_an_unknown_or_empty_list_is_an_error_that_names_those_there_are(listed):
+    with pytest.raises(Unknown, match=r"C002.*there are: C001 \(24 models\)"):
+        listed.ensemble(SMALL, candidate_id="C002")
+    with pytest.raises(Unknown, match="needs candidate_id"):
+        listed.ensemble(SMALL, candidate_id=None)
+
+
+def test_models_of_two_splits_cannot_be_mixed(listed):
+    other = listed.make_up(2, seed=1)
+    listed.list_models("C001", [(other, 1, 1)])
+    with pytest.raises(BadData, match=rf"mixes models of 2 splits.*batch {other}, model 1/1") as e:
+        listed.ensemble(SMALL)
+    assert "and 16 more" in str(e.value)
+
+
+def test_models_of_two_targets_cannot_be_mixed(listed):
+    listed.load_applicants("DATA001")
+    listed.load_applicants("DATA002", target="currency", positive="KRW")
+    first = listed.make_up(2)
+    for batch_id, group in ((1, "DATA001"), (first, "DATA002")):
+        values = {"dataset_group": group, "dataset_version": 1}
+        listed.do(
+            lambda c, b=batch_id, v=values: c.execute(
+                update(dc_batch).where(dc_batch.c.batch_id == b).values(v)
+            )
+        )
+    listed.list_models("C001", [(first, 1, 1)])
+    with pytest.raises(
+        BadData, match=r"different targets; target default_12m.*target currency = KRW"
+    ):
+        listed.ensemble(SMALL)
+
+
+def test_a_listed_model_that_was_never_trained_is_named(listed):
+    listed.list_models("C001", [(1, 99, 1)])
+    with pytest.raises(Unknown, match=r"1 of 25 models are not in dc_model.*batch 1, model 99/1"):
+        listed.ensemble(SMALL)
+
+
+def test_a_train_batch_that_still_runs_is_waited_for(listed):
+    listed.do(
+        lambda c: c.execute(update(dc_batch).where(dc_batch.c.batch_id == 1).values(state="U"))
+    )
+    with pytest.raises(ParentNotReady, match="batch 1, which is not complete yet"):
+        listed.ensemble(SMALL)
+
+
+def test_another_data_set_than_the_candidates_is_refused(listed):
+    with pytest.raises(BadData, match="DATA009/1, but its candidates were trained on DATA001/1"):
+        listed.ensemble(SMALL, dataset_group="DATA009", dataset_version=1)
+    listed.ensemble(SMALL, dataset_group="DATA001", dataset_version=1)
+
+
+def test_one_class_in_valid_is_refused(listed):
+    with reading(listed.engine) as connection:
+        uri = connection.scalar(select(dc_split.c.uri))
+    named = {
+        "y_valid": np.ones(300, np.int8),
+        "y_test": np.resize([0, 1], 280).astype(np.int8),
+    }
+    file = listed.folder / "arrays"
+    arrays.save(file, named)
+    stored = listed.store.put(uri, file)
+    listed.do(lambda c: c.execute(update(dc_split).values(sha256=stored.sha256)))
+    with pytest.raises(BadData, match="all 300 rows of valid are of one class"):
+        listed.ensemble(SMALL)
+
+
+def test_keep_all_is_loaded_in_bulk_on_mariadb(mariadb_settings, tmp_path):
+    lab = Lab(mariadb_settings, tmp_path)
+    batch_id = lab.make_up(MODELS)
+    lab.list_models("C001", [(batch_id, number, 1) for number in range(1, MODELS + 1)])
+    asked = SMALL | {"ensembles": 21_000, "keep": "all"}
+    first = lab.ensemble(asked)
+    rows = ranked(lab, first)
+    assert [row["rank_no"] for row in rows] == list(range(1, 21_001))
+
+    lab.again(first)
+    lab.execute(first)
+    assert ranked(lab, first) == rows
