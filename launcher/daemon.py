@@ -28,6 +28,8 @@ from storage.engine import make_engine, reading, transaction
 
 T = TypeVar("T")
 
+_LEAST_TIMEOUT = 5.0
+
 log = structlog.get_logger(__name__)
 
 
@@ -57,8 +59,10 @@ class Daemon:
         self._keeps_spare = spare
         self._tags = tuple(tags)
         self._host = this_host()
-        self._engine = make_engine(settings)
-        self._peeking = make_engine(settings, autocommit=True)
+        # A beat that waits for a dead connection must leave time for others on a new one.
+        patience = max(_LEAST_TIMEOUT, settings.lease_seconds / BEATS_PER_LEASE)
+        self._engine = make_engine(settings, timeout_seconds=patience)
+        self._peeking = make_engine(settings, autocommit=True, timeout_seconds=patience)
         self._cluster = cluster or make_cluster(settings)
         self._claimer = Claimer(
             self._engine,
@@ -124,8 +128,7 @@ class Daemon:
         self._events.put(None)
 
     def _loop(self) -> None:
-        while self._slots.busy or self._stopping is Stopping.NO:
-            self._heed_signals()
+        while self._heeding_signals():
             if time.monotonic() >= self._next_round:
                 self._trying(self._make_round)
             if self._may_claim() and time.monotonic() >= self._next_poll:
@@ -159,13 +162,15 @@ class Daemon:
         self._next_poll = 0.0
         return outcome
 
-    def _heed_signals(self) -> None:
+    def _heeding_signals(self) -> bool:
+        """Do as we were told; whether there is a reason to go on."""
         if self._signals and self._stopping is Stopping.NO:
             self._grace_ends = time.monotonic() + self._settings.grace_seconds
             self._stop(Stopping.DRAINING)
         if self._signals > 1 or time.monotonic() >= self._grace_ends:
             self._grace_ends = float("inf")
             self._stop(Stopping.NOW)
+        return self._slots.busy or self._stopping is Stopping.NO
 
     def _stop(self, how: Stopping) -> None:
         if how is not self._stopping:
@@ -204,6 +209,7 @@ class Daemon:
 
     def _make_round(self) -> None:
         """Say that we live, and give an end to batches whose launcher does not."""
+        self._slots.rest()
         transaction(self._peeking, lambda connection: servers.seen(connection, self._server_id))
         with reading(self._peeking) as connection:
             lost = peek.lost(connection)

@@ -73,8 +73,10 @@ class EmbeddedCluster:
 
     def scheduler(self) -> Scheduler:
         with self._lock:
-            if self._scheduler is None or self._process is None or self._process.poll() is not None:
+            if self._process is not None and self._process.poll() is not None:
+                log.warning("embedded cluster died", exit_code=self._process.returncode)
                 self._end()
+            if self._scheduler is None:
                 self._scheduler = self._start()
             return self._scheduler
 

@@ -1,6 +1,7 @@
 """The batches that a launcher runs at this moment, each supervised by a thread."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -13,6 +14,8 @@ from launcher.supervisor import Outcome, Supervisor
 from pipeline.lifecycle import Stopping
 from pipeline.messages import Progress
 from storage.records import Batch
+
+_REST_SECONDS = 600.0
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +41,7 @@ class Slots:
         self._cluster = cluster
         self._spare = Spare(command)
         self._ended = ended
+        self._vacated = time.monotonic()
 
     @property
     def next_free(self) -> int | None:
@@ -90,9 +94,15 @@ class Slots:
         _, thread = self._busy.pop(slot)
         thread.join()
         self._free.add(slot)
+        self._vacated = time.monotonic()
         # Workers cannot be made to drop a task they are at. With nobody else on them, a new
         # cluster for the next batch is better than one that is busy for hours with the last.
         if not self._busy and (outcome is None or outcome.stale):
+            self._cluster.close()
+
+    def rest(self) -> None:
+        """To be called now and then: a cluster that nobody needs costs memory."""
+        if not self._busy and time.monotonic() - self._vacated > _REST_SECONDS:
             self._cluster.close()
 
     def _supervise(self, slot: int, supervisor: Supervisor) -> None:

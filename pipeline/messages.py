@@ -23,14 +23,19 @@ _PARENT_DIED = 3
 class Job:
     """What a child is to run. `settings` holds no secrets: the child reads its own environment.
 
-    `certificates` (ca, cert, key as PEM text) exist when the scheduler asks for TLS; they may be
-    secret, so they are no part of the repr.
+    `certificates` (ca, cert, key as PEM text) are those of an embedded cluster; they are secret,
+    so they are no part of the repr.
     """
 
     claim: Claim
     scheduler: str
     settings: Mapping[str, Any]
     certificates: Mapping[str, str] | None = field(default=None, repr=False)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the cluster is the launcher's own, which it starts anew when it is lost."""
+        return self.certificates is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,38 +28,43 @@ _SAME = (
     "torch",
     "xgboost",
 )
-_NO_WORKERS_SECONDS = 60.0
-_ANSWER_SECONDS = 30.0
+_PATIENCE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
 
-def connect(address: str, certificates: Mapping[str, str] | None = None) -> DaskExecutor:
+def connect(
+    address: str,
+    certificates: Mapping[str, str] | None = None,
+    *,
+    patience: float = _PATIENCE_SECONDS,
+) -> DaskExecutor:
     """Connect to a scheduler that has workers and runs what we run.
+
+    `patience`: seconds to wait for an answer, and for a first worker.
 
     Raises:
         BadSetting: the address is none of Dask's.
         ClusterUnavailable: no answer, no workers, or other versions of Python or libraries.
     """
     dask.config.set(CONFIG)
+    # It reports with tracebacks what the executor raises as an error of ours.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         client = Client(
-            address,
-            security=_security(certificates),
-            timeout=_ANSWER_SECONDS,
-            set_as_default=False,
+            address, security=_security(certificates), timeout=patience, set_as_default=False
         )
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise BadSetting(f"scheduler: {address}: {error}; use tcp://host:8786") from error
-    except (OSError, TimeoutError) as error:
+    except (OSError, RuntimeError) as error:
         raise ClusterUnavailable(
             f"the Dask scheduler at {address} does not answer; start it or check "
             "DEEPCREDIT_SCHEDULER"
         ) from error
     executor = DaskExecutor(client)
     try:
-        client.wait_for_workers(1, timeout=_NO_WORKERS_SECONDS)
-        _check_versions(client, address)
+        client.wait_for_workers(1, timeout=patience)
+        _check_versions(client, address, patience)
     except TimeoutError as error:
         executor.close()
         raise ClusterUnavailable(f"the Dask scheduler at {address} has no workers") from error
@@ -87,10 +92,19 @@ def versions() -> dict[str, str]:
     return {"python": python} | found
 
 
-def _check_versions(client: Client, address: str) -> None:
+def differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
+    """What another place has in other versions, in words."""
+    return [
+        f"{name} {there.get(name, 'missing')} in place of {here.get(name, 'none')}"
+        for name in sorted(here.keys() | there.keys())
+        if there.get(name) != here.get(name)
+    ]
+
+
+def _check_versions(client: Client, address: str, patience: float) -> None:
     async def ask() -> dict[str, Any]:
         there = client.run(versions, on_error="return")
-        answers: dict[str, Any] = await asyncio.wait_for(there, _ANSWER_SECONDS)
+        answers: dict[str, Any] = await asyncio.wait_for(there, patience)
         scheduler = await client.run_on_scheduler(versions)
         return {**answers, f"scheduler {address}": scheduler}
 
@@ -99,18 +113,12 @@ def _check_versions(client: Client, address: str) -> None:
     except TimeoutError:
         log.warning("workers too busy to tell their versions; going on without a comparison")
         return
-    here = versions()
     for place, there in answers.items():
         if isinstance(there, OSError):  # a worker that left between the question and the answer
             continue
         if isinstance(there, Exception):
             raise ClusterUnavailable(f"{place} cannot run our code: {there}; install deepcredit")
-        differences = [
-            f"{name} {there.get(name, 'missing')} instead of {here.get(name, 'none')}"
-            for name in sorted(here.keys() | there.keys())
-            if there.get(name) != here.get(name)
-        ]
-        if differences:
+        if found := differences(versions(), there):
             raise ClusterUnavailable(
-                f"{place} has {', '.join(differences)}; install the same versions everywhere"
+                f"{place} has {', '.join(found)}; install the same versions everywhere"
             )

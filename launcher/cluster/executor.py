@@ -21,7 +21,7 @@ R = TypeVar("R")
 _AHEAD = 2  # tasks sent to a thread: one runs, the next is already there
 _LOOK_SECONDS = 5.0
 _NO_WORKERS_SECONDS = 60.0
-_RESULT_SECONDS = 60.0
+_RESULT_SECONDS = 3.0
 _CLOSE_SECONDS = 3.0
 
 
@@ -63,13 +63,13 @@ class DaskExecutor:
             self._client.close(timeout=_CLOSE_SECONDS)
 
     def _info(self) -> dict[str, Any]:
-        try:
-            info = dict(self._client.scheduler_info())
-        except (OSError, RuntimeError, ValueError) as error:
-            raise ClusterUnavailable(f"lost the Dask scheduler: {error}") from error
+        # A client that has lost its scheduler answers late, or from memory.
         if self._client.status != "running":
             raise ClusterUnavailable("lost the Dask scheduler")
-        return info
+        try:
+            return dict(self._client.scheduler_info())
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ClusterUnavailable(f"lost the Dask scheduler: {error}") from error
 
 
 class _Run(Generic[T, R]):
@@ -126,7 +126,7 @@ class _Run(Generic[T, R]):
 
     def _submit(self, task: T) -> None:
         key = (self._name, next(self._numbers))
-        future = self._client.submit(self._function, task, key=key, pure=False)
+        future = self._client.submit(shielded, self._function, task, key=key, pure=False)
         self._running[future.key] = (future, task)
         future.add_done_callback(self._ended.put)
 
@@ -190,6 +190,12 @@ class _Run(Generic[T, R]):
                 "else; most often it needs more memory than a worker may use"
             )
             return Done(task, None, lost)
-        if not isinstance(error, Exception):  # sys.exit() in a library is no reason to exit here
-            error = RuntimeError(f"{type(error).__name__}: {error}")
         return Done(task, None, error.with_traceback(future.traceback()))
+
+
+def shielded(function: Callable[[T], R], task: T) -> R:
+    """What a worker runs: a library that calls sys.exit() ends its task, not the worker."""
+    try:
+        return function(task)
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"the task ended with {error!r}") from error

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ from launcher.cluster.config import CONFIG
 from pipeline.messages import private_pipes, read_line
 
 _END_SECONDS = 3.0
+_LOOK_SECONDS = 2.0
 
 
 def main() -> None:
@@ -29,9 +31,10 @@ def main() -> None:
         signal.signal(number, lambda *_: None)
     dask.config.set(CONFIG)
     security = Security.temporary()
+    n_workers = wanted["workers"] or dask.system.CPU_COUNT
     try:
         cluster = LocalCluster(
-            n_workers=wanted["workers"] or dask.system.CPU_COUNT,
+            n_workers=n_workers,
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
@@ -50,12 +53,22 @@ def main() -> None:
             },
         }
         os.write(target, json.dumps(answer).encode() + b"\n")
-        while os.read(source, 65536):
-            pass
+        _keep_up(cluster, n_workers, source)
         threading.Timer(_END_SECONDS, _end).start()
         cluster.close(timeout=_END_SECONDS)
     finally:
         _end()
+
+
+def _keep_up(cluster: LocalCluster, n_workers: int, source: int) -> None:
+    """Until the end of stdin, replace workers that Dask has given up: its nanny restarts one that
+    dies at work, but not one that dies while it starts.
+    """
+    while True:
+        readable, _, _ = select.select([source], [], [], _LOOK_SECONDS)
+        if readable and not os.read(source, 65536):
+            return
+        cluster.scale(n_workers)
 
 
 def _end() -> None:

@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import make_url
 
 from configs.errors import DatabaseRefused, Unknown, WrongState
+from launcher.daemon import Daemon
 from storage import servers
 from storage.columns import utc_now
 from storage.engine import reading, transaction
 from tests.proxy import proxied
-from tests.runs import ROOT, Runs, in_thread
+from tests.runs import NOWHERE, ROOT, Runs, in_thread
 from tests.waiting import alive, until
 
 QUICK = {"lease_seconds": 1.6, "poll_seconds": 0.1, "grace_seconds": 20}
@@ -105,6 +106,50 @@ def test_operators_see_the_launcher_while_it_lives(runs):
     assert server.identity.split(":")[1] == str(os.getpid())
     assert (server.slots, server.tags, server.pid) == (2, '["gpu"]', os.getpid())
     assert listed(runs) == {}
+
+
+def test_an_idle_launcher_stops_at_once(runs):
+    runs.settings = runs.settings.model_copy(update={"lease_seconds": 120, "poll_seconds": 60})
+    with in_thread(runs.daemon("succeed")):
+        until(lambda: listed(runs).get("B"))
+        told = time.monotonic()
+
+    assert time.monotonic() - told < 5
+
+
+def test_a_cluster_that_nobody_needs_is_closed(runs, monkeypatch):
+    monkeypatch.setattr("launcher.slots._REST_SECONDS", 0.2)
+    cluster = Noted()
+    batch_id = runs.add()
+    daemon = Daemon(runs.settings, "B", command=runs.command("succeed"), cluster=cluster)
+    with in_thread(daemon):
+        until(lambda: states(runs, batch_id) == ["C"])
+        assert cluster.asked
+        until(lambda: cluster.closed)
+
+
+class Noted:
+    """A cluster elsewhere, which notes what is asked of it."""
+
+    asked = closed = 0
+
+    def scheduler(self):
+        self.asked += 1
+        return NOWHERE.scheduler()
+
+    def close(self):
+        self.closed += 1
+
+
+def test_workers_busy_with_a_cancelled_batch_are_replaced(runs):
+    cluster = Noted()
+    batch_id = runs.add()
+    daemon = Daemon(runs.settings, "B", command=runs.command("hang"), cluster=cluster)
+    with in_thread(daemon):
+        runs.pid("child")
+        runs.change(batch_id, cancel_requested_at=utc_now())
+        until(lambda: states(runs, batch_id) == ["E"])
+        until(lambda: cluster.closed)
 
 
 def test_sigterm_lets_a_batch_finish_within_the_grace_time(runs):

@@ -70,7 +70,7 @@ def test_a_batch_that_succeeds_is_completed(both_runs):
         outcome = runs.supervise("succeed").outcome()
 
     row = runs.row(batch_id)
-    assert outcome == Outcome("C", stopped=False)
+    assert outcome == Outcome("C", stale=False)
     assert (row.state, row.progress, row.lease_until) == ("C", 1.0, None)
     assert runs.attempts(batch_id) == [("C", None)]
     assert not alive(runs.pid())
@@ -183,7 +183,7 @@ def test_a_cancel_stops_the_child_even_one_that_ignores_sigterm(runs, behaviour,
     pid = runs.pid()
     runs.change(batch_id, cancel_requested_at=utc_now())
 
-    assert running.outcome() == Outcome("E", stopped=True)
+    assert running.outcome() == Outcome("E", stale=True)
     row = runs.row(batch_id)
     assert (row.state, row.error_class, row.run_after) == ("E", "Cancelled", None)
     assert row.cancel_requested_at is None
@@ -196,7 +196,7 @@ def test_an_operator_who_resets_it_takes_the_batch_away(runs):
     pid = runs.pid()
     runs.change(batch_id, state="I")
 
-    assert running.outcome() == Outcome(None, stopped=True)
+    assert running.outcome() == Outcome(None, stale=True)
     assert not alive(pid)
     row = runs.row(batch_id)
     assert (row.state, row.error_class) == ("I", None)
@@ -227,7 +227,7 @@ def test_a_stop_gives_the_batch_back_with_its_attempt(both_runs):
     pid = runs.pid()
     running.supervisor.stop(Stopping.NOW)
 
-    assert running.outcome() == Outcome("I", stopped=True)
+    assert running.outcome() == Outcome("I", stale=True)
     row = runs.row(batch_id)
     assert (row.state, row.attempt, row.fence) == ("I", 0, 1)
     assert not alive(pid)
@@ -291,7 +291,7 @@ def test_finishing_is_given_up_when_the_lease_is_over(cut_runs, proxy):
     proxy.cut()
 
     with capture_logs() as logged:
-        assert running.outcome() == Outcome(None, stopped=False)
+        assert running.outcome() == Outcome(None, stale=False)
     assert [line for line in logged if line["event"].startswith("gave up ending")]
 
 

@@ -1,0 +1,281 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from contextlib import closing
+
+import pytest
+from distributed import LocalCluster
+
+from configs.errors import BadData, BadSetting, ClusterUnavailable, Retry, WorkerLost
+from configs.settings import Settings
+from launcher.cluster import connect
+from launcher.cluster.connection import differences, versions
+from launcher.daemon import Daemon
+from launcher.embedded import EmbeddedCluster, ExternalCluster, make_cluster
+from pipeline.executor import Done
+from tests import tasks
+from tests.runs import ROOT, Runs
+from tests.waiting import alive, until
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory):
+    os.environ.setdefault("PYTHONPATH", str(ROOT))
+    cache = tmp_path_factory.mktemp("cache")
+    cluster = EmbeddedCluster(Settings(workers=2, cache_dir=cache))
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def executor(embedded):
+    scheduler = embedded.scheduler()
+    with closing(connect(scheduler.address, scheduler.certificates, patience=15)) as executor:
+        yield executor
+
+
+def test_every_task_comes_back_once(executor):
+    done = list(executor.run(tasks.double, range(50)))
+
+    assert sorted((each.task, each.value) for each in done) == [(n, 2 * n) for n in range(50)]
+    assert {each.error for each in done} == {None}
+    assert executor.workers == 2
+    assert executor.remote is False
+
+
+def test_no_tasks_are_no_work(executor):
+    assert list(executor.run(tasks.double, [])) == []
+
+
+def test_few_tasks_are_at_the_scheduler_however_many_there_are(executor):
+    run = executor.run(tasks.double, range(10_000))
+    next(run)
+
+    assert len(executor._client.futures) <= 4
+    run.close()
+    until(lambda: not executor._client.futures)
+
+
+def test_our_errors_keep_their_type_and_their_traceback(executor):
+    [done] = executor.run(tasks.refuse, [7])
+
+    assert done.value is None
+    assert type(done.error) is BadData
+    assert str(done.error) == "행 7: no such column"
+    assert done.error.retry is Retry.NEVER
+    assert "in refuse" in "".join(traceback.format_exception(done.error))
+
+
+def test_a_workers_own_error_of_ours_is_no_lost_worker_to_the_executor(executor):
+    [done] = executor.run(tasks.refuse_otherwise, [7])
+
+    assert str(done.error) == "a subclass keeps its type"
+
+
+@pytest.mark.parametrize("task", [tasks.be_awkward, tasks.leave, tasks.unreadable])
+def test_whatever_a_task_does_is_an_error_of_that_task(executor, task):
+    done = list(executor.run(task, [1, 2]))
+
+    assert [each.value for each in done] == [None, None]
+    assert all(isinstance(each.error, Exception) for each in done)
+    assert next(executor.run(tasks.double, [1])) == Done(1, 2, None)
+
+
+def test_a_worker_uses_one_core(executor):
+    [done] = executor.run(tasks.threads, [0])
+
+    assert done.value == {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def test_at_the_deadline_it_returns_with_what_is_done(executor):
+    begin = time.monotonic()
+    done = list(executor.run(tasks.sleep, [0.01, 1.5, 1.5, 1.5], deadline=begin + 0.6))
+
+    assert [each.value for each in done] == [0.01]
+    assert time.monotonic() - begin < 1.4
+
+
+def test_closing_early_cancels_what_has_not_begun(executor, tmp_path):
+    begun = [str(tmp_path / str(number)) for number in range(40)]
+    run = executor.run(tasks.note, begun)
+    next(run)
+    run.close()
+
+    assert list(executor.run(tasks.double, [1])) == [Done(1, 2, None)]
+    assert len(list(tmp_path.iterdir())) <= 6
+
+
+def test_a_task_whose_worker_dies_is_done_again(executor, tmp_path):
+    [done] = executor.run(tasks.die_once, [str(tmp_path / "marker")])
+
+    assert done.value == "done again"
+
+
+def test_a_task_that_kills_its_workers_is_lost_and_takes_no_other_with_it(executor):
+    done = {each.task: each for each in executor.run(tasks.die_if_three, range(6))}
+
+    assert type(done[3].error) is WorkerLost
+    assert "memory" in str(done[3].error)
+    assert {task: each.value for task, each in done.items() if task != 3} == {
+        n: n for n in range(6) if n != 3
+    }
+
+
+def test_nobody_without_the_certificates_gets_in(embedded):
+    address = embedded.scheduler().address
+
+    assert address.startswith("tls://127.0.0.1:")
+    with pytest.raises(ClusterUnavailable):
+        connect(address.replace("tls", "tcp"), patience=1)
+
+
+def test_a_killed_cluster_ends_the_run_and_another_is_started(embedded):
+    scheduler = embedded.scheduler()
+    with closing(connect(scheduler.address, scheduler.certificates, patience=15)) as executor:
+        run = executor.run(tasks.sleep, [0.01, 60, 60])
+        next(run)
+        embedded._process.kill()
+        with pytest.raises(ClusterUnavailable):
+            next(run)
+        with pytest.raises(ClusterUnavailable):
+            executor.workers  # noqa: B018 - the question itself must raise
+
+    again = embedded.scheduler()
+    assert again.address != scheduler.address
+    with closing(connect(again.address, again.certificates, patience=15)) as executor:
+        assert next(executor.run(tasks.double, [1])).value == 2
+
+
+LAUNCHER = """
+import sys, time
+from pathlib import Path
+from configs import logs
+from configs.settings import Settings
+from launcher.cluster import connect
+from launcher.daemon import Daemon
+from launcher.embedded import EmbeddedCluster
+from tests import tasks
+settings = Settings(workers=1, cache_dir=Path(sys.argv[1]))
+logs.configure(settings)
+cluster = EmbeddedCluster(settings)
+scheduler = cluster.scheduler()
+executor = connect(scheduler.address, scheduler.certificates, patience=15)
+print(cluster._process.pid, next(executor.run(tasks.note, [sys.argv[1] + "/x"])).value, flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_cluster_dies_with_its_launcher(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", LAUNCHER, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    ) as launcher:
+        cluster, worker = map(int, launcher.stdout.readline().split())
+        assert alive(cluster)
+        assert alive(worker)
+        launcher.kill()
+
+    until(lambda: not alive(cluster) and not alive(worker), seconds=10)
+
+
+def test_a_service_manager_that_signals_every_process_does_not_stop_the_cluster(embedded):
+    embedded.scheduler()
+    os.kill(embedded._process.pid, signal.SIGTERM)
+    scheduler = embedded.scheduler()
+
+    with closing(connect(scheduler.address, scheduler.certificates, patience=15)) as executor:
+        assert next(executor.run(tasks.double, [1])).value == 2
+    assert embedded._process.poll() is None
+
+
+@pytest.fixture
+def empty_scheduler():
+    with LocalCluster(
+        n_workers=0,
+        processes=False,
+        protocol="tcp",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": False},
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_a_scheduler_without_workers_is_said_to_have_none(empty_scheduler):
+    with pytest.raises(ClusterUnavailable, match="has no workers"):
+        connect(empty_scheduler, patience=0.3)
+
+
+def test_a_scheduler_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ClusterUnavailable, match=r"tcp://127\.0\.0\.1:9 does not answer"):
+        connect("tcp://127.0.0.1:9", patience=0.3)
+
+
+def test_an_address_that_is_none_is_a_bad_setting():
+    with pytest.raises(BadSetting, match="scheduler: 8786"):
+        connect("8786x://y", patience=0.3)
+
+
+def test_differences_of_versions_are_named():
+    here = {"python": "3.11", "xgboost": "3.2.0", "torch": "2.13.0"}
+
+    assert differences(here, here) == []
+    assert differences(here, {"python": "3.12", "xgboost": "3.2.0", "dask": "1"}) == [
+        "dask 1 in place of none",
+        "python 3.12 in place of 3.11",
+        "torch missing in place of 2.13.0",
+    ]
+    assert versions()["python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert {"dask", "distributed", "xgboost", "torch", "scikit-learn"} <= versions().keys()
+
+
+def test_the_settings_choose_the_cluster():
+    assert isinstance(make_cluster(Settings()), EmbeddedCluster)
+    external = make_cluster(Settings(scheduler="tcp://host:8786"))
+    assert isinstance(external, ExternalCluster)
+    assert external.scheduler().address == "tcp://host:8786"
+
+
+def test_a_real_child_tells_what_is_wrong_with_its_batch(
+    embedded, mariadb_settings, tmp_path, monkeypatch
+):
+    password = mariadb_settings.database_password.get_secret_value()
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", password)
+    monkeypatch.chdir(tmp_path)  # it finds our packages from anywhere
+    runs = Runs(mariadb_settings, tmp_path)
+    batch_id = runs.add(mode="없는 모드")
+    daemon = Daemon(mariadb_settings, "B", cluster=Lent(embedded))
+
+    assert daemon.run_one(batch_id) == 1
+    row = runs.row(batch_id)
+    assert (row.error_class, row.run_after) == ("Unknown", None)
+    assert "없는 모드" in row.error_text
+    runs.engine.dispose()
+
+
+class Lent:
+    """The embedded cluster of these tests, which a daemon must not close."""
+
+    def __init__(self, cluster):
+        self.scheduler = cluster.scheduler
+
+    def close(self):
+        pass
+
+
+def test_a_child_without_a_cluster_fails_for_now(sqlite_settings, tmp_path):
+    (tmp_path / "file").touch()
+    settings = sqlite_settings.model_copy(update={"cache_dir": tmp_path / "file"})
+    runs = Runs(settings, tmp_path)
+    batch_id = runs.add()
+
+    assert Daemon(settings, "B").run_one(batch_id) == 1
+    row = runs.row(batch_id)
+    assert row.error_class == "ClusterUnavailable"
+    assert "did not start" in row.error_text
+    assert row.run_after is not None
+    runs.engine.dispose()

@@ -1,0 +1,81 @@
+"""Functions for Dask workers to run; workers import this module by its name."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from configs.errors import BadData, WorkerLost
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def refuse(number: int) -> int:
+    raise BadData(f"행 {number}: no such column")
+
+
+def refuse_otherwise(number: int) -> int:
+    error = WorkerLost("a subclass keeps its type")
+    error.__cause__ = KeyError(number)
+    raise error
+
+
+class Awkward(Exception):
+    """Cannot be made again from its arguments, so it cannot be unpickled."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def be_awkward(number: int) -> int:
+    raise Awkward(number, number)
+
+
+def leave(number: int) -> int:
+    raise SystemExit(number)
+
+
+class Unreadable:
+    """Can be pickled, but not unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return be_awkward, (1,)
+
+
+def unreadable(_: int) -> object:
+    return Unreadable()
+
+
+def die_if_three(number: int) -> int:
+    time.sleep(0.02)
+    if number == 3:
+        time.sleep(0.5)  # Dask's nanny hardly restarts a worker that dies while it starts
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def die_once(marker: str) -> str:
+    """Kill the worker the first time that this marker is seen."""
+    path = Path(marker)
+    if not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done again"
+
+
+def sleep(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def note(path: str) -> int:
+    """Say in a file that it ran; returns the worker's pid."""
+    with Path(path).open("a") as file:
+        file.write("x")
+    return os.getpid()
+
+
+def threads(_: int) -> dict[str, str | None]:
+    return {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
