@@ -6,12 +6,13 @@ line of adders without a branch. Nothing is kept on disk.
 
 from ctypes import c_int64, c_uint64, c_void_p
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 
-from ensemble.counting import emit_count
+from ensemble.counting import TILE_BYTES, emit_count
 from ensemble.drawing import AHEAD, GROUP, SHIFT, bounds_of, emit_draw
 from ensemble.native import Code, Instructions
 from ensemble.rule import Rule
@@ -46,6 +47,7 @@ class Kernel:
         pool: of `pool_of`, (models,); one for each thread.
         """
         rule, models = self.rule, len(pool)
+        _plain(offsets, np.uint32, (len(offsets), rule.rounds, rule.members))
         bounds = bounds_of(rule.members, models)
         places = np.empty((AHEAD * len(bounds) + 1) * GROUP, dtype=np.uint32)
         unfair = np.empty((len(offsets), rule.rounds * len(bounds) + 1), dtype=np.uint8)
@@ -67,10 +69,29 @@ class Kernel:
 
         bits: (tiles, models, 8). masks: (2, tiles, 8), the rows that are 1 and those that are 0.
         Both start at a multiple of 64 bytes. All arrays are contiguous.
+
+        Raises:
+            ValueError: arrays are not so (those that came out of a pickle are not); machine code
+                that trusted them would take the process down.
         """
         tiles, models, _ = bits.shape
+        _plain(bits, np.uint64, (tiles, models, TILE_BYTES // 8), TILE_BYTES)
+        _plain(masks, np.uint64, (2, tiles, TILE_BYTES // 8), TILE_BYTES)
+        _plain(offsets, np.uint32, (len(offsets), self.rule.rounds, self.rule.members))
+        _plain(hits, np.int64, (len(offsets), 2))
         votes = (bits.ctypes.data, masks[0].ctypes.data, masks[1].ctypes.data)
         self._count(tiles, models, *votes, len(offsets), offsets.ctypes.data, hits.ctypes.data)
+
+
+def _plain(
+    array: npt.NDArray[Any], kind: type[np.generic], shape: tuple[int, ...], align: int = 1
+) -> None:
+    fits = array.dtype == kind and array.shape == shape and array.flags.c_contiguous
+    if not fits or array.ctypes.data % align:
+        raise ValueError(
+            f"an array {array.shape} of {array.dtype} is not {shape} of {kind.__name__}, "
+            f"contiguous and at a multiple of {align} bytes"
+        )
 
 
 def pool_of(models: int) -> npt.NDArray[np.uint32]:

@@ -8,7 +8,7 @@ from ensemble.baselines import BASELINES
 from ensemble.blend import Blend, best_threshold
 from ensemble.bootstrap import bootstrap
 from ensemble.greedy import greedy
-from ensemble.metrics import METRICS, merit
+from ensemble.metrics import merit
 from ensemble.reference import confusion
 from ensemble.stack import probability
 
@@ -62,7 +62,7 @@ def test_a_blend_is_learned_the_same_twice_and_survives_as_json(method):
 
 
 @pytest.mark.parametrize("method", ["mean", "greedy", "weighted", "stack"])
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", ["accuracy", "f1_score", "mcc"])
 def test_no_other_cut_of_a_blend_is_better_on_valid(method, metric):
     scores, labels = applicants(2, models=4)
     blend = BASELINES[method](scores, labels, metric)

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -174,3 +175,13 @@ def test_votes_that_do_not_fit_are_refused():
         pack(votes[:, :0], labels[:0])
     with pytest.raises(BadData, match="different numbers of models"):
         count([pack(votes, labels), pack(votes[:4], labels)], Rule.majority(3, 1), 1, 1, 2)
+
+
+def test_votes_that_lie_badly_in_memory_are_refused_before_machine_code_reads_them():
+    part = pack(*problem(8, 5, 700))
+    raw = np.zeros(part.bits.size + 1, dtype=np.uint64)
+    start = 0 if raw.ctypes.data % 64 else 1
+    bits = raw[start : start + part.bits.size].reshape(part.bits.shape)
+    for bad in (bits, part.bits[:, ::-1], part.bits.astype(np.int64)):
+        with pytest.raises(ValueError, match="contiguous and at a multiple of 64 bytes"):
+            count([replace(part, bits=bad)], Rule.majority(3, 1), 1, 1, 2)
