@@ -59,7 +59,7 @@ def make_engine(
     """
     try:
         url = make_url(settings.database_url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter of a port that is no number
         raise BadSetting(
             "database_url is not a URL; for example mariadb+pymysql://user@host/database"
         ) from None

@@ -1,0 +1,269 @@
+"""What every connection promises: isolation, UTC, errors by their right names, repeats."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.exc import IntegrityError
+
+from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable, Retry, retry_of
+from storage import batches, claims
+from storage.engine import make_engine, reading, transaction
+from tests.calls import Calls
+from tests.conftest import SettingsFactory
+from tests.mariadb import MariaDB, free_port
+from tests.rival import Rival
+
+
+def use(engine: Engine) -> None:
+    with reading(engine) as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def test_sessions_of_mariadb_are_as_the_queue_needs_them(mariadb_engine: Engine) -> None:
+    with reading(mariadb_engine) as connection:
+        row = connection.execute(
+            text(
+                "SELECT @@tx_isolation, @@time_zone, @@innodb_lock_wait_timeout,"
+                " @@character_set_client, @@autocommit, @@sql_mode LIKE '%STRICT_TRANS_TABLES%'"
+            )
+        ).one()
+    assert tuple(row) == ("READ-COMMITTED", "+00:00", 5, "utf8mb4", 0, 1)
+
+
+def test_every_connection_of_sqlite_waits_and_writes_ahead(sqlite_engine: Engine) -> None:
+    for _ in range(2):
+        with reading(sqlite_engine) as connection:
+            values = [
+                connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+                for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            ]
+        assert values == ["wal", 1, 1, 10000]
+        sqlite_engine.dispose()
+
+
+def test_readers_on_sqlite_do_not_wait_for_a_writer(sqlite_engine: Engine) -> None:
+    calls = Calls(sqlite_engine)
+    number = calls.add()
+    with sqlite_engine.begin() as connection:
+        batches.set_priority(connection, number, 5)
+        assert Rival(lambda: calls.read(number)).result().priority == 100
+
+
+def test_a_server_that_is_away_is_unavailable_and_worth_a_retry(settings: SettingsFactory) -> None:
+    engine = make_engine(settings(database_url=f"mariadb+pymysql://u@127.0.0.1:{free_port()}/d"))
+
+    with pytest.raises(DatabaseUnavailable, match="does not answer") as error:
+        use(engine)
+    assert retry_of(error.value) is Retry.LATER
+
+
+@pytest.mark.parametrize(
+    "change", [{"database_password": "wrong"}, {"database_url": "no_such_database"}]
+)
+def test_a_wrong_password_or_database_is_refused_for_good_and_not_told(
+    mariadb_server: MariaDB, settings: SettingsFactory, change: dict[str, str]
+) -> None:
+    given = mariadb_server.settings("mysql")
+    if "database_url" in change:
+        change = {"database_url": mariadb_server.url(change["database_url"])}
+    engine = make_engine(settings(**given | change))
+
+    with pytest.raises(DatabaseRefused, match="refused us") as error:
+        use(engine)
+    assert retry_of(error.value) is Retry.NEVER
+    assert given["database_password"] not in f"{error.value} {engine!r}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "no url",
+        "postgresql://u@h/d",
+        "mysql+mysqldb://u@h/d",
+        "mariadb://u@h/d",
+        "mariadb+pymysql://u@h:port/d",
+    ],
+)
+def test_other_databases_are_refused_with_words_that_help(
+    settings: SettingsFactory, url: str
+) -> None:
+    with pytest.raises(BadSetting, match=r"mariadb\+pymysql://user@host/"):
+        make_engine(settings(database_url=url))
+
+
+def test_a_file_that_is_no_database_is_refused(settings: SettingsFactory, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("these are no tables" * 100)
+
+    with pytest.raises(DatabaseRefused, match="not a database"):
+        use(make_engine(settings(database_url=f"sqlite:///{tmp_path / 'notes.txt'}")))
+
+
+def test_a_folder_is_no_database(settings: SettingsFactory, tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnavailable, match="unable to open"):
+        use(make_engine(settings(database_url=f"sqlite:///{tmp_path}")))
+
+
+def test_a_locked_file_is_unavailable(sqlite_engine: Engine) -> None:
+    path = sqlite_engine.url.database or ""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    @event.listens_for(sqlite_engine, "connect")
+    def _hurry(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA busy_timeout = 50")
+
+    try:
+        with pytest.raises(DatabaseUnavailable, match="locked"):
+            Calls(sqlite_engine).add()
+    finally:
+        event.remove(sqlite_engine, "connect", _hurry)
+        other.close()
+
+
+def test_a_killed_connection_is_unavailable_and_the_next_one_works(mariadb_engine: Engine) -> None:
+    def suicide(connection: Connection) -> None:
+        connection.execute(text("KILL CONNECTION_ID()"))
+
+    with pytest.raises(DatabaseUnavailable):
+        transaction(mariadb_engine, suicide)
+    use(mariadb_engine)
+
+
+def test_a_read_only_server_is_unavailable(
+    mariadb_engine: Engine, mariadb_server: MariaDB, settings: SettingsFactory
+) -> None:
+    calls = Calls(mariadb_engine)
+    database = mariadb_engine.url.database or ""
+    calls.sql("CREATE USER plain@'127.0.0.1' IDENTIFIED BY 'pw'")
+    calls.sql(f"GRANT ALL ON `{database}`.* TO plain@'127.0.0.1'")
+    url = mariadb_server.url(database, user="plain")
+    engine = make_engine(settings(database_url=url, database_password="pw"))
+    calls.sql("SET GLOBAL read_only = 1")
+    try:
+        with pytest.raises(DatabaseUnavailable, match="read-only"):
+            Calls(engine).add()
+    finally:
+        calls.sql("SET GLOBAL read_only = 0")
+        calls.sql("DROP USER plain@'127.0.0.1'")
+        engine.dispose()
+
+
+def test_a_deadlock_is_repeated_until_both_are_through(mariadb_engine: Engine) -> None:
+    calls = Calls(mariadb_engine)
+    first, second = calls.add(), calls.add()
+    runs = []
+
+    def both(connection: Connection, numbers: tuple[int, int]) -> None:
+        runs.append(numbers)
+        for number in numbers:
+            batches.set_priority(connection, number, numbers[0])
+            deadline = time.monotonic() + 1
+            while len(runs) < 2 and time.monotonic() < deadline:
+                time.sleep(0.01)  # until the other, too, has its first row
+
+    rivals = [
+        Rival(lambda numbers=numbers: calls(both, numbers))
+        for numbers in ((first, second), (second, first))
+    ]
+    for rival in rivals:
+        rival.result()
+    assert calls.read(first).priority == calls.read(second).priority
+
+
+def test_what_cannot_succeed_is_not_repeated(engine: Engine) -> None:
+    calls = Calls(engine)
+    number = calls.add()
+    runs = []
+
+    def twice(connection: Connection) -> None:
+        runs.append(1)
+        batches.add(connection, batch_id=number)
+
+    with pytest.raises(IntegrityError):
+        calls(twice)
+    assert runs == [1]
+
+
+def test_a_transaction_that_raises_leaves_nothing(engine: Engine) -> None:
+    calls = Calls(engine)
+
+    def half(connection: Connection) -> None:
+        batches.add(connection, mode="train")
+        raise KeyError("and now this")
+
+    with pytest.raises(KeyError):
+        calls(half)
+    assert calls.states() == ""
+
+
+# Time.
+
+
+@pytest.mark.parametrize("zone", ["-12:00", "+00:00", "+13:00"])
+def test_sessions_in_any_zone_agree_on_the_time(mariadb_engine: Engine, zone: str) -> None:
+    calls = Calls(mariadb_engine)
+    with mariadb_engine.begin() as connection:  # an operator's session, in whatever zone
+        connection.execute(text(f"SET time_zone = '{zone}'"))
+        connection.execute(text("INSERT INTO dc_batch (mode) VALUES ('train')"))
+        connection.execute(text("SET time_zone = '+00:00'"))
+    batch = calls.read(1)
+    assert abs(batch.created_at - datetime.now(UTC).replace(tzinfo=None)) < timedelta(minutes=1)
+
+    with mariadb_engine.begin() as connection:
+        connection.execute(text(f"SET time_zone = '{zone}'"))
+        claimed = claims.claim(connection, server="S", identity="S", lease_seconds=60)
+        connection.execute(text("SET time_zone = '+00:00'"))
+    assert claimed is not None
+    assert calls(claims.sweep) == []
+    assert calls.value("SELECT age_seconds BETWEEN 0 AND 60 FROM v_batch") == 1
+    with mariadb_engine.begin() as connection:
+        connection.execute(text(f"SET time_zone = '{zone}'"))
+        assert claims.sweep(connection) == []
+        connection.execute(text("SET time_zone = '+00:00'"))
+
+
+@pytest.fixture
+def sent(engine: Engine) -> Iterator[list[Any]]:
+    """Every parameter that goes to the database."""
+    values: list[Any] = []
+
+    def record(_: Any, __: Any, ___: Any, parameters: Any, *____: Any) -> None:
+        given = parameters.values() if isinstance(parameters, dict) else parameters
+        values.extend(given)
+
+    event.listen(engine, "before_cursor_execute", record)
+    yield values
+    event.remove(engine, "before_cursor_execute", record)
+
+
+def test_no_time_of_a_host_goes_to_the_database(engine: Engine, sent: list[Any]) -> None:
+    calls = Calls(engine)
+    calls.add(max_attempts=9)
+    for retry in (Retry.AT_ONCE, Retry.LATER, None):
+        claim = calls.take(lease=-1, batch_id=1)
+        calls.beat(claim, lease_seconds=-1, progress=0.5, note="half")
+        calls(batches.cancel, 1)
+        calls.sql("UPDATE dc_batch SET cancel_requested_at = NULL")
+        if retry is None:
+            calls(claims.sweep)
+        else:
+            calls.fail(claim, retry)
+    calls(claims.release, calls.take(batch_id=1))
+    calls.finish(calls.take(batch_id=1))
+    calls(batches.rerun, 1)
+
+    now = time.time()
+    numbers = [value for value in sent if isinstance(value, int | float)]
+    assert all(abs(value) < now / 1000 for value in numbers)
+    moments = {str(value) for value in sent if isinstance(value, datetime)}
+    moments |= {value for value in sent if isinstance(value, str) and value[:2] == "20"}
+    assert moments  # the start of an attempt, as the database has told it
+    assert all(
+        calls.value("SELECT 1 FROM dc_batch_attempt WHERE started_at = :t", t=m) for m in moments
+    )
