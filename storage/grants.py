@@ -1,7 +1,5 @@
 """What each role may do on MariaDB, as GRANT statements for a person to run."""
 
-from sqlalchemy.dialects.mysql.mariadb import MariaDBDialect
-
 from storage.migrate import VERSION_TABLE
 from storage.schema import LEFT_BY_BATCHES, metadata
 from storage.views import VIEWS
@@ -31,8 +29,6 @@ _LAUNCHER = {
     "dc_server": _WRITE,
     **dict.fromkeys(_LEFT, _WRITE),
 }
-
-_quote = MariaDBDialect().identifier_preparer.quote_identifier
 
 
 def grants(database: str) -> list[str]:
@@ -72,3 +68,8 @@ def rights(role: str, table: str) -> tuple[str, ...]:
 def _literally(database: str) -> str:
     """For a whole database GRANT reads _ and % as wildcards."""
     return database.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%")
+
+
+def _quote(name: str) -> str:
+    # Not SQLAlchemy's own: that doubles % for the driver, and this text is for people.
+    return "`" + name.replace("`", "``") + "`"

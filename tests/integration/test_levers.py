@@ -1,0 +1,496 @@
+"""What operators can do and see: commands' levers, counts, servers, queues, views, rights."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, insert, text
+
+from configs.errors import DatabaseRefused, Retry, Unknown, WrongState
+from storage import attempts, batches, claims, queues, servers
+from storage.engine import make_engine, reading
+from storage.grants import ROLES, grants, how_to_give
+from storage.schema import (
+    METRICS,
+    VOTE_METRICS,
+    dc_batch_result,
+    dc_batch_result_t4,
+    dc_candidate_model_list,
+    dc_ensemble_model,
+    dc_model,
+)
+from tests.calls import Calls
+from tests.conftest import SettingsFactory
+from tests.mariadb import MariaDB
+
+FAR = datetime(2999, 1, 1)  # noqa: DTZ001 - UTC, as the column
+REGISTRATION = {"host": "h", "pid": 1, "version": "1", "slots": 2}
+
+
+@pytest.fixture
+def calls(engine: Engine) -> Calls:
+    return Calls(engine)
+
+
+def finished(calls: Calls, **columns: Any) -> int:
+    number = calls.add(**columns)
+    calls.finish(calls.take(batch_id=number))
+    return number
+
+
+def failed(calls: Calls, retry: Retry = Retry.NEVER, **columns: Any) -> int:
+    number = calls.add(**columns)
+    calls.fail(calls.take(batch_id=number), retry)
+    return number
+
+
+# Levers.
+
+
+def test_a_batch_is_added_with_every_default(calls: Calls) -> None:
+    number = calls.add(mode="train")
+
+    batch = calls.read(number)
+    assert (batch.state, batch.queue, batch.priority, batch.max_attempts) == (
+        "I",
+        "default",
+        100,
+        3,
+    )
+    assert (batch.attempt, batch.fence, batch.claim_id) == (0, 0, None)
+
+
+def test_a_second_batch_of_a_dedupe_key_is_refused_while_the_first_is_active(calls: Calls) -> None:
+    first = calls.add(dedupe_key="d")
+    with pytest.raises(WrongState, match="dedupe_key"):
+        calls.add(dedupe_key="d")
+    calls.finish(calls.take())
+    calls.add(dedupe_key="d")
+    with pytest.raises(WrongState, match="dedupe_key"):
+        calls(batches.rerun, first)
+
+
+def test_listing_shows_the_newest_first(calls: Calls) -> None:
+    numbers = [calls.add() for _ in range(3)]
+    calls.finish(calls.take())
+
+    assert [b.batch_id for b in calls(batches.listing)] == numbers[::-1]
+    assert [b.batch_id for b in calls(batches.listing, "C")] == numbers[:1]
+    assert [b.batch_id for b in calls(batches.listing, limit=1)] == numbers[2:]
+
+
+def test_cancel_ends_what_waits_and_asks_what_runs(calls: Calls) -> None:
+    waiting, retried = calls.add(run_after=FAR), failed(calls, Retry.LATER)
+    running, done, dead = calls.add(), finished(calls), failed(calls)
+    claim = calls.take(batch_id=running)
+
+    answers = [calls(batches.cancel, n) for n in (waiting, retried, running, done, dead)]
+
+    assert answers == [True, True, True, False, False]
+    assert calls.states() == "EEUCE"
+    assert calls.beat(claim).cancel_requested
+    assert calls.read(waiting).error_class == calls.read(retried).error_class == "Cancelled"
+    assert calls.read(dead).error_class == "Boom"
+    with pytest.raises(Unknown, match="99"):
+        calls(batches.cancel, 99)
+
+
+def test_retry_starts_what_failed_from_the_first_attempt(calls: Calls) -> None:
+    number = failed(calls, max_attempts=1)
+
+    calls(batches.retry, number)
+
+    batch = calls.read(number)
+    assert (batch.state, batch.attempt, batch.error_class, batch.run_after) == ("I", 0, None, None)
+    assert calls.take().fence == 2
+    assert len(calls(attempts.listing, number)) == 2
+
+
+def test_retry_also_ends_the_wait_of_what_waits(calls: Calls) -> None:
+    calls(batches.retry, calls.add(run_after=FAR))
+    calls(batches.retry, failed(calls, Retry.LATER))
+
+    assert calls.claim() is not None
+    assert calls.claim() is not None
+
+
+def test_retry_leaves_what_runs_or_is_completed(calls: Calls) -> None:
+    done, running = finished(calls), calls.add()
+    calls.take()
+
+    with pytest.raises(WrongState, match="is completed"):
+        calls(batches.retry, done)
+    with pytest.raises(WrongState, match="runs"):
+        calls(batches.retry, running)
+    with pytest.raises(Unknown, match="99"):
+        calls(batches.retry, 99)
+
+
+def test_rerun_takes_a_batch_from_its_runner(calls: Calls) -> None:
+    number = calls.add()
+    claim = calls.take()
+
+    calls(batches.rerun, number)
+
+    assert not calls.beat(claim).owned
+    again = calls.take()
+    assert (again.batch_id, again.fence, again.attempt) == (number, 2, 1)
+
+
+def test_priority_is_changed(calls: Calls) -> None:
+    calls.add()
+    second = calls.add()
+    calls(batches.set_priority, second, 1)
+    calls(batches.set_priority, second, 1)
+
+    assert calls.take().batch_id == second
+    with pytest.raises(Unknown):
+        calls(batches.set_priority, 99, 1)
+
+
+def add_model(calls: Calls, batch_id: int, model_no: int = 1) -> None:
+    text_columns = (
+        "model_id params uri format sha256 scores_uri scores_sha256 split_id preprocessor_uri "
+        "preprocessor_sha256 fingerprint"
+    )
+    row = dict.fromkeys(text_columns.split(), "x")
+    with calls.engine.begin() as connection:
+        connection.execute(
+            insert(dc_model).values(
+                batch_id=batch_id,
+                model_no=model_no,
+                model_sub_no=1,
+                fence=1,
+                threshold=0.5,
+                bytes=1,
+                seconds=2.5,
+                **row,
+            )
+        )
+        for number, split in enumerate(("valid", "test")):
+            connection.execute(
+                insert(dc_batch_result).values(
+                    batch_id=batch_id,
+                    model_no=model_no,
+                    model_sub_no=1,
+                    split=split,
+                    fence=1,
+                    state="C",
+                    n_rows=10 + number,
+                    **{name: (i + number) / 100 for i, name in enumerate(METRICS)},
+                )
+            )
+
+
+def test_delete_takes_all_that_a_batch_left(calls: Calls) -> None:
+    number, other = finished(calls), finished(calls)
+    add_model(calls, number)
+    add_model(calls, other)
+
+    calls(batches.delete, number)
+
+    for table in ("dc_batch", "dc_batch_attempt", "dc_model"):
+        assert calls.value(f"SELECT MIN(batch_id) FROM {table}") == other
+    assert calls.value("SELECT COUNT(*) FROM dc_batch_result") == 2
+    with pytest.raises(Unknown):
+        calls(batches.delete, number)
+
+
+def test_delete_leaves_what_is_needed(calls: Calls) -> None:
+    listed, parent, member = finished(calls), finished(calls), finished(calls)
+    child = calls.add(train_batch_id=parent)
+    key = {"batch_id": listed, "model_no": 1, "model_sub_no": 1}
+    with calls.engine.begin() as connection:
+        connection.execute(insert(dc_candidate_model_list).values(candidate_id="C001", **key))
+        connection.execute(
+            insert(dc_ensemble_model).values(
+                batch_id=77,
+                position=0,
+                model_batch_id=member,
+                model_no=1,
+                model_sub_no=1,
+                model_id="x",
+                threshold=0.5,
+                sha256="x",
+            )
+        )
+
+    with pytest.raises(WrongState, match="candidate list C001"):
+        calls(batches.delete, listed)
+    with pytest.raises(WrongState, match=f"batch {child} builds on"):
+        calls(batches.delete, parent)
+    with pytest.raises(WrongState, match="ensemble batch 77 draws from"):
+        calls(batches.delete, member)
+
+    calls.finish(calls.take())
+    calls(batches.delete, parent)
+
+
+def test_deleting_a_running_batch_takes_it_from_its_runner(calls: Calls) -> None:
+    number = calls.add()
+    claim = calls.take()
+
+    calls(batches.delete, number)
+
+    assert not calls.finish(claim)
+    assert calls.value("SELECT COUNT(*) FROM dc_batch_attempt") == 0
+
+
+# What is left to do.
+
+
+def test_pending_counts_what_may_be_run_now_and_what_may_not(calls: Calls) -> None:
+    calls.add(concurrency_key="k")
+    calls.take()  # running
+    calls.add(concurrency_key="k")  # blocked
+    calls.add(train_batch_id=1)  # blocked
+    calls.add()  # ready
+    failed(calls, Retry.AT_ONCE)  # ready
+    failed(calls, Retry.LATER)  # later
+    calls.add(run_after=FAR)  # later
+    calls.add(need_tag="gpu")  # later
+    failed(calls, Retry.NEVER)
+    finished(calls)
+    calls.add(queue="night")
+
+    counts = calls(batches.pending)
+
+    assert counts == batches.Pending(ready=2, running=1, blocked=2, later=3)
+    assert calls(batches.pending, tags=("gpu",)).ready == 3
+    assert calls(batches.pending, queues=("night",)).ready == 1
+    assert counts.now
+
+
+def test_nothing_is_left_when_all_that_waits_waits_for_later(calls: Calls) -> None:
+    parent = failed(calls, Retry.LATER)
+    calls.add(train_batch_id=parent)
+    calls.add(run_after=FAR)
+    assert not calls(batches.pending).now
+
+    number = calls.add()
+    assert calls(batches.pending).now
+    claim = calls.take()
+    assert calls(batches.pending).now
+    calls.finish(claim)
+    assert not calls(batches.pending).now
+
+    calls(queues.pause, "default")
+    calls(batches.rerun, number)
+    assert not calls(batches.pending).now
+
+
+# Servers.
+
+
+def test_a_server_is_registered_seen_and_removed(calls: Calls) -> None:
+    calls(servers.register, server="S1", identity="a", tags=["gpu", "큰"], gpus=1, **REGISTRATION)
+    (server,) = calls(servers.listing)
+    assert (server.serve_server_id, server.slots, server.gpus, server.paused) == ("S1", 2, 1, 0)
+    assert json.loads(server.tags or "") == ["gpu", "큰"]
+
+    calls.sql("UPDATE dc_server SET last_seen = '2020-01-01 00:00:00'")
+    calls(servers.seen, "S1")
+    (server,) = calls(servers.listing)
+    assert server.last_seen is not None
+    assert server.last_seen.year > 2020
+
+    calls(servers.remove, "S1", "a")
+    assert calls(servers.listing) == []
+
+
+def test_a_server_that_started_since_is_not_removed_by_the_old_one(calls: Calls) -> None:
+    for identity in ("old", "new"):
+        calls(servers.register, server="S1", identity=identity, **REGISTRATION)
+
+    calls(servers.remove, "S1", "old")
+
+    (server,) = calls(servers.listing)
+    assert server.identity == "new"
+
+
+def test_a_pause_outlives_restarts_and_may_come_before_the_start(calls: Calls) -> None:
+    calls(servers.pause, "S1")
+    calls(servers.register, server="S1", identity="a", **REGISTRATION)
+    calls(servers.remove, "S1", "a")
+    calls(servers.register, server="S1", identity="b", **REGISTRATION)
+
+    (server,) = calls(servers.listing)
+    assert (server.paused, server.identity) == (1, "b")
+    calls(servers.resume, "S1")
+    calls(servers.resume, "S1")
+    assert calls(servers.listing)[0].paused == 0
+
+
+# Views.
+
+
+def view(calls: Calls, name: str) -> list[dict[str, Any]]:
+    with reading(calls.engine) as connection:
+        return [dict(row) for row in connection.execute(text(f"SELECT * FROM {name}")).mappings()]
+
+
+def test_v_batch_says_how_a_batch_stands_and_what_it_waits_for(calls: Calls) -> None:
+    running = calls.add(concurrency_key="k", dataset_group="데이터", dataset_version=2)
+    calls.take(batch_id=running)
+    expected = {running: ("running", None)}
+
+    def waits(words: str | None, status: str = "waiting", **columns: Any) -> None:
+        expected[calls.add(**columns)] = (status, words)
+
+    waits("a free server")
+    waits(f"batch {running}, which is running", train_batch_id=running)
+    waits(f"concurrency_key k, which batch {running} holds", concurrency_key="k")
+    waits("a free server with tag gpu", need_tag="gpu")
+    waits("queue 밤, which is paused", queue="밤")
+    calls(queues.pause, "밤")
+    expected[finished(calls)] = ("completed", None)
+    expected[failed(calls)] = ("failed", None)
+    expected[failed(calls, Retry.AT_ONCE)] = ("waiting for a retry", "a free server")
+    cancelled = calls.add()
+    calls(batches.cancel, cancelled)
+    expected[cancelled] = ("cancelled", None)
+    lost = calls.add()
+    calls.take(batch_id=lost, lease=-1)
+    expected[lost] = ("running, but not heard of", None)
+    stopping = calls.add()
+    calls.take(batch_id=stopping)
+    calls(batches.cancel, stopping)
+    expected[stopping] = ("being cancelled", None)
+
+    rows = {row["batch_id"]: row for row in view(calls, "v_batch")}
+
+    assert {n: (row["status"], row["waits_for"]) for n, row in rows.items()} == expected
+    assert rows[running]["dataset"] == "데이터/2"
+    assert 0 <= rows[running]["age_seconds"] < 60
+    assert 0 <= rows[running]["run_seconds"] < 60
+    assert "Boom: it broke" in [row["last_error"] for row in rows.values()]
+
+
+def test_v_batch_says_until_when_a_batch_waits(calls: Calls) -> None:
+    calls.add(run_after=FAR)
+
+    (row,) = view(calls, "v_batch")
+    assert row["waits_for"].startswith("its time, 2999-01-01 00:00:00")
+
+
+def test_v_leaderboard_has_one_row_a_model_with_valid_and_test_side_by_side(calls: Calls) -> None:
+    number = finished(calls, dataset_group="DATA001", dataset_version=1)
+    for model_no in (1, 2):
+        add_model(calls, number, model_no)
+
+    rows = view(calls, "v_leaderboard")
+
+    assert [(row["batch_id"], row["model_no"]) for row in rows] == [(number, 1), (number, 2)]
+    for row in rows:
+        assert row["dataset"] == "DATA001/1"
+        assert (row["valid_n_rows"], row["test_n_rows"], row["fit_seconds"]) == (10, 11, 2.5)
+        for i, name in enumerate(METRICS):
+            assert row[f"valid_{name}"] == i / 100
+            assert row[f"test_{name}"] == (i + 1) / 100
+
+
+def test_v_ensemble_ranks_the_best_with_valid_and_test_side_by_side(calls: Calls) -> None:
+    number = finished(calls, candidate_id="C001")
+    with calls.engine.begin() as connection:
+        for ensemble_no, rank in ((5, 2), (8, 1), (9, None)):
+            for split, value in (("valid", 0.5), ("test", 0.25)):
+                connection.execute(
+                    insert(dc_batch_result_t4).values(
+                        batch_id=number,
+                        ensemble_no=ensemble_no,
+                        split=split,
+                        rank_no=rank,
+                        tn=1,
+                        **dict.fromkeys(VOTE_METRICS, value),
+                    )
+                )
+
+    rows = sorted(view(calls, "v_ensemble"), key=lambda row: row["rank_no"])
+
+    assert [(row["rank_no"], row["ensemble_no"]) for row in rows] == [(1, 8), (2, 5)]
+    for row in rows:
+        assert row["candidate_id"] == "C001"
+        assert (row["valid_f1_score"], row["test_f1_score"], row["valid_tn"]) == (0.5, 0.25, 1)
+
+
+# Rights.
+
+
+@pytest.fixture
+def as_role(mariadb_engine: Engine, mariadb_server: MariaDB, settings: SettingsFactory) -> Any:
+    """The calls of an account that has one role and nothing else."""
+    admin = Calls(mariadb_engine)
+    database = mariadb_engine.url.database or ""
+    for statement in grants(database):
+        admin.sql(statement)
+    engines = []
+
+    def give(role: str) -> Calls:
+        admin.sql("CREATE OR REPLACE USER 'somebody'@'127.0.0.1' IDENTIFIED BY 'pw'")
+        for statement in how_to_give(role):
+            admin.sql(statement.replace("ACCOUNT", "somebody").replace("HOST", "127.0.0.1"))
+        url = mariadb_server.url(database, user="somebody")
+        engines.append(make_engine(settings(database_url=url, database_password="pw")))
+        return Calls(engines[-1])
+
+    yield give
+    for engine in engines:
+        engine.dispose()
+    admin.sql("DROP USER IF EXISTS 'somebody'@'127.0.0.1'")
+    for role in ROLES:
+        admin.sql(f"DROP ROLE {role}")
+
+
+def may(calls: Calls, statement: str) -> bool:
+    try:
+        calls(lambda connection: connection.execute(text(statement)))
+    except DatabaseRefused:
+        return False
+    return True
+
+
+def test_each_role_may_do_its_work_and_no_more(as_role: Any, mariadb_engine: Engine) -> None:
+    admin = Calls(mariadb_engine)
+    admin.sql("CREATE TABLE applicants (age INT)")
+
+    operator = as_role("deepcredit_operator")
+    number = operator.add()
+    for lever in (batches.cancel, batches.retry, batches.rerun):
+        operator(lever, number)
+    operator(servers.pause, "S9")
+    operator(queues.pause, "night")
+    assert not may(operator, "UPDATE dc_batch_result SET auc = 1")
+    assert not may(operator, "SELECT * FROM applicants")
+    assert not may(operator, "DROP TABLE dc_queue")
+
+    launcher = as_role("deepcredit_launcher")
+    launcher(servers.register, server="S1", identity="a", **REGISTRATION)
+    claim = launcher.take()
+    launcher.beat(claim)
+    launcher(claims.hold, claim)
+    add_model(launcher, claim.batch_id)
+    launcher.finish(claim)
+    launcher(claims.sweep)
+    launcher(batches.pending)
+    launcher(servers.remove, "S1", "a")
+    assert may(launcher, "SELECT * FROM applicants")
+    assert not may(launcher, "INSERT INTO dc_batch (mode) VALUES ('train')")
+    assert not may(launcher, "DELETE FROM dc_batch")
+    assert not may(launcher, "UPDATE dc_dataset SET n_rows = 1")
+
+    reader = as_role("deepcredit_reader")
+    for name in ("v_batch", "v_leaderboard", "v_ensemble", "dc_batch"):
+        assert may(reader, f"SELECT * FROM {name}")
+    assert not may(reader, "SELECT * FROM applicants")
+    assert not may(reader, "UPDATE dc_batch SET priority = 1")
+
+    operator = as_role("deepcredit_operator")
+    operator(batches.delete, number)
+
+
+def test_names_in_grants_are_quoted_and_no_patterns() -> None:
+    statements = grants("my_`db%")
+
+    assert all("`my_``db%`.`" in s or s.startswith("CREATE ROLE") for s in statements[:-1])
+    assert statements[-1] == "GRANT SELECT ON `my\\_``db\\%`.* TO `deepcredit_launcher`"
