@@ -1,9 +1,7 @@
 """Scores that were lost, computed again: each model is loaded once and its file written anew."""
 
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,46 +12,15 @@ from configs.errors import (
     DatasetChanged,
     ParentNotReady,
 )
-from models import devices, kind
 from pipeline import frames, preprocess, workplace
 from pipeline.context import Context
+from pipeline.part_scoring import PartTask, score_parts, task_of
 from pipeline.preparation import publish_matrix
 from pipeline.progress import Progress
 from storage import arrays, datasets, results
 from storage.artifacts.port import Stored
 from storage.candidates import name_of, written
 from storage.records import Split, TrainedModel
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RescoreTask:
-    """One model to apply to the rows that chose and judged it."""
-
-    settings: str
-    """As packed by pipeline.workplace.pack."""
-    name: str
-    model_id: str
-    model: Stored
-    matrix: Stored
-    """Prepared rows: valid, then test."""
-    n_valid: int
-    uri: str
-
-
-def rescore(task: RescoreTask) -> Stored:
-    """Scores of valid and test as training stored them, each part scored by itself as there."""
-    place = workplace.workplace(task.settings)
-    matrix = arrays.open_matrix(place.fetch(task.matrix))
-    chosen = kind.find(task.model_id)
-    estimator = chosen.load(place.fetch(task.model), device=devices.best(chosen))
-    named = {
-        "valid": kind.scores_of(estimator, matrix[: task.n_valid]),
-        "test": kind.scores_of(estimator, matrix[task.n_valid :]),
-    }
-    with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
-        file = Path(folder, "scores")
-        arrays.save(file, named)
-        return place.store.put(task.uri, file)
 
 
 def restore(
@@ -71,21 +38,22 @@ def restore(
     reasons = {name_of(model): reason for model, reason in lost}
     context.report(0.0, f"computing lost scores of {len(lost)} models")
     matrices = _matrices([model for model, _ in lost], split, context)
-    models = {}
-    tasks = []
-    for model, _ in lost:
-        task = _task(model, matrices[model.preprocessor_sha256], split, context)
-        models[task.name] = model
-        tasks.append(task)
-    progress = Progress(total=len(tasks), before=0, unit="lost scores", report=context.report)
+    models = {name_of(model): model for model, _ in lost}
+    tasks = [_task(model, matrices[model.preprocessor_sha256], split, context) for model, _ in lost]
+    progress = Progress(
+        total=len(tasks),
+        before=0,
+        unit="lost scores",
+        report=lambda share, note: context.report(0.05 * share, note),
+    )
     restored = []
-    for ended in context.executor.run(rescore, tasks):
+    for ended in context.executor.run(score_parts, tasks):
         model = models[ended.task.name]
         if ended.value is None:
             assert ended.error is not None
-            raise _explained(model, reasons[name_of(model)], ended.error) from ended.error
+            raise _explained(model, reasons[ended.task.name], ended.error) from ended.error
         restored.append(_commit(model, ended.value, context))
-        progress.advance(ended.task.name)
+        progress.advance(written(ended.task.name))
     return restored
 
 
@@ -111,17 +79,15 @@ def _matrices(models: Sequence[TrainedModel], split: Split, context: Context) ->
     return matrices
 
 
-def _task(model: TrainedModel, matrix: Stored, split: Split, context: Context) -> RescoreTask:
+def _task(model: TrainedModel, matrix: Stored, split: Split, context: Context) -> PartTask:
     run = f"e{context.claim.batch_id}.f{context.claim.fence}"
-    return RescoreTask(
+    folder = f"models/T{model.batch_id}/{model.model_no}"
+    return task_of(
+        model,
+        matrix,
+        (("valid", split.n_valid), ("test", split.n_test)),
         settings=workplace.pack(context.settings),
-        name=written(name_of(model)),
-        model_id=model.model_id,
-        model=Stored(uri=model.uri, sha256=model.sha256, bytes=model.bytes),
-        matrix=matrix,
-        n_valid=split.n_valid,
-        uri=f"models/T{model.batch_id}/{model.model_no}/"
-        f"{model.model_sub_no}.{run}.scores.safetensors",
+        uri=f"{folder}/{model.model_sub_no}.{run}.scores.safetensors",
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, func, insert, select
 
 from configs.errors import BadParameter, Unknown
+from storage import results
 from storage.records import TrainedModel
 from storage.schema import METRICS, dc_batch, dc_batch_result, dc_candidate_model_list, dc_model
 
@@ -51,17 +52,7 @@ def models(connection: Connection, candidate_id: str) -> tuple[TrainedModel, ...
         Unknown: the list has no row, or a model of it is not in dc_model.
     """
     wanted = names(connection, candidate_id)
-    rows = connection.execute(
-        select(dc_model)
-        .join(
-            dc_candidate_model_list,
-            (dc_model.c.batch_id == _listed.batch_id)
-            & (dc_model.c.model_no == _listed.model_no)
-            & (dc_model.c.model_sub_no == _listed.model_sub_no),
-        )
-        .where(_listed.candidate_id == candidate_id)
-    ).mappings()
-    found = {name_of(model): model for model in map(TrainedModel.from_row, rows)}
+    found = trained(connection, wanted)
     missing = [name for name in wanted if name not in found]
     if missing:
         raise Unknown(
@@ -70,6 +61,17 @@ def models(connection: Connection, candidate_id: str) -> tuple[TrainedModel, ...
             "from dc_candidate_model_list"
         )
     return tuple(found[name] for name in wanted)
+
+
+def trained(connection: Connection, wanted: Iterable[ModelName]) -> dict[ModelName, TrainedModel]:
+    """Those of the named models that are in dc_model."""
+    left = set(wanted)
+    found = {}
+    for batch_id in sorted({name[0] for name in left}):
+        for model in results.models(connection, batch_id):
+            if name_of(model) in left:
+                found[name_of(model)] = model
+    return found
 
 
 def best(

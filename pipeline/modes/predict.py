@@ -1,4 +1,6 @@
-"""Mode predict: models of a train batch, applied to the rows set aside or to another data set."""
+"""Mode predict: models of a train batch, or an ensemble of them, applied to the rows set aside or
+to another data set.
+"""
 
 import hashlib
 import json
@@ -7,16 +9,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from configs.errors import BadParameter, DatasetChanged, ParentFailed, ParentNotReady, Unknown
-from pipeline import fanout, frames, preprocess, workplace
+from configs.errors import ParentFailed, ParentNotReady, Unknown
+from pipeline import ensemble_prediction, fanout, subjects, workplace
 from pipeline.context import Context
 from pipeline.fanout import ModelRun
 from pipeline.parameters import BatchParameters
-from pipeline.preparation import publish_arrays, publish_matrix
 from pipeline.scoring import Scored, ScoreTask, score_model
-from storage import arrays, batches, datasets, results
+from storage import batches, results
 from storage.artifacts.port import Stored
-from storage.records import Batch, Dataset, Split, SplitName, TrainedModel
+from storage.records import Batch, SplitName, TrainedModel
 
 
 class Parameters(BatchParameters):
@@ -30,7 +31,7 @@ class Parameters(BatchParameters):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Prepared:
     """The rows to score: prepared, with labels where the outcome is known."""
 
     split: SplitName
@@ -39,11 +40,16 @@ class Subject:
 
 
 def run(batch: Batch, parameters: Parameters, context: Context) -> str:
-    """Score with every model of `train_batch_id`; what an earlier run finished is kept."""
-    models = _models(batch, context)
+    """Score with every model of `train_batch_id`, or with the ensemble that it found; what an
+    earlier run finished is kept.
+    """
+    parent = _parent(batch, context)
+    if parent.mode == "ensemble":
+        return ensemble_prediction.run(batch, parent, parameters, parameters.scope, context)
+    models = _models(parent, context)
     context.report(0.0, "reading the data set")
-    subject = _subject(batch, models[0], parameters, context)
-    tasks = {task.run.key: task for task in (_task(batch, m, subject, context) for m in models)}
+    rows = _prepare(batch, models[0], parameters, context)
+    tasks = {task.run.key: task for task in (_task(batch, m, rows, context) for m in models)}
     wanted = {key: task.fingerprint for key, task in tasks.items()}
     kept = context.commit(lambda c: results.keep_matching(c, batch.batch_id, wanted))
     return fanout.work_through(
@@ -51,18 +57,18 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
         [task for key, task in tasks.items() if key not in kept],
         lambda task, scored: _commit(task, scored, context),
         verb="applied",
-        splits=(subject.split,),
+        splits=(rows.split,),
         planned=len(tasks),
         parameters=parameters,
         context=context,
     )
 
 
-def _models(batch: Batch, context: Context) -> tuple[TrainedModel, ...]:
-    """The parent's models.
+def _parent(batch: Batch, context: Context) -> Batch:
+    """The batch whose models are applied.
 
     Raises:
-        Unknown: there is no such train batch, or it left no model.
+        Unknown: there is no such train or ensemble batch.
         ParentFailed: it ended in a final error.
         ParentNotReady: an operator set it to run again meanwhile.
     """
@@ -72,77 +78,57 @@ def _models(batch: Batch, context: Context) -> tuple[TrainedModel, ...]:
     parent = context.read(lambda connection: batches.read(connection, number))
     if parent is None:
         raise Unknown(f"train_batch_id {number}: there is no such batch")
-    if parent.mode != "train":
-        raise Unknown(f"train_batch_id {number} is a {parent.mode} batch, not a train batch")
+    if parent.mode not in ("train", "ensemble"):
+        raise Unknown(
+            f"train_batch_id {number} is a {parent.mode} batch, not a train or ensemble batch"
+        )
     if parent.state == "E" and parent.run_after is None:
         raise ParentFailed(
             f"train_batch_id {number} ended in {parent.error_class}: {parent.error_text}"
         )
     if parent.state != "C":
         raise ParentNotReady(f"train_batch_id {number} is not complete yet")
+    return parent
+
+
+def _models(parent: Batch, context: Context) -> tuple[TrainedModel, ...]:
+    """The models of a train batch.
+
+    Raises:
+        Unknown: it left none.
+    """
+    number = parent.batch_id
     models = context.read(lambda connection: results.models(connection, number))
     if not models:
         raise Unknown(f"train_batch_id {number} has no models in dc_model; run it again")
     return models
 
 
-def _subject(
+def _prepare(
     batch: Batch, model: TrainedModel, parameters: Parameters, context: Context
-) -> Subject:
-    """Read the rows and prepare them exactly as in training; nothing is learned here."""
+) -> Prepared:
     split = context.read(lambda connection: results.read_split(connection, model.split_id))
-    dataset = _dataset(batch, split, context)
-    same = (dataset.dataset_group, dataset.dataset_version) == (
-        split.dataset_group,
-        split.dataset_version,
+    target = subjects.target_of(batch, split, parameters.scope, context)
+    subject = subjects.read(target, context)
+    return Prepared(
+        split=target.scope,
+        matrix=subjects.publish_rows(subject, model, context),
+        labels=subjects.publish_labels(subject, context),
     )
-    if same and dataset.content_sha256 != split.content_sha256:
-        raise DatasetChanged(
-            f"data set {dataset.name} was registered anew since batch {batch.train_batch_id} was "
-            "trained on it; train again, or load the new rows as another version"
-        )
-    scope = parameters.scope or ("test" if same else "all")
-    if scope == "test" and not same:
-        raise BadParameter(
-            f"batch_param: scope: {dataset.name} is not the data set trained on, "
-            "so it has no rows set aside; allowed is: all"
-        )
-    frame = frames.read(context.engine, dataset, target_needed=False)
-    rows = None
-    if scope == "test":
-        file = context.cache.fetch(context.store, split.uri, split.sha256)
-        (rows,) = arrays.load(file, "rows_test")
-    path = context.cache.fetch(context.store, model.preprocessor_uri, model.preprocessor_sha256)
-    fitted = preprocess.from_json(path.read_text(encoding="utf-8"))
-    labels = None
-    if frame.y is not None:
-        y = frame.y if rows is None else frame.y[rows]
-        labels = publish_arrays("labels/{sha256}.safetensors", {"y": y}, context)
-    matrix = publish_matrix(preprocess.apply(fitted, frame, rows), context)
-    return Subject(split=scope, matrix=matrix, labels=labels)
 
 
-def _dataset(batch: Batch, split: Split, context: Context) -> Dataset:
-    """The data set the row names, else the one trained on."""
-    group = batch.dataset_group or split.dataset_group
-    version = batch.dataset_version
-    if version is None:
-        version = split.dataset_version
-    return context.read(lambda connection: datasets.read(connection, group, version))
-
-
-def _fingerprint(model: TrainedModel, subject: Subject) -> str:
+def _fingerprint(model: TrainedModel, rows: Prepared) -> str:
     determined_by = {
         "model": model.sha256,
         "threshold": model.threshold,
-        "matrix": subject.matrix.sha256,
-        "labels": subject.labels and subject.labels.sha256,
-        "split": subject.split,
+        "matrix": rows.matrix.sha256,
+        "labels": rows.labels and rows.labels.sha256,
+        "split": rows.split,
     }
     return hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()
 
 
-def _task(batch: Batch, model: TrainedModel, subject: Subject, context: Context) -> ScoreTask:
+def _task(batch: Batch, model: TrainedModel, rows: Prepared, context: Context) -> ScoreTask:
     return ScoreTask(
         run=ModelRun(
             batch_id=batch.batch_id,
@@ -154,10 +140,10 @@ def _task(batch: Batch, model: TrainedModel, subject: Subject, context: Context)
         settings=workplace.pack(context.settings),
         model=Stored(uri=model.uri, sha256=model.sha256, bytes=model.bytes),
         threshold=model.threshold,
-        matrix=subject.matrix,
-        split=subject.split,
-        labels=subject.labels,
-        fingerprint=_fingerprint(model, subject),
+        matrix=rows.matrix,
+        split=rows.split,
+        labels=rows.labels,
+        fingerprint=_fingerprint(model, rows),
     )
 
 

@@ -1,0 +1,192 @@
+"""Predict with an ensemble batch: the scores of its members, combined by the method it chose.
+
+Rows that were set aside in training have stored scores, so that no model is loaded. For other rows
+each member scores once, and each is committed by itself. What comes of it is one file of scores
+(arrays by row: the split's name, `called`, `mean`, and `ones` where rounds or models were counted)
+and one row of dc_batch_result, with model_no 0 and model_id ENSEMBLE.
+"""
+
+import hashlib
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from configs.errors import BadParameter, Unknown
+from models.kind import Labels, Scores
+from models.scores import decide
+from pipeline import subjects
+from pipeline.candidates import Candidates
+from pipeline.combining import Ballot, Combination, Outcome, Rounds, from_json
+from pipeline.context import Context
+from pipeline.fanout import ModelRun
+from pipeline.parameters import BatchParameters
+from pipeline.scoring_members import score_members
+from pipeline.stored_scores import assemble
+from pipeline.subjects import Scope, Target
+from storage import arrays, candidates, ensembles, results
+from storage.artifacts.port import Stored
+from storage.candidates import ModelName, name_of, written
+from storage.ensembles import Member, Method
+from storage.records import Batch, TrainedModel
+
+MODEL_ID = "ENSEMBLE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an ensemble batch chose."""
+
+    method: Method
+    combination: Combination
+    models: tuple[TrainedModel, ...]
+
+
+def run(
+    batch: Batch,
+    parent: Batch,
+    parameters: BatchParameters,
+    scope: Scope | None,
+    context: Context,
+) -> str:
+    """Score rows with the method that an ensemble batch chose; return one line that sums up."""
+    started = time.perf_counter()
+    answer = _answer(parent, context)
+    split_id = answer.models[0].split_id
+    split = context.read(lambda connection: results.read_split(connection, split_id))
+    target = subjects.target_of(batch, split, scope, context)
+    scores, y = _scores(answer, target, parameters, context)
+    ballot = _ballot(answer.models, scores)
+    outcome = answer.combination.apply(ballot)
+    file = _store(batch, target, outcome, _mean(answer.combination, scores), context)
+    metrics = None if y is None else outcome.measure(y)
+    row = ModelRun(
+        batch_id=batch.batch_id, fence=batch.fence, model_no=0, model_sub_no=0, model_id=MODEL_ID
+    ).success(
+        target.scope,
+        metrics,
+        len(outcome.called),
+        threshold=answer.combination.threshold,
+        predict_seconds=time.perf_counter() - started,
+        scores_uri=file.uri,
+        scores_sha256=file.sha256,
+        fingerprint=_fingerprint(answer, target),
+    )
+
+    def publish(connection: Connection) -> None:
+        results.keep_matching(connection, batch.batch_id, {})
+        results.put_results(connection, [row])
+
+    context.commit(publish)
+    called = int(np.count_nonzero(outcome.called))
+    return (
+        f"{len(outcome.called):,} rows scored by {answer.method.method} of ensemble batch "
+        f"{parent.batch_id} ({len(answer.models)} models); {called:,} called 1"
+    )
+
+
+def _answer(parent: Batch, context: Context) -> Answer:
+    """The method that the batch chose, with its models as they were then.
+
+    Raises:
+        Unknown: the batch left no report, or a model of it has gone or was trained again.
+    """
+    number = parent.batch_id
+    methods = context.read(lambda connection: ensembles.methods(connection, number))
+    chosen = [each for each in methods if each.chosen and each.split == "valid"]
+    if not chosen or chosen[0].parameters is None:
+        raise Unknown(f"train_batch_id {number} has no chosen method in dc_batch_method; re-run it")
+    combination = from_json(chosen[0].parameters)
+    members = context.read(lambda connection: ensembles.members(connection, number))
+    named = {member.name: member for member in members}
+    models = context.read(lambda connection: candidates.trained(connection, combination.names))
+    for name in combination.names:
+        _require_same(number, name, named.get(name), models.get(name))
+    return Answer(
+        method=chosen[0],
+        combination=combination,
+        models=tuple(models[name] for name in combination.names),
+    )
+
+
+def _require_same(
+    number: int, name: ModelName, member: Member | None, model: TrainedModel | None
+) -> None:
+    if model is None or member is None:
+        raise Unknown(f"{written(name)} votes in ensemble batch {number}, but is not in dc_model")
+    if (model.sha256, model.threshold) != (member.sha256, member.threshold):
+        raise Unknown(
+            f"{written(name)} was trained again since ensemble batch {number} chose it; run batch "
+            f"{number} again"
+        )
+
+
+def _scores(
+    answer: Answer, target: Target, parameters: BatchParameters, context: Context
+) -> tuple[dict[ModelName, Scores], Labels | None]:
+    """Scores of each model on the rows, and labels where they are known."""
+    if target.scope == "test":
+        board = assemble(Candidates(models=answer.models, split=target.split), context)
+        names = map(name_of, board.models)
+        return dict(zip(names, board.test.scores, strict=True)), board.test.y
+    context.report(0.0, f"reading {target.dataset.name}")
+    subject = subjects.read(target, context)
+    deadline = None if parameters.time_limit is None else time.monotonic() + parameters.time_limit
+    found = score_members(answer.models, subject, deadline, context)
+    if len(found) < len(answer.models):
+        raise BadParameter(
+            f"batch_param: timeLimit: {len(found)} of {len(answer.models)} models had scored by "
+            "then, and an ensemble needs them all; what is done is kept for a re-run with more"
+        )
+    return found, subject.y
+
+
+def _ballot(models: Sequence[TrainedModel], scores: Mapping[ModelName, Scores]) -> Ballot:
+    votes = {name_of(m): decide(scores[name_of(m)], m.threshold) for m in models}
+    return Ballot(scores=scores, votes=votes)
+
+
+def _mean(combination: Combination, scores: Mapping[ModelName, Scores]) -> Scores:
+    """The mean probability of the members, who count as often as they vote."""
+    times: Mapping[ModelName, int] = Counter(combination.names)
+    if isinstance(combination, Rounds):
+        times = Counter(name for members in combination.rounds for name in members)
+    total = np.zeros(len(scores[combination.names[0]]))
+    for name, count in sorted(times.items()):
+        total += count * scores[name].astype(np.float64)
+    return (total / sum(times.values())).astype(np.float32)
+
+
+def _store(
+    batch: Batch, target: Target, outcome: Outcome, mean: Scores, context: Context
+) -> Stored:
+    named: dict[str, NDArray[Any]] = {
+        target.scope: outcome.score,
+        "called": outcome.called.astype(np.uint8),
+        "mean": mean,
+    }
+    if outcome.ones is not None:
+        named["ones"] = outcome.ones
+    with tempfile.TemporaryDirectory(dir=context.cache.scratch()) as folder:
+        file = Path(folder, "scores")
+        arrays.save(file, named)
+        uri = f"predictions/P{batch.batch_id}/0/0.f{batch.fence}.scores.safetensors"
+        return context.store.put(uri, file)
+
+
+def _fingerprint(answer: Answer, target: Target) -> str:
+    determined_by = {
+        "parameters": answer.method.parameters,
+        "models": [model.sha256 for model in answer.models],
+        "rows": target.dataset.content_sha256,
+        "scope": target.scope,
+    }
+    return hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,63 @@
+"""What a worker does to score parts of a matrix by one model, for ensembles: no metrics."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from models import devices, kind
+from pipeline.workplace import workplace
+from storage import arrays
+from storage.artifacts.port import Stored
+from storage.candidates import ModelName, name_of
+from storage.records import TrainedModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartTask:
+    """One model to apply. `parts`: name and number of rows, in the order of the matrix's rows."""
+
+    settings: str
+    """As packed by pipeline.workplace.pack."""
+    name: ModelName
+    model_id: str
+    model: Stored
+    matrix: Stored
+    parts: tuple[tuple[str, int], ...]
+    uri: str
+
+
+def task_of(
+    model: TrainedModel,
+    matrix: Stored,
+    parts: tuple[tuple[str, int], ...],
+    *,
+    settings: str,
+    uri: str,
+) -> PartTask:
+    return PartTask(
+        settings=settings,
+        name=name_of(model),
+        model_id=model.model_id,
+        model=Stored(uri=model.uri, sha256=model.sha256, bytes=model.bytes),
+        matrix=matrix,
+        parts=parts,
+        uri=uri,
+    )
+
+
+def score_parts(task: PartTask) -> Stored:
+    """Scores of each part by its name. Each is scored by itself, as in training: the last bit of
+    a matrix product may depend on its height.
+    """
+    place = workplace(task.settings)
+    matrix = arrays.open_matrix(place.fetch(task.matrix))
+    chosen = kind.find(task.model_id)
+    estimator = chosen.load(place.fetch(task.model), device=devices.best(chosen))
+    named, start = {}, 0
+    for name, rows in task.parts:
+        named[name] = kind.scores_of(estimator, matrix[start : start + rows])
+        start += rows
+    with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
+        file = Path(folder, "scores")
+        arrays.save(file, named)
+        return place.store.put(task.uri, file)

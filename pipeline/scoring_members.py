@@ -1,0 +1,102 @@
+"""Each member of an ensemble scores the rows of a predict batch, and is committed by itself."""
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+
+from configs.errors import ArtifactDamaged, ArtifactMissing
+from models.kind import Scores
+from pipeline import subjects, workplace
+from pipeline.context import Context
+from pipeline.part_scoring import PartTask, score_parts, task_of
+from pipeline.progress import Progress
+from pipeline.subjects import Subject
+from storage import arrays, member_scores
+from storage.artifacts.port import Stored
+from storage.candidates import ModelName, name_of, written
+from storage.member_scores import MemberScores
+from storage.records import TrainedModel
+
+
+def score_members(
+    models: Sequence[TrainedModel], subject: Subject, deadline: float | None, context: Context
+) -> dict[ModelName, Scores]:
+    """Scores by model; what an earlier run of the batch finished is not done again.
+
+    At the deadline what is not done yet is left out.
+    """
+    matrices: dict[str, Stored] = {}
+    for model in models:
+        if model.preprocessor_sha256 not in matrices:
+            published = subjects.publish_rows(subject, model, context)
+            matrices[model.preprocessor_sha256] = published
+    wanted = {
+        name_of(model): _fingerprint(model, matrices[model.preprocessor_sha256]) for model in models
+    }
+    scope = subject.target.scope
+    found = _kept(wanted, scope, context)
+    tasks = [
+        task_of(
+            model,
+            matrices[model.preprocessor_sha256],
+            ((scope, subject.n_rows),),
+            settings=workplace.pack(context.settings),
+            uri=_uri(model, context),
+        )
+        for model in models
+        if name_of(model) not in found
+    ]
+    progress = Progress(total=len(models), before=len(found), unit="models", report=context.report)
+    for ended in context.executor.run(score_parts, tasks, deadline=deadline):
+        if ended.value is None:
+            assert ended.error is not None
+            raise ended.error
+        name = ended.task.name
+        finished = _finished(ended.task, ended.value, wanted[name], context)
+        found[name] = _load(finished, scope, context)
+        progress.advance(written(name))
+    return found
+
+
+def _kept(wanted: dict[ModelName, str], scope: str, context: Context) -> dict[ModelName, Scores]:
+    batch_id = context.claim.batch_id
+    kept = context.commit(
+        lambda connection: member_scores.keep_matching(connection, batch_id, wanted)
+    )
+    found = {}
+    for each in kept:
+        with suppress(ArtifactMissing, ArtifactDamaged):
+            found[each.name] = _load(each, scope, context)
+    return found
+
+
+def _finished(task: PartTask, file: Stored, fingerprint: str, context: Context) -> MemberScores:
+    batch_id, model_no, model_sub_no = task.name
+    scores = MemberScores(
+        model_batch_id=batch_id,
+        model_no=model_no,
+        model_sub_no=model_sub_no,
+        fence=context.claim.fence,
+        fingerprint=fingerprint,
+        uri=file.uri,
+        sha256=file.sha256,
+        bytes=file.bytes,
+    )
+    ours = context.claim.batch_id
+    context.commit(lambda connection: member_scores.put(connection, ours, scores))
+    return scores
+
+
+def _load(scores: MemberScores, scope: str, context: Context) -> Scores:
+    (found,) = arrays.load(context.cache.fetch(context.store, scores.uri, scores.sha256), scope)
+    return found
+
+
+def _uri(model: TrainedModel, context: Context) -> str:
+    """Names the fence, so that a run that lost its batch overwrites nothing."""
+    folder = f"predictions/P{context.claim.batch_id}/T{model.batch_id}/{model.model_no}"
+    return f"{folder}/{model.model_sub_no}.f{context.claim.fence}.scores.safetensors"
+
+
+def _fingerprint(model: TrainedModel, matrix: Stored) -> str:
+    return hashlib.sha256(f"{model.sha256} {matrix.sha256}".encode()).hexdigest()

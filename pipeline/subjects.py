@@ -1,0 +1,106 @@
+"""The rows that a predict batch scores: read once, prepared exactly as in training."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.errors import BadParameter, DatasetChanged
+from pipeline import frames, preprocess
+from pipeline.context import Context
+from pipeline.frames import Frame
+from pipeline.preparation import publish_arrays, publish_matrix
+from storage import arrays, datasets
+from storage.artifacts.port import Stored
+from storage.records import Batch, Dataset, Split, TrainedModel
+
+Scope = Literal["test", "all"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Which rows are wanted: of which data set, and whether only those set aside in training."""
+
+    dataset: Dataset
+    split: Split
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """The rows to score, in memory. `rows` None: all of the frame."""
+
+    target: Target
+    frame: Frame
+    rows: NDArray[np.int64] | None
+
+    @property
+    def n_rows(self) -> int:
+        return self.frame.n_rows if self.rows is None else len(self.rows)
+
+    @property
+    def y(self) -> NDArray[np.int8] | None:
+        """Labels where the outcome is known."""
+        if self.frame.y is None or self.rows is None:
+            return self.frame.y
+        return self.frame.y[self.rows]
+
+
+def target_of(batch: Batch, split: Split, scope: Scope | None, context: Context) -> Target:
+    """What the batch's row and its parameter `scope` ask for.
+
+    Raises:
+        DatasetChanged: the data set was registered anew since models were trained on it.
+        BadParameter: rows were set aside in another data set than this.
+    """
+    dataset = _dataset(batch, split, context)
+    same = (dataset.dataset_group, dataset.dataset_version) == (
+        split.dataset_group,
+        split.dataset_version,
+    )
+    if same and dataset.content_sha256 != split.content_sha256:
+        raise DatasetChanged(
+            f"data set {dataset.name} was registered anew since batch {batch.train_batch_id} was "
+            "trained on it; train again, or load the new rows as another version"
+        )
+    chosen: Scope = scope or ("test" if same else "all")
+    if chosen == "test" and not same:
+        raise BadParameter(
+            f"batch_param: scope: {dataset.name} is not the data set trained on, "
+            "so it has no rows set aside; allowed is: all"
+        )
+    return Target(dataset=dataset, split=split, scope=chosen)
+
+
+def read(target: Target, context: Context) -> Subject:
+    """Read the rows; the data set need not have a target column."""
+    frame = frames.read(context.engine, target.dataset, target_needed=False)
+    rows = None
+    if target.scope == "test":
+        file = context.cache.fetch(context.store, target.split.uri, target.split.sha256)
+        (rows,) = arrays.load(file, "rows_test")
+    return Subject(target=target, frame=frame, rows=rows)
+
+
+def publish_rows(subject: Subject, model: TrainedModel, context: Context) -> Stored:
+    """The rows as a matrix, prepared as the model's training part was; nothing is learned."""
+    path = context.cache.fetch(context.store, model.preprocessor_uri, model.preprocessor_sha256)
+    fitted = preprocess.from_json(path.read_text(encoding="utf-8"))
+    return publish_matrix(preprocess.apply(fitted, subject.frame, subject.rows), context)
+
+
+def publish_labels(subject: Subject, context: Context) -> Stored | None:
+    """The labels as array `y` of a file; None where nothing is known of the outcome."""
+    if subject.y is None:
+        return None
+    return publish_arrays("labels/{sha256}.safetensors", {"y": subject.y}, context)
+
+
+def _dataset(batch: Batch, split: Split, context: Context) -> Dataset:
+    """The data set the row names, else the one trained on."""
+    group = batch.dataset_group or split.dataset_group
+    version = batch.dataset_version
+    if version is None:
+        version = split.dataset_version
+    return context.read(lambda connection: datasets.read(connection, group, version))

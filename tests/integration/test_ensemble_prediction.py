@@ -1,0 +1,169 @@
+"""Predict batches that name an ensemble batch, on models trained for real."""
+
+import numpy as np
+import pytest
+from sqlalchemy import select, update
+
+from configs.errors import BadParameter, ParentFailed, Unknown
+from ensemble.reference import round_ones
+from ensemble.rule import Rule
+from ensemble.sampling import members_of
+from models.scores import decide
+from pipeline import pictures
+from pipeline.executor import Inline
+from storage import arrays, ensembles
+from storage.engine import reading
+from storage.schema import dc_batch, dc_batch_result, dc_ensemble_score, dc_model
+from tests.lab import Crash, Lab
+
+NAMES = [(1, 1, 1), (1, 1, 2), (1, 1, 3), (1, 2, 1), (1, 2, 2)]
+SMALL = {"ensembles": 500, "members": 3, "rounds": 5, "seed": 3}
+COUNTS = ("tn", "fp", "fn", "tp")
+
+
+@pytest.fixture
+def lab(sqlite_settings, tmp_path, monkeypatch):
+    """Five models of batch 1 on list C001, and another data set DATA002."""
+    monkeypatch.setattr(pictures, "draw", lambda *_: ())
+    lab = Lab(sqlite_settings, tmp_path)
+    lab.load_applicants()
+    lab.load_applicants("DATA002", seed=9)
+    lab.train(
+        [
+            ("ML-XGB", '{"n_estimators": 10, "grid": {"max_depth": [1, 2, 3]}}'),
+            ("ML-RF", '{"n_estimators": 10, "grid": {"min_samples_leaf": [5, 20]}}'),
+        ],
+        parameters={"threshold": {"metric": "f1_score"}},
+    )
+    lab.list_models("C001", NAMES)
+    return lab
+
+
+def predict(lab, parent, executor=None, **columns):
+    batch_id = lab.add(mode="predict", train_batch_id=parent, **columns)
+    lab.execute(batch_id, executor)
+    return batch_id
+
+
+def result(lab, batch_id):
+    """The one row of the batch."""
+    with reading(lab.engine) as connection:
+        query = select(dc_batch_result).where(dc_batch_result.c.batch_id == batch_id)
+        return connection.execute(query).mappings().one()
+
+
+def scores(lab, batch_id, *names):
+    return arrays.load(lab.folder / "store" / result(lab, batch_id)["scores_uri"], *names)
+
+
+def reported(lab, parent, method):
+    with reading(lab.engine) as connection:
+        found = ensembles.methods(connection, parent)
+    return next(each for each in found if (each.method, each.split) == (method, "test"))
+
+
+@pytest.mark.parametrize("method", ["vote", "all", "mean", "greedy", "weighted", "stack"])
+def test_rows_set_aside_give_the_figures_of_the_report(lab, method):
+    parent = lab.ensemble(SMALL | {"method": method})
+    row = result(lab, predict(lab, parent))
+    expected = reported(lab, parent, method)
+
+    assert (row["model_no"], row["model_id"], row["split"]) == (0, "ENSEMBLE", "test")
+    assert row["n_rows"] == expected.n_rows
+    assert {name: row[name] for name in expected.metrics} == expected.metrics
+    assert row["threshold"] == expected.threshold
+
+
+def test_other_rows_get_votes_a_decision_and_a_mean_probability(lab):
+    parent = lab.ensemble(SMALL)
+    batch_id = predict(lab, parent, dataset_group="DATA002", dataset_version=1)
+    share, called, mean, ones = scores(lab, batch_id, "all", "called", "mean", "ones")
+
+    with reading(lab.engine) as connection:
+        thresholds = connection.scalars(select(dc_model.c.threshold).order_by(dc_model.c.uri)).all()
+        chosen = next(m for m in ensembles.methods(connection, parent) if m.chosen)
+        of_batch = dc_ensemble_score.c.batch_id == batch_id
+        key = dc_ensemble_score.primary_key.columns
+        uris = connection.scalars(
+            select(dc_ensemble_score.c.uri).where(of_batch).order_by(*key)
+        ).all()
+    told = np.array([arrays.load(lab.folder / "store" / uri, "all")[0] for uri in uris])
+    votes = np.array([decide(s, t) for s, t in zip(told, thresholds, strict=True)])
+    number = int(chosen.parameters.split('"ensemble_no": ')[1].split(",")[0])
+    members = members_of(3, number, 5, 3, 5)
+    expected = round_ones(votes, members, Rule.majority(3, 5))
+    assert len(ones) == 400
+    assert np.array_equal(ones, expected)
+    assert np.array_equal(called, expected >= 3)
+    assert share == pytest.approx(expected / 5)
+    assert mean == pytest.approx(told[members.ravel()].mean(axis=0), abs=1e-6)
+    row = result(lab, batch_id)
+    assert row["tp"] + row["fp"] == called.sum()
+
+
+def test_all_rows_of_the_data_set_trained_on_can_be_scored(lab):
+    parent = lab.ensemble(SMALL)
+    assert result(lab, predict(lab, parent, parameters={"scope": "all"}))["n_rows"] == 400
+
+
+def test_members_that_an_earlier_run_scored_do_not_score_again(lab):
+    parent = lab.ensemble(SMALL)
+    expected = result(lab, predict(lab, parent, dataset_group="DATA002", dataset_version=1))
+    done = []
+
+    class Dying(Inline):
+        def run(self, function, tasks, *, deadline=None):
+            for ended in super().run(function, tasks, deadline=deadline):
+                if len(done) == 3:
+                    raise Crash
+                done.append(ended.task.name)
+                yield ended
+
+    batch_id = lab.add(
+        mode="predict", train_batch_id=parent, dataset_group="DATA002", dataset_version=1
+    )
+    with pytest.raises(Crash):
+        lab.execute(batch_id, Dying())
+    lab.again(batch_id)
+    with pytest.raises(Crash):
+        lab.execute(batch_id, Dying())
+    lab.again(batch_id)
+    done.clear()
+    lab.execute(batch_id, Dying())
+
+    assert len(done) == 2
+    row = result(lab, batch_id)
+    assert {n: row[n] for n in (*COUNTS, "auc")} == {n: expected[n] for n in (*COUNTS, "auc")}
+
+
+def test_what_cannot_be_applied_is_refused(lab):
+    with pytest.raises(Unknown, match="is a predict batch, not a train or ensemble batch"):
+        predict(lab, lab.add(mode="predict", state="C"))
+    with pytest.raises(AssertionError, match="cannot be claimed"):  # it waits for its parent
+        predict(lab, lab.add(mode="ensemble"))
+    with pytest.raises(ParentFailed, match="ended in BadData"):
+        predict(lab, lab.add(mode="ensemble", state="E", error_class="BadData"))
+    with pytest.raises(Unknown, match="no chosen method"):
+        predict(lab, lab.add(mode="ensemble", state="C"))
+    parent = lab.ensemble(SMALL)
+    with pytest.raises(BadParameter, match="scope: DATA002/1 is not the data set trained on"):
+        predict(
+            lab,
+            parent,
+            dataset_group="DATA002",
+            dataset_version=1,
+            parameters={"scope": "test"},
+        )
+
+
+def test_a_member_that_was_trained_again_is_refused(lab):
+    parent = lab.ensemble(SMALL)
+    changed = update(dc_model).where(dc_model.c.model_no == 2).values(threshold=0.123)
+    lab.do(lambda connection: connection.execute(changed))
+    with pytest.raises(Unknown, match="was trained again since ensemble batch 2 chose it"):
+        predict(lab, parent)
+    lab.do(lambda c: c.execute(dc_model.delete().where(dc_model.c.model_no == 2)))
+    with pytest.raises(Unknown, match="votes in ensemble batch 2, but is not in dc_model"):
+        predict(lab, parent)
+    with reading(lab.engine) as connection:
+        assert connection.scalar(select(dc_batch.c.state).where(dc_batch.c.batch_id == 2)) == "C"
