@@ -1,7 +1,9 @@
 """Fault injection on the batch table, by command; prints what it did and what it found.
 
 python -m tests.chaos --batches 10000 --launchers 8 --seed 1
-python -m tests.chaos --batches 400 --guard id      # the negative control: must find violations
+python -m tests.chaos --batches 60 --guard state --lingering 0.8 --longest 3
+
+The second line is the negative control: it must find violations.
 """
 
 import argparse
@@ -20,8 +22,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--guard", choices=["claim", "state", "id"], default="claim")
     parser.add_argument("--restarts", type=int, default=3)
-    arguments = parser.parse_args()
-    plan = Plan(**vars(arguments))
+    parser.add_argument("--lingering", type=float, default=0.12)
+    parser.add_argument("--longest", type=float, default=1.0)
+    plan = Plan(**vars(parser.parse_args()))
     with tempfile.TemporaryDirectory() as name, running_mariadb(Path(name, "mariadb")) as server:
         report = Campaign(plan, server, Path(name)).run()
     print(plan)

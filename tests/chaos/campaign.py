@@ -26,13 +26,19 @@ _ATTEMPTS = "SELECT COUNT(*) FROM dc_batch_attempt"
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to do. Equal plans throw equal dice; what the dice hit depends on the machine."""
+    """What to do. Equal plans throw equal dice; what the dice hit depends on the machine.
+
+    `lingering` is the share of batches that take up to `longest` seconds, so that a run which was
+    frozen past its lease wakes while another runs its batch.
+    """
 
     batches: int
     launchers: int = 8
     seed: int = 1
     guard: str = "claim"
     lease_seconds: float = 1.5
+    lingering: float = 0.12
+    longest: float = 1.0
     faults_an_attempt: float = 0.25
     kills_a_second: float = 10.0
     restarts: int = 1
@@ -133,7 +139,8 @@ class Campaign:
 
     def _start(self, name: str) -> None:
         child = [sys.executable, "-P", str(ROOT / "tests/chaos/child.py")]
-        arguments = [str(self.plan.seed), self.plan.guard, str(self.store)]
+        work = [self.plan.lingering, self.plan.longest]
+        arguments = [str(self.plan.seed), self.plan.guard, str(self.store), *map(str, work)]
         clock = self.dice.choice(CLOCKS)
         faketime = shutil.which("faketime")
         skew = [faketime, "-f", clock] if faketime and clock else []

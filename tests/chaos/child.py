@@ -23,6 +23,7 @@ GUARDS = {
 
 def main() -> None:
     seed, guard, store = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+    lingering, longest = float(sys.argv[4]), float(sys.argv[5])
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_die_with_launcher, daemon=True).start()
     claim = job["claim"]
@@ -34,8 +35,8 @@ def main() -> None:
     if fate < 0.18:
         say("Failed", error_class="WorkerLost", error_text="dice", retry="AT_ONCE", traceback=None)
         return
-    if fate < 0.30:  # long enough to be caught by a fault in the middle
-        time.sleep(dice.uniform(0.3, 1.0))
+    if fate < 0.18 + lingering:  # long enough to be caught by a fault in the middle
+        time.sleep(dice.uniform(0.3, longest))
     write(store, claim)
     publish(guard, claim, job["settings"]["database_url"])
     say("Finished", summary="published")
