@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from configs.errors import BadData
 from ensemble import reference
 from ensemble.blend import Blend
-from ensemble.stack import probability
 from models import scores
 from models.kind import Labels, Scores
 from models.scores import Metrics
@@ -58,6 +58,8 @@ class Rounds:
 
     kind: ClassVar[str] = "rounds"
     seed: int
+    ensembles: int
+    """How many were searched: this one is the best of them."""
     ensemble_no: int
     round_votes: int
     final_votes: int
@@ -127,7 +129,7 @@ class Sum:
         total = blend.score(told, voted)
         called = total >= self.threshold
         if self.method == "stack":
-            return Outcome(score=probability(total).astype(np.float32), called=called)
+            return Outcome(score=expit(total).astype(np.float32), called=called)
         if self.of == "votes":
             share = (total / sum(self.weights)).astype(np.float32)
             return Outcome(score=share, called=called, ones=total.astype(np.int32))

@@ -23,6 +23,7 @@ from storage.schema import (
     METRICS,
     VOTE_METRICS,
     dc_batch,
+    dc_batch_method,
     dc_batch_result,
     dc_batch_result_t4,
     dc_model,
@@ -196,10 +197,44 @@ def _ensembles() -> Select[*tuple[Any, ...]]:
     )
 
 
+def _methods() -> Select[*tuple[Any, ...]]:
+    valid, test = dc_batch_method.alias("valid"), dc_batch_method.alias("test")
+    other_side = and_(
+        test.c.batch_id == valid.c.batch_id,
+        test.c.method == valid.c.method,
+        test.c.split == "test",
+    )
+    return (
+        select(
+            _batch.candidate_id,
+            valid.c.batch_id,
+            valid.c.method,
+            valid.c.chosen,
+            valid.c.n_models,
+            valid.c.metric,
+            test.c.low.label("test_low"),
+            test.c.high.label("test_high"),
+            test.c.gain.label("test_gain"),
+            test.c.gain_low.label("test_gain_low"),
+            test.c.gain_high.label("test_gain_high"),
+            *_side_by_side(valid, test, (*METRICS, "n_rows", *_COUNTS)),
+            valid.c.threshold,
+            _batch.batch_desc,
+        )
+        .select_from(
+            valid.outerjoin(dc_batch, _batch.batch_id == valid.c.batch_id).outerjoin(
+                test, other_side
+            )
+        )
+        .where(valid.c.split == "valid")
+    )
+
+
 VIEWS: dict[str, Select[*tuple[Any, ...]]] = {
     "v_batch": _batches(),
     "v_leaderboard": _leaderboard(),
     "v_ensemble": _ensembles(),
+    "v_method": _methods(),
 }
 """What each view selects."""
 

@@ -1,0 +1,69 @@
+"""Fill and show candidate lists: the models that ensembles draw from."""
+
+from typing import Annotated
+
+import typer
+
+from launcher.console import Column, Format, say, show
+from launcher.folder import example, new_app
+from launcher.session import session
+from storage import candidates
+
+app = new_app()
+
+_LISTS = (Column("candidate_id", "list", text=True), Column("models", "models"))
+_MODELS = (
+    Column("batch_id", "batch"),
+    Column("model_no", "no"),
+    Column("model_sub_no", "sub"),
+)
+
+
+@app.callback()
+def callback() -> None:
+    """Fill and show candidate lists: the models that ensembles draw from."""
+
+
+@app.command(
+    epilog=example(
+        "deepcredit candidates add C001 --from-batch 12",
+        "deepcredit candidates add C001 --from-batch 12 --top 374 --by auc",
+    )
+    + "\n\nThe same in SQL: docs/ensembles.md."
+)
+def add(
+    ctx: typer.Context,
+    candidate_id: Annotated[str, typer.Argument(metavar="LIST", help="candidate_id, new or old.")],
+    from_batch: Annotated[int, typer.Option(help="Train batch to take models from.", metavar="ID")],
+    top: Annotated[int | None, typer.Option(min=1, help="Only so many, the best.")] = None,
+    by: Annotated[str, typer.Option(help="Metric on valid that says which are best.")] = "auc",
+) -> None:
+    """Add the trained models of a batch to a list.
+
+    Models that are on it already stay.
+    """
+    found = session(ctx).read(lambda c: candidates.best(c, from_batch, metric=by, top=top))
+    new = session(ctx).write(lambda c: candidates.add(c, candidate_id, found))
+    known = f", {len(found) - new} were on it already" if new < len(found) else ""
+    say(f"{candidate_id}: {new} models added{known}")
+
+
+@app.command(
+    "list", epilog=example("deepcredit candidates list", "deepcredit candidates list C001")
+)
+def list_(
+    ctx: typer.Context,
+    candidate_id: Annotated[
+        str | None, typer.Argument(metavar="[LIST]", help="Show the models of this list.")
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+) -> None:
+    """Show the candidate lists, or the models of one."""
+    if candidate_id is None:
+        lists = session(ctx).read(candidates.lists)
+        rows = [{"candidate_id": name, "models": count} for name, count in lists]
+        show(rows, _LISTS, form, empty="no list; make one with `deepcredit candidates add`")
+        return
+    names = session(ctx).read(lambda connection: candidates.names(connection, candidate_id))
+    keys = [column.name for column in _MODELS]
+    show([dict(zip(keys, name, strict=True)) for name in names], _MODELS, form)

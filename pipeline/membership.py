@@ -1,0 +1,49 @@
+"""Who votes in any ensemble of a finished batch, stored or not."""
+
+from sqlalchemy import Connection
+
+from configs.errors import BadParameter, Unknown
+from ensemble.sampling import members_of
+from pipeline.combining import Rounds, from_json
+from storage import batches, ensembles
+from storage.candidates import ModelName
+
+
+def members_in(
+    connection: Connection, batch_id: int, ensemble_no: int
+) -> tuple[tuple[ModelName, ...], ...]:
+    """The models of each round, as ensemble.sampling draws them of the batch's candidates.
+
+    Raises:
+        Unknown: there is no such batch, or it has no report yet.
+        BadParameter: the batch did not try such an ensemble.
+    """
+    vote = next(
+        (
+            each.parameters
+            for each in ensembles.methods(connection, batch_id)
+            if (each.method, each.split) == ("vote", "valid")
+        ),
+        None,
+    )
+    if vote is None:
+        raise Unknown(_nothing(connection, batch_id))
+    best = from_json(vote)
+    assert isinstance(best, Rounds)
+    if not 1 <= ensemble_no <= best.ensembles:
+        raise BadParameter(
+            f"batch {batch_id} has ensembles 1 to {best.ensembles}, not {ensemble_no}"
+        )
+    names = [member.name for member in ensembles.members(connection, batch_id)]
+    rounds, members = len(best.rounds), len(best.rounds[0])
+    drawn = members_of(best.seed, ensemble_no, rounds, members, len(names))
+    return tuple(tuple(names[place] for place in chosen) for chosen in drawn)
+
+
+def _nothing(connection: Connection, batch_id: int) -> str:
+    found = batches.read(connection, batch_id)
+    if found is None:
+        return f"batch {batch_id} does not exist"
+    if found.mode != "ensemble":
+        return f"batch {batch_id} is a {found.mode} batch, not an ensemble batch"
+    return f"batch {batch_id} has no report yet"

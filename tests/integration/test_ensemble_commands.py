@@ -1,0 +1,127 @@
+"""Commands for ensembles, on a batch that is there."""
+
+import json
+
+import pytest
+from sqlalchemy import select
+
+from ensemble.sampling import members_of
+from launcher.cli import execute
+from pipeline import pictures
+from storage import candidates
+from storage.engine import reading
+from storage.schema import dc_batch_detail_t4
+from tests.lab import Lab
+
+
+@pytest.fixture
+def lab(sqlite_settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "draw", lambda *_: ())
+    monkeypatch.chdir(tmp_path)
+    return Lab(sqlite_settings, tmp_path)
+
+
+@pytest.fixture
+def run(lab, capsys):
+    """Run a command on the lab's database: exit code, stdout, stderr."""
+
+    def call(*arguments):
+        code = execute(["--database-url", lab.settings.database_url, *arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def listed(lab, candidate_id="C001"):
+    with reading(lab.engine) as connection:
+        return candidates.names(connection, candidate_id)
+
+
+def test_candidates_are_added_from_a_batch_and_those_there_stay(lab, run):
+    batch_id = lab.make_up(5)
+
+    assert run("candidates", "add", "C001", "--from-batch", "1") == (
+        0,
+        "C001: 5 models added\n",
+        "",
+    )
+    assert listed(lab) == tuple((batch_id, number, 1) for number in range(1, 6))
+    code, out, _ = run("candidates", "add", "C001", "--from-batch", "1", "--top", "3")
+    assert (code, out) == (0, "C001: 0 models added, 3 were on it already\n")
+
+
+@pytest.mark.parametrize("metric", ["auc", "brier"])
+def test_the_best_by_a_metric_are_those_that_the_leaderboard_names(lab, run, metric):
+    batch_id = lab.make_up(6)
+    code, _, _ = run("candidates", "add", "C002", "--from-batch", "1", "--top", "2", "--by", metric)
+    _, out, _ = run("leaderboard", "--batch", str(batch_id), "--metric", metric, "--format", "json")
+
+    assert code == 0
+    best = [(r["batch_id"], r["model_no"], r["model_sub_no"]) for r in json.loads(out)[:2]]
+    assert sorted(best) == list(listed(lab, "C002"))
+
+
+def test_lists_and_their_models_are_shown(lab, run):
+    lab.list_models("C001", [(1, 2, 1), (1, 1, 1)])
+    lab.list_models("후보", [(3, 1, 1)])
+
+    code, out, _ = run("candidates", "list", "--format", "csv")
+    assert (code, out) == (0, "candidate_id,models\nC001,2\n후보,1\n")
+    code, out, _ = run("candidates", "list", "C001", "--format", "csv")
+    assert out == "batch_id,model_no,model_sub_no\n1,1,1\n1,2,1\n"
+    code, out, err = run("candidates", "list", "C009")
+    assert (code, out) == (1, "")
+    assert "there are: C001 (2 models), 후보 (1 models)" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--from-batch", "77"), "batch 77 does not exist"),
+        (("--from-batch", "1"), "batch 1 is a predict batch"),
+        (("--from-batch", "1", "--by", "luck"), "unknown metric 'luck'; there are: accuracy,"),
+    ],
+)
+def test_candidates_from_where_there_are_none_is_an_error(lab, run, arguments, said):
+    lab.add(mode="predict")
+    code, out, err = run("candidates", "add", "C001", *arguments)
+    assert code in (1, 2)
+    assert out == ""
+    assert said in err
+
+
+def test_members_of_any_ensemble_are_told(lab, run):
+    train = lab.make_up(9)
+    lab.list_models("C001", [(train, number, 1) for number in range(1, 10)])
+    batch_id = lab.ensemble({"ensembles": 2000, "members": 4, "rounds": 3, "keep": 1, "detail": 1})
+    # The list may change afterwards; the batch remembers what it drew from.
+    lab.list_models("C001", [(train, 99, 1)])
+    code, out, _ = run("ensemble", "members", str(batch_id), "1234")
+
+    assert code == 0
+    drawn = members_of(42, 1234, 3, 4, 9)
+    assert json.loads(out) == [[[train, int(place) + 1, 1] for place in row] for row in drawn]
+    with reading(lab.engine) as connection:
+        best = connection.execute(select(dc_batch_detail_t4)).all()
+    _, out, _ = run("ensemble", "members", str(batch_id), str(best[0].ensemble_no))
+    assert json.loads(out) == [json.loads(row.members) for row in best]
+
+
+def test_members_of_what_is_no_ensemble_is_an_error(lab, run):
+    train = lab.make_up(9)
+    lab.list_models("C001", [(train, number, 1) for number in range(1, 10)])
+    batch_id = lab.ensemble({"ensembles": 2000, "members": 4, "rounds": 3})
+    waiting = lab.add(mode="ensemble")
+
+    for number, ensemble, said in (
+        (99, "1", "batch 99 does not exist"),
+        (train, "1", "is a train batch, not an ensemble batch"),
+        (waiting, "1", "has no report yet"),
+        (batch_id, "2001", "has ensembles 1 to 2000, not 2001"),
+        (batch_id, "0", "has ensembles 1 to 2000, not 0"),
+    ):
+        code, out, err = run("ensemble", "members", str(number), ensemble)
+        assert code in (1, 2)
+        assert out == ""
+        assert said in err
