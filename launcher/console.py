@@ -77,7 +77,7 @@ def show(
         output = console()
         if title:
             say(title)
-        output.print(_table(rows, columns, output.width))
+        output.print(table(rows, columns, output.width))
     else:
         typer.echo(empty, err=True)
 
@@ -124,19 +124,20 @@ class _Lines:
             typer.echo(f"{self._words}: {share:4.0%} {note}".rstrip(), err=True)
 
 
-def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int) -> Table:
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int) -> Table:
+    """Rows as they are shown on a terminal of this width."""
     shown = [column for column in columns if width >= WIDE or not column.wide]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for column in shown:
-        table.add_column(
+        grid.add_column(
             column.header,
             justify="left" if column.text or column.prose else "right",
             no_wrap=not column.prose,
             overflow="fold",
         )
     for row in rows:
-        table.add_row(*(_cell(row.get(column.name), column) for column in shown))
-    return table
+        grid.add_row(*(_cell(row.get(column.name), column) for column in shown))
+    return grid
 
 
 def _cell(value: Any, column: Column) -> Text:

@@ -22,6 +22,7 @@ dc_candidate_model_list = Table(
     Column("model_no", Integer, nullable=False, autoincrement=False),
     Column("model_sub_no", Integer, nullable=False, autoincrement=False),
     PrimaryKeyConstraint("candidate_id", "batch_id", "model_no", "model_sub_no"),
+    Index("k_listed", "batch_id"),
     **INNODB,
 )
 
@@ -61,6 +62,7 @@ dc_ensemble_model = Table(  # what an ensemble batch drew from, numbered as its 
     Column("threshold", number(), nullable=False),
     Column("sha256", code(64), nullable=False),  # of the model's file
     PrimaryKeyConstraint("batch_id", "position"),
+    Index("k_drawn", "model_batch_id"),
     **INNODB,
 )
 

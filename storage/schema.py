@@ -113,6 +113,8 @@ dc_batch = Table(
     Index("k_lease", "state", "lease_until"),
     Index("k_cancel", "cancel_requested_at"),
     Index("k_claim_id", "claim_id"),
+    Index("k_ended", "state", "work_end_date"),
+    Index("k_parent", "train_batch_id"),
     Index("u_running", "running_key", unique=True),
     Index("u_active", "active_key", unique=True),
     sqlite_autoincrement=True,  # the number of a deleted batch must not be given again

@@ -1,0 +1,45 @@
+"""Servers, what each runs, queues, and the last errors."""
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+
+from launcher.console import console
+from launcher.dashboard import page, watch
+from launcher.folder import example, new_app
+from launcher.session import session
+from storage import overview
+
+app = new_app()
+
+_PLAIN_WIDTH = 80  # where there is no terminal
+
+
+@app.command(epilog=example("deepcredit status", "deepcredit status --once"))
+def status(
+    ctx: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="Print it once, and end.")] = False,
+    every: Annotated[
+        float, typer.Option(min=0.2, max=3600, help="How often to look.", metavar="SECONDS")
+    ] = 2,
+) -> None:
+    """Show servers, what each runs, queues, what waits longest, and final errors of the last day.
+
+    On a terminal it is shown again and again until q or Ctrl-C; elsewhere once.
+    """
+    opened = session(ctx)
+    silent_after = opened.settings.lease_seconds
+
+    def draw(width: int) -> RenderableType:
+        return page(opened.read(overview.read), width=width, silent_after=silent_after)
+
+    output = console()
+    if once or not output.is_terminal:
+        output.print(draw(output.width if output.is_terminal else _PLAIN_WIDTH))
+        return
+    try:
+        watch(draw, output, every=every, keys=sys.stdin.isatty())
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,201 @@
+"""An overview as tables of 80 columns, and the screen that shows it again and again."""
+
+import json
+import os
+import select
+import sys
+import termios
+import time
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from configs.errors import DatabaseUnavailable
+from launcher.console import Column, table
+from launcher.durations import in_words
+from storage.overview import Failure, Overview, Run, ServerSeen
+
+_SERVERS = (
+    Column("server", "server", text=True),
+    Column("status", "status", text=True),
+    Column("seen", "last seen"),
+    Column("busy", "runs"),
+    Column("slots", "slots"),
+    Column("tags", "tags", prose=True),
+)
+_RUNS = (
+    Column("batch_id", "batch"),
+    Column("server", "server", text=True),
+    Column("mode", "mode", text=True),
+    Column("done", "done"),
+    Column("for", "for"),
+    Column("left", "left"),
+    Column("note", "note", prose=True),
+)
+_QUEUES = (
+    Column("queue", "queue", text=True),
+    Column("waiting", "waiting"),
+    Column("due", "retries due"),
+    Column("later", "retries later"),
+    Column("paused", "", text=True),
+)
+_FAILURES = (
+    Column("batch_id", "batch"),
+    Column("mode", "mode", text=True),
+    Column("ago", "ago"),
+    Column("error", "error", prose=True),
+)
+_NAME = 20  # of a server; a longer one is cut, so that its row stays in one line
+_ERROR = 160
+_LITTLE = 0.02  # of a batch: what is done by then tells nothing about the rest
+
+
+def page(overview: Overview, *, width: int, silent_after: float) -> RenderableType:
+    """`silent_after`: a server that was not seen for so many seconds is called silent."""
+    busy: dict[str | None, int] = {}
+    for run in overview.runs:
+        busy[run.serve_server_id] = busy.get(run.serve_server_id, 0) + 1
+    servers = [_server(each, busy, silent_after) for each in overview.servers]
+    queues = [
+        {"queue": q.queue, "waiting": q.waiting, "due": q.due, "later": q.later}
+        | {"paused": "paused" if q.paused else ""}
+        for q in overview.queues
+    ]
+    parts: list[RenderableType] = [
+        table(servers, _SERVERS, width) if servers else Text("no launcher is at work"),
+        Text(),
+        table([*map(_run, overview.runs)], _RUNS, width)
+        if overview.runs
+        else Text("nothing is running"),
+        Text(),
+        table(queues, _QUEUES, width) if queues else Text("nothing is waiting"),
+    ]
+    if overview.oldest is not None:
+        oldest = overview.oldest
+        since = in_words(oldest.seconds)
+        parts.append(Text(f"oldest waiting: batch {oldest.batch_id}, for {since}"))
+    if overview.failures:
+        parts += [
+            Text(f"\nfailed for good in the last day: {overview.failed}"),
+            table([*map(_failure, overview.failures)], _FAILURES, width),
+        ]
+    return Group(*parts)
+
+
+def watch(
+    draw: Callable[[int], RenderableType], console: Console, *, every: float, keys: bool
+) -> None:
+    """Show what `draw` gives for the terminal's width, until q or Ctrl-C.
+
+    A database that does not answer is said and asked again. `keys`: whether stdin is a terminal.
+    """
+    last: RenderableType = Text()
+    with _pressed(keys) as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            try:
+                last = draw(console.width)
+                words = f"\n{time.strftime('%H:%M:%S')}, every {every:g} s; q ends"
+            except DatabaseUnavailable as error:
+                words = f"\n{error}; trying on; q ends"
+            live.update(Group(last, Text(words)), refresh=True)
+            if pressed(every):
+                return
+
+
+@contextmanager
+def _pressed(keys: bool) -> Iterator[Callable[[float], bool]]:
+    """A function that waits so many seconds, and tells whether q was pressed meanwhile."""
+    if not keys:
+        yield _sleep
+        return
+    stdin = sys.stdin.fileno()
+    before = termios.tcgetattr(stdin)
+    tty.setcbreak(stdin)
+    try:
+        yield _wait_for_q
+    finally:
+        termios.tcsetattr(stdin, termios.TCSADRAIN, before)
+
+
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
+
+
+def _wait_for_q(seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        if select.select([sys.stdin], [], [], left)[0]:
+            # Not sys.stdin.read, whose buffer select does not see.
+            keys = os.read(sys.stdin.fileno(), 64)
+            if not keys or b"q" in keys.lower():  # nothing: the terminal has gone
+                return True
+    return False
+
+
+def _server(
+    seen: ServerSeen, busy: dict[str | None, int], silent_after: float
+) -> dict[str, object]:
+    tags = json.loads(seen.tags) if seen.tags else []
+    return {
+        "server": _cut(seen.serve_server_id),
+        "status": _status(seen, silent_after),
+        "seen": None if seen.silent is None else f"{in_words(seen.silent)} ago",
+        "busy": busy.get(seen.serve_server_id, 0),
+        "slots": seen.slots,
+        "tags": ", ".join(map(str, tags)) if tags else None,
+    }
+
+
+def _status(seen: ServerSeen, silent_after: float) -> str:
+    if seen.identity is None:
+        word = "stopped"
+    elif seen.silent is None or seen.silent > silent_after:
+        word = "silent"
+    else:
+        word = "up"
+    if not seen.paused:
+        return word
+    return "paused" if word == "up" else f"{word}, paused"
+
+
+def _run(run: Run) -> dict[str, object]:
+    note = run.progress_note or run.batch_desc
+    if run.cancelling:
+        note = "is being cancelled"
+    elif run.overdue:
+        note = "not heard of: its lease has ended"
+    return {
+        "batch_id": run.batch_id,
+        "server": _cut(run.serve_server_id or "-"),
+        "mode": run.mode,
+        "done": None if run.progress is None else f"{run.progress:.0%}",
+        "for": in_words(run.seconds),
+        "left": in_words(left(run)),
+        "note": note,
+    }
+
+
+def left(run: Run) -> float | None:
+    """Seconds until it is done if it goes on as it did; None: too early to tell."""
+    if run.progress is None or run.seconds is None or run.progress < _LITTLE:
+        return None
+    return run.seconds * (1 - run.progress) / run.progress
+
+
+def _failure(failure: Failure) -> dict[str, object]:
+    lines = (failure.error_text or "").strip().splitlines()
+    return {
+        "batch_id": failure.batch_id,
+        "mode": failure.mode,
+        "ago": in_words(failure.seconds),
+        "error": f"{failure.error_class or '-'}: {lines[0] if lines else 'no text'}"[:_ERROR],
+    }
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"

@@ -1,0 +1,36 @@
+"""How people write lengths of time: 90d on a command line, 2 h 05 min on a screen."""
+
+import re
+
+import typer
+
+_SECONDS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def seconds_of(text: str, option: str) -> float:
+    """Seconds of `90d`, `12h` or `30min`.
+
+    Raises:
+        typer.BadParameter: it is not a whole number and a unit, or longer than a century.
+    """
+    found = re.fullmatch(r"(\d{1,6})\s*(s|min|m|h|d|w)", text.strip())
+    seconds = int(found[1]) * _SECONDS[found[2]] if found else None
+    if seconds is None or seconds > 36_525 * _SECONDS["d"]:
+        raise typer.BadParameter(
+            f"{text!r} is not like 90d; units are s, min, h, d and w", param_hint=option
+        )
+    return float(seconds)
+
+
+def in_words(seconds: float | None) -> str:
+    """The two largest units that tell; `-` for None."""
+    if seconds is None:
+        return "-"
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min" if whole >= 600 else f"{whole // 60} min {whole % 60:02} s"
+    if whole < 2 * _SECONDS["d"]:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    return f"{whole // _SECONDS['d']} d {whole % _SECONDS['d'] // 3600} h"

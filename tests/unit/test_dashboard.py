@@ -1,0 +1,167 @@
+import io
+import os
+import pty
+
+import pytest
+import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from configs.errors import DatabaseUnavailable
+from launcher.dashboard import left, page, watch
+from launcher.durations import in_words, seconds_of
+from storage.overview import Failure, Overview, Queue, Run, ServerSeen, Waiting
+
+
+def server(name="SERVER_001", **changes):
+    columns = {"identity": "x", "silent": 3, "slots": 2, "tags": '["gpu"]', "paused": 0}
+    return ServerSeen(serve_server_id=name, **(columns | changes))
+
+
+def running(**changes):
+    columns = {
+        "batch_id": 12,
+        "mode": "train",
+        "batch_desc": None,
+        "serve_server_id": "SERVER_001",
+        "attempt": 1,
+        "progress": 0.25,
+        "progress_note": "모형 3/12",
+        "seconds": 60,
+        "overdue": 0,
+        "cancelling": 0,
+    }
+    return Run(**(columns | changes))
+
+
+def shown(width=80, silent_after=120, **parts):
+    empty = {"servers": (), "runs": (), "queues": (), "oldest": None, "failures": (), "failed": 0}
+    output = io.StringIO()
+    console = Console(file=output, width=width, highlight=False)
+    console.print(page(Overview(**(empty | parts)), width=width, silent_after=silent_after))
+    return output.getvalue()
+
+
+def test_nothing_is_said_in_words():
+    assert shown().split("\n\n") == [
+        "no launcher is at work",
+        "nothing is running",
+        "nothing is waiting\n",
+    ]
+
+
+def test_a_running_batch_tells_how_long_it_may_take():
+    text = shown(servers=(server(),), runs=(running(),))
+
+    assert "25% 1 min 00 s 3 min 00 s 모형 3/12" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("progress", [None, 0.0, 0.01])
+def test_too_early_there_is_no_guess(progress):
+    assert left(running(progress=progress)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({}, "up"),
+        ({"paused": 1}, "paused"),
+        ({"silent": 121}, "silent"),
+        ({"silent": 121, "paused": 1}, "silent, paused"),
+        ({"identity": None, "silent": None, "paused": 1}, "stopped, paused"),
+    ],
+)
+def test_a_server_is_up_silent_stopped_or_paused(changes, word):
+    assert f" {word} " in shown(servers=(server(**changes),))
+
+
+def test_what_is_wrong_with_a_run_stands_in_the_place_of_its_note():
+    assert "its lease has ended" in shown(runs=(running(overdue=1),), width=100)
+    assert "is being cancelled" in shown(runs=(running(cancelling=1),), width=100)
+
+
+names = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), max_size=190)
+
+
+@settings(max_examples=30, deadline=None)
+@given(name=names, note=names, error=st.text(max_size=400), paused=st.integers(0, 1))
+def test_every_line_fits_80_columns(name, note, error, paused):
+    text = shown(
+        servers=(server(name, paused=paused, tags="[]"),),
+        runs=(running(serve_server_id=name, progress_note=note, seconds=10**6),),
+        queues=(Queue(queue="q" * 32, waiting=10**6, due=10**5, later=10**5, paused=paused),),
+        oldest=Waiting(batch_id=10**9, queue="q", seconds=10**7),
+        failures=(
+            Failure(
+                batch_id=10**7, mode="train", seconds=80_000, error_class="Bad", error_text=error
+            ),
+        ),
+        failed=1,
+    )
+
+    assert max(cell_len(line) for line in text.splitlines()) <= 80
+
+
+def test_watching_outlives_a_database_that_is_away():
+    answers = [DatabaseUnavailable("it does not answer"), None, KeyboardInterrupt()]
+
+    def draw(width):
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+        return Text("the page")
+
+    output = io.StringIO()
+    console = Console(file=output, width=80, height=24, force_terminal=True)
+    with pytest.raises(KeyboardInterrupt):
+        watch(draw, console, every=0.01, keys=False)
+
+    text = output.getvalue()
+    assert text.index("trying on") < text.index("the page")
+    assert answers == []
+
+
+def test_q_ends_it(monkeypatch):
+    master, slave = pty.openpty()
+    with os.fdopen(slave) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+
+        def draw(width):
+            os.write(master, b"xq")
+            return Text("page")
+
+        console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True)
+        watch(draw, console, every=30, keys=True)
+    os.close(master)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90d", 7_776_000), ("12h", 43_200), ("30min", 1800), ("2 w", 1_209_600)]
+)
+def test_lengths_of_time_are_read(text, seconds):
+    assert seconds_of(text, "--x") == seconds
+
+
+@pytest.mark.parametrize("text", ["90", "d", "-1d", "1.5d", "999999w", "", "٣d x"])
+def test_other_lengths_are_refused(text):
+    with pytest.raises(typer.BadParameter, match="90d"):
+        seconds_of(text, "--x")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, "-"),
+        (-1, "0 s"),
+        (59, "59 s"),
+        (61, "1 min 01 s"),
+        (3599, "59 min"),
+        (7500, "2 h 05 min"),
+        (200_000, "2 d 7 h"),
+    ],
+)
+def test_lengths_of_time_are_told(seconds, words):
+    assert in_words(seconds) == words
