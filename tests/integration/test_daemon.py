@@ -200,8 +200,8 @@ def test_a_child_dies_with_its_launcher_and_another_completes_the_batch(runs):
         until(lambda: not alive(pid), seconds=5)
         assert runs.daemon("succeed", drain=True).run() == 0
 
-    # The lease, a sweep, and starting a child on a busy machine.
-    assert time.monotonic() - killed < 1.6 + 0.2 + 5
+    # The lease, a sweep, and starting a child on a machine that may be very busy.
+    assert time.monotonic() - killed < 1.6 + 0.2 + 20
     assert states(runs, batch_id) == ["C"]
     assert runs.attempts(batch_id) == [("E", "LeaseExpired"), ("C", None)]
 

@@ -194,9 +194,11 @@ def test_an_operator_who_resets_it_takes_the_batch_away(runs):
     batch_id = runs.add()
     running = runs.supervise("hang")
     pid = runs.pid()
-    runs.change(batch_id, state="I")
+    with capture_logs() as logged:
+        runs.change(batch_id, state="I")
+        assert running.outcome() == Outcome(None, stale=True)
 
-    assert running.outcome() == Outcome(None, stale=True)
+    assert "took the batch" in logged[-1]["reason"]
     assert not alive(pid)
     row = runs.row(batch_id)
     assert (row.state, row.error_class) == ("I", None)
@@ -276,7 +278,7 @@ def test_a_child_does_not_outlive_the_lease_in_an_outage(cut_runs, proxy):
     cut_at = time.monotonic()
     until(lambda: not alive(pid))
 
-    assert time.monotonic() - cut_at <= LEASE + 0.5
+    assert time.monotonic() - cut_at <= LEASE + 3
     assert running.outcome().state is None
     proxy.restore()
     until(lambda: transaction(cut_runs.engine, claims.sweep) == [(batch_id, 1)])

@@ -1,0 +1,73 @@
+import pytest
+
+from storage import batches, claims, peek, queues, servers
+from storage.columns import utc_now
+from storage.engine import make_engine, reading, transaction
+
+OFFER = {"server": "S", "tags": ("cpu",), "free_mb": 1000}
+
+ROWS = {
+    "waiting": {},
+    "completed": {"state": "C"},
+    "running": {"state": "U", "lease_until": utc_now(60)},
+    "failed for good": {"state": "E"},
+    "retry due": {"state": "E", "run_after": utc_now(-1), "attempt": 1},
+    "retry later": {"state": "E", "run_after": utc_now(60), "attempt": 1},
+    "attempts used up": {"state": "E", "run_after": utc_now(-1), "attempt": 3},
+    "starts later": {"run_after": utc_now(60)},
+    "our tag": {"need_tag": "cpu"},
+    "another tag": {"need_tag": "gpu"},
+    "enough memory": {"need_mem_mb": 1000},
+    "too little memory": {"need_mem_mb": 1001},
+    "another queue": {"queue": "night"},
+    "cancelled": {"cancel_requested_at": utc_now()},
+    "waits for its parent": {"train_batch_id": 1},
+    "key in use": {"concurrency_key": "k"},
+}
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+@pytest.mark.parametrize("state", ["ready", "server paused", "queue paused"])
+def test_it_sees_what_a_claim_would_take(engine, database_settings, row, state):
+    def prepare(connection):
+        running = {"state": "U", "lease_until": utc_now(60), "concurrency_key": "k", "queue": "x"}
+        batches.add(connection, batch_id=1, **running)
+        batches.add(connection, **row)
+        if state == "server paused":
+            servers.pause(connection, "S")
+        if state == "queue paused":
+            queues.pause(connection, "default")
+
+    transaction(engine, prepare)
+    peeking = make_engine(database_settings, autocommit=True)
+    with reading(peeking) as connection:
+        seen = peek.claimable(connection, **OFFER)
+    claimed = transaction(
+        engine, lambda connection: claims.claim(connection, identity="i", lease_seconds=9, **OFFER)
+    )
+    peeking.dispose()
+
+    assert seen == (claimed is not None)
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({}, False),
+        ({"state": "U", "lease_until": utc_now(60)}, False),
+        ({"state": "U", "lease_until": utc_now(-1)}, True),
+        ({"state": "U"}, True),
+        ({"cancel_requested_at": utc_now()}, True),
+        ({"state": "U", "lease_until": utc_now(60), "cancel_requested_at": utc_now()}, False),
+        ({"state": "C", "cancel_requested_at": utc_now()}, True),
+    ],
+)
+def test_it_sees_what_a_sweep_would_look_after(engine, row, expected):
+    batch_id = transaction(engine, lambda connection: batches.add(connection, **row))
+    with reading(engine) as connection:
+        before = batches.read(connection, batch_id)
+        assert peek.lost(connection) == expected
+    transaction(engine, claims.sweep)
+    with reading(engine) as connection:
+        assert (batches.read(connection, batch_id) != before) == expected
+        assert not peek.lost(connection)
