@@ -157,6 +157,39 @@ def retry(ctx: typer.Context, batch_id: BatchId) -> None:
     say(f"batch {batch_id} waits to run")
 
 
+@app.command(epilog=example("deepcredit batch rerun 123"))
+def rerun(ctx: typer.Context, batch_id: BatchId) -> None:
+    """Let a batch run again whatever its state; finished models are kept. One that runs is
+    stopped first.
+    """
+    session(ctx).write(lambda connection: batches.rerun(connection, batch_id))
+    say(f"batch {batch_id} waits to run")
+
+
+@app.command(epilog=example("deepcredit batch priority 123 10"))
+def priority(
+    ctx: typer.Context,
+    batch_id: BatchId,
+    number: Annotated[
+        int, typer.Argument(metavar="N", min=0, max=32_767, help="Lower is sooner; usual: 100.")
+    ],
+) -> None:
+    """Let a waiting batch run sooner or later than others."""
+    session(ctx).write(lambda connection: batches.set_priority(connection, batch_id, number))
+    say(f"batch {batch_id} has priority {number}")
+
+
+@app.command(epilog=example("deepcredit batch delete 123"))
+def delete(ctx: typer.Context, batch_id: BatchId) -> None:
+    """Delete a batch with its results and models; one that runs is stopped. Refused while a
+    candidate list, an ensemble or an open batch needs its models.
+
+    Its files stay until `deepcredit store check --delete`.
+    """
+    session(ctx).write(lambda connection: batches.delete(connection, batch_id))
+    say(f"batch {batch_id} is deleted")
+
+
 @app.command(epilog=example("deepcredit batch wait 123 && deepcredit results 123"))
 def wait(
     ctx: typer.Context,
@@ -178,7 +211,7 @@ def wait(
     if ended.state == "E":
         typer.echo(f"error: batch {batch_id}: {failure(ended)}", err=True)
         raise typer.Exit(1)
-    say(f"batch {batch_id} completed")
+    say(f"batch {batch_id} completed" + (f": {ended.progress_note}" if ended.progress_note else ""))
 
 
 def failure(ended: Batch) -> str:
@@ -218,8 +251,6 @@ def _note(row: leaderboard.Row) -> str | None:
     """Why a batch waits, what it does, or the first line of its error."""
     if row["state"] == "E" and row["last_error"]:
         return str(row["last_error"]).strip().splitlines()[0]
-    if row["state"] == "C":
-        return None
     waits = row["waits_for"]
     return f"waits for {waits}" if waits else row["progress_note"]
 

@@ -1,0 +1,55 @@
+"""Keep a server from taking batches, and let it again."""
+
+from typing import Annotated
+
+import typer
+from sqlalchemy import Connection
+
+from configs.errors import Unknown
+from launcher.console import say
+from launcher.folder import example, new_app
+from launcher.session import session
+from storage import servers
+
+app = new_app()
+
+ServerId = Annotated[
+    str, typer.Argument(metavar="SERVER_ID", help="As the launcher was started: SERVER_001.")
+]
+
+
+@app.callback()
+def server() -> None:
+    """Keep a server from taking batches, and let it again: the same as SQL on dc_server."""
+
+
+@app.command(epilog=example("deepcredit server pause SERVER_002"))
+def pause(ctx: typer.Context, server_id: ServerId) -> None:
+    """Let a server take nothing new; what it runs goes on. A restart does not end the pause."""
+
+    def work(connection: Connection) -> bool:
+        known = server_id in _names(connection)
+        servers.pause(connection, server_id)
+        return known
+
+    known = session(ctx).write(work)
+    say(f"{server_id} is paused" if known else f"{server_id} is not known yet; it starts paused")
+
+
+@app.command(epilog=example("deepcredit server resume SERVER_002"))
+def resume(ctx: typer.Context, server_id: ServerId) -> None:
+    """Let a paused server take batches again."""
+
+    def work(connection: Connection) -> None:
+        names = _names(connection)
+        if server_id not in names:
+            there = f"there are: {', '.join(names)}" if names else "there are none"
+            raise Unknown(f"server {server_id} is not known; {there}")
+        servers.resume(connection, server_id)
+
+    session(ctx).write(work)
+    say(f"{server_id} takes batches again")
+
+
+def _names(connection: Connection) -> list[str]:
+    return [each.serve_server_id for each in servers.listing(connection)]
