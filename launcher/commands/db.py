@@ -1,21 +1,25 @@
-"""Create or migrate the database, check it, print its grants."""
+"""Create or migrate the database, check it, print its grants, remove what is old."""
 
+import time
 from typing import Annotated
 
 import typer
 
-from launcher.console import say
+from launcher.console import progress, say
+from launcher.durations import seconds_of
 from launcher.folder import example, new_app
 from launcher.session import session
 from storage import grants as roles
-from storage import migrate
+from storage import housekeeping, migrate
 
 app = new_app()
+
+_PAUSE_SECONDS = 0.05  # between transactions, so that launchers are served first
 
 
 @app.callback()
 def db() -> None:
-    """Create or migrate the database, check it, print its grants."""
+    """Create or migrate the database, check it, print its grants, remove what is old."""
 
 
 @app.command(epilog=example("deepcredit db upgrade"))
@@ -56,3 +60,44 @@ def grants(
         say(f"\n-- {role}: {purpose}. To give it to an account:")
         for statement in roles.how_to_give(role):
             say(f"--   {statement};")
+
+
+@app.command(
+    epilog=example(
+        "deepcredit db prune --completed-before 90d --dry-run",
+        "deepcredit db prune --completed-before 90d && deepcredit store check --delete",
+    )
+)
+def prune(
+    ctx: typer.Context,
+    completed_before: Annotated[
+        str, typer.Option(help="How long ago at least: 90d, 12h, 8w.", metavar="AGE")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Remove batches completed long ago, with their results and history. Batches with trained
+    models stay, and those that a candidate list, an ensemble or a younger batch refers to.
+
+    Batches in error stay too. It may be stopped and run again at any time.
+    """
+    seconds = seconds_of(completed_before, "--completed-before")
+    opened = session(ctx)
+    old = opened.read(lambda connection: housekeeping.old(connection, seconds))
+    kept = f"{old.needed} stay because something refers to them" if old.needed else ""
+    if dry_run or not old.removable:
+        span = f" (batch {old.first} to {old.last})" if old.removable else ""
+        say("; ".join(filter(None, (f"{old.removable} batches can go{span}", kept))))
+        return
+    removed, after = 0, 0
+    with progress("pruning") as bar:
+        while True:
+            done = opened.write(
+                lambda connection, after=after: housekeeping.prune(connection, seconds, after=after)
+            )
+            removed += done.batches
+            bar(min(removed / old.removable, 1.0), f"{removed} of {old.removable} batches")
+            if done.after is None:
+                break
+            after = done.after
+            time.sleep(_PAUSE_SECONDS)
+    say("; ".join(filter(None, (f"{removed} batches removed", kept))))

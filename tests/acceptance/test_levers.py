@@ -1,0 +1,129 @@
+"""Operators' commands on servers, queues, batches and old rows."""
+
+import os
+
+import pytest
+from sqlalchemy import insert, select
+
+from launcher.cli import execute
+from storage import batches
+from storage.columns import utc_now
+from storage.schema import dc_batch, dc_candidate_model_list, dc_queue, dc_server
+from tests.calls import Calls
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch, sqlite_engine):
+    """Commands in a folder of its own find this database."""
+    for name in os.environ:
+        if name.startswith("DEEPCREDIT_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", f"sqlite:///{sqlite_engine.url.database}")
+    return Calls(sqlite_engine)
+
+
+@pytest.fixture
+def run(calls, capsys):
+    def execute_and_read(*words):
+        capsys.readouterr()
+        code = execute(words)
+        return code, *capsys.readouterr()
+
+    return execute_and_read
+
+
+def column(calls, chosen):
+    return list(calls(lambda connection: connection.scalars(select(chosen)).all()))
+
+
+def test_a_server_is_paused_and_resumed(run, calls):
+    assert run("server", "pause", "B") == (0, "B is not known yet; it starts paused\n", "")
+    assert run("server", "pause", "B") == (0, "B is paused\n", "")
+    assert column(calls, dc_server.c.paused) == [1]
+    assert run("server", "resume", "B")[0] == 0
+    assert column(calls, dc_server.c.paused) == [0]
+
+
+def test_resuming_a_server_that_is_not_there_names_those_that_are(run):
+    run("server", "pause", "SERVER_1")
+
+    code, _, error = run("server", "resume", "SERVER_2")
+
+    assert (code, error) == (1, "error: server SERVER_2 is not known; there are: SERVER_1\n")
+
+
+def test_a_queue_is_paused_and_resumed(run, calls):
+    assert run("queue", "pause", "night")[0] == 0
+    assert column(calls, dc_queue.c.paused) == [1]
+    assert run("queue", "resume", "night")[0] == 0
+    assert column(calls, dc_queue.c.paused) == [0]
+
+
+def test_a_batch_is_moved_up(run, calls):
+    batch_id = calls.add()
+
+    assert run("batch", "priority", str(batch_id), "7")[0] == 0
+    assert calls(batches.read, batch_id).priority == 7
+    assert run("batch", "priority", str(batch_id), "-1")[0] == 2
+    assert run("batch", "priority", "999", "1")[0] == 1
+
+
+def test_a_completed_batch_is_run_again(run, calls):
+    batch_id = calls.add(state="C", attempt=2)
+
+    assert run("batch", "rerun", str(batch_id))[0] == 0
+    again = calls(batches.read, batch_id)
+    assert (again.state, again.attempt) == ("I", 0)
+
+
+def test_a_batch_is_deleted_unless_it_is_needed(run, calls):
+    needed, other = calls.add(state="C"), calls.add(state="C")
+    row = {"candidate_id": "C001", "batch_id": needed, "model_no": 1, "model_sub_no": 1}
+    calls(lambda c: c.execute(insert(dc_candidate_model_list).values(row)))
+
+    assert run("batch", "delete", str(other))[0] == 0
+    code, _, error = run("batch", "delete", str(needed))
+    assert (code, "candidate list C001" in error) == (1, True)
+    assert column(calls, dc_batch.c.batch_id) == [needed]
+
+
+def test_status_is_printed_once_where_there_is_no_terminal(run, calls):
+    calls.add(state="U", serve_server_id="A", mode="predict")
+    calls.add()
+
+    code, text, _ = run("status")
+
+    assert code == 0
+    assert "predict" in text
+    assert "oldest waiting: batch 2" in text
+
+
+def test_status_of_an_old_schema_says_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", f"sqlite:///{tmp_path / 'empty.db'}")
+
+    assert execute(["status", "--once"]) == 1
+    assert "deepcredit db upgrade" in capsys.readouterr().err
+
+
+def test_old_batches_are_pruned_once_one_has_looked(run, calls):
+    from_long_ago = {"state": "C", "work_end_date": utc_now(-100 * 86_400)}
+    for _ in range(3):
+        calls.add(**from_long_ago)
+    kept = calls.add(state="C", work_end_date=utc_now())
+    waiting = calls.add(train_batch_id=1)
+    words = ("db", "prune", "--completed-before", "90d")
+
+    code, text, _ = run(*words, "--dry-run")
+    assert (code, text) == (
+        0,
+        "2 batches can go (batch 2 to 3); 1 stay because something refers to them\n",
+    )
+    code, text, error = run(*words)
+    assert (code, text) == (
+        0,
+        "2 batches removed; 1 stay because something refers to them\n",
+    )
+    assert "2 of 2 batches" in error
+    assert column(calls, dc_batch.c.batch_id) == [1, kept, waiting]
+    assert run("db", "prune", "--completed-before", "soon")[0] == 2
