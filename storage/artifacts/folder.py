@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -64,13 +64,18 @@ class FolderStore:
             (self._root / check_uri(uri)).unlink(missing_ok=True)
 
     def walk(self, prefix: str = "") -> Iterator[str]:
+        return (uri for uri, _ in self.sizes(prefix))
+
+    def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         top = self._root / check_uri(prefix) if prefix else self._root
         with self._named(prefix or "."):
             # os.walk passes over what it cannot read unless told otherwise; a missing top is empty.
             if top.is_dir():
                 for folder, _, files in os.walk(top, onerror=_raise):
                     for name in files:
-                        yield (Path(folder) / name).relative_to(self._root).as_posix()
+                        file = Path(folder) / name
+                        with suppress(FileNotFoundError):  # it may go while we walk
+                            yield file.relative_to(self._root).as_posix(), file.lstat().st_size
 
     def check(self) -> str:
         probe(self)

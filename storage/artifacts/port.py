@@ -45,6 +45,10 @@ class Store(Protocol):
         """Every uri below the folder `prefix`, in no order, unfinished uploads included."""
         ...
 
+    def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """As `walk`, each with its bytes."""
+        ...
+
     def check(self) -> str:
         """Write, read and delete a small file; return one line that says where the store is."""
         ...

@@ -96,6 +96,9 @@ class SftpStore:
         persist(remove, self._where(uri), seconds=self._patience)
 
     def walk(self, prefix: str = "") -> Iterator[str]:
+        return (uri for uri, _ in self.sizes(prefix))
+
+    def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         folders = [check_uri(prefix) if prefix else ""]
         while folders:
             folder = folders.pop()
@@ -104,7 +107,7 @@ class SftpStore:
                 if attributes.is_folder:
                     folders.append(uri)
                 elif attributes.is_file:
-                    yield uri
+                    yield uri, attributes.size
 
     def check(self) -> str:
         with self._pool.session():

@@ -8,7 +8,13 @@ from sqlalchemy import insert, select
 from launcher.cli import execute
 from storage import batches
 from storage.columns import utc_now
-from storage.schema import dc_batch, dc_candidate_model_list, dc_queue, dc_server
+from storage.schema import (
+    dc_batch,
+    dc_batch_picture,
+    dc_candidate_model_list,
+    dc_queue,
+    dc_server,
+)
 from tests.calls import Calls
 
 
@@ -127,3 +133,23 @@ def test_old_batches_are_pruned_once_one_has_looked(run, calls):
     assert "2 of 2 batches" in error
     assert column(calls, dc_batch.c.batch_id) == [1, kept, waiting]
     assert run("db", "prune", "--completed-before", "soon")[0] == 2
+
+
+def test_store_check_tells_and_deletes(run, calls, tmp_path):
+    for uri in ("models/T1/1/1.f1.ubj", "models/T1/1/2.f1.ubj", "notes.txt"):
+        file = tmp_path / "var" / "store" / uri
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x" * 100_000)
+    row = {"batch_id": 1, "name": "n", "uri": "ensembles/E1/n.png", "sha256": "s", "bytes": 1}
+    calls(lambda c: c.execute(insert(dc_batch_picture).values(row)))
+
+    code, text, error = run("store", "check")
+    assert code == 1
+    assert error == "error: missing: ensembles/E1/n.png\n"
+    assert "left by a run that is over: models/T1/1/1.f1.ubj, 0.1 MB\n" in text
+    assert "1 missing; 2 not needed, 0.2 MB\n" in text
+    assert "1 are not ours and stay, such as notes.txt\n" in text
+
+    code, text, _ = run("store", "check", "--delete")
+    assert (code, "2 deleted, 0.2 MB\n" in text) == (1, True)
+    assert [file.name for file in (tmp_path / "var" / "store").rglob("*.*")] == ["notes.txt"]

@@ -153,6 +153,15 @@ def test_deleting_twice_is_no_error(place, source):
     assert list(place.store.walk()) == []
 
 
+def test_sizes_are_those_of_the_files(place, source):
+    for uri, length in (("models/T1/1.ubj", 7), ("splits/a.safetensors", 0)):
+        source.write_bytes(b"x" * length)
+        place.store.put(uri, source)
+
+    assert sorted(place.store.sizes()) == [("models/T1/1.ubj", 7), ("splits/a.safetensors", 0)]
+    assert list(place.store.sizes("splits")) == [("splits/a.safetensors", 0)]
+
+
 def test_walk_lists_below_a_folder_unfinished_uploads_included(place, source):
     uris = ["models/T1/1/1.f1.ubj", "models/T1/2/1.f1.ubj", "models/T12/1/1.f1.ubj", KOREAN, "top"]
     assert list(place.store.walk()) == []

@@ -1,0 +1,97 @@
+"""Hold the model store against the database: files that are missing, and files nobody needs."""
+
+from typing import Annotated
+
+import typer
+
+from launcher.console import progress, say
+from launcher.folder import example, new_app
+from launcher.session import Session, session
+from pipeline.orphans import Orphan
+from pipeline.upkeep import Findings, remove, survey
+from storage.artifacts.opening import open_store
+from storage.artifacts.port import Store
+
+app = new_app()
+
+_SHOWN = 20
+
+
+@app.callback()
+def store() -> None:
+    """Hold the model store against the database: files missing, and files nobody needs."""
+
+
+@app.command(epilog=example("deepcredit store check", "deepcredit store check --delete"))
+def check(
+    ctx: typer.Context,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Remove the files that nobody needs.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help=f"List all files, not only the first {_SHOWN} of a kind.")
+    ] = False,
+) -> None:
+    """Say which files the database names and the store does not have (then exit 1), and which
+    files nobody needs: left by runs that died, by batches that were deleted or pruned, or by
+    uploads that never ended.
+
+    Launchers may be at work meanwhile. Files that are not named as ours are left alone.
+    """
+    opened = session(ctx)
+    place = open_store(opened.settings)
+    limit = None if everything else _SHOWN
+    try:
+        found = survey(place, opened.read)
+        _tell(found, limit)
+        if delete:
+            _delete(found.sorted.orphans, place, opened)
+    finally:
+        place.close()
+    if found.missing:
+        raise typer.Exit(1)
+
+
+def _tell(found: Findings, limit: int | None) -> None:
+    say(f"{found.files} files, {_megabytes(found.bytes)}")
+    for uri in found.missing[:limit]:
+        typer.echo(f"error: missing: {_printable(uri)}", err=True)
+    _rest(found.missing, limit, "missing")
+    orphans = found.sorted.orphans
+    for orphan in orphans[:limit]:
+        words = f"{orphan.why.value}: {_printable(orphan.uri)}, {_megabytes(orphan.bytes)}"
+        say(words)
+    _rest(orphans, limit, "not needed")
+    size = _megabytes(sum(orphan.bytes for orphan in orphans))
+    say(f"{len(found.missing)} missing; {len(orphans)} not needed, {size}")
+    if found.sorted.in_use:
+        say(f"{len(found.sorted.in_use)} more may be in use by what runs now")
+    if found.sorted.foreign:
+        first = _printable(found.sorted.foreign[0])
+        say(f"{len(found.sorted.foreign)} are not ours and stay, such as {first}")
+
+
+def _delete(orphans: tuple[Orphan, ...], place: Store, opened: Session) -> None:
+    removed = size = 0
+    with progress("deleting") as bar:
+        for number, orphan in enumerate(orphans, 1):
+            if remove(place, orphan, opened.read):
+                removed, size = removed + 1, size + orphan.bytes
+            bar(number / len(orphans), f"{removed} files")
+    say(f"{removed} deleted, {_megabytes(size)}")
+    if removed < len(orphans):
+        say(f"{len(orphans) - removed} stay: a batch began to run that may use them")
+
+
+def _rest(files: tuple[object, ...], limit: int | None, what: str) -> None:
+    if limit is not None and len(files) > limit:
+        say(f"... and {len(files) - limit} more {what}; --all lists them")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
+
+
+def _printable(uri: str) -> str:
+    """A foreign file may have any bytes as its name."""
+    return uri.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,58 @@
+"""The model store held against the database: what is missing, and what nobody needs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from pipeline.orphans import Orphan, Sorted, may_run, sort_out
+from storage import named_files
+from storage.artifacts.port import Store
+
+T = TypeVar("T")
+
+
+class Read(Protocol):
+    """Runs a question in a transaction of its own."""
+
+    def __call__(self, question: Callable[[Connection], T], /) -> T: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    files: int
+    bytes: int
+    missing: tuple[str, ...]
+    """Named by the database, and not in the store."""
+    sorted: Sorted
+
+
+def survey(store: Store, read: Read) -> Findings:
+    """Walk the whole store.
+
+    Launchers may be at work: see `sort_out` for why the order of the reads matters. A file is
+    missing only if it was named both before and after the walk.
+    """
+    before = read(named_files.uris)
+    found = list(store.sizes())
+    running = read(named_files.running)
+    named = read(named_files.uris)
+    there = {uri for uri, _ in found}
+    return Findings(
+        files=len(found),
+        bytes=sum(size for _, size in found),
+        missing=tuple(sorted((before & named) - there)),
+        sorted=sort_out(sorted(found), named, running),
+    )
+
+
+def remove(store: Store, orphan: Orphan, read: Read) -> bool:
+    """Delete an orphan; False: since the survey a run began that may use it, or has named it."""
+    if may_run(orphan.owner, read(named_files.running)):
+        return False
+    # A fence is never used again; a file without one may have been put once more.
+    if orphan.owner.fence is None and read(lambda c: named_files.is_named(c, orphan.uri)):
+        return False
+    store.delete(orphan.uri)
+    return True
