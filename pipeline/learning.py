@@ -17,10 +17,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ensemble import blend, reference
+from ensemble.baselines import BASELINES
 from ensemble.blend import Blend
-from ensemble.greedy import greedy
 from ensemble.metrics import merit
-from ensemble.stack import stack
 from pipeline import drawing
 from pipeline.combining import Ballot, Combination, Rounds, Sum
 from pipeline.searching import Searched
@@ -35,15 +34,8 @@ def baselines(board: Board, metric: str) -> dict[str, Combination]:
     """Every method but the search's; nothing but valid is looked at. Takes seconds."""
     part, names = board.valid, names_of(board)
     labels = part.y == 1
-    learned = {
-        "all": blend.all_vote(len(names)),
-        "mean": blend.mean(part.scores, labels, metric),
-        "greedy": greedy(part.scores, labels, metric),
-        "weighted": blend.weighted(part.scores, labels, metric),
-        "stack": stack(part.scores, labels, metric),
-        "single": _single(board, metric),
-        "tuned": _tuned(board, metric),
-    }
+    learned = {name: learn(part.scores, labels, metric) for name, learn in BASELINES.items()}
+    learned |= {"single": _single(board, metric), "tuned": _tuned(board, metric)}
     return {name: Sum.named(found, names) for name, found in learned.items()}
 
 

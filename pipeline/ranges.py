@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ensemble import search as searching
 from ensemble import votes
+from ensemble.counters import Counter, fastest
 from ensemble.search import Partial, Search
 from ensemble.votes import Part
 from models.kind import Labels
@@ -94,14 +95,21 @@ def count_range(
     parts: Sequence[Part], search: Search, first: int, last: int, *, every: bool
 ) -> Tried:
     """As `ensemble.search.search_range`, with every ensemble's counts if wanted."""
+    counter = _counter()
     if not every:
-        return Tried(searching.search_range(parts, search, first, last), None)
+        return Tried(searching.search_range(parts, search, first, last, counter), None)
     found, hits = [], []
     for start, stop in searching.ranges(first, last, searching.STEP):
-        counts = votes.count(parts, search.rule, search.seed, start, stop)
+        counts = counter(parts, search.rule, search.seed, start, stop)
         found.append(searching.summarise(parts, search, start, counts))
         hits.append(counts[:, :, [1, 3]].transpose(1, 0, 2).astype(np.uint32))
     return Tried(searching.merge(found), np.concatenate(hits))
+
+
+@lru_cache(maxsize=1)
+def _counter() -> Counter:
+    """A GPU's, where there is one; found out once a process."""
+    return fastest()
 
 
 @lru_cache(maxsize=1)
