@@ -12,11 +12,11 @@ from tests.calls import Calls
 
 LEGACY_INSERTS = (
     """INSERT INTO dc_batch (batch_desc, batch_memo, batch_param, mode, dataset_group,
-       dataset_version, model_group, state) VALUES ('credit model training', 'XGBoost group',
-       '{"testSize"\\: "0.3", "validationSize"\\: "0.2", "randomState"\\: "42"}', 'train', 'DATA001',
-       1, 'M100', 'I')""",
-    """INSERT INTO dc_batch (batch_desc, train_batch_id, mode, dataset_group, dataset_version, state)
-       VALUES ('credit prediction', 123, 'predict', 'DATA001', 1, 'I')""",
+       dataset_version, model_group, state)
+       VALUES ('credit model training', 'XGBoost group', '{"testSize"\\: "0.3",
+       "validationSize"\\: "0.2", "randomState"\\: "42"}', 'train', 'DATA001', 1, 'M100', 'I')""",
+    """INSERT INTO dc_batch (batch_desc, train_batch_id, mode, dataset_group, dataset_version,
+       state) VALUES ('credit prediction', 123, 'predict', 'DATA001', 1, 'I')""",
     """INSERT INTO dc_batch (batch_desc, candidate_id, mode, state)
        VALUES ('ensemble credit scoring', 'C001', 'ensemble', 'I')""",
 )
