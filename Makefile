@@ -21,7 +21,7 @@ $(STAMP): requirements.lock requirements-gpu.lock requirements-dev.lock pyprojec
 servers: ## install the servers that the tests start for themselves (Debian packages)
 	@.ci/servers
 
-demo: setup ## run the whole thing once: data, training, prediction, leaderboard
+demo: setup ## the whole way once: data, training, prediction, ensembles, leaderboard
 	@$(BIN)/deepcredit demo
 
 test: setup servers ## run all tests; PYTEST=... adds arguments

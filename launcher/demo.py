@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, Insert, insert, literal, select
 
 from configs.errors import DeepCreditError
 from launcher import modelfile
@@ -21,10 +23,13 @@ from pipeline.roles import Choices
 from storage import batches, leaderboard, registry
 from storage import datasets as registered
 from storage.records import Batch, Dataset
-from storage.schema import dc_batch
+from storage.schema import dc_batch, dc_candidate_model_list, dc_model
 
 DATA_GROUP = MODEL_GROUP = "DEMO"
 SERVER = "DEMO"
+CANDIDATES = "DEMO"
+MEMBERS = 5
+"""Of the demo's ten models; with so few, thirty cannot be drawn."""
 MODELS = """\
 # The demo's models. Change them and load them again: deepcredit model load var/demo/models.toml
 
@@ -35,7 +40,7 @@ model_group_id = "DEMO"
 model_desc = "boosted trees, six variants"
 
 [model.param]
-n_estimators = 200
+n_estimators = 150
 subsample = 0.8
 grid = { max_depth = [2, 3], learning_rate = [0.03, 0.06, 0.1] }
 
@@ -46,7 +51,6 @@ model_group_id = "DEMO"
 model_desc = "random forests, two variants"
 
 [model.param]
-n_estimators = 200
 grid = { min_samples_leaf = [5, 20] }
 
 [[model]]
@@ -57,6 +61,8 @@ model_desc = "a small network, rare arrears weighted up"
 
 [model.param]
 classWeight = "balanced"
+max_epochs = 60
+patience = 10
 
 [[model]]
 model_no = 9004
@@ -65,7 +71,8 @@ model_group_id = "DEMO"
 model_desc = "TabNet, kept short"
 
 [model.param]
-max_epochs = 15
+max_epochs = 12
+batch_size = 256
 """
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 30.0
@@ -121,49 +128,91 @@ def put_models(session: Session, folder: Path) -> int:
 
 def statement(**columns: Any) -> str:
     """An INSERT into dc_batch as an operator would write it."""
-    compiled = insert(dc_batch).values(**columns).compile(compile_kwargs={"literal_binds": True})
-    return str(compiled).replace(" VALUES ", "\nVALUES ")
+    return _sql(insert(dc_batch).values(**columns)).replace(" VALUES ", "\nVALUES ", 1)
+
+
+def candidates(batch_id: int) -> str:
+    """An INSERT that puts every model of a train batch on the demo's candidate list."""
+    key = (dc_model.c.batch_id, dc_model.c.model_no, dc_model.c.model_sub_no)
+    name = literal(f"{CANDIDATES}{batch_id}").label("candidate_id")
+    rows = select(name, *key).where(dc_model.c.batch_id == batch_id)
+    names = ["candidate_id", *(column.name for column in key)]
+    return _sql(insert(dc_candidate_model_list).from_select(names, rows)).replace(
+        " SELECT ", "\nSELECT ", 1
+    )
 
 
 def submit(session: Session, sql: str) -> int:
-    """Run an INSERT exactly as it is shown; the new batch_id."""
+    """Run an INSERT exactly as it is shown; the new batch_id, if it has one."""
 
     def work(connection: Connection) -> int:
-        return int(connection.exec_driver_sql(sql).lastrowid)
+        return int(connection.exec_driver_sql(sql).lastrowid or 0)
 
     return session.write(work)
 
 
-def drain(session: Session, numbers: Sequence[int], bar: Bar) -> list[Batch]:
-    """Start a launcher that runs what waits and exits; the batches as they ended.
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """A launcher in a process of its own."""
 
-    Raises:
-        DeepCreditError: the launcher failed, or left a batch unfinished.
-    """
+    process: subprocess.Popen[bytes]
+    log: Path
+    said: IO[bytes]
+
+    def last_words(self) -> str:
+        """Why it ended, as far as it said so."""
+        self.said.seek(0)
+        lines = self.said.read().decode("utf-8", "replace").strip().splitlines()
+        return f"{lines[-1] if lines else 'it said nothing'}; see {self.log}"
+
+
+@contextmanager
+def launcher(session: Session) -> Iterator[Launcher]:
+    """Start a launcher; it is stopped at the end of the context."""
     command = [sys.executable, "-P", "-m", "launcher", *session.options.words()]
-    log = session.settings.log_dir / f"{SERVER}.log"
-    launcher = subprocess.Popen(
-        [*command, "launcher", SERVER, "--drain"],
+    said = tempfile.TemporaryFile()
+    process = subprocess.Popen(
+        [*command, "launcher", SERVER],
         env=python_environment(),
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,  # it is all in the log
+        stderr=said,
+        start_new_session=True,  # a Ctrl-C is for us, who then tell it to stop
     )
     try:
-        while launcher.poll() is None:
-            now = _all(session, numbers)
-            done = sum(1.0 if batch.state == "C" else batch.progress or 0.0 for batch in now)
-            bar(done / len(now), _note(now))
-            time.sleep(_POLL_SECONDS)
+        yield Launcher(process, session.settings.log_dir / f"{SERVER}.log", said)
     finally:
-        if launcher.poll() is None:
-            launcher.terminate()
-            launcher.wait(_STOP_SECONDS)
-    ended = _all(session, numbers)
-    for batch in ended:
-        if batch.state != "C":
-            reason = batch.error_text or "the launcher ended before it"
-            raise DeepCreditError(f"batch {batch.batch_id} was not completed: {reason}; see {log}")
-    return ended
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.terminate()  # the second one stops at once
+            process.wait()
+        said.close()
+
+
+def wait(session: Session, running: Launcher, number: int, bar: Bar) -> Batch:
+    """Wait until a batch has ended.
+
+    Raises:
+        DeepCreditError: it failed, or the launcher ended before it.
+    """
+    while True:
+        ended = running.process.poll() is not None
+        now = session.read(lambda connection: batches.read(connection, number))
+        if now is None or (now.state == "E" and now.run_after is None):
+            reason = now and now.error_text
+            raise DeepCreditError(
+                f"batch {number} failed: {reason or 'its row is gone'}; see {log}"
+            )
+        if now.state == "C":
+            return now
+        if ended:
+            raise DeepCreditError(
+                f"the launcher ended before batch {number}: {running.last_words()}"
+            )
+        starting = "the launcher is starting" if now.state == "I" else "starting"
+        bar(now.progress or 0.0, now.progress_note or starting)
+        time.sleep(_POLL_SECONDS)
 
 
 def equal_figures(session: Session, trained: int, predicted: int) -> tuple[int, int]:
@@ -181,16 +230,6 @@ def equal_figures(session: Session, trained: int, predicted: int) -> tuple[int, 
     return sum(first[key] == second.get(key) for key in first), len(first)
 
 
-def _all(session: Session, numbers: Sequence[int]) -> list[Batch]:
-    def question(connection: Connection) -> list[Batch]:
-        found = [batches.read(connection, number) for number in numbers]
-        return [batch for batch in found if batch is not None]
-
-    return session.read(question)
-
-
-def _note(now: Sequence[Batch]) -> str:
-    running = next((batch for batch in now if batch.state == "U"), None)
-    if running is None:
-        return "the launcher is starting"
-    return f"{running.mode}: {running.progress_note or 'starting'}"
+def _sql(statement: Insert) -> str:
+    compiled = str(statement.compile(compile_kwargs={"literal_binds": True}))
+    return "\n".join(line.rstrip() for line in compiled.splitlines())

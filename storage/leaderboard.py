@@ -6,11 +6,12 @@ from sqlalchemy import Connection, Select, TableClause, column, select, table
 
 from configs.errors import BadParameter, Unknown
 from storage.records import State
-from storage.schema import METRICS, dc_batch, dc_batch_result
+from storage.schema import METRICS, dc_batch, dc_batch_method, dc_batch_result
 from storage.views import VIEWS
 
 Row = dict[str, Any]
 
+COUNTS = ("tn", "fp", "fn", "tp")
 _KEY = ("batch_id", "model_no", "model_sub_no")
 LOWER_IS_BETTER = ("brier", "log_loss")
 
@@ -60,6 +61,28 @@ def ensembles(connection: Connection, batch_id: int, *, limit: int = 50) -> list
     """Rows of v_ensemble of a batch, by their rank on valid."""
     query = select(_ensembles).where(_ensembles.c.batch_id == batch_id)
     return _read(connection, query.order_by(_ensembles.c.rank_no).limit(limit))
+
+
+def methods(connection: Connection, batch_id: int) -> list[Row]:
+    """What an ensemble batch reports of each method, valid and test side by side; the one it
+    answers with first, then best first on valid. The interval is of the metric on test.
+    """
+    there = dc_batch_method.c
+    found = _read(connection, select(dc_batch_method).where(there.batch_id == batch_id))
+    both: dict[str, Row] = {}
+    for row in found:
+        sides = both.setdefault(row["method"], {"method": row["method"]})
+        shared = ("chosen", "n_models", "metric", "threshold")
+        sides |= {name: row[name] for name in shared}
+        sides |= {f"{row['split']}_{name}": row[name] for name in ("n_rows", *COUNTS, *METRICS)}
+        if row["split"] == "test":
+            sides |= {name: row[name] for name in ("low", "high", "gain", "gain_low", "gain_high")}
+
+    def order(row: Row) -> tuple[Any, ...]:
+        value = row.get(f"valid_{row['metric']}")
+        return not row["chosen"], value is None, -(value or 0.0), row["method"]
+
+    return sorted(both.values(), key=order)
 
 
 def results(connection: Connection, batch_id: int) -> list[Row]:

@@ -1,4 +1,4 @@
-"""The whole way once: data, training, prediction, leaderboard."""
+"""The whole way once: data, training, prediction, an ensemble, what was found."""
 
 import time
 from pathlib import Path
@@ -8,6 +8,7 @@ import typer
 
 from launcher import demo as steps
 from launcher.commands.leaderboard import columns
+from launcher.commands.results import method_columns, method_rows
 from launcher.console import progress, say, show
 from launcher.folder import example, new_app
 from launcher.session import Session, session
@@ -39,9 +40,9 @@ def demo(
     id_column: Annotated[
         str | None, typer.Option("--id", help="Column that names rows.", metavar="COL")
     ] = None,
-    rows: Annotated[int, typer.Option(min=300, help="How many made-up applicants.")] = 6000,
+    rows: Annotated[int, typer.Option(min=300, help="How many made-up applicants.")] = 5000,
 ) -> None:
-    """Load data, train models, predict with them, and show the leaderboard: in a few minutes.
+    """Load data, train, predict, search ensembles and show what was found, in a few minutes.
 
     Uses the database and model store of the settings; without settings, files below var/.
     """
@@ -60,17 +61,21 @@ def demo(
     _step("3. Models")
     variants = steps.put_models(opened, _FOLDER)
     say(f"   {_FOLDER}/models.toml holds group {steps.MODEL_GROUP}: {variants} variants")
-    _step("4. Batches: this is all that an operator does")
+    _step("4. Batches: these statements are all that an operator does")
     trained, predicted = _submit(opened, dataset)
-    _step("5. A launcher runs what waits (deepcredit launcher DEMO --drain)")
-    with progress("   batches") as bar:
-        for batch in steps.drain(opened, (trained, predicted), bar):
-            say(f"   batch {batch.batch_id} ({batch.mode}) completed")
-    same, models = steps.equal_figures(opened, trained, predicted)
-    say(f"   {same} of {models} models, stored and loaded again, gave the very same test AUC")
-    _step("6. Leaderboard: ordered by valid; test played no part in any choice")
+    _step(f"5. A launcher claims what waits (deepcredit launcher {steps.SERVER})")
+    with steps.launcher(opened) as running:
+        for number in (trained, predicted):
+            _await(opened, running, number)
+        same, models = steps.equal_figures(opened, trained, predicted)
+        say(f"   {same} of {models} models, stored and loaded again, gave the very same test AUC")
+        _step("6. An ensemble batch over these models")
+        searched = _search(opened, trained)
+        _await(opened, running, searched)
+    _step("7. What was found: ordered by valid; test played no part in any choice")
     _leaderboard(opened, trained)
-    _next(dataset, trained, time.monotonic() - started)
+    _methods(opened, searched)
+    _next(dataset, trained, searched, time.monotonic() - started)
 
 
 def _data(opened: Session, own: steps.OwnData | None, rows: int) -> Dataset:
@@ -120,8 +125,30 @@ def _insert(opened: Session, sql: str) -> int:
     return number
 
 
+def _search(opened: Session, trained: int) -> int:
+    listing = steps.candidates(trained)
+    steps.submit(opened, listing)
+    say("\n".join(f"   {line}" for line in f"{listing};".splitlines()))
+    return _insert(
+        opened,
+        steps.statement(
+            batch_desc="demo: 1,000,000 ensembles",
+            batch_param=f'{{"members": {steps.MEMBERS}}}',
+            mode="ensemble",
+            candidate_id=f"{steps.CANDIDATES}{trained}",
+            state="I",
+        ),
+    )
+
+
+def _await(opened: Session, running: steps.Launcher, number: int) -> None:
+    with progress(f"   batch {number}") as bar:
+        ended = steps.wait(opened, running, number, bar)
+    say(f"   batch {number} ({ended.mode}) completed: {ended.progress_note}")
+
+
 def _leaderboard(opened: Session, trained: int) -> None:
-    say(f"   deepcredit leaderboard --batch {trained}   (in SQL: view v_leaderboard)")
+    say(f"   deepcredit leaderboard --batch {trained}   (in SQL: view v_leaderboard)\n")
     found = opened.read(
         lambda connection: leaderboard.models(connection, batch_id=trained, metric=_METRIC)
     )
@@ -132,17 +159,24 @@ def _leaderboard(opened: Session, trained: int) -> None:
     show(rows, columns(_METRIC))
 
 
-def _next(dataset: Dataset, trained: int, seconds: float) -> None:
-    say(f"Done in {seconds:.0f} s. What to try next:")
+def _methods(opened: Session, searched: int) -> None:
+    say(f"\n   deepcredit results {searched}   (in SQL: table dc_batch_method, view v_ensemble)\n")
+    found = opened.read(lambda connection: leaderboard.methods(connection, searched))
+    show(method_rows(found), method_columns(found[0]["metric"]))
+
+
+def _next(dataset: Dataset, trained: int, searched: int, seconds: float) -> None:
+    say(f"\nDone in {seconds:.0f} s. What to try next:")
     for command, what in (
         (f"deepcredit results {trained}", "every count and metric of the train batch"),
+        (f"deepcredit results {searched}", "the best ensembles"),
         ("deepcredit batch list", "the batches, in words"),
         (f"deepcredit leaderboard --dataset {dataset.name} --metric ks", "ranked otherwise"),
         ("deepcredit demo --csv FILE --target COL", "the same with a file of yours"),
         ("deepcredit doctor", "is this installation in order"),
     ):
-        say(f"  {command:<56} {what}")
-    say("docs/operators.md starts with the SQL.")
+        say(f"  {command:<50}  {what}")
+    say("The command lies in .venv/bin; docs/operators.md starts with the SQL.")
 
 
 def _step(title: str) -> None:

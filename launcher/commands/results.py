@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
-from launcher.console import Column, Format, show
+from launcher.console import Column, Format, say, show
 from launcher.folder import example, new_app
-from launcher.session import session
+from launcher.session import Session, session
 from storage import leaderboard
 
 app = new_app()
@@ -61,7 +61,7 @@ def results(
     rows = opened.read(lambda connection: leaderboard.results(connection, batch_id))
     ensembles = opened.read(lambda c: leaderboard.ensembles(c, batch_id, limit=limit))
     if ensembles:
-        show(ensembles, _ENSEMBLES, form)
+        _show_ensembles(opened, batch_id, ensembles, form)
     elif form is not Format.TABLE:
         show(rows, [Column(name, name) for name in ("batch_id", "model_no", "model_sub_no")], form)
     else:
@@ -70,6 +70,40 @@ def results(
         failed = [_row(row) for row in rows if row["state"] == "E"]
         if failed:
             show(failed, _FAILED, title="failed:")
+
+
+def method_columns(metric: str) -> tuple[Column, ...]:
+    """The columns of a table of methods."""
+    name = metric.removesuffix("_score")
+    return (
+        Column("method", "method", text=True),
+        Column("answer", "", text=True),
+        Column("n_models", "models"),
+        Column(f"valid_{metric}", f"valid {name}", digits=4),
+        Column(f"test_{metric}", f"test {name}", digits=4),
+        Column("low", "from", digits=4),
+        Column("high", "to", digits=4),
+        Column("test_auc", "test auc", digits=4, wide=True),
+    )
+
+
+def method_rows(methods: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows for a table of methods."""
+    return [row | {"answer": "answer" if row["chosen"] else ""} for row in methods]
+
+
+def _show_ensembles(
+    opened: Session, batch_id: int, ensembles: list[dict[str, Any]], form: Format
+) -> None:
+    if form is not Format.TABLE:
+        show(ensembles, _ENSEMBLES, form)
+        return
+    methods = opened.read(lambda connection: leaderboard.methods(connection, batch_id))
+    if methods:
+        columns = method_columns(methods[0]["metric"])
+        show(method_rows(methods), columns, title="methods, with the interval of test:")
+        say("")
+    show(ensembles, _ENSEMBLES, title="the best ensembles, by valid:")
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:

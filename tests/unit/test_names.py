@@ -1,8 +1,12 @@
 """Our packages have plain names, so nothing else that is installed may have them."""
 
+import ast
+import re
+import sys
 import tomllib
+from collections.abc import Iterator
 from importlib.machinery import PathFinder
-from importlib.metadata import distributions
+from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -68,3 +72,32 @@ def test_no_module_is_named_like_a_library_we_use(others: set[str]) -> None:
     own = {path.stem for top in TOP_LEVEL for path in (ROOT / top).rglob("*.py")}
 
     assert own & others <= {"__init__", "__main__"}
+
+
+def test_every_library_that_is_imported_is_declared_and_every_declared_one_is_imported() -> None:
+    found = packages_distributions()
+    imported = {
+        _plain(distribution)
+        for top in TOP_LEVEL
+        for path in (ROOT / top).rglob("*.py")
+        for name in _imports(path)
+        if name not in sys.stdlib_module_names and name not in TOP_LEVEL
+        for distribution in found.get(name, [name])
+    }
+    project = PYPROJECT["project"]
+    declared = {_plain(re.split("[<>=]", line)[0]) for line in project["dependencies"]}
+    xgboost = {"xgboost", "xgboost-cpu"}
+
+    assert imported - xgboost == declared
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
