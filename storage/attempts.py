@@ -16,7 +16,7 @@ _attempt = dc_batch_attempt.c
 
 
 def begin(connection: Connection, batch: Batch, identity: str) -> None:
-    """Record that the batch was claimed."""
+    """Record that the batch was claimed, and that those who ran it before have ended."""
     row = {
         "batch_id": batch.batch_id,
         "fence": batch.fence,
@@ -25,12 +25,32 @@ def begin(connection: Connection, batch: Batch, identity: str) -> None:
         "identity": identity,
         "started_at": batch.work_date,
     }
+    if batch.fence > 1:
+        _end_forgotten(connection, batch)
     try:
         connection.execute(insert(dc_batch_attempt).values(row))
     except IntegrityError:
         # An operator deleted the batch and inserted another under its number.
         connection.execute(delete(dc_batch_attempt).where(_attempt.batch_id == batch.batch_id))
         connection.execute(insert(dc_batch_attempt).values(row))
+
+
+def _end_forgotten(connection: Connection, batch: Batch) -> None:
+    """An operator who sets a running batch to I leaves its attempt open."""
+    connection.execute(
+        update(dc_batch_attempt)
+        .where(
+            _attempt.batch_id == batch.batch_id,
+            _attempt.fence < batch.fence,
+            _attempt.finished_at.is_(None),
+        )
+        .values(
+            finished_at=utc_now(),
+            outcome="E",
+            error_class="LeaseLost",
+            error_text="an operator changed the batch while it ran",
+        )
+    )
 
 
 def end(

@@ -1,7 +1,7 @@
 """Which rows of dc_batch a launcher may take, as SQL conditions and the queries of a claim.
 
 The parameters of the queries are what a launcher offers: `server`, `queue`, `tags` (a list) and
-`free_mb` (None: memory is not looked at).
+`free_mb` (None: memory is not looked at); and `passed`, numbers of rows that it has tried in vain.
 """
 
 from collections.abc import Iterable
@@ -75,7 +75,12 @@ suits = and_(
 
 _FEW = 8  # more launchers than this rarely reach for the same rows at once
 
-_in_queue = (_batch.queue == bindparam("queue"), ~queue_is_paused, ~server_is_paused)
+_in_queue = (
+    _batch.queue == bindparam("queue"),
+    _batch.batch_id.not_in(bindparam("passed", expanding=True)),
+    ~queue_is_paused,
+    ~server_is_paused,
+)
 
 
 def _first(

@@ -5,7 +5,7 @@ locks only spare launchers from trying in vain. Time is the database's. Each fun
 the caller's transaction, which must be rolled back when one raises.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -31,7 +31,7 @@ from storage.transitions import (
     unchanged,
 )
 
-_TRIES = 5
+_PATIENCE = 100  # rows to try in vain before the next poll
 _ADOPTED_SECONDS = 60 * 60
 
 _batch = dc_batch.c
@@ -66,28 +66,29 @@ def claim(
     `identity` tells this launcher from all others (host, pid, boot, slot) in dc_batch_attempt.
     """
     offer = {"server": server, "tags": list(tags), "free_mb": free_mb}
-    for _ in range(_TRIES):
-        rows = _candidates(connection, offer, queues, batch_id)
-        for row in rows:
-            batch = _take(connection, row, server, lease_seconds)
-            if batch is not None:
-                attempts.begin(connection, batch, identity)
-                return batch
-        if not rows:
-            return None
+    for row in _candidates(connection, offer, queues, batch_id):
+        batch = _take(connection, row, server, lease_seconds)
+        if batch is not None:
+            attempts.begin(connection, batch, identity)
+            return batch
     return None
 
 
 def _candidates(
     connection: Connection, offer: dict[str, Any], queues: Sequence[str], batch_id: int | None
-) -> Sequence[Row[*tuple[Any, ...]]]:
+) -> Iterator[Row[*tuple[Any, ...]]]:
     if batch_id is not None:
-        return connection.execute(THIS_ONE, {"batch_id": batch_id}).all()
+        yield from connection.execute(THIS_ONE, {"batch_id": batch_id}).all()
+        return
     for queue in queues:
-        rows = in_order(connection.execute(CANDIDATES, offer | {"queue": queue}))
-        if rows:
-            return rows
-    return []
+        passed: list[int] = []  # taken by others meanwhile, or locked by who knows whom
+        while len(passed) < _PATIENCE:
+            found = connection.execute(CANDIDATES, offer | {"queue": queue, "passed": passed})
+            rows = in_order(found)
+            if not rows:
+                break
+            yield from rows
+            passed += [row.batch_id for row in rows]
 
 
 def _take(

@@ -599,6 +599,18 @@ def test_the_number_of_a_deleted_batch_is_not_given_again(desk: Calls) -> None:
     assert desk.add() > numbers[-1]
 
 
+def test_an_attempt_that_an_operator_ended_is_closed_by_the_next_claim(desk: Calls) -> None:
+    number = desk.add()
+    desk.take()
+    desk.sql("UPDATE dc_batch SET state = 'I'")
+    assert [a.outcome for a in desk(attempts.listing, number)] == [None]
+    desk.take()
+
+    latest, before = desk(attempts.listing, number)
+    assert (latest.outcome, before.outcome, before.error_class) == (None, "E", "LeaseLost")
+    assert before.finished_at is not None
+
+
 def test_a_batch_inserted_under_the_number_of_a_deleted_one_can_be_claimed(desk: Calls) -> None:
     number = desk.add()
     desk.finish(desk.take("S1"))

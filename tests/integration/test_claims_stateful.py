@@ -174,6 +174,8 @@ class Table(RuleBasedStateMachine):
         assert batch.batch_id in may
         row = self.rows[batch.batch_id]
         row.state, row.alive, row.due = "U", True, NEVER
+        if row.claim_id is not None:  # if its end was an operator's, it is written down now
+            self.ended.setdefault(row.claim_id, "E")
         row.attempt, row.fence, row.claim_id = row.attempt + 1, row.fence + 1, batch.claim_id
         return claims.claim_of(batch)
 

@@ -136,7 +136,7 @@ def test_an_operators_words_wait_for_a_claim_and_then_count(desk: Calls, stateme
 def test_a_claim_does_not_believe_what_it_read_before(desk: Calls) -> None:
     # What a server would do that takes SKIP LOCKED without a word and ignores it.
     desk.add()
-    offer = {"server": "S", "queue": "default", "tags": [], "free_mb": None}
+    offer = {"server": "S", "queue": "default", "tags": [], "free_mb": None, "passed": []}
     with desk.engine.connect() as connection:
         (row,) = connection.execute(CANDIDATES, offer).all()
     claim = desk.take()
@@ -310,6 +310,19 @@ def test_a_claim_holds_no_row_but_its_own(mariadb_engine: Engine) -> None:
         free = "SELECT batch_id FROM dc_batch ORDER BY batch_id FOR UPDATE SKIP LOCKED"
         with desk.engine.connect() as other:
             assert list(other.scalars(text(free))) == [*blocked, behind]
+
+
+def test_rows_that_an_operator_holds_for_long_do_not_stop_the_queue(
+    mariadb_engine: Engine,
+) -> None:
+    desk = Calls(mariadb_engine)
+    for _ in range(30):
+        desk.add(priority=1)
+    free, urgent = desk.add(), desk.add(queue="next")
+    with held(desk) as connection:
+        connection.execute(text("UPDATE dc_batch SET priority = 2 WHERE priority = 1"))
+        order = [Rival(lambda: desk.take(queues=("default", "next"))).result() for _ in range(2)]
+    assert [claim.batch_id for claim in order] == [free, urgent]
 
 
 def test_many_launchers_take_every_batch_once(desk: Calls) -> None:
