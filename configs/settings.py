@@ -80,6 +80,12 @@ class Settings(BaseModel):
     poll_seconds: float = Field(
         2, gt=0, le=60, description="how often an idle launcher looks for work"
     )
+    metrics_port: int = Field(
+        0, ge=0, le=65_535, description="launchers serve Prometheus metrics there; 0: they do not"
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", description="address that metrics_port listens on; 0.0.0.0: every one"
+    )
 
     @model_validator(mode="after")
     def _no_secrets_in_urls(self) -> Self:

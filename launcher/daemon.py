@@ -18,6 +18,8 @@ from launcher.claimer import Claimed, Claimer
 from launcher.embedded import Cluster, make_cluster
 from launcher.heartbeat import BEATS_PER_LEASE
 from launcher.host import this_host
+from launcher.metrics import Metrics, serving
+from launcher.notify import Notifier
 from launcher.outage import Outage
 from launcher.slots import Slots
 from launcher.supervisor import Outcome
@@ -47,10 +49,12 @@ class Daemon:
         tags: Sequence[str] = (),
         command: Sequence[str] = COMMAND,
         cluster: Cluster | None = None,
+        metrics: Metrics | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         """`slots`: batches at once. `drain`: end when nothing is left to run. `spare`: keep a child
         ready while idle. `command`: the child that runs a batch; it is spoken to in the lines of
-        pipeline.messages.
+        pipeline.messages. `notifier`: whom to tell how it stands; default: nobody.
         """
         self._settings = settings
         self._server_id = server_id
@@ -83,7 +87,10 @@ class Daemon:
             command=tuple(command),
             ended=lambda slot, outcome: self._events.put((slot, outcome)),
         )
-        self._outage = Outage()
+        self._metrics = metrics or Metrics()
+        self._metrics.watch(self._peeking, self._slots.heartbeat_age)
+        self._notifier = notifier or Notifier({})
+        self._outage = Outage(self._metrics.database_away)
         self._signals = 0
         self._stopping = Stopping.NO
         self._grace_ends = float("inf")
@@ -94,9 +101,12 @@ class Daemon:
 
         Raises:
             DatabaseRefused: at the start; later, refusals are waited out like an outage.
+            BadSetting: metrics_port is taken.
         """
-        with self._attended():
+        at = self._settings.metrics_host, self._settings.metrics_port
+        with self._attended(), serving(self._metrics, *at):
             if self._register():
+                self._notifier.ready(f"{self._server_id} claims batches")
                 log.info("launcher started", server_id=self._server_id, slots=self._n_slots)
                 self._loop()
                 self._trying(self._unregister)
@@ -129,6 +139,7 @@ class Daemon:
 
     def _loop(self) -> None:
         while self._heeding_signals():
+            self._notifier.alive()
             if time.monotonic() >= self._next_round:
                 self._trying(self._make_round)
             if self._may_claim() and time.monotonic() >= self._next_poll:
@@ -159,6 +170,7 @@ class Daemon:
             return None
         slot, outcome = event
         self._slots.vacate(slot, outcome)
+        self._metrics.ended(outcome)
         self._next_poll = 0.0
         return outcome
 
@@ -175,6 +187,7 @@ class Daemon:
     def _stop(self, how: Stopping) -> None:
         if how is not self._stopping:
             log.info("launcher stopping", how=how.value, server_id=self._server_id)
+            self._notifier.stopping(f"stopping: {how.value}")
             self._stopping = how
             self._slots.stop(how)
 
@@ -202,6 +215,7 @@ class Daemon:
         return True
 
     def _start(self, claimed: Claimed, watch: Callable[[Progress], None] | None = None) -> None:
+        self._metrics.claimed()
         self._slots.start(claimed.batch, claimed.at, self._stopping, watch)
 
     def _finished(self) -> bool:
@@ -215,6 +229,7 @@ class Daemon:
             lost = peek.lost(connection)
         for batch_id, fence in transaction(self._engine, claims.sweep) if lost else ():
             log.warning("lease expired; the batch was given an end", batch_id=batch_id, fence=fence)
+            self._metrics.swept(1)
             self._next_poll = 0.0
         interval = self._settings.lease_seconds / BEATS_PER_LEASE
         self._next_round = time.monotonic() + interval * random.uniform(0.8, 1.0)  # noqa: S311
@@ -238,7 +253,11 @@ class Daemon:
                     ),
                 )
             except DatabaseUnavailable as error:
-                self._wait(self._outage.failed(error))
+                pause = self._outage.failed(error)
+                # It is up: a service manager that took it for hung would only kill it.
+                self._notifier.ready("waits for the database")
+                self._notifier.alive()
+                self._wait(pause)
             else:
                 self._outage.over()
                 return True

@@ -1,6 +1,7 @@
 """How a launcher lives through a database that does not answer."""
 
 import random
+from collections.abc import Callable
 
 import structlog
 
@@ -13,17 +14,21 @@ log = structlog.get_logger(__name__)
 class Outage:
     """Says once that it began and once that it is over; tells how long to wait between tries."""
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[bool], None]) -> None:
+        """`changed` is told True when it begins, False when it is over."""
+        self._changed = changed
         self._pause = 0.0
 
     def failed(self, error: Exception) -> float:
         """Seconds to wait: doubling, with jitter, so that launchers do not come back as one."""
         if not self._pause:
             log.error("the database cannot be used; trying on", error=str(error))
+            self._changed(True)
         self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LONGEST_PAUSE)
         return self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
 
     def over(self) -> None:
         if self._pause:
             log.info("the database answers again")
+            self._changed(False)
         self._pause = 0.0

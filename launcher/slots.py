@@ -51,6 +51,10 @@ class Slots:
     def busy(self) -> bool:
         return bool(self._busy)
 
+    def heartbeat_age(self) -> float:
+        """Of the most overdue, in seconds; 0 if nothing runs. May be called by any thread."""
+        return max((each.heartbeat_age for each, _ in list(self._busy.values())), default=0.0)
+
     def start(
         self,
         batch: Batch,

@@ -4,7 +4,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
 import structlog
@@ -48,6 +48,7 @@ class Outcome:
 
     state: State | None
     stale: bool
+    error_class: str | None = field(default=None, compare=False)
 
 
 class Supervisor:
@@ -89,6 +90,11 @@ class Supervisor:
             changed=self._wake.set,
         )
 
+    @property
+    def heartbeat_age(self) -> float:
+        """Seconds since the last answered heartbeat, or the claim, was sent."""
+        return self._settings.lease_seconds - self._heartbeat.lease_left()
+
     def stop(self, how: Stopping) -> None:
         """Tell it what the launcher was told."""
         self._stopping = how
@@ -117,7 +123,8 @@ class Supervisor:
             _end(child)
         self._summarise(verdict, state)
         spoilt = isinstance(verdict, Fail) and verdict.error_class in _OF_THE_CLUSTER
-        return Outcome(state, stale=spoilt or not spoken)
+        error_class = verdict.error_class if isinstance(verdict, Fail) else None
+        return Outcome(state, stale=spoilt or not spoken, error_class=error_class)
 
     def _start_child(self) -> Child | None:
         """None: the host could not start a process, which is the batch's last word."""

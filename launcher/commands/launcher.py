@@ -7,6 +7,7 @@ import typer
 from configs import logs
 from launcher.daemon import Daemon
 from launcher.folder import example, new_app
+from launcher.notify import Notifier
 from launcher.session import session
 
 app = new_app()
@@ -31,6 +32,10 @@ def launcher(
     tag: Annotated[
         list[str] | None, typer.Option(help="Runs batches that need this tag; repeatable.")
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Serve metrics for Prometheus there; 0: no."),
+    ] = None,
 ) -> None:
     """Claim batches and run them until told to stop.
 
@@ -39,7 +44,15 @@ def launcher(
     """
     settings = session(ctx).settings
     logs.configure(settings, server_id=server_id)
+    if metrics_port is not None:
+        settings = settings.model_copy(update={"metrics_port": metrics_port})
     daemon = Daemon(
-        settings, server_id, slots=slots, drain=drain, spare=not drain, tags=tag or ()
+        settings,
+        server_id,
+        slots=slots,
+        drain=drain,
+        spare=not drain,
+        tags=tag or (),
+        notifier=Notifier(),
     )
     raise typer.Exit(daemon.run())
