@@ -26,13 +26,17 @@ def main() -> int:
     parser.add_argument("--longest", type=float, default=1.0)
     plan = Plan(**vars(parser.parse_args()))
     with tempfile.TemporaryDirectory() as name, running_mariadb(Path(name, "mariadb")) as server:
-        report = Campaign(plan, server, Path(name)).run()
+        report = Campaign(plan, server, Path(name), _tell).run()
     print(plan)
     print("\n".join(report.lines()))
     if plan.guard == "claim":
         return 1 if report.broken else 0
     print("negative control:", "violations found, as it must" if report.broken else "FOUND NOTHING")
     return 0 if report.broken else 1
+
+
+def _tell(line: str) -> None:
+    print(f"\r{line[:150]:150}", end="", file=sys.stderr, flush=True)
 
 
 sys.exit(main())

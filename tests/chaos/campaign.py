@@ -70,6 +70,7 @@ class Campaign:
     plan: Plan
     server: MariaDB
     folder: Path
+    tell: Callable[[str], None] = lambda line: None
     done: Counter[str] = field(default_factory=Counter)
     stopped: dict[int, float] = field(default_factory=dict)
     launchers: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
@@ -122,6 +123,7 @@ class Campaign:
                     thrown += 1
                 left = self._unfinished()
                 next_look = now + 0.5
+                self.tell(f"{left} of {self.plan.batches} left, {dict(self.done)}")
                 if restarts and 1 - left / self.plan.batches >= restarts[0]:
                     restarts.pop(0)
                     self._restart_database()

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pymysql
 
@@ -53,14 +54,13 @@ def write(store: Path, claim: dict) -> None:
 
 def publish(guard: str, claim: dict, url: str) -> None:
     """In one transaction: hold the batch, replace its result."""
-    address = url.partition("@")[2]
-    host_port, _, database = address.partition("/")
+    address = urlsplit(url)
     connection = pymysql.connect(
-        host="127.0.0.1",
-        port=int(host_port.partition(":")[2]),
-        user=url.partition("//")[2].partition("@")[0],
+        host=address.hostname,
+        port=address.port or 3306,
+        user=address.username,
         password=os.environ["DEEPCREDIT_DATABASE_PASSWORD"],
-        database=database,
+        database=address.path.strip("/"),
     )
     with connection, connection.cursor() as cursor:
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
