@@ -1,0 +1,219 @@
+"""The container files: their shape, and their command lines and health checks as processes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import dask
+import pytest
+from sqlalchemy import select
+
+from configs.settings import load
+from launcher.cluster.config import CONFIG
+from storage.engine import reading
+from storage.schema import dc_batch
+from tests.containers import DOCKER, Stack, compose, image_environment, instructions, stack
+from tests.desk import XGB, applicants, open_desk
+from tests.mariadb import MariaDBMissing
+from tests.waiting import until
+
+# Of the Compose Specification, what is used here.
+SERVICE_KEYS = {
+    "build",
+    "cap_drop",
+    "command",
+    "depends_on",
+    "deploy",
+    "environment",
+    "healthcheck",
+    "image",
+    "init",
+    "restart",
+    "scale",
+    "secrets",
+    "security_opt",
+    "stop_grace_period",
+    "volumes",
+}
+BUILD_KEYS = {"context", "dockerfile", "target", "args"}
+CHECK_KEYS = {"test", "interval", "timeout", "start_period", "retries", "disable"}
+CONDITIONS = {"service_healthy", "service_completed_successfully"}
+DURATION = re.compile(r"(\d+(us|ms|s|m|h))+")
+FILES = ("Dockerfile", "sftp.Dockerfile", "sshd_config", "compose.yaml", "compose.cuda.yaml")
+RUNTIMES = [("Dockerfile", "cpu"), ("Dockerfile", "cuda"), ("sftp.Dockerfile", None)]
+
+
+@pytest.mark.parametrize("file", ["compose.yaml", "compose.cuda.yaml"])
+def test_a_compose_file_has_only_keys_that_the_specification_knows(file: str) -> None:
+    found = compose(file)
+
+    known = {"name", "services", "volumes", "secrets"}
+    assert {key for key in found if not key.startswith("x-")} <= known
+    for service in found["services"].values():
+        assert set(service) <= SERVICE_KEYS
+        assert set(service.get("build", {})) <= BUILD_KEYS
+        check = service.get("healthcheck", {})
+        assert set(check) <= CHECK_KEYS
+        times = [value for key, value in check.items() if key not in ("test", "disable", "retries")]
+        assert all(DURATION.fullmatch(value) for value in times)
+        for needed in service.get("depends_on", {}).values():
+            assert needed["condition"] in CONDITIONS
+
+
+def test_what_services_refer_to_is_there_and_nothing_else() -> None:
+    found = compose()
+    services = found["services"].values()
+
+    mounts = [
+        mount.partition(":")[0] for service in services for mount in service.get("volumes", [])
+    ]
+    assert set(mounts) == set(found["volumes"])
+    secrets = {name for service in services for name in service.get("secrets", [])}
+    assert secrets == set(found["secrets"])
+    assert {value["file"] for value in found["secrets"].values()} == {
+        f"./secrets/{name}" for name in secrets
+    }
+    for service in services:
+        assert set(service.get("depends_on", {})) <= set(found["services"])
+        for value in service.get("environment", {}).values():
+            if value.startswith("/run/secrets/"):
+                assert value.removeprefix("/run/secrets/") in service["secrets"]
+    assert set(compose("compose.cuda.yaml")["services"]) <= set(found["services"])
+
+
+def test_every_service_that_stays_is_watched_and_waits_for_no_unwatched_one() -> None:
+    services = compose()["services"]
+
+    for name, service in services.items():
+        once = service["healthcheck"].get("disable", False)
+        assert once == (service["restart"] == "no"), name
+        for other, needed in service.get("depends_on", {}).items():
+            ends = needed["condition"] == "service_completed_successfully"
+            assert ends == services[other]["healthcheck"].get("disable", False)
+
+
+def test_settings_are_known_and_secrets_come_from_files(tmp_path: Path) -> None:
+    for name, service in compose()["services"].items():
+        given = {**image_environment("cpu"), **service.get("environment", {})}
+        passwords = [key for key in given if "PASSWORD" in key and not key.endswith("_FILE")]
+        assert not passwords, name
+        secret = tmp_path / "secret"
+        secret.write_text("s")
+        files = {"DEEPCREDIT_DATABASE_PASSWORD_FILE": str(secret)}
+        load(
+            environ={key: files.get(key, value) for key, value in given.items()},
+            file=tmp_path / "0",
+        )
+
+
+def test_scheduler_and_workers_get_what_the_embedded_cluster_sets_for_itself() -> None:
+    for name in ("scheduler", "worker"):
+        given = compose()["services"][name]["environment"]
+        collected = dask.config.collect(paths=[], env=given)
+
+        assert {key: dask.config.get(key, None, config=collected) for key in CONFIG} == CONFIG
+
+
+@pytest.mark.parametrize(("file", "target"), RUNTIMES)
+def test_images_run_as_a_user_who_is_not_root_and_are_watched(
+    file: str, target: str | None
+) -> None:
+    found = instructions(file, target)
+
+    assert [rest for word, rest in found if word == "USER"] == ["10001:10001"]
+    said = dict(found)
+    assert said["HEALTHCHECK"].partition(" CMD ")[2].startswith("[")
+    assert json.loads(said["CMD"])
+    assert found.index(("USER", "10001:10001")) > max(
+        number for number, (word, _) in enumerate(found) if word in ("RUN", "COPY")
+    )
+
+
+def test_both_targets_are_alike_but_for_what_they_are_made_from() -> None:
+    cpu, cuda = (instructions("Dockerfile", target)[2:] for target in ("cpu", "cuda"))
+
+    assert cpu == cuda
+    assert image_environment("cpu")["PYTHONSAFEPATH"] == "1"
+
+
+def test_compose_says_what_the_images_say_by_themselves() -> None:
+    services = compose()["services"]
+    sftp = dict(instructions("sftp.Dockerfile"))
+    cpu = dict(instructions("Dockerfile", "cpu"))
+
+    assert json.loads(sftp["CMD"]) == services["sftp"]["command"]
+    for said, name in ((sftp, "sftp"), (cpu, "launcher")):
+        check = json.loads(said["HEALTHCHECK"].partition(" CMD ")[2])
+        assert ["CMD", *check] == services[name]["healthcheck"]["test"]
+
+
+def test_what_an_image_copies_is_not_ignored_by_its_build() -> None:
+    kept = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
+    packages = {path.parent.name for path in DOCKER.parent.glob("*/__init__.py")}
+
+    assert {f"!{name}" for name in packages - {"tests"}} <= set(kept)
+    assert "*" in kept
+    assert not any("docker" in line or "secrets" in line for line in kept if line[:1] == "!")
+
+
+def test_no_file_has_a_password_in_it() -> None:
+    pattern = re.compile(r"(password|passphrase|secret|token)\s*[:=]\s*\S", re.IGNORECASE)
+    for file in FILES:
+        lines = (DOCKER / file).read_text().splitlines()
+        assert not [line for line in lines if pattern.search(line) and "_FILE" not in line], file
+
+
+def test_secrets_once_made_stay_and_only_their_owner_reads_them(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    command = [DOCKER / "make-secrets", folder]
+    subprocess.run(command, check=True, capture_output=True)
+    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    subprocess.run(command, check=True, capture_output=True)
+
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
+    assert set(compose()["secrets"]) <= set(first)
+    assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir())
+
+
+@pytest.mark.slow
+def test_the_whole_comes_up_in_order_trains_a_batch_and_stops(tmp_path: Path) -> None:
+    try:
+        with stack(tmp_path / "host") as host:
+            _bring_up_and_train(host, tmp_path)
+    except MariaDBMissing as error:
+        missing = pytest.fail if os.environ.get("CI") else pytest.skip
+        missing(str(error))
+
+
+def _bring_up_and_train(host: Stack, folder: Path) -> None:
+    served = ("mariadb", "sftp", "scheduler", "worker")
+    assert [name for name in served if host.check(name) == 0] == ["mariadb"]
+
+    order = host.up()
+
+    assert order.index("migrate") > order.index("mariadb")
+    assert order[-1] == "launcher"
+    found = load(environ=host.environment("launcher"), file=folder / "none")
+    with open_desk(found, folder) as desk:
+        desk.load(applicants(), id_column="id")
+        desk.models(XGB)
+        batch_id = desk.add()
+        state = select(dc_batch.c.state).where(dc_batch.c.batch_id == batch_id)
+
+        def ended() -> bool:
+            with reading(desk.engine) as connection:
+                return connection.scalar(state) in ("C", "E")
+
+        until(ended, 90)
+        assert desk.batch(batch_id).state == "C", host.logs()
+        assert len(desk.results(batch_id)) == 2
+    assert list((host.folder / "srv" / "store" / "models").rglob("*.scores.safetensors"))
+    assert host.check("launcher") == 0
+    launcher = host.processes["launcher"]
+    launcher.send_signal(signal.SIGTERM)
+    assert launcher.wait(60) == 0, host.logs()
+    variables = host.mariadb.client("SELECT @@binlog_format, @@max_connections")
+    assert variables.split() == ["MIXED", "500"]
