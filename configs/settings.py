@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from configs.cluster import Cluster
 from configs.errors import BadSetting
 
 PREFIX = "DEEPCREDIT_"
@@ -85,6 +86,9 @@ class Settings(BaseModel):
     )
     metrics_host: str = Field(
         "127.0.0.1", description="address that metrics_port listens on; 0.0.0.0: every one"
+    )
+    cluster: Cluster | None = Field(
+        None, description="table of hosts for `deepcredit cluster`, only in the file; see below"
     )
 
     @model_validator(mode="after")

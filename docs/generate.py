@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from typer.core import TyperGroup
 
+from configs.cluster import Cluster, Host, HostSettings
 from configs.settings import PREFIX, SECRETS, Settings
 from launcher import folder
 from launcher.cli import execute
@@ -46,11 +47,30 @@ def settings_page() -> str:
         "|---|---|---|---|",
     ]
     for name, field in Settings.model_fields.items():
+        if name == "cluster":
+            lines.append(f"| `[cluster]` |  |  | {field.description} |")
+            continue
         secret = " (secret)" if name in SECRETS else ""
         default = "" if field.default in (None, "") else f"`{field.default}`"
         lines.append(
             f"| `{name}` | `{PREFIX}{name.upper()}` | {default} | {field.description}{secret} |"
         )
+    lines += [
+        "",
+        "## The table `[cluster]`",
+        "Only in the file; `deepcredit cluster` reads it. [The guide](cluster.md) shows one. What",
+        "the first table lists may be set for all hosts, and again in the table of a host.",
+        "",
+        *_cluster_table(HostSettings, without=()),
+        "",
+        "For a host alone:",
+        "",
+        *_cluster_table(Host, without=HostSettings.model_fields),
+        "",
+        "For the cluster as a whole:",
+        "",
+        *_cluster_table(Cluster, without=HostSettings.model_fields),
+    ]
     return "\n".join([*lines, ""])
 
 
@@ -133,6 +153,17 @@ def _help(words: tuple[str, ...]) -> str:
         else:
             os.environ["COLUMNS"] = before
     return "\n".join(line.rstrip() for line in printed.getvalue().strip().splitlines())
+
+
+def _cluster_table(model: type[HostSettings], without: Any) -> list[str]:
+    lines = ["| setting | default | what it is |", "|---|---|---|"]
+    for name, field in model.model_fields.items():
+        if name not in without:
+            default = field.get_default(call_default_factory=True)
+            shown = "" if field.is_required() or (not default and default != 0) else f"`{default}`"
+            shown = shown.replace(str(Path.home()), "~")
+            lines.append(f"| `{name}` | {shown} | {_cell(field.description)} |")
+    return lines
 
 
 def _table(model: type[BatchParameters], without: Any) -> list[str]:

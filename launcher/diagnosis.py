@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
 
-from configs.errors import ClusterUnavailable, DeepCreditError
+from configs.errors import BadSetting, ClusterUnavailable, DeepCreditError
 from configs.installed import version_of
 from configs.settings import PREFIX, SECRETS
 from launcher.cluster.connection import connect
+from launcher.embedded import certificates
 from launcher.session import Session
 from storage import health, migrate, servers
 from storage.artifacts.opening import open_store
@@ -205,8 +206,8 @@ def _dask(session: Session, _role: str) -> Found:
         )
         return
     try:
-        executor = connect(address)
-    except ClusterUnavailable as error:
+        executor = connect(address, certificates(session.settings))
+    except (ClusterUnavailable, BadSetting) as error:
         yield _fail(str(error))
         return
     workers = executor.workers

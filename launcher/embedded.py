@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from configs.errors import ClusterUnavailable
+from configs.cluster import certificates_in
+from configs.errors import BadSetting, ClusterUnavailable
 from configs.settings import Settings
 from launcher.child import lines_of, python_environment
 
@@ -45,8 +46,8 @@ class Cluster(Protocol):
 class ExternalCluster:
     """A scheduler that others started; whether it answers is for the batch to find out."""
 
-    def __init__(self, address: str) -> None:
-        self._scheduler = Scheduler(address)
+    def __init__(self, address: str, certificates: Mapping[str, str] | None = None) -> None:
+        self._scheduler = Scheduler(address, certificates)
 
     def scheduler(self) -> Scheduler:
         return self._scheduler
@@ -132,9 +133,25 @@ class EmbeddedCluster:
 
 
 def make_cluster(settings: Settings) -> Cluster:
+    """Raises BadSetting: the certificates for an external cluster cannot be read."""
     if settings.scheduler:
-        return ExternalCluster(settings.scheduler)
+        return ExternalCluster(settings.scheduler, certificates(settings))
     return EmbeddedCluster(settings)
+
+
+def certificates(settings: Settings) -> dict[str, str] | None:
+    """What an external scheduler with TLS asks for."""
+    if not settings.scheduler.startswith("tls://"):
+        return None
+    if settings.cluster is None or settings.cluster.certificates is None:
+        raise BadSetting(
+            f"scheduler: {settings.scheduler} speaks TLS; name the folder of its certificates as "
+            "`certificates` in the table [cluster] of deepcredit.toml"
+        )
+    try:
+        return certificates_in(settings.cluster.certificates)
+    except (OSError, ValueError) as error:
+        raise BadSetting(f"cluster.certificates: {error}") from error
 
 
 def _forward(process: subprocess.Popen[bytes]) -> None:

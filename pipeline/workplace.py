@@ -32,7 +32,7 @@ class Workplace:
 
 def pack(settings: Settings) -> str:
     """The launcher's settings as a task carries them: no secrets, absolute paths."""
-    values = settings.model_dump(mode="json", exclude=set(SECRETS))
+    values = settings.model_dump(mode="json", exclude={*SECRETS, "cluster"})
     for name in ("cache_dir", "log_dir"):
         values[name] = str(Path(values[name]).absolute())
     if "://" not in values["store_url"]:

@@ -79,3 +79,7 @@ def note(path: str) -> int:
 
 def threads(_: int) -> dict[str, str | None]:
     return {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+
+
+def surroundings(_: int) -> dict[str, str]:
+    return dict(os.environ)

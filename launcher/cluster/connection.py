@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,23 +10,10 @@ from distributed import Client
 from distributed.security import Security
 
 from configs.errors import BadSetting, ClusterUnavailable
-from configs.installed import version_of
 from launcher.cluster.config import CONFIG
 from launcher.cluster.executor import DaskExecutor
+from launcher.versions import differences, versions
 
-# What bears on the numbers, or on what can be sent from one process to another.
-_SAME = (
-    "deepcredit",
-    "dask",
-    "distributed",
-    "imbalanced-learn",
-    "numpy",
-    "pandas",
-    "pytorch-tabnet",
-    "scikit-learn",
-    "torch",
-    "xgboost",
-)
 _PATIENCE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
@@ -52,7 +38,7 @@ def connect(
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         client = Client(
-            address, security=_security(certificates), timeout=patience, set_as_default=False
+            address, security=security(certificates), timeout=patience, set_as_default=False
         )
     except (ValueError, TypeError) as error:
         raise BadSetting(f"scheduler: {address}: {error}; use tcp://host:8786") from error
@@ -74,7 +60,8 @@ def connect(
     return executor
 
 
-def _security(certificates: Mapping[str, str] | None) -> Security | None:
+def security(certificates: Mapping[str, str] | None) -> Security | None:
+    """Dask's form of ca, cert and key as PEM text."""
     if certificates is None:
         return None
     return Security(
@@ -83,22 +70,6 @@ def _security(certificates: Mapping[str, str] | None) -> Security | None:
         tls_client_cert=certificates["cert"],
         tls_client_key=certificates["key"],
     )
-
-
-def versions() -> dict[str, str]:
-    """Versions that must be the same wherever a batch's code runs."""
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    found = {name: installed for name in _SAME if (installed := version_of(name))}
-    return {"python": python} | found
-
-
-def differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
-    """What another place has in other versions, in words."""
-    return [
-        f"{name} {there.get(name, 'missing')} in place of {here.get(name, 'none')}"
-        for name in sorted(here.keys() | there.keys())
-        if there.get(name) != here.get(name)
-    ]
 
 
 def _check_versions(client: Client, address: str, patience: float) -> None:

@@ -1,0 +1,235 @@
+"""What `deepcredit cluster` runs on a host over SSH: a request as JSON on stdin, an answer as a
+line of JSON on stdout. It starts and ends processes, and imports no Dask itself.
+
+A process is known by a random token in its environment, which its children inherit, besides its
+pid and start time: nothing else is ever signalled, whatever has come to use an old pid.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from launcher.child import python_environment
+from launcher.host import this_host
+from launcher.processes import boot_id, family, kill, started_at
+from launcher.versions import versions
+
+TOKEN = "CLUSTER_PROCESS_TOKEN"  # noqa: S105 - the name of a variable
+_POLITE_SECONDS = 8.0
+_KILLED_SECONDS = 5.0
+_LOOK_SECONDS = 0.05
+_TAIL_BYTES = 1500
+_SIOCGIFADDR = 0x8915
+
+
+def main() -> None:
+    request = json.loads(sys.stdin.read())
+    try:
+        answer: Any = {"answer": _ACTIONS[request["action"]](request)}
+    except (OSError, ValueError) as error:
+        answer = {"error": str(error)}
+    sys.stdout.write("\n" + json.dumps(answer) + "\n")
+
+
+def facts(request: Mapping[str, Any]) -> dict[str, Any]:
+    """What the host has. `machine` is the same for two names of one machine."""
+    return {
+        "machine": boot_id(),
+        "cores": len(os.sched_getaffinity(0)),
+        "gpus": this_host().gpus,
+        "ip": _address(request["interface"]),
+        "versions": versions(),
+    }
+
+
+def start(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Start what does not run yet; `different`: it runs with other arguments and is left alone."""
+    folder = _folder(request)
+    with _locked(folder):
+        settings = _read_settings(request["env_file"])
+        for name, text in request["files"].items():
+            _write_private(folder / name, text)
+        return [_start(folder, wanted, settings) for wanted in request["processes"]]
+
+
+def look(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What was started, whether it runs, and the end of its log if it does not."""
+    folder = _folder(request)
+    found = []
+    for record in _records(folder):
+        alive = _leads(record)
+        tail = "" if alive else _tail(folder / "logs" / f"{record['name']}.log")
+        found.append({"name": record["name"], "alive": alive, "tail": tail})
+    return found
+
+
+def stop(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """End what start started: SIGTERM, then SIGKILL to all that is left of it."""
+    folder = _folder(request)
+    with _locked(folder):
+        records = list(_records(folder))
+        running = [record["name"] for record in records if _family(record)]
+        for record in records:
+            if _leads(record):
+                kill(record["pid"], signal.SIGTERM, _marker(record))
+        left = _gone(records, _POLITE_SECONDS)
+        for record in left:
+            for pid in _family(record):
+                kill(pid, signal.SIGKILL, _marker(record))
+        left = _gone(left, _KILLED_SECONDS)
+        stuck = {record["name"] for record in left}
+        for record in records:
+            if record["name"] not in stuck:
+                (folder / f"{record['name']}.pid").unlink(missing_ok=True)
+        return [
+            {"name": name, "state": "does not end" if name in stuck else "stopped"}
+            for name in running
+        ]
+
+
+_ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "facts": facts,
+    "start": start,
+    "look": look,
+    "stop": stop,
+}
+
+
+def _start(folder: Path, wanted: Mapping[str, Any], settings: dict[str, str]) -> dict[str, Any]:
+    name, words = wanted["name"], [str(word) for word in wanted["words"]]
+    file = folder / f"{name}.pid"
+    before = next((record for record in _records(folder) if record["name"] == name), None)
+    if before is not None and _family(before):
+        same = before["words"] == words and before["environment"] == wanted["environment"]
+        return {"name": name, "state": "already runs" if same and _leads(before) else "different"}
+    token = uuid4().hex
+    # Written before it starts too: a process that runs is always in a file, whoever dies when.
+    record = {
+        "name": name,
+        "words": words,
+        "environment": wanted["environment"],
+        "token": token,
+        "boot": boot_id(),
+    }
+    _write_private(file, json.dumps(record))
+    # A library that renames processes must leave their environment readable.
+    ours = {TOKEN: token, "SPT_NOENV": "1"}
+    with (folder / "logs" / f"{name}.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, *words],
+            cwd=folder,
+            env=python_environment() | settings | wanted["environment"] | ours,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    record |= {"pid": process.pid, "started": started_at(process.pid)}
+    _write_private(file, json.dumps(record))
+    return {"name": name, "state": "started"}
+
+
+def _folder(request: Mapping[str, Any]) -> Path:
+    folder = Path(request["folder"]).expanduser()
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _records(folder: Path) -> Iterator[dict[str, Any]]:
+    for file in sorted(folder.glob("*.pid")):
+        yield json.loads(file.read_text(encoding="utf-8"))
+
+
+def _marker(record: Mapping[str, Any]) -> bytes:
+    return f"{TOKEN}={record['token']}".encode()
+
+
+def _family(record: Mapping[str, Any]) -> list[int]:
+    return family(_marker(record)) if record["boot"] == boot_id() else []
+
+
+def _leads(record: Mapping[str, Any]) -> bool:
+    """Whether the very process that was started still runs."""
+    same = record["boot"] == boot_id() and record.get("pid") is not None
+    return same and started_at(record["pid"]) == record["started"] is not None
+
+
+def _gone(records: list[dict[str, Any]], seconds: float) -> list[dict[str, Any]]:
+    """Those that still have processes after so long."""
+    deadline = time.monotonic() + seconds
+    while left := [record for record in records if _family(record)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_LOOK_SECONDS)
+    return left
+
+
+def _read_settings(env_file: str) -> dict[str, str]:
+    """Lines NAME=VALUE, as a service manager reads them; # begins a comment line."""
+    if not env_file:
+        return {}
+    path = Path(env_file)
+    if path.stat().st_mode & stat.S_IRWXO:
+        raise ValueError(f"{path}: everybody may use this file of secrets; chmod 600 it")
+    settings = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = line.strip().partition("=")
+        if not equals or not name.isidentifier():
+            raise ValueError(f"{path}: line {number} is not NAME=VALUE")
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            value = value[1:-1]
+        settings[name] = value
+    return settings
+
+
+def _write_private(path: Path, text: str) -> None:
+    new = path.with_name(f"{path.name}.tmp")
+    new.unlink(missing_ok=True)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 - to be private from the first moment
+        file.write(text)
+    new.replace(path)
+
+
+def _tail(log: Path) -> str:
+    with suppress(OSError):
+        lines = log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").splitlines()
+        return " | ".join(line.strip() for line in lines[-3:])
+    return ""
+
+
+def _address(interface: str) -> str:
+    if not interface:  # client address, port, server address, port
+        return os.environ["SSH_CONNECTION"].split()[2]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            asked = struct.pack("256s", interface.encode()[:15])
+            answer = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, asked)
+        except OSError as error:
+            raise ValueError(f"interface {interface}: {error.strerror}") from error
+    return socket.inet_ntoa(answer[20:24])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Starting and ending a cluster on the hosts of the configuration."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from configs.cluster import Cluster, Host, certificates_in
+from configs.errors import BadSetting, ClusterUnavailable
+from launcher.cluster.hosts import ask, ask_all
+from launcher.cluster.look import NoAnswer, Picture, look
+from launcher.cluster.plan import CERTIFICATES, Facts, Plan, Process, make_plan
+
+Say = Callable[[float, str], None]
+
+_PAUSE_SECONDS = 0.5
+_ALIVE_EVERY_SECONDS = 5.0
+
+
+def start(cluster: Cluster, say: Say) -> Picture:
+    """Start what does not run yet, and wait until every worker is there.
+
+    Nothing is started before every host has answered, with the same versions as here. `say` gets
+    the share that is done, and what was done on which host.
+
+    Raises:
+        BadSetting: a host has not what is asked of it.
+        ClusterUnavailable: a host cannot be reached or differs; something did not start.
+    """
+    certificates = read_certificates(cluster)
+    facts = _facts(cluster)
+    plan = make_plan(cluster, facts)
+    for name, each in facts.items():
+        say(0.1, f"{name}: {each.cores} cores, {each.gpus} GPUs, address {each.ip}")
+    begin = time.monotonic()
+    deadline = begin + cluster.start_seconds
+    files = {CERTIFICATES[name]: text for name, text in (certificates or {}).items()}
+    _start(cluster, {cluster.scheduler.name: (plan.scheduler,)}, files, say)
+    _wait(cluster, plan, certificates, set(), deadline, say)
+    _start(cluster, {k: v for k, v in plan.workers.items() if v}, files, say)
+    return _wait(cluster, plan, certificates, plan.names, deadline, say)
+
+
+def stop(cluster: Cluster, say: Say) -> None:
+    """End what start started, on every host that answers.
+
+    Raises:
+        ClusterUnavailable: a host could not be reached, or a process does not end.
+    """
+    answers, errors = ask_all(
+        cluster.hosts, lambda host: ask(host, cluster.known_hosts, {"action": "stop"})
+    )
+    for name, ended in answers.items():
+        for each in ended:
+            say(1.0, f"{name}: {each['name']} {each['state']}")
+            if each["state"] != "stopped":
+                errors.append(f"{name}: {each['name']} does not end; its host needs a look")
+        if not ended:
+            say(1.0, f"{name}: nothing runs")
+    if errors:
+        raise ClusterUnavailable("; ".join(errors))
+
+
+def find(cluster: Cluster) -> Picture:
+    """The cluster as its scheduler sees it.
+
+    Raises:
+        ClusterUnavailable: the scheduler's host or the scheduler does not answer.
+    """
+    host = cluster.scheduler
+    ip = host.address
+    if host.interface or not _is_ip(ip):
+        ip = _ask_facts(cluster, host).ip
+    protocol = "tls" if cluster.certificates else "tcp"
+    written = f"[{ip}]" if ":" in ip else ip
+    return look(f"{protocol}://{written}:{cluster.scheduler_port}", read_certificates(cluster))
+
+
+def read_certificates(cluster: Cluster) -> dict[str, str] | None:
+    if cluster.certificates is None:
+        return None
+    try:
+        return certificates_in(cluster.certificates)
+    except (OSError, ValueError) as error:
+        raise BadSetting(
+            f"cluster.certificates: {error}; `deepcredit cluster certificates` makes them"
+        ) from error
+
+
+def _facts(cluster: Cluster) -> dict[str, Facts]:
+    answers, errors = ask_all(cluster.hosts, lambda host: _ask_facts(cluster, host))
+    if errors:
+        raise ClusterUnavailable(f"{'; '.join(errors)}; nothing was started")
+    return answers
+
+
+def _ask_facts(cluster: Cluster, host: Host) -> Facts:
+    request = {"action": "facts", "interface": host.interface}
+    return Facts(**ask(host, cluster.known_hosts, request))
+
+
+def _start(
+    cluster: Cluster,
+    processes: Mapping[str, tuple[Process, ...]],
+    files: Mapping[str, str],
+    say: Say,
+) -> None:
+    def begin(host: Host) -> list[dict[str, Any]]:
+        request = {
+            "action": "start",
+            "env_file": host.env_file,
+            "files": files,
+            "processes": [each.as_json() for each in processes[host.name]],
+        }
+        answer: list[dict[str, Any]] = ask(host, cluster.known_hosts, request)
+        return answer
+
+    answers, errors = ask_all((h for h in cluster.hosts if h.name in processes), begin)
+    for name, states in answers.items():
+        for each in states:
+            if each["state"] == "different":
+                errors.append(
+                    f"{name}: {each['name']} runs with other settings; "
+                    "`deepcredit cluster stop` first"
+                )
+            else:
+                say(0.3, f"{name}: {each['name']} {each['state']}")
+    if errors:
+        raise ClusterUnavailable("; ".join(errors))
+
+
+def _wait(
+    cluster: Cluster,
+    plan: Plan,
+    certificates: Mapping[str, str] | None,
+    names: set[str],
+    deadline: float,
+    say: Say,
+) -> Picture:
+    """Until the scheduler knows these workers; a process that dies meanwhile ends the wait."""
+    checked = time.monotonic()
+    missing = names
+    while True:
+        try:
+            picture = look(plan.address, certificates, patience=_ALIVE_EVERY_SECONDS)
+        except NoAnswer:
+            problem = f"the scheduler at {plan.address} does not answer"
+        else:
+            missing = names - {worker.name for worker in picture.workers}
+            if not missing:
+                return picture
+            say(0.4 + 0.6 * (1 - len(missing) / len(names)), f"{len(missing)} workers to come")
+            problem = f"no sign of the workers {', '.join(sorted(missing))}"
+        now = time.monotonic()
+        if now > deadline or now - checked > _ALIVE_EVERY_SECONDS:
+            checked = now
+            if dead := _dead(cluster):
+                raise ClusterUnavailable("; ".join(dead))
+        if now > deadline:
+            raise ClusterUnavailable(
+                f"{problem} after {cluster.start_seconds:.0f} s; is a firewall in between? "
+                "Logs are in the folder `folder` of each host"
+            )
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _dead(cluster: Cluster) -> list[str]:
+    answers, errors = ask_all(
+        cluster.hosts, lambda host: ask(host, cluster.known_hosts, {"action": "look"})
+    )
+    return errors + [
+        f"{name}: {each['name']} died: {each['tail']}"
+        for name, found in answers.items()
+        for each in found
+        if not each["alive"]
+    ]
+
+
+def _is_ip(text: str) -> bool:
+    return text.replace(".", "").isdigit() or ":" in text

@@ -1,0 +1,115 @@
+"""Asking hosts over SSH, with OpenSSH's client: keys only, and only hosts whose key is known."""
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from configs.cluster import Host
+from configs.errors import ClusterUnavailable
+
+T = TypeVar("T")
+
+_CONNECT_SECONDS = 10
+_ANSWER_SECONDS = 60.0
+_SSH_FAILED, _NO_SUCH_PROGRAM = 255, 127
+# Options of the command line are stronger than those of ssh_config.
+_STRICT = {
+    "BatchMode": "yes",
+    "StrictHostKeyChecking": "yes",
+    "UpdateHostKeys": "no",
+    "PreferredAuthentications": "publickey",
+    "ForwardAgent": "no",
+    "ForwardX11": "no",
+    "ClearAllForwardings": "yes",
+    "PermitLocalCommand": "no",
+    "ConnectTimeout": str(_CONNECT_SECONDS),
+    "ServerAliveInterval": "5",
+    "ServerAliveCountMax": "3",
+    "LogLevel": "ERROR",
+}
+
+
+def command(host: Host, known_hosts: Path) -> list[str]:
+    """The command line that runs our agent on a host."""
+    options = _STRICT | {"UserKnownHostsFile": f'"{known_hosts}"'}
+    words = ["ssh", "-T", "-p", str(host.port)]
+    if host.user:
+        words += ["-l", host.user]
+    if host.key_file:
+        words += ["-i", str(host.key_file)]
+        options["IdentitiesOnly"] = "yes"
+    words += [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    agent = [host.python or sys.executable, "-P", "-m", "launcher.agent"]
+    return [*words, "--", host.address, shlex.join(agent)]
+
+
+def ask(host: Host, known_hosts: Path, request: Mapping[str, Any]) -> Any:
+    """Let the agent of a host do something; what it must know goes to its stdin alone.
+
+    Raises:
+        ClusterUnavailable: it cannot be reached, or cannot do it.
+    """
+    body = {"folder": f"{host.folder}/{host.name}", **request}
+    try:
+        done = subprocess.run(
+            command(host, known_hosts),
+            input=json.dumps(body),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_ANSWER_SECONDS,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise ClusterUnavailable("there is no `ssh` here; install OpenSSH's client") from None
+    except subprocess.TimeoutExpired:
+        raise ClusterUnavailable(f"{host.name}: no answer within {_ANSWER_SECONDS:.0f} s") from None
+    if done.returncode:
+        raise ClusterUnavailable(f"{host.name}: {_why(host, done, known_hosts)}")
+    answer = json.loads(done.stdout.splitlines()[-1])  # a login shell may have greeted before
+    if "error" in answer:
+        raise ClusterUnavailable(f"{host.name}: {answer['error']}")
+    return answer["answer"]
+
+
+def ask_all(hosts: Iterable[Host], question: Callable[[Host], T]) -> tuple[dict[str, T], list[str]]:
+    """Ask all at once: answers by the host's name, and what went wrong, a line a host."""
+    asked = list(hosts)
+    answers: dict[str, T] = {}
+    errors = []
+    with ThreadPoolExecutor(len(asked)) as pool:
+        futures = {host.name: pool.submit(question, host) for host in asked}
+    for name, future in futures.items():
+        error = future.exception()
+        if error is None:
+            answers[name] = future.result()
+        elif isinstance(error, ClusterUnavailable):
+            errors.append(str(error))
+        else:
+            raise error
+    return answers, errors
+
+
+def _why(host: Host, done: subprocess.CompletedProcess[str], known_hosts: Path) -> str:
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    said = lines[-1] if lines else f"exit code {done.returncode}"
+    if done.returncode == _SSH_FAILED:
+        where = f"{host.address} port {host.port}"
+        if "verification failed" in done.stderr.lower():
+            return (
+                f"the host key of {where} is unknown or not the one in {known_hosts}; ask its "
+                "administrator for its fingerprint, and add the key only if it is the same"
+            )
+        if "permission denied" in said.lower():
+            return f"{where} refuses our key: {said}; check user and key_file"
+        return f"cannot reach {where}: {said}"
+    if done.returncode == _NO_SUCH_PROGRAM or "No module named" in said:
+        python = host.python or sys.executable
+        return f"{python} with DeepCredit is not there ({said}); install it or set `python`"
+    return said

@@ -1,0 +1,118 @@
+"""A cluster as its scheduler sees it."""
+
+import logging
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import dask
+from distributed import Client
+from distributed.utils import format_dashboard_link
+
+from configs.errors import ClusterUnavailable
+from launcher.cluster.config import CONFIG
+from launcher.cluster.connection import security
+
+_PATIENCE_SECONDS = 15.0
+
+
+class NoAnswer(ClusterUnavailable):
+    """The scheduler does not answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """Memory in bytes; a limit of 0 is none."""
+
+    name: str
+    host: str
+    threads: int
+    memory: int
+    memory_limit: int
+    running: int
+    waiting: int
+    gpus: int
+    tags: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A scheduler and its workers, by name; `differences` in libraries, a line each."""
+
+    address: str
+    dashboard: str
+    workers: Sequence[Worker]
+    differences: Sequence[str] = ()
+
+
+def look(
+    address: str,
+    certificates: Mapping[str, str] | None,
+    *,
+    patience: float = _PATIENCE_SECONDS,
+) -> Picture:
+    """Ask a scheduler.
+
+    Raises:
+        NoAnswer: it does not answer, or not to these certificates.
+    """
+    dask.config.set(CONFIG)
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        # Dask goes on trying where nobody listens, for as long as it may.
+        parts = urlsplit(address)
+        socket.create_connection((parts.hostname, parts.port), patience).close()
+        with Client(
+            address, security=security(certificates), timeout=patience, set_as_default=False
+        ) as client:
+            info = client.scheduler_info()
+            processing = client.processing()
+            versions = client.get_versions()
+    except (OSError, RuntimeError, TimeoutError) as error:
+        raise NoAnswer(
+            f"the Dask scheduler at {address} does not answer; `deepcredit cluster start` starts it"
+        ) from error
+    workers = [_worker(each, processing.get(name, ())) for name, each in info["workers"].items()]
+    return Picture(
+        address,
+        _dashboard(address, info["services"]),
+        sorted(workers, key=lambda worker: worker.name),
+        _differences(versions),
+    )
+
+
+def _worker(info: Mapping[str, Any], tasks: Sequence[Any]) -> Worker:
+    metrics = info["metrics"]
+    running = metrics.get("executing", 0)
+    resources: Mapping[str, float] = info["resources"]
+    return Worker(
+        name=str(info["name"]),
+        host=info["host"],
+        threads=info["nthreads"],
+        memory=metrics.get("memory", 0),
+        memory_limit=info["memory_limit"] or 0,
+        running=running,
+        waiting=max(0, len(tasks) - running),
+        gpus=int(resources.get("GPU", 0)),
+        tags=sorted(name for name in resources if name != "GPU"),
+    )
+
+
+def _dashboard(address: str, services: Mapping[str, int]) -> str:
+    port = services.get("dashboard")
+    host = urlsplit(address).hostname
+    return format_dashboard_link(host, port) if port and host else ""
+
+
+def _differences(versions: Mapping[str, Any]) -> list[str]:
+    """Where a worker has another version than the scheduler, of anything Dask itself needs."""
+    scheduler = versions["scheduler"]["packages"]
+    return sorted(
+        f"{address} has {name} {there.get(name)}, the scheduler {ours}"
+        for address, worker in versions["workers"].items()
+        for there in [worker["packages"]]
+        for name, ours in scheduler.items()
+        if there.get(name) != ours
+    )

@@ -1,0 +1,184 @@
+"""Which processes run on which host: command lines and environments. It asks nobody: what it must
+know it is given.
+"""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from configs.cluster import Cluster, Host
+from configs.errors import BadSetting, ClusterUnavailable
+from launcher.cluster.config import CONFIG
+from launcher.versions import differences, versions
+
+CERTIFICATES = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
+_TLS = ("--tls-ca-file", "ca.pem", "--tls-cert", "cert.pem", "--tls-key", "key.pem")
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a host told about itself; `machine` is one for all names of a machine."""
+
+    machine: str
+    cores: int
+    gpus: int
+    ip: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process to start: `words` follow the Python of the host; `workers` are Dask's names."""
+
+    name: str
+    words: tuple[str, ...]
+    environment: Mapping[str, str]
+    workers: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "words": list(self.words),
+            "environment": dict(self.environment),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the cluster consists of."""
+
+    address: str
+    scheduler: Process
+    workers: Mapping[str, tuple[Process, ...]]
+    """Processes by the host's name."""
+
+    @property
+    def names(self) -> set[str]:
+        """Dask's names of all workers."""
+        return {name for host in self.workers.values() for each in host for name in each.workers}
+
+
+def make_plan(cluster: Cluster, facts: Mapping[str, Facts]) -> Plan:
+    """Decide what runs where.
+
+    Raises:
+        ClusterUnavailable: hosts differ from here, or from each other, in versions.
+        BadSetting: a host has fewer cores or cards than wanted, or an address none can reach.
+    """
+    _check_versions(facts)
+    _check_addresses(facts)
+    wanted = {host.name: _worker_count(host, facts[host.name]) for host in cluster.hosts}
+    _check_cores(cluster.hosts, facts, wanted)
+    scheduler = cluster.scheduler
+    ip = facts[scheduler.name].ip
+    protocol = "tls" if cluster.certificates else "tcp"
+    address = f"{protocol}://{_bracketed(ip)}:{cluster.scheduler_port}"
+    return Plan(
+        address,
+        _scheduler(cluster, ip, protocol),
+        {
+            host.name: tuple(_workers(host, facts[host.name].ip, address, wanted[host.name]))
+            for host in cluster.hosts
+        },
+    )
+
+
+def _scheduler(cluster: Cluster, ip: str, protocol: str) -> Process:
+    words = [
+        *("-P", "-m", "dask", "scheduler"),
+        *("--host", f"{protocol}://{_bracketed(ip)}", "--port", str(cluster.scheduler_port)),
+        *("--dashboard-address", f"{_bracketed(ip)}:{cluster.dashboard_port}"),
+        *(_TLS if protocol == "tls" else ()),
+    ]
+    return Process("scheduler", tuple(words), _environment(1, protocol))
+
+
+def _workers(host: Host, ip: str, address: str, count: int) -> list[Process]:
+    """One process that nurses all workers without a card, and one for each card."""
+    protocol = address.partition(":")[0]
+    resources = dict.fromkeys(host.tags, 1.0) | dict(host.resources)
+    environment = _environment(host.threads, protocol)
+
+    def process(name: str, workers: int, has: Mapping[str, float], card: str) -> Process:
+        label = f"{host.name}-{name}"
+        words = [
+            *("-P", "-m", "dask", "worker", address),
+            *("--host", f"{protocol}://{_bracketed(ip)}"),
+            *("--name", label, "--nworkers", str(workers), "--nthreads", str(host.threads)),
+            *("--memory-limit", host.memory_limit, "--local-directory", "scratch"),
+            "--no-dashboard",
+            *(("--resources", " ".join(f"{k}={v:g}" for k, v in has.items())) if has else ()),
+            *(_TLS if protocol == "tls" else ()),
+        ]
+        # Dask numbers the workers of a process, but not a single one.
+        names = [label] if workers == 1 else [f"{label}-{number}" for number in range(workers)]
+        seen = {"CUDA_VISIBLE_DEVICES": card}
+        return Process(name, tuple(words), environment | seen, tuple(names))
+
+    found = [process("cpu", count, resources, "")] if count else []
+    cards = (process(f"gpu{n}", 1, {"GPU": 1.0} | resources, str(n)) for n in range(host.gpus))
+    return [*found, *cards]
+
+
+def _environment(threads: int, protocol: str) -> dict[str, str]:
+    settings = dict(CONFIG)
+    if protocol == "tls":
+        settings["distributed.comm.require-encryption"] = True
+    ours = {
+        "DASK_" + name.upper().replace(".", "__").replace("-", "_"): str(value)
+        for name, value in settings.items()
+    }
+    return ours | dict.fromkeys(_THREADS, str(threads))
+
+
+def _worker_count(host: Host, has: Facts) -> int:
+    if host.workers is not None:
+        return host.workers
+    return max(0, has.cores // host.threads - host.gpus)
+
+
+def _check_cores(
+    hosts: Sequence[Host], facts: Mapping[str, Facts], wanted: Mapping[str, int]
+) -> None:
+    problems = []
+    for machine in dict.fromkeys(each.machine for each in facts.values()):
+        here = [host for host in hosts if facts[host.name].machine == machine]
+        names, has = ", ".join(host.name for host in here), facts[here[0].name]
+        threads = sum((wanted[host.name] + host.gpus) * host.threads for host in here)
+        if threads > has.cores:
+            problems.append(
+                f"{names}: workers times threads are {threads}, but there are {has.cores} cores; "
+                "set workers or threads lower"
+            )
+        if max(host.gpus for host in here) > has.gpus:
+            problems.append(f"{names}: gpus asks for more than the {has.gpus} cards there are")
+    if problems:
+        raise BadSetting("; ".join(problems))
+
+
+def _check_versions(facts: Mapping[str, Facts]) -> None:
+    here = versions()
+    problems = [
+        f"{name} has {', '.join(found)}"
+        for name, each in facts.items()
+        if (found := differences(here, each.versions))
+    ]
+    if problems:
+        raise ClusterUnavailable(f"{'; '.join(problems)}; install the same versions everywhere")
+
+
+def _check_addresses(facts: Mapping[str, Facts]) -> None:
+    if len({each.machine for each in facts.values()}) < 2:
+        return
+    for name, each in facts.items():
+        if ipaddress.ip_address(each.ip.partition("%")[0]).is_loopback:
+            raise BadSetting(
+                f"{name}: {each.ip} is an address that other hosts cannot reach; name it by the "
+                "address that they use, or set its interface"
+            )
+
+
+def _bracketed(ip: str) -> str:
+    return f"[{ip}]" if ":" in ip else ip

@@ -1,0 +1,111 @@
+"""A Dask scheduler and workers on the hosts of deepcredit.toml, over SSH."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from configs.cluster import Cluster
+from configs.errors import BadSetting
+from launcher.cluster import certificates as making
+from launcher.cluster import deploy
+from launcher.cluster.look import Picture
+from launcher.console import Column, Format, progress, say, show
+from launcher.folder import example, new_app
+from launcher.session import session
+
+app = new_app()
+
+_MIB = 2**20
+_COLUMNS = (
+    Column("worker", "worker", text=True),
+    Column("host", "host", text=True),
+    Column("threads", "threads"),
+    Column("memory_mb", "memory MB"),
+    Column("memory_limit_mb", "limit MB"),
+    Column("running", "running"),
+    Column("waiting", "waiting"),
+    Column("gpus", "GPUs"),
+    Column("tags", "tags", text=True),
+)
+
+
+@app.callback()
+def cluster() -> None:
+    """A Dask scheduler and workers on the hosts of deepcredit.toml, over SSH."""
+
+
+@app.command(epilog=example("deepcredit cluster start"))
+def start(ctx: typer.Context) -> None:
+    """Start what does not run yet, and wait until every worker is there. Safe to repeat.
+
+    Every host must answer, its key be known, and its versions be those here, before anything is
+    started.
+    """
+    wanted = _cluster(ctx)
+    with progress("cluster") as bar:
+        picture = deploy.start(wanted, bar)
+    _show(picture, Format.TABLE)
+    if wanted.certificates is None:
+        say("No TLS: whoever can reach these ports can run code as your user; see docs/cluster.md.")
+    say(f'For the launchers: scheduler = "{picture.address}"')
+
+
+@app.command(epilog=example("deepcredit cluster status", "deepcredit cluster status --format json"))
+def status(
+    ctx: typer.Context,
+    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+) -> None:
+    """Show scheduler, dashboard, and each worker; exit 1 if the scheduler does not answer."""
+    _show(deploy.find(_cluster(ctx)), form)
+
+
+@app.command(epilog=example("deepcredit cluster stop"))
+def stop(ctx: typer.Context) -> None:
+    """End what `start` started, and nothing else, on every host. Running fits are lost."""
+    with progress("cluster") as bar:
+        deploy.stop(_cluster(ctx), bar)
+
+
+@app.command(epilog=example("deepcredit cluster certificates /etc/deepcredit/tls"))
+def certificates(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+) -> None:
+    """Make what TLS between launchers, scheduler and workers needs, valid for a year.
+
+    Name the folder as `certificates` in [cluster]; `start` brings its files to the hosts.
+    """
+    making.make(folder)
+    say(f'made {folder}; set certificates = "{folder.absolute()}" in [cluster], stop and start')
+
+
+def _cluster(ctx: typer.Context) -> Cluster:
+    found = session(ctx).settings.cluster
+    if found is None:
+        raise BadSetting(
+            'no hosts are configured; add a table [cluster] with hosts = ["address", ...] to '
+            "deepcredit.toml (docs/settings.md lists what it may hold)"
+        )
+    return found
+
+
+def _show(picture: Picture, form: Format) -> None:
+    rows = [
+        {
+            "worker": worker.name,
+            "host": worker.host,
+            "threads": worker.threads,
+            "memory_mb": worker.memory // _MIB,
+            "memory_limit_mb": worker.memory_limit // _MIB or None,
+            "running": worker.running,
+            "waiting": worker.waiting,
+            "gpus": worker.gpus,
+            "tags": " ".join(worker.tags) or None,
+        }
+        for worker in picture.workers
+    ]
+    if form is Format.TABLE:
+        say(f"scheduler  {picture.address}\ndashboard  {picture.dashboard or 'none'}\n")
+    show(rows, _COLUMNS, form, empty="the scheduler has no workers")
+    for line in picture.differences:
+        typer.echo(f"warning: {line}", err=True)

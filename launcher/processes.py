@@ -1,0 +1,49 @@
+"""Processes that were started earlier, and by another process: found again without mistaking one
+for another. Linux only.
+"""
+
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot_id() -> str:
+    """Of this machine since it was last switched on."""
+    return _BOOT_ID.read_text(encoding="ascii").strip()
+
+
+def started_at(pid: int) -> int | None:
+    """When it began, in clock ticks since the machine did; None if it is dead."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    state, *fields = text.rpartition(")")[2].split()  # names of programs may have spaces
+    return None if state in "ZX" else int(fields[18])
+
+
+def family(marker: bytes) -> list[int]:
+    """Living processes with this entry, NAME=VALUE, in the environment they were started with."""
+    numbers = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+    return [pid for pid in numbers if _carries(pid, marker) and started_at(pid) is not None]
+
+
+def kill(pid: int, number: signal.Signals, marker: bytes) -> None:
+    """Signal a process if it carries the marker; it cannot turn into another one meanwhile."""
+    with suppress(ProcessLookupError):
+        held = os.pidfd_open(pid)
+        try:
+            if _carries(pid, marker):
+                signal.pidfd_send_signal(held, number)
+        finally:
+            os.close(held)
+
+
+def _carries(pid: int, marker: bytes) -> bool:
+    try:
+        return marker in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:  # dead, or another user's
+        return False

@@ -1,0 +1,36 @@
+"""Versions that must be the same wherever a batch's code runs. Imports none of the libraries."""
+
+import sys
+from collections.abc import Mapping
+
+from configs.installed import version_of
+
+# What bears on the numbers, or on what can be sent from one process to another.
+_SAME = (
+    "deepcredit",
+    "dask",
+    "distributed",
+    "imbalanced-learn",
+    "numpy",
+    "pandas",
+    "pytorch-tabnet",
+    "scikit-learn",
+    "torch",
+    "xgboost",
+)
+
+
+def versions() -> dict[str, str]:
+    """Python and libraries as they are installed here."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    found = {name: installed for name in _SAME if (installed := version_of(name))}
+    return {"python": python} | found
+
+
+def differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
+    """What another place has in other versions, in words."""
+    return [
+        f"{name} {there.get(name, 'missing')} in place of {here.get(name, 'none')}"
+        for name in sorted(here.keys() | there.keys())
+        if there.get(name) != here.get(name)
+    ]

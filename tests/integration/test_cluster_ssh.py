@@ -1,0 +1,187 @@
+"""Clusters over SSH: one private server that stands for two hosts."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from launcher.cluster import connect
+from tests import tasks
+from tests.bank import ROOT, environment
+from tests.sshd import SshdMissing, free_port, make_key, running_sshd, trust
+from tests.waiting import alive, until
+
+
+class Desk:
+    """An administrator with a deepcredit.toml of two hosts."""
+
+    def __init__(self, folder, sshd):
+        self.folder, self.sshd = folder, sshd
+        self.port = free_port()
+        self.env = environment(folder)
+        self.secrets = folder / "worker.env"
+        self.secrets.write_text("# of the host\nDEEPCREDIT_SFTP_PASSWORD='of the host'\n")
+        self.secrets.chmod(0o600)
+        self.write()
+
+    def write(self, hosts=None, **more):
+        hosts = hosts or [{"name": "one", "tags": ["first"]}, {"name": "two"}]
+        shared = {
+            "user": self.sshd.user,
+            "key_file": str(self.sshd.key_file),
+            "known_hosts": str(self.sshd.known_hosts),
+            "port": self.sshd.port,
+            "python": sys.executable,
+            "folder": str(self.folder / "hosts"),
+            "env_file": str(self.secrets),
+            "workers": 1,
+            "scheduler_port": self.port,
+            "dashboard_port": free_port(),
+            "start_seconds": 90,
+            **more,
+        }
+        lines = ["[cluster]", *(f"{k} = {json.dumps(v)}" for k, v in shared.items())]
+        for host in hosts:
+            table = {"address": "127.0.0.1", **host}
+            lines += ["[[cluster.hosts]]", *(f"{k} = {json.dumps(v)}" for k, v in table.items())]
+        (self.folder / "deepcredit.toml").write_text("\n".join(lines))
+
+    def deepcredit(self, *words, code=0):
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "launcher", "cluster", *words],
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    def records(self):
+        files = sorted((self.folder / "hosts").glob("*/*.pid"))
+        return [json.loads(file.read_text()) for file in files]
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory):
+    try:
+        with running_sshd(
+            tmp_path_factory.mktemp("sshd"), options={"SetEnv": f"PYTHONPATH={ROOT}"}
+        ) as server:
+            yield server
+    except SshdMissing as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def desk(tmp_path, sshd):
+    desk = Desk(tmp_path, sshd)
+    yield desk
+    if desk.records():
+        desk.write()
+        desk.deepcredit("stop")
+
+
+def test_a_cluster_is_started_shown_used_and_ended(desk):
+    made = desk.folder / "tls"
+    assert str(made) in desk.deepcredit("certificates", str(made))
+    desk.write(certificates=str(made))
+
+    started = desk.deepcredit("start")
+    pids = [record["pid"] for record in desk.records()]
+    again = desk.deepcredit("start")
+    shown = json.loads(desk.deepcredit("status", "--format", "json"))
+    address = f"tls://127.0.0.1:{desk.port}"
+    certificates = {n: (made / f"{n}.pem").read_text() for n in ("ca", "cert", "key")}
+    with closing(connect(address, certificates, patience=30)) as executor:
+        [told] = executor.run(tasks.surroundings, [0])
+        doubled = sorted(done.value for done in executor.run(tasks.double, range(4)))
+
+    assert "one: scheduler started" in started
+    assert "two: cpu started" in started
+    assert address in started
+    assert "two: cpu already runs" in again
+    assert [record["pid"] for record in desk.records()] == pids
+    assert [(each["worker"], each["threads"], each["tags"]) for each in shown] == [
+        ("one-cpu", 1, "first"),
+        ("two-cpu", 1, None),
+    ]
+    assert all(each["memory_limit_mb"] > each["memory_mb"] > 0 for each in shown)
+    assert doubled == [0, 2, 4, 6]
+    assert told.value["OMP_NUM_THREADS"] == "1"
+    assert told.value["DEEPCREDIT_SFTP_PASSWORD"] == "of the host"
+    _no_secret_on_command_lines(pids, b"of the host")
+
+    assert "two: cpu stopped" in desk.deepcredit("stop")
+    until(lambda: not any(map(alive, pids)))
+    assert desk.records() == []
+    assert "nothing runs" in desk.deepcredit("stop")
+
+
+def test_without_a_scheduler_status_says_so_and_fails(desk):
+    said = desk.deepcredit("status", code=1)
+
+    assert said.count("\n") == 1
+    assert f"127.0.0.1:{desk.port} does not answer" in said
+
+
+def test_a_host_with_another_key_is_refused_and_nothing_is_started(desk):
+    other = make_key(desk.folder / "other_key").with_suffix(".pub")
+    known = trust(desk.folder / "known", desk.sshd.port, other)
+    desk.write(known_hosts=str(known))
+
+    said = desk.deepcredit("start", code=1)
+
+    assert "one: the host key of 127.0.0.1" in said
+    assert desk.records() == []
+
+
+def test_a_host_that_cannot_be_reached_is_named_and_nothing_is_started(desk):
+    desk.write([{"name": "one"}, {"name": "away", "port": free_port()}])
+
+    said = desk.deepcredit("start", code=1)
+
+    assert "away: cannot reach 127.0.0.1" in said
+    assert "one:" not in said
+    assert desk.records() == []
+
+
+def test_more_threads_than_cores_are_refused(desk):
+    desk.write([{"name": "one"}, {"name": "two", "workers": 1 + (os.cpu_count() or 1)}])
+
+    assert "one, two: workers times threads are" in desk.deepcredit("start", code=2)
+
+
+def test_stop_leaves_a_process_alone_that_has_come_to_use_an_old_pid(desk):
+    folder = desk.folder / "hosts" / "one"
+    folder.mkdir(parents=True)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        record = {
+            "name": "cpu",
+            "words": [],
+            "environment": {},
+            "token": "0" * 32,
+            "boot": boot,
+            "pid": innocent.pid,
+            "started": 1,
+        }
+        (folder / "cpu.pid").write_text(json.dumps(record))
+
+        desk.deepcredit("stop")
+
+        assert alive(innocent.pid)
+        assert desk.records() == []
+
+
+def _no_secret_on_command_lines(pids, secret):
+    for pid in pids:
+        assert secret not in Path(f"/proc/{pid}/cmdline").read_bytes()
