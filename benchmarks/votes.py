@@ -3,8 +3,9 @@
     python -m benchmarks.votes [--ensembles 1000000] [--rounds 3] [--cores 2]
 
 NumPy is timed on a sample, with the members handed to it, by as many processes as ours has
-threads, in turn with ours, and scaled. Wall time is the best of the rounds. A machine that others
-use is slower than its processor: "alone" is the processor time spent, divided by the cores.
+threads, in turn with ours, and scaled: plain, and with its sums in bytes. Wall time is the best of
+the rounds. A machine that others use is slower than its processor: "alone" is the processor time
+spent, divided by the cores.
 """
 
 import argparse
@@ -65,18 +66,24 @@ def headline(ensembles: int, rounds: int, cores: int) -> bool:
     """The contract's figures: true if they hold."""
     votes, labels = problem(2 * ROWS)
     parts = [pack(votes[:, rows], labels[rows]) for rows in (slice(ROWS), slice(ROWS, None))]
-    ours, both, slow = [], [], []
+    ours, both, slow, bytewise = [], [], [], []
     for _ in range(rounds):
-        slow.append(plain(votes[:, :ROWS], labels[:ROWS], cores))
+        slow.append(by_numpy(votes[:, :ROWS], labels[:ROWS], cores, reference.decide))
+        bytewise.append(by_numpy(votes[:, :ROWS], labels[:ROWS], cores, decide_bytewise))
         ours.append(timed(lambda: evaluate(parts[:1], ensembles, cores)))
         both.append(timed(lambda: evaluate(parts, ensembles, cores)))
     check(votes[:, :ROWS], labels[:ROWS], parts[0])
     best, scale = quickest(ours), ensembles / (SAMPLE * cores)
-    numpy = quickest(slow)
-    ratio, fair = numpy.wall * scale / best.wall, numpy.cpu * scale / best.cpu
     show(f"{ensembles:,} ensembles on {ROWS:,} rows", best, cores, ensembles)
-    print(f"  plain NumPy: {numpy.wall * scale:.0f} s (from {SAMPLE * cores} ensembles)")
-    print(f"  ratio: {ratio:.0f} of wall time, {fair:.0f} of processor time; same integers")
+    ratios = []
+    for name, runs in (("plain", slow), ("bytewise", bytewise)):
+        numpy = quickest(runs)
+        ratios.append((numpy.wall * scale / best.wall, numpy.cpu * scale / best.cpu))
+        print(
+            f"  NumPy, {name}: {numpy.wall * scale:.0f} s wall, {numpy.cpu * scale / cores:.0f} s "
+            f"alone, from {SAMPLE * cores} ensembles: {ratios[-1][0]:.0f} times ours by wall time, "
+            f"{ratios[-1][1]:.0f} by processor time; same integers"
+        )
     show(f"the same on {ROWS:,} + {ROWS:,} rows", quickest(both), cores, ensembles)
     search = Search(rule=RULE, seed=SEED, metric="f1_score", keep=1000)
     searched = timed(lambda: explore(parts, search, ensembles, cores))
@@ -84,7 +91,11 @@ def headline(ensembles: int, rounds: int, cores: int) -> bool:
     seconds = min(best.wall, best.cpu / cores) * 1_000_000 / ensembles
     peak = child("memory", cores)["peak"]
     print(f"peak memory of a process with 150,000 rows: {peak:.0f} MB")
-    return seconds <= TARGET_SECONDS and max(ratio, fair) >= TARGET_RATIO and peak < TARGET_MEMORY
+    print(
+        f"wanted of a million on {ROWS:,} rows: {TARGET_SECONDS:g} s (wall or alone, the lesser: "
+        f"{seconds:.2f}), {TARGET_RATIO:g} times plain NumPy (the lesser: {min(ratios[0]):.0f})"
+    )
+    return seconds <= TARGET_SECONDS and min(ratios[0]) >= TARGET_RATIO and peak < TARGET_MEMORY
 
 
 def scaling(rounds: int, cores: int) -> None:
@@ -127,26 +138,30 @@ def explore(parts, search, ensembles, cores) -> None:
         merge(pool.map(lambda cut: search_range(parts, search, *cut), cuts))
 
 
-def plain(votes, labels, cores) -> Timed:
+def by_numpy(votes, labels, cores, decide) -> Timed:
     """NumPy's time for SAMPLE ensembles on each core."""
     members = drawn(SAMPLE * cores).reshape(cores, SAMPLE, RULE.rounds, RULE.members)
-    with ProcessPoolExecutor(cores, initializer=keep, initargs=(votes, labels)) as pool:
+    with ProcessPoolExecutor(cores) as pool:
         list(pool.map(abs, range(cores)))  # processes are up
         started = time.perf_counter()
-        spent = sum(pool.map(by_numpy, members))
+        runs = [pool.submit(sample, votes, labels, some, decide) for some in members]
+        spent = sum(run.result() for run in runs)
         return Timed(time.perf_counter() - started, spent)
 
 
-def keep(votes, labels) -> None:
-    by_numpy.problem = votes, labels
-
-
-def by_numpy(members) -> float:
+def sample(votes, labels, members, decide) -> float:
     started = time.process_time()
-    votes, labels = by_numpy.problem
     for chosen in members:
-        reference.confusion(reference.decide(votes, chosen, RULE), labels)
+        reference.confusion(decide(votes, chosen, RULE), labels)
     return time.process_time() - started
+
+
+def decide_bytewise(votes, members, rule):
+    """The reference, with sums kept in bytes: as fast as NumPy was made to do it."""
+    ones = np.zeros(votes.shape[1], dtype=np.uint8)
+    for chosen in members:
+        ones += votes.view(np.uint8)[chosen].sum(axis=0, dtype=np.uint8) >= rule.round_votes
+    return ones >= rule.final_votes
 
 
 def drawn(ensembles: int) -> np.ndarray:
@@ -157,6 +172,11 @@ def drawn(ensembles: int) -> np.ndarray:
 
 def check(votes, labels, part) -> None:
     expected = reference.count(votes, labels, RULE, SEED, 1, SAMPLE + 1)
+    for chosen in drawn(3):
+        if not np.array_equal(
+            reference.decide(votes, chosen, RULE), decide_bytewise(votes, chosen, RULE)
+        ):
+            raise SystemExit("NumPy decides otherwise with bytes")
     for instructions in Instructions.available():
         got = count([part], RULE, SEED, 1, SAMPLE + 1, instructions)[0]
         if not np.array_equal(expected, got):
