@@ -15,6 +15,7 @@ What decides by a score has the threshold that is best on valid by the batch's m
 from collections.abc import Sequence
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ensemble import blend, reference
 from ensemble.baselines import BASELINES
@@ -34,7 +35,9 @@ def baselines(board: Board, metric: str) -> dict[str, Combination]:
     """Every method but the search's; nothing but valid is looked at. Takes seconds."""
     part, names = board.valid, names_of(board)
     labels = part.y == 1
-    learned = {name: learn(part.scores, labels, metric) for name, learn in BASELINES.items()}
+    # The workers have the cores meanwhile; and one thread sums in one order, on any machine.
+    with threadpool_limits(1):
+        learned = {name: learn(part.scores, labels, metric) for name, learn in BASELINES.items()}
     learned |= {"single": _single(board, metric), "tuned": _tuned(board, metric)}
     return {name: Sum.named(found, names) for name, found in learned.items()}
 

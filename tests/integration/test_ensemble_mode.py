@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, text, update
 
 from configs.errors import (
     BadData,
@@ -316,6 +316,40 @@ def test_every_method_is_reported_on_both_parts_with_an_interval_on_test(listed)
     )
 
 
+def test_the_views_show_valid_and_test_side_by_side(listed):
+    batch_id = listed.ensemble(SMALL | {"keep": 3})
+    with reading(listed.engine) as connection:
+        methods = connection.execute(text("SELECT * FROM v_method")).mappings().all()
+        best = (
+            connection.execute(text("SELECT * FROM v_ensemble ORDER BY rank_no")).mappings().all()
+        )
+    chosen = [row for row in methods if row["chosen"]]
+
+    assert {row["batch_id"] for row in (*methods, *best)} == {batch_id}
+    assert (len(methods), len(best), len(chosen)) == (8, 3, 1)
+    assert chosen[0]["method"] == "vote"
+    assert chosen[0]["valid_f1_score"] == best[0]["valid_f1_score"]
+    assert chosen[0]["test_f1_score"] == best[0]["test_f1_score"]
+    assert chosen[0]["test_low"] <= chosen[0]["test_f1_score"] <= chosen[0]["test_high"]
+
+
+def test_rows_of_one_class_in_test_leave_undefined_metrics_null(listed, drawn):
+    with reading(listed.engine) as connection:
+        split = connection.execute(select(dc_split)).one()
+    (y_valid,) = arrays.load(listed.folder / "store" / split.uri, "y_valid")
+    file = listed.folder / "arrays"
+    arrays.save(file, {"y_valid": y_valid, "y_test": np.zeros(280, np.int8)})
+    stored = listed.store.put(split.uri, file)
+    listed.do(lambda c: c.execute(update(dc_split).values(sha256=stored.sha256)))
+    batch_id = listed.ensemble(SMALL | {"metric": "recall_score"})
+
+    with reading(listed.engine) as connection:
+        on_test = [m for m in ensembles.methods(connection, batch_id) if m.split == "test"]
+    assert all(m.metrics["recall_score"] is None and m.metrics["auc"] is None for m in on_test)
+    assert all(m.low is None and m.gain is None for m in on_test)
+    assert all(row["recall_score"] is None for row in ranked(listed, batch_id, "test"))
+
+
 def test_pictures_are_in_the_store_under_the_hash_that_the_database_names(listed, drawn):
     batch_id = listed.ensemble(SMALL)
     named = listed.rows(dc_batch_picture, batch_id)
@@ -388,9 +422,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("changed", "error", "text"), REFUSED, ids=[str(r[0]) for r in REFUSED])
-def test_parameters_that_cannot_be_are_refused(listed, changed, error, text):
-    with pytest.raises(error, match=text) as caught:
+@pytest.mark.parametrize(("changed", "error", "said"), REFUSED, ids=[str(r[0]) for r in REFUSED])
+def test_parameters_that_cannot_be_are_refused(listed, changed, error, said):
+    with pytest.raises(error, match=said) as caught:
         listed.ensemble(SMALL | changed)
     assert retry_of(caught.value) is Retry.NEVER
 
