@@ -1,6 +1,7 @@
 """Create or migrate the database, check it, print its grants, remove what is old."""
 
 import time
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -91,9 +92,7 @@ def prune(
     removed, after = 0, 0
     with progress("pruning") as bar:
         while True:
-            done = opened.write(
-                lambda connection, after=after: housekeeping.prune(connection, seconds, after=after)
-            )
+            done = opened.write(partial(housekeeping.prune, seconds=seconds, after=after))
             removed += done.batches
             bar(min(removed / old.removable, 1.0), f"{removed} of {old.removable} batches")
             if done.after is None:
