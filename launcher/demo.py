@@ -170,24 +170,23 @@ class Launcher:
 def launcher(session: Session) -> Iterator[Launcher]:
     """Start a launcher; it is stopped at the end of the context."""
     command = [sys.executable, "-P", "-m", "launcher", *session.options.words()]
-    said = tempfile.TemporaryFile()
-    process = subprocess.Popen(
-        [*command, "launcher", SERVER],
-        env=python_environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=said,
-        start_new_session=True,  # a Ctrl-C is for us, who then tell it to stop
-    )
-    try:
-        yield Launcher(process, session.settings.log_dir / f"{SERVER}.log", said)
-    finally:
-        process.terminate()
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [*command, "launcher", SERVER],
+            env=python_environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            start_new_session=True,  # a Ctrl-C is for us, who then tell it to stop
+        )
         try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.terminate()  # the second one stops at once
-            process.wait()
-        said.close()
+            yield Launcher(process, session.settings.log_dir / f"{SERVER}.log", said)
+        finally:
+            process.terminate()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.terminate()  # the second one stops at once
+                process.wait()
 
 
 def wait(session: Session, running: Launcher, number: int, bar: Bar) -> Batch:
@@ -202,7 +201,7 @@ def wait(session: Session, running: Launcher, number: int, bar: Bar) -> Batch:
         if now is None or (now.state == "E" and now.run_after is None):
             reason = now and now.error_text
             raise DeepCreditError(
-                f"batch {number} failed: {reason or 'its row is gone'}; see {log}"
+                f"batch {number} failed: {reason or 'its row is gone'}; see {running.log}"
             )
         if now.state == "C":
             return now
