@@ -1,0 +1,144 @@
+"""Backup and restore by the commands of docs/servers.md, while batches go on."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, func, select
+
+from configs.settings import Settings
+from storage.engine import reading, transaction
+from storage.schema import METRICS, dc_batch, dc_queue
+from tests.bank import ROOT, environment
+from tests.blocks import blocks
+from tests.conftest import SettingsFactory
+from tests.desk import XGB, Desk, applicants, open_desk
+from tests.mariadb import PASSWORD, USER, MariaDB
+
+PAGE = blocks(ROOT / "docs" / "servers.md")
+PAUSE, RESUME = (block.text for block in PAGE if block.language == "sql")
+BACKUP, RESTORE, CHECK = (block.text for block in PAGE if block.language == "bash")
+FIGURES = ("model_no", "model_sub_no", "split", "n_rows", "threshold", "tn", "fp", "fn", "tp")
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A person's, whose ~/.my.cnf knows the server."""
+
+    folder: Path
+    server: MariaDB
+
+    def run(self, script: str, **variables: str) -> str:
+        env = environment(self.folder) | {"HOME": str(self.folder)} | variables
+        env["PATH"] = f"{self.folder}{os.pathsep}{env['PATH']}"
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=self.folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture
+def shell(tmp_path: Path, mariadb_server: MariaDB) -> Shell:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    account = {"host": "127.0.0.1", "port": str(mariadb_server.port), "protocol": "tcp"}
+    account |= {"user": USER, "password": f'"{PASSWORD}"'}
+    lines = "".join(f"{name}={value}\n" for name, value in account.items())
+    (folder / ".my.cnf").write_text(f"[client]\n{lines}")
+    command = folder / "deepcredit"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m launcher "$@"\n')
+    command.chmod(0o755)
+    return Shell(folder, mariadb_server)
+
+
+def figures(desk: Desk, batch_id: int) -> list[Mapping[str, object]]:
+    return [
+        {name: getattr(row, name) for name in (*FIGURES, *METRICS)}
+        for row in desk.results(batch_id)
+    ]
+
+
+def _place(settings: SettingsFactory, server: MariaDB, database: str, folder: Path) -> Settings:
+    return settings(
+        **server.settings(database), store_url=str(folder / "store"), cache_dir=folder / "cache"
+    )
+
+
+@pytest.mark.slow
+def test_what_was_restored_predicts_as_before(
+    shell: Shell,
+    mariadb_server: MariaDB,
+    mariadb_settings: Settings,
+    settings: SettingsFactory,
+    tmp_path: Path,
+) -> None:
+    database = mariadb_settings.database_url.rpartition("/")[2].partition("?")[0]
+    restored = f"{database}_restored"
+    backup = str(tmp_path / "backup")
+    dump, copy = BACKUP.split("tar", 1)
+    with open_desk(mariadb_settings, tmp_path) as desk:
+        desk.load(applicants(), id_column="id")
+        desk.models(XGB)
+        trained = desk.train()
+        places = {"DATABASE": database, "STORE": mariadb_settings.store_url, "BACKUP": backup}
+        shell.run(dump, **places)
+        later = desk.train('{"randomState": 7}')
+        shell.run("tar" + copy, **places)
+        predicted = _predict(desk, trained)
+        before = figures(desk, trained), figures(desk, predicted)
+        uri = desk.trained(later)[0].scores_uri
+
+    host = tmp_path / "other"
+    shell.run(RESTORE, DATABASE=restored, STORE=str(host / "store"), BACKUP=backup)
+    found = _place(settings, mariadb_server, restored, host)
+    said = shell.run(
+        CHECK,
+        DEEPCREDIT_DATABASE_URL=found.database_url,
+        DEEPCREDIT_DATABASE_PASSWORD=PASSWORD,
+        DEEPCREDIT_STORE_URL=found.store_url,
+    )
+    assert uri in said  # trained between the dump and the copy
+    with open_desk(found, tmp_path) as desk:
+        with reading(desk.engine) as connection:
+            assert connection.scalars(select(dc_batch.c.batch_id)).all() == [trained]
+        again = _predict(desk, trained)
+        assert (figures(desk, trained), figures(desk, again)) == before
+        # Its number and so the names of its files are those of the batch that the dump lacks.
+        assert figures(desk, _predict(desk, desk.train('{"randomState": 8}')))
+    mariadb_server.drop_database(restored)
+
+
+def _predict(desk: Desk, train_batch_id: int) -> int:
+    batch_id = desk.add(mode="predict", train_batch_id=train_batch_id, model_group=None)
+    desk.run(batch_id)
+    return batch_id
+
+
+def test_queues_stand_still_for_an_upgrade_and_go_on(
+    mariadb_server: MariaDB, mariadb_settings: Settings, tmp_path: Path
+) -> None:
+    database = mariadb_settings.database_url.rpartition("/")[2].partition("?")[0]
+    with open_desk(mariadb_settings, tmp_path) as desk:
+        desk.add(queue="night")
+        paused = select(dc_queue.c.queue).where(dc_queue.c.paused != 0).order_by(dc_queue.c.queue)
+
+        mariadb_server.client(PAUSE, database)
+
+        with reading(desk.engine) as connection:
+            assert connection.scalars(paused).all() == ["default", "night"]
+        mariadb_server.client(RESUME, database)
+        with reading(desk.engine) as connection:
+            assert connection.scalars(paused).all() == []
+            assert connection.scalar(select(func.count()).select_from(dc_queue)) == 2
+        transaction(desk.engine, lambda connection: connection.execute(delete(dc_queue)))
