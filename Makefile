@@ -33,8 +33,8 @@ check: setup ## check format, lint, types and the layers of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: setup servers ## measure; prints ratios
-	@$(BIN)/python -m benchmarks
+bench: setup servers ## measure, and print ratios; BENCH=reading runs only that one
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 docs: setup ## write the pages of docs/ that repeat what the code says
 	@$(BIN)/python -m docs.generate

@@ -14,10 +14,9 @@ from tests.bank import ROOT
 DOCS = ROOT / "docs"
 GUIDE = (DOCS / "operators.md").read_text(encoding="utf-8")
 PAGES = runpy.run_path(str(DOCS / "generate.py"))["PAGES"]
-# For launchers alone, or told of in a page of their own.
-NOT_IN_THE_GUIDE = {
-    name for name in metadata.tables if name.startswith(("dc_ensemble_", "dc_batch_histogram"))
-} | {"dc_batch_method", "dc_batch_picture"}
+ENSEMBLES = (DOCS / "ensembles.md").read_text(encoding="utf-8")
+OF_ENSEMBLES = {"dc_batch_method", "dc_batch_histogram", "dc_batch_picture"}
+OF_LAUNCHERS = {name for name in metadata.tables if name.startswith("dc_ensemble_")}
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))
@@ -27,12 +26,16 @@ def test_a_written_page_is_what_would_be_written_now(name: str) -> None:
     assert written == PAGES[name](), "run `make docs`"
 
 
-@pytest.mark.parametrize("name", sorted(set(metadata.tables) - NOT_IN_THE_GUIDE))
+@pytest.mark.parametrize("name", sorted(set(metadata.tables) - OF_ENSEMBLES - OF_LAUNCHERS))
 def test_the_guide_names_every_column_of_a_table(name: str) -> None:
     row = _row(name)
 
     for column in metadata.tables[name].columns:
         assert _names(row, column.name) or column.name in _metrics(), column.name
+
+
+def test_the_page_on_ensembles_names_its_tables() -> None:
+    assert {name for name in OF_ENSEMBLES if f"`{name}`" not in ENSEMBLES} == set()
 
 
 @pytest.mark.parametrize("name", sorted(VIEWS))
