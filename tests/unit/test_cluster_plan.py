@@ -1,0 +1,152 @@
+"""What would run where, without running it."""
+
+import sys
+
+import pytest
+
+from configs.cluster import Cluster
+from configs.errors import BadSetting, ClusterUnavailable
+from configs.settings import load
+from launcher.cluster.hosts import command
+from launcher.cluster.plan import Facts, make_plan
+from launcher.versions import versions
+
+
+def cluster(**table):
+    return Cluster.model_validate({"hosts": ["10.0.0.1"], **table})
+
+
+def facts(**changes):
+    here = {"machine": "m", "cores": 8, "gpus": 0, "ip": "10.0.0.1", "versions": versions()}
+    return Facts(**here | changes)
+
+
+def option(process, name):
+    return process.words[process.words.index(name) + 1]
+
+
+def test_a_host_has_as_many_workers_as_its_cores_allow():
+    plan = make_plan(cluster(threads=3), {"10.0.0.1": facts()})
+
+    [process] = plan.workers["10.0.0.1"]
+    assert option(process, "--nworkers") == "2"
+    assert option(process, "--nthreads") == "3"
+    assert process.environment["OMP_NUM_THREADS"] == "3"
+    assert plan.names == {"10.0.0.1-cpu-0", "10.0.0.1-cpu-1"}
+
+
+def test_a_card_has_a_worker_that_sees_no_other_card():
+    plan = make_plan(cluster(gpus=2, workers=1), {"10.0.0.1": facts(gpus=4)})
+
+    cpu, first, second = plan.workers["10.0.0.1"]
+    assert [each.environment["CUDA_VISIBLE_DEVICES"] for each in (cpu, first, second)] == [
+        "",
+        "0",
+        "1",
+    ]
+    assert option(second, "--resources") == "GPU=1"
+    assert "--resources" not in cpu.words
+    assert plan.names == {"10.0.0.1-cpu", "10.0.0.1-gpu0", "10.0.0.1-gpu1"}
+
+
+def test_tags_and_resources_become_resources_of_dask():
+    table = cluster(tags=["large"], resources={"licence": 2}, workers=1)
+
+    [process] = make_plan(table, {"10.0.0.1": facts()}).workers["10.0.0.1"]
+
+    assert option(process, "--resources") == "large=1 licence=2"
+
+
+def test_what_is_set_for_all_hosts_gives_way_to_what_one_sets():
+    table = cluster(workers=1, user="all", hosts=["a", {"address": "b", "workers": 3}])
+
+    assert [(host.workers, host.user) for host in table.hosts] == [(1, "all"), (3, "all")]
+
+
+def test_two_names_of_one_machine_share_its_cores():
+    table = cluster(hosts=["a", "b"], workers=5)
+
+    with pytest.raises(BadSetting, match=r"a, b: workers times threads are 10, but .* 8 cores"):
+        make_plan(table, {"a": facts(), "b": facts()})
+
+
+def test_two_machines_do_not():
+    table = cluster(hosts=["a", "b"], workers=5)
+
+    assert len(make_plan(table, {"a": facts(), "b": facts(machine="n")}).names) == 10
+
+
+def test_more_cards_than_there_are_are_refused():
+    with pytest.raises(BadSetting, match="gpus asks for more than the 1 cards"):
+        make_plan(cluster(gpus=2), {"10.0.0.1": facts(gpus=1)})
+
+
+def test_other_versions_are_named():
+    there = versions() | {"numpy": "1.0"}
+
+    with pytest.raises(ClusterUnavailable, match=r"10\.0\.0\.1 has numpy 1\.0 in place of"):
+        make_plan(cluster(), {"10.0.0.1": facts(versions=there)})
+
+
+def test_an_address_that_other_machines_cannot_reach_is_refused():
+    table = cluster(hosts=["a", "b"])
+
+    with pytest.raises(BadSetting, match=r"b: 127\.0\.1\.1 is an address that other hosts"):
+        make_plan(table, {"a": facts(), "b": facts(machine="n", ip="127.0.1.1")})
+
+
+def test_ssh_takes_keys_alone_and_known_hosts_alone(tmp_path):
+    [host] = cluster(user="me", key_file="/key", port=2222).hosts
+
+    words = command(host, tmp_path / "known")
+
+    assert words[0] == "ssh"
+    for wanted in (
+        "BatchMode=yes",
+        "StrictHostKeyChecking=yes",
+        "PreferredAuthentications=publickey",
+        "IdentitiesOnly=yes",
+        f'UserKnownHostsFile="{tmp_path}/known"',
+    ):
+        assert words[words.index(wanted) - 1] == "-o"
+    assert words[-3:] == ["--", "10.0.0.1", f"{sys.executable} -P -m launcher.agent"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[cluster]\nhosts = []", "cluster.hosts"),
+        ("[cluster]\nhostz = ['a']", "cluster: unknown setting hostz; known settings are: .*hosts"),
+        ("[[cluster.hosts]]\naddress = 'a'\ncolour = 1", "hosts.0: unknown setting colour; known"),
+        ("[[cluster.hosts]]\nname = 'a'", "cluster.hosts.0.address"),
+        ("[cluster]\nhosts = ['-oProxyCommand=x']", "cluster.hosts.0"),
+        ("[cluster]\nhosts = ['a', 'a']", "a: named twice"),
+        ("[cluster]\nhosts = ['a']\nscheduler_host = 'b'", "b is none of a"),
+        ("cluster = 'a'", "cluster: must be a table"),
+    ],
+)
+def test_a_bad_table_is_refused_with_what_is_wrong(tmp_path, text, message):
+    file = tmp_path / "deepcredit.toml"
+    file.write_text(text, encoding="utf-8")
+
+    with pytest.raises(BadSetting, match=message):
+        load(environ={}, file=file)
+
+
+def test_the_table_cannot_come_from_the_environment(tmp_path):
+    with pytest.raises(BadSetting, match="must be a table of"):
+        load(environ={"DEEPCREDIT_CLUSTER": "a"}, file=tmp_path / "none")
+
+
+def test_settings_survive_the_way_to_the_process_of_a_batch(tmp_path):
+    file = tmp_path / "deepcredit.toml"
+    file.write_text("[cluster]\nhosts = ['a', {address = 'b', gpus = 1}]\n", encoding="utf-8")
+    settings = load(environ={}, file=file)
+
+    again = load(
+        settings.model_dump(mode="json", exclude_none=True), environ={}, file=tmp_path / "none"
+    )
+
+    assert again.cluster is not None
+    assert settings.cluster is not None
+    assert again.cluster.model_dump() == settings.cluster.model_dump()
