@@ -90,9 +90,11 @@ def _definition(connection: Connection, view: str) -> set[str] | None:
 
 
 def _redefined(connection: Connection, view: str) -> set[str]:
-    connection.exec_driver_sql(create_view(view, connection.dialect, _PROBE))
-    defined = _definition(connection, _PROBE)
-    connection.exec_driver_sql(f"DROP VIEW {_PROBE}")
+    # A name of its own: a view is seen by all, and somebody else may compare at this moment.
+    probe = f"{_PROBE}_{connection.scalar(text('SELECT CONNECTION_ID()'))}"
+    connection.exec_driver_sql(create_view(view, connection.dialect, probe))
+    defined = _definition(connection, probe)
+    connection.exec_driver_sql(f"DROP VIEW {probe}")
     assert defined is not None
     return defined
 
