@@ -36,7 +36,7 @@ class Parameters(BatchParameters):
     )
     ensembles: int = Field(1_000_000, ge=1, le=10**12, description="how many are tried")
     members: int = Field(30, ge=1, description="models that vote in a round, at most all")
-    rounds: int = Field(20, ge=1, le=ROUNDS)
+    rounds: int = Field(20, ge=1, le=ROUNDS, description="votes of a row, each by other models")
     round_votes: int | None = Field(
         None, ge=1, description="votes that make a round 1; default: more than half of members"
     )
