@@ -24,7 +24,7 @@ from tests.sshd import current_user, free_port
 
 DOCKER = ROOT / "docker"
 _VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
-_START_SECONDS = 90
+_START_SECONDS = 150
 _CHECK_SECONDS = 60
 
 
