@@ -86,7 +86,7 @@ def test_what_was_restored_predicts_as_before(
     database = mariadb_settings.database_url.rpartition("/")[2].partition("?")[0]
     restored = f"{database}_restored"
     backup = str(tmp_path / "backup")
-    dump, copy = BACKUP.split("tar", 1)
+    dump, copy = BACKUP.split("\ntar", 1)
     with open_desk(mariadb_settings, tmp_path) as desk:
         desk.load(applicants(), id_column="id")
         desk.models(XGB)
