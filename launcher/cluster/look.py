@@ -1,14 +1,15 @@
 """A cluster as its scheduler sees it."""
 
+import asyncio
 import logging
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import dask
-from distributed import Client
+from distributed.core import rpc
+from distributed.security import Security
 from distributed.utils import format_dashboard_link
 
 from configs.errors import ClusterUnavailable
@@ -61,15 +62,9 @@ def look(
     dask.config.set(CONFIG)
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
-        # Dask goes on trying where nobody listens, for as long as it may.
-        parts = urlsplit(address)
-        socket.create_connection((parts.hostname, parts.port), patience).close()
-        with Client(
-            address, security=security(certificates), timeout=patience, set_as_default=False
-        ) as client:
-            info = client.scheduler_info()
-            processing = client.processing()
-            versions = client.get_versions()
+        info, processing, versions = asyncio.run(
+            asyncio.wait_for(_ask(address, certificates), patience)
+        )
     except (OSError, RuntimeError, TimeoutError) as error:
         raise NoAnswer(
             f"the Dask scheduler at {address} does not answer; `deepcredit cluster start` starts it"
@@ -81,6 +76,26 @@ def look(
         sorted(workers, key=lambda worker: worker.name),
         _differences(versions),
     )
+
+
+async def _ask(
+    address: str, certificates: Mapping[str, str] | None
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    # A Client would wait for ever where a port is open and nobody speaks.
+    parts = urlsplit(address)
+    _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.close()  # Dask goes on trying where nobody listens, for as long as it may
+    known = security(certificates) or Security()
+    arguments = known.get_connection_args("client")
+    async with rpc(address, connection_args=arguments) as scheduler:
+        return (
+            await scheduler.identity(n_workers=-1),
+            await scheduler.processing(workers=None),
+            {
+                "scheduler": await scheduler.versions(),
+                "workers": await scheduler.broadcast(msg={"op": "versions"}, on_error="ignore"),
+            },
+        )
 
 
 def _worker(info: Mapping[str, Any], tasks: Sequence[Any]) -> Worker:
