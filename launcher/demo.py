@@ -1,5 +1,6 @@
 """The demo: the whole way from a file to ranked models, in the steps an operator would take."""
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from sqlalchemy import Connection, Insert, insert, literal, select
 
@@ -168,7 +169,8 @@ class Launcher:
 
 @contextmanager
 def launcher(session: Session) -> Iterator[Launcher]:
-    """Start a launcher; it is stopped at the end of the context."""
+    """Start a launcher; it is stopped at the end of the context, also one that SIGTERM ends."""
+    before = signal.signal(signal.SIGTERM, _ended)
     command = [sys.executable, "-P", "-m", "launcher", *session.options.words()]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
@@ -187,6 +189,12 @@ def launcher(session: Session) -> Iterator[Launcher]:
             except subprocess.TimeoutExpired:
                 process.terminate()  # the second one stops at once
                 process.wait()
+            signal.signal(signal.SIGTERM, before)
+
+
+def _ended(number: int, _frame: object) -> NoReturn:
+    """An exception, so that what was started is stopped."""
+    sys.exit(128 + number)
 
 
 def wait(session: Session, running: Launcher, number: int, bar: Bar) -> Batch:
