@@ -13,6 +13,7 @@ nothing had to wait for anything.
 import argparse
 import contextlib
 import statistics
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -74,7 +75,7 @@ def spent() -> float:
     return total
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keep", default="1000", help='a number, or "all" in quotes')
@@ -106,6 +107,7 @@ def main() -> None:
     print(f"the whole batch, claim to C: {batch:5.2f} s  {shown(batches)}")
     print(f"  of processor time:         {statistics.median(busy):5.2f} s  {shown(busy)}")
     print(f"allowed: {FACTOR} x kernel + {SECONDS:g} s = {allowed:.2f} s")
+    return int(batch > allowed)
 
 
 def shown(seconds: list[float]) -> str:
@@ -113,4 +115,4 @@ def shown(seconds: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -69,20 +69,20 @@ def precision_recall(y: Labels, curves: Sequence[Curve], *, subtitle: str) -> by
     figure, axes = blank(6.8, 6.4, "How precise the methods are", subtitle)
     ones, zeros = _sizes(y)
     rate = ones / (ones + zeros)
-    axes.axhline(rate, color=SOFT, linewidth=0.8, linestyle=(0, (4, 4)))
-    axes.text(0, rate - 0.008, f"all called 1: {rate:.3f}", color=SOFT, va="top", size=8)
     for curve, look in zip(curves, _looks(curves), strict=True):
         cut = cuts(y, curve.scores)
-        tp, fp = cut.tp[1:], cut.fp[1:]
+        precision = cut.tp[1:] / (cut.tp[1:] + cut.fp[1:])
         # Between two cuts no straight line leads: precision holds until the next cut.
-        axes.plot(tp / ones, tp / (tp + fp), label=curve.label, drawstyle="steps-pre", **look)
+        axes.step(cut.tp / ones, np.append(precision[:1], precision), label=curve.label, **look)
         hit, missed = _hits(y, curve)
         if hit + missed:
             _dot(axes, hit / ones, hit / (hit + missed), look)
     axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.02))
     axes.set_xlabel("share of the ones called 1 (recall)")
     axes.set_ylabel("share of ones among those called 1 (precision)")
-    legend(axes, "upper right", "dots: the decision")
+    label = f"all called 1: {rate:.3f}"
+    axes.axhline(rate, color=SOFT, linewidth=0.8, linestyle=(0, (4, 4)), label=label)
+    legend(axes, "lower left", "dots: the decision")
     return png(figure)
 
 
@@ -208,4 +208,6 @@ def _looks(curves: Sequence[Curve]) -> list[dict[str, Any]]:
 
 
 def _dot(axes: Axes, x: float, y: float, look: dict[str, Any]) -> None:
-    axes.plot(x, y, "o", color=look["color"], markersize=6, mec="white", mew=0.8, zorder=6)
+    over = look["zorder"] + 4  # above all curves, the winner's above all dots
+    size = 4 + 2 * look["linewidth"]
+    axes.plot(x, y, "o", color=look["color"], markersize=size, mec="white", mew=0.8, zorder=over)
