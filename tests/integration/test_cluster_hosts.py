@@ -1,0 +1,174 @@
+"""Two hosts with addresses of their own, as network namespaces; one is cut off in the middle."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from pipeline.applicants import ID, TARGET, write_csv
+from tests.bank import ROOT, Bank, environment
+from tests.sshd import current_user, free_port, make_key
+from tests.waiting import until
+
+MODELS = """
+[[model]]
+model_no = 1
+model_id = "ML-XGB"
+model_group_id = "M"
+[model.param.grid]
+n_estimators = [300, 310, 320, 330]
+max_depth = [3, 4, 5, 6]
+"""
+
+
+class Network:
+    """A bridge with our end at .1 and a namespace for each host, each with an sshd."""
+
+    def __init__(self, folder, stack):
+        number = os.getpid() % 100_000
+        self.base = f"10.213.{os.getpid() % 250 + 1}"
+        self.bridge = f"dcb{number}"
+        self.port = free_port()
+        self.names = [f"dcn{number}a", f"dcn{number}b"]
+        self.key = make_key(folder / "user_key")
+        self.host_key = make_key(folder / "host_key")
+        self.folder = folder
+        stack.callback(_try, "link", "del", self.bridge)
+        _ip("link", "add", self.bridge, "type", "bridge")
+        _ip("addr", "add", f"{self.base}.1/24", "dev", self.bridge)
+        _ip("link", "set", self.bridge, "up")
+        for n, name in enumerate(self.names, 2):
+            stack.callback(_try, "netns", "del", name)
+            _ip("netns", "add", name)
+            _ip("link", "add", self.outside(name), "type", "veth", "peer", "eth0", "netns", name)
+            _ip("link", "set", self.outside(name), "master", self.bridge, "up")
+            _ip("-n", name, "addr", "add", f"{self.base}.{n}/24", "dev", "eth0")
+            _ip("-n", name, "link", "set", "eth0", "up")
+            _ip("-n", name, "link", "set", "lo", "up")
+            self._sshd(stack, f"{self.base}.{n}", ["ip", "netns", "exec", name])
+        self._sshd(stack, f"{self.base}.1", [])
+        self.known_hosts = folder / "known_hosts"
+        public = " ".join(self.host_key.with_suffix(".pub").read_text().split()[:2])
+        self.known_hosts.write_text(
+            "".join(f"[{self.base}.{n}]:{self.port} {public}\n" for n in (1, 2, 3))
+        )
+
+    def outside(self, name):
+        return f"{name}v"
+
+    def cut(self, name):
+        _ip("link", "set", self.outside(name), "down")
+
+    def mend(self, name):
+        _ip("link", "set", self.outside(name), "up")
+
+    def _sshd(self, stack, address, inside):
+        config = self.folder / f"sshd_{address}"
+        config.write_text(
+            f"Port {self.port}\nListenAddress {address}\nHostKey {self.host_key}\n"
+            f"AuthorizedKeysFile {self.key}.pub\nPidFile none\nStrictModes no\nUsePAM no\n"
+            f"PermitRootLogin yes\nPasswordAuthentication no\nSetEnv PYTHONPATH={ROOT}\n"
+        )
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        server = subprocess.Popen(
+            [*inside, str(shutil.which("sshd", path="/usr/sbin")), "-D", "-f", str(config)],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        stack.callback(server.wait)
+        stack.callback(server.kill)
+
+
+def _ip(*words):
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+def _try(*words):
+    subprocess.run(["ip", *words], check=False, capture_output=True)
+
+
+@pytest.fixture
+def network(tmp_path):
+    if os.geteuid() or not shutil.which("ip") or not shutil.which("sshd", path="/usr/sbin"):
+        pytest.skip("network namespaces need root, iproute2 and sshd")
+    with ExitStack() as stack:
+        try:
+            made = Network(tmp_path, stack)
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"no rights to make network namespaces: {error.stderr.decode()}")
+        yield made
+
+
+@pytest.fixture
+def bank(tmp_path, network):
+    port = free_port()
+    # A broken line is noticed after so long, not after half a minute.
+    (tmp_path / "worker.env").write_text("DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=12s\n")
+    (tmp_path / "worker.env").chmod(0o600)
+    hosts = [f'{{address = "{network.base}.{n}", name = "{name}"}}' for n, name in HOSTS]
+    settings = {
+        "user": current_user(),
+        "key_file": str(network.key),
+        "known_hosts": str(network.known_hosts),
+        "port": network.port,
+        "python": sys.executable,
+        "folder": str(tmp_path / "hosts"),
+        "env_file": str(tmp_path / "worker.env"),
+        "scheduler_port": port,
+        "dashboard_port": free_port(),
+        "workers": 1,
+    }
+    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+    home = f'{{address = "{network.base}.1", name = "home", workers = 0}}'
+    (tmp_path / "deepcredit.toml").write_text(
+        "\n".join(["[cluster]", f"hosts = [{', '.join([home, *hosts])}]", *lines])
+    )
+    env = environment(tmp_path, SCHEDULER=f"tcp://{network.base}.1:{port}")
+    bank = Bank(tmp_path, env, lambda statement: [])
+    yield bank
+    for name in network.names:
+        network.mend(name)
+    bank.close()
+    bank.deepcredit("cluster", "stop")
+
+
+HOSTS = ((2, "left"), (3, "right"))
+
+
+@pytest.mark.slow
+def test_a_host_that_is_cut_off_in_the_middle_costs_a_batch_nothing(bank, network):
+    write_csv(bank.folder / "rows.csv", 3000, 1)
+    (bank.folder / "models.toml").write_text(MODELS)
+    bank.deepcredit("db", "upgrade")
+    load = ("dataset", "load", "rows.csv", "--group", "G", "--target", TARGET, "--id", ID)
+    bank.deepcredit(*load)
+    bank.deepcredit("model", "load", "models.toml")
+    bank.deepcredit("cluster", "start")
+    assert _workers(bank) == ["left-cpu", "right-cpu"]
+    add = ("batch", "add", "--mode", "train", "--dataset", "G/1", "--model-group", "M")
+    batch = bank.deepcredit(*add).split()[-1]
+
+    running = bank.launcher("SERVER_001", "--drain")
+    until(lambda: _models(bank) >= 2, 120)
+    network.cut(network.names[1])
+    cut_at = _models(bank)
+    assert running.wait(150) == 0
+
+    assert cut_at < 16
+    assert _models(bank) == 16
+    bank.deepcredit("batch", "wait", batch)  # fails if it was not completed
+    assert _workers(bank) == ["left-cpu"]
+
+
+def _workers(bank):
+    shown = json.loads(bank.deepcredit("cluster", "status", "--format", "json"))
+    return [worker["worker"] for worker in shown]
+
+
+def _models(bank):
+    return len(list((bank.folder / "store" / "models").rglob("*.scores.safetensors")))
