@@ -5,23 +5,22 @@ from typing import Any
 from sqlalchemy import Connection, Select, TableClause, column, select, table
 
 from configs.errors import BadParameter, Unknown
+from storage.candidates import LOWER_IS_BETTER
 from storage.records import State
-from storage.schema import METRICS, dc_batch, dc_batch_method, dc_batch_result
+from storage.schema import METRICS, dc_batch, dc_batch_result
 from storage.views import VIEWS
 
 Row = dict[str, Any]
 
-COUNTS = ("tn", "fp", "fn", "tp")
 _KEY = ("batch_id", "model_no", "model_sub_no")
-LOWER_IS_BETTER = ("brier", "log_loss")
 
 
 def _view(name: str) -> TableClause:
     return table(name, *(column(part.name) for part in VIEWS[name].selected_columns))
 
 
-_in_words, _ranked, _ensembles = (
-    _view(name) for name in ("v_batch", "v_leaderboard", "v_ensemble")
+_in_words, _ranked, _ensembles, _methods = (
+    _view(name) for name in ("v_batch", "v_leaderboard", "v_ensemble", "v_method")
 )
 
 
@@ -64,25 +63,16 @@ def ensembles(connection: Connection, batch_id: int, *, limit: int = 50) -> list
 
 
 def methods(connection: Connection, batch_id: int) -> list[Row]:
-    """What an ensemble batch reports of each method, valid and test side by side; the one it
-    answers with first, then best first on valid. The interval is of the metric on test.
+    """Rows of v_method of an ensemble batch: the method it answers with first, then by its metric
+    on valid.
     """
-    there = dc_batch_method.c
-    found = _read(connection, select(dc_batch_method).where(there.batch_id == batch_id))
-    both: dict[str, Row] = {}
-    for row in found:
-        sides = both.setdefault(row["method"], {"method": row["method"]})
-        shared = ("chosen", "n_models", "metric", "threshold")
-        sides |= {name: row[name] for name in shared}
-        sides |= {f"{row['split']}_{name}": row[name] for name in ("n_rows", *COUNTS, *METRICS)}
-        if row["split"] == "test":
-            sides |= {name: row[name] for name in ("low", "high", "gain", "gain_low", "gain_high")}
+    found = _read(connection, select(_methods).where(_methods.c.batch_id == batch_id))
 
     def order(row: Row) -> tuple[Any, ...]:
-        value = row.get(f"valid_{row['metric']}")
+        value = row[f"valid_{row['metric']}"]
         return not row["chosen"], value is None, -(value or 0.0), row["method"]
 
-    return sorted(both.values(), key=order)
+    return sorted(found, key=order)
 
 
 def results(connection: Connection, batch_id: int) -> list[Row]:

@@ -81,8 +81,8 @@ def method_columns(metric: str) -> tuple[Column, ...]:
         Column("n_models", "models"),
         Column(f"valid_{metric}", f"valid {name}", digits=4),
         Column(f"test_{metric}", f"test {name}", digits=4),
-        Column("low", "from", digits=4),
-        Column("high", "to", digits=4),
+        Column("test_low", "from", digits=4),
+        Column("test_high", "to", digits=4),
         Column("test_auc", "test auc", digits=4, wide=True),
     )
 

@@ -5,7 +5,13 @@ from sqlalchemy import Engine, insert
 
 from configs.errors import BadParameter, Unknown
 from storage import leaderboard
-from storage.schema import dc_batch, dc_batch_result, dc_batch_result_t4, dc_model
+from storage.schema import (
+    dc_batch,
+    dc_batch_method,
+    dc_batch_result,
+    dc_batch_result_t4,
+    dc_model,
+)
 
 MODEL = {
     "fence": 1,
@@ -133,3 +139,32 @@ def test_ensembles_come_by_rank_with_valid_and_test_side_by_side(engine: Engine)
         (1, 3, 0.4),
         (2, 7, 0.4),
     ]
+
+
+def test_methods_come_with_the_answer_first_then_by_their_metric_on_valid(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(insert(dc_batch).values(mode="ensemble", candidate_id="C1"))
+        for method, chosen, valid in (
+            ("mean", 0, 0.5),
+            ("vote", 1, 0.4),
+            ("greedy", 0, 0.6),
+            ("stack", 0, None),
+        ):
+            for split, f1 in (("valid", valid), ("test", 0.3)):
+                row = {
+                    "batch_id": 1,
+                    "method": method,
+                    "split": split,
+                    "chosen": chosen,
+                    "n_models": 3,
+                    "metric": "f1_score",
+                    "f1_score": f1,
+                    "low": None if split == "valid" else 0.2,
+                }
+                connection.execute(insert(dc_batch_method).values(**row))
+
+    with engine.connect() as connection:
+        found = leaderboard.methods(connection, 1)
+
+    assert [row["method"] for row in found] == ["vote", "greedy", "mean", "stack"]
+    assert {(row["test_f1_score"], row["test_low"]) for row in found} == {(0.3, 0.2)}
