@@ -70,6 +70,17 @@ def test_lower_priority_comes_first_then_the_older_batch(desk: Calls) -> None:
     assert order == [numbers[i] for i in (5, 1, 3, 0, 2, 4)]
 
 
+def test_what_is_most_urgent_comes_first_however_many_are_older(desk: Calls) -> None:
+    older = [desk.add() for _ in range(20)]
+    urgent = desk.add(priority=1)
+    assert desk.take().batch_id == urgent
+
+    for _ in older:
+        desk.fail(desk.take(), Retry.AT_ONCE)
+    desk.sql(f"UPDATE dc_batch SET run_after = '2020-01-01 00:00:00' WHERE batch_id = {older[-1]}")
+    assert desk.take().batch_id == older[-1]
+
+
 def test_waiting_batches_come_before_retries_and_retries_by_the_time_they_are_due(
     desk: Calls,
 ) -> None:

@@ -330,7 +330,7 @@ def test_sequences_of_calls_on_mariadb(mariadb_engine: Engine) -> None:
 def run(engine: Engine) -> None:
     limits = settings(
         max_examples=20,
-        stateful_step_count=40,
+        stateful_step_count=50,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
