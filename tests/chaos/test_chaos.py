@@ -18,7 +18,7 @@ def fought(folder: Path, plan: Plan) -> Report:
 
 @pytest.mark.slow
 def test_nothing_is_lost_and_nothing_run_twice(tmp_path: Path) -> None:
-    plan = Plan(batches=80, launchers=3, seed=7, limit_seconds=150)
+    plan = Plan(batches=60, launchers=3, seed=7, limit_seconds=200)
 
     report = fought(tmp_path, plan)
 
@@ -39,7 +39,7 @@ def test_a_weaker_guard_is_found_out(tmp_path: Path, guard: str) -> None:
         longest=3,
         restarts=0,
         faults_an_attempt=0.6,
-        limit_seconds=90,
+        limit_seconds=40,
     )
 
     assert fought(tmp_path, plan).broken
