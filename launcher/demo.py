@@ -127,27 +127,28 @@ def put_models(session: Session, folder: Path) -> int:
     )
 
 
-def statement(**columns: Any) -> str:
+def statement(session: Session, **columns: Any) -> str:
     """An INSERT into dc_batch as an operator would write it."""
-    return _sql(insert(dc_batch).values(**columns)).replace(" VALUES ", "\nVALUES ", 1)
+    return _sql(session, insert(dc_batch).values(**columns)).replace(" VALUES ", "\nVALUES ", 1)
 
 
-def candidates(batch_id: int) -> str:
+def candidates(session: Session, batch_id: int) -> str:
     """An INSERT that puts every model of a train batch on the demo's candidate list."""
     key = (dc_model.c.batch_id, dc_model.c.model_no, dc_model.c.model_sub_no)
     name = literal(f"{CANDIDATES}{batch_id}").label("candidate_id")
     rows = select(name, *key).where(dc_model.c.batch_id == batch_id)
     names = ["candidate_id", *(column.name for column in key)]
-    return _sql(insert(dc_candidate_model_list).from_select(names, rows)).replace(
-        " SELECT ", "\nSELECT ", 1
-    )
+    listing = insert(dc_candidate_model_list).from_select(names, rows)
+    return _sql(session, listing).replace(" SELECT ", "\nSELECT ", 1)
 
 
 def submit(session: Session, sql: str) -> int:
     """Run an INSERT exactly as it is shown; the new batch_id, if it has one."""
+    # A driver that fills in %s wants every other % twice.
+    raw = sql.replace("%", "%%") if _doubles_percent(session) else sql
 
     def work(connection: Connection) -> int:
-        return int(connection.exec_driver_sql(sql).lastrowid or 0)
+        return int(connection.exec_driver_sql(raw).lastrowid or 0)
 
     return session.write(work)
 
@@ -237,6 +238,12 @@ def equal_figures(session: Session, trained: int, predicted: int) -> tuple[int, 
     return sum(first[key] == second.get(key) for key in first), len(first)
 
 
-def _sql(statement: Insert) -> str:
-    compiled = str(statement.compile(compile_kwargs={"literal_binds": True}))
-    return "\n".join(line.rstrip() for line in compiled.splitlines())
+def _sql(session: Session, statement: Insert) -> str:
+    dialect = session.engine.dialect
+    compiled = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    shown = compiled.replace("%%", "%") if _doubles_percent(session) else compiled
+    return "\n".join(line.rstrip() for line in shown.splitlines())
+
+
+def _doubles_percent(session: Session) -> bool:
+    return session.engine.dialect.paramstyle in ("format", "pyformat")

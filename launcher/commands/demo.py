@@ -99,6 +99,7 @@ def _data(opened: Session, own: steps.OwnData | None, rows: int) -> Dataset:
 
 def _submit(opened: Session, dataset: Dataset) -> tuple[int, int]:
     train = steps.statement(
+        opened,
         batch_desc="demo: training",
         batch_param='{"testSize": "0.3", "threshold": {"metric": "f1_score"}}',
         mode="train",
@@ -109,6 +110,7 @@ def _submit(opened: Session, dataset: Dataset) -> tuple[int, int]:
     )
     trained = _insert(opened, train)
     predict = steps.statement(
+        opened,
         batch_desc="demo: 예측 (prediction)",
         train_batch_id=trained,
         mode="predict",
@@ -126,12 +128,13 @@ def _insert(opened: Session, sql: str) -> int:
 
 
 def _search(opened: Session, trained: int) -> int:
-    listing = steps.candidates(trained)
+    listing = steps.candidates(opened, trained)
     steps.submit(opened, listing)
     say("\n".join(f"   {line}" for line in f"{listing};".splitlines()))
     return _insert(
         opened,
         steps.statement(
+            opened,
             batch_desc="demo: 1,000,000 ensembles",
             batch_param=f'{{"members": {steps.MEMBERS}}}',
             mode="ensemble",

@@ -1,4 +1,4 @@
-"""`deepcredit demo` as a newcomer runs it, small; twice, and with a file of one's own."""
+"""`deepcredit demo` as a newcomer runs it, small, and its steps."""
 
 import re
 import subprocess
@@ -7,6 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from configs.errors import DeepCreditError
+from configs.settings import Settings
+from launcher import demo
+from launcher.options import GlobalOptions
+from launcher.session import Session
+from pipeline.datasets import load_file
+from storage import batches
 from tests.bank import environment
 
 ONE_MODEL = """
@@ -14,52 +21,92 @@ ONE_MODEL = """
 model_no = 9001
 model_id = "ML-XGB"
 model_group_id = "DEMO"
-param = { n_estimators = 10, grid = { max_depth = [1, 2, 3, 4, 5] } }
-""" + "".join(
-    f"""
-[[model]]
-model_no = {number}
-model_id = "ML-RF"
-model_group_id = "DEMO"
-use_yn = "N"
+param = { n_estimators = 10, grid = { max_depth = [1, 2, 3] } }
 """
-    for number in (9002, 9003, 9004)
-)
-LOANS = "".join(
-    f"{number},{number % 7},{'서울' if number % 3 else '부산'},{'no' if number % 4 else 'yes'}\n"
-    for number in range(400)
-)
+
+
+@pytest.fixture
+def session(sqlite_settings: Settings) -> Session:
+    return Session(sqlite_settings, GlobalOptions({}, None))
 
 
 @pytest.mark.slow
-def test_the_demo_goes_the_whole_way_and_may_be_repeated(tmp_path: Path) -> None:
-    own = tmp_path / "loans.csv"
-    own.write_text("loan_no,grade,지역,arrears\n" + LOANS, encoding="utf-8")
-    models = tmp_path / "var" / "demo" / "models.toml"
+def test_the_demo_goes_the_whole_way(tmp_path: Path) -> None:
+    out = _demo(tmp_path, "--rows", "600")
 
-    first = _demo(tmp_path, "--rows", "600")
-    models.write_text(ONE_MODEL, encoding="utf-8")
-    second = _demo(
-        tmp_path,
-        *("--csv", "loans.csv", "--target", "arrears", "--positive", "yes", "--id", "loan_no"),
-    )
-
-    assert "DEMO/1: 600 rows" in first
-    assert "INSERT INTO dc_batch" in first
-    assert "10 of 10 models, stored and loaded again, gave the very same test AUC" in first
-    ranked = re.findall(r"^ *\d+ +(\S+) +1 +9\d{3}/\d +0\.\d{4}", first, re.MULTILINE)
+    assert "DEMO/1: 600 rows" in out
+    assert "INSERT INTO dc_batch" in out
+    assert "10 of 10 models, stored and loaded again, gave the very same test AUC" in out
+    ranked = re.findall(r"^ *\d+ +(\S+) +1 +9\d{3}/\d +0\.\d{4}", out, re.MULTILINE)
     assert sorted(set(ranked)) == ["DL-DNN", "DL-TABNET", "ML-RF", "ML-XGB"]
     assert len(ranked) == 10
-    assert re.search(r"^vote +answer +10 ", first, re.MULTILINE)
-    assert "LOANS/1: 400 rows, 2 features, 25.0% positive" in second
-    assert "5 of 5 models" in second
-    assert re.search(r"^ *\d+ +ML-XGB +4 +9001/5 ", second, re.MULTILINE)
-    assert models.read_text(encoding="utf-8") == ONE_MODEL
+    assert re.search(r"^vote +answer +10 ", out, re.MULTILINE)
 
 
-def _demo(folder: Path, *options: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "launcher", "demo", *options],
+def test_a_file_of_ones_own_that_cannot_be_used_is_an_error_before_anything_runs(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "loans.csv").write_text("no,등급,arrears\n1,2,yes\n2,3,no\n", encoding="utf-8")
+    words = ["demo", "--csv", "loans.csv", "--target"]
+
+    unknown = _run(tmp_path, *words, "default")
+    unclear = _run(tmp_path, *words, "arrears", "--id", "no")
+
+    assert unknown.returncode == unclear.returncode == 1
+    assert "no column 'default'; its columns are: no, 등급, arrears" in unknown.stderr
+    assert "--positive" in unclear.stderr
+    assert not (tmp_path / "logs").exists()
+
+
+def test_applicants_that_an_earlier_demo_loaded_are_used_again(
+    session: Session, tmp_path: Path
+) -> None:
+    assert demo.registered_before(session, 300) is None
+    made = demo.made_up_applicants(tmp_path, 300)
+    loaded = load_file(session.engine, made.path, group=made.group, choices=made.choices)
+
+    assert demo.registered_before(session, 300) == loaded
+    assert demo.registered_before(session, 400) is None
+
+
+def test_a_model_file_that_a_person_changed_is_kept_and_used(
+    session: Session, tmp_path: Path
+) -> None:
+    assert demo.put_models(session, tmp_path) == 10
+    (tmp_path / "models.toml").write_text(ONE_MODEL, encoding="utf-8")
+
+    assert demo.put_models(session, tmp_path) == 3
+    assert (tmp_path / "models.toml").read_text(encoding="utf-8") == ONE_MODEL
+
+
+def test_a_statement_is_run_as_it_is_shown_on_both_databases(database_settings: Settings) -> None:
+    session = Session(database_settings, GlobalOptions({}, None))
+    text = r"it's 100 % of C:\\new, %s :name 신용"
+
+    sql = demo.statement(session, mode="train", batch_desc=text)
+    number = demo.submit(session, sql)
+
+    stored = session.read(lambda connection: batches.read(connection, number))
+    session.engine.dispose()
+    assert "100 % of" in sql
+    assert stored is not None
+    assert stored.batch_desc == text
+
+
+def test_a_launcher_that_ends_early_is_told_of_with_its_last_words(session: Session) -> None:
+    number = demo.submit(session, demo.statement(session, mode="train"))
+    wrong = Session(session.settings, GlobalOptions({"no_such_setting": "1"}, None))
+
+    with (
+        demo.launcher(wrong) as running,
+        pytest.raises(DeepCreditError, match=r"ended before batch 1: .*no_such_setting"),
+    ):
+        demo.wait(session, running, number, lambda share, note: None)
+
+
+def _run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "launcher", *words],
         cwd=folder,
         env=environment(folder),
         capture_output=True,
@@ -68,5 +115,9 @@ def _demo(folder: Path, *options: str) -> str:
         timeout=280,
         check=False,
     )
+
+
+def _demo(folder: Path, *options: str) -> str:
+    done = _run(folder, "demo", *options)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
