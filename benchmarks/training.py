@@ -15,13 +15,15 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
+
 from configs.settings import load
 from models import kind
 from models.variants import Variant, expand
 from pipeline import frames, preprocess, split
 from storage import datasets
 from storage.engine import make_engine, reading
-from tests.bank import SHARED, Bank, real_bank
+from tests.bank import SHARED, Bank, families, real_bank
 from tests.mariadb import running_mariadb
 from tests.sshd import running_sshd
 
@@ -83,10 +85,11 @@ def bare_seconds(bank: Bank, processes: int, rounds: int) -> list[float]:
 
 
 def batch_seconds(bank: Bank, rounds: int) -> list[float]:
-    bank.launcher("BENCH")
+    launcher = bank.launcher("BENCH")
     seconds = []
     for number in range(rounds + 1):
         models = "[4]" if number == 0 else "[1]"
+        bank.wait(lambda: _is_idle(launcher.pid))
         bank.sql(
             "INSERT INTO dc_batch (mode, dataset_group, dataset_version, model_group, batch_param)"
             f" VALUES ('train', 'DATA001', 1, 'M1', '{{\"models\": {models}}}')"
@@ -101,6 +104,15 @@ def batch_seconds(bank: Bank, rounds: int) -> list[float]:
         if number:
             seconds.append(float(took[0][0]))
     return seconds
+
+
+def _is_idle(launcher: int) -> bool:
+    """Whether the child that a launcher keeps ready has imported all it needs, and waits."""
+    spare = families(launcher, "--warm")
+    try:
+        return bool(spare) and spare[0].cpu_percent(interval=1.0) < 2
+    except psutil.NoSuchProcess:
+        return False
 
 
 def main() -> None:
