@@ -83,6 +83,9 @@ def _mariadb(url: URL, isolation: Isolation, timeout_seconds: float) -> Engine:
             isolation_level=isolation,
             skip_autocommit_rollback=True,
             pool_pre_ping=True,
+            # A Connection that closes ends its own transaction; the pool would send a ROLLBACK
+            # after every COMMIT as well.
+            pool_reset_on_return=None,
             pool_recycle=300,
             hide_parameters=True,
             connect_args={

@@ -202,6 +202,30 @@ def test_a_transaction_that_raises_leaves_nothing(engine: Engine) -> None:
     assert calls.states() == ""
 
 
+def test_a_connection_that_is_closed_early_holds_nothing(mariadb_engine: Engine) -> None:
+    calls = Calls(mariadb_engine)
+    number = calls.add()
+    with mariadb_engine.connect() as connection:
+        batches.set_priority(connection, number, 5)
+        session = connection.scalar(text("SELECT CONNECTION_ID()"))
+    assert calls.read(number).priority == 100
+    calls(batches.set_priority, number, 6)
+    with mariadb_engine.connect() as connection:
+        assert connection.scalar(text("SELECT CONNECTION_ID()")) == session  # it was used again
+
+
+def test_a_transaction_sends_nothing_after_its_commit(mariadb_engine: Engine) -> None:
+    calls = Calls(mariadb_engine)
+    calls.add()
+
+    def count(connection: Connection) -> int:
+        row = connection.execute(text("SHOW SESSION STATUS LIKE 'Questions'")).one()
+        return int(row[1])
+
+    before = calls(count)  # and its COMMIT, and the question itself
+    assert calls(count) - before == 2
+
+
 # Time.
 
 
