@@ -9,21 +9,14 @@ over two warm processes that have the matrix in memory and keep nothing.
 
 import argparse
 import json
-import multiprocessing
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
-import psutil
-
-from configs.settings import load
-from models import kind
-from models.variants import Variant, expand
-from pipeline import frames, preprocess, split
-from storage import datasets
-from storage.engine import make_engine, reading
-from tests.bank import SHARED, Bank, families, real_bank
+from benchmarks import _bare
+from benchmarks._processes import is_ready
+from models.variants import expand
+from tests.bank import SHARED, Bank, real_bank
 from tests.mariadb import running_mariadb
 from tests.sshd import running_sshd
 
@@ -36,52 +29,6 @@ GRID = {
     "n_estimators": 400,
     "early_stopping_rounds": None,
 }
-_data = {}
-
-
-def _warm(arrays: dict) -> None:
-    _data.update(arrays)
-
-
-def _fit(variant: Variant) -> int:
-    chosen = kind.find("ML-XGB")
-    estimator = chosen.build(variant.params, seed=42, device="cpu", threads=1)
-    estimator.fit(*_data["train"], eval_set=_data["valid"])
-    kind.scores_of(estimator, _data["valid"][0])
-    kind.scores_of(estimator, _data["test"])
-    return variant.model_sub_no
-
-
-def bare_seconds(bank: Bank, processes: int, rounds: int) -> list[float]:
-    engine = make_engine(load({}, environ=bank.env, file=Path("none")))
-    with reading(engine) as connection:
-        dataset = datasets.read(connection, "DATA001", 1)
-    frame = frames.read(engine, dataset)
-    parts = split.make_split(
-        frame.labels,
-        test_size=0.3,
-        validation_size=0.2,
-        split_by="random",
-        stratify=True,
-        seed=42,
-    )
-    fitted = preprocess.fit(frame, parts.train)
-    X = {n: preprocess.apply(fitted, frame, getattr(parts, n)) for n in ("train", "valid", "test")}
-    arrays = {
-        "train": (X["train"], frame.labels[parts.train]),
-        "valid": (X["valid"], frame.labels[parts.valid]),
-        "test": X["test"],
-    }
-    variants = expand(json.dumps(GRID), "ML-XGB", model_no=1)
-    seconds = []
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(processes, initializer=_warm, initargs=(arrays,)) as pool:
-        pool.map(_fit, variants[:processes], chunksize=1)
-        for _ in range(rounds):
-            started = time.perf_counter()
-            assert len(list(pool.imap_unordered(_fit, variants, chunksize=1))) == len(variants)
-            seconds.append(time.perf_counter() - started)
-    return seconds
 
 
 def batch_seconds(bank: Bank, rounds: int) -> list[float]:
@@ -89,7 +36,7 @@ def batch_seconds(bank: Bank, rounds: int) -> list[float]:
     seconds = []
     for number in range(rounds + 1):
         models = "[4]" if number == 0 else "[1]"
-        bank.wait(lambda: _is_idle(launcher.pid))
+        bank.wait(lambda: is_ready(launcher.pid))
         bank.sql(
             "INSERT INTO dc_batch (mode, dataset_group, dataset_version, model_group, batch_param)"
             f" VALUES ('train', 'DATA001', 1, 'M1', '{{\"models\": {models}}}')"
@@ -106,15 +53,6 @@ def batch_seconds(bank: Bank, rounds: int) -> list[float]:
     return seconds
 
 
-def _is_idle(launcher: int) -> bool:
-    """Whether the child that a launcher keeps ready has imported all it needs, and waits."""
-    spare = families(launcher, "--warm")
-    try:
-        return bool(spare) and spare[0].cpu_percent(interval=1.0) < 2
-    except psutil.NoSuchProcess:
-        return False
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=2)
@@ -128,7 +66,8 @@ def main() -> None:
         _load(bank)
         batches = batch_seconds(bank, rounds)
         bank.close()
-        bare = bare_seconds(bank, 2, rounds)
+        fits = [("ML-XGB", variant) for variant in expand(json.dumps(GRID), "ML-XGB", model_no=1)]
+        bare = _bare.seconds(bank.env, "DATA001", fits, processes=2, rounds=rounds)
     batch, loop = statistics.median(batches), statistics.median(bare)
     print(f"train batch, 40 XGBoost variants, claim to C: {batch:6.2f} s  {_all(batches)}")
     print(f"the same fits in a bare loop:                 {loop:6.2f} s  {_all(bare)}")

@@ -1,0 +1,185 @@
+"""374 models of all four kinds on taiwan: trained in one batch, loaded, and predicted with.
+
+Two workers of an external Dask scheduler, an SFTP store on a local sshd, SQLite. Beside it, in the
+same run, the same fits in a bare loop over two warm processes that keep nothing.
+
+    python -m benchmarks.many_models [--keep FOLDER] [--share 0.1]
+
+`--keep` leaves the database (deepcredit.db) and the store (sshd/files/store) in a new folder.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import _bare
+from benchmarks._processes import is_ready, peaks
+from configs.settings import Settings, load
+from models import kind
+from models.variants import expand
+from storage import results
+from storage.artifacts.opening import open_store
+from storage.artifacts.port import Stored
+from storage.cache import Cache
+from storage.engine import make_engine, reading
+from tests.bank import SHARED, Bank, small_bank
+from tests.sshd import running_sshd
+
+MOST_OVERHEAD = 0.10
+LEGACY_LOAD, LEGACY_PREDICT = 20.0, 35.0
+
+
+def steps(first: float, last: float, count: int) -> list[float]:
+    """Evenly spaced on a logarithmic scale."""
+    return [round(first * (last / first) ** (n / (count - 1)), 5) for n in range(count)]
+
+
+MODELS = (
+    (
+        *(1, "ML-XGB"),
+        {
+            "n_estimators": 200,
+            "early_stopping_rounds": None,
+            "grid": {"max_depth": [3, 5], "learning_rate": steps(0.02, 0.3, 47)},
+        },
+    ),
+    (
+        *(2, "ML-RF"),
+        {
+            "n_estimators": 20,
+            "grid": {"max_depth": [8, 12], "min_samples_leaf": list(range(1, 48))},
+        },
+    ),
+    (
+        *(3, "DL-DNN"),
+        {
+            "max_epochs": 6,
+            "batch_size": 256,
+            "grid": {"hidden_units": [[32], [64], [64, 32]], "lr": steps(0.0005, 0.02, 31)},
+        },
+    ),
+    (
+        *(4, "DL-TABNET"),
+        {
+            "max_epochs": 3,
+            "batch_size": 1024,
+            "virtual_batch_size": 256,
+            "n_steps": 2,
+            "grid": {
+                "n_d": [4, 8, 16],
+                "optimizer_params": [{"lr": lr} for lr in steps(0.005, 0.1, 31)],
+            },
+        },
+    ),
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--keep", type=Path, help="a new folder, which stays")
+    parser.add_argument("--share", type=float, default=1.0, help="of each grid, for a quick try")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = arguments.keep or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        return _measure(folder.absolute(), arguments.share)
+
+
+def _measure(folder: Path, share: float) -> int:
+    with (
+        running_sshd(folder / "sshd") as sshd,
+        small_bank(
+            folder,
+            workers=2,
+            **{name.upper(): str(value) for name, value in sshd.settings("store").items()},
+        ) as bank,
+        peaks() as memory,
+    ):
+        fits = _load(bank, share)
+        settings = load({}, environ=bank.env, file=Path("none"))
+        launcher = bank.launcher("BENCH").pid
+        _run(bank, "'train', NULL, 'DATA001', 1, 'WARM'")
+        bank.wait(lambda: is_ready(launcher))
+        train = _run(bank, "'train', NULL, 'DATA001', 1, 'M1'")
+        load_seconds = _load_all(settings, folder / "fetched", 2, len(fits))
+        bank.wait(lambda: is_ready(launcher))
+        predict = _run(bank, "'predict', 2, 'DATA001', 1, NULL")
+        bank.close()
+        [bare] = _bare.seconds(bank.env, "DATA001", fits, processes=2)
+    print(f"{len(fits)} models, two workers")
+    print(f"trained in one batch, claim to C: {train:6.1f} s")
+    print(f"the same fits in a bare loop:     {bare:6.1f} s")
+    print(f"overhead: {train / bare - 1:+.1%} (at most {MOST_OVERHEAD:.0%} wanted)")
+    print(f"fetched and loaded, one process:  {load_seconds:6.1f} s (legacy {LEGACY_LOAD:.0f} s)")
+    print(f"predicted, claim to C:            {predict:6.1f} s (legacy {LEGACY_PREDICT:.0f} s)")
+    print("peak memory:", ", ".join(f"{role} {mb:.0f} MB" for role, mb in sorted(memory.items())))
+    return 0 if train <= bare * (1 + MOST_OVERHEAD) else 1
+
+
+def _load(bank: Bank, share: float) -> list[_bare.Fit]:
+    fits = []
+    for number, model_id, param in MODELS:
+        grid = {k: v[: max(1, round(len(v) * share))] for k, v in param["grid"].items()}
+        text = json.dumps(param | {"grid": grid})
+        _add_model(bank, number, model_id, "M1", text)
+        first = {k: v[:1] for k, v in grid.items()}
+        _add_model(bank, number + 10, model_id, "WARM", json.dumps(param | {"grid": first}))
+        fits += [(model_id, each) for each in expand(text, model_id, model_no=number)]
+    data = SHARED / "data" / "taiwan" / "taiwan_default.csv"
+    target = ["--target", "default_payment_next_month", "--drop", "ID"]
+    bank.deepcredit("dataset", "load", str(data), "--group", "DATA001", *target)
+    return fits
+
+
+def _add_model(bank: Bank, number: int, model_id: str, group: str, param: str) -> None:
+    bank.sql(
+        "INSERT INTO dc_model_list (model_no, model_id, model_group_id, model_param) "
+        f"VALUES ({number}, '{model_id}', '{group}', '{param}')"
+    )
+
+
+def _run(bank: Bank, values: str) -> float:
+    """Seconds of a batch from claim to C, by the database's clock."""
+    bank.sql(
+        "INSERT INTO dc_batch (mode, train_batch_id, dataset_group, dataset_version, model_group) "
+        f"VALUES ({values})"
+    )
+    [[batch_id]] = bank.sql("SELECT MAX(batch_id) FROM dc_batch")
+    bank.wait(lambda: bank.state(int(batch_id)) in "CE", 900)
+    assert bank.state(int(batch_id)) == "C", bank.log()
+    [[seconds]] = bank.sql(
+        "SELECT (julianday(work_end_date) - julianday(work_date)) * 86400 FROM dc_batch "
+        f"WHERE batch_id = {batch_id}"
+    )
+    return float(seconds)
+
+
+def _load_all(settings: Settings, cache: Path, batch_id: int, count: int) -> float:
+    """Seconds in which one process has all models of a batch ready, from an empty cache."""
+    for model_id in kind.available():
+        kind.find(model_id)
+    engine = make_engine(settings)
+    began = time.perf_counter()
+    with reading(engine) as connection:
+        models = results.models(connection, batch_id)
+    store = open_store(settings)
+    files = [Stored(uri=each.uri, sha256=each.sha256, bytes=each.bytes) for each in models]
+    paths = Cache(cache).fetch_many(store, files)
+    loaded = [
+        kind.find(model.model_id).load(path, device="cpu")
+        for model, path in zip(models, paths, strict=True)
+    ]
+    seconds = time.perf_counter() - began
+    store.close()
+    engine.dispose()
+    shutil.rmtree(cache)
+    assert len(loaded) == count
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())
