@@ -22,8 +22,8 @@ BINS = 1000
 """Bins of a histogram over all values a metric can have; one more counts the undefined."""
 LOWEST = {"mcc": -1.0}
 """The least value of a metric, where it is not 0. The greatest is 1."""
-STEP = 8192
-"""Ensembles counted before they are summed up: bounds memory."""
+STEP = 65_536
+"""Ensembles counted before they are summed up: bounds memory. Many have equal counts by then."""
 
 Range = tuple[int, int]
 """First ensemble number, and the one after the last."""
@@ -124,9 +124,7 @@ def summarise(
 ) -> Partial:
     """What is kept of ensembles first, first + 1, ..., given counts (parts, ensembles, 4)."""
     size = counts.shape[1]
-    histograms = np.stack(
-        [np.stack([_histogram(name, part) for name in METRICS]) for part in counts]
-    )
+    histograms = np.stack([_histograms(part) for part in counts])
     numbers = np.arange(first, first + size, dtype=np.int64)
     order = _order(merit(search.metric, counts[0]), numbers, search.keep)
     spans = [(first, first + size)] if size else []
@@ -186,12 +184,26 @@ def edges(name: str) -> npt.NDArray[np.float64]:
     return np.linspace(LOWEST.get(name, 0.0), 1.0, BINS + 1)
 
 
-def _histogram(name: str, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _histograms(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """(metrics, BINS + 1). Metrics are worked out once for all ensembles of equal counts."""
+    fp, tp = counts[:, 1], counts[:, 3]
+    base = int(tp.max(initial=0)) + 1
+    outcomes, times = np.unique(fp * base + tp, return_counts=True)
+    fp, tp = np.divmod(outcomes, base)
+    negatives, positives = counts[:1, :2].sum(axis=1), counts[:1, 2:].sum(axis=1)
+    distinct = np.stack([negatives - fp, fp, positives - tp, tp], axis=-1)
+    return np.stack([_histogram(name, distinct, times) for name in METRICS])
+
+
+def _histogram(
+    name: str, counts: npt.NDArray[np.int64], times: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
     values = metric(name, counts)
-    undefined = np.isnan(values)
+    defined = ~np.isnan(values)
     span = (LOWEST.get(name, 0.0), 1.0)
-    spread = np.histogram(values[~undefined], bins=BINS, range=span)[0]
-    return np.append(spread, np.count_nonzero(undefined))
+    weights = times[defined]
+    spread = np.histogram(values[defined], bins=BINS, range=span, weights=weights)[0]
+    return np.append(spread, times.sum() - weights.sum())
 
 
 def _order(
