@@ -22,7 +22,7 @@ from configs.settings import load
 from storage import batches, claims
 from storage.engine import make_engine, transaction
 from storage.migrate import upgrade
-from tests.mariadb import running_mariadb
+from tests.mariadb import DURABLE, running_mariadb
 
 FINISHED = 100_000
 LAUNCHERS = (1, 4, 8, 16)
@@ -30,8 +30,6 @@ BATCHES = 3_000
 OPERATIONS = 100
 TARGET_RATE, TARGET_OF = 300, 8
 TARGET_P99_MS = 50
-
-DURABLE = ("--innodb-flush-log-at-trx-commit=1",)
 
 
 @dataclass(frozen=True)

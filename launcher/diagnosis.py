@@ -129,6 +129,12 @@ def _mariadb(connection: Connection, what: str) -> Found:
             yield _fail("binlog_format is STATEMENT; SET GLOBAL binlog_format = 'MIXED'")
         else:
             yield _ok(f"binary log: {binlog}")
+    flushed = health.variable(connection, "innodb_flush_log_at_trx_commit")
+    if flushed == "0":
+        yield _warn(
+            "innodb_flush_log_at_trx_commit is 0: a crash of the server forgets what was committed "
+            "a second before, results too; SET GLOBAL innodb_flush_log_at_trx_commit = 1"
+        )
     charset = health.variable(connection, "character_set_connection")
     say = _ok if charset == "utf8mb4" else _fail
     yield say(f"character set: {charset}")

@@ -11,7 +11,7 @@ def _nothing() -> None:
 
 
 class CuttingProxy:
-    """Connection n may pass `budgets[n]` bytes, both ways together; later ones any number.
+    """Connection n may pass `budgets[n]` bytes, both ways together; None and later ones any number.
 
     When a budget is used up `on_cut` is called, and the connection closed or, if `silent`, kept
     open without another byte.
@@ -20,7 +20,7 @@ class CuttingProxy:
     def __init__(
         self,
         target: tuple[str, int],
-        budgets: Sequence[int],
+        budgets: Sequence[int | None],
         *,
         silent: bool,
         on_cut: Callable[[], None],
@@ -87,7 +87,7 @@ class CuttingProxy:
 @contextmanager
 def cutting_proxy(
     target: tuple[str, int],
-    budgets: Sequence[int],
+    budgets: Sequence[int | None],
     *,
     silent: bool = False,
     on_cut: Callable[[], None] = _nothing,

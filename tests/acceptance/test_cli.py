@@ -601,6 +601,7 @@ def test_doctor_names_the_rights_that_an_account_lacks(
     run("db", "upgrade")
     code, out, err = run("--debug", "doctor")
     assert code == 0, out + err
+    assert re.search("^WARN +database .*innodb_flush_log_at_trx_commit", out, re.MULTILINE)
     mariadb_server.client(
         "CREATE USER IF NOT EXISTS 'reads'@'%' IDENTIFIED BY 'only';"
         f"GRANT SELECT ON `{name}`.* TO 'reads'@'%';"

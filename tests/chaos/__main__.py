@@ -1,9 +1,9 @@
 """Fault injection on the batch table, by command; prints what it did and what it found.
 
-python -m tests.chaos --batches 10000 --launchers 8 --seed 1
-python -m tests.chaos --batches 60 --guard state --lingering 0.8 --longest 3
+python -m tests.chaos queue --batches 10000 --launchers 8 --seed 1
+python -m tests.chaos queue --batches 200 --guard state
 
-The second line is the negative control: it must find violations.
+The second line is a negative control: it must find violations.
 """
 
 import argparse
@@ -11,28 +11,44 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.campaign import Campaign, Plan
-from tests.mariadb import running_mariadb
+from tests.chaos.campaign import Campaign
+from tests.chaos.plan import CONTROLS, Plan
+from tests.mariadb import DURABLE, running_mariadb
+from tests.sshd import running_sshd
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Fault injection on the batch table.")
-    parser.add_argument("--batches", type=int, default=10_000)
-    parser.add_argument("--launchers", type=int, default=8)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--guard", choices=["claim", "state", "id"], default="claim")
-    parser.add_argument("--restarts", type=int, default=3)
-    parser.add_argument("--lingering", type=float, default=0.12)
-    parser.add_argument("--longest", type=float, default=1.0)
-    arguments = parser.parse_args()
-    # Under a weaker guard some batches never end.
-    limit = 3600.0 if arguments.guard == "claim" else 90.0
-    plan = Plan(**vars(arguments), limit_seconds=limit)
-    with tempfile.TemporaryDirectory() as name, running_mariadb(Path(name, "mariadb")) as server:
-        report = Campaign(plan, server, Path(name), _tell).run()
-    print(plan)
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    queue = commands.add_parser("queue", help="no-op batches by the thousand")
+    queue.add_argument("--batches", type=int, default=10_000)
+    queue.add_argument("--launchers", type=int, default=8)
+    queue.add_argument("--seed", type=int, default=1)
+    queue.add_argument("--guard", choices=["claim", *CONTROLS], default="claim")
+    queue.add_argument("--troubles", type=int, default=12, help="of the whole database")
+    queue.set_defaults(run=fight)
+    arguments = vars(parser.parse_args())
+    run = arguments.pop("run")
+    with tempfile.TemporaryDirectory() as name:
+        return int(run(Path(name), **arguments))
+
+
+def fight(folder: Path, *, guard: str, troubles: int, **choices: int) -> int:
+    weak = guard in CONTROLS
+    plan = Plan(
+        guard=guard,
+        troubles=0 if weak else troubles,
+        until_broken=weak,
+        **choices | CONTROLS.get(guard, {}),
+    )
+    with (
+        running_mariadb(folder / "mariadb", DURABLE) as server,
+        running_sshd(folder / "sshd") as sshd,
+    ):
+        report = Campaign(plan, server, sshd, folder, _tell).run()
+    print(f"\r{plan}")
     print("\n".join(report.lines()))
-    if plan.guard == "claim":
+    if not weak:
         return 1 if report.broken else 0
     print("negative control:", "violations found, as it must" if report.broken else "FOUND NOTHING")
     return 0 if report.broken else 1
@@ -42,4 +58,5 @@ def _tell(line: str) -> None:
     print(f"\r{line[:150]:150}", end="", file=sys.stderr, flush=True)
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,16 @@ class Attempt:
     outcome: str | None
     started_at: datetime
     finished_at: datetime | None
+    error_class: str | None
+
+
+@dataclass(frozen=True)
+class File:
+    """As the database names it."""
+
+    fence: int
+    uri: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -30,61 +41,82 @@ class Ended:
     concurrency_key: str | None
     attempts: tuple[Attempt, ...]
     result_fences: tuple[int, ...]
+    files: tuple[File, ...]
 
 
 def read(connection: Any) -> list[Ended]:
     with connection.cursor() as cursor:
-        attempts = defaultdict(list)
+        attempts, results, files = defaultdict(list), defaultdict(list), defaultdict(list)
+        cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
         cursor.execute(
-            "SELECT batch_id, fence, attempt, outcome, started_at, finished_at "
+            "SELECT batch_id, fence, attempt, outcome, started_at, finished_at, error_class "
             "FROM dc_batch_attempt ORDER BY batch_id, fence"
         )
         for batch_id, *rest in cursor.fetchall():
             attempts[batch_id].append(Attempt(*rest))
-        results = defaultdict(list)
         cursor.execute("SELECT batch_id, fence FROM dc_batch_result")
         for batch_id, fence in cursor.fetchall():
             results[batch_id].append(fence)
+        cursor.execute("SELECT batch_id, fence, uri, sha256 FROM dc_model")
+        for batch_id, *rest in cursor.fetchall():
+            files[batch_id].append(File(*rest))
         cursor.execute(
             "SELECT batch_id, state, run_after, fence, max_attempts, concurrency_key FROM dc_batch"
         )
         return [
-            Ended(*row, attempts=tuple(attempts[row[0]]), result_fences=tuple(results[row[0]]))
+            Ended(*row, *(tuple(kept[row[0]]) for kept in (attempts, results, files)))
             for row in cursor.fetchall()
         ]
 
 
-def violations(batches: Sequence[Ended], store: Path, expected: int) -> list[str]:
-    """One line for each broken promise."""
+def violations(batches: Sequence[Ended], expected: int) -> list[str]:
+    """One line for each broken promise of a campaign that is over."""
     found = []
     if len(batches) != expected:
         found.append(f"{expected} batches were added, {len(batches)} are there")
     for batch in batches:
-        found += [f"batch {batch.batch_id}: {line}" for line in _of_one(batch, store)]
+        if batch.state not in ("C", "E") or batch.run_after is not None:
+            found.append(f"{_name(batch)} not at its end: {batch.state}, {batch.run_after}")
+        if any(attempt.finished_at is None for attempt in batch.attempts):
+            found.append(f"{_name(batch)} an attempt was never closed")
+    return found + beyond_repair(batches)
+
+
+def beyond_repair(batches: Sequence[Ended]) -> list[str]:
+    """The promises that must hold at any time, also while launchers are at work."""
+    found = [f"{_name(batch)} {line}" for batch in batches for line in _of_one(batch)]
     return found + _of_keys(batches)
 
 
-def _of_one(batch: Ended, store: Path) -> list[str]:
+def in_store(batches: Sequence[Ended], store: Path) -> list[str]:
+    """Every file that is named is whole; after `store check --delete` there are no others."""
+    named = {file.uri: file for batch in batches for file in batch.files}
+    there = {str(path.relative_to(store)) for path in store.rglob("*") if path.is_file()}
+    found = [f"{uri} is not in the store" for uri in sorted(named.keys() - there)]
+    found += [f"{uri} is in the store and nothing names it" for uri in sorted(there - named.keys())]
+    for uri in sorted(named.keys() & there):
+        if sha256((store / uri).read_bytes()).hexdigest() != named[uri].sha256:
+            found.append(f"{uri} is not what was put there")
+    return found
+
+
+def _of_one(batch: Ended) -> list[str]:
     found = []
     accepted = [attempt for attempt in batch.attempts if attempt.outcome == "C"]
-    if batch.state not in ("C", "E") or batch.run_after is not None:
-        found.append(f"not at its end: {batch.state}, run_after {batch.run_after}")
     if len(accepted) != (batch.state == "C"):
         found.append(f"state {batch.state} with {len(accepted)} accepted finishes")
-    if batch.state == "C":
+    if batch.state == "C" and batch.attempts:
         winner = batch.attempts[-1].fence
         if batch.fence != winner or accepted[-1:] != [batch.attempts[-1]]:
             found.append(f"the finish of a stale run was accepted: row at fence {batch.fence}")
         if batch.result_fences != (winner,):
             found.append(f"results of fences {batch.result_fences}, finished by {winner}")
-        if not (store / f"T{batch.batch_id}" / f"f{winner}").exists():
-            found.append(f"no file of fence {winner} in the store")
+        if [file.fence for file in batch.files] != [winner]:
+            found.append(f"files {batch.files}, finished by {winner}")
     if any(a.fence >= b.fence for a, b in pairwise(batch.attempts)):
         found.append("the fence did not grow")
     if batch.attempts and max(a.attempt for a in batch.attempts) > batch.max_attempts:
         found.append(f"more than {batch.max_attempts} attempts")
-    if any(attempt.finished_at is None for attempt in batch.attempts):
-        found.append("an attempt was never closed")
     return found
 
 
@@ -102,3 +134,7 @@ def _of_keys(batches: Sequence[Ended]) -> list[str]:
         for a, b in pairwise(sorted(running))
         if a[1] > b[0]
     ]
+
+
+def _name(batch: Ended) -> str:
+    return f"batch {batch.batch_id}:"
