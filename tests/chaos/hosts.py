@@ -46,8 +46,8 @@ class Hosts:
         self.done["with a wrong clock"] += bool(skew)
 
     def harm(self) -> None:
-        """A fault by chance: four of eight freeze, three kill a child, one a launcher."""
-        self.dice.choice([self.kill_launcher, *[self.kill_child] * 3, *[self.freeze] * 4])()
+        """A fault by chance. A killed launcher takes longest to be at work again."""
+        self.dice.choice([self.kill_launcher, *[self.kill_child] * 5, *[self.freeze] * 6])()
 
     def kill_launcher(self) -> None:
         name = self._any()
