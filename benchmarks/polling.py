@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 from sqlalchemy import Engine
 
-from benchmarks.claims import LOCK_WAITS, claim, connect, execute, quantile, status
+from benchmarks.claims import claim, connect, execute, quantile, status
 from launcher.claimer import Claimer
 from storage import claims
 from storage.engine import transaction
@@ -36,6 +36,7 @@ OPERATIONS = 400
 FINISHED, WAITING = 100_000, 10_000
 IDLE_SECONDS = 60
 TARGET_QUERIES, TARGET_SHARE = 1.0, 0.01
+LOCK_WAITS = "Innodb_row_lock_waits"
 
 FULL = f"""
 INSERT INTO dc_batch (mode, state, attempt) SELECT 'noop', 'C', 1 FROM seq_1_to_{FINISHED};

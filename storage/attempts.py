@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from storage.columns import shorten, utc_now
@@ -13,6 +13,14 @@ _ERROR_CLASS_LENGTH = 100
 _TEXT_LENGTH = 100_000
 
 _attempt = dc_batch_attempt.c
+
+# Written once, since every batch needs them.
+_BEGIN = insert(dc_batch_attempt)
+_END = (
+    update(dc_batch_attempt)
+    .where(_attempt.batch_id == bindparam("the_batch"), _attempt.fence == bindparam("the_fence"))
+    .values(finished_at=utc_now())
+)
 
 
 def begin(connection: Connection, batch: Batch, identity: str) -> None:
@@ -28,11 +36,11 @@ def begin(connection: Connection, batch: Batch, identity: str) -> None:
     if batch.fence > 1:
         _end_forgotten(connection, batch)
     try:
-        connection.execute(insert(dc_batch_attempt).values(row))
+        connection.execute(_BEGIN, row)
     except IntegrityError:
         # An operator deleted the batch and inserted another under its number.
         connection.execute(delete(dc_batch_attempt).where(_attempt.batch_id == batch.batch_id))
-        connection.execute(insert(dc_batch_attempt).values(row))
+        connection.execute(_BEGIN, row)
 
 
 def _end_forgotten(connection: Connection, batch: Batch) -> None:
@@ -63,14 +71,14 @@ def end(
 ) -> None:
     """Record how it ended: C, E, or I when it was given back. A row set to U by hand has none."""
     connection.execute(
-        update(dc_batch_attempt)
-        .where(_attempt.batch_id == batch_id, _attempt.fence == fence)
-        .values(
-            finished_at=utc_now(),
-            outcome=outcome,
-            error_class=shorten(error_class, _ERROR_CLASS_LENGTH),
-            error_text=shorten(error_text, _TEXT_LENGTH),
-        )
+        _END,
+        {
+            "the_batch": batch_id,
+            "the_fence": fence,
+            "outcome": outcome,
+            "error_class": shorten(error_class, _ERROR_CLASS_LENGTH),
+            "error_text": shorten(error_text, _TEXT_LENGTH),
+        },
     )
 
 

@@ -4,21 +4,17 @@ The parameters of the queries are what a launcher offers: `server`, `queue`, `ta
 `free_mb` (None: memory is not looked at); and `passed`, numbers of rows that it has tried in vain.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Integer,
-    Row,
     Select,
     and_,
     bindparam,
     exists,
-    literal,
     or_,
     select,
-    union_all,
 )
 
 from storage.columns import utc_now
@@ -84,52 +80,34 @@ _in_queue = (
 
 
 def _first(
-    turn: int, index: str, condition: ColumnElement[bool], *order: ColumnElement[Any]
+    index: str, condition: ColumnElement[bool], *order: ColumnElement[Any]
 ) -> Select[*tuple[Any, ...]]:
-    few = select(
-        literal(turn).label("turn"),
-        _batch.batch_id,
-        _batch.state,
-        _batch.fence,
-        _batch.priority,
-        _batch.run_after,
-    )
-    few = few.where(condition).order_by(*order).limit(_FEW)
+    few = select(_batch.batch_id, _batch.state, _batch.fence)
+    few = few.where(condition, *_in_queue, suits, unblocked).order_by(*order).limit(_FEW)
     # Of a small table MariaDB would rather read and sort the whole.
-    few = few.with_hint(dc_batch, f"FORCE INDEX ({index})", "mariadb")
-    return select(few.subquery())  # SQLite takes no ORDER BY in a UNION itself
+    return few.with_hint(dc_batch, f"FORCE INDEX ({index})", "mariadb")
 
 
-# A branch for each state: an OR over states would lose the order that the index gives.
-CANDIDATES = union_all(
-    _first(
-        1,
-        "k_claim",
-        and_(_batch.state == "I", *_in_queue, due, suits, unblocked),
-        _batch.priority,
-        _batch.batch_id,
-    ),
-    _first(
-        2,
-        "k_retry",
-        and_(
-            _batch.state == "E",
-            _batch.run_after <= utc_now(),
-            _batch.attempt < _batch.max_attempts,
-            *_in_queue,
-            suits,
-            unblocked,
-            ~has_active_twin,
-        ),
-        _batch.run_after,
-        _batch.batch_id,
-    ),
-)
-"""The first few rows of a queue that may be taken, to be put `in_order`. A plain read, no locks.
+WAITING = _first("k_claim", and_(_batch.state == "I", due), _batch.priority, _batch.batch_id)
+"""The first few rows of a queue that wait and may be taken, first come. A plain read, no locks.
 
 A locking read would hold every row that it passes over, needs unmet, until the claim commits:
 MariaDB gives such locks back on a scan of the primary key, but not of another index.
 """
+
+# By itself: a query of both states would lose the order that the index gives.
+RETRIES = _first(
+    "k_retry",
+    and_(
+        _batch.state == "E",
+        _batch.run_after <= utc_now(),
+        _batch.attempt < _batch.max_attempts,
+        ~has_active_twin,
+    ),
+    _batch.run_after,
+    _batch.batch_id,
+)
+"""Likewise rows whose retry is due, in the order in which they are."""
 
 THIS_ONE = select(_batch.batch_id, _batch.state, _batch.fence).where(
     _batch.batch_id == bindparam("batch_id"),
@@ -137,15 +115,3 @@ THIS_ONE = select(_batch.batch_id, _batch.state, _batch.fence).where(
     unblocked,
 )
 """The row that a person asked for here: its queue, its time and its needs do not matter."""
-
-
-def in_order(rows: Iterable[Row[*tuple[Any, ...]]]) -> list[Row[*tuple[Any, ...]]]:
-    """Waiting rows by priority and number, then retries by the time that they are due."""
-    return sorted(
-        rows,
-        key=lambda row: (
-            row.turn,
-            row.priority if row.state == "I" else row.run_after,
-            row.batch_id,
-        ),
-    )

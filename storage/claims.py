@@ -7,27 +7,29 @@ the caller's transaction, which must be rolled back when one raises.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, and_, case, null, or_, select
+from sqlalchemy import Connection, Row, and_, bindparam, case, null, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import LeaseLost, Retry
 from storage import attempts
 from storage.batches import COLUMNS
-from storage.claimable import CANDIDATES, THIS_ONE, in_order, waits_for_retry
+from storage.claimable import RETRIES, THIS_ONE, WAITING, waits_for_retry
 from storage.columns import shorten, utc_now
 from storage.records import Batch, Claim, State
 from storage.schema import dc_batch
 from storage.transitions import (
+    TAKEN,
     assign,
+    assignment,
     backoff_seconds,
     cancelled,
     failed,
     locked,
     owned,
-    taken,
     unchanged,
 )
 
@@ -35,6 +37,21 @@ _PATIENCE = 100  # rows to try in vain before the next poll
 _ADOPTED_SECONDS = 60 * 60
 
 _batch = dc_batch.c
+
+# Written once: to put them together takes longer than to execute them.
+_FREE = and_(
+    _batch.batch_id == bindparam("the_batch"),
+    _batch.state == bindparam("the_state"),
+    _batch.fence == bindparam("the_fence"),
+    or_(_batch.state == "I", _batch.run_after.is_not(None)),
+    _batch.cancel_requested_at.is_(None),
+)
+# Without this the UPDATE would wait for whoever holds the row, to find it changed.
+_LOCK = select(_batch.batch_id).where(_FREE).with_for_update(skip_locked=True)
+_TAKE = assignment(_FREE, TAKEN)
+_READ = select(*COLUMNS).where(
+    _batch.batch_id == bindparam("the_batch"), _batch.claim_id == bindparam("the_claim")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +97,10 @@ def _candidates(
     if batch_id is not None:
         yield from connection.execute(THIS_ONE, {"batch_id": batch_id}).all()
         return
-    for queue in queues:
+    for queue, few in product(queues, (WAITING, RETRIES)):
         passed: list[int] = []  # taken by others meanwhile, or locked by who knows whom
         while len(passed) < _PATIENCE:
-            found = connection.execute(CANDIDATES, offer | {"queue": queue, "passed": passed})
-            rows = in_order(found)
+            rows = connection.execute(few, offer | {"queue": queue, "passed": passed}).all()
             if not rows:
                 break
             yield from rows
@@ -95,24 +111,16 @@ def _take(
     connection: Connection, row: Row[*tuple[Any, ...]], server: str, lease_seconds: float
 ) -> Batch | None:
     """None: somebody else was faster, or took another batch with the same concurrency_key."""
-    guard = and_(
-        unchanged(row),
-        or_(_batch.state == "I", _batch.run_after.is_not(None)),
-        _batch.cancel_requested_at.is_(None),
-    )
-    # Without this the UPDATE would wait for whoever holds the row, to find it changed.
-    free = select(_batch.batch_id).where(guard).with_for_update(skip_locked=True)
-    if connection.scalar(free) is None:
+    seen = {"the_batch": row.batch_id, "the_state": row.state, "the_fence": row.fence}
+    if connection.scalar(_LOCK, seen) is None:
         return None
-    claim_id = uuid4().hex
+    new = {"new_claim": uuid4().hex, "server": server, "lease_seconds": lease_seconds}
     try:
-        if not assign(connection, guard, taken(server, claim_id, lease_seconds)):
+        if connection.execute(_TAKE, seen | new).rowcount != 1:
             return None
     except IntegrityError:
         return None
-    found = connection.execute(
-        select(*COLUMNS).where(_batch.batch_id == row.batch_id, _batch.claim_id == claim_id)
-    )
+    found = connection.execute(_READ, {"the_batch": row.batch_id, "the_claim": new["new_claim"]})
     return Batch.from_row(found.mappings().one())
 
 

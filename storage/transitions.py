@@ -4,7 +4,19 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, null, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Row,
+    Update,
+    and_,
+    bindparam,
+    case,
+    null,
+    select,
+    update,
+)
 
 from storage.columns import shorten, utc_now
 from storage.records import Claim
@@ -41,27 +53,31 @@ def assign(connection: Connection, guard: ColumnElement[bool], values: Mapping[s
     The order matters: on MariaDB an assignment sees what those before it have set, on SQLite not,
     so no expression may read a column that stands further up.
     """
+    return connection.execute(assignment(guard, values)).rowcount == 1
+
+
+def assignment(guard: ColumnElement[bool], values: Mapping[str, Any]) -> Update:
+    """The statement that `assign` executes."""
     pairs = [(_batch[name], value) for name, value in values.items()]
-    return connection.execute(update(dc_batch).where(guard).ordered_values(*pairs)).rowcount == 1
+    return update(dc_batch).where(guard).ordered_values(*pairs)
 
 
-def taken(server: str, claim_id: str, lease_seconds: float) -> dict[str, Any]:
-    """What a row gets that goes to U."""
-    return {
-        "state": "U",
-        "attempt": _batch.attempt + 1,
-        "fence": _batch.fence + 1,
-        "claim_id": claim_id,
-        "serve_server_id": server,
-        "work_date": utc_now(),
-        "work_end_date": null(),
-        "lease_until": utc_now(lease_seconds),
-        "run_after": null(),
-        "progress": null(),
-        "progress_note": null(),
-        "error_class": null(),
-        "error_text": null(),
-    }
+TAKEN: Mapping[str, Any] = {
+    "state": "U",
+    "attempt": _batch.attempt + 1,
+    "fence": _batch.fence + 1,
+    "claim_id": bindparam("new_claim", type_=_batch.claim_id.type),
+    "serve_server_id": bindparam("server", type_=_batch.serve_server_id.type),
+    "work_date": utc_now(),
+    "work_end_date": null(),
+    "lease_until": utc_now(bindparam("lease_seconds", type_=Double())),
+    "run_after": null(),
+    "progress": null(),
+    "progress_note": null(),
+    "error_class": null(),
+    "error_text": null(),
+}
+"""What a row gets that goes to U."""
 
 
 def failed(error_class: str, error_text: str, delay: float | None) -> dict[str, Any]:

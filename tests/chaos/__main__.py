@@ -2,8 +2,9 @@
 
 python -m tests.chaos queue --batches 10000 --launchers 8 --seed 1
 python -m tests.chaos queue --batches 200 --guard state
+python -m tests.chaos train --batches 20 --seed 1
 
-The second line is a negative control: it must find violations.
+The second line is a negative control: it must find violations. The third trains for real.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from tests.chaos.campaign import Campaign
 from tests.chaos.plan import CONTROLS, Plan
+from tests.chaos.training import Training
 from tests.mariadb import DURABLE, running_mariadb
 from tests.sshd import running_sshd
 
@@ -27,6 +29,10 @@ def main() -> int:
     queue.add_argument("--guard", choices=["claim", *CONTROLS], default="claim")
     queue.add_argument("--troubles", type=int, default=12, help="of the whole database")
     queue.set_defaults(run=fight)
+    training = commands.add_parser("train", help="real train batches, equal to undisturbed ones")
+    training.add_argument("--batches", type=int, default=20)
+    training.add_argument("--seed", type=int, default=1)
+    training.set_defaults(run=train)
     arguments = vars(parser.parse_args())
     run = arguments.pop("run")
     with tempfile.TemporaryDirectory() as name:
@@ -52,6 +58,16 @@ def fight(folder: Path, *, guard: str, troubles: int, **choices: int) -> int:
         return 1 if report.broken else 0
     print("negative control:", "violations found, as it must" if report.broken else "FOUND NOTHING")
     return 0 if report.broken else 1
+
+
+def train(folder: Path, *, batches: int, seed: int) -> int:
+    with (
+        running_mariadb(folder / "mariadb", DURABLE) as server,
+        running_sshd(folder / "sshd") as sshd,
+    ):
+        done = Training(server, sshd, folder, batches=batches, seed=seed, tell=_tell).run()
+    print("\n".join(["\r", *done.lines()]))
+    return 1 if done.broken else 0
 
 
 def _tell(line: str) -> None:

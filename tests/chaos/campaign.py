@@ -148,7 +148,8 @@ class Campaign:
         child = [sys.executable, "-P", str(ROOT / "tests/chaos/child.py")]
         work = [plan.seed, plan.guard, self.store, plan.lingering, plan.longest, plan.uploads]
         arguments = [plan.guard, "1", *child, *map(str, work)]
-        hosts = Hosts(env, arguments, self.dice, self.done, plan.lease_seconds)
+        program = [sys.executable, "-P", str(ROOT / "tests/chaos/launcher.py")]
+        hosts = Hosts(env, program, arguments, self.dice, self.done, plan.lease_seconds)
         try:
             for number in range(plan.launchers):
                 hosts.start(f"CHAOS_{number}")

@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-
-from tests.bank import ROOT
 
 ZONES = ("Asia/Seoul", "America/New_York", "UTC", "Pacific/Kiritimati")
 CLOCKS = ("+1h", "-1h", None)
@@ -23,10 +20,11 @@ CLOCKS = ("+1h", "-1h", None)
 class Hosts:
     """Each launcher stands for a host: its clock and its time zone are its own.
 
-    `arguments`: what a launcher's program is told after its name.
+    `program`: what starts a launcher; `arguments`: what that is told after the launcher's name.
     """
 
     env: Mapping[str, str]
+    program: Sequence[str]
     arguments: Sequence[str]
     dice: random.Random
     done: Counter[str]
@@ -37,7 +35,7 @@ class Hosts:
     def start(self, name: str) -> None:
         skew = skewed(self.dice.choice(CLOCKS))
         self.launchers[name] = subprocess.Popen(
-            [sys.executable, "-P", str(ROOT / "tests/chaos/launcher.py"), name, *self.arguments],
+            [*self.program, name, *self.arguments],
             env={**self.env, "TZ": self.dice.choice(ZONES), **skew},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -51,7 +49,7 @@ class Hosts:
 
     def kill_launcher(self) -> None:
         name = self._any()
-        self._signal(self.launchers[name].pid, signal.SIGKILL)
+        self.signal(self.launchers[name].pid, signal.SIGKILL)
         self.launchers[name].wait()
         self.done["launchers killed"] += 1
         self.start(name)
@@ -59,38 +57,40 @@ class Hosts:
     def kill_child(self) -> None:
         children = [pid for each in self.launchers.values() for pid in _below(each.pid)]
         if children:
-            self._signal(self.dice.choice(children), signal.SIGKILL)
+            self.signal(self.dice.choice(children), signal.SIGKILL)
             self.done["children killed"] += 1
 
     def freeze(self) -> None:
         """Stop a launcher, or it and its child, for longer than the lease: a real zombie."""
         launcher = self.launchers[self._any()].pid
-        victims = self.dice.choice([[launcher], [launcher, *_below(launcher)]])
+        self.stop(self.dice.choice([[launcher], [launcher, *_below(launcher)]]))
+
+    def stop(self, victims: Sequence[int]) -> None:
         until = time.monotonic() + self.lease_seconds * self.dice.uniform(1.2, 2.5)
         for pid in victims:
-            self._signal(pid, signal.SIGSTOP)
+            self.signal(pid, signal.SIGSTOP)
             self.stopped[pid] = until
         self.done["processes frozen past the lease"] += len(victims)
 
     def thaw(self, now: float) -> None:
         for pid in [pid for pid, until in self.stopped.items() if until <= now]:
             del self.stopped[pid]
-            self._signal(pid, signal.SIGCONT)
+            self.signal(pid, signal.SIGCONT)
 
     def end(self) -> None:
         for launcher in self.launchers.values():
             for pid in [*_below(launcher.pid), launcher.pid]:
-                self._signal(pid, signal.SIGKILL)
+                self.signal(pid, signal.SIGKILL)
             launcher.wait()
 
-    def _any(self) -> str:
-        return self.dice.choice(sorted(self.launchers))
-
-    def _signal(self, pid: int, number: signal.Signals) -> None:
+    def signal(self, pid: int, number: signal.Signals) -> None:
         try:
             os.kill(pid, number)
         except ProcessLookupError:
             self.done["came too late"] += 1
+
+    def _any(self) -> str:
+        return self.dice.choice(sorted(self.launchers))
 
 
 def skewed(clock: str | None) -> dict[str, str]:

@@ -71,6 +71,10 @@ def read(connection: Any) -> list[Ended]:
 
 def violations(batches: Sequence[Ended], expected: int) -> list[str]:
     """One line for each broken promise of a campaign that is over."""
+    return at_their_end(batches, expected) + beyond_repair(batches)
+
+
+def at_their_end(batches: Sequence[Ended], expected: int) -> list[str]:
     found = []
     if len(batches) != expected:
         found.append(f"{expected} batches were added, {len(batches)} are there")
@@ -79,13 +83,18 @@ def violations(batches: Sequence[Ended], expected: int) -> list[str]:
             found.append(f"{_name(batch)} not at its end: {batch.state}, {batch.run_after}")
         if any(attempt.finished_at is None for attempt in batch.attempts):
             found.append(f"{_name(batch)} an attempt was never closed")
-    return found + beyond_repair(batches)
+    return found
 
 
 def beyond_repair(batches: Sequence[Ended]) -> list[str]:
     """The promises that must hold at any time, also while launchers are at work."""
-    found = [f"{_name(batch)} {line}" for batch in batches for line in _of_one(batch)]
-    return found + _of_keys(batches)
+    found = [f"{_name(batch)} {line}" for batch in batches for line in _of_results(batch)]
+    return of_attempts(batches) + found + _of_keys(batches)
+
+
+def of_attempts(batches: Sequence[Ended]) -> list[str]:
+    """Those that hold whatever batches do."""
+    return [f"{_name(batch)} {line}" for batch in batches for line in _of_one(batch)]
 
 
 def in_store(batches: Sequence[Ended], store: Path) -> list[str]:
@@ -109,14 +118,22 @@ def _of_one(batch: Ended) -> list[str]:
         winner = batch.attempts[-1].fence
         if batch.fence != winner or accepted[-1:] != [batch.attempts[-1]]:
             found.append(f"the finish of a stale run was accepted: row at fence {batch.fence}")
-        if batch.result_fences != (winner,):
-            found.append(f"results of fences {batch.result_fences}, finished by {winner}")
-        if [file.fence for file in batch.files] != [winner]:
-            found.append(f"files {batch.files}, finished by {winner}")
     if any(a.fence >= b.fence for a, b in pairwise(batch.attempts)):
         found.append("the fence did not grow")
     if batch.attempts and max(a.attempt for a in batch.attempts) > batch.max_attempts:
         found.append(f"more than {batch.max_attempts} attempts")
+    return found
+
+
+def _of_results(batch: Ended) -> list[str]:
+    """A no-op batch has one result and one file, both of the run that was accepted."""
+    found = []
+    if batch.state == "C" and batch.attempts:
+        winner = batch.attempts[-1].fence
+        if batch.result_fences != (winner,):
+            found.append(f"results of fences {batch.result_fences}, finished by {winner}")
+        if [file.fence for file in batch.files] != [winner]:
+            found.append(f"files {batch.files}, finished by {winner}")
     return found
 
 

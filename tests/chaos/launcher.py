@@ -2,19 +2,22 @@
 controls: state or id; or `clock`: the true guard, with leases by the clock and zone of its host.
 """
 
+import os
 import select
 import sys
 import time
-from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, literal
+from sqlalchemy import and_
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from configs import logs
 from configs.settings import load
 from launcher.daemon import Daemon
 from launcher.embedded import ExternalCluster
-from storage import claims, transitions
+from storage import claims
+from storage.columns import utc_now
 from storage.schema import dc_batch
 
 # Under a wrong clock libfaketime 0.9.10 lets sleep() fail unless it also stops the monotonic clock.
@@ -26,8 +29,11 @@ WEAKER = {
 }
 
 
-def by_this_host(seconds: float = 0) -> Any:
-    return literal(datetime.now() + timedelta(seconds=seconds))  # noqa: DTZ005 - the mistake shown
+def by_this_host(element: utc_now, compiler: SQLCompiler, **kw: Any) -> str:
+    """What a program would write that asks its host, and not the database, for the time."""
+    wrong = {"+1h": 3600, "-1h": -3600}.get(os.environ.get("FAKETIME", ""), 0)
+    seconds = ", ".join(compiler.process(clause, **kw) for clause in element.clauses) or "0"
+    return f"(UTC_TIMESTAMP(6) + INTERVAL {wrong - time.timezone} + ({seconds}) SECOND)"
 
 
 def main() -> int:
@@ -35,7 +41,7 @@ def main() -> int:
     if guard in WEAKER:
         claims.owned = WEAKER[guard]
     if guard == "clock":
-        claims.utc_now = transitions.utc_now = by_this_host
+        compiles(utc_now, "mariadb")(by_this_host)
     settings = load({})
     logs.configure(settings, server_id=server_id)
     nowhere = ExternalCluster("tcp://127.0.0.1:1")

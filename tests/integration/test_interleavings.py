@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 
 from configs.errors import LeaseLost, Retry
 from storage import batches, claims
-from storage.claimable import CANDIDATES
+from storage.claimable import WAITING
 from storage.records import Batch, Claim
 from tests.calls import Calls
 from tests.rival import Rival
@@ -138,7 +138,7 @@ def test_a_claim_does_not_believe_what_it_read_before(desk: Calls) -> None:
     desk.add()
     offer = {"server": "S", "queue": "default", "tags": [], "free_mb": None, "passed": []}
     with desk.engine.connect() as connection:
-        (row,) = connection.execute(CANDIDATES, offer).all()
+        (row,) = connection.execute(WAITING, offer).all()
     claim = desk.take()
     desk(claims.release, claim)  # it is I again, as it was when it was read
 

@@ -8,6 +8,7 @@ from pymysql.cursors import DictCursor
 from sqlalchemy import Connection, Engine, event, text
 
 from storage import batches, claims, peek
+from storage.claimable import RETRIES
 
 FINISHED = (
     "INSERT INTO dc_batch (mode, state, run_after, attempt)"
@@ -18,6 +19,8 @@ DUE = (
     "INSERT INTO dc_batch (mode, state, attempt, run_after)"
     " SELECT 'train', 'E', 1, UTC_TIMESTAMP(6) - INTERVAL seq SECOND FROM seq_1_to_{n}"
 )
+
+OFFER = {"server": "S", "queue": "default", "tags": ["gpu"], "free_mb": 1000, "passed": []}
 
 
 def plans(engine: Engine, work: Callable[[Connection], Any]) -> list[list[dict[str, Any]]]:
@@ -67,12 +70,15 @@ def fill(engine: Engine, rows: int) -> None:
 def test_what_launchers_repeat_follows_its_indexes(mariadb_engine: Engine, rows: int) -> None:
     fill(mariadb_engine, rows)
 
-    candidates, *by_key = plans(mariadb_engine, claim)
+    waiting, *by_key = plans(mariadb_engine, claim)
+    (retries,) = plans(mariadb_engine, lambda connection: connection.execute(RETRIES, OFFER))
 
-    scans = [step for step in candidates if step["table"] == "dc_batch"]
-    assert [step["key"] for step in scans] == ["k_claim", "k_retry"]
-    for step in candidates:
-        assert "filesort" not in (step["Extra"] or "")
+    for candidates, index in ((waiting, "k_claim"), (retries, "k_retry")):
+        scans = [step for step in candidates if step["table"] == "dc_batch"]
+        assert [step["key"] for step in scans] == [index]
+        for step in candidates:
+            assert "filesort" not in (step["Extra"] or "")
+            assert "temporary" not in (step["Extra"] or "")
     # What is locked and changed is met by its primary key alone.
     assert by_key
     for plan in by_key:
