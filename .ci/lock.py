@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+CUDA = ("cuda-", "nvidia-cuda-", "nvidia-nv")
+"""Libraries whose versions follow torch's CUDA build, so pip finds them where that is installed."""
 HEADER = "# Written by `make lock` from pyproject.toml; see docs/decisions/0002-dependencies.md.\n"
 
 
@@ -36,12 +38,15 @@ def main() -> None:
     subprocess.run([sys.executable, "-m", "pip", "install", "-qq", "-U", "pip"], check=True)
     cpu = resolve(".[cpu]")
     write("requirements.lock", cpu)
-    # CUDA libraries of torch depend on its build, so pip finds them; only xgboost differs here.
     with tempfile.TemporaryDirectory() as folder:
         pins = Path(folder) / "pins"
         pins.write_text("".join(f"{n}=={v}\n" for n, v in cpu.items()), encoding="utf-8")
         gpu = resolve("-c", str(pins), ".[gpu]")
-        write("requirements-gpu.lock", gpu)
+        gpu["numba-cuda[cu13]"] = gpu.pop("numba-cuda")
+        write(
+            "requirements-gpu.lock",
+            {n: v for n, v in gpu.items() if not n.startswith(CUDA)},
+        )
         everything = resolve("-c", str(pins), "--group", "dev", ".[cpu]")
     write("requirements-dev.lock", {n: v for n, v in everything.items() if n not in cpu})
 
