@@ -1,5 +1,6 @@
 """The main job as an operator does it: INSERT by the mariadb client, launcher, SELECT."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,8 @@ model_no = 2
 model_id = "ML-RF"
 model_group_id = "M100"
 [model.param]
-min_samples_leaf = 5
+n_estimators = 20
+grid = { min_samples_leaf = [5, 10, 15, 20, 25, 30, 40, 50, 60], max_features = [3, 5, 8] }
 
 [[model]]
 model_no = 3
@@ -50,6 +52,16 @@ INSERT INTO dc_batch (batch_desc, train_batch_id, mode, dataset_group, dataset_v
 VALUES ('credit prediction', 1, 'predict', 'DATA001', 1, 'I');
 """
 
+CANDIDATES = """
+INSERT INTO dc_candidate_model_list (candidate_id, batch_id, model_no, model_sub_no)
+SELECT 'C001', batch_id, model_no, model_sub_no FROM dc_model WHERE batch_id = 1;
+"""
+
+ENSEMBLE = """
+INSERT INTO dc_batch (batch_desc, candidate_id, mode, state)
+VALUES ('ensemble credit scoring', 'C001', 'ensemble', 'I');
+"""
+
 METRICS = "tn, fp, fn, tp, threshold, accuracy, f1_score, mcc, auc, ks, pr_auc, brier, log_loss"
 
 
@@ -60,7 +72,7 @@ def bank(tmp_path: Path, mariadb_server: MariaDB, sshd_server: SshServer) -> Ite
 
 
 @pytest.mark.slow
-def test_legacy_statements_train_and_predict_on_the_real_parts(bank: Bank) -> None:
+def test_legacy_statements_train_predict_and_search_on_the_real_parts(bank: Bank) -> None:
     data = SHARED / "data" / "taiwan" / "taiwan_default.csv"
     (bank.folder / "models.toml").write_text(MODELS, encoding="utf-8")
     shown = bank.deepcredit(
@@ -79,11 +91,22 @@ def test_legacy_statements_train_and_predict_on_the_real_parts(bank: Bank) -> No
     bank.sql(TRAIN)
     bank.sql(PREDICT)
 
-    launcher = bank.launcher("SERVER_001", "--drain")
+    drain(bank, "SERVER_001")
+    bank.sql(CANDIDATES)
+    bank.sql(ENSEMBLE)
+    drain(bank, "SERVER_002")
 
-    assert launcher.wait(timeout=280) == 0, bank.log()
+    check_models(bank)
+    check_ensembles(bank)
+
+
+def drain(bank: Bank, server: str) -> None:
+    assert bank.launcher(server, "--drain").wait(timeout=250) == 0, bank.log()
     states = bank.sql("SELECT batch_id, state, error_text FROM dc_batch ORDER BY batch_id")
-    assert [row[:2] for row in states] == [["1", "C"], ["2", "C"]], states
+    assert {row[1] for row in states} == {"C"}, states
+
+
+def check_models(bank: Bank) -> None:
     tested = bank.sql(
         "SELECT model_id, auc FROM dc_batch_result WHERE batch_id = 1 AND split = 'test'"
     )
@@ -93,9 +116,30 @@ def test_legacy_statements_train_and_predict_on_the_real_parts(bank: Bank) -> No
     # The rows set aside, scored again by the stored models, give every figure again.
     trained, predicted = (
         bank.sql(
-            f"SELECT model_no, {METRICS} FROM dc_batch_result "
-            f"WHERE batch_id = {number} AND split = 'test' ORDER BY model_no"
+            f"SELECT model_no, model_sub_no, {METRICS} FROM dc_batch_result "
+            f"WHERE batch_id = {number} AND split = 'test' ORDER BY model_no, model_sub_no"
         )
         for number in (1, 2)
     )
     assert predicted == trained
+
+
+def check_ensembles(bank: Bank) -> None:
+    assert bank.sql("SELECT COUNT(*) FROM v_ensemble WHERE batch_id = 3") == [["1000"]]
+    tried = bank.sql(
+        "SELECT split, SUM(n) FROM dc_batch_histogram "
+        "WHERE batch_id = 3 AND metric = 'f1_score' GROUP BY split ORDER BY split"
+    )
+    assert tried == [["test", "1000000"], ["valid", "1000000"]]
+    [[winner, rows, positives]] = bank.sql(
+        "SELECT ensemble_no, test_tn + test_fp + test_fn + test_tp, test_fn + test_tp "
+        "FROM v_ensemble WHERE batch_id = 3 AND rank_no = 1"
+    )
+    assert (rows, positives) == ("9000", "1991")
+    members = json.loads(bank.deepcredit("ensemble", "members", "3", winner))
+    stored = bank.sql(
+        f"SELECT members FROM dc_batch_detail_t4 WHERE batch_id = 3 AND ensemble_no = {winner} "
+        "ORDER BY round_no"
+    )
+    assert [json.loads(row[0]) for row in stored] == members
+    assert [len({tuple(model) for model in voters}) for voters in members] == 20 * [30]
