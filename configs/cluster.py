@@ -41,11 +41,17 @@ class HostSettings(_Table):
     workers: int | None = Field(
         None, ge=0, le=1024, description="worker processes without a GPU; none: as cores allow"
     )
-    threads: int = Field(1, ge=1, le=1024, description="threads a worker")
+    threads: int = Field(1, ge=1, le=1024, description="threads a worker: tasks at once")
     memory_limit: str = Field(
         "auto", pattern=r"^(auto|\d+(\.\d+)? ?[kKMGT]?i?B?)$", description="a worker's, like 4GB"
     )
     gpus: int = Field(0, ge=0, le=64, description="cards to use, with a worker for each")
+    fits_per_gpu: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="fits that may share a card; none: 4, or as cores allow",
+    )
     tags: tuple[Tag, ...] = Field((), description="what tasks may ask for, as a Dask resource of 1")
     resources: dict[Tag, float] = Field(
         default_factory=dict, description="Dask resources of each worker"

@@ -82,6 +82,14 @@ class StoreFull(DeepCreditError):
     """The model store has no space left."""
 
 
+class NotEnoughMemory(DeepCreditError):
+    """A task needs more memory than any worker has for it."""
+
+
+class CardFull(DeepCreditError):
+    """A GPU has no memory left."""
+
+
 class DatabaseRefused(DeepCreditError):
     """The database refused us: password, host or privilege."""
 

@@ -64,6 +64,9 @@ class Settings(BaseModel):
         "", description="Dask scheduler, tcp://host:8786; empty: an embedded local cluster"
     )
     workers: int = Field(0, ge=0, le=1024, description="embedded workers; 0: one a core")
+    worker_tasks: int = Field(
+        500, ge=0, description="a worker process is renewed after so many tasks; 0: never"
+    )
     cache_dir: HostPath = Field(Path("var/cache"), description="local cache of matrices and models")
     cache_limit_mb: int = Field(
         20_000, ge=0, description="size of that cache, least recently used go first; 0: no limit"

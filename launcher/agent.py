@@ -22,7 +22,7 @@ from typing import Any
 from uuid import uuid4
 
 from launcher.child import python_environment
-from launcher.host import this_host
+from launcher.host import memory_mb, this_host
 from launcher.processes import boot_id, family, kill, started_at
 from launcher.versions import versions
 
@@ -49,6 +49,7 @@ def facts(request: Mapping[str, Any]) -> dict[str, Any]:
         "machine": boot_id(),
         "cores": len(os.sched_getaffinity(0)),
         "gpus": this_host().gpus,
+        "memory_mb": memory_mb(),
         "ip": _address(request["interface"]),
         "versions": versions(),
     }
@@ -113,7 +114,8 @@ def _start(folder: Path, wanted: Mapping[str, Any], settings: dict[str, str]) ->
     before = next((record for record in _records(folder) if record["name"] == name), None)
     if before is not None and _family(before):
         same = before["words"] == words and before["environment"] == wanted["environment"]
-        return {"name": name, "state": "already runs" if same and _leads(before) else "different"}
+        state = "already runs" if same and _leads(before) else "different"
+        return {"name": name, "state": state, "retired": _retired(folder, before)}
     token = uuid4().hex
     # Written before it starts too: a process that runs is always in a file, whoever dies when.
     record = {
@@ -138,7 +140,14 @@ def _start(folder: Path, wanted: Mapping[str, Any], settings: dict[str, str]) ->
         )
     record |= {"pid": process.pid, "started": started_at(process.pid)}
     _write_private(file, json.dumps(record))
-    return {"name": name, "state": "started"}
+    return {"name": name, "state": "started", "retired": []}
+
+
+def _retired(folder: Path, record: Mapping[str, Any]) -> list[str]:
+    """Workers of a process that were told to leave it for good (launcher.keep)."""
+    with suppress(OSError):
+        return (folder / f"retired.{record.get('pid')}").read_text(encoding="utf-8").splitlines()
+    return []
 
 
 def _folder(request: Mapping[str, Any]) -> Path:

@@ -55,7 +55,14 @@ def _run(job: Job, report: Callable[[float, str], None]) -> str:
     try:
         with (
             closing(open_store(settings)) as store,
-            closing(connect(job.scheduler, job.certificates)) as executor,
+            closing(
+                connect(
+                    job.scheduler,
+                    job.certificates,
+                    steady=not job.embedded,
+                    renew_after=settings.worker_tasks,
+                )
+            ) as executor,
         ):
             return execute(
                 job.claim,

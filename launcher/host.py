@@ -8,6 +8,7 @@ from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MEMORY = Path("/proc/meminfo")
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
 _GPUS = Path("/proc/driver/nvidia/gpus")
 
 
@@ -41,6 +42,16 @@ def free_memory_mb() -> int | None:
         return None
     kilobytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
     return int(kilobytes[0]) // 1024 if kilobytes else None
+
+
+def memory_mb() -> int:
+    """What processes here may use in all: the machine's memory, or less if a cgroup says so."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        limit = int(_CGROUP.read_text(encoding="ascii"))
+    except (OSError, ValueError):  # there is none, or it says "max"
+        limit = machine
+    return min(machine, limit) // 2**20
 
 
 def _boot_id() -> str:

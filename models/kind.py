@@ -74,6 +74,10 @@ class Kind(Protocol):
         """
         ...
 
+    def memory(self, params: Mapping[str, Any], rows: int, columns: int) -> int:
+        """About how many bytes `fit` takes at most beside its arguments; `params` are complete."""
+        ...
+
     def save(self, estimator: Estimator, path: Path) -> None:
         """Write one file that runs no code when it is loaded."""
         ...

@@ -1,11 +1,13 @@
 """What the two network kinds share: one training loop, one way to score, one file format.
 
-The number of threads and the random generator of torch belong to the process, so one process fits
-one network at a time. Both are put back afterwards.
+The number of threads and the random generator of torch belong to the process. Several fits may
+share a process (on a card), so chance comes from a generator of each fit's own, and all of them set
+the same number of threads.
 """
 
 import json
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,6 +65,7 @@ def train(
     *,
     loss: Callable[[Rows], Tensor],
     watch: Callable[[], float] | None,
+    chance: torch.Generator,
 ) -> int:
     """Fit `network` in place and return the number of epochs its weights have seen.
 
@@ -75,7 +78,7 @@ def train(
     best, best_epoch, kept = math.inf, 0, None
     for epoch in range(1, recipe.max_epochs + 1):
         network.train()
-        total = _epoch(network, optimizer, rows, recipe, loss)
+        total = _epoch(network, optimizer, rows, recipe, loss, chance)
         network.eval()
         figure = watch() if watch else 0.0
         if not (math.isfinite(total) and math.isfinite(figure)):
@@ -98,9 +101,10 @@ def _epoch(
     rows: Rows,
     recipe: Recipe,
     loss: Callable[[Rows], Tensor],
+    chance: torch.Generator,
 ) -> float:
     total = torch.zeros((), device=rows.X.device)
-    order = torch.randperm(len(rows.X)).to(rows.X.device)
+    order = torch.randperm(len(rows.X), generator=chance).to(rows.X.device)
     for part in _batches(order, recipe):
         optimizer.zero_grad()
         value = loss(rows.take(part))
@@ -165,14 +169,40 @@ def apply(forward: Callable[[Tensor], Tensor], X: Matrix, device: str) -> NDArra
     return np.concatenate(found) if found else np.zeros(0)
 
 
-@contextmanager
-def session(*, seed: int, device: str, threads: int) -> Iterator[None]:
-    """Seed torch and set its threads, for a while."""
-    gpus = [torch.cuda.current_device()] if device == "cuda" else []
-    with torch.random.fork_rng(devices=gpus):
+class Dropout(nn.Dropout):
+    """torch's, with a generator of the fit's own, which `seeded` gives it."""
+
+    chance: torch.Generator | None = None
+
+    def forward(self, X: Tensor) -> Tensor:
+        if not self.training or not self.p:
+            return X
+        kept = torch.empty_like(X).bernoulli_(1 - self.p, generator=self.chance)
+        return X * kept.div_(1 - self.p)
+
+
+_SEEDING = threading.Lock()
+
+
+def seeded(
+    make: Callable[[], nn.Module], *, seed: int, device: str
+) -> tuple[nn.Module, torch.Generator]:
+    """A new network on the CPU whose first weights `seed` decides, and the chance of its training.
+
+    On the CPU one generator draws weights, order and dropout; a card draws its dropout itself.
+    """
+    chance = torch.Generator()
+    with _SEEDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        with scoring(threads):
-            yield
+        network = make()
+        chance.set_state(torch.get_rng_state())
+    of_dropout = chance
+    if device != "cpu":
+        of_dropout = torch.Generator(device).manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, Dropout):
+            module.chance = of_dropout
+    return network, chance
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -16,6 +16,23 @@ class Done(Generic[T, R]):
     task: T
     value: R | None
     error: Exception | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """What a task asks of a worker."""
+
+    threads: int = 1
+    memory_mb: int = 0
+    """Beyond what a worker takes with all libraries loaded."""
+    gpu: float = 0.0
+    """Share of a card, for as long as there are cards; with 0 it computes on the CPU."""
+    tag: str = ""
+
+
+def anything(_task: Any) -> Need:
+    """Of tasks that run on any worker."""
+    return Need()
 
 
 class Executor(Protocol):
@@ -36,9 +53,13 @@ class Executor(Protocol):
         function: Callable[[T], R],
         tasks: Sequence[T],
         *,
+        need: Callable[[T], Need] = anything,
         deadline: float | None = None,
     ) -> Iterator[Done[T, R]]:
         """Yield each task as it ends, in no order. `function` is a module's own function.
+
+        `need` says where a task may run. One that no worker has the memory for ends with
+        NotEnoughMemory and is not begun; a tag or a card that no worker declares is done without.
 
         At `deadline` (time.monotonic) the iteration ends and what still runs is cancelled, as it
         is when the iterator is closed early. A task whose worker dies is done again elsewhere,
@@ -58,6 +79,7 @@ class Inline:
         function: Callable[[T], R],
         tasks: Sequence[T],
         *,
+        need: Callable[[T], Need] = anything,  # noqa: ARG002 - there is but one place
         deadline: float | None = None,
     ) -> Iterator[Done[T, R]]:
         for task in tasks:

@@ -19,7 +19,9 @@ from configs.errors import (
     StoreUnavailable,
 )
 from models.scores import Metrics
+from pipeline import placing
 from pipeline.context import Context
+from pipeline.executor import Need
 from pipeline.parameters import BatchParameters
 from pipeline.progress import Progress
 from storage import results
@@ -81,6 +83,12 @@ class ModelTask(Protocol):
     @property
     def run(self) -> ModelRun: ...
 
+    @property
+    def need(self) -> Need: ...
+
+    @property
+    def note(self) -> str | None: ...
+
 
 T = TypeVar("T", bound=ModelTask)
 R = TypeVar("R")
@@ -109,7 +117,7 @@ def work_through(
     deadline = time.monotonic() + parameters.time_limit if parameters.time_limit else None
     progress = Progress(total=planned, before=before, unit="models", report=context.report)
     errors: list[str] = []
-    for ended in context.executor.run(function, tasks, deadline=deadline):
+    for ended in placing.run(context.executor, function, tasks, deadline=deadline):
         run = ended.task.run
         if ended.error is None:
             assert ended.value is not None

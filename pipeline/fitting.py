@@ -8,6 +8,7 @@ from pathlib import Path
 from models import devices, kind, resampling, thresholds, weights
 from models.scores import Metrics, measure
 from models.variants import Variant
+from pipeline.executor import Need
 from pipeline.fanout import ModelRun
 from pipeline.workplace import workplace
 from storage import arrays
@@ -30,6 +31,12 @@ class FitTask:
     """Labels of the three parts, in the same order."""
 
     fingerprint: str
+    need: Need
+    note: str | None = None
+
+    @property
+    def label(self) -> str:
+        return self.run.label
 
     def uri(self, ending: str) -> str:
         """Names the fence, so that a run that lost its batch overwrites nothing."""
@@ -72,19 +79,21 @@ def fit_variant(task: FitTask) -> Fitted:
     X_fit, y_fit = resampling.resample(
         X_train, y_train, variant.resampling, variant.sampling_strategy, seed=task.seed
     )
-    estimator = chosen.build(
-        variant.params, seed=task.seed, device=devices.best(chosen), threads=1
-    ).fit(
-        X_fit,
-        y_fit,
-        sample_weight=weights.of_classes(y_fit, variant.class_weight),
-        eval_set=(X_valid, y_valid),
-    )
-    fitted = time.perf_counter()
-    # Each part is scored by itself: the last bit of a matrix product may depend on its height,
-    # and predict must find the same scores again.
-    s_valid = kind.scores_of(estimator, X_valid)
-    s_test = kind.scores_of(estimator, X_test)
+    device = devices.best(chosen) if task.need.gpu else "cpu"
+    with devices.minding_memory():
+        estimator = chosen.build(
+            variant.params, seed=task.seed, device=device, threads=task.need.threads
+        ).fit(
+            X_fit,
+            y_fit,
+            sample_weight=weights.of_classes(y_fit, variant.class_weight),
+            eval_set=(X_valid, y_valid),
+        )
+        fitted = time.perf_counter()
+        # Each part is scored by itself: the last bit of a matrix product may depend on its
+        # height, and predict must find the same scores again.
+        s_valid = kind.scores_of(estimator, X_valid)
+        s_test = kind.scores_of(estimator, X_test)
     predicted = time.perf_counter()
     threshold = thresholds.choose(task.threshold, y_valid, s_valid)
 

@@ -4,11 +4,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from models import devices, kind
+from models import demand, devices, kind
+from pipeline import placing
+from pipeline.executor import Need
 from pipeline.workplace import workplace
 from storage import arrays
 from storage.artifacts.port import Stored
-from storage.candidates import ModelName, name_of
+from storage.candidates import ModelName, name_of, written
 from storage.records import TrainedModel
 
 
@@ -24,6 +26,12 @@ class PartTask:
     matrix: Stored
     parts: tuple[tuple[str, int], ...]
     uri: str
+    need: Need
+    note: str | None = None
+
+    @property
+    def label(self) -> str:
+        return written(self.name)
 
 
 def task_of(
@@ -42,6 +50,9 @@ def task_of(
         matrix=matrix,
         parts=parts,
         uri=uri,
+        need=placing.need_of(
+            demand.of_scoring(model.model_id, matrix_bytes=matrix.bytes, model_bytes=model.bytes)
+        ),
     )
 
 
@@ -52,11 +63,13 @@ def score_parts(task: PartTask) -> Stored:
     place = workplace(task.settings)
     matrix = arrays.open_matrix(place.fetch(task.matrix))
     chosen = kind.find(task.model_id)
-    estimator = chosen.load(place.fetch(task.model), device=devices.best(chosen))
+    device = devices.best(chosen) if task.need.gpu else "cpu"
     named, start = {}, 0
-    for name, rows in task.parts:
-        named[name] = kind.scores_of(estimator, matrix[start : start + rows])
-        start += rows
+    with devices.minding_memory():
+        estimator = chosen.load(place.fetch(task.model), device=device)
+        for name, rows in task.parts:
+            named[name] = kind.scores_of(estimator, matrix[start : start + rows])
+            start += rows
     with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
         file = Path(folder, "scores")
         arrays.save(file, named)

@@ -42,6 +42,8 @@ class Prepared:
     split: Split
     matrix: Stored
     preprocessor: Stored
+    columns: int
+    """Of the matrix."""
 
     @property
     def split_file(self) -> Stored:
@@ -70,11 +72,13 @@ def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> 
     context.report(0.01, f"preparing {frame.n_rows:,} rows")
     fitted = preprocess.fit(frame, parts.train)
     rows = np.concatenate([parts.train, parts.valid, parts.test])
+    matrix = preprocess.apply(fitted, frame, rows)
     return Prepared(
         dataset=dataset,
         split=_publish_split(dataset, frame, parts, context),
-        matrix=publish_matrix(preprocess.apply(fitted, frame, rows), context),
+        matrix=publish_matrix(matrix, context),
         preprocessor=_publish_preprocessor(fitted, context),
+        columns=matrix.shape[1],
     )
 
 

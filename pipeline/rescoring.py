@@ -12,7 +12,7 @@ from configs.errors import (
     DatasetChanged,
     ParentNotReady,
 )
-from pipeline import frames, preprocess, workplace
+from pipeline import frames, placing, preprocess, workplace
 from pipeline.context import Context
 from pipeline.part_scoring import PartTask, score_parts, task_of
 from pipeline.preparation import publish_matrix
@@ -47,7 +47,7 @@ def restore(
         report=lambda share, note: context.report(0.05 * share, note),
     )
     restored = []
-    for ended in context.executor.run(score_parts, tasks):
+    for ended in placing.run(context.executor, score_parts, tasks):
         model = models[ended.task.name]
         if ended.value is None:
             assert ended.error is not None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from models import devices, kind
 from models.scores import Metrics, measure
+from pipeline.executor import Need
 from pipeline.fanout import ModelRun
 from pipeline.workplace import workplace
 from storage import arrays
@@ -28,6 +29,12 @@ class ScoreTask:
     labels: Stored | None
     """Array `y` in row order; None where nothing is known of the outcome."""
     fingerprint: str
+    need: Need
+    note: str | None = None
+
+    @property
+    def label(self) -> str:
+        return self.run.label
 
     @property
     def uri(self) -> str:
@@ -51,9 +58,11 @@ def score_model(task: ScoreTask) -> Scored:
     place = workplace(task.settings)
     matrix = arrays.open_matrix(place.fetch(task.matrix))
     chosen = kind.find(task.run.model_id)
-    estimator = chosen.load(place.fetch(task.model), device=devices.best(chosen))
-    started = time.perf_counter()
-    found = kind.scores_of(estimator, matrix)
+    device = devices.best(chosen) if task.need.gpu else "cpu"
+    with devices.minding_memory():
+        estimator = chosen.load(place.fetch(task.model), device=device)
+        started = time.perf_counter()
+        found = kind.scores_of(estimator, matrix)
     seconds = time.perf_counter() - started
     metrics = None
     if task.labels is not None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from configs.errors import ArtifactDamaged, ArtifactMissing
 from models.kind import Scores
-from pipeline import subjects, workplace
+from pipeline import placing, subjects, workplace
 from pipeline.context import Context
 from pipeline.part_scoring import PartTask, score_parts, task_of
 from pipeline.progress import Progress
@@ -47,7 +47,7 @@ def score_members(
         if name_of(model) not in found
     ]
     progress = Progress(total=len(models), before=len(found), unit="models", report=context.report)
-    for ended in context.executor.run(score_parts, tasks, deadline=deadline):
+    for ended in placing.run(context.executor, score_parts, tasks, deadline=deadline):
         if ended.value is None:
             assert ended.error is not None
             raise ended.error

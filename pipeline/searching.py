@@ -12,6 +12,7 @@ from ensemble.search import Partial, Search
 from ensemble.votes import Part
 from pipeline import workplace
 from pipeline.context import Context
+from pipeline.executor import Need
 from pipeline.preparation import share_arrays
 from pipeline.progress import Progress
 from pipeline.ranges import PARTS, RangeTask, Tried, packed, parts_of, read_range, try_range
@@ -72,7 +73,8 @@ def search(board: Board, order: Order, context: Context) -> Searched:
         report=lambda share, note: context.report(0.05 + 0.85 * share, note),
     )
     tasks = _tasks(order, votes, done, context)
-    for ended in context.executor.run(try_range, tasks, deadline=order.deadline):
+    found = context.executor.run(try_range, tasks, need=_need, deadline=order.deadline)
+    for ended in found:
         if ended.value is None:
             assert ended.error is not None
             raise ended.error
@@ -119,6 +121,11 @@ def _resume(
         known = [finished for finished, _ in kept]
         context.commit(lambda connection: ensembles.keep_ranges(connection, batch_id, known))
     return kept
+
+
+def _need(_task: RangeTask) -> Need:
+    """The kernel fills a card, and is many times as fast there."""
+    return Need(gpu=1.0)
 
 
 def _tasks(

@@ -53,6 +53,7 @@ class Batch(Row):
     progress_note: str | None
     error_class: str | None
     error_text: str | None
+    need_tag: str | None
     created_at: datetime
 
 
@@ -189,6 +190,7 @@ class Result:
     scores_uri: str | None = None
     scores_sha256: str | None = None
     fingerprint: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

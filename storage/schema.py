@@ -253,6 +253,7 @@ dc_batch_result = Table(
     Column("scores_uri", String(500)),  # of a predict batch; those of a train batch: dc_model
     Column("scores_sha256", code(64)),
     Column("fingerprint", code(64)),  # of all that determines the numbers
+    Column("note", String(500)),  # what was out of the ordinary, as a full card
     Column("created_at", moment(), nullable=False, server_default=utc_now()),
     CheckConstraint("split IN ('valid','test','all')", name="dc_batch_result_split"),
     CheckConstraint("state IN ('C','E')", name="dc_batch_result_state"),

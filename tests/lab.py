@@ -33,6 +33,7 @@ class Lab:
         self.engine: Engine = make_engine(settings)
         self.store = open_store(settings)
         self.notes: list[str] = []
+        self.executor: Executor = Inline()
 
     def do(self, work: Any) -> Any:
         return transaction(self.engine, work)
@@ -61,7 +62,7 @@ class Lab:
             settings=self.settings,
             engine=self.engine,
             store=self.store,
-            executor=executor or Inline(),
+            executor=executor or self.executor,
             report=lambda share, note: self.notes.append(f"{share:.3f} {note}"),
         )
         assert self.do(lambda connection: claims.finish(connection, claim))

@@ -5,6 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+from distributed import get_worker
+
 from configs.errors import BadData, WorkerLost
 
 
@@ -77,9 +79,28 @@ def note(path: str) -> int:
     return os.getpid()
 
 
+def note_slowly(path: str) -> int:
+    time.sleep(0.3)
+    return note(path)
+
+
+def note_for_long(path: str) -> int:
+    """Says so when it begins."""
+    pid = note(path)
+    time.sleep(8)
+    return pid
+
+
 def threads(_: int) -> dict[str, str | None]:
     return {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
 def surroundings(_: int) -> dict[str, str]:
     return dict(os.environ)
+
+
+def where_is(task: tuple[int, float]) -> tuple[str, float, float]:
+    """Takes so many seconds; the worker's name, and when it began and ended."""
+    began = time.monotonic()
+    time.sleep(task[1])
+    return str(get_worker().name), began, time.monotonic()

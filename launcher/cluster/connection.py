@@ -2,19 +2,28 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import dask
 from distributed import Client
-from distributed.security import Security
+from distributed.comm.addressing import parse_address, parse_host_port
+from distributed.comm.registry import get_backend
 
 from configs.errors import BadSetting, ClusterUnavailable
+from launcher.cluster import events
 from launcher.cluster.config import CONFIG
 from launcher.cluster.executor import DaskExecutor
+from launcher.cluster.speaking import security, speaking
 from launcher.versions import differences, versions
 
 _PATIENCE_SECONDS = 60.0
+_AGAIN_SECONDS = 180.0
+_AGAIN_PATIENCE_SECONDS = 15.0
+_AGAIN_PAUSE_SECONDS = 0.5
+_CLOSE_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -24,52 +33,78 @@ def connect(
     certificates: Mapping[str, str] | None = None,
     *,
     patience: float = _PATIENCE_SECONDS,
+    steady: bool = False,
+    renew_after: int = 0,
 ) -> DaskExecutor:
     """Connect to a scheduler that has workers and runs what we run.
 
-    `patience`: seconds to wait for an answer, and for a first worker.
+    `patience`: seconds to wait for an answer, and for a first worker. `steady`: a scheduler that
+    is lost later is expected back at the same address, and runs go on with it. `renew_after`: a
+    worker is replaced by a new process after so many tasks; 0: never.
 
     Raises:
         BadSetting: the address is none of Dask's.
         ClusterUnavailable: no answer, no workers, or other versions of Python or libraries.
     """
+    _check_address(address)
+    again = partial(_open_again, address, certificates) if steady else None
+    return DaskExecutor(
+        _open(address, certificates, patience), reconnect=again, renew_after=renew_after
+    )
+
+
+def _open(address: str, certificates: Mapping[str, str] | None, patience: float) -> Client:
     dask.config.set(CONFIG)
     # It reports with tracebacks what the executor raises as an error of ours.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
+        asyncio.run(asyncio.wait_for(_greet(address, certificates), patience))
         client = Client(
             address, security=security(certificates), timeout=patience, set_as_default=False
         )
-    except (ValueError, TypeError) as error:
-        raise BadSetting(f"scheduler: {address}: {error}; use tcp://host:8786") from error
     except (OSError, RuntimeError) as error:
         raise ClusterUnavailable(
             f"the Dask scheduler at {address} does not answer; start it or check "
             "DEEPCREDIT_SCHEDULER"
         ) from error
-    executor = DaskExecutor(client)
     try:
         client.wait_for_workers(1, timeout=patience)
         _check_versions(client, address, patience)
+        events.watch(client)
     except TimeoutError as error:
-        executor.close()
+        client.close(timeout=_CLOSE_SECONDS)
         raise ClusterUnavailable(f"the Dask scheduler at {address} has no workers") from error
     except BaseException:
-        executor.close()
+        client.close(timeout=_CLOSE_SECONDS)
         raise
-    return executor
+    return client
 
 
-def security(certificates: Mapping[str, str] | None) -> Security | None:
-    """Dask's form of ca, cert and key as PEM text."""
-    if certificates is None:
-        return None
-    return Security(
-        require_encryption=True,
-        tls_ca_file=certificates["ca"],
-        tls_client_cert=certificates["cert"],
-        tls_client_key=certificates["key"],
-    )
+def _open_again(address: str, certificates: Mapping[str, str] | None) -> Client:
+    """A scheduler that was lost may be down for a while."""
+    deadline = time.monotonic() + _AGAIN_SECONDS
+    while True:
+        try:
+            return _open(address, certificates, _AGAIN_PATIENCE_SECONDS)
+        except ClusterUnavailable:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_AGAIN_PAUSE_SECONDS)
+
+
+async def _greet(address: str, certificates: Mapping[str, str] | None) -> None:
+    """A Client would wait for ever where a port is open and nobody speaks."""
+    async with speaking(address, certificates) as scheduler:
+        await scheduler.identity(n_workers=0)
+
+
+def _check_address(address: str) -> None:
+    try:
+        scheme, place = parse_address(address)
+        get_backend(scheme)
+        parse_host_port(place)
+    except (ValueError, TypeError) as error:
+        raise BadSetting(f"scheduler: {address}: {error}; use tcp://host:8786") from error
 
 
 def _check_versions(client: Client, address: str, patience: float) -> None:

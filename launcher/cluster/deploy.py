@@ -8,7 +8,7 @@ from configs.cluster import Cluster, Host, certificates_in
 from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import NoAnswer, Picture, look
-from launcher.cluster.plan import CERTIFICATES, Facts, Plan, Process, make_plan
+from launcher.cluster.plan import CERTIFICATES, Facts, Process, make_plan
 
 Say = Callable[[float, str], None]
 
@@ -27,17 +27,18 @@ def start(cluster: Cluster, say: Say) -> Picture:
         ClusterUnavailable: a host cannot be reached or differs; something did not start.
     """
     certificates = read_certificates(cluster)
-    facts = _facts(cluster)
+    facts = ask_facts(cluster)
     plan = make_plan(cluster, facts)
     for name, each in facts.items():
         say(0.1, f"{name}: {each.cores} cores, {each.gpus} GPUs, address {each.ip}")
     begin = time.monotonic()
     deadline = begin + cluster.start_seconds
     files = {CERTIFICATES[name]: text for name, text in (certificates or {}).items()}
-    _start(cluster, {cluster.scheduler.name: (plan.scheduler,)}, files, say)
-    _wait(cluster, plan, certificates, set(), deadline, say)
-    _start(cluster, {k: v for k, v in plan.workers.items() if v}, files, say)
-    return _wait(cluster, plan, certificates, plan.names, deadline, say)
+    start_processes(cluster, {cluster.scheduler.name: (plan.scheduler,)}, files, say)
+    wait(cluster, plan.address, certificates, set(), deadline, say)
+    workers = {name: processes for name, processes in plan.workers.items() if processes}
+    retired = start_processes(cluster, workers, files, say)
+    return wait(cluster, plan.address, certificates, plan.names - retired, deadline, say)
 
 
 def stop(cluster: Cluster, say: Say) -> None:
@@ -86,7 +87,8 @@ def read_certificates(cluster: Cluster) -> dict[str, str] | None:
         ) from error
 
 
-def _facts(cluster: Cluster) -> dict[str, Facts]:
+def ask_facts(cluster: Cluster) -> dict[str, Facts]:
+    """What each host has. Raises ClusterUnavailable."""
     answers, errors = ask_all(cluster.hosts, lambda host: _ask_facts(cluster, host))
     if errors:
         raise ClusterUnavailable(f"{'; '.join(errors)}; nothing was started")
@@ -98,12 +100,18 @@ def _ask_facts(cluster: Cluster, host: Host) -> Facts:
     return Facts(**ask(host, cluster.known_hosts, request))
 
 
-def _start(
+def start_processes(
     cluster: Cluster,
     processes: Mapping[str, tuple[Process, ...]],
     files: Mapping[str, str],
     say: Say,
-) -> None:
+) -> set[str]:
+    """Start what does not run yet; returns the workers that `scale` has retired since.
+
+    Raises:
+        ClusterUnavailable: a host cannot be reached, or a process runs with other settings.
+    """
+
     def begin(host: Host) -> list[dict[str, Any]]:
         request = {
             "action": "start",
@@ -115,22 +123,26 @@ def _start(
         return answer
 
     answers, errors = ask_all((h for h in cluster.hosts if h.name in processes), begin)
+    retired: set[str] = set()
     for name, states in answers.items():
         for each in states:
+            retired.update(each["retired"])
             if each["state"] == "different":
                 errors.append(
                     f"{name}: {each['name']} runs with other settings; "
                     "`deepcredit cluster stop` first"
                 )
             else:
-                say(0.3, f"{name}: {each['name']} {each['state']}")
+                less = f", less {', '.join(each['retired'])}" if each["retired"] else ""
+                say(0.3, f"{name}: {each['name']} {each['state']}{less}")
     if errors:
         raise ClusterUnavailable("; ".join(errors))
+    return retired
 
 
-def _wait(
+def wait(
     cluster: Cluster,
-    plan: Plan,
+    address: str,
     certificates: Mapping[str, str] | None,
     names: set[str],
     deadline: float,
@@ -141,9 +153,9 @@ def _wait(
     missing = names
     while True:
         try:
-            picture = look(plan.address, certificates, patience=_ALIVE_EVERY_SECONDS)
+            picture = look(address, certificates, patience=_ALIVE_EVERY_SECONDS)
         except NoAnswer:
-            problem = f"the scheduler at {plan.address} does not answer"
+            problem = f"the scheduler at {address} does not answer"
         else:
             missing = names - {worker.name for worker in picture.workers}
             if not missing:

@@ -6,6 +6,7 @@ import select
 import signal
 import sys
 import threading
+from dataclasses import dataclass
 
 import dask
 import dask.system
@@ -13,10 +14,14 @@ from distributed import LocalCluster
 from distributed.security import Security
 
 from launcher.cluster.config import CONFIG
+from launcher.cluster.placement import declared
+from launcher.host import memory_mb, this_host
 from pipeline.messages import private_pipes, read_line
 
 _END_SECONDS = 3.0
 _LOOK_SECONDS = 2.0
+_FITS_A_CARD = 4
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 def main() -> None:
@@ -31,11 +36,14 @@ def main() -> None:
         signal.signal(number, lambda *_: None)
     dask.config.set(CONFIG)
     security = Security.temporary()
-    n_workers = wanted["workers"] or dask.system.CPU_COUNT
+    crew = _crew(wanted["workers"], int(dask.system.CPU_COUNT), this_host().gpus, memory_mb())
     try:
         cluster = LocalCluster(
-            n_workers=n_workers,
+            n_workers=crew.workers,
             threads_per_worker=1,
+            memory_limit=crew.limit_mb * 2**20,
+            resources=declared(crew.limit_mb, threads=1),
+            env=_ONE_THREAD | {"CUDA_VISIBLE_DEVICES": ""},
             processes=True,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
@@ -43,6 +51,7 @@ def main() -> None:
             security=security,
             local_directory=wanted["directory"],
         )
+        _add_cards(cluster, crew)
         credentials = security.get_tls_config_for_role("client")
         answer = {
             "address": cluster.scheduler_address,
@@ -53,14 +62,45 @@ def main() -> None:
             },
         }
         os.write(target, json.dumps(answer).encode() + b"\n")
-        _keep_up(cluster, n_workers, source)
+        _keep_up(cluster, source)
         threading.Timer(_END_SECONDS, _end).start()
         cluster.close(timeout=_END_SECONDS)
     finally:
         _end()
 
 
-def _keep_up(cluster: LocalCluster, n_workers: int, source: int) -> None:
+@dataclass(frozen=True, slots=True)
+class _Crew:
+    """Workers without a card, and cards, each with a worker of so many threads."""
+
+    workers: int
+    limit_mb: int
+    cards: int
+    fits_a_card: int
+
+
+def _crew(wanted: int, cores: int, cards: int, memory: int) -> _Crew:
+    """As many threads as there are cores, unless more workers are wanted."""
+    share = max(1, min(_FITS_A_CARD, cores // (2 * cards))) if cards else 0
+    workers = wanted or max(1, cores - cards * share)
+    return _Crew(workers, memory // max(cores, workers + cards * share), cards, share)
+
+
+def _add_cards(cluster: LocalCluster, crew: _Crew) -> None:
+    for card in range(crew.cards):
+        limit_mb = crew.limit_mb * crew.fits_a_card
+        like = cluster.worker_spec[0]
+        options = like["options"] | {
+            "nthreads": crew.fits_a_card,
+            "memory_limit": limit_mb * 2**20,
+            "resources": declared(limit_mb, cards=1),
+            "env": _ONE_THREAD | {"CUDA_VISIBLE_DEVICES": str(card)},
+        }
+        cluster.worker_spec[f"gpu{card}"] = like | {"options": options}
+    cluster.scale(len(cluster.worker_spec))
+
+
+def _keep_up(cluster: LocalCluster, source: int) -> None:
     """Until the end of stdin, replace workers that Dask has given up: its nanny restarts one that
     dies at work, but not one that dies while it starts.
     """
@@ -68,7 +108,7 @@ def _keep_up(cluster: LocalCluster, n_workers: int, source: int) -> None:
         readable, _, _ = select.select([source], [], [], _LOOK_SECONDS)
         if readable and not os.read(source, 65536):
             return
-        cluster.scale(n_workers)
+        cluster.scale(len(cluster.worker_spec))
 
 
 def _end() -> None:

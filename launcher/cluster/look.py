@@ -8,13 +8,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import dask
-from distributed.core import rpc
-from distributed.security import Security
 from distributed.utils import format_dashboard_link
 
 from configs.errors import ClusterUnavailable
 from launcher.cluster.config import CONFIG
-from launcher.cluster.connection import security
+from launcher.cluster.placement import GPU, OURS
+from launcher.cluster.speaking import check_port, speaking
 
 _PATIENCE_SECONDS = 15.0
 
@@ -28,6 +27,7 @@ class Worker:
     """Memory in bytes; a limit of 0 is none."""
 
     name: str
+    address: str
     host: str
     threads: int
     memory: int
@@ -36,6 +36,8 @@ class Worker:
     waiting: int
     gpus: int
     tags: Sequence[str]
+    leaving: bool
+    """Whether it ends after what it runs now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,9 @@ def look(
         raise NoAnswer(
             f"the Dask scheduler at {address} does not answer; `deepcredit cluster start` starts it"
         ) from error
-    workers = [_worker(each, processing.get(name, ())) for name, each in info["workers"].items()]
+    workers = [
+        _worker(name, each, processing.get(name, ())) for name, each in info["workers"].items()
+    ]
     return Picture(
         address,
         _dashboard(address, info["services"]),
@@ -81,13 +85,8 @@ def look(
 async def _ask(
     address: str, certificates: Mapping[str, str] | None
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    # A Client would wait for ever where a port is open and nobody speaks.
-    parts = urlsplit(address)
-    _, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    writer.close()  # Dask goes on trying where nobody listens, for as long as it may
-    known = security(certificates) or Security()
-    arguments = known.get_connection_args("client")
-    async with rpc(address, connection_args=arguments) as scheduler:
+    await check_port(address)
+    async with speaking(address, certificates) as scheduler:
         return (
             await scheduler.identity(n_workers=-1),
             await scheduler.processing(workers=None),
@@ -98,20 +97,22 @@ async def _ask(
         )
 
 
-def _worker(info: Mapping[str, Any], tasks: Sequence[Any]) -> Worker:
+def _worker(address: str, info: Mapping[str, Any], tasks: Sequence[Any]) -> Worker:
     metrics = info["metrics"]
     running = metrics.get("executing", 0)
     resources: Mapping[str, float] = info["resources"]
     return Worker(
         name=str(info["name"]),
+        address=address,
         host=info["host"],
         threads=info["nthreads"],
         memory=metrics.get("memory", 0),
         memory_limit=info["memory_limit"] or 0,
         running=running,
         waiting=max(0, len(tasks) - running),
-        gpus=int(resources.get("GPU", 0)),
-        tags=sorted(name for name in resources if name != "GPU"),
+        gpus=int(resources.get(GPU, 0)),
+        tags=sorted(name for name in resources if name not in OURS),
+        leaving=info["status"] != "running",
     )
 
 

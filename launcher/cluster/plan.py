@@ -4,16 +4,21 @@ know it is given.
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from dask.utils import parse_bytes
 
 from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster.config import CONFIG
+from launcher.cluster.placement import declared
 from launcher.versions import differences, versions
 
 CERTIFICATES = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
 _TLS = ("--tls-ca-file", "ca.pem", "--tls-cert", "cert.pem", "--tls-key", "key.pem")
+_KEPT = ("-P", "-m", "launcher.keep")  # started again when they end
+_SEEN = "CUDA_VISIBLE_DEVICES"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -24,6 +29,7 @@ class Facts:
     machine: str
     cores: int
     gpus: int
+    memory_mb: int
     ip: str
     versions: Mapping[str, str]
 
@@ -79,7 +85,7 @@ def make_plan(cluster: Cluster, facts: Mapping[str, Facts]) -> Plan:
         address,
         _scheduler(cluster, ip, protocol),
         {
-            host.name: tuple(_workers(host, facts[host.name].ip, address, wanted[host.name]))
+            host.name: tuple(_workers(host, facts[host.name], address, wanted[host.name]))
             for host in cluster.hosts
         },
     )
@@ -87,42 +93,75 @@ def make_plan(cluster: Cluster, facts: Mapping[str, Facts]) -> Plan:
 
 def _scheduler(cluster: Cluster, ip: str, protocol: str) -> Process:
     words = [
-        *("-P", "-m", "dask", "scheduler"),
+        *(*_KEPT, "-P", "-m", "dask", "scheduler"),
         *("--host", f"{protocol}://{_bracketed(ip)}", "--port", str(cluster.scheduler_port)),
         *("--dashboard-address", f"{_bracketed(ip)}:{cluster.dashboard_port}"),
         *(_TLS if protocol == "tls" else ()),
     ]
-    return Process("scheduler", tuple(words), _environment(1, protocol))
+    return Process("scheduler", tuple(words), _environment(protocol))
 
 
-def _workers(host: Host, ip: str, address: str, count: int) -> list[Process]:
+def _workers(host: Host, has: Facts, address: str, count: int) -> list[Process]:
     """One process that nurses all workers without a card, and one for each card."""
+    found = [cpu_workers(host, has, address, count)] if count else []
+    share = _fits_a_card(host, has)
+    for number in range(host.gpus):
+        limit = _limit_mb(host, has, share)
+        resources = declared(limit, cards=1)
+        card = _process(host, has, address, f"gpu{number}", 1, share, limit, resources)
+        found.append(replace(card, environment={**card.environment, _SEEN: str(number)}))
+    return found
+
+
+def cpu_workers(host: Host, has: Facts, address: str, count: int, name: str = "cpu") -> Process:
+    """A process that nurses `count` workers without a card."""
+    limit = _limit_mb(host, has, host.threads)
+    resources = declared(limit, threads=host.threads)
+    return _process(host, has, address, name, count, host.threads, limit, resources)
+
+
+def _process(
+    host: Host,
+    has: Facts,
+    address: str,
+    name: str,
+    workers: int,
+    threads: int,
+    limit_mb: float,
+    resources: Mapping[str, float],
+) -> Process:
     protocol = address.partition(":")[0]
-    resources = dict.fromkeys(host.tags, 1.0) | dict(host.resources)
-    environment = _environment(host.threads, protocol)
-
-    def process(name: str, workers: int, has: Mapping[str, float], card: str) -> Process:
-        label = f"{host.name}-{name}"
-        words = [
-            *("-P", "-m", "dask", "worker", address),
-            *("--host", f"{protocol}://{_bracketed(ip)}"),
-            *("--name", label, "--nworkers", str(workers), "--nthreads", str(host.threads)),
-            *("--memory-limit", host.memory_limit, "--local-directory", "scratch"),
-            "--no-dashboard",
-            *(("--resources", " ".join(f"{k}={v:g}" for k, v in has.items())) if has else ()),
-            *(_TLS if protocol == "tls" else ()),
-        ]
-        # Dask numbers the workers of a process, but not a single one.
-        names = [label] if workers == 1 else [f"{label}-{number}" for number in range(workers)]
-        seen = {"CUDA_VISIBLE_DEVICES": card}
-        return Process(name, tuple(words), environment | seen, tuple(names))
-
-    found = [process("cpu", count, resources, "")] if count else []
-    cards = (process(f"gpu{n}", 1, {"GPU": 1.0} | resources, str(n)) for n in range(host.gpus))
-    return [*found, *cards]
+    label = f"{host.name}-{name}"
+    offered = dict(resources) | dict.fromkeys(host.tags, 1.0) | dict(host.resources)
+    words = [
+        *(*_KEPT, "-P", "-m", "dask", "worker", address),
+        *("--host", f"{protocol}://{_bracketed(has.ip)}"),
+        *("--name", label, "--nworkers", str(workers), "--nthreads", str(threads)),
+        *("--memory-limit", f"{limit_mb:.0f}MiB", "--local-directory", "scratch"),
+        "--no-dashboard",
+        *("--resources", " ".join(f"{k}={v:.10g}" for k, v in offered.items())),
+        *(_TLS if protocol == "tls" else ()),
+    ]
+    # Dask numbers the workers of a process, but not a single one.
+    names = [label] if workers == 1 else [f"{label}-{number}" for number in range(workers)]
+    return Process(name, tuple(words), _environment(protocol) | {_SEEN: ""}, tuple(names))
 
 
-def _environment(threads: int, protocol: str) -> dict[str, str]:
+def _limit_mb(host: Host, has: Facts, threads: int) -> float:
+    """Memory of a worker: as told, or the host's in proportion to its threads."""
+    if host.memory_limit == "auto":
+        return has.memory_mb * min(1.0, threads / has.cores)
+    return float(parse_bytes(host.memory_limit) / 2**20)
+
+
+def _fits_a_card(host: Host, has: Facts) -> int:
+    """Fits that may share a card: as told, or four if that leaves half of the cores."""
+    if host.fits_per_gpu is not None or not host.gpus:
+        return host.fits_per_gpu or 0
+    return max(1, min(4, has.cores // (2 * host.gpus)))
+
+
+def _environment(protocol: str) -> dict[str, str]:
     settings = dict(CONFIG)
     if protocol == "tls":
         settings["distributed.comm.require-encryption"] = True
@@ -130,13 +169,15 @@ def _environment(threads: int, protocol: str) -> dict[str, str]:
         "DASK_" + name.upper().replace(".", "__").replace("-", "_"): str(value)
         for name, value in settings.items()
     }
-    return ours | dict.fromkeys(_THREADS, str(threads))
+    # A task has one thread, and a worker runs as many tasks as it has threads.
+    return ours | dict.fromkeys(_THREADS, "1")
 
 
 def _worker_count(host: Host, has: Facts) -> int:
     if host.workers is not None:
         return host.workers
-    return max(0, has.cores // host.threads - host.gpus)
+    for_cards = host.gpus * _fits_a_card(host, has)
+    return max(0, (has.cores - for_cards) // host.threads)
 
 
 def _check_cores(
@@ -146,7 +187,7 @@ def _check_cores(
     for machine in dict.fromkeys(each.machine for each in facts.values()):
         here = [host for host in hosts if facts[host.name].machine == machine]
         names, has = ", ".join(host.name for host in here), facts[here[0].name]
-        threads = sum((wanted[host.name] + host.gpus) * host.threads for host in here)
+        threads = sum(_threads(host, has, wanted[host.name]) for host in here)
         if threads > has.cores:
             problems.append(
                 f"{names}: workers times threads are {threads}, but there are {has.cores} cores; "
@@ -156,6 +197,15 @@ def _check_cores(
             problems.append(f"{names}: gpus asks for more than the {has.gpus} cards there are")
     if problems:
         raise BadSetting("; ".join(problems))
+
+
+def fits_cores(host: Host, has: Facts, workers: int) -> None:
+    """Raises BadSetting: so many workers without a card are too many for the host."""
+    _check_cores([host], {host.name: has}, {host.name: workers})
+
+
+def _threads(host: Host, has: Facts, workers: int) -> int:
+    return workers * host.threads + host.gpus * _fits_a_card(host, has)
 
 
 def _check_versions(facts: Mapping[str, Facts]) -> None:

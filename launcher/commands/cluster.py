@@ -8,7 +8,7 @@ import typer
 from configs.cluster import Cluster
 from configs.errors import BadSetting
 from launcher.cluster import certificates as making
-from launcher.cluster import deploy
+from launcher.cluster import deploy, scaling
 from launcher.cluster.look import Picture
 from launcher.console import Column, Format, progress, say, show
 from launcher.folder import example, new_app
@@ -27,6 +27,7 @@ _COLUMNS = (
     Column("waiting", "waiting"),
     Column("gpus", "GPUs"),
     Column("tags", "tags", text=True),
+    Column("state", "state", text=True),
 )
 
 
@@ -60,6 +61,22 @@ def status(
     _show(deploy.find(_cluster(ctx)), form)
 
 
+@app.command(epilog=example("deepcredit cluster scale one=4 two=0"))
+def scale(
+    ctx: typer.Context,
+    wanted: Annotated[
+        list[str], typer.Argument(metavar="HOST=N...", help="Workers without a card on a host.")
+    ],
+) -> None:
+    """Change how many workers hosts run, without a fit being lost, until the next stop.
+
+    A worker that leaves ends what it runs first; `status` shows it as leaving meanwhile.
+    """
+    with progress("cluster") as bar:
+        picture = scaling.scale(_cluster(ctx), _numbers(wanted), bar)
+    _show(picture, Format.TABLE)
+
+
 @app.command(epilog=example("deepcredit cluster stop"))
 def stop(ctx: typer.Context) -> None:
     """End what `start` started, and nothing else, on every host. Running fits are lost."""
@@ -77,6 +94,16 @@ def certificates(
     """
     making.make(folder)
     say(f'made {folder}; set certificates = "{folder.absolute()}" in [cluster], stop and start')
+
+
+def _numbers(wanted: list[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for each in wanted:
+        name, _, number = each.rpartition("=")
+        if not name or not number.isdecimal():
+            raise BadSetting(f"{each!r}: write HOST=N, the name of a host and a number of workers")
+        found[name] = int(number)
+    return found
 
 
 def _cluster(ctx: typer.Context) -> Cluster:
@@ -101,6 +128,7 @@ def _show(picture: Picture, form: Format) -> None:
             "waiting": worker.waiting,
             "gpus": worker.gpus,
             "tags": " ".join(worker.tags) or None,
+            "state": "leaving" if worker.leaving else "there",
         }
         for worker in picture.workers
     ]

@@ -6,6 +6,7 @@ width of each hidden layer, as a list or one number; `dropout` after each of the
 The weights kept are those of the best epoch.
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
@@ -115,8 +116,13 @@ class DenseNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # skl
         if weight.shape != y.shape or not weight.sum() > 0:
             raise ValueError("sample_weight needs one weight a row, not all of them zero")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        with tensors.session(seed=seed, device=self.device, threads=self.threads):
-            self.network_ = _network(X.shape[1], self.hidden_units, self.dropout).to(self.device)
+        with tensors.scoring(self.threads):
+            made, chance = tensors.seeded(
+                lambda: _network(X.shape[1], self.hidden_units, self.dropout),
+                seed=seed,
+                device=self.device,
+            )
+            self.network_ = made.to(self.device)
             self.n_iter_ = tensors.train(
                 self.network_,
                 torch.optim.Adam(
@@ -129,6 +135,7 @@ class DenseNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # skl
                 ),
                 loss=self._loss,
                 watch=self._watch(y, sample_weight, eval_set),
+                chance=chance,
             )
         return self
 
@@ -179,6 +186,15 @@ def build(params: Mapping[str, Any], *, seed: int, device: str, threads: int = 1
     return DenseNetwork(**check(params), random_state=seed, device=device, threads=threads)
 
 
+def memory(params: Mapping[str, Any], rows: int, columns: int) -> int:
+    """A copy of the rows; weights with gradients and Adam's two; a batch's layers."""
+    units = params["hidden_units"]
+    widths = [columns, *((units,) if isinstance(units, int) else units), 1]
+    weights = sum(inner * outer for inner, outer in itertools.pairwise(widths))
+    kept = 6 * min(params["batch_size"], rows) * sum(widths)
+    return int(4 * (rows * columns + 5 * weights + kept))
+
+
 def save(estimator: Estimator, path: Path) -> None:
     model = cast(DenseNetwork, estimator)
     description = {
@@ -206,6 +222,11 @@ def _network(n_features: int, hidden_units: Sequence[int] | int, dropout: float)
     layers: list[nn.Module] = [Bend()]
     width = n_features
     for units in (hidden_units,) if isinstance(hidden_units, int) else hidden_units:
-        layers += [nn.Linear(width, units), nn.BatchNorm1d(units), nn.ReLU(), nn.Dropout(dropout)]
+        layers += [
+            nn.Linear(width, units),
+            nn.BatchNorm1d(units),
+            nn.ReLU(),
+            tensors.Dropout(dropout),
+        ]
         width = units
     return nn.Sequential(*layers, nn.Linear(width, 1))

@@ -97,8 +97,11 @@ class AttentiveNetwork:
         require_both_classes(y)
         weight = np.ones(len(y)) if sample_weight is None else sample_weight
         given = self.params
-        with tensors.session(seed=self.seed, device=self.device, threads=self.threads):
-            self.network_ = _network(X.shape[1], given, self.device)
+        with tensors.scoring(self.threads):
+            made, chance = tensors.seeded(
+                lambda: _network(X.shape[1], given, self.device), seed=self.seed, device=self.device
+            )
+            self.network_ = cast(TabNet, made).to(self.device)
             tensors.train(
                 self.network_,
                 torch.optim.Adam(self.network_.parameters(), **given["optimizer_params"]),
@@ -113,6 +116,7 @@ class AttentiveNetwork:
                 ),
                 loss=self._loss,
                 watch=self._watch(y, sample_weight, eval_set),
+                chance=chance,
             )
         return self
 
@@ -169,6 +173,14 @@ def build(
     return AttentiveNetwork(check(params), seed=seed, device=device, threads=threads)
 
 
+def memory(params: Mapping[str, Any], rows: int, columns: int) -> int:
+    """A copy of the rows; and of a batch what each step's layers keep for the way back."""
+    width = params["n_d"] + params["n_a"]
+    layers = params["n_steps"] * (params["n_independent"] + params["n_shared"] + 1)
+    kept = min(params["batch_size"], rows) * (8 * width * layers + 6 * columns * params["n_steps"])
+    return int(4 * (rows * columns + kept))
+
+
 def save(estimator: Estimator, path: Path) -> None:
     model = cast(AttentiveNetwork, estimator)
     if model.network_ is None:
@@ -185,8 +197,10 @@ def load(path: Path, *, device: str) -> AttentiveNetwork:
         model = build(shape, seed=0, device=device)
     except BadParameter as error:
         raise ArtifactDamaged(f"{path}: not a {KIND} model: {error}") from error
-    with tensors.session(seed=0, device=device, threads=1):
-        model.network_ = _network(n_features, model.params, device)
+    made, _ = tensors.seeded(
+        lambda: _network(n_features, model.params, device), seed=0, device=device
+    )
+    model.network_ = cast(TabNet, made).to(device)
     tensors.restore(model.network_, weights)
     return model
 
@@ -198,6 +212,6 @@ def _network(n_features: int, params: Mapping[str, Any], device: str) -> TabNet:
         2,
         cat_idxs=[],
         cat_dims=[],
-        group_attention_matrix=torch.eye(n_features, device=device),
+        group_attention_matrix=torch.eye(n_features, device=device),  # it knows no .to()
         **{name: params[name] for name in _SHAPE},
-    ).to(device)
+    )

@@ -13,6 +13,7 @@ import xgboost as xgb
 from numpy.typing import NDArray
 
 from configs.errors import ArtifactDamaged, BadParameter
+from models import devices
 from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
 from models.parameters import Either, Null, Real, Spec, Whole, Word, resolve
 from models.weights import for_stopping
@@ -102,6 +103,8 @@ class Boosting:
                 verbose_eval=False,
             )
         except xgb.core.XGBoostError as error:
+            if devices.is_full(error):
+                raise
             raise BadParameter(f"{KIND}: {_first_line(error)}") from error
         return self
 
@@ -125,6 +128,11 @@ def check(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def build(params: Mapping[str, Any], *, seed: int, device: str, threads: int = 1) -> Boosting:
     return Boosting(check(params), seed=seed, device=device, threads=threads)
+
+
+def memory(params: Mapping[str, Any], rows: int, columns: int) -> int:  # noqa: ARG001 - trees are small
+    """A DMatrix has eight bytes a value; its quantised form about two."""
+    return 10 * rows * columns
 
 
 def save(estimator: Estimator, path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Literal
 from pydantic import Field
 
 from configs.errors import ParentFailed, ParentNotReady, Unknown
-from pipeline import ensemble_prediction, fanout, subjects, workplace
+from models import demand
+from pipeline import ensemble_prediction, fanout, placing, subjects, workplace
 from pipeline.context import Context
 from pipeline.fanout import ModelRun
 from pipeline.parameters import BatchParameters
@@ -144,6 +145,12 @@ def _task(batch: Batch, model: TrainedModel, rows: Prepared, context: Context) -
         split=rows.split,
         labels=rows.labels,
         fingerprint=_fingerprint(model, rows),
+        need=placing.need_of(
+            demand.of_scoring(
+                model.model_id, matrix_bytes=rows.matrix.bytes, model_bytes=model.bytes
+            ),
+            batch.need_tag,
+        ),
     )
 
 
@@ -157,5 +164,6 @@ def _commit(task: ScoreTask, scored: Scored, context: Context) -> None:
         scores_uri=scored.scores.uri,
         scores_sha256=scored.scores.sha256,
         fingerprint=task.fingerprint,
+        note=task.note,
     )
     context.commit(lambda connection: results.put_results(connection, [row]))

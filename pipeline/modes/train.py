@@ -9,11 +9,12 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from configs.errors import BadParameter, Unknown
-from models import thresholds, variants
+from models import demand, thresholds, variants
 from models.variants import Variant
 from models.versions import versions
-from pipeline import fanout, workplace
+from pipeline import fanout, placing, workplace
 from pipeline.context import Context
+from pipeline.executor import Need
 from pipeline.fanout import ModelRun
 from pipeline.fitting import FitTask, Fitted, fit_variant
 from pipeline.preparation import Prepared, SplitParameters, prepare
@@ -118,9 +119,22 @@ def _tasks(
             matrix=prepared.matrix,
             split=prepared.split_file,
             fingerprint=_fingerprint(entry.model_id, variant, parameters, spec, prepared),
+            need=_need(batch, entry.model_id, variant, prepared),
         )
         for variant in expanded
     ]
+
+
+def _need(batch: Batch, model_id: str, variant: Variant, prepared: Prepared) -> Need:
+    parts = prepared.split
+    taken = demand.of_fit(
+        model_id,
+        variant,
+        rows=parts.n_train,
+        all_rows=parts.n_train + parts.n_valid + parts.n_test,
+        columns=prepared.columns,
+    )
+    return placing.need_of(taken, batch.need_tag)
 
 
 def _fingerprint(
@@ -169,6 +183,7 @@ def _commit(task: FitTask, fitted: Fitted, prepared: Prepared, context: Context)
         "scores_uri": fitted.scores.uri,
         "scores_sha256": fitted.scores.sha256,
         "fingerprint": task.fingerprint,
+        "note": task.note,
     }
     rows = [
         task.run.success("valid", fitted.valid, fitted.n_valid, **columns),

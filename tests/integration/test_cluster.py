@@ -54,9 +54,9 @@ def test_few_tasks_are_at_the_scheduler_however_many_there_are(executor):
     run = executor.run(tasks.double, range(10_000))
     next(run)
 
-    assert len(executor._client.futures) <= 4
+    assert len(executor.client.futures) <= 4
     run.close()
-    until(lambda: not executor._client.futures)
+    until(lambda: not executor.client.futures)
 
 
 def test_our_errors_keep_their_type_and_their_traceback(executor):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -62,6 +63,10 @@ class Desk:
         )
         assert done.returncode == code, done.stderr
         return done.stdout + done.stderr
+
+    def workers(self):
+        shown = json.loads(self.deepcredit("status", "--format", "json"))
+        return {each["worker"]: each["state"] for each in shown}
 
     def records(self):
         files = sorted((self.folder / "hosts").glob("*/*.pid"))
@@ -124,6 +129,32 @@ def test_a_cluster_is_started_shown_used_and_ended(desk):
     until(lambda: not any(map(alive, pids)))
     assert desk.records() == []
     assert "nothing runs" in desk.deepcredit("stop")
+
+
+def test_workers_come_and_leave_while_tasks_run(desk):
+    noted = [str(desk.folder / name) for name in "ab"]
+    desk.deepcredit("start")
+    with (
+        closing(connect(f"tcp://127.0.0.1:{desk.port}", patience=30)) as executor,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        done = pool.submit(lambda: list(executor.run(tasks.note_for_long, noted)))
+        until(lambda: all(Path(name).exists() for name in noted), 30)
+        said = desk.deepcredit("scale", "one=2", "two=0")
+        values = {each.value for each in done.result()}
+
+    assert "two: two-cpu leaves after what it runs" in said
+    assert "one: cpu1 started" in said
+    assert len(values) == 2
+    assert {Path(name).read_text() for name in noted} == {"x"}  # nothing was done twice
+    until(lambda: desk.workers() == {"one-cpu": "there", "one-cpu1": "there"}, 20)
+    assert "one: one-cpu" in desk.deepcredit("scale", "one=1")
+    until(lambda: len(desk.workers()) == 1, 20)
+
+
+def test_what_cannot_be_scaled_is_said(desk):
+    assert "'one': write HOST=N" in desk.deepcredit("scale", "one", code=2)
+    assert "three is none of the hosts one, two" in desk.deepcredit("scale", "three=1", code=2)
 
 
 def test_without_a_scheduler_status_says_so_and_fails(desk):

@@ -84,7 +84,7 @@ class Counting(Inline):
     workers: int = 1
     done: int = 0
 
-    def run(self, function, tasks, *, deadline=None):
+    def run(self, function, tasks, *, need=None, deadline=None):
         for ended in super().run(function, tasks, deadline=deadline):
             if self.done == self.dies_at:
                 raise Crash
@@ -261,7 +261,7 @@ def test_a_run_that_lost_its_batch_publishes_nothing(listed):
     batch_id = listed.add(mode="ensemble", candidate_id="C001", parameters=SMALL)
 
     class Robbed(Inline):
-        def run(self, function, tasks, *, deadline=None):
+        def run(self, function, tasks, *, need=None, deadline=None):
             yield from super().run(function, tasks, deadline=deadline)
             listed.again(batch_id)
             listed.claim(batch_id)
@@ -391,7 +391,7 @@ def test_what_is_tried_within_the_time_limit_is_kept(listed):
     )
 
     class Late(Inline):
-        def run(self, function, tasks, *, deadline=None):
+        def run(self, function, tasks, *, need=None, deadline=None):
             assert deadline is not None
             for number, task in enumerate(tasks):
                 assert task.last - task.first == 500_000_000

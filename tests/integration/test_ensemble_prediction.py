@@ -112,7 +112,7 @@ def test_members_that_an_earlier_run_scored_do_not_score_again(lab):
     done = []
 
     class Dying(Inline):
-        def run(self, function, tasks, *, deadline=None):
+        def run(self, function, tasks, *, need=None, deadline=None):
             for ended in super().run(function, tasks, deadline=deadline):
                 if len(done) == 3:
                     raise Crash

@@ -163,7 +163,7 @@ def test_only_rows_of_the_training_part_are_resampled(ready: Desk) -> None:
 class TimeIsUp(Inline):
     """One task is done when the time limit ends."""
 
-    def run(self, function, tasks, *, deadline=None):
+    def run(self, function, tasks, *, need=None, deadline=None):
         assert deadline is not None
         yield from super().run(function, tasks[:1])
 
@@ -187,7 +187,7 @@ class Robber(Inline):
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
 
-    def run(self, function, tasks, *, deadline=None):
+    def run(self, function, tasks, *, need=None, deadline=None):
         for done in super().run(function, tasks):
             transaction(self.desk.engine, lambda connection: connection.execute(TAKE))
             yield done
@@ -205,7 +205,7 @@ def test_a_run_that_lost_its_batch_writes_nothing(ready: Desk) -> None:
 
 
 class FullDisk(Inline):
-    def run(self, function, tasks, *, deadline=None):
+    def run(self, function, tasks, *, need=None, deadline=None):
         for task in tasks:
             yield Done(task, None, StoreFull("no space left for models/T1/1/1.f1.ubj"))
 
@@ -380,7 +380,7 @@ def test_tasks_carry_paths_and_hashes_but_no_secret(ready: Desk) -> None:
     seen: list[FitTask] = []
 
     class Looker(Inline):
-        def run(self, function, tasks, *, deadline=None):
+        def run(self, function, tasks, *, need=None, deadline=None):
             seen.extend(tasks)
             yield from super().run(function, tasks)
 

@@ -17,8 +17,8 @@ def cluster(**table):
 
 
 def facts(**changes):
-    here = {"machine": "m", "cores": 8, "gpus": 0, "ip": "10.0.0.1", "versions": versions()}
-    return Facts(**here | changes)
+    here = {"machine": "m", "cores": 8, "gpus": 0, "memory_mb": 16_000, "ip": "10.0.0.1"}
+    return Facts(**{**here, "versions": versions()} | changes)
 
 
 def option(process, name):
@@ -31,7 +31,9 @@ def test_a_host_has_as_many_workers_as_its_cores_allow():
     [process] = plan.workers["10.0.0.1"]
     assert option(process, "--nworkers") == "2"
     assert option(process, "--nthreads") == "3"
-    assert process.environment["OMP_NUM_THREADS"] == "3"
+    assert process.environment["OMP_NUM_THREADS"] == "1"  # a task has one, and three run at once
+    assert option(process, "--memory-limit") == "6000MiB"
+    assert option(process, "--resources") == "CPU=3 MEMORY=5600"
     assert plan.names == {"10.0.0.1-cpu-0", "10.0.0.1-cpu-1"}
 
 
@@ -44,8 +46,9 @@ def test_a_card_has_a_worker_that_sees_no_other_card():
         "0",
         "1",
     ]
-    assert option(second, "--resources") == "GPU=1"
-    assert "--resources" not in cpu.words
+    assert option(second, "--resources") == "GPU=1 MEMORY=3600"
+    assert option(second, "--nthreads") == "2"
+    assert option(cpu, "--resources") == "CPU=1 MEMORY=1600"
     assert plan.names == {"10.0.0.1-cpu", "10.0.0.1-gpu0", "10.0.0.1-gpu1"}
 
 
@@ -54,7 +57,16 @@ def test_tags_and_resources_become_resources_of_dask():
 
     [process] = make_plan(table, {"10.0.0.1": facts()}).workers["10.0.0.1"]
 
-    assert option(process, "--resources") == "large=1 licence=2"
+    assert option(process, "--resources").endswith(" large=1 licence=2")
+
+
+def test_the_fits_that_share_a_card_take_cores_too():
+    by_itself = make_plan(cluster(gpus=1), {"10.0.0.1": facts(gpus=1)}).workers["10.0.0.1"]
+
+    assert [option(each, "--nthreads") for each in by_itself] == ["1", "4"]
+    assert option(by_itself[0], "--nworkers") == "4"
+    with pytest.raises(BadSetting, match="are 12, but there are 8 cores"):
+        make_plan(cluster(gpus=2, fits_per_gpu=6, workers=0), {"10.0.0.1": facts(gpus=2)})
 
 
 def test_what_is_set_for_all_hosts_gives_way_to_what_one_sets():

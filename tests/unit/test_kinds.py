@@ -251,6 +251,7 @@ def test_training_that_diverges_says_what_to_change():
             recipe,
             loss=lambda rows: network(rows.X).mean() * math.inf,
             watch=None,
+            chance=torch.Generator(),
         )
 
 

@@ -1,0 +1,60 @@
+"""What happens to workers while a batch runs, for its log."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from distributed import Client
+
+from launcher.cluster.renewal import LEAVING
+
+log = structlog.get_logger(__name__)
+
+_TOPIC = "all"
+
+
+def watch(client: Client) -> None:
+    """Log from now on which workers are lost, leave or join."""
+    client.subscribe_topic(_TOPIC, _told)
+
+
+def forget(client: Client) -> None:
+    """Before a client closes: the scheduler complains of events that it cannot deliver."""
+    client.unsubscribe_topic(_TOPIC)
+
+
+def _told(event: tuple[float, Any]) -> None:
+    _, what = event
+    if isinstance(what, Mapping) and (tell := _TELL.get(what.get("action", ""))):
+        tell(what)
+
+
+def _removed(what: Mapping[str, Any]) -> None:
+    if what["expected"]:
+        log.info("worker left the cluster", worker=what["worker"])
+        return
+    log.warning(
+        "worker lost; what it ran is done again on others",
+        worker=what["worker"],
+        running=len(what["processing-tasks"]),
+        results_lost=len(what["lost-computed-tasks"]),
+    )
+
+
+def _joined(what: Mapping[str, Any]) -> None:
+    log.info("worker joined the cluster", worker=what["worker"])
+
+
+def _leaving(what: Mapping[str, Any]) -> None:
+    log.info(
+        "worker ends after what it runs; nothing else begins there",
+        worker=what["worker"],
+        why=what["why"],
+    )
+
+
+_TELL: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
+    "remove-worker": _removed,
+    "add-worker": _joined,
+    LEAVING: _leaving,
+}

@@ -1,0 +1,127 @@
+"""Where a task may run: what it needs and what workers have, put into Dask's terms. It asks nobody.
+
+Workers that `deepcredit cluster` or a launcher started declare what they have as Dask resources:
+CPU (threads) and MEMORY (MB), or GPU (1, a card) and MEMORY. Others may declare nothing. What no
+worker declares cannot be asked for, and what cannot bind is not: tasks without restrictions are
+spread best.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from configs.errors import NotEnoughMemory
+from pipeline.executor import Need
+
+CPU, GPU, MEMORY = "CPU", "GPU", "MEMORY"
+OURS = (CPU, GPU, MEMORY)
+
+OWN_MB = 400
+"""What a worker takes by itself, with the libraries of all kinds loaded."""
+
+_TOUCH = 1 / 1024  # of a tag, which is had or not, and never used up
+_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Has:
+    """A worker. `memory_mb`: for fits; None where there is no limit."""
+
+    address: str
+    threads: int
+    memory_mb: float | None
+    resources: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`workers`: those to prefer, by address; none: all alike. `missing`: what nobody declares."""
+
+    resources: dict[str, float] = field(default_factory=dict)
+    workers: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def workers_in(info: Mapping[str, Any]) -> list[Has]:
+    """From a scheduler's `identity`."""
+    return [_worker(address, each) for address, each in info["workers"].items()]
+
+
+def declared(limit_mb: float, *, threads: int = 0, cards: int = 0) -> dict[str, float]:
+    """The resources of a worker of ours; `limit_mb` 0: no limit."""
+    memory = {MEMORY: float(int(max(0.0, limit_mb - OWN_MB)))} if limit_mb else {}
+    return ({GPU: float(cards)} if cards else {CPU: float(threads)}) | memory
+
+
+def place(need: Need, workers: Sequence[Has]) -> Place:
+    """
+    Raises:
+        NotEnoughMemory: no worker could ever take it.
+    """
+    missing = []
+    resources: dict[str, float] = {}
+    able = list(workers)
+    if need.tag:
+        if tagged := _having(able, need.tag, _TOUCH):
+            able, resources[need.tag] = tagged, _TOUCH
+        else:
+            missing.append(need.tag)
+    prefer: tuple[str, ...] = ()
+    if need.gpu and (cards := _having(able, GPU, need.gpu)):
+        able, resources[GPU] = cards, need.gpu
+    else:
+        if need.gpu:
+            missing.append(GPU)
+        able, prefer = _off_cards(able, need, resources)
+    return Place(resources, _with_memory(able, need, resources) or prefer, tuple(missing))
+
+
+def _off_cards(
+    able: list[Has], need: Need, resources: dict[str, float]
+) -> tuple[list[Has], tuple[str, ...]]:
+    """Workers without a card, if there are any, and whom to prefer where they do not say so."""
+    plain = [each for each in able if not each.resources.get(GPU)]
+    alike = len(plain) == len(able) and all(each.threads == 1 for each in able)
+    if alike and need.threads == 1:
+        return able, ()
+    if counted := _having(plain, CPU, need.threads):
+        resources[CPU] = float(need.threads)
+        return counted, ()
+    if not plain or len(plain) == len(able):
+        return able, ()
+    return plain, tuple(each.address for each in plain)
+
+
+def _with_memory(able: Sequence[Has], need: Need, resources: dict[str, float]) -> tuple[str, ...]:
+    """Ask for memory where it could run short; returns whom to prefer where they do not declare."""
+    limited = [(each, each.memory_mb) for each in able if each.memory_mb is not None]
+    if not any(need.memory_mb * each.threads > memory for each, memory in limited):
+        return ()
+    large = [each for each in able if each.memory_mb is None or each.memory_mb >= need.memory_mb]
+    if not large:
+        most = max(memory for _, memory in limited)
+        raise NotEnoughMemory(
+            f"it needs about {need.memory_mb:,} MB, and no worker has more than {most:,.0f} MB for "
+            "it; give workers a higher memory_limit, which fewer workers a host have, or let the "
+            "model or the data be smaller"
+        )
+    if len(limited) == len(able) and all(MEMORY in each.resources for each in able):
+        resources[MEMORY] = float(need.memory_mb)
+        return ()
+    return tuple(each.address for each in large) if len(large) < len(able) else ()
+
+
+def _having(workers: Sequence[Has], name: str, amount: float) -> list[Has]:
+    return [each for each in workers if each.resources.get(name, 0) >= amount]
+
+
+def _worker(address: str, info: Mapping[str, Any]) -> Has:
+    resources: Mapping[str, float] = info["resources"]
+    limit = info["memory_limit"] or 0
+    memory = max(0.0, limit / _MIB - OWN_MB) if limit else None
+    return Has(
+        address=address,
+        threads=info["nthreads"],
+        memory_mb=resources.get(MEMORY, memory),
+        resources=resources,
+    )

@@ -1,0 +1,291 @@
+"""One call of the executor: tasks go to Dask a few at a time and come back as they end."""
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, Protocol, TypeVar
+from uuid import uuid4
+
+import structlog
+from distributed import Client, Future, KilledWorker
+
+from configs.errors import ClusterUnavailable, NotEnoughMemory, WorkerLost
+from launcher.cluster.placement import GPU, Has, Place, place
+from launcher.cluster.renewal import note_task
+from pipeline.executor import Done, Need
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_AHEAD = 2  # tasks sent to a thread: one runs, the next is already there
+_LOOK_SECONDS = 5.0
+_NO_WORKERS_SECONDS = 60.0
+_RESULT_SECONDS = 3.0
+
+log = structlog.get_logger(__name__)
+
+
+class _Lost(Exception):
+    """The scheduler is gone; with another one the same tasks could go on."""
+
+
+class Link(Protocol):
+    """A run's way to the cluster, which may be another one later."""
+
+    client: Client
+
+    def look(self) -> list[Has]:
+        """The workers there are. Raises ClusterUnavailable: the scheduler is lost."""
+        ...
+
+    def again(self) -> None:
+        """Connect to a scheduler that was lost. Raises ClusterUnavailable."""
+        ...
+
+
+@dataclass(slots=True)
+class _Sent(Generic[T]):
+    """A task at the scheduler; `since`: from when on no worker there is could run it."""
+
+    future: Future[Any]
+    task: T
+    place: Place
+    since: float | None = field(default=None)
+
+
+class Run(Generic[T, R]):
+    """Few tasks are at the scheduler at any time, however many there are.
+
+    Dask blames a worker's death on every task that was sent there, also on those that had not
+    begun. So a task that Dask gives up on is tried again alone, when nothing else runs, and only
+    a death then counts against it.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        function: Callable[[T], R],
+        tasks: Sequence[T],
+        *,
+        need: Callable[[T], Need],
+        deadline: float | None,
+        renew_after: int,
+    ) -> None:
+        self._link = link
+        self._function = function
+        self._need = need
+        self._deadline = deadline
+        self._renew_after = renew_after
+        # Kept apart, or those that wait for a card would keep the others from idle cores.
+        self._waiting: dict[bool, deque[T]] = {True: deque(), False: deque()}
+        for task in tasks:
+            self._wait(task)
+        self._suspects: deque[T] = deque()
+        self._refused: deque[Done[T, R]] = deque()
+        self._name = f"{function.__name__}-{uuid4().hex}"
+        self._numbers = count()
+        self._running: dict[Any, _Sent[T]] = {}
+        self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
+        self._alone = False
+        self._workers: list[Has] = []
+        self._missing: set[str] = set()
+        self._looked = self._had_workers = time.monotonic()
+
+    def __iter__(self) -> Iterator[Done[T, R]]:
+        try:
+            self._workers = self._link.look()
+            while True:
+                try:
+                    more = self._fill()
+                    yield from self._refusals()
+                    if not more:
+                        return
+                    future = self._next()
+                    if future is None:
+                        if self._refused:
+                            continue
+                        return
+                    done = self._done(future)
+                except _Lost as error:
+                    self._begin_again(error)
+                    continue
+                if done is not None:
+                    yield done
+        finally:
+            futures = [sent.future for sent in self._running.values()]
+            with contextlib.suppress(OSError, RuntimeError, ValueError, TimeoutError):
+                self._link.client.cancel(futures, force=True)
+
+    def _begin_again(self, error: _Lost) -> None:
+        log.warning(
+            "scheduler lost; connecting again, and what ran is done again",
+            running=len(self._running),
+            error=str(error),
+        )
+        self._link.again()
+        for sent in self._running.values():
+            self._wait(sent.task)
+        self._running.clear()
+        self._ended = SimpleQueue()
+        self._workers = self._link.look()
+        self._looked = self._had_workers = time.monotonic()
+        log.info("scheduler is back; the batch goes on", workers=len(self._workers))
+
+    def _refusals(self) -> Iterator[Done[T, R]]:
+        while self._refused:
+            yield self._refused.popleft()
+
+    def _wait(self, task: T) -> None:
+        self._waiting[self._wish(task)].append(task)
+
+    def _wish(self, task: T) -> bool:
+        return self._need(task).gpu > 0
+
+    def _fill(self) -> bool:
+        """Whether anything runs, after as much as may run was sent."""
+        for wishes, limit in self._pools():
+            at_work = sum(self._wish(sent.task) in wishes for sent in self._running.values())
+            for wish in wishes:
+                while self._waiting[wish] and at_work < limit:
+                    at_work += self._submit(self._waiting[wish].popleft())
+        if self._suspects and not self._running:
+            self._alone = True
+            self._submit(self._suspects.popleft())
+        return bool(self._running)
+
+    def _pools(self) -> Iterator[tuple[tuple[bool, ...], int]]:
+        """Which tasks, by whether they want a card, share how many places at the scheduler."""
+        cards = sum(each.threads for each in self._workers if each.resources.get(GPU))
+        others = sum(each.threads for each in self._workers) - cards
+        if cards and others:
+            yield (True,), _AHEAD * cards
+            yield (False,), _AHEAD * others
+        else:
+            yield (True, False), max(1, _AHEAD * (cards + others))
+
+    def _submit(self, task: T) -> bool:
+        try:
+            where = place(self._need(task), self._workers)
+        except NotEnoughMemory as error:
+            self._refused.append(Done(task, None, error))
+            return False
+        for name in set(where.missing) - self._missing:
+            self._missing.add(name)
+            log.info("no worker declares this resource; tasks run without it", resource=name)
+        key = (self._name, next(self._numbers))
+        future = self._link.client.submit(
+            shielded,
+            self._function,
+            task,
+            self._renew_after,
+            key=key,
+            pure=False,
+            resources=where.resources or None,
+            workers=where.workers or None,
+            allow_other_workers=bool(where.workers),
+        )
+        self._running[future.key] = _Sent(future, task, where)
+        future.add_done_callback(self._ended.put)
+        return True
+
+    def _next(self) -> Future[Any] | None:
+        """The next future that ended; None at the deadline, or if nothing runs any more."""
+        while self._running:
+            now = time.monotonic()
+            if self._deadline is not None and now >= self._deadline:
+                return None
+            if now - self._looked >= _LOOK_SECONDS:
+                self._look()
+            patience = _LOOK_SECONDS
+            if self._deadline is not None:
+                patience = min(patience, self._deadline - now)
+            with contextlib.suppress(Empty):
+                return self._ended.get(timeout=patience)
+        return None
+
+    def _look(self) -> None:
+        """Workers come and go; a scheduler without any would let us wait for ever."""
+        try:
+            self._workers = self._link.look()
+        except ClusterUnavailable as error:
+            raise _Lost(str(error)) from error
+        self._looked = time.monotonic()
+        if self._workers:
+            self._had_workers = self._looked
+            self._free_stranded()
+        elif self._looked - self._had_workers > _NO_WORKERS_SECONDS:
+            raise ClusterUnavailable(
+                f"the Dask scheduler has had no workers for {_NO_WORKERS_SECONDS:.0f} s"
+            )
+
+    def _free_stranded(self) -> None:
+        """Tasks that ask for what no worker has any more, for a minute, are placed anew."""
+        for key, sent in list(self._running.items()):
+            if any(_offers(worker, sent.place) for worker in self._workers):
+                sent.since = None
+            elif sent.since is None:
+                sent.since = self._looked
+            elif self._looked - sent.since > _NO_WORKERS_SECONDS:
+                log.warning("nobody has what a task asks for; placing it anew", asked=sent.place)
+                del self._running[key]
+                self._link.client.cancel([sent.future], force=True)
+                self._submit(sent.task)
+
+    def _done(self, future: Future[Any]) -> Done[T, R] | None:
+        """What became of a task; None if it goes on."""
+        sent = self._running.get(future.key)
+        if sent is None or sent.future is not future:
+            return None
+        status = future.status
+        if status == "cancelled":
+            raise _Lost("lost the Dask scheduler while tasks were running")
+        if status == "error":
+            del self._running[future.key]
+            return self._failed(sent.task, future)
+        if status == "finished":
+            try:
+                value = future.result(timeout=_RESULT_SECONDS)
+            except Exception as error:
+                if future.status == "finished" and not isinstance(error, TimeoutError):
+                    del self._running[future.key]  # the result cannot be read here
+                    return Done(sent.task, None, error)
+            else:
+                del self._running[future.key]
+                return Done(sent.task, value, None)
+        # The worker that had the result died before we had it, and Dask does the task again.
+        future.add_done_callback(self._ended.put)
+        return None
+
+    def _failed(self, task: T, future: Future[Any]) -> Done[T, R] | None:
+        error = future.exception()
+        if isinstance(error, KilledWorker):
+            if not self._alone:
+                log.warning(
+                    "two workers died with a task; it is tried alone when nothing else runs"
+                )
+                self._suspects.append(task)
+                return None
+            lost = WorkerLost(
+                f"{error.allowed_failures + 1} workers died while each ran this task and nothing "
+                "else; most often it needs more memory than a worker may use"
+            )
+            return Done(task, None, lost)
+        return Done(task, None, error.with_traceback(future.traceback()))
+
+
+def shielded(function: Callable[[T], R], task: T, renew_after: int) -> R:
+    """What a worker runs: a library that calls sys.exit() ends its task, not the worker."""
+    try:
+        return function(task)
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"the task ended with {error!r}") from error
+    finally:
+        note_task(renew_after)
+
+
+def _offers(worker: Has, asked: Place) -> bool:
+    return all(worker.resources.get(name, 0) >= much for name, much in asked.resources.items())

@@ -1,0 +1,102 @@
+"""More or fewer workers on hosts of a cluster that runs, without losing what they run."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+
+from distributed import Client, Worker
+
+from configs.cluster import Cluster, Host
+from configs.errors import BadSetting
+from launcher.cluster import deploy, look
+from launcher.cluster.deploy import Say
+from launcher.cluster.hosts import ask
+from launcher.cluster.look import Picture
+from launcher.cluster.plan import CERTIFICATES, Process, cpu_workers, fits_cores
+from launcher.cluster.renewal import leave
+from launcher.cluster.speaking import security
+
+_PATIENCE_SECONDS = 30.0
+
+
+def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
+    """Start workers, and wait until they are there, or tell some to leave after what they run.
+
+    Only workers without a card. It holds until the processes of a host are stopped.
+
+    Raises:
+        BadSetting: no such host, or more workers than its cores allow.
+        ClusterUnavailable: the scheduler or a host does not answer.
+    """
+    hosts = {host.name: host for host in cluster.hosts}
+    if unknown := sorted(wanted.keys() - hosts.keys()):
+        raise BadSetting(f"{unknown[0]} is none of the hosts {', '.join(hosts)}")
+    picture = deploy.find(cluster)
+    there = {name: _workers(picture, name) for name in wanted}
+    more = {name: n - len(there[name]) for name, n in wanted.items() if n > len(there[name])}
+    less = {name: len(there[name]) - n for name, n in wanted.items() if n < len(there[name])}
+    new = _new_processes(cluster, hosts, wanted, more, picture.address) if more else {}
+    certificates = deploy.read_certificates(cluster)
+    for name, number in less.items():
+        # Of those that run nothing first.
+        leaving = sorted(there[name], key=lambda worker: worker.running + worker.waiting)[:number]
+        _tell_to_leave(picture.address, certificates, [worker.address for worker in leaving])
+        for worker in leaving:
+            say(0.3, f"{name}: {worker.name} leaves after what it runs")
+    if not new:
+        return deploy.find(cluster)
+    files = {CERTIFICATES[name]: text for name, text in (certificates or {}).items()}
+    deploy.start_processes(cluster, {name: (each,) for name, each in new.items()}, files, say)
+    names = {worker for process in new.values() for worker in process.workers}
+    deadline = time.monotonic() + cluster.start_seconds
+    return deploy.wait(cluster, picture.address, certificates, names, deadline, say)
+
+
+def retire(dask_worker: Worker) -> None:
+    """Run by Dask on a worker: let it leave for good, in its own time."""
+    dask_worker.loop.add_callback(leave, dask_worker, renew=False)
+
+
+def _workers(picture: Picture, name: str) -> list[look.Worker]:
+    """Those of a host that have no card and stay."""
+    ours = re.compile(rf"{re.escape(name)}-cpu\d*(-\d+)?")
+    return [each for each in picture.workers if ours.fullmatch(each.name) and not each.leaving]
+
+
+def _new_processes(
+    cluster: Cluster,
+    hosts: Mapping[str, Host],
+    wanted: Mapping[str, int],
+    more: Mapping[str, int],
+    address: str,
+) -> dict[str, Process]:
+    facts = deploy.ask_facts(cluster)
+    found = {}
+    for name, number in more.items():
+        host, has = hosts[name], facts[name]
+        fits_cores(host, has, wanted[name])
+        process = _free_name(cluster, host)
+        found[name] = cpu_workers(host, has, address, number, process)
+    return found
+
+
+def _free_name(cluster: Cluster, host: Host) -> str:
+    """No process of the host has this name, nor will one of `start`."""
+    records = ask(host, cluster.known_hosts, {"action": "look"})
+    used = {record["name"] for record in records if record["alive"]}
+    return next(name for n in range(1, len(used) + 2) if (name := f"cpu{n}") not in used)
+
+
+def _tell_to_leave(
+    address: str, certificates: Mapping[str, str] | None, workers: Sequence[str]
+) -> None:
+    with closing(
+        Client(
+            address,
+            security=security(certificates),
+            timeout=_PATIENCE_SECONDS,
+            set_as_default=False,
+        )
+    ) as client:
+        client.run(retire, workers=list(workers))

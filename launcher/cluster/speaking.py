@@ -1,0 +1,41 @@
+"""Asking a scheduler without a Client, which waits for ever where a port is open and nobody
+speaks. The caller sets the deadline.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from distributed.core import rpc
+from distributed.security import Security
+
+
+@asynccontextmanager
+async def speaking(address: str, certificates: Mapping[str, str] | None) -> AsyncIterator[Any]:
+    """What answers a scheduler's remote calls. Calls raise OSError or RuntimeError if nobody does,
+    which Dask finds out late: it goes on trying where nobody listens.
+    """
+    known = security(certificates) or Security()
+    async with rpc(address, connection_args=known.get_connection_args("client")) as scheduler:
+        yield scheduler
+
+
+async def check_port(address: str) -> None:
+    """Raises OSError at once where nobody listens."""
+    parts = urlsplit(address)
+    _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.close()
+
+
+def security(certificates: Mapping[str, str] | None) -> Security | None:
+    """Dask's form of ca, cert and key as PEM text."""
+    if certificates is None:
+        return None
+    return Security(
+        require_encryption=True,
+        tls_ca_file=certificates["ca"],
+        tls_client_cert=certificates["cert"],
+        tls_client_key=certificates["key"],
+    )

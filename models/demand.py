@@ -1,0 +1,44 @@
+"""What a fit or an application of a model takes: estimates, made before anything is begun."""
+
+import math
+from dataclasses import dataclass
+
+from models import kind
+from models.variants import Variant
+
+_MB = 2**20
+_BESIDE_MB = 50  # buffers, the model itself, scores
+_QUARTER_MB = 2_000
+"""A quarter of a card: small fits share one in fours; cards have eight gigabytes or more."""
+
+_GROWING = ("over", "smote", "adasyn", "smoteenn", "smotetomek")
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """`gpu`: the share of a card, in quarters; 0 where the kind uses none."""
+
+    memory_mb: int
+    gpu: float
+
+
+def of_fit(model_id: str, variant: Variant, *, rows: int, all_rows: int, columns: int) -> Demand:
+    """Of `all_rows` of the matrix, which is mapped, the first `rows` are trained on."""
+    chosen = kind.find(model_id)
+    taken = 4 * all_rows * columns
+    if variant.resampling != "none":
+        # To as many rows again, in copies: of the rows, and of the result.
+        rows *= 2 if variant.resampling in _GROWING else 1
+        taken += 2 * 4 * rows * columns
+    return _demand(chosen, taken + chosen.memory(variant.params, rows, columns))
+
+
+def of_scoring(model_id: str, *, matrix_bytes: int, model_bytes: int) -> Demand:
+    """The matrix, mapped and once in the library's own form; a model unpacks to several times."""
+    return _demand(kind.find(model_id), 4 * matrix_bytes + 8 * model_bytes)
+
+
+def _demand(chosen: kind.Kind, taken: int) -> Demand:
+    memory_mb = _BESIDE_MB + math.ceil(taken / _MB)
+    share = min(1.0, math.ceil(memory_mb / _QUARTER_MB) / 4) if chosen.USES_GPU else 0.0
+    return Demand(memory_mb, share)

@@ -1,0 +1,155 @@
+"""Parts of a cluster are lost while tasks run: every task comes back, and the log says what was
+done about it.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, closing
+
+import psutil
+import pytest
+import structlog
+
+from configs.errors import ClusterUnavailable
+from launcher.cluster import connect
+from tests import tasks
+from tests.bank import ROOT, end
+from tests.sshd import free_port
+from tests.waiting import until
+
+
+class Cluster:
+    """A scheduler and workers as processes, as `cluster start` starts them."""
+
+    _dask = ("-P", "-m", "dask")
+
+    def __init__(self, folder, stack):
+        self.folder, self.stack = folder, stack
+        self.port = free_port()
+        self.address = f"tcp://127.0.0.1:{self.port}"
+
+    def scheduler(self):
+        return self._start("scheduler", "--host", "127.0.0.1", "--port", str(self.port))
+
+    @property
+    def scheduler_process(self):
+        """The one that is kept."""
+        [process] = psutil.Process(self.keeper.pid).children()
+        return process
+
+    def worker(self, name):
+        place = str(self.folder / name)
+        return self._start(
+            *("worker", self.address, "--name", name, "--nthreads", "1"),
+            *("--host", "127.0.0.1", "--local-directory", place),
+        )
+
+    def _start(self, *words):
+        with (self.folder / "dask.log").open("ab") as log:
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "launcher.keep",
+                    *self._dask,
+                    *words,
+                    "--no-dashboard",
+                ],
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+            )
+        self.stack.callback(process.wait)
+        self.stack.callback(end, process.pid)
+        return process
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with ExitStack() as stack:
+        cluster = Cluster(tmp_path_factory.mktemp("dask"), stack)
+        cluster.keeper = cluster.scheduler()
+        for name in ("one", "two"):
+            cluster.worker(name)
+        yield cluster
+
+
+def files(folder, count):
+    return [str(folder / str(number)) for number in range(count)]
+
+
+def test_workers_are_renewed_after_some_tasks_and_no_task_is_lost_or_done_twice(cluster, tmp_path):
+    noted = files(tmp_path, 14)
+    with (
+        structlog.testing.capture_logs() as logs,
+        closing(connect(cluster.address, patience=30, renew_after=4)) as executor,
+    ):
+        until(lambda: executor.workers == 2, 30)
+        done = list(executor.run(tasks.note_slowly, noted))
+        until(lambda: any(log["event"] == "worker joined the cluster" for log in logs), 30)
+
+    assert sorted(each.task for each in done) == sorted(noted)
+    assert {(tmp_path / str(n)).read_text() for n in range(14)} == {"x"}
+    assert len({each.value for each in done}) > 2
+    assert max(sum(each.value == pid for each in done) for pid in {d.value for d in done}) <= 5
+    assert "renewed" in {log.get("why") for log in logs}
+    assert "worker lost; what it ran is done again on others" not in {log["event"] for log in logs}
+
+
+def test_a_worker_that_dies_is_in_the_log(cluster, tmp_path):
+    with (
+        structlog.testing.capture_logs() as logs,
+        closing(connect(cluster.address, patience=30)) as executor,
+    ):
+        [done] = executor.run(tasks.die_once, [str(tmp_path / "marker")])
+
+    assert done.value == "done again"
+    [lost] = [log for log in logs if "worker lost" in log["event"]]
+    assert (lost["running"], lost["log_level"]) == (1, "warning")
+
+
+def test_a_run_goes_on_with_a_scheduler_that_was_restarted(cluster, tmp_path):
+    noted = files(tmp_path, 10)
+    with (
+        structlog.testing.capture_logs() as logs,
+        closing(connect(cluster.address, patience=30, steady=True)) as executor,
+    ):
+        until(lambda: executor.workers == 2, 30)
+        run = executor.run(tasks.note_slowly, noted)
+        done = [next(run), next(run)]
+        cluster.scheduler_process.kill()
+        done += list(run)
+
+    assert sorted(each.task for each in done) == sorted(noted)
+    assert {each.error for each in done} == {None}
+    said = [log["event"] for log in logs]
+    assert said.index("scheduler lost; connecting again, and what ran is done again") < said.index(
+        "scheduler is back; the batch goes on"
+    )
+
+
+def test_a_scheduler_that_hangs_is_given_up(cluster, monkeypatch):
+    monkeypatch.setattr("launcher.cluster.executor._ANSWER_SECONDS", 0.5)
+    with closing(connect(cluster.address, patience=30)) as executor:
+        cluster.scheduler_process.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(ClusterUnavailable, match="lost the Dask scheduler"):
+                executor.workers  # noqa: B018 - the question itself must raise
+        finally:
+            cluster.scheduler_process.send_signal(signal.SIGCONT)
+
+
+def test_a_port_that_accepts_and_says_nothing_is_no_scheduler():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        with pytest.raises(ClusterUnavailable, match=f"{address} does not answer"):
+            connect(address, patience=0.5)
+
+    assert time.monotonic() - began < 5

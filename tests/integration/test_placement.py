@@ -1,0 +1,141 @@
+"""Tasks on real Dask workers that declare cores, memory and a card."""
+
+from contextlib import closing
+
+import pytest
+import structlog
+import torch
+from distributed import Scheduler, SpecCluster, Worker
+
+from configs.errors import NotEnoughMemory
+from launcher.cluster import connect
+from models import devices
+from models.kinds.dl_dnn import DenseNetwork
+from pipeline.executor import Need
+from storage.schema import dc_batch_result
+from tests import tasks
+from tests.lab import Lab
+
+CORE = {"CPU": 1, "MEMORY": 1000}
+CARD = {"GPU": 1, "MEMORY": 4000}
+
+
+def cluster_of(**workers):
+    """Workers of this very process, by name: (threads, resources)."""
+    return SpecCluster(
+        scheduler={
+            "cls": Scheduler,
+            "options": {
+                "host": "127.0.0.1",
+                "protocol": "tcp",
+                "dashboard": False,
+                "dashboard_address": "127.0.0.1:0",
+            },
+        },
+        workers={
+            name: {"cls": Worker, "options": {"nthreads": threads, "resources": resources}}
+            for name, (threads, resources) in workers.items()
+        },
+        silence_logs=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def executor():
+    with (
+        cluster_of(core=(1, CORE), other=(1, CORE), card=(4, CARD)) as cluster,
+        closing(connect(cluster.scheduler_address, patience=15)) as executor,
+    ):
+        yield executor
+
+
+def run(executor, needs, seconds=0.1):
+    """(need, worker, began, ended) of tasks that take so long."""
+    given = dict(enumerate(needs))
+    done = executor.run(
+        tasks.where_is, [(n, seconds) for n in given], need=lambda task: given[task[0]]
+    )
+    return [(given[each.task[0]], *each.value) for each in done]
+
+
+def most_at_once(spans):
+    return max(sum(b <= at < e for _, _, b, e in spans) for _, _, at, _ in spans)
+
+
+def test_small_fits_share_a_card_and_others_keep_off_it(executor):
+    spans = run(executor, [Need(gpu=0.25)] * 8 + [Need()] * 4)
+    on_card = [span for span in spans if span[0].gpu]
+
+    assert {span[1] for span in on_card} == {"card"}
+    assert {span[1] for span in spans if not span[0].gpu} == {"core", "other"}
+    assert 2 <= most_at_once(on_card) <= 4
+
+
+def test_half_cards_go_two_at_a_time_and_whole_ones_alone(executor):
+    assert most_at_once(run(executor, [Need(gpu=0.5)] * 4)) <= 2
+    assert most_at_once(run(executor, [Need(gpu=1.0)] * 3)) == 1
+
+
+def test_memory_keeps_tasks_from_running_beside_each_other(executor):
+    spans = run(executor, [Need(gpu=0.25, memory_mb=1900)] * 4)
+
+    assert most_at_once(spans) == 2
+
+
+def test_a_task_that_can_never_fit_is_its_own_error(executor):
+    needs = {1: Need(memory_mb=100), 2: Need(memory_mb=50_000), 3: Need(gpu=1.0)}
+    done = {d.task: d for d in executor.run(tasks.double, [1, 2, 3], need=needs.__getitem__)}
+
+    assert (done[1].value, done[3].value) == (2, 6)
+    assert isinstance(done[2].error, NotEnoughMemory)
+    assert "50,000 MB, and no worker has more than 1,000 MB" in str(done[2].error)
+
+
+def test_what_nobody_declares_is_done_without_and_said_once(executor):
+    with structlog.testing.capture_logs() as logs:
+        done = list(executor.run(tasks.double, range(6), need=lambda _: Need(tag="large")))
+
+    assert sorted(each.value for each in done) == [0, 2, 4, 6, 8, 10]
+    assert [log["resource"] for log in logs if "resource" in log] == ["large"]
+
+
+def test_without_declared_resources_everything_still_runs():
+    with (
+        cluster_of(plain=(2, {})) as cluster,
+        closing(connect(cluster.scheduler_address, patience=15)) as executor,
+    ):
+        spans = run(executor, [Need(gpu=0.25, memory_mb=10), Need(memory_mb=10)])
+
+    assert {span[1] for span in spans} == {"plain"}
+
+
+def test_a_fit_that_finds_its_card_full_is_done_alone_then_on_the_cpu(
+    executor, sqlite_settings, tmp_path, monkeypatch
+):
+    tried = []
+    honest = DenseNetwork.fit
+
+    def fit(self, *arguments, **named):
+        tried.append(self.device)
+        if self.device == "cuda":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return honest(self, *arguments, **named)
+
+    monkeypatch.setattr(DenseNetwork, "fit", fit)
+    monkeypatch.setattr(devices, "best", lambda kind: "cuda" if kind.USES_GPU else "cpu")
+    lab = Lab(sqlite_settings, tmp_path)
+    lab.load_applicants(rows=200)
+    lab.executor = executor
+    with structlog.testing.capture_logs() as logs:
+        batch = lab.train([("DL-DNN", '{"max_epochs": 1}'), ("ML-RF", '{"n_estimators": 2}')])
+
+    assert tried == ["cuda", "cuda", "cpu"]
+    rows = {row[0]: row for row in lab.rows(dc_batch_result, batch)}
+    names = [c.name for c in dc_batch_result.c if c.name not in ("batch_id", "created_at")]
+    notes = {no: dict(zip(names, row, strict=True)) for no, row in rows.items()}
+    assert (notes[1]["state"], notes[2]["note"]) == ("C", None)
+    assert notes[1]["note"] == "no memory left on a card of its own: done on the CPU"
+    full = [log for log in logs if log["event"] == "card full"]
+    assert [log["task"] for log in full] == ["DL-DNN 1/1", "DL-DNN 1/1"]
+    assert "Tried to allocate" in full[0]["said"]
+    lab.engine.dispose()

@@ -1,0 +1,98 @@
+"""What is asked of Dask for a task, given what workers declare."""
+
+import pytest
+
+from configs.errors import NotEnoughMemory
+from launcher.cluster.placement import Has, Place, declared, place, workers_in
+from pipeline.executor import Need
+
+
+def cpu(n=0, *, threads=1, memory=1000.0, **resources):
+    resources = {"CPU": float(threads), "MEMORY": memory} | resources
+    return Has(address=f"cpu{n}", threads=threads, memory_mb=memory, resources=resources)
+
+
+def card(n=0, memory=4000.0):
+    return Has(
+        address=f"gpu{n}", threads=4, memory_mb=memory, resources={"GPU": 1.0, "MEMORY": memory}
+    )
+
+
+def stranger(n=0, *, memory=None, threads=1):
+    """A worker that somebody started without any resources."""
+    return Has(address=f"x{n}", threads=threads, memory_mb=memory, resources={})
+
+
+SMALL = Need(memory_mb=100)
+FIT = Need(memory_mb=100, gpu=0.25)
+
+
+def test_where_nothing_can_run_short_nothing_is_asked_for():
+    assert place(SMALL, [cpu(0), cpu(1)]) == Place()
+
+
+def test_a_task_for_a_card_asks_for_its_share():
+    assert place(FIT, [cpu(), card()]).resources == {"GPU": 0.25}
+
+
+def test_without_a_card_it_runs_anywhere_and_says_so():
+    assert place(FIT, [cpu()]) == Place(missing=("GPU",))
+
+
+def test_other_tasks_keep_off_cards_while_there_are_cores():
+    assert place(SMALL, [cpu(), card()]).resources == {"CPU": 1.0}
+    assert place(SMALL, [card()]) == Place()
+
+
+def test_of_workers_that_declare_no_cores_those_without_a_card_are_preferred():
+    assert place(SMALL, [stranger(), card()]).workers == ("x0",)
+
+
+def test_threads_are_counted_where_a_worker_runs_several_tasks():
+    assert place(SMALL, [cpu(threads=4, memory=9000.0)]).resources == {"CPU": 1.0}
+    assert place(Need(threads=3), [cpu(threads=4), cpu(1)]).resources == {"CPU": 3.0}
+
+
+def test_memory_is_asked_for_where_it_could_run_short():
+    assert place(Need(memory_mb=700), [cpu(threads=2)]).resources == {"CPU": 1.0, "MEMORY": 700.0}
+    assert place(Need(memory_mb=3000), [cpu(), cpu(1, memory=5000.0)]).resources == {
+        "MEMORY": 3000.0
+    }
+
+
+def test_of_workers_that_declare_no_memory_those_with_enough_are_preferred():
+    there = [stranger(0, memory=1000.0), stranger(1, memory=5000.0), stranger(2)]
+
+    assert place(Need(memory_mb=3000), there).workers == ("x1", "x2")
+
+
+def test_a_task_that_no_worker_can_take_is_refused_with_what_it_needs_and_what_there_is():
+    with pytest.raises(NotEnoughMemory, match=r"about 3,000 MB, and no worker has more than 1,000"):
+        place(Need(memory_mb=3000), [cpu(), cpu(1, memory=800.0)])
+
+
+def test_a_tag_is_had_or_done_without():
+    tagged = Need(tag="large")
+
+    assert set(place(tagged, [cpu(), cpu(1, large=1.0)]).resources) == {"large"}
+    assert place(tagged, [cpu()]) == Place(missing=("large",))
+
+
+def test_without_workers_nothing_is_known_and_nothing_refused():
+    assert place(Need(memory_mb=10**6), []) == Place()
+
+
+def test_a_worker_that_declares_nothing_has_its_limit_less_what_it_takes_itself():
+    info = {"nthreads": 1, "memory_limit": 2 * 2**30, "resources": {}}
+
+    [worker] = workers_in({"workers": {"a": info}})
+    [free] = workers_in({"workers": {"a": info | {"memory_limit": None}}})
+
+    assert worker.memory_mb == 1648
+    assert free.memory_mb is None
+
+
+def test_what_a_worker_of_ours_declares():
+    assert declared(2048, threads=2) == {"CPU": 2.0, "MEMORY": 1648.0}
+    assert declared(2048, cards=1) == {"GPU": 1.0, "MEMORY": 1648.0}
+    assert declared(0, threads=1) == {"CPU": 1.0}
