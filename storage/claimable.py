@@ -82,7 +82,7 @@ _in_queue = (
 def _first(
     index: str, condition: ColumnElement[bool], *order: ColumnElement[Any]
 ) -> Select[*tuple[Any, ...]]:
-    few = select(_batch.batch_id, _batch.state, _batch.fence)
+    few = select(_batch.batch_id, _batch.state, _batch.fence, _batch.priority)
     few = few.where(condition, *_in_queue, suits, unblocked).order_by(*order).limit(_FEW)
     # Of a small table MariaDB would rather read and sort the whole.
     return few.with_hint(dc_batch, f"FORCE INDEX ({index})", "mariadb")
@@ -109,7 +109,7 @@ RETRIES = _first(
 )
 """Likewise rows whose retry is due, in the order in which they are."""
 
-THIS_ONE = select(_batch.batch_id, _batch.state, _batch.fence).where(
+THIS_ONE = select(_batch.batch_id, _batch.state, _batch.fence, _batch.priority).where(
     _batch.batch_id == bindparam("batch_id"),
     or_(_batch.state == "I", and_(waits_for_retry, ~has_active_twin)),
     unblocked,

@@ -7,11 +7,12 @@ the caller's transaction, which must be rolled back when one raises.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, null, or_, select
+from sqlalchemy import Connection, Executable, Row, and_, bindparam, case, null, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import LeaseLost, Retry
@@ -36,21 +37,38 @@ from storage.transitions import (
 _PATIENCE = 100  # rows to try in vain before the next poll
 _ADOPTED_SECONDS = 60 * 60
 
-_batch = dc_batch.c
+_PRIORITY = attrgetter("priority")
 
-# Written once: to put them together takes longer than to execute them.
-_FREE = and_(
-    _batch.batch_id == bindparam("the_batch"),
+_batch = dc_batch.c
+Seen = Row[*tuple[Any, ...]]
+
+# Statements are written once: to put them together takes longer than to execute them.
+_MAY_BE_TAKEN = (
     _batch.state == bindparam("the_state"),
-    _batch.fence == bindparam("the_fence"),
     or_(_batch.state == "I", _batch.run_after.is_not(None)),
     _batch.cancel_requested_at.is_(None),
 )
-# Without this the UPDATE would wait for whoever holds the row, to find it changed.
-_LOCK = select(_batch.batch_id).where(_FREE).with_for_update(skip_locked=True)
-_TAKE = assignment(_FREE, TAKEN)
+# Whoever holds a row is not waited for. Of a scan MariaDB gives back the lock of a row that does
+# not suit, of a look-up by one number not: its owner would wait for our transaction to end.
+_LOCK = (
+    select(_batch.batch_id, _batch.fence)
+    .where(_batch.batch_id.in_(bindparam("few", expanding=True)), *_MAY_BE_TAKEN)
+    .order_by(_batch.batch_id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+    .with_hint(dc_batch, "FORCE INDEX (PRIMARY)", "mariadb")
+)
+_NOBODY = 0  # beside one number it makes a scan of a look-up
+_TAKE = assignment(
+    and_(
+        _batch.batch_id == bindparam("the_batch"),
+        _batch.fence == bindparam("the_fence"),
+        *_MAY_BE_TAKEN,
+    ),
+    TAKEN,
+)
 _READ = select(*COLUMNS).where(
-    _batch.batch_id == bindparam("the_batch"), _batch.claim_id == bindparam("the_claim")
+    _batch.batch_id == bindparam("the_batch"), _batch.claim_id == bindparam("new_claim")
 )
 
 
@@ -83,8 +101,8 @@ def claim(
     `identity` tells this launcher from all others (host, pid, boot, slot) in dc_batch_attempt.
     """
     offer = {"server": server, "tags": list(tags), "free_mb": free_mb}
-    for row in _candidates(connection, offer, queues, batch_id):
-        batch = _take(connection, row, server, lease_seconds)
+    for rows in _candidates(connection, offer, queues, batch_id):
+        batch = _take_one(connection, rows, server, lease_seconds)
         if batch is not None:
             attempts.begin(connection, batch, identity)
             return batch
@@ -93,34 +111,57 @@ def claim(
 
 def _candidates(
     connection: Connection, offer: dict[str, Any], queues: Sequence[str], batch_id: int | None
-) -> Iterator[Row[*tuple[Any, ...]]]:
+) -> Iterator[Sequence[Seen]]:
+    """A few rows of one state at a time, of which the least number comes first."""
     if batch_id is not None:
-        yield from connection.execute(THIS_ONE, {"batch_id": batch_id}).all()
+        yield connection.execute(THIS_ONE, {"batch_id": batch_id}).all()
         return
-    for queue, few in product(queues, (WAITING, RETRIES)):
-        passed: list[int] = []  # taken by others meanwhile, or locked by who knows whom
-        while len(passed) < _PATIENCE:
-            rows = connection.execute(few, offer | {"queue": queue, "passed": passed}).all()
-            if not rows:
-                break
-            yield from rows
-            passed += [row.batch_id for row in rows]
+    for queue in queues:
+        for few in _pages(connection, WAITING, offer | {"queue": queue}):
+            for _, rows in groupby(few, _PRIORITY):
+                yield list(rows)
+        for few in _pages(connection, RETRIES, offer | {"queue": queue}):
+            yield from ([row] for row in few)
 
 
-def _take(
-    connection: Connection, row: Row[*tuple[Any, ...]], server: str, lease_seconds: float
+def _pages(
+    connection: Connection, query: Executable, offer: dict[str, Any]
+) -> Iterator[Sequence[Seen]]:
+    passed: list[int] = []  # taken by others meanwhile, or locked by who knows whom
+    while len(passed) < _PATIENCE:
+        rows = connection.execute(query, offer | {"passed": passed}).all()
+        if not rows:
+            break
+        yield rows
+        passed += [row.batch_id for row in rows]
+
+
+def _take_one(
+    connection: Connection, rows: Sequence[Seen], server: str, lease_seconds: float
 ) -> Batch | None:
-    """None: somebody else was faster, or took another batch with the same concurrency_key."""
+    """None: others were faster with all of them, or took batches with the same concurrency_key."""
+    left = {row.batch_id: row for row in rows}
+    while left:
+        few = {"few": [_NOBODY, *left], "the_state": rows[0].state}
+        found = connection.execute(_LOCK, few).first()
+        if found is None:
+            return None
+        row = left.pop(found.batch_id)
+        if found.fence == row.fence and (batch := _take(connection, row, server, lease_seconds)):
+            return batch
+    return None
+
+
+def _take(connection: Connection, row: Seen, server: str, lease_seconds: float) -> Batch | None:
+    """None: it changed since it was seen, or its concurrency_key is busy."""
     seen = {"the_batch": row.batch_id, "the_state": row.state, "the_fence": row.fence}
-    if connection.scalar(_LOCK, seen) is None:
-        return None
     new = {"new_claim": uuid4().hex, "server": server, "lease_seconds": lease_seconds}
     try:
         if connection.execute(_TAKE, seen | new).rowcount != 1:
             return None
     except IntegrityError:
         return None
-    found = connection.execute(_READ, {"the_batch": row.batch_id, "the_claim": new["new_claim"]})
+    found = connection.execute(_READ, seen | new)
     return Batch.from_row(found.mappings().one())
 
 

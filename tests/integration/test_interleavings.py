@@ -138,12 +138,33 @@ def test_a_claim_does_not_believe_what_it_read_before(desk: Calls) -> None:
     desk.add()
     offer = {"server": "S", "queue": "default", "tags": [], "free_mb": None, "passed": []}
     with desk.engine.connect() as connection:
-        (row,) = connection.execute(WAITING, offer).all()
+        rows = connection.execute(WAITING, offer).all()
     claim = desk.take()
     desk(claims.release, claim)  # it is I again, as it was when it was read
 
-    assert desk(claims._take, row, "S2", 60) is None
+    assert desk(claims._take_one, rows, "S2", 60) is None
+    assert desk(claims._take, rows[0], "S2", 60) is None
     assert desk.states() == "I"
+
+
+@pytest.mark.parametrize("seen", [1, 2])
+def test_a_claim_that_came_too_late_keeps_no_owner_waiting(
+    mariadb_engine: Engine, seen: int
+) -> None:
+    desk = Calls(mariadb_engine)
+    numbers = [desk.add() for _ in range(seen)]
+    offer = {"server": "S", "queue": "default", "tags": [], "free_mb": None, "passed": []}
+    with held(desk) as connection:
+        rows = connection.execute(WAITING, offer).all()
+        claim = desk.take()
+        late = claims._take_one(connection, rows, "S2", 60)
+        # Its transaction is still open.
+        rival = Rival(lambda: desk.finish(claim))
+        assert rival.result()
+        connection.commit()
+
+    assert claim.batch_id == numbers[0]
+    assert (late.batch_id if late else None) == (numbers[1] if seen == 2 else None)
 
 
 Party = Callable[[Connection, Claim], Any]

@@ -70,16 +70,17 @@ def fill(engine: Engine, rows: int) -> None:
 def test_what_launchers_repeat_follows_its_indexes(mariadb_engine: Engine, rows: int) -> None:
     fill(mariadb_engine, rows)
 
-    waiting, *by_key = plans(mariadb_engine, claim)
+    waiting, lock, *by_key = plans(mariadb_engine, claim)
     (retries,) = plans(mariadb_engine, lambda connection: connection.execute(RETRIES, OFFER))
 
-    for candidates, index in ((waiting, "k_claim"), (retries, "k_retry")):
+    for candidates, index in ((waiting, "k_claim"), (retries, "k_retry"), (lock, "PRIMARY")):
         scans = [step for step in candidates if step["table"] == "dc_batch"]
         assert [step["key"] for step in scans] == [index]
         for step in candidates:
             assert "filesort" not in (step["Extra"] or "")
             assert "temporary" not in (step["Extra"] or "")
-    # What is locked and changed is met by its primary key alone.
+    assert lock[0]["type"] == "range"  # a look-up would keep the lock of a row that others took
+    # What is changed is met by its primary key alone.
     assert by_key
     for plan in by_key:
         assert [(step["key"], step["type"]) for step in plan] == [("PRIMARY", "const")]
