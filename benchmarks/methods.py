@@ -2,8 +2,9 @@
 
 Trains 108 models of four kinds on real data, searches a million ensembles of 30 of them, and prints
 every method on valid, which chose, and on test, which judges; once for each seed of the split. At
-the end it prints by how much the best of the million beats each method on test, split by split. A
-second search takes the 40 best models on valid alone, as an operator might.
+the end it prints by how much the best of the million beats each method on test, split by split. Two
+more searches, as an operator might try: among the 40 best models on valid; and a million ensembles
+that are one round of 5 models, which differ more than 20 rounds of 30 do.
 
     python -m benchmarks.methods [--data taiwan hmeq] [--seeds 1 2 3] [--keep FOLDER]
 """
@@ -21,7 +22,9 @@ from benchmarks.quality import SETS
 from tests.bank import SHARED, Bank, small_bank
 
 METRIC = "f1_score"
-MODELS, FEW = 108, 40
+MODELS = 108
+OTHERS = {"vote of 40": (40, {}), "vote of 5": (MODELS, {"members": 5, "rounds": 1})}
+"""Name of a search: among how many of the best models, and other parameters."""
 LEARNED = {"resampling": ["none", "under", "smote"]}
 GRIDS = {
     "ML-XGB": {"max_depth": [2, 3, 5], "learning_rate": [0.05, 0.1, 0.2]},
@@ -78,23 +81,26 @@ def _train(bank: Bank, seed: int) -> int:
     return _batch(bank, "train", f"seed {seed}", seed, columns, "'DATA001', 1, 'M100'")
 
 
-def _ensemble(bank: Bank, seed: int, train: int, models: int) -> int:
+def _ensemble(bank: Bank, seed: int, train: int, models: int, **param: int) -> int:
     """An ensemble batch on the best so many models of this split, run now or earlier."""
     name = f"seed {seed} best {models}"
+    memo = " ".join([name, *(f"{key} {value}" for key, value in param.items())])
     bank.sql(
         "INSERT OR IGNORE INTO dc_candidate_model_list (candidate_id, batch_id, model_no, "
         f"model_sub_no) SELECT '{name}', batch_id, model_no, model_sub_no FROM v_leaderboard "
         f"WHERE batch_id = {train} ORDER BY valid_{METRIC} DESC, model_no, model_sub_no "
         f"LIMIT {models}"
     )
-    return _batch(bank, "ensemble", name, seed, "candidate_id", f"'{name}'")
+    return _batch(bank, "ensemble", memo, seed, "candidate_id", f"'{name}'", **param)
 
 
-def _batch(bank: Bank, mode: str, memo: str, seed: int, columns: str, values: str) -> int:
+def _batch(
+    bank: Bank, mode: str, memo: str, seed: int, columns: str, values: str, **others: int
+) -> int:
     """Add a batch, unless an earlier run did, and have it run to its end."""
     known = f"SELECT batch_id FROM dc_batch WHERE mode = '{mode}' AND batch_memo = '{memo}'"
     if not bank.sql(known):
-        param = json.dumps({"randomState": seed})
+        param = json.dumps({"randomState": seed} | others)
         bank.sql(
             f"INSERT INTO dc_batch (mode, batch_memo, batch_param, {columns}) "
             f"VALUES ('{mode}', '{memo}', '{param}', {values})"
@@ -126,13 +132,15 @@ def _show(bank: Bank, data: str, seed: int) -> dict[str, float]:
         )
     print(_spread(bank, batch_id), flush=True)
     found = {row[0]: float(row[3]) for row in rows}
-    few = _ensemble(bank, seed, train, FEW)
-    [[valid, test]] = bank.sql(
-        f"SELECT valid_{METRIC}, test_{METRIC} FROM v_method "
-        f"WHERE batch_id = {few} AND method = 'vote'"
-    )
-    print(f"vote among the {FEW} best models: valid {float(valid):.4f}, test {float(test):.4f}")
-    return found | {f"vote of {FEW}": float(test)}
+    for name, (models, param) in OTHERS.items():
+        other = _ensemble(bank, seed, train, models, **param)
+        [[valid, test]] = bank.sql(
+            f"SELECT valid_{METRIC}, test_{METRIC} FROM v_method "
+            f"WHERE batch_id = {other} AND method = 'vote'"
+        )
+        print(f"{name:10} {models:>5} {float(valid):7.4f} {float(test):7.4f}", flush=True)
+        found[name] = float(test)
+    return found
 
 
 def _compare(data: str, found: dict[int, dict[str, float]]) -> None:
