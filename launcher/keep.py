@@ -14,7 +14,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-RETIRED = "DEEPCREDIT_CLUSTER_RETIRED"
+RETIRED = "CLUSTER_WORKERS_RETIRED"
 """Names the file in which workers that were told to leave for good write a line each."""
 
 _SETTLED_SECONDS = 5.0
