@@ -37,6 +37,25 @@ def peaks() -> Iterator[dict[str, float]]:
         thread.join()
 
 
+class Growth:
+    """How much each process grew beyond what it had at the beginning, by role, in MB."""
+
+    def __init__(self) -> None:
+        self._before: dict[int, tuple[str, float]] = {}
+        for process in psutil.Process().children(recursive=True):
+            if role := role_of(process):
+                Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # the peak begins anew
+                self._before[process.pid] = role, process.memory_info().rss / 2**20
+
+    def look(self) -> dict[str, tuple[float, float]]:
+        """Role to (growth, peak) of the process that grew most."""
+        found: dict[str, tuple[float, float]] = {}
+        for pid, (role, before) in self._before.items():
+            most = peak(pid)
+            found[role] = max(found.get(role, (0.0, 0.0)), (most - before, most))
+        return found
+
+
 def is_ready(launcher: int) -> bool:
     """Whether the child that a launcher keeps ready has imported all it needs, and waits."""
     spare = families(launcher, "--warm")

@@ -13,7 +13,7 @@ from configs.errors import BadData, DatabaseUnavailable, Unknown
 from pipeline.labels import labels_of
 from pipeline.roles import Choices, Tell, describe
 from storage import datasets, files, reading, tables
-from storage.content import canonical, content_sha256
+from storage.content import canonical, columns_in, content_sha256
 from storage.engine import reading as reading_connection
 from storage.engine import transaction
 from storage.records import Dataset, DatasetColumn
@@ -99,7 +99,7 @@ def register_table(
         raise BadData(f"{where} is empty")
     progress(0.6, "finding types")
     stored, columns = describe(raw, there, choices, where, tell)
-    rows = arrange(stored, columns_read(columns), None, choices.id_column)
+    rows = arrange(columns_in(stored), columns_read(columns), None, choices.id_column)
     dataset = _dataset(group, version, table_name, columns, choices, rows, where)
     transaction(engine, lambda connection: datasets.register(connection, dataset))
     progress(1.0, "done")

@@ -72,21 +72,28 @@ def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> 
     context.report(0.01, f"preparing {frame.n_rows:,} rows")
     fitted = preprocess.fit(frame, parts.train)
     rows = np.concatenate([parts.train, parts.valid, parts.test])
-    matrix = preprocess.apply(fitted, frame, rows)
     return Prepared(
         dataset=dataset,
         split=_publish_split(dataset, frame, parts, context),
-        matrix=publish_matrix(matrix, context),
+        matrix=publish_matrix(fitted, frame, rows, context),
         preprocessor=_publish_preprocessor(fitted, context),
-        columns=matrix.shape[1],
+        columns=preprocess.shape(fitted, frame)[1],
     )
 
 
-def publish_matrix(matrix: NDArray[np.float32], context: Context) -> Stored:
-    """Put a matrix into the local cache, and into the store if workers may not share that cache."""
+def publish_matrix(
+    fitted: preprocess.Preprocessor,
+    frame: Frame,
+    rows: NDArray[np.int64] | None,
+    context: Context,
+) -> Stored:
+    """Put the matrix of `rows` (None: all) into the local cache, and into the store if workers may
+    not share that cache. It is written block by block: it is never in memory as a whole.
+    """
     with tempfile.TemporaryDirectory(dir=context.cache.scratch()) as folder:
         file = Path(folder, "matrix.npy")
-        arrays.save_matrix(file, matrix)
+        shape = preprocess.shape(fitted, frame, rows)
+        arrays.save_matrix(file, shape, preprocess.blocks(fitted, frame, rows))
         sha256, cached = context.cache.adopt(file)
     uri = f"matrices/{sha256}.npy"
     if context.executor.remote:

@@ -3,6 +3,7 @@
 The rules, with their reasons, stand in docs/decisions/0004-preparation.md.
 """
 
+from collections.abc import Iterator
 from typing import Any, assert_never
 
 import numpy as np
@@ -22,7 +23,7 @@ from pipeline.rules import (
 )
 from storage.kinds import written
 
-__all__ = ["Preprocessor", "apply", "fit", "from_json", "to_json"]
+__all__ = ["Preprocessor", "apply", "blocks", "fit", "from_json", "shape", "to_json"]
 
 Matrix = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -63,10 +64,28 @@ def apply(preprocessor: Preprocessor, frame: Frame, rows: Rows | None = None) ->
     Raises:
         BadData: a feature is missing, or holds text where training had numbers.
     """
-    sources = _sources(preprocessor, frame)
-    n_rows = frame.n_rows if rows is None else len(rows)
+    matrix = np.empty(shape(preprocessor, frame, rows), np.float32)
+    at = 0
+    for block in blocks(preprocessor, frame, rows):
+        matrix[at : at + len(block)] = block
+        at += len(block)
+    return matrix
+
+
+def shape(preprocessor: Preprocessor, frame: Frame, rows: Rows | None = None) -> tuple[int, int]:
+    """Of the matrix that `apply` makes."""
     width = sum(len(rule.outputs) for rule in preprocessor.rules)
-    matrix = np.empty((n_rows, width), np.float32)
+    return frame.n_rows if rows is None else len(rows), width
+
+
+def blocks(preprocessor: Preprocessor, frame: Frame, rows: Rows | None = None) -> Iterator[Matrix]:
+    """The matrix of `apply` in pieces, from the first row on, so that it need not exist as a whole.
+
+    Raises:
+        BadData: as `apply`.
+    """
+    sources = _sources(preprocessor, frame)
+    n_rows, width = shape(preprocessor, frame, rows)
     for start in range(0, n_rows, _BLOCK_ROWS):
         span = slice(start, min(start + _BLOCK_ROWS, n_rows))
         wanted: Any = span if rows is None else rows[span]
@@ -80,8 +99,7 @@ def apply(preprocessor: Preprocessor, frame: Frame, rows: Rows | None = None) ->
             else:
                 _write_indices(source[wanted], part)
             at += len(part)
-        matrix[span] = block.T
-    return matrix
+        yield block.T
 
 
 def _learn(feature: Feature, rows: Rows) -> Rule | Dropped:

@@ -75,7 +75,7 @@ def _matrices(models: Sequence[TrainedModel], split: Split, context: Context) ->
         if sha256 not in matrices:
             path = context.cache.fetch(context.store, model.preprocessor_uri, sha256)
             fitted = preprocess.from_json(path.read_text(encoding="utf-8"))
-            matrices[sha256] = publish_matrix(preprocess.apply(fitted, frame, rows), context)
+            matrices[sha256] = publish_matrix(fitted, frame, rows, context)
     return matrices
 
 

@@ -87,7 +87,7 @@ def publish_rows(subject: Subject, model: TrainedModel, context: Context) -> Sto
     """The rows as a matrix, prepared as the model's training part was; nothing is learned."""
     path = context.cache.fetch(context.store, model.preprocessor_uri, model.preprocessor_sha256)
     fitted = preprocess.from_json(path.read_text(encoding="utf-8"))
-    return publish_matrix(preprocess.apply(fitted, subject.frame, subject.rows), context)
+    return publish_matrix(fitted, subject.frame, subject.rows, context)
 
 
 def publish_labels(subject: Subject, context: Context) -> Stored | None:

@@ -1,6 +1,6 @@
 """Arrays in files that run no code when they are loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,15 @@ def load(path: Path, *names: str) -> tuple[NDArray[Any], ...]:
     return tuple(arrays[name] for name in names)
 
 
-def save_matrix(path: Path, matrix: NDArray[np.float32]) -> None:
-    """Write one matrix so that `open_matrix` can map it."""
-    np.save(path, matrix, allow_pickle=False)
+def save_matrix(path: Path, shape: tuple[int, int], blocks: Iterable[NDArray[np.float32]]) -> None:
+    """Write the rows of one matrix, in blocks, so that `open_matrix` can map it; the file is the
+    one that numpy.save writes of the whole.
+    """
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, "<f4").data)
 
 
 def open_matrix(path: Path) -> NDArray[np.float32]:

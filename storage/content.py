@@ -22,19 +22,29 @@ _THREAD_ROWS = 10_000
 
 
 def canonical(table: pa.Table, columns: Sequence[DatasetColumn]) -> pa.Table:
+    """As `canonical_of`, of a table that stays as it is."""
+    return canonical_of(columns_in(table), columns)
+
+
+def columns_in(table: pa.Table) -> dict[str, pa.ChunkedArray]:
+    return dict(zip(table.column_names, table.columns, strict=True))
+
+
+def canonical_of(raw: dict[str, pa.ChunkedArray], columns: Sequence[DatasetColumn]) -> pa.Table:
     """The named columns alone, each in one piece: numeric as float64 without nulls (NaN is
     missing, as infinities are; zero has no sign), categorical as large_string with nulls (empty
-    text is missing).
+    text is missing). They are taken out of `raw` one by one, so that few are there twice.
 
     Raises:
         BadData: a numeric column holds text that is no number.
     """
 
     def convert(column: DatasetColumn) -> pa.Array:
-        values = table.column(column.column_name)
+        values = raw.pop(column.column_name)
         return pa.array(_numbers(column, values)) if _is_numeric(column) else _texts(column, values)
 
-    arrays = _each(convert, columns, table.num_rows)
+    n_rows = max((len(values) for values in raw.values()), default=0)
+    arrays = _each(convert, columns, n_rows)
     return pa.table(arrays, names=[column.column_name for column in columns])
 
 

@@ -28,7 +28,7 @@ from sqlalchemy.dialects import mysql
 from configs.errors import BadData, Unknown
 from storage.kinds import written
 
-_CURSOR_ROWS = 20_000
+_CURSOR_ROWS, _CURSOR_CELLS = 20_000, 500_000  # as Python's objects, of tens of bytes each
 _PARTITIONS = 3
 _PARTITION_ROWS = 10_000  # below this a second connection costs more than it saves
 
@@ -205,7 +205,8 @@ def _widened(found: pa.Table) -> pa.Table:
 def _through_cursor(
     connection: Connection, question: Select[Any], names: Sequence[str]
 ) -> pa.Table:
-    result = connection.execution_options(yield_per=_CURSOR_ROWS).execute(question)
+    at_once = min(_CURSOR_ROWS, _CURSOR_CELLS // len(names) + 1)
+    result = connection.execution_options(yield_per=at_once).execute(question)
     chunks: list[list[pa.Array]] = [[] for _ in names]
     for rows in result.partitions():
         for name, values, parts in zip(names, zip(*rows, strict=True), chunks, strict=True):

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from configs.errors import BadData
 from storage import reading
-from storage.content import canonical
+from storage.content import canonical_of, columns_in
 from storage.records import Dataset, DatasetColumn
 
 
@@ -26,28 +26,32 @@ def read_rows(connection: Connection, dataset: Dataset) -> pa.Table:
         BadData: a column has gone, holds what it cannot, or the order is not unique.
     """
     columns = columns_read(dataset.columns)
-    table = reading.read_table(
-        connection,
-        dataset.table_name,
-        [column.column_name for column in columns],
-        order_column=dataset.order_column,
-        n_rows=dataset.n_rows,
+    raw = columns_in(
+        reading.read_table(
+            connection,
+            dataset.table_name,
+            [column.column_name for column in columns],
+            order_column=dataset.order_column,
+            n_rows=dataset.n_rows,
+        )
     )
-    return arrange(table, columns, dataset.order_column, dataset.id_column)
+    return arrange(raw, columns, dataset.order_column, dataset.id_column)
 
 
 def arrange(
-    table: pa.Table,
+    raw: dict[str, pa.ChunkedArray],
     columns: Sequence[DatasetColumn],
     order_column: str | None,
     id_column: str | None,
 ) -> pa.Table:
     """Canonical columns in an order that no database's whim can change: by `order_column`; else
     by `id_column`, as text; else by all columns, which leaves only identical rows to chance.
+    The columns are taken out of `raw`.
     """
-    rows = canonical(table, columns)
-    if order_column is not None:
-        indices = _by_number(order_column, table.column(order_column))
+    order = None if order_column is None else raw[order_column]
+    rows = canonical_of(raw, columns)
+    if order_column is not None and order is not None:
+        indices = _by_number(order_column, order)
     elif id_column is not None:
         indices = _by_id(id_column, rows.column(id_column))
     else:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import BadData
-from storage.content import canonical, content_sha256
+from storage.content import canonical, columns_in, content_sha256
 from storage.records import DatasetColumn
 from storage.rows import arrange
 
@@ -149,9 +149,9 @@ def test_rows_without_an_order_are_sorted_by_all_their_values(order):
         }
     )
     described = columns(x="numeric", t="categorical", y="numeric")
-    expected = arrange(table, described, None, None)
+    expected = arrange(columns_in(table), described, None, None)
 
-    found = arrange(table.take(pa.array(order)), described, None, None)
+    found = arrange(columns_in(table.take(pa.array(order))), described, None, None)
 
     assert content_sha256(found, described) == content_sha256(expected, described)
 
@@ -160,19 +160,21 @@ def test_an_id_orders_rows_and_must_be_unique():
     described = columns(id="categorical", x="numeric")
     table = pa.table({"id": [10, 9, 1], "x": [1.0, 2.0, 3.0]})
 
-    assert arrange(table, described, None, "id").column("x").to_pylist() == [3, 1, 2]
+    assert arrange(columns_in(table), described, None, "id").column("x").to_pylist() == [3, 1, 2]
     twice = pa.table({"id": [10, 9, 9], "x": [1.0, 2.0, 3.0]})
     with pytest.raises(BadData, match="id column 'id' is not unique: '9' stands in more than one"):
-        arrange(twice, described, None, "id")
+        arrange(columns_in(twice), described, None, "id")
     gaps = pa.table({"id": [10, None, 9], "x": [1.0, 2.0, 3.0]})
     with pytest.raises(BadData, match="id column 'id' has 1 missing values"):
-        arrange(gaps, described, None, "id")
+        arrange(columns_in(gaps), described, None, "id")
 
 
 def test_a_column_of_row_numbers_orders_rows():
     described = columns(x="numeric")
     table = pa.table({"no": [3, 1, 2], "x": [30.0, 10.0, 20.0]})
 
-    assert arrange(table, described, "no", None).column("x").to_pylist() == [10, 20, 30]
+    assert arrange(columns_in(table), described, "no", None).column("x").to_pylist() == [10, 20, 30]
     with pytest.raises(BadData, match="equal values"):
-        arrange(pa.table({"no": [3, 1, 3], "x": [1.0, 2.0, 3.0]}), described, "no", None)
+        arrange(
+            columns_in(pa.table({"no": [3, 1, 3], "x": [1.0, 2.0, 3.0]})), described, "no", None
+        )

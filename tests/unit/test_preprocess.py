@@ -11,6 +11,7 @@ from pipeline import preprocess
 from pipeline.frames import Categorical, Frame, Numeric
 from pipeline.preprocess import apply, fit, from_json, to_json
 from pipeline.rules import CategoricalRule, NumericRule
+from storage import arrays
 
 
 def numeric(name, values, missing=()):
@@ -344,3 +345,25 @@ def test_only_features_are_used():
     whole = frame(numeric("x", [1, 2, 3]))
 
     assert fit(replace(whole, time=np.arange(3)), np.arange(3)) == fit(whole, np.arange(3))
+
+
+def test_a_matrix_written_block_by_block_is_the_one_made_as_a_whole(tmp_path):
+    rng = np.random.default_rng(0)
+    n_rows = 40_000  # several blocks
+    whole = frame(
+        numeric("x", rng.normal(size=n_rows)),
+        categorical("c", list(rng.choice(["a", "b"], n_rows))),
+    )
+    rows = rng.permutation(n_rows)[:35_000]
+    fitted = fit(whole, rows)
+    matrix = apply(fitted, whole, rows)
+
+    arrays.save_matrix(
+        tmp_path / "blocks.npy",
+        preprocess.shape(fitted, whole, rows),
+        preprocess.blocks(fitted, whole, rows),
+    )
+    np.save(tmp_path / "whole.npy", matrix)
+
+    assert (tmp_path / "blocks.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+    assert np.array_equal(arrays.open_matrix(tmp_path / "blocks.npy"), matrix)
