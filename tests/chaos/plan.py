@@ -52,7 +52,7 @@ class Report:
     processor_seconds: float
 
     def lines(self) -> list[str]:
-        outcomes = Counter(a.outcome for batch in self.batches for a in batch.attempts)
+        outcomes = Counter(a.outcome or "open" for batch in self.batches for a in batch.attempts)
         states = Counter(batch.state for batch in self.batches)
         classes = Counter(a.error_class for b in self.batches for a in b.attempts if a.error_class)
         attempts = max(1, sum(outcomes.values()))
