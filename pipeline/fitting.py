@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,10 +102,13 @@ def fit_variant(task: FitTask) -> Fitted:
         model_file, scores_file = Path(folder, "model"), Path(folder, "scores")
         chosen.save(estimator, model_file)
         arrays.save(scores_file, {"valid": s_valid, "test": s_test})
+        with ThreadPoolExecutor(2) as pool:  # the store is slow to confirm, not busy
+            model = pool.submit(place.store.put, task.uri(chosen.FORMAT), model_file)
+            scores = pool.submit(place.store.put, task.uri("scores.safetensors"), scores_file)
         return Fitted(
-            model=place.store.put(task.uri(chosen.FORMAT), model_file),
+            model=model.result(),
             format=chosen.FORMAT,
-            scores=place.store.put(task.uri("scores.safetensors"), scores_file),
+            scores=scores.result(),
             threshold=threshold,
             valid=measure(y_valid, s_valid, threshold),
             test=measure(y_test, s_test, threshold),

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
 import psutil
@@ -16,9 +17,11 @@ import structlog
 
 from configs.errors import ClusterUnavailable
 from launcher.cluster import connect
+from storage.schema import dc_batch_result
 from tests import tasks
 from tests.bank import ROOT, end
-from tests.sshd import free_port
+from tests.lab import Lab
+from tests.sshd import free_port, running_sshd
 from tests.waiting import until
 
 
@@ -153,3 +156,28 @@ def test_a_port_that_accepts_and_says_nothing_is_no_scheduler():
             connect(address, patience=0.5)
 
     assert time.monotonic() - began < 5
+
+
+MANY = '{"n_estimators": 20, "grid": {"max_depth": [2, 3, 4, 5, 6], "gamma": [0, 1, 2, 3, 4, 5]}}'
+
+
+def test_a_batch_goes_on_when_a_model_store_that_was_away_is_back(sqlite_settings, tmp_path):
+    with ExitStack() as stack, structlog.testing.capture_logs() as logs:
+        first = stack.enter_context(ExitStack())
+        server = first.enter_context(running_sshd(tmp_path / "sshd"))
+        lab = Lab(sqlite_settings.model_copy(update=server.settings("store")), tmp_path)
+        lab.load_applicants(rows=200)
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        training = pool.submit(lab.train, [("ML-XGB", MANY)])
+        until(lambda: list(server.root.rglob("*.ubj")), 30)
+        first.close()
+        until(lambda: any(log["event"] == "store connection lost" for log in logs), 30)
+        stored = len(list(server.root.rglob("*.ubj")))
+        stack.enter_context(running_sshd(tmp_path / "sshd", port=server.port))
+        batch = training.result(60)
+
+    rows = lab.rows(dc_batch_result, batch)
+    assert stored < 30
+    assert len(rows) == 60
+    lab.store.close()
+    lab.engine.dispose()
