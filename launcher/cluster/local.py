@@ -36,7 +36,7 @@ def main() -> None:
         signal.signal(number, lambda *_: None)
     dask.config.set(CONFIG)
     security = Security.temporary()
-    crew = _crew(wanted["workers"], int(dask.system.CPU_COUNT), this_host().gpus, memory_mb())
+    crew = crew_of(wanted["workers"], int(dask.system.CPU_COUNT), this_host().gpus, memory_mb())
     try:
         cluster = LocalCluster(
             n_workers=crew.workers,
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Crew:
+class Crew:
     """Workers without a card, and cards, each with a worker of so many threads."""
 
     workers: int
@@ -79,14 +79,14 @@ class _Crew:
     fits_a_card: int
 
 
-def _crew(wanted: int, cores: int, cards: int, memory: int) -> _Crew:
+def crew_of(wanted: int, cores: int, cards: int, memory: int) -> Crew:
     """As many threads as there are cores, unless more workers are wanted."""
     share = max(1, min(_FITS_A_CARD, cores // (2 * cards))) if cards else 0
     workers = wanted or max(1, cores - cards * share)
-    return _Crew(workers, memory // max(cores, workers + cards * share), cards, share)
+    return Crew(workers, memory // (workers + cards * share), cards, share)
 
 
-def _add_cards(cluster: LocalCluster, crew: _Crew) -> None:
+def _add_cards(cluster: LocalCluster, crew: Crew) -> None:
     for card in range(crew.cards):
         limit_mb = crew.limit_mb * crew.fits_a_card
         like = cluster.worker_spec[0]

@@ -102,8 +102,8 @@ def _with_memory(able: Sequence[Has], need: Need, resources: dict[str, float]) -
         most = max(memory for _, memory in limited)
         raise NotEnoughMemory(
             f"it needs about {need.memory_mb:,} MB, and no worker has more than {most:,.0f} MB for "
-            "it; give workers a higher memory_limit, which fewer workers a host have, or let the "
-            "model or the data be smaller"
+            "it; let hosts have fewer workers with more memory each (workers, memory_limit), or "
+            "the model or the data be smaller"
         )
     if len(limited) == len(able) and all(MEMORY in each.resources for each in able):
         resources[MEMORY] = float(need.memory_mb)
