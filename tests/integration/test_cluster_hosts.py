@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
+import sqlite3
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -20,9 +22,11 @@ MODELS = """
 model_no = 1
 model_id = "ML-XGB"
 model_group_id = "M"
+[model.param]
+n_estimators = 60
 [model.param.grid]
-n_estimators = [300, 310, 320, 330]
-max_depth = [3, 4, 5, 6]
+learning_rate = [0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.11, 0.12, 0.13, 0.14, 0.15, 0.16]
+max_depth = [3, 4, 5, 6, 7]
 """
 
 
@@ -107,8 +111,8 @@ def network(tmp_path):
 @pytest.fixture
 def bank(tmp_path, network):
     port = free_port()
-    # A broken line is noticed after so long, not after half a minute.
-    (tmp_path / "worker.env").write_text("DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=12s\n")
+    # A broken line is noticed after so long (Dask takes no less), not after half a minute.
+    (tmp_path / "worker.env").write_text("DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=11s\n")
     (tmp_path / "worker.env").chmod(0o600)
     hosts = [f'{{address = "{network.base}.{n}", name = "{name}"}}' for n, name in HOSTS]
     settings = {
@@ -140,8 +144,28 @@ def bank(tmp_path, network):
 HOSTS = ((2, "left"), (3, "right"))
 
 
+class Trained:
+    """Model files of a batch, and those that were written more than once."""
+
+    def __init__(self, bank, batch):
+        self._folder = bank.folder / "store" / "models" / f"T{batch}"
+        self._seen = {}
+
+    def look(self):
+        """How many there are."""
+        for file in self._folder.rglob("*.ubj"):
+            with suppress(FileNotFoundError):
+                # A file that is replaced is another one.
+                self._seen.setdefault(file, set()).add(file.stat().st_ino)
+        return len(self._seen)
+
+    @property
+    def twice(self):
+        return [file for file, numbers in self._seen.items() if len(numbers) > 1]
+
+
 @pytest.mark.slow
-def test_a_host_that_is_cut_off_in_the_middle_costs_a_batch_nothing(bank, network):
+def test_a_host_that_is_cut_off_in_the_middle_costs_a_batch_only_what_it_ran(bank, network):
     write_csv(bank.folder / "rows.csv", 3000, 1)
     (bank.folder / "models.toml").write_text(MODELS)
     bank.deepcredit("db", "upgrade")
@@ -151,18 +175,25 @@ def test_a_host_that_is_cut_off_in_the_middle_costs_a_batch_nothing(bank, networ
     bank.deepcredit("cluster", "start")
     assert _workers(bank) == ["left-cpu", "right-cpu"]
     add = ("batch", "add", "--mode", "train", "--dataset", "G/1", "--model-group", "M")
-    batch = bank.deepcredit(*add).split()[-1]
+    calm, cut = (bank.deepcredit(*add).split()[-1] for _ in range(2))
+    trained = Trained(bank, cut)
 
     running = bank.launcher("SERVER_001", "--drain")
-    until(lambda: _models(bank) >= 2, 120)
+    until(lambda: trained.look() >= 15, 150)
     network.cut(network.names[1])
-    cut_at = _models(bank)
-    assert running.wait(150) == 0
+    at_cut = trained.look()
+    until(lambda: trained.look() >= 0 and running.poll() is not None, 120)
 
-    assert cut_at < 16
-    assert _models(bank) == 16
-    bank.deepcredit("batch", "wait", batch)  # fails if it was not completed
+    assert running.returncode == 0
+    assert at_cut < 60
+    assert trained.look() == 60
+    bank.deepcredit("batch", "wait", cut)  # fails if it was not completed
     assert _workers(bank) == ["left-cpu"]
+    [lost] = [event for event in _log(bank) if "worker lost" in event.get("line", "")]
+    assert len(trained.twice) <= int(re.search(r"running=(\d+)", lost["line"])[1])
+    assert len(trained.twice) <= 2
+    assert _numbers(bank, cut) == _numbers(bank, calm)
+    assert len(_numbers(bank, cut)) == 120
 
 
 def _workers(bank):
@@ -170,5 +201,20 @@ def _workers(bank):
     return [worker["worker"] for worker in shown]
 
 
-def _models(bank):
-    return len(list((bank.folder / "store" / "models").rglob("*.scores.safetensors")))
+def _log(bank):
+    lines = (bank.folder / "logs" / "SERVER_001.log").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def _numbers(bank, batch):
+    """Every metric, and the hashes of models and scores."""
+    left_out = {"batch_id", "fence", "created_at", "seconds", "uri", "scores_uri"}
+    left_out |= {"fit_seconds", "predict_seconds"}
+    with closing(sqlite3.connect(bank.folder / "deepcredit.db")) as connection:
+        connection.row_factory = sqlite3.Row
+        query = (
+            "SELECT * FROM dc_model JOIN dc_batch_result USING (batch_id, model_no, model_sub_no) "
+            "WHERE batch_id = ? ORDER BY model_no, model_sub_no, split"
+        )
+        rows = connection.execute(query, (batch,)).fetchall()
+    return [[row[name] for name in row.keys() if name not in left_out] for row in rows]  # noqa: SIM118
