@@ -26,6 +26,7 @@ _KEYS = 5
 _LOOK_SECONDS = 0.5
 _CONNECTIONS = 20_000  # to the model store, at most
 _ATTEMPTS = "SELECT COUNT(*) FROM dc_batch_attempt"
+_CLAIMABLE = "SELECT COUNT(*) FROM dc_batch WHERE state = 'I' OR run_after IS NOT NULL"
 _WAITING = (
     "SELECT COUNT(*) FROM dc_batch "
     "WHERE state IN ('I', 'U') OR (state = 'E' AND run_after IS NOT NULL)"
@@ -59,7 +60,7 @@ class Campaign:
     def run(self) -> Report:
         """Add the batches, break things until all are at their end, and look at what is left."""
         self._deepcredit("db", "upgrade")
-        self._add()
+        self.to_add = self.plan.batches
         started, before = time.monotonic(), _processor_seconds()
         with self._store_that_breaks() as env, self._launchers(env) as hosts:
             self._fight(hosts, started + self.plan.limit_seconds)
@@ -67,10 +68,11 @@ class Campaign:
         checked = self._deepcredit("store", "check", "--delete")
         removed = re.search(r"(\d+) deleted", checked)
         batches = self._read()
-        broken = self.broken + violations(batches, self.plan.batches)
+        if not (self.broken and self.plan.until_broken):  # else it ended in the middle
+            self.broken += violations(batches, self.plan.batches) + in_store(batches, self.store)
         return Report(
             batches,
-            list(dict.fromkeys(broken + in_store(batches, self.store))),
+            list(dict.fromkeys(self.broken)),
             self.done,
             int(removed[1]) if removed else 0,
             seconds,
@@ -93,7 +95,7 @@ class Campaign:
                 # Faults keep step with the work, so that a slow machine gets on with it too.
                 due = int(plan.faults_an_attempt * self._count(_ATTEMPTS)) - thrown
                 for _ in range(min(plan.launchers, due)):
-                    hosts.harm()
+                    hosts.harm(only_freeze=plan.only_freeze)
                     thrown += 1
                 left = self._look()
                 next_look = now + _LOOK_SECONDS
@@ -106,7 +108,8 @@ class Campaign:
 
     def _look(self) -> int:
         """How much is left to do, and whether all is well so far."""
-        left = self._count(_WAITING) or self._count(_OPEN)
+        self._add()
+        left = self.to_add + self._count(_WAITING) or self._count(_OPEN)
         self.tell(f"{left} of {self.plan.batches} left, {dict(self.done)}")
         for number in self.database.ask(_LONG_LEASES.format(self.plan.lease_seconds + 1)):
             self.broken.append(f"batch {number}: its lease is longer than a lease")
@@ -117,12 +120,18 @@ class Campaign:
         return left
 
     def _add(self) -> None:
+        """So few at a time that retries, which come after what waits for the first time, are soon
+        run: a zombie that wakes shall find another at work on its batch.
+        """
+        room = max(2, self.plan.launchers // 2) - self._count(_CLAIMABLE)
         rows = []
-        for _ in range(self.plan.batches):
+        while self.to_add and len(rows) < room:
+            self.to_add -= 1
             key = f"'key{self.dice.randrange(_KEYS)}'" if self.dice.random() < 0.05 else "NULL"
             rows.append(f"('noop', {key}, 30)")
-        columns = "mode, concurrency_key, max_attempts"
-        self.database.ask(f"INSERT INTO dc_batch ({columns}) VALUES {', '.join(rows)}")
+        if rows:
+            columns = "mode, concurrency_key, max_attempts"
+            self.database.ask(f"INSERT INTO dc_batch ({columns}) VALUES {', '.join(rows)}")
 
     @contextmanager
     def _store_that_breaks(self) -> Iterator[dict[str, str]]:

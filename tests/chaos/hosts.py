@@ -43,9 +43,10 @@ class Hosts:
         self.done["launchers started"] += 1
         self.done["with a wrong clock"] += bool(skew)
 
-    def harm(self) -> None:
+    def harm(self, *, only_freeze: bool) -> None:
         """A fault by chance. A killed launcher takes longest to be at work again."""
-        self.dice.choice([self.kill_launcher, *[self.kill_child] * 5, *[self.freeze] * 6])()
+        kills = [] if only_freeze else [self.kill_launcher, *[self.kill_child] * 5]
+        self.dice.choice([*kills, *[self.freeze] * 6])()
 
     def kill_launcher(self) -> None:
         name = self._any()

@@ -6,7 +6,13 @@ from typing import Any
 
 from tests.chaos.invariants import Ended
 
-_OFTEN = {"lingering": 0.8, "longest": 3.0, "faults_an_attempt": 0.6, "limit_seconds": 90.0}
+_OFTEN = {
+    "lingering": 0.8,
+    "longest": 3.0,
+    "faults_an_attempt": 0.5,
+    "only_freeze": True,
+    "limit_seconds": 90.0,
+}
 CONTROLS: dict[str, dict[str, Any]] = {
     "state": _OFTEN,
     "id": _OFTEN,
@@ -34,6 +40,7 @@ class Plan:
     longest: float = 1.0
     uploads: float = 0.03
     faults_an_attempt: float = 0.25
+    only_freeze: bool = False
     kills_a_second: float = 10.0
     troubles: int = 2
     limit_seconds: float = 3600.0
