@@ -196,9 +196,9 @@ class Daemon:
         try:
             done = step()
         except Exception as error:  # the launcher outlives whatever befalls the database
-            self._next_poll = self._next_round = time.monotonic() + self._outage.failed(error)
+            self._next_poll = self._next_round = time.monotonic() + self._outage.failed(step, error)
             return None
-        self._outage.over()
+        self._outage.passed(step)
         return done
 
     def _poll(self) -> bool:
@@ -253,13 +253,13 @@ class Daemon:
                     ),
                 )
             except DatabaseUnavailable as error:
-                pause = self._outage.failed(error)
+                pause = self._outage.failed(self._register, error)
                 # It is up: a service manager that took it for hung would only kill it.
                 self._notifier.ready("waits for the database")
                 self._notifier.alive()
                 self._wait(pause)
             else:
-                self._outage.over()
+                self._outage.passed(self._register)
                 return True
         return False
 

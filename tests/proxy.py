@@ -1,8 +1,11 @@
-"""A TCP proxy in front of a server, whose connections a test can cut, refuse or leave in doubt."""
+"""A TCP proxy in front of a server, whose connections a test can cut, refuse, leave in doubt, slow
+down or let fall silent.
+"""
 
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +38,10 @@ class Proxy:
         self._pairs: set[_Pair] = set()
         self._cut = False
         self._doubt: bytes | None = None
+        self._speaking = threading.Event()
+        self._speaking.set()
+        self.delay = 0.0
+        """Seconds by which each answer of the server is late."""
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
@@ -45,8 +52,13 @@ class Proxy:
         for pair in pairs:
             pair.reset()
 
+    def silence(self) -> None:
+        """Let nothing pass to clients until `restore`, as a server that hangs."""
+        self._speaking.clear()
+
     def restore(self) -> None:
         self._cut = False
+        self._speaking.set()
 
     def lose_answer_to(self, words: bytes) -> None:
         """The next time a client says `words`, the server hears them but its answer is lost."""
@@ -57,6 +69,7 @@ class Proxy:
         return self._doubt is None
 
     def close(self) -> None:
+        self._speaking.set()
         self.cut()
         # Closing alone would not wake the thread that accepts.
         with contextlib.suppress(OSError):
@@ -95,6 +108,8 @@ class Proxy:
                 if pair.doubtful:
                     pair.answered.set()
                     return
+                self._speaking.wait()
+                time.sleep(self.delay)
                 pair.client.sendall(data)
         pair.reset()
 

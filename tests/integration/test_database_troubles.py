@@ -1,0 +1,131 @@
+"""A launcher at work while its database is away, silent, read-only or slow."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import make_url, text
+from structlog.testing import capture_logs
+
+from configs.settings import Settings
+from storage.engine import transaction
+from tests.mariadb import MariaDB
+from tests.proxy import Proxy, proxied
+from tests.runs import Runs, in_thread
+from tests.waiting import alive, until
+
+LEASE = 1.6
+USER = "plain"  # without the privilege to write to a server that is read-only
+
+
+@pytest.fixture
+def proxy(mariadb_server: MariaDB) -> Iterator[Proxy]:
+    with proxied(mariadb_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def here(mariadb_settings: Settings, tmp_path) -> Iterator[Runs]:
+    """Who looks on, past the proxy."""
+    runs = Runs(mariadb_settings, tmp_path)
+    yield runs
+    runs.engine.dispose()
+
+
+@pytest.fixture
+def there(here: Runs, proxy: Proxy) -> Iterator[Runs]:
+    """The launcher's own view of the database."""
+    url = make_url(here.settings.database_url)
+    sql(here, f"CREATE OR REPLACE USER {USER}@'127.0.0.1' IDENTIFIED BY 'pw'")
+    sql(here, f"GRANT ALL ON `{url.database}`.* TO {USER}@'127.0.0.1'")
+    through = url.set(port=proxy.port, username=USER)
+    changes = {
+        "database_url": through.render_as_string(hide_password=False),
+        "database_password": "pw",
+        "lease_seconds": LEASE,
+        "poll_seconds": 0.1,
+        "grace_seconds": 0.1,
+    }
+    runs = Runs(Settings.model_validate(here.settings.model_dump() | changes), here.folder)
+    yield runs
+    proxy.restore()
+    runs.engine.dispose()
+    sql(here, f"DROP USER {USER}@'127.0.0.1'")
+
+
+def sql(runs: Runs, statement: str) -> None:
+    transaction(runs.engine, lambda connection: connection.execute(text(statement)))
+
+
+Trouble = Callable[[Proxy, Runs], object]
+TROUBLES: dict[str, tuple[Trouble, Trouble]] = {
+    "away": (lambda proxy, _: proxy.cut(), lambda proxy, _: proxy.restore()),
+    "silent": (lambda proxy, _: proxy.silence(), lambda proxy, _: proxy.restore()),
+    "read-only": (
+        lambda _, here: sql(here, "SET GLOBAL read_only = 1"),
+        lambda _, here: sql(here, "SET GLOBAL read_only = 0"),
+    ),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_trouble_longer_than_the_lease_ends_the_child_and_not_the_launcher(
+    here: Runs, there: Runs, proxy: Proxy, trouble: str
+) -> None:
+    begin, end = TROUBLES[trouble]
+    batch_id = here.add()
+    with capture_logs() as logged, in_thread(there.daemon("succeed:3")):
+        child = there.pid("B")
+        began = time.monotonic()
+        begin(proxy, here)
+        try:
+            # The row is ours for a lease after the last beat; from then on others may run it.
+            until(lambda: not alive(child), seconds=LEASE + 3)
+            assert here.row(batch_id).state == "U"
+            until(lambda: told(logged, "the database cannot be used") == 1)
+            until(lambda: time.monotonic() > began + 2 * LEASE)
+        finally:
+            end(proxy, here)
+        until(lambda: here.row(batch_id).state == "C")
+
+    assert here.attempts(batch_id) == [("E", "LeaseExpired"), ("C", None)]
+    assert there.pid("B") != child
+    assert told(logged, "the database answers again") == 1
+
+
+def told(logged: list, words: str) -> int:
+    return sum(words in line["event"] for line in logged)
+
+
+def test_a_slow_database_costs_no_attempt(here: Runs, there: Runs, proxy: Proxy) -> None:
+    batch_id = here.add()
+    proxy.delay = 0.08  # a beat takes half a second
+    with in_thread(there.daemon("succeed:2.5")):
+        until(lambda: here.row(batch_id).state == "C")
+        proxy.delay = 0
+
+    assert here.attempts(batch_id) == [("C", None)]
+
+
+def test_a_launcher_whose_connections_are_killed_all_the_time_goes_on(
+    here: Runs, there: Runs, mariadb_server: MariaDB
+) -> None:
+    batch_ids = [here.add() for _ in range(2)]
+    killed = 0
+
+    def kill() -> bool:
+        nonlocal killed
+        with mariadb_server.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT id FROM information_schema.processlist WHERE user = '{USER}'")
+            for (number,) in cursor.fetchall()[:1]:
+                cursor.execute(f"KILL CONNECTION {number}")
+                killed += 1
+        time.sleep(0.1)
+        return all(here.row(batch_id).state == "C" for batch_id in batch_ids)
+
+    with in_thread(there.daemon("succeed:1")):
+        until(kill)
+
+    assert killed > 10
+    # A connection that breaks as a claim is committed may cost an attempt, and no more.
+    assert [here.attempts(batch_id)[-1] for batch_id in batch_ids] == [("C", None)] * 2
