@@ -69,7 +69,7 @@ def role_of(process: psutil.Process) -> str:
     """Empty for any other process."""
     try:
         words = process.cmdline()
-        if "launcher" in words:
+        if words.count("launcher") == 2:  # other commands are `-m launcher batch` and so on
             return "launcher"
         if any("child_main" in word for word in words):
             return "child"
