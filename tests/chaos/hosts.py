@@ -29,11 +29,12 @@ class Hosts:
     dice: random.Random
     done: Counter[str]
     lease_seconds: float
+    clocks: Sequence[str | None] = CLOCKS
     launchers: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     stopped: dict[int, float] = field(default_factory=dict)
 
     def start(self, name: str) -> None:
-        skew = skewed(self.dice.choice(CLOCKS))
+        skew = skewed(self.dice.choice(self.clocks))
         self.launchers[name] = subprocess.Popen(
             [*self.program, name, *self.arguments],
             env={**self.env, "TZ": self.dice.choice(ZONES), **skew},

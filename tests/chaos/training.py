@@ -28,9 +28,9 @@ from tests.sshd import SshServer
 MODELS = (
     (1, "ML-RF", {"n_estimators": 60, "grid": {"max_depth": [4, 8, 12]}}),
     (2, "ML-XGB", {"n_estimators": 30, "resampling": "smote", "grid": {"max_depth": [3, 5]}}),
-    (3, "DL-DNN", {"max_epochs": 3, "classWeight": "balanced"}),
 )
 LAUNCHERS, WORKERS = 2, 2
+_PROGRAM = (sys.executable, "-P", "-m", "launcher", "launcher")
 # What took how long, and which attempt it was, may differ.
 _RESULTS = (
     "SELECT batch_id, model_no, model_sub_no, split, state, n_rows, tn, fp, fn, tp, threshold, "
@@ -45,7 +45,12 @@ _LEFT = (
     "SELECT (SELECT COUNT(*) FROM dc_batch WHERE state IN ('I', 'U') OR run_after IS NOT NULL)"
     " + (SELECT COUNT(*) FROM dc_batch_attempt WHERE finished_at IS NULL)"
 )
-_SOON = "UPDATE dc_batch SET run_after = UTC_TIMESTAMP(6) WHERE state = 'E' AND run_after > now(6)"
+# Three faults for every five models.
+_PROGRESS = "SELECT 1 + COUNT(*) * 3 DIV 5 FROM dc_model"
+_SOON = (
+    "UPDATE dc_batch SET run_after = UTC_TIMESTAMP(6) "
+    "WHERE state = 'E' AND run_after > UTC_TIMESTAMP(6)"
+)
 
 
 @dataclass
@@ -74,14 +79,11 @@ class Comparison:
 
 @dataclass
 class Training:
-    """`pause`: seconds between two faults, half as many to one and a half times."""
-
     mariadb: MariaDB
     sshd: SshServer
     folder: Path
     batches: int = 20
     seed: int = 1
-    pause: float = 4.0
     lease_seconds: float = 4.0
     limit_seconds: float = 3600.0
     tell: Callable[[str], None] = lambda line: None
@@ -91,7 +93,7 @@ class Training:
         seconds = {}
         with self._installed("undisturbed") as bank:
             began = time.monotonic()
-            assert bank.launcher("CALM", "--drain").wait(self.limit_seconds) == 0, bank.log()
+            self._run_in_peace(bank)
             seconds["undisturbed"] = time.monotonic() - began
             expected = [bank.sql(question) for question in (_RESULTS, _MODELS)]
         with self._installed("under kills") as bank:
@@ -120,26 +122,34 @@ class Training:
             seconds=seconds,
         )
 
+    def _run_in_peace(self, bank: Bank) -> None:
+        hosts = Hosts(bank.env, _PROGRAM, ("--drain",), random.Random(1), Counter(), 120, (None,))
+        try:
+            hosts.start("CALM")
+            assert hosts.launchers["CALM"].wait(self.limit_seconds) == 0, bank.log()
+        finally:
+            hosts.end()
+
     def _fight(self, bank: Bank) -> None:
         dice = random.Random(self.seed)
-        program = [sys.executable, "-P", "-m", "launcher", "launcher"]
-        env = dict(bank.env) | {"DEEPCREDIT_LEASE_SECONDS": str(self.lease_seconds)}
-        hosts = Hosts(env, program, (), dice, self.done, self.lease_seconds)
+        env = {**bank.env, "DEEPCREDIT_LEASE_SECONDS": str(self.lease_seconds)}
+        hosts = Hosts(env, _PROGRAM, (), dice, self.done, self.lease_seconds, (None,))
         deadline = time.monotonic() + self.limit_seconds
         faults = [hosts.kill_launcher, hosts.kill_child, hosts.freeze]
         faults += [lambda: self._kill_worker(dice), lambda: self._freeze_worker(dice, hosts)]
         try:
             for number in range(LAUNCHERS):
                 hosts.start(f"FIRE_{number}")
-            next_fault = time.monotonic() + self.pause
+            thrown = 0
             while (left := int(bank.sql(_LEFT)[0][0])) and time.monotonic() < deadline:
                 hosts.thaw(time.monotonic())
-                if time.monotonic() >= next_fault:
+                # In step with the work, so that a slow machine gets on with it too.
+                if thrown < int(bank.sql(_PROGRESS)[0][0]):
                     dice.choice(faults)()
-                    next_fault = time.monotonic() + self.pause * dice.uniform(0.5, 1.5)
+                    thrown += 1
                     bank.sql(_SOON)  # what waits 20 minutes for a cluster is brought forward
                 self.tell(f"{left} left, {dict(self.done)}")
-                time.sleep(0.2)
+                time.sleep(dice.uniform(0, 0.4))
         finally:
             hosts.thaw(float("inf"))
             hosts.end()
