@@ -9,6 +9,7 @@ from typing import Any
 
 import dask
 from distributed import Client
+from distributed.client import ClosedClientError
 from distributed.comm.addressing import parse_address, parse_host_port
 from distributed.comm.registry import get_backend
 
@@ -63,10 +64,7 @@ def _open(address: str, certificates: Mapping[str, str] | None, patience: float)
             address, security=security(certificates), timeout=patience, set_as_default=False
         )
     except (OSError, RuntimeError) as error:
-        raise ClusterUnavailable(
-            f"the Dask scheduler at {address} does not answer; start it or check "
-            "DEEPCREDIT_SCHEDULER"
-        ) from error
+        raise _no_answer(address) from error
     try:
         client.wait_for_workers(1, timeout=patience)
         _check_versions(client, address, patience)
@@ -74,10 +72,19 @@ def _open(address: str, certificates: Mapping[str, str] | None, patience: float)
     except TimeoutError as error:
         client.close(timeout=_CLOSE_SECONDS)
         raise ClusterUnavailable(f"the Dask scheduler at {address} has no workers") from error
+    except (ClosedClientError, OSError) as error:  # lost again meanwhile
+        client.close(timeout=_CLOSE_SECONDS)
+        raise _no_answer(address) from error
     except BaseException:
         client.close(timeout=_CLOSE_SECONDS)
         raise
     return client
+
+
+def _no_answer(address: str) -> ClusterUnavailable:
+    return ClusterUnavailable(
+        f"the Dask scheduler at {address} does not answer; start it or check DEEPCREDIT_SCHEDULER"
+    )
 
 
 def _open_again(address: str, certificates: Mapping[str, str] | None) -> Client:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from distributed import Client
+from distributed.client import ClosedClientError
 
 from configs.errors import ClusterUnavailable
 from launcher.cluster import events
@@ -76,6 +77,10 @@ class DaskExecutor:
     def look(self) -> list[Has]:
         return workers_in(self._info())
 
+    @property
+    def steady(self) -> bool:
+        return self._reconnect is not None
+
     def again(self) -> None:
         self.close()
         if self._reconnect is None:
@@ -84,7 +89,7 @@ class DaskExecutor:
 
     def close(self) -> None:
         """Forget what still runs; return soon, whatever state the cluster is in."""
-        with contextlib.suppress(OSError, RuntimeError, TimeoutError, ValueError):
+        with contextlib.suppress(ClosedClientError, OSError, RuntimeError, ValueError):
             if self.client.status == "running":
                 events.forget(self.client)
             self.client.close(timeout=_CLOSE_SECONDS)

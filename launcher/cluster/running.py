@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import structlog
 from distributed import Client, Future, KilledWorker
+from distributed.client import ClosedClientError
 
 from configs.errors import ClusterUnavailable, NotEnoughMemory, WorkerLost
 from launcher.cluster.placement import GPU, Has, Place, place
@@ -37,6 +38,11 @@ class Link(Protocol):
     """A run's way to the cluster, which may be another one later."""
 
     client: Client
+
+    @property
+    def steady(self) -> bool:
+        """Whether a scheduler that was lost is expected back."""
+        ...
 
     def look(self) -> list[Has]:
         """The workers there are. Raises ClusterUnavailable: the scheduler is lost."""
@@ -97,7 +103,7 @@ class Run(Generic[T, R]):
 
     def __iter__(self) -> Iterator[Done[T, R]]:
         try:
-            self._workers = self._link.look()
+            self._begin()
             while True:
                 try:
                     more = self._fill()
@@ -117,10 +123,19 @@ class Run(Generic[T, R]):
                     yield done
         finally:
             futures = [sent.future for sent in self._running.values()]
-            with contextlib.suppress(OSError, RuntimeError, ValueError, TimeoutError):
+            with contextlib.suppress(ClosedClientError, OSError, RuntimeError, ValueError):
                 self._link.client.cancel(futures, force=True)
 
+    def _begin(self) -> None:
+        """The scheduler may have been lost before, while the batch read its data."""
+        try:
+            self._look()
+        except _Lost as error:
+            self._begin_again(error)
+
     def _begin_again(self, error: _Lost) -> None:
+        if not self._link.steady:
+            raise ClusterUnavailable(str(error)) from error
         log.warning(
             "scheduler lost; connecting again, and what ran is done again",
             running=len(self._running),
@@ -177,17 +192,21 @@ class Run(Generic[T, R]):
             self._missing.add(name)
             log.info("no worker declares this resource; tasks run without it", resource=name)
         key = (self._name, next(self._numbers))
-        future = self._link.client.submit(
-            shielded,
-            self._function,
-            task,
-            self._renew_after,
-            key=key,
-            pure=False,
-            resources=where.resources or None,
-            workers=where.workers or None,
-            allow_other_workers=bool(where.workers),
-        )
+        try:
+            future = self._link.client.submit(
+                shielded,
+                self._function,
+                task,
+                self._renew_after,
+                key=key,
+                pure=False,
+                resources=where.resources or None,
+                workers=where.workers or None,
+                allow_other_workers=bool(where.workers),
+            )
+        except ClosedClientError as error:  # it has tried for long to reach the scheduler
+            self._wait(task)
+            raise _Lost("lost the Dask scheduler while tasks were running") from error
         self._running[future.key] = _Sent(future, task, where)
         future.add_done_callback(self._ended.put)
         return True
@@ -249,8 +268,10 @@ class Run(Generic[T, R]):
         if status == "finished":
             try:
                 value = future.result(timeout=_RESULT_SECONDS)
+            except OSError:  # late, or cut off: no fault of the task
+                self._look()
             except Exception as error:
-                if future.status == "finished" and not isinstance(error, TimeoutError):
+                if future.status == "finished":
                     del self._running[future.key]  # the result cannot be read here
                     return Done(sent.task, None, error)
             else:

@@ -14,6 +14,8 @@ from contextlib import ExitStack, closing
 import psutil
 import pytest
 import structlog
+from distributed import Future
+from distributed.comm import CommClosedError
 
 from configs.errors import ClusterUnavailable
 from launcher.cluster import connect
@@ -135,6 +137,32 @@ def test_a_run_goes_on_with_a_scheduler_that_was_restarted(cluster, tmp_path):
     assert said.index("scheduler lost; connecting again, and what ran is done again") < said.index(
         "scheduler is back; the batch goes on"
     )
+
+
+def test_a_client_that_has_given_up_is_replaced_before_a_run_and_within_it(cluster):
+    with closing(connect(cluster.address, patience=30, steady=True)) as executor:
+        executor.client.close()
+        run = executor.run(tasks.double, range(8))
+        done = [next(run)]
+        executor.client.close()
+        done += list(run)
+
+    assert sorted((each.task, each.value) for each in done) == [(n, 2 * n) for n in range(8)]
+
+
+def test_a_result_that_is_cut_off_on_its_way_is_no_error_of_its_task(cluster, monkeypatch):
+    whole, cuts = Future.result, iter([CommClosedError("in <TCP>: Stream is closed")])
+
+    def result(future, timeout=None):
+        for cut in cuts:
+            raise cut
+        return whole(future, timeout)
+
+    monkeypatch.setattr(Future, "result", result)
+    with closing(connect(cluster.address, patience=30)) as executor:
+        [done] = executor.run(tasks.double, [4])
+
+    assert (done.value, done.error) == (8, None)
 
 
 def test_a_scheduler_that_hangs_is_given_up(cluster, monkeypatch):
