@@ -190,7 +190,9 @@ class Run(Generic[T, R]):
             return False
         for name in set(where.missing) - self._missing:
             self._missing.add(name)
-            log.info("no worker declares this resource; tasks run without it", resource=name)
+            # Most installations have no cards, and need not hear it with every batch.
+            tell = log.debug if name == GPU else log.info
+            tell("no worker declares this resource; tasks run without it", resource=name)
         key = (self._name, next(self._numbers))
         try:
             future = self._link.client.submit(
