@@ -34,11 +34,16 @@ def start(cluster: Cluster, say: Say) -> Picture:
     begin = time.monotonic()
     deadline = begin + cluster.start_seconds
     files = {CERTIFICATES[name]: text for name, text in (certificates or {}).items()}
-    start_processes(cluster, {cluster.scheduler.name: (plan.scheduler,)}, files, say)
-    wait(cluster, plan.address, certificates, set(), deadline, say)
+    scheduler = {cluster.scheduler.name: (plan.scheduler,)}
+    start_processes(cluster, scheduler, files, say)
+    wait(cluster, plan.address, certificates, scheduler, set(), deadline, say)
     workers = {name: processes for name, processes in plan.workers.items() if processes}
     retired = start_processes(cluster, workers, files, say)
-    return wait(cluster, plan.address, certificates, plan.names - retired, deadline, say)
+    everything = dict(plan.workers) | {
+        cluster.scheduler.name: (plan.scheduler, *plan.workers[cluster.scheduler.name])
+    }
+    names = plan.names - retired
+    return wait(cluster, plan.address, certificates, everything, names, deadline, say)
 
 
 def stop(cluster: Cluster, say: Say) -> None:
@@ -144,11 +149,14 @@ def wait(
     cluster: Cluster,
     address: str,
     certificates: Mapping[str, str] | None,
+    processes: Mapping[str, tuple[Process, ...]],
     names: set[str],
     deadline: float,
     say: Say,
 ) -> Picture:
-    """Until the scheduler knows these workers; a process that dies meanwhile ends the wait."""
+    """Until the scheduler knows these workers. If one of the processes, which were just started by
+    the host's name, dies meanwhile, that ends the wait.
+    """
     checked = time.monotonic()
     missing = names
     while True:
@@ -165,7 +173,7 @@ def wait(
         now = time.monotonic()
         if now > deadline or now - checked > _ALIVE_EVERY_SECONDS:
             checked = now
-            if dead := _dead(cluster):
+            if dead := _dead(cluster, processes):
                 raise ClusterUnavailable("; ".join(dead))
         if now > deadline:
             raise ClusterUnavailable(
@@ -175,15 +183,18 @@ def wait(
         time.sleep(_PAUSE_SECONDS)
 
 
-def _dead(cluster: Cluster) -> list[str]:
+def _dead(cluster: Cluster, processes: Mapping[str, tuple[Process, ...]]) -> list[str]:
     answers, errors = ask_all(
-        cluster.hosts, lambda host: ask(host, cluster.known_hosts, {"action": "look"})
+        (host for host in cluster.hosts if host.name in processes),
+        lambda host: ask(host, cluster.known_hosts, {"action": "look"}),
     )
+    # Others may have ended because all of their workers were told to.
+    known = {(name, process.name) for name, few in processes.items() for process in few}
     return errors + [
         f"{name}: {each['name']} died: {each['tail']}"
         for name, found in answers.items()
         for each in found
-        if not each["alive"]
+        if not each["alive"] and (name, each["name"]) in known
     ]
 
 

@@ -47,10 +47,11 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
     if not new:
         return deploy.find(cluster)
     files = {CERTIFICATES[name]: text for name, text in (certificates or {}).items()}
-    deploy.start_processes(cluster, {name: (each,) for name, each in new.items()}, files, say)
+    processes = {name: (each,) for name, each in new.items()}
+    deploy.start_processes(cluster, processes, files, say)
     names = {worker for process in new.values() for worker in process.workers}
     deadline = time.monotonic() + cluster.start_seconds
-    return deploy.wait(cluster, picture.address, certificates, names, deadline, say)
+    return deploy.wait(cluster, picture.address, certificates, processes, names, deadline, say)
 
 
 def retire(dask_worker: Worker) -> None:

@@ -150,6 +150,8 @@ def test_workers_come_and_leave_while_tasks_run(desk):
     until(lambda: desk.workers() == {"one-cpu": "there", "one-cpu1": "there"}, 20)
     assert "one: one-cpu" in desk.deepcredit("scale", "one=1")
     until(lambda: len(desk.workers()) == 1, 20)
+    assert "two: cpu1 started" in desk.deepcredit("scale", "two=1")
+    assert len(desk.workers()) == 2
 
 
 def test_what_cannot_be_scaled_is_said(desk):
