@@ -156,7 +156,7 @@ def status(engine: Engine, name: str) -> int:
 
 
 def quantile(values: list[float], percent: int) -> float:
-    return statistics.quantiles(values, n=100)[percent - 1]
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def judge(runs: list[Run]) -> int:
