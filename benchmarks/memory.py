@@ -82,7 +82,7 @@ def _train(bank: Bank, batch_id: int, group: str) -> None:
         "INSERT INTO dc_batch (mode, dataset_group, dataset_version, model_group) "
         f"VALUES ('train', '{group}', 1, 'M')"
     )
-    bank.wait(lambda: bank.state(batch_id) in "CE", 280)
+    bank.wait(lambda: bank.state(batch_id) in "CE", 900)
     assert bank.state(batch_id) == "C", bank.log()
 
 

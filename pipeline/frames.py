@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from configs.errors import BadData, DatasetChanged
 from pipeline.labels import labels_of
-from storage.content import content_sha256
+from storage.content import content_sha256, whole
 from storage.engine import reading
 from storage.records import Dataset, DatasetColumn, Role
 from storage.rows import columns_read, read_rows
@@ -121,7 +121,7 @@ def _labels(dataset: Dataset, rows: pa.Table) -> NDArray[np.int8] | None:
 
 
 def _feature(column: DatasetColumn, rows: pa.Table) -> Feature:
-    values = rows.column(column.column_name).combine_chunks()
+    values = whole(rows.column(column.column_name))
     name, missing = column.column_name, column.missing_values
     if column.kind == "numeric":
         numbers = values.to_numpy(zero_copy_only=True)
@@ -164,7 +164,7 @@ def _without_categories(
 
 def _ranks(columns: tuple[DatasetColumn, ...], rows: pa.Table) -> NDArray[np.int64] | None:
     for column in columns:
-        values = rows.column(column.column_name).combine_chunks()
+        values = whole(rows.column(column.column_name))
         if column.kind == "numeric":
             numbers = without(values.to_numpy(zero_copy_only=True), column.missing_values)
             known = ~np.isnan(numbers)

@@ -36,7 +36,7 @@ RARE_SHARE = 0.001
 RAW_LIMIT = 1e150
 SCALED_LIMIT = 1e6
 
-_BLOCK_ROWS = 16_384
+_BLOCK_ROWS, _BLOCK_CELLS = 16_384, 2**20
 
 
 def fit(frame: Frame, rows: Rows) -> Preprocessor:
@@ -86,8 +86,9 @@ def blocks(preprocessor: Preprocessor, frame: Frame, rows: Rows | None = None) -
     """
     sources = _sources(preprocessor, frame)
     n_rows, width = shape(preprocessor, frame, rows)
-    for start in range(0, n_rows, _BLOCK_ROWS):
-        span = slice(start, min(start + _BLOCK_ROWS, n_rows))
+    height = min(_BLOCK_ROWS, max(1024, _BLOCK_CELLS // width))
+    for start in range(0, n_rows, height):
+        span = slice(start, min(start + height, n_rows))
         wanted: Any = span if rows is None else rows[span]
         # A column at a time into a block that fits the cache; then turned into rows at once.
         block = np.zeros((width, span.stop - span.start), np.float32)

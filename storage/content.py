@@ -63,6 +63,11 @@ def content_sha256(table: pa.Table, columns: Sequence[DatasetColumn]) -> str:
     return whole.hexdigest()
 
 
+def whole(values: pa.ChunkedArray) -> pa.Array:
+    """In one piece; one that is so already is not copied."""
+    return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
+
+
 def _each(
     work: Callable[[DatasetColumn], T], columns: Sequence[DatasetColumn], n_rows: int
 ) -> list[T]:
@@ -84,7 +89,7 @@ def _digest(column: DatasetColumn, values: pa.ChunkedArray) -> bytes:
         for chunk in values.chunks:
             hasher.update(chunk.to_numpy(zero_copy_only=True).astype("<f8", copy=False).data)
         return hasher.digest()
-    texts = values.combine_chunks()
+    texts = whole(values)
     lengths = pc.fill_null(pc.binary_length(texts).cast(pa.int64()), -1)
     hasher.update(lengths.to_numpy(zero_copy_only=False).astype("<i8", copy=False).data)
     hasher.update(_characters(texts))
@@ -111,9 +116,12 @@ def _numbers(column: DatasetColumn, values: pa.ChunkedArray) -> NDArray[np.float
                 "load a new version and name the column with --categorical"
             )
         values = found.values
-    numbers: NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy()
+    doubles = values.cast(pa.float64(), safe=False)
+    parts = [chunk.to_numpy(zero_copy_only=False) for chunk in doubles.chunks]
+    # Into NumPy's own memory: Arrow's allocator would round it up to a quarter more.
+    numbers: NDArray[np.float64] = np.concatenate([np.empty(0), *parts])
     # Nulls are NaN by now; adding turns -0.0 into 0.0.
-    numbers = np.add(numbers, 0.0, out=numbers if numbers.flags.writeable else None)
+    np.add(numbers, 0.0, out=numbers)
     unusable = ~np.isfinite(numbers)
     if unusable.any():
         numbers[unusable] = np.nan  # infinities, and one NaN for the many there are

@@ -22,6 +22,7 @@ KIND = "ML-XGB"
 FORMAT = "ubj"
 USES_GPU = True
 
+_BINS = 256  # XGBoost's own default
 _SHARE = Real(0, 1, above=True)
 PARAMETERS: dict[str, Spec] = {
     "n_estimators": Whole(1, 100_000),
@@ -83,7 +84,7 @@ class Boosting:
         eval_set: tuple[Matrix, Labels] | None = None,
     ) -> Self:
         require_both_classes(y)
-        train = xgb.DMatrix(X, y, weight=sample_weight, nthread=self.threads)
+        train = self._quantised(X, y, sample_weight)
         evals, callbacks = [], []
         if eval_set is not None and self.early_stopping_rounds is not None:
             alike = for_stopping(y, sample_weight, eval_set[1])
@@ -108,6 +109,16 @@ class Boosting:
             raise BadParameter(f"{KIND}: {_first_line(error)}") from error
         return self
 
+    def _quantised(self, X: Matrix, y: Labels, weight: Weights | None) -> xgb.DMatrix:
+        """What `hist` makes of a DMatrix anyway, without the eight bytes a value of the latter;
+        the model is the same, bit for bit.
+        """
+        by_hist = self.native.get("tree_method", "auto") in ("auto", "hist")
+        if not by_hist or self.native["device"] != "cpu":
+            return xgb.DMatrix(X, y, weight=weight, nthread=self.threads)
+        bins = self.native.get("max_bin", _BINS)
+        return xgb.QuantileDMatrix(X, y, weight=weight, nthread=self.threads, max_bin=bins)
+
     def predict_proba(self, X: Matrix) -> NDArray[np.float32]:
         if self.booster_ is None:
             raise ValueError("fit first")
@@ -131,8 +142,8 @@ def build(params: Mapping[str, Any], *, seed: int, device: str, threads: int = 1
 
 
 def memory(params: Mapping[str, Any], rows: int, columns: int) -> int:  # noqa: ARG001 - trees are small
-    """A DMatrix has eight bytes a value; its quantised form about two."""
-    return 10 * rows * columns
+    """As measured: values are sorted into bins, and kept by row and by column."""
+    return 12 * rows * columns
 
 
 def save(estimator: Estimator, path: Path) -> None:
