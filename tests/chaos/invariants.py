@@ -99,13 +99,20 @@ def of_attempts(batches: Sequence[Ended]) -> list[str]:
 
 def in_store(batches: Sequence[Ended], store: Path) -> list[str]:
     """Every file that is named is whole; after `store check --delete` there are no others."""
-    named = {file.uri: file for batch in batches for file in batch.files}
+    named = {file.uri for batch in batches for file in batch.files}
     there = {str(path.relative_to(store)) for path in store.rglob("*") if path.is_file()}
-    found = [f"{uri} is not in the store" for uri in sorted(named.keys() - there)]
-    found += [f"{uri} is in the store and nothing names it" for uri in sorted(there - named.keys())]
-    for uri in sorted(named.keys() & there):
-        if sha256((store / uri).read_bytes()).hexdigest() != named[uri].sha256:
-            found.append(f"{uri} is not what was put there")
+    found = [f"{uri} is in the store and nothing names it" for uri in sorted(there - named)]
+    return found + whole(batches, store)
+
+
+def whole(batches: Sequence[Ended], store: Path) -> list[str]:
+    """The files of models are there, and what was put there."""
+    found = []
+    for file in (file for batch in batches for file in batch.files):
+        if not (store / file.uri).is_file():
+            found.append(f"{file.uri} is not in the store")
+        elif sha256((store / file.uri).read_bytes()).hexdigest() != file.sha256:
+            found.append(f"{file.uri} is not what was put there")
     return found
 
 
