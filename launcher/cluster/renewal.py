@@ -31,7 +31,8 @@ def note_task(renew_after: int) -> None:
     Workers differ by up to a fifth, so that they do not all leave at once.
     """
     done = next(_tally())
-    if not renew_after or done != renew_after - os.getpid() % max(1, renew_after // 5):
+    # It may have done more under another launcher, or before the setting was lowered.
+    if not renew_after or done < renew_after - os.getpid() % max(1, renew_after // 5):
         return
     worker = get_worker()
     if worker.nanny:  # without one nobody would start another
@@ -40,6 +41,8 @@ def note_task(renew_after: int) -> None:
 
 async def leave(dask_worker: Worker, *, renew: bool) -> None:
     """End a worker once it runs nothing; with `renew`, its nanny starts another."""
+    if renew and dask_worker.status != Status.running:
+        return  # it leaves already
     why = "renewed" if renew else "retired"
     if not renew:
         _tell_keeper(str(dask_worker.name))

@@ -107,6 +107,19 @@ def test_workers_are_renewed_after_some_tasks_and_no_task_is_lost_or_done_twice(
     assert "worker lost; what it ran is done again on others" not in {log["event"] for log in logs}
 
 
+def test_a_worker_that_did_more_tasks_before_the_setting_was_lowered_is_renewed(cluster, tmp_path):
+    with closing(connect(cluster.address, patience=30)) as executor:
+        until(lambda: executor.workers == 2, 30)
+        list(executor.run(tasks.note, files(tmp_path, 8)))
+    with (
+        structlog.testing.capture_logs() as logs,
+        closing(connect(cluster.address, patience=30, renew_after=1)) as executor,
+    ):
+        list(executor.run(tasks.note, files(tmp_path, 1)))
+        until(lambda: "renewed" in {log.get("why") for log in logs}, 10)
+        until(lambda: any(log["event"] == "worker joined the cluster" for log in logs), 30)
+
+
 def test_a_worker_that_dies_is_in_the_log(cluster, tmp_path):
     with (
         structlog.testing.capture_logs() as logs,
