@@ -63,7 +63,9 @@ class Settings(BaseModel):
     scheduler: Annotated[str, AfterValidator(_scheduler_address)] = Field(
         "", description="Dask scheduler, tcp://host:8786; empty: an embedded local cluster"
     )
-    workers: int = Field(0, ge=0, le=1024, description="embedded workers; 0: one a core")
+    workers: int = Field(
+        0, ge=0, le=1024, description="embedded workers; 0: one a core, if memory allows"
+    )
     worker_tasks: int = Field(
         500, ge=0, description="a worker process is renewed after so many tasks; 0: never"
     )

@@ -21,6 +21,7 @@ from pipeline.messages import private_pipes, read_line
 _END_SECONDS = 3.0
 _LOOK_SECONDS = 2.0
 _FITS_A_CARD = 4
+_LEAST_MB = 1000  # of a worker; less leaves little beside the libraries
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
@@ -80,9 +81,10 @@ class Crew:
 
 
 def crew_of(wanted: int, cores: int, cards: int, memory: int) -> Crew:
-    """As many threads as there are cores, unless more workers are wanted."""
+    """As many threads as there are cores and memory for, unless more workers are wanted."""
     share = max(1, min(_FITS_A_CARD, cores // (2 * cards))) if cards else 0
-    workers = wanted or max(1, cores - cards * share)
+    threads = min(cores, memory // _LEAST_MB)
+    workers = wanted or max(1, threads - cards * share)
     return Crew(workers, memory // (workers + cards * share), cards, share)
 
 
