@@ -2,7 +2,7 @@
 
 MariaDB, the model store over SFTP, a Dask scheduler with two workers, the German credit data. What
 the two runs leave must be equal: every count and metric, every threshold, and the SHA-256 of the
-scores, the split and the preprocessing. The files of forests hold bytes that say nothing and differ.
+scores, the split and the preprocessing. Files of forests hold bytes that say nothing, and differ.
 """
 
 import json
