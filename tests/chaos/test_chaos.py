@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ from tests.bank import environment
 from tests.chaos.campaign import Campaign
 from tests.chaos.hosts import CLOCKS, ZONES, skewed
 from tests.chaos.plan import CONTROLS, Plan, Report
-from tests.mariadb import DURABLE, running_mariadb
+from tests.mariadb import DURABLE, MariaDB, running_mariadb
 from tests.sshd import SshServer
 
+Fight = Callable[[Plan], Report]
 CONTROLS_SHOW = {
     "clock": "its lease is longer than a lease",
     "id": "stale run was accepted",
@@ -20,19 +22,28 @@ CONTROLS_SHOW = {
 }
 
 
-def fought(folder: Path, sshd: SshServer, plan: Plan) -> Report:
-    """On a database server of its own, which the campaign kills."""
-    with running_mariadb(folder / "mariadb", DURABLE) as server:
-        report = Campaign(plan, server, sshd, folder).run()
-    print("\n".join(report.lines()))
-    return report
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """Of these campaigns alone, since they kill it."""
+    with running_mariadb(tmp_path_factory.mktemp("chaos"), DURABLE) as server:
+        yield server
+
+
+@pytest.fixture
+def fought(server: MariaDB, sshd_server: SshServer, tmp_path: Path) -> Fight:
+    def fight(plan: Plan) -> Report:
+        report = Campaign(plan, server, sshd_server, tmp_path).run()
+        print("\n".join(report.lines()))
+        return report
+
+    return fight
 
 
 @pytest.mark.slow
-def test_nothing_is_lost_and_nothing_run_twice(tmp_path: Path, sshd_server: SshServer) -> None:
-    plan = Plan(batches=60, launchers=3, seed=7, uploads=0.15, limit_seconds=200)
+def test_nothing_is_lost_and_nothing_run_twice(fought: Fight) -> None:
+    plan = Plan(batches=48, launchers=3, seed=7, uploads=0.15, limit_seconds=200)
 
-    report = fought(tmp_path, sshd_server, plan)
+    report = fought(plan)
 
     assert report.broken == []
     for fault in (
@@ -40,17 +51,17 @@ def test_nothing_is_lost_and_nothing_run_twice(tmp_path: Path, sshd_server: SshS
         "database read-only for a while",
         "processes frozen past the lease",
         "uploads cut off",
-        "with a wrong clock",
     ):
         assert report.done[fault] > 0, fault
+    assert report.done["with a wrong clock"] > 0 or not skewed("+1h")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("guard", sorted(CONTROLS))
-def test_a_weaker_guard_is_found_out(tmp_path: Path, sshd_server: SshServer, guard: str) -> None:
+def test_a_weaker_guard_is_found_out(fought: Fight, guard: str) -> None:
     plan = Plan(
-        batches=40,
-        launchers=3,
+        batches=400,  # it ends at the first violation
+        launchers=4,
         seed=7,
         guard=guard,
         troubles=0,
@@ -58,11 +69,12 @@ def test_a_weaker_guard_is_found_out(tmp_path: Path, sshd_server: SshServer, gua
         **CONTROLS[guard],
     )
 
-    broken = fought(tmp_path, sshd_server, plan).broken
+    broken = fought(plan).broken
 
     assert any(CONTROLS_SHOW[guard] in line for line in broken), broken
 
 
+@pytest.mark.skipif(not skewed("+1h"), reason="libfaketime is not installed: `make servers`")
 def test_the_hosts_of_a_campaign_are_wrong_about_the_time(tmp_path: Path) -> None:
     program = "import time; print(time.time() - time.monotonic(), -time.timezone)"
     told = {}
