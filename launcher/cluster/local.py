@@ -6,6 +6,7 @@ import select
 import signal
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 
 import dask
@@ -20,6 +21,7 @@ from pipeline.messages import private_pipes, read_line
 
 _END_SECONDS = 3.0
 _LOOK_SECONDS = 2.0
+_CARDS_SECONDS = 60.0
 _FITS_A_CARD = 4
 _LEAST_MB = 1000  # of a worker; less leaves little beside the libraries
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -89,6 +91,8 @@ def crew_of(wanted: int, cores: int, cards: int, memory: int) -> Crew:
 
 
 def _add_cards(cluster: LocalCluster, crew: Crew) -> None:
+    if not crew.cards:
+        return
     for card in range(crew.cards):
         limit_mb = crew.limit_mb * crew.fits_a_card
         like = cluster.worker_spec[0]
@@ -100,6 +104,8 @@ def _add_cards(cluster: LocalCluster, crew: Crew) -> None:
         }
         cluster.worker_spec[f"gpu{card}"] = like | {"options": options}
     cluster.scale(len(cluster.worker_spec))
+    with suppress(TimeoutError):  # else the first fits would find no card, and go without
+        cluster.wait_for_workers(len(cluster.worker_spec), timeout=_CARDS_SECONDS)
 
 
 def _keep_up(cluster: LocalCluster, source: int) -> None:

@@ -98,6 +98,7 @@ class Run(Generic[T, R]):
         self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
         self._alone = False
         self._workers: list[Has] = []
+        self._seen: dict[str, tuple[Has, float]] = {}  # by address, with when they were there last
         self._missing: set[str] = set()
         self._looked = self._had_workers = time.monotonic()
 
@@ -146,8 +147,11 @@ class Run(Generic[T, R]):
             self._wait(sent.task)
         self._running.clear()
         self._ended = SimpleQueue()
-        self._workers = self._link.look()
-        self._looked = self._had_workers = time.monotonic()
+        now = time.monotonic()
+        # They connect again too, one after the other.
+        self._seen = {address: (worker, now) for address, (worker, _) in self._seen.items()}
+        self._see()
+        self._had_workers = self._looked
         log.info("scheduler is back; the batch goes on", workers=len(self._workers))
 
     def _refusals(self) -> Iterator[Done[T, R]]:
@@ -184,7 +188,7 @@ class Run(Generic[T, R]):
 
     def _submit(self, task: T) -> bool:
         try:
-            where = place(self._need(task), self._workers)
+            where = place(self._need(task), [worker for worker, _ in self._seen.values()])
         except NotEnoughMemory as error:
             self._refused.append(Done(task, None, error))
             return False
@@ -231,10 +235,9 @@ class Run(Generic[T, R]):
     def _look(self) -> None:
         """Workers come and go; a scheduler without any would let us wait for ever."""
         try:
-            self._workers = self._link.look()
+            self._see()
         except ClusterUnavailable as error:
             raise _Lost(str(error)) from error
-        self._looked = time.monotonic()
         if self._workers:
             self._had_workers = self._looked
             self._free_stranded()
@@ -242,6 +245,19 @@ class Run(Generic[T, R]):
             raise ClusterUnavailable(
                 f"the Dask scheduler has had no workers for {_NO_WORKERS_SECONDS:.0f} s"
             )
+
+    def _see(self) -> None:
+        """A worker that is away for less than a minute, as while it is renewed, still counts for
+        what may be asked for: else a large fit would be refused, or one for a card go without.
+        """
+        self._workers = self._link.look()
+        self._looked = time.monotonic()
+        self._seen |= {worker.address: (worker, self._looked) for worker in self._workers}
+        self._seen = {
+            address: (worker, last)
+            for address, (worker, last) in self._seen.items()
+            if self._looked - last <= _NO_WORKERS_SECONDS
+        }
 
     def _free_stranded(self) -> None:
         """Tasks that ask for what no worker has any more, for a minute, are placed anew."""

@@ -15,9 +15,11 @@ from pipeline.executor import Need
 from storage.schema import dc_batch_result
 from tests import tasks
 from tests.lab import Lab
+from tests.waiting import until
 
 CORE = {"CPU": 1, "MEMORY": 1000}
 CARD = {"GPU": 1, "MEMORY": 4000}
+LARGE = {"CPU": 1, "MEMORY": 4000}
 
 
 def cluster_of(**workers):
@@ -89,6 +91,34 @@ def test_a_task_that_can_never_fit_is_its_own_error(executor):
     assert (done[1].value, done[3].value) == (2, 6)
     assert isinstance(done[2].error, NotEnoughMemory)
     assert "50,000 MB, and no worker has more than 1,000 MB" in str(done[2].error)
+
+
+def test_a_worker_that_is_away_for_a_moment_is_waited_for(monkeypatch):
+    monkeypatch.setattr("launcher.cluster.running._LOOK_SECONDS", 0.05)
+    given = [*((n, 0.2) for n in range(8)), (8, 0.0)]
+    with (
+        cluster_of(core=(1, CORE)) as cluster,
+        closing(connect(cluster.scheduler_address, patience=15)) as executor,
+    ):
+
+        async def large():
+            return await Worker(cluster.scheduler_address, nthreads=1, resources=LARGE)
+
+        worker = cluster.sync(large)
+        until(lambda: executor.workers == 2, 15)
+        run = executor.run(
+            tasks.where_is, given, need=lambda task: Need(memory_mb=3000 if task[0] == 8 else 10)
+        )
+        done = [next(run)]
+        cluster.sync(worker.close)
+        done += [next(run) for _ in given[2:]]
+        assert {each.error for each in done} == {None}
+        again = cluster.sync(large)
+        done += run
+        cluster.sync(again.close)
+
+    assert sorted(each.task for each in done) == given
+    assert {each.error for each in done} == {None}
 
 
 def test_what_nobody_declares_is_done_without_and_said_once(executor):
