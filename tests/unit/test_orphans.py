@@ -97,6 +97,6 @@ def test_the_names_that_runs_give_are_known():
     score = object.__new__(ScoreTask)
     object.__setattr__(score, "run", replace(run, batch_id=13))
 
-    assert owner_of(fit.uri("ubj")) == Owner(12, 7)
-    assert owner_of(fit.uri("scores.safetensors")) == Owner(12, 7)
+    assert owner_of(fit.uri("0f1e2", "ubj")) == Owner(12, 7)
+    assert owner_of(fit.uri("0f1e2", "scores.safetensors")) == Owner(12, 7)
     assert owner_of(score.uri) == Owner(13, 7)
