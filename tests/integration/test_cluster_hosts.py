@@ -155,13 +155,14 @@ class Trained:
         """How many there are."""
         for file in self._folder.rglob("*.ubj"):
             with suppress(FileNotFoundError):
-                # A file that is replaced is another one.
-                self._seen.setdefault(file, set()).add(file.stat().st_ino)
+                # A file that is replaced is another one, as is one of another execution.
+                model = file.parent.name, file.name.partition(".")[0]
+                self._seen.setdefault(model, set()).add(file.stat().st_ino)
         return len(self._seen)
 
     @property
     def twice(self):
-        return [file for file, numbers in self._seen.items() if len(numbers) > 1]
+        return [model for model, numbers in self._seen.items() if len(numbers) > 1]
 
 
 @pytest.mark.slow
