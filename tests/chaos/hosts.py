@@ -80,6 +80,7 @@ class Hosts:
             self.signal(pid, signal.SIGCONT)
 
     def end(self) -> None:
+        self.thaw(float("inf"))  # a frozen child whose launcher is gone would stay for ever
         for launcher in self.launchers.values():
             for pid in [*_below(launcher.pid), launcher.pid]:
                 self.signal(pid, signal.SIGKILL)
