@@ -149,7 +149,7 @@ def _run(bank: Bank, values: str) -> float:
         f"VALUES ({values})"
     )
     [[batch_id]] = bank.sql("SELECT MAX(batch_id) FROM dc_batch")
-    bank.wait(lambda: bank.state(int(batch_id)) in "CE", 900)
+    bank.wait(lambda: bank.state(int(batch_id)) in "CE", 900, every=1.0)
     assert bank.state(int(batch_id)) == "C", bank.log()
     [[seconds]] = bank.sql(
         "SELECT (julianday(work_end_date) - julianday(work_date)) * 86400 FROM dc_batch "

@@ -1,5 +1,9 @@
 """Versions of what determines a model's numbers."""
 
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+
 from configs.installed import version_of
 
 LIBRARIES = (
@@ -12,6 +16,11 @@ LIBRARIES = (
 )
 
 
-def versions() -> dict[str, str]:
-    """Library to version, as installed here; imports none of them."""
-    return {name: version_of(name) or "none" for name in LIBRARIES}
+@cache
+def versions() -> Mapping[str, str]:
+    """Library to version, as installed here; imports none of them.
+
+    Asked once a process: to read the metadata of a distribution takes milliseconds, and every
+    model names these.
+    """
+    return MappingProxyType({name: version_of(name) or "none" for name in LIBRARIES})

@@ -7,7 +7,7 @@ which lost its batch writes nothing.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Delete, Table, bindparam, delete, insert, select, update
 
 from configs.errors import Unknown
 from storage.records import Result, Split, TrainedModel
@@ -15,6 +15,18 @@ from storage.schema import dc_batch_result, dc_model, dc_split
 
 ModelKey = tuple[int, int]
 """(model_no, model_sub_no)"""
+
+_KEY = ("batch_id", "model_no", "model_sub_no", "split")
+
+
+def _delete(table: Table, *key: str) -> Delete:
+    return delete(table).where(*(table.c[name] == bindparam(f"the_{name}") for name in key))
+
+
+# Written once: to put them together takes longer than to execute them, and every model needs them.
+_PUT_MODEL, _PUT_RESULT = insert(dc_model), insert(dc_batch_result)
+_DELETE_MODEL = {table.name: _delete(table, *_KEY[:3]) for table in (dc_model, dc_batch_result)}
+_DELETE_RESULT = _delete(dc_batch_result, *_KEY)
 
 
 def put_split(connection: Connection, split: Split) -> None:
@@ -37,7 +49,7 @@ def read_split(connection: Connection, split_id: str) -> Split:
 def put_model(connection: Connection, model: TrainedModel, results: Iterable[Result]) -> None:
     """Replace a model of a batch and its metrics by those of this run."""
     _delete_model(connection, dc_model, model.batch_id, (model.model_no, model.model_sub_no))
-    connection.execute(insert(dc_model).values(asdict(model)))
+    connection.execute(_PUT_MODEL, asdict(model))
     put_results(connection, results)
 
 
@@ -49,19 +61,13 @@ def put_failure(connection: Connection, failures: Sequence[Result]) -> None:
 
 
 def put_results(connection: Connection, results: Iterable[Result]) -> None:
-    """Replace metrics, one row a model and split."""
+    """Replace metrics, one row a model and split; all of them measured, or none."""
+    rows = []
     for result in results:
         columns = asdict(result)
-        columns |= columns.pop("metrics")
-        connection.execute(
-            delete(dc_batch_result).where(
-                dc_batch_result.c.batch_id == result.batch_id,
-                dc_batch_result.c.model_no == result.model_no,
-                dc_batch_result.c.model_sub_no == result.model_sub_no,
-                dc_batch_result.c.split == result.split,
-            )
-        )
-        connection.execute(insert(dc_batch_result).values(columns))
+        rows.append(columns | columns.pop("metrics"))
+    connection.execute(_DELETE_RESULT, [_bound(row) for row in rows])
+    connection.execute(_PUT_RESULT, rows)
 
 
 def keep_matching(
@@ -130,10 +136,11 @@ def models(connection: Connection, batch_id: int) -> tuple[TrainedModel, ...]:
 
 
 def _delete_model(connection: Connection, table: Table, batch_id: int, key: ModelKey) -> None:
-    connection.execute(
-        delete(table).where(
-            table.c.batch_id == batch_id,
-            table.c.model_no == key[0],
-            table.c.model_sub_no == key[1],
-        )
-    )
+    model_no, model_sub_no = key
+    row = {"batch_id": batch_id, "model_no": model_no, "model_sub_no": model_sub_no}
+    connection.execute(_DELETE_MODEL[table.name], _bound(row))
+
+
+def _bound(row: Mapping[str, object]) -> dict[str, object]:
+    """A row's key, as the statements above name its parameters."""
+    return {f"the_{name}": row[name] for name in _KEY if name in row}

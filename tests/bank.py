@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from launcher.cluster import config
 from tests.mariadb import PASSWORD, MariaDB
 from tests.sshd import SshServer, free_port
 
@@ -72,7 +73,9 @@ class Bank:
     def state(self, batch_id: int) -> str:
         return self.sql(f"SELECT state FROM dc_batch WHERE batch_id = {batch_id}")[0][0]
 
-    def wait(self, condition: Callable[[], Any], seconds: float = 120) -> Any:
+    def wait(
+        self, condition: Callable[[], Any], seconds: float = 120, *, every: float = 0.1
+    ) -> Any:
         """Wait until the condition holds, and return what it returned."""
         deadline = time.monotonic() + seconds
         while True:
@@ -80,7 +83,7 @@ class Bank:
             if found:
                 return found
             assert time.monotonic() < deadline, f"still not after {seconds} s\n{self.log()}"
-            time.sleep(0.1)
+            time.sleep(every)
 
     def log(self) -> str:
         files = sorted((self.folder / "logs").glob("*.log"))
@@ -126,7 +129,9 @@ def real_bank(
 
 @contextmanager
 def dask(folder: Path, env: Mapping[str, str], workers: int) -> Iterator[str]:
-    """A scheduler and worker processes, started as an administrator would; yields the address."""
+    """A scheduler and worker processes, with the settings that `deepcredit cluster start` gives
+    them; yields the address.
+    """
     address = f"tcp://127.0.0.1:{free_port()}"
     port = address.rpartition(":")[2]
     common = [sys.executable, "-P", "-m", "dask"]
@@ -139,11 +144,12 @@ def dask(folder: Path, env: Mapping[str, str], workers: int) -> Iterator[str]:
             for number in range(workers)
         ),
     ]
+    settings = dict(env) | config.environment()
     processes: list[subprocess.Popen[bytes]] = []
     with (folder / "dask.log").open("ab") as log:
         try:
             processes.extend(
-                subprocess.Popen(command, env=dict(env), cwd=folder, stdout=log, stderr=log)
+                subprocess.Popen(command, env=settings, cwd=folder, stdout=log, stderr=log)
                 for command in commands
             )
             yield address

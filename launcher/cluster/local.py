@@ -14,7 +14,7 @@ import dask.system
 from distributed import LocalCluster
 from distributed.security import Security
 
-from launcher.cluster.config import CONFIG
+from launcher.cluster.config import CONFIG, ONE_THREAD
 from launcher.cluster.placement import declared
 from launcher.host import memory_mb, this_host
 from pipeline.messages import private_pipes, read_line
@@ -24,7 +24,6 @@ _LOOK_SECONDS = 2.0
 _CARDS_SECONDS = 60.0
 _FITS_A_CARD = 4
 _LEAST_MB = 1000  # of a worker; less leaves little beside the libraries
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 def main() -> None:
@@ -46,7 +45,7 @@ def main() -> None:
             threads_per_worker=1,
             memory_limit=crew.limit_mb * 2**20,
             resources=declared(crew.limit_mb, threads=1),
-            env=_ONE_THREAD | {"CUDA_VISIBLE_DEVICES": ""},
+            env=dict(ONE_THREAD) | {"CUDA_VISIBLE_DEVICES": ""},
             processes=True,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
@@ -100,7 +99,7 @@ def _add_cards(cluster: LocalCluster, crew: Crew) -> None:
             "nthreads": crew.fits_a_card,
             "memory_limit": limit_mb * 2**20,
             "resources": declared(limit_mb, cards=1),
-            "env": _ONE_THREAD | {"CUDA_VISIBLE_DEVICES": str(card)},
+            "env": dict(ONE_THREAD) | {"CUDA_VISIBLE_DEVICES": str(card)},
         }
         cluster.worker_spec[f"gpu{card}"] = like | {"options": options}
     cluster.scale(len(cluster.worker_spec))

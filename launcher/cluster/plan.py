@@ -11,7 +11,7 @@ from dask.utils import parse_bytes
 
 from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
-from launcher.cluster.config import CONFIG
+from launcher.cluster.config import environment
 from launcher.cluster.placement import declared
 from launcher.versions import differences, versions
 
@@ -19,7 +19,6 @@ CERTIFICATES = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
 _TLS = ("--tls-ca-file", "ca.pem", "--tls-cert", "cert.pem", "--tls-key", "key.pem")
 _KEPT = ("-P", "-m", "launcher.keep")  # started again when they end
 _SEEN = "CUDA_VISIBLE_DEVICES"
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def _scheduler(cluster: Cluster, ip: str, protocol: str) -> Process:
         *("--dashboard-address", f"{_bracketed(ip)}:{cluster.dashboard_port}"),
         *(_TLS if protocol == "tls" else ()),
     ]
-    return Process("scheduler", tuple(words), _environment(protocol))
+    return Process("scheduler", tuple(words), environment(encrypted=protocol == "tls"))
 
 
 def _workers(host: Host, has: Facts, address: str, count: int) -> list[Process]:
@@ -144,7 +143,9 @@ def _process(
     ]
     # Dask numbers the workers of a process, but not a single one.
     names = [label] if workers == 1 else [f"{label}-{number}" for number in range(workers)]
-    return Process(name, tuple(words), _environment(protocol) | {_SEEN: ""}, tuple(names))
+    return Process(
+        name, tuple(words), environment(encrypted=protocol == "tls") | {_SEEN: ""}, tuple(names)
+    )
 
 
 def _limit_mb(host: Host, has: Facts, threads: int) -> float:
@@ -159,18 +160,6 @@ def _fits_a_card(host: Host, has: Facts) -> int:
     if host.fits_per_gpu is not None or not host.gpus:
         return host.fits_per_gpu or 0
     return max(1, min(4, has.cores // (2 * host.gpus)))
-
-
-def _environment(protocol: str) -> dict[str, str]:
-    settings = dict(CONFIG)
-    if protocol == "tls":
-        settings["distributed.comm.require-encryption"] = True
-    ours = {
-        "DASK_" + name.upper().replace(".", "__").replace("-", "_"): str(value)
-        for name, value in settings.items()
-    }
-    # A task has one thread, and a worker runs as many tasks as it has threads.
-    return ours | dict.fromkeys(_THREADS, "1")
 
 
 def _worker_count(host: Host, has: Facts) -> int:

@@ -153,7 +153,7 @@ def _fingerprint(
         "split_id": prepared.split.split_id,
         "preprocessor": prepared.preprocessor.sha256,
         "matrix": prepared.matrix.sha256,
-        "versions": versions(),
+        "versions": dict(versions()),
     }
     return hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()
 
@@ -174,7 +174,7 @@ def _commit(task: FitTask, fitted: Fitted, prepared: Prepared, context: Context)
         preprocessor_sha256=prepared.preprocessor.sha256,
         fingerprint=task.fingerprint,
         seconds=fitted.fit_seconds,
-        versions=json.dumps(versions()),
+        versions=json.dumps(dict(versions())),
     )
     columns = {
         "threshold": fitted.threshold,
