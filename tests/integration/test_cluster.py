@@ -228,6 +228,7 @@ def test_differences_of_versions_are_named():
         "python 3.12 in place of 3.11",
         "torch missing in place of 2.13.0",
     ]
+    assert differences(here | {"torch": "2.13.0+cpu"}, here | {"torch": "2.13.0+cu130"}) == []
     assert versions()["python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
     assert {"dask", "distributed", "xgboost", "torch", "scikit-learn"} <= versions().keys()
 

@@ -100,6 +100,16 @@ def test_other_versions_are_named():
         make_plan(cluster(), {"10.0.0.1": facts(versions=there)})
 
 
+def test_hosts_with_and_without_cards_have_other_builds_and_make_one_cluster(monkeypatch):
+    here, there = versions() | {"torch": "9.9+cpu"}, versions() | {"torch": "9.9+cu130"}
+    monkeypatch.setattr("launcher.cluster.plan.versions", lambda: here)
+    table = cluster(hosts=["a", "b"], workers=1)
+
+    plan = make_plan(table, {"a": facts(versions=here), "b": facts(machine="n", versions=there)})
+
+    assert plan.names == {"a-cpu", "b-cpu"}
+
+
 def test_an_address_that_other_machines_cannot_reach_is_refused():
     table = cluster(hosts=["a", "b"])
 
