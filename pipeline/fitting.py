@@ -1,10 +1,8 @@
 """What a worker does to train one variant: map the matrix, fit, score, measure, store."""
 
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import uuid4
 
 from models import devices, kind, resampling, thresholds, weights
@@ -103,15 +101,13 @@ def fit_variant(task: FitTask) -> Fitted:
     predicted = time.perf_counter()
     threshold = thresholds.choose(task.threshold, y_valid, s_valid)
 
-    with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
-        model_file, scores_file = Path(folder, "model"), Path(folder, "scores")
+    with place.folder() as folder:
+        model_file, scores_file = folder / "model", folder / "scores"
         chosen.save(estimator, model_file)
         arrays.save(scores_file, {"valid": s_valid, "test": s_test})
         with ThreadPoolExecutor(2) as pool:  # the store is slow to confirm, not busy
-            model = pool.submit(place.store.put, task.uri(execution, chosen.FORMAT), model_file)
-            scores = pool.submit(
-                place.store.put, task.uri(execution, "scores.safetensors"), scores_file
-            )
+            model = pool.submit(place.put, task.uri(execution, chosen.FORMAT), model_file)
+            scores = pool.submit(place.put, task.uri(execution, "scores.safetensors"), scores_file)
         return Fitted(
             model=model.result(),
             format=chosen.FORMAT,
