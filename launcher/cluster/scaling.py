@@ -13,7 +13,7 @@ from launcher.cluster import deploy, look
 from launcher.cluster.deploy import Say
 from launcher.cluster.hosts import ask
 from launcher.cluster.look import Picture
-from launcher.cluster.plan import CERTIFICATES, Process, cpu_workers, fits_cores
+from launcher.cluster.plan import CERTIFICATES, Process, check_fits, cpu_workers
 from launcher.cluster.renewal import leave
 from launcher.cluster.speaking import security
 
@@ -76,7 +76,7 @@ def _new_processes(
     found = {}
     for name, number in more.items():
         host, has = hosts[name], facts[name]
-        fits_cores(host, has, wanted[name])
+        check_fits(host, has, wanted[name])
         process = _free_name(cluster, host)
         found[name] = cpu_workers(host, has, address, number, process)
     return found
