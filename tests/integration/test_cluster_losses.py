@@ -18,7 +18,8 @@ from distributed import Future
 from distributed.comm import CommClosedError
 
 from configs.errors import ClusterUnavailable
-from launcher.cluster import connect
+from launcher.cluster import connect, scaling
+from launcher.cluster.look import look
 from storage.schema import dc_batch_result
 from tests import tasks
 from tests.bank import ROOT, end
@@ -187,6 +188,30 @@ def test_a_scheduler_that_hangs_is_given_up(cluster, monkeypatch):
                 executor.workers  # noqa: B018 - the question itself must raise
         finally:
             cluster.scheduler_process.send_signal(signal.SIGCONT)
+
+
+def test_a_frozen_worker_is_shown_as_one_and_keeps_nobody_from_the_rest(tmp_path, monkeypatch):
+    monkeypatch.setattr("launcher.cluster.look._WORKER_SECONDS", 2)
+    monkeypatch.setattr("launcher.cluster.scaling._TELL_SECONDS", 2)
+    with ExitStack() as stack:
+        own = Cluster(tmp_path, stack)
+        own.scheduler()
+        for name in ("sound", "frozen"):
+            own.worker(name)
+        with closing(connect(own.address, patience=30)) as executor:
+            until(lambda: executor.workers == 2, 30)
+            pids = executor.client.run(os.getpid)
+        workers = {worker.name: worker for worker in look(own.address, None).workers}
+        pid = pids[workers["frozen"].address]
+        os.kill(pid, signal.SIGSTOP)
+        stack.callback(os.kill, pid, signal.SIGCONT)
+
+        picture = look(own.address, None)
+        with pytest.raises(ClusterUnavailable, match=r"^frozen: no answer within 2 s"):
+            scaling._tell_to_leave(own.address, None, picture.workers)
+
+        assert {w.name: w.answering for w in picture.workers} == {"sound": True, "frozen": False}
+        until(lambda: [w.name for w in look(own.address, None).workers] == ["frozen"], 20)
 
 
 def test_a_port_that_accepts_and_says_nothing_is_no_scheduler():
