@@ -43,7 +43,6 @@ def test_every_task_comes_back_once(executor):
     assert sorted((each.task, each.value) for each in done) == [(n, 2 * n) for n in range(50)]
     assert {each.error for each in done} == {None}
     assert executor.workers == 2
-    assert executor.remote is False
 
 
 def test_no_tasks_are_no_work(executor):

@@ -155,6 +155,9 @@ def test_a_run_goes_on_with_a_scheduler_that_was_restarted(cluster, tmp_path):
 
 def test_a_client_that_has_given_up_is_replaced_before_a_run_and_within_it(cluster):
     with closing(connect(cluster.address, patience=30, steady=True)) as executor:
+        until(lambda: executor.workers == 2, 30)
+        executor.client.close()
+        assert executor.workers == 2
         executor.client.close()
         run = executor.run(tasks.double, range(8))
         done = [next(run)]
@@ -222,6 +225,13 @@ def test_a_port_that_accepts_and_says_nothing_is_no_scheduler():
             connect(address, patience=0.5)
 
     assert time.monotonic() - began < 5
+
+
+def test_workers_on_loopback_may_have_a_cache_of_their_own(cluster):
+    with closing(connect(cluster.address, patience=30)) as executor:
+        assert executor.remote
+    with closing(connect(cluster.address, patience=30, remote=False)) as executor:
+        assert not executor.remote
 
 
 MANY = '{"n_estimators": 20, "grid": {"max_depth": [2, 3, 4, 5, 6], "gamma": [0, 1, 2, 3, 4, 5]}}'
