@@ -3,8 +3,9 @@ know it is given.
 """
 
 import ipaddress
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dask.utils import parse_bytes
@@ -23,7 +24,10 @@ _SEEN = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a host told about itself; `machine` is one for all names of a machine."""
+    """What a host told about itself; `machine` is one for all names of a machine. `wanted` and
+    `running` are of workers without a card: how many `scale` asked for, and by the name of each
+    process how many were started and how many of them stay.
+    """
 
     machine: str
     cores: int
@@ -31,6 +35,18 @@ class Facts:
     memory_mb: int
     ip: str
     versions: Mapping[str, str]
+    wanted: int | None = None
+    running: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def staying(self) -> int:
+        return sum(stay for _, stay in self.running.values())
+
+    @property
+    def free_name(self) -> str:
+        """For one more process of workers without a card."""
+        names = (f"cpu{number}" for number in itertools.count(1))
+        return next(name for name in names if name not in self.running)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +118,11 @@ def _scheduler(cluster: Cluster, ip: str, protocol: str) -> Process:
 
 
 def _workers(host: Host, has: Facts, address: str, count: int) -> list[Process]:
-    """One process that nurses all workers without a card, and one for each card."""
-    found = [cpu_workers(host, has, address, count)] if count else []
+    """One process that nurses all workers without a card, or several on a host that was scaled, and
+    one for each card.
+    """
+    counts = _by_process(has, count).items()
+    found = [cpu_workers(host, has, address, number, name) for name, number in counts if number]
     share = _fits_a_card(host, has)
     for number in range(host.gpus):
         limit = _limit_mb(host, has, share)
@@ -113,7 +132,17 @@ def _workers(host: Host, has: Facts, address: str, count: int) -> list[Process]:
     return found
 
 
-def cpu_workers(host: Host, has: Facts, address: str, count: int, name: str = "cpu") -> Process:
+def _by_process(has: Facts, count: int) -> dict[str, int]:
+    """How many workers each process is, or was, started with."""
+    if has.wanted is None:
+        return {"cpu": count}
+    found = {name: started for name, (started, _) in has.running.items()}
+    if has.wanted > has.staying:
+        found[has.free_name] = has.wanted - has.staying
+    return found
+
+
+def cpu_workers(host: Host, has: Facts, address: str, count: int, name: str) -> Process:
     """A process that nurses `count` workers without a card."""
     limit = _limit_mb(host, has, host.threads)
     resources = declared(limit, threads=host.threads)
@@ -164,6 +193,8 @@ def _fits_a_card(host: Host, has: Facts) -> int:
 
 
 def _worker_count(host: Host, has: Facts) -> int:
+    if has.wanted is not None:
+        return max(has.wanted, has.staying)
     if host.workers is not None:
         return host.workers
     for_cards = host.gpus * _fits_a_card(host, has)

@@ -104,6 +104,19 @@ def test_limits_that_add_up_to_more_memory_than_there_is_are_refused():
     make_plan(cluster(threads=3, memory_limit="8GB"), {"10.0.0.1": facts(memory_mb=15_259)})
 
 
+def test_a_host_that_was_scaled_has_what_was_asked_for_then_whatever_runs_by_now():
+    def planned(wanted, running):
+        has = facts(wanted=wanted, running=running)
+        processes = make_plan(cluster(workers=2), {"10.0.0.1": has}).workers["10.0.0.1"]
+        return {each.name: int(option(each, "--nworkers")) for each in processes}
+
+    assert planned(0, {}) == {}
+    assert planned(2, {"cpu1": (2, 2)}) == {"cpu1": 2}  # cpu has left
+    assert planned(3, {"cpu": (2, 2)}) == {"cpu": 2, "cpu1": 1}  # cpu1 has died
+    assert planned(1, {"cpu": (2, 0), "cpu1": (2, 1)}) == {"cpu": 2, "cpu1": 2}  # some leave
+    assert planned(None, {"cpu": (4, 4)}) == {"cpu": 2}  # runs with other settings: is refused
+
+
 def test_other_versions_are_named():
     there = versions() | {"numpy": "1.0"}
 
