@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from configs.cluster import Cluster, Host, certificates_in
@@ -103,7 +104,17 @@ def ask_facts(cluster: Cluster, hosts: Iterable[Host]) -> dict[str, Facts]:
 
 def _ask_facts(cluster: Cluster, host: Host) -> Facts:
     request = {"action": "facts", "interface": host.interface}
-    return Facts(**ask(host, cluster.known_hosts, request))
+    told = ask(host, cluster.known_hosts, request)
+    # An agent of another version may tell more or less; that it is another is said by `start`.
+    known = {field.name: told[field.name] for field in fields(Facts) if field.name in told}
+    try:
+        return Facts(**known)
+    except TypeError:
+        version = told.get("versions", {}).get("deepcredit", "unknown")
+        raise ClusterUnavailable(
+            f"{host.name} has deepcredit {version}, which is too old for the one here; install the "
+            "same version everywhere"
+        ) from None
 
 
 def start_processes(
