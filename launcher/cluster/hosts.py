@@ -87,7 +87,7 @@ def ask_all(hosts: Iterable[Host], question: Callable[[Host], T]) -> tuple[dict[
     asked = list(hosts)
     answers: dict[str, T] = {}
     errors = []
-    with ThreadPoolExecutor(len(asked)) as pool:
+    with ThreadPoolExecutor(max(1, len(asked))) as pool:
         futures = {host.name: pool.submit(question, host) for host in asked}
     for name, future in futures.items():
         error = future.exception()

@@ -8,7 +8,7 @@ import pytest
 from configs.cluster import Cluster
 from configs.errors import ClusterUnavailable
 from launcher.cluster import deploy
-from launcher.cluster.hosts import ask
+from launcher.cluster.hosts import ask, ask_all
 from launcher.versions import versions
 
 FACTS = {"machine": "m", "cores": 2, "gpus": 0, "memory_mb": 4000, "ip": "10.0.0.1"}
@@ -58,3 +58,7 @@ def test_an_older_agent_that_tells_less_is_named_with_its_version(told):
 
     with pytest.raises(ClusterUnavailable, match=r"10\.0\.0\.1 has deepcredit 0\.0\.1, which"):
         deploy.start(cluster, lambda *_: None)
+
+
+def test_nobody_need_be_asked():
+    assert ask_all([], lambda host: host) == ({}, [])
