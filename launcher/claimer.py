@@ -33,15 +33,19 @@ class Claimer:
         lease_seconds: float,
         server_id: str,
         identity: str,
-        tags: Sequence[str],
+        tags: Sequence[str] = (),
+        queues: Sequence[str] = ("default",),
     ) -> None:
-        """`peeking`: an engine whose reads cost one statement (make_engine with autocommit)."""
+        """`peeking`: an engine whose reads cost one statement (make_engine with autocommit).
+        `queues`: those to serve, the most urgent first.
+        """
         self._engine = engine
         self._peeking = peeking
         self._lease_seconds = lease_seconds
         self._server_id = server_id
         self._identity = identity
         self._tags = tuple(tags)
+        self._queues = tuple(queues)
         self._doubtful: Claimed | None = None
 
     def next(self, slot: int) -> Claimed | None:
@@ -101,7 +105,12 @@ class Claimer:
         return state == "U"
 
     def _offer(self) -> dict[str, Any]:
-        return {"server": self._server_id, "tags": self._tags, "free_mb": free_memory_mb()}
+        return {
+            "server": self._server_id,
+            "queues": self._queues,
+            "tags": self._tags,
+            "free_mb": free_memory_mb(),
+        }
 
     def _why_not(self, batch_id: int) -> Unknown | WrongState:
         with reading(self._engine) as connection:

@@ -47,6 +47,7 @@ class Daemon:
         drain: bool = False,
         spare: bool = False,
         tags: Sequence[str] = (),
+        queues: Sequence[str] = ("default",),
         command: Sequence[str] = COMMAND,
         cluster: Cluster | None = None,
         metrics: Metrics | None = None,
@@ -62,6 +63,7 @@ class Daemon:
         self._drain = drain
         self._keeps_spare = spare
         self._tags = tuple(tags)
+        self._queues = tuple(queues)
         self._host = this_host()
         # A beat that waits for a dead connection must leave time for others on a new one.
         patience = max(_LEAST_TIMEOUT, settings.lease_seconds / BEATS_PER_LEASE)
@@ -75,6 +77,7 @@ class Daemon:
             server_id=server_id,
             identity=self._host.identity,
             tags=self._tags,
+            queues=self._queues,
         )
         # Filled by a signal handler too, which may interrupt this very thread inside get(): of
         # all queues, events and locks only SimpleQueue allows that.
@@ -249,6 +252,7 @@ class Daemon:
                         version=self._host.version,
                         slots=self._n_slots,
                         tags=self._tags,
+                        queues=self._queues,
                         gpus=self._host.gpus,
                     ),
                 )

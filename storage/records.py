@@ -204,5 +204,6 @@ class Server(Row):
     last_seen: datetime | None
     slots: int | None
     tags: str | None
+    queues: str | None
     gpus: int | None
     paused: int

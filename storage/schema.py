@@ -273,6 +273,7 @@ dc_server = Table(
     Column("last_seen", moment()),
     Column("slots", Integer),
     Column("tags", String(500)),  # JSON list
+    Column("queues", String(500)),  # JSON list, in the order in which they are served
     Column("gpus", Integer),
     Column("paused", SmallInteger, nullable=False, server_default="0"),
     **INNODB,
