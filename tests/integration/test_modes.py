@@ -25,7 +25,7 @@ from configs.errors import (
 from configs.settings import Settings
 from models.scores import measure
 from pipeline.executor import Done, Inline
-from pipeline.fitting import FitTask, fit_variant
+from pipeline.fitting import FitTask
 from storage import arrays
 from storage.artifacts.port import Stored
 from storage.engine import transaction
@@ -203,26 +203,6 @@ def test_a_run_that_lost_its_batch_writes_nothing(ready: Desk) -> None:
 
     assert not ready.trained(batch_id)
     assert not ready.results(batch_id)
-
-
-class Awoken(Inline):
-    """Does each task twice, as a worker that was taken for dead and wakes when it is done."""
-
-    def run(self, function, tasks, *, need=None, deadline=None):
-        for done in super().run(function, tasks):
-            yield done
-            if function is fit_variant:
-                self.spare = function(done.task)
-
-
-def test_a_task_that_is_done_twice_leaves_the_file_of_the_first_alone(ready: Desk) -> None:
-    ready.executor = Awoken()
-    batch_id = ready.add()
-    ready.run(batch_id)
-
-    spare = ready.executor.spare
-    named = {uri for model in ready.trained(batch_id) for uri in (model.uri, model.scores_uri)}
-    assert not {spare.model.uri, spare.scores.uri} & named
 
 
 class FullDisk(Inline):
