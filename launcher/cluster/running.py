@@ -197,6 +197,12 @@ class Run(Generic[T, R]):
             # Most installations have no cards, and need not hear it with every batch.
             tell = log.debug if name == GPU else log.info
             tell("no worker declares this resource; tasks run without it", resource=name)
+        if where.off_card:
+            log.warning(
+                "no worker with a card has the memory for a task; it goes to one without",
+                task=str(getattr(task, "label", "")),
+                needs_mb=self._need(task).memory_mb,
+            )
         key = (self._name, next(self._numbers))
         try:
             future = self._link.client.submit(

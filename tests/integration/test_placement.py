@@ -93,6 +93,25 @@ def test_a_task_that_can_never_fit_is_its_own_error(executor):
     assert "50,000 MB, and no worker has more than 1,000 MB" in str(done[2].error)
 
 
+def test_a_fit_too_large_for_the_worker_with_the_card_goes_to_another_and_the_log_says_so():
+    with (
+        cluster_of(
+            core=(1, CORE), large=(1, LARGE), card=(4, {"GPU": 1, "MEMORY": 2000})
+        ) as cluster,
+        closing(connect(cluster.scheduler_address, patience=15)) as executor,
+        structlog.testing.capture_logs() as logs,
+    ):
+        until(lambda: executor.workers == 6, 15)
+        spans = run(executor, [Need(gpu=0.25, memory_mb=3000), Need(gpu=0.25, memory_mb=100)])
+
+    assert [span[1] for span in sorted(spans, key=lambda span: span[0].memory_mb)] == [
+        "card",
+        "large",
+    ]
+    [said] = [log for log in logs if "needs_mb" in log]
+    assert (said["log_level"], said["needs_mb"]) == ("warning", 3000)
+
+
 def test_a_worker_that_is_away_for_a_moment_is_waited_for(monkeypatch):
     monkeypatch.setattr("launcher.cluster.running._LOOK_SECONDS", 0.05)
     given = [*((n, 0.2) for n in range(8)), (8, 0.0)]
