@@ -59,6 +59,7 @@ class Fitted:
     n_test: int
     fit_seconds: float
     predict_seconds: float
+    device: str
 
 
 def fit_variant(task: FitTask) -> Fitted:
@@ -116,4 +117,5 @@ def fit_variant(task: FitTask) -> Fitted:
             n_test=len(y_test),
             fit_seconds=fitted - started,
             predict_seconds=predicted - fitted,
+            device=device,
         )

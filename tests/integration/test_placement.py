@@ -6,13 +6,14 @@ import pytest
 import structlog
 import torch
 from distributed import Scheduler, SpecCluster, Worker
+from sqlalchemy import select
 
 from configs.errors import NotEnoughMemory
 from launcher.cluster import connect
 from models import devices
 from models.kinds.dl_dnn import DenseNetwork
 from pipeline.executor import Need
-from storage.schema import dc_batch_result
+from storage.schema import dc_batch_result, dc_model
 from tests import tasks
 from tests.lab import Lab
 from tests.waiting import until
@@ -183,6 +184,8 @@ def test_a_fit_that_finds_its_card_full_is_done_alone_then_on_the_cpu(
     names = [c.name for c in dc_batch_result.c if c.name not in ("batch_id", "created_at")]
     notes = {no: dict(zip(names, row, strict=True)) for no, row in rows.items()}
     assert (notes[1]["state"], notes[2]["note"]) == ("C", None)
+    with lab.engine.connect() as connection:
+        assert set(connection.scalars(select(dc_model.c.device))) == {"cpu"}
     assert notes[1]["note"] == "no memory left on a card of its own: done on the CPU"
     full = [log for log in logs if log["event"] == "card full"]
     assert [log["task"] for log in full] == ["DL-DNN 1/1", "DL-DNN 1/1"]
