@@ -5,11 +5,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from models import devices, kind, resampling, thresholds, weights
 from models.scores import Metrics, measure
 from models.variants import Variant
+from pipeline import run_files
 from pipeline.executor import Need
 from pipeline.fanout import ModelRun
 from pipeline.workplace import workplace
@@ -40,13 +40,9 @@ class FitTask:
     def label(self) -> str:
         return self.run.label
 
-    def uri(self, execution: str, ending: str) -> str:
-        """Names the fence, so that a run that lost its batch overwrites nothing; and the execution,
-        so that a worker does not that was frozen, taken for dead, and wakes after another did its
-        task. Files of equal models may differ by bytes that say nothing.
-        """
-        name = f"{self.run.model_sub_no}.f{self.run.fence}.{execution}.{ending}"
-        return f"models/T{self.run.batch_id}/{self.run.model_no}/{name}"
+    def uri(self, ending: str) -> str:
+        stem = f"models/T{self.run.batch_id}/{self.run.model_no}/{self.run.model_sub_no}"
+        return run_files.of_run(stem, self.run.fence, ending)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +59,7 @@ class Fitted:
     n_test: int
     fit_seconds: float
     predict_seconds: float
+    device: str
 
 
 def fit_variant(task: FitTask) -> Fitted:
@@ -71,7 +68,6 @@ def fit_variant(task: FitTask) -> Fitted:
     The training part alone is resampled and weighted; the threshold is chosen on valid; test is
     only measured.
     """
-    execution = uuid4().hex[:12]
     place = workplace(task.settings)
     y_train, y_valid, y_test = arrays.load(place.fetch(task.split), "y_train", "y_valid", "y_test")
     matrix = arrays.open_matrix(place.fetch(task.matrix))
@@ -108,10 +104,8 @@ def fit_variant(task: FitTask) -> Fitted:
         chosen.save(estimator, model_file)
         arrays.save(scores_file, {"valid": s_valid, "test": s_test})
         with ThreadPoolExecutor(2) as pool:  # the store is slow to confirm, not busy
-            model = pool.submit(place.store.put, task.uri(execution, chosen.FORMAT), model_file)
-            scores = pool.submit(
-                place.store.put, task.uri(execution, "scores.safetensors"), scores_file
-            )
+            model = pool.submit(place.put, task.uri(chosen.FORMAT), model_file)
+            scores = pool.submit(place.put, task.uri("scores.safetensors"), scores_file)
         return Fitted(
             model=model.result(),
             format=chosen.FORMAT,
@@ -123,4 +117,5 @@ def fit_variant(task: FitTask) -> Fitted:
             n_test=len(y_test),
             fit_seconds=fitted - started,
             predict_seconds=predicted - fitted,
+            device=device,
         )

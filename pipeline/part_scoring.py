@@ -73,4 +73,4 @@ def score_parts(task: PartTask) -> Stored:
     with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
         file = Path(folder, "scores")
         arrays.save(file, named)
-        return place.store.put(task.uri, file)
+        return place.put(task.uri, file)

@@ -76,7 +76,7 @@ def try_range(task: RangeTask) -> Stored:
     with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
         file = Path(folder, "range")
         arrays.save(file, named)
-        return place.store.put(task.uri, file)
+        return place.put(task.uri, file)
 
 
 def read_range(file: Path, parts: Sequence[Part], search: Search, *, every: bool) -> Tried:

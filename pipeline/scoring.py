@@ -7,6 +7,7 @@ from pathlib import Path
 
 from models import devices, kind
 from models.scores import Metrics, measure
+from pipeline import run_files
 from pipeline.executor import Need
 from pipeline.fanout import ModelRun
 from pipeline.workplace import workplace
@@ -38,9 +39,8 @@ class ScoreTask:
 
     @property
     def uri(self) -> str:
-        """Names the fence, so that a run that lost its batch overwrites nothing."""
-        name = f"{self.run.model_sub_no}.f{self.run.fence}.scores.safetensors"
-        return f"predictions/P{self.run.batch_id}/{self.run.model_no}/{name}"
+        stem = f"predictions/P{self.run.batch_id}/{self.run.model_no}/{self.run.model_sub_no}"
+        return run_files.of_run(stem, self.run.fence, "scores.safetensors")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,5 +71,5 @@ def score_model(task: ScoreTask) -> Scored:
     with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
         file = Path(folder, "scores")
         arrays.save(file, {task.split: found})
-        stored = place.store.put(task.uri, file)
+        stored = place.put(task.uri, file)
     return Scored(scores=stored, metrics=metrics, n_rows=len(found), predict_seconds=seconds)

@@ -10,6 +10,7 @@ from typing import Any
 
 from configs import settings as configuration
 from configs.settings import PREFIX, SECRETS, Settings
+from pipeline import run_files
 from storage.artifacts.opening import open_store
 from storage.artifacts.port import Store, Stored
 from storage.cache import Cache, open_cache
@@ -28,6 +29,10 @@ class Workplace:
     def fetch(self, stored: Stored) -> Path:
         """A verified local copy."""
         return self.cache.fetch(self.store, stored.uri, stored.sha256)
+
+    def put(self, uri: str, source: Path) -> Stored:
+        """Keep a file of a run, under a name of this execution alone."""
+        return self.store.put(run_files.of_one_execution(uri), source)
 
 
 def pack(settings: Settings) -> str:

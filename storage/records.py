@@ -167,6 +167,7 @@ class TrainedModel(Row):
     fingerprint: str
     seconds: float
     versions: str
+    device: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

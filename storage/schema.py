@@ -227,6 +227,7 @@ dc_model = Table(
     Column("fingerprint", code(64), nullable=False),  # of all that determines the numbers
     Column("seconds", number()),
     Column("versions", long_text()),  # JSON: library to version
+    Column("device", code(8)),  # cpu or cuda; NULL: trained before this was kept
     Column("created_at", moment(), nullable=False, server_default=utc_now()),
     PrimaryKeyConstraint("batch_id", "model_no", "model_sub_no"),
     **INNODB,

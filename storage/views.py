@@ -171,6 +171,7 @@ def _leaderboard() -> Select[*tuple[Any, ...]]:
         model.threshold,
         *_side_by_side(valid, test, (*METRICS, "n_rows", *_COUNTS)),
         model.seconds.label("fit_seconds"),
+        model.device,
         model.params,
         _batch.batch_desc,
         model.created_at,

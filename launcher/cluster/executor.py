@@ -24,14 +24,15 @@ _ANSWER_SECONDS = 120.0  # on a host that is very busy, too
 class DaskExecutor:
     """Runs tasks on a Dask cluster; an implementation of pipeline.executor.Executor.
 
-    `reconnect` makes another client when the scheduler was lost; without it that ends the run.
+    `reconnect` makes another client when the scheduler was lost, and gives up at a moment of
+    time.monotonic; without it a loss ends the run.
     """
 
     def __init__(
         self,
         client: Client,
         *,
-        reconnect: Callable[[], Client] | None = None,
+        reconnect: Callable[[float], Client] | None = None,
         renew_after: int = 0,
     ) -> None:
         self.client = client
@@ -81,11 +82,11 @@ class DaskExecutor:
     def steady(self) -> bool:
         return self._reconnect is not None
 
-    def again(self) -> None:
+    def again(self, until: float) -> None:
         self.close()
         if self._reconnect is None:
             raise ClusterUnavailable("lost the Dask scheduler")
-        self.client = self._reconnect()
+        self.client = self._reconnect(until)
 
     def close(self) -> None:
         """Forget what still runs; return soon, whatever state the cluster is in."""

@@ -35,11 +35,14 @@ class Has:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`workers`: those to prefer, by address; none: all alike. `missing`: what nobody declares."""
+    """`workers`: those to prefer, by address; none: all alike. `missing`: what nobody declares.
+    `off_card`: there are cards, but no worker with one has the memory.
+    """
 
     resources: dict[str, float] = field(default_factory=dict)
     workers: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    off_card: bool = False
 
 
 def workers_in(info: Mapping[str, Any]) -> list[Has]:
@@ -67,13 +70,18 @@ def place(need: Need, workers: Sequence[Has]) -> Place:
         else:
             missing.append(need.tag)
     prefer: tuple[str, ...] = ()
-    if need.gpu and (cards := _having(able, GPU, need.gpu)):
+    cards = _having(able, GPU, need.gpu) if need.gpu else []
+    off_card = bool(cards) and not _large(cards, need)
+    if off_card and not _large(able, need):
+        raise _refusal(able, need)
+    if cards and not off_card:
         able, resources[GPU] = cards, need.gpu
     else:
-        if need.gpu:
+        if need.gpu and not cards:
             missing.append(GPU)
         able, prefer = _off_cards(able, need, resources)
-    return Place(resources, _with_memory(able, need, resources) or prefer, tuple(missing))
+    prefer = _with_memory(able, need, resources) or prefer
+    return Place(resources, prefer, tuple(missing), off_card)
 
 
 def _off_cards(
@@ -97,18 +105,26 @@ def _with_memory(able: Sequence[Has], need: Need, resources: dict[str, float]) -
     limited = [(each, each.memory_mb) for each in able if each.memory_mb is not None]
     if not any(need.memory_mb * each.threads > memory for each, memory in limited):
         return ()
-    large = [each for each in able if each.memory_mb is None or each.memory_mb >= need.memory_mb]
+    large = _large(able, need)
     if not large:
-        most = max(memory for _, memory in limited)
-        raise NotEnoughMemory(
-            f"it needs about {need.memory_mb:,} MB, and no worker has more than {most:,.0f} MB for "
-            "it; let hosts have fewer workers with more memory each (workers, memory_limit), or "
-            "the model or the data be smaller"
-        )
+        raise _refusal(able, need)
     if len(limited) == len(able) and all(MEMORY in each.resources for each in able):
         resources[MEMORY] = float(need.memory_mb)
         return ()
     return tuple(each.address for each in large) if len(large) < len(able) else ()
+
+
+def _refusal(able: Sequence[Has], need: Need) -> NotEnoughMemory:
+    most = max(each.memory_mb for each in able if each.memory_mb is not None)
+    return NotEnoughMemory(
+        f"it needs about {need.memory_mb:,} MB, and no worker has more than {most:,.0f} MB for "
+        "it; let hosts have fewer workers with more memory each (workers, memory_limit), or "
+        "the model or the data be smaller"
+    )
+
+
+def _large(workers: Sequence[Has], need: Need) -> list[Has]:
+    return [one for one in workers if one.memory_mb is None or one.memory_mb >= need.memory_mb]
 
 
 def _having(workers: Sequence[Has], name: str, amount: float) -> list[Has]:

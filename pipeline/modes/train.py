@@ -175,6 +175,7 @@ def _commit(task: FitTask, fitted: Fitted, prepared: Prepared, context: Context)
         fingerprint=task.fingerprint,
         seconds=fitted.fit_seconds,
         versions=json.dumps(dict(versions())),
+        device=fitted.device,
     )
     columns = {
         "threshold": fitted.threshold,

@@ -23,9 +23,11 @@ from configs.errors import (
     Unknown,
 )
 from configs.settings import Settings
+from models import devices
+from models.kinds.dl_dnn import DenseNetwork
 from models.scores import measure
 from pipeline.executor import Done, Inline
-from pipeline.fitting import FitTask, fit_variant
+from pipeline.fitting import FitTask
 from storage import arrays
 from storage.artifacts.port import Stored
 from storage.engine import transaction
@@ -73,6 +75,23 @@ def _split_sha(desk: Desk, split_id: str) -> str:
     with desk.engine.connect() as connection:
         query = text("SELECT sha256 FROM dc_split WHERE split_id = :id")
         return connection.execute(query, {"id": split_id}).scalar_one()
+
+
+def test_what_a_model_was_fitted_on_is_kept(ready: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = DenseNetwork.fit
+
+    def fit(self, *arguments, **named):
+        assert self.device == "cuda"
+        self.device = "cpu"  # there is no card here
+        return honest(self, *arguments, **named)
+
+    monkeypatch.setattr(DenseNetwork, "fit", fit)
+    ready.models((2, "DL-DNN", '{"max_epochs": 1}'))
+    without = ready.train('{"models": [1]}')
+    monkeypatch.setattr(devices, "best", lambda _: "cuda")
+    on_card = ready.train('{"models": [2]}')
+
+    assert [ready.trained(batch)[0].device for batch in (without, on_card)] == ["cpu", "cuda"]
 
 
 def test_predict_on_the_rows_set_aside_finds_the_same_figures(ready: Desk) -> None:
@@ -203,26 +222,6 @@ def test_a_run_that_lost_its_batch_writes_nothing(ready: Desk) -> None:
 
     assert not ready.trained(batch_id)
     assert not ready.results(batch_id)
-
-
-class Awoken(Inline):
-    """Does each task twice, as a worker that was taken for dead and wakes when it is done."""
-
-    def run(self, function, tasks, *, need=None, deadline=None):
-        for done in super().run(function, tasks):
-            yield done
-            if function is fit_variant:
-                self.spare = function(done.task)
-
-
-def test_a_task_that_is_done_twice_leaves_the_file_of_the_first_alone(ready: Desk) -> None:
-    ready.executor = Awoken()
-    batch_id = ready.add()
-    ready.run(batch_id)
-
-    spare = ready.executor.spare
-    named = {uri for model in ready.trained(batch_id) for uri in (model.uri, model.scores_uri)}
-    assert not {spare.model.uri, spare.scores.uri} & named
 
 
 class FullDisk(Inline):

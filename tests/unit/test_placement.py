@@ -71,6 +71,27 @@ def test_a_task_that_no_worker_can_take_is_refused_with_what_it_needs_and_what_t
         place(Need(memory_mb=3000), [cpu(), cpu(1, memory=800.0)])
 
 
+LARGE_FIT = Need(memory_mb=5000, gpu=0.25)
+
+
+def test_a_fit_that_no_worker_with_a_card_has_the_memory_for_goes_to_one_without():
+    found = place(LARGE_FIT, [cpu(), cpu(1, memory=6000.0), card()])
+
+    assert found == Place({"CPU": 1.0, "MEMORY": 5000.0}, off_card=True)
+    assert place(LARGE_FIT, [stranger(0, memory=9000.0), card()]).workers == ("x0",)
+
+
+def test_one_card_whose_worker_has_the_memory_is_enough():
+    found = place(LARGE_FIT, [cpu(memory=9000.0), card(0), card(1, memory=6000.0)])
+
+    assert found == Place({"GPU": 0.25, "MEMORY": 5000.0})
+
+
+def test_a_fit_for_a_card_is_refused_if_nobody_has_the_memory():
+    with pytest.raises(NotEnoughMemory, match=r"about 5,000 MB, and no worker has more than 4,500"):
+        place(LARGE_FIT, [cpu(memory=4500.0), card()])
+
+
 def test_a_tag_is_had_or_done_without():
     tagged = Need(tag="large")
 
