@@ -83,9 +83,7 @@ def fit_variant(task: FitTask) -> Fitted:
     )
     device = devices.best(chosen) if task.need.gpu else "cpu"
     with devices.minding_memory():
-        estimator = chosen.build(
-            variant.params, seed=task.seed, device=device, threads=task.need.threads
-        ).fit(
+        estimator = chosen.build(variant.params, seed=task.seed, device=device).fit(
             X_fit,
             y_fit,
             sample_weight=weights.of_classes(y_fit, variant.class_weight),

@@ -19,7 +19,7 @@ OURS = (CPU, GPU, MEMORY)
 OWN_MB = 400
 """What a worker takes by itself, with the libraries of all kinds loaded."""
 
-_TOUCH = 1 / 1024  # of a tag, which is had or not, and never used up
+_TOUCH = 1 / 1024  # of what is had or not, and never used up: a tag, a place without a card
 _MIB = 2**20
 
 
@@ -89,21 +89,22 @@ def _off_cards(
 ) -> tuple[list[Has], tuple[str, ...]]:
     """Workers without a card, if there are any, and whom to prefer where they do not say so."""
     plain = [each for each in able if not each.resources.get(GPU)]
-    alike = len(plain) == len(able) and all(each.threads == 1 for each in able)
-    if alike and need.threads == 1:
-        return able, ()
-    if counted := _having(plain, CPU, need.threads):
-        resources[CPU] = float(need.threads)
-        return counted, ()
     if not plain or len(plain) == len(able):
         return able, ()
+    if counted := _having(plain, CPU, _TOUCH):
+        resources[CPU] = _TOUCH
+        return counted, ()
     return plain, tuple(each.address for each in plain)
 
 
 def _with_memory(able: Sequence[Has], need: Need, resources: dict[str, float]) -> tuple[str, ...]:
-    """Ask for memory where it could run short; returns whom to prefer where they do not declare."""
+    """Ask for memory where it could run short; returns whom to prefer where they do not declare.
+
+    A worker that runs several tasks is always asked: a small one, not counted, may run beside a
+    large one.
+    """
     limited = [(each, each.memory_mb) for each in able if each.memory_mb is not None]
-    if not any(need.memory_mb * each.threads > memory for each, memory in limited):
+    if not any(each.threads > 1 or need.memory_mb > memory for each, memory in limited):
         return ()
     large = _large(able, need)
     if not large:

@@ -11,19 +11,19 @@ from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 import structlog
-from distributed import Future, KilledWorker
+from distributed import Future, KilledWorker, secede
 from distributed.client import ClosedClientError
 
 from configs.errors import ClusterUnavailable, NotEnoughMemory, WorkerLost
 from launcher.cluster.placement import GPU, Place, place
 from launcher.cluster.renewal import note_task
 from launcher.cluster.workforce import Link, Lost, Workforce
-from pipeline.executor import Done, Need
+from pipeline.executor import Done, Need, hearing
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_AHEAD = 2  # tasks sent to a thread: one runs, the next is already there
+_AHEAD = 3  # tasks sent to a thread: one runs, one sends its files, the next is already there
 _LOOK_SECONDS = 5.0
 _RESULT_SECONDS = 3.0
 
@@ -269,7 +269,8 @@ class Run(Generic[T, R]):
 def shielded(function: Callable[[T], R], task: T, renew_after: int) -> R:
     """What a worker runs: a library that calls sys.exit() ends its task, not the worker."""
     try:
-        return function(task)
+        with hearing(secede):
+            return function(task)
     except (SystemExit, KeyboardInterrupt) as error:
         raise RuntimeError(f"the task ended with {error!r}") from error
     finally:

@@ -23,6 +23,7 @@ def stranger(n=0, *, memory=None, threads=1):
     return Has(address=f"x{n}", threads=threads, memory_mb=memory, resources={})
 
 
+TOUCH = 1 / 1024
 SMALL = Need(memory_mb=100)
 FIT = Need(memory_mb=100, gpu=0.25)
 
@@ -32,7 +33,7 @@ def test_where_nothing_can_run_short_nothing_is_asked_for():
 
 
 def test_a_task_for_a_card_asks_for_its_share():
-    assert place(FIT, [cpu(), card()]).resources == {"GPU": 0.25}
+    assert place(FIT, [cpu(), card()]).resources == {"GPU": 0.25, "MEMORY": 100.0}
 
 
 def test_without_a_card_it_runs_anywhere_and_says_so():
@@ -40,21 +41,22 @@ def test_without_a_card_it_runs_anywhere_and_says_so():
 
 
 def test_other_tasks_keep_off_cards_while_there_are_cores():
-    assert place(SMALL, [cpu(), card()]).resources == {"CPU": 1.0}
-    assert place(SMALL, [card()]) == Place()
+    assert place(SMALL, [cpu(), card()]).resources == {"CPU": TOUCH}
+    assert place(SMALL, [card()]).resources == {"MEMORY": 100.0}
 
 
 def test_of_workers_that_declare_no_cores_those_without_a_card_are_preferred():
     assert place(SMALL, [stranger(), card()]).workers == ("x0",)
 
 
-def test_threads_are_counted_where_a_worker_runs_several_tasks():
-    assert place(SMALL, [cpu(threads=4, memory=9000.0)]).resources == {"CPU": 1.0}
-    assert place(Need(threads=3), [cpu(threads=4), cpu(1)]).resources == {"CPU": 3.0}
+def test_a_small_task_counts_too_where_a_worker_runs_several():
+    four = cpu(threads=4, memory=4000.0)
+
+    for need in (100, 900, 3900):
+        assert place(Need(memory_mb=need), [four, cpu(1)]).resources == {"MEMORY": float(need)}
 
 
 def test_memory_is_asked_for_where_it_could_run_short():
-    assert place(Need(memory_mb=700), [cpu(threads=2)]).resources == {"CPU": 1.0, "MEMORY": 700.0}
     assert place(Need(memory_mb=3000), [cpu(), cpu(1, memory=5000.0)]).resources == {
         "MEMORY": 3000.0
     }
@@ -77,7 +79,7 @@ LARGE_FIT = Need(memory_mb=5000, gpu=0.25)
 def test_a_fit_that_no_worker_with_a_card_has_the_memory_for_goes_to_one_without():
     found = place(LARGE_FIT, [cpu(), cpu(1, memory=6000.0), card()])
 
-    assert found == Place({"CPU": 1.0, "MEMORY": 5000.0}, off_card=True)
+    assert found == Place({"CPU": TOUCH, "MEMORY": 5000.0}, off_card=True)
     assert place(LARGE_FIT, [stranger(0, memory=9000.0), card()]).workers == ("x0",)
 
 
