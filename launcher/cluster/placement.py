@@ -79,14 +79,12 @@ def place(need: Need, workers: Sequence[Has]) -> Place:
     else:
         if need.gpu and not cards:
             missing.append(GPU)
-        able, prefer = _off_cards(able, need, resources)
+        able, prefer = _off_cards(able, resources)
     prefer = _with_memory(able, need, resources) or prefer
     return Place(resources, prefer, tuple(missing), off_card)
 
 
-def _off_cards(
-    able: list[Has], need: Need, resources: dict[str, float]
-) -> tuple[list[Has], tuple[str, ...]]:
+def _off_cards(able: list[Has], resources: dict[str, float]) -> tuple[list[Has], tuple[str, ...]]:
     """Workers without a card, if there are any, and whom to prefer where they do not say so."""
     plain = [each for each in able if not each.resources.get(GPU)]
     if not plain or len(plain) == len(able):
