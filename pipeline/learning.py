@@ -17,8 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from ensemble import baselines as ways
 from ensemble import blend, reference
-from ensemble.baselines import BASELINES
 from ensemble.blend import Blend
 from ensemble.metrics import merit
 from pipeline import drawing
@@ -35,9 +35,10 @@ def baselines(board: Board, metric: str) -> dict[str, Combination]:
     """Every method but the search's; nothing but valid is looked at. Takes seconds."""
     part, names = board.valid, names_of(board)
     labels = part.y == 1
+    learners = ways.find()  # before the limit, which holds for libraries that are loaded
     # The workers have the cores meanwhile; and one thread sums in one order, on any machine.
     with threadpool_limits(1):
-        learned = {name: learn(part.scores, labels, metric) for name, learn in BASELINES.items()}
+        learned = {name: learn(part.scores, labels, metric) for name, learn in learners.items()}
     learned |= {"single": _single(board, metric), "tuned": _tuned(board, metric)}
     return {name: Sum.named(found, names) for name, found in learned.items()}
 

@@ -57,10 +57,10 @@ def score_model(task: ScoreTask) -> Scored:
     """Load, score, measure and store; the model file is verified before it is opened."""
     place = workplace(task.settings)
     matrix = arrays.open_matrix(place.fetch(task.matrix))
-    chosen = kind.find(task.run.model_id)
-    device = devices.best(chosen) if task.need.gpu else "cpu"
-    with devices.minding_memory():
-        estimator = chosen.load(place.fetch(task.model), device=device)
+    of = kind.estimators(task.run.model_id)
+    device = devices.best(of.CARD) if task.need.gpu else "cpu"
+    with devices.minding_memory(of.CARD):
+        estimator = of.load(place.fetch(task.model), device=device)
         started = time.perf_counter()
         found = kind.scores_of(estimator, matrix)
     seconds = time.perf_counter() - started

@@ -1,18 +1,21 @@
 """Mode ensemble: a million votes of a candidate list's models, the best of them, and baselines."""
 
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from configs import plugins
 from ensemble.rule import ROUNDS, Rule
 from ensemble.sampling import SEEDS
 from ensemble.search import Search
-from pipeline import methods, pictures, searching
+from pipeline import methods, searching
 from pipeline.candidates import gather
 from pipeline.context import Context
-from pipeline.drawing import details
+from pipeline.drawing import BEST, details
+from pipeline.histograms import bins
 from pipeline.learning import baselines
 from pipeline.methods import Judged
 from pipeline.parameters import BatchParameters
@@ -21,11 +24,13 @@ from pipeline.searching import Order, Searched
 from pipeline.stored_scores import Board, assemble
 from storage import ensembles
 from storage.candidates import name_of
-from storage.ensembles import Member, Report
+from storage.ensembles import Member, Picture, Report
 from storage.records import Batch
 
 MOST_KEPT = 1_000_000
 MOST_DETAILS = 10_000
+
+Draw = Callable[[Board, Searched, Sequence[Judged], Context], tuple[Picture, ...]]
 
 
 class Parameters(BatchParameters):
@@ -108,7 +113,7 @@ def _order(parameters: Parameters, deadline: float | None) -> Order:
         rule=parameters.rule,
         seed=seed,
         metric=parameters.metric,
-        keep=max(kept, parameters.detail, pictures.BEST),
+        keep=max(kept, parameters.detail, BEST),
     )
     return Order(search=search, ensembles=parameters.ensembles, every=every, deadline=deadline)
 
@@ -120,6 +125,8 @@ def _report(
     parameters: Parameters,
     context: Context,
 ) -> Report:
+    # By name, so that no other batch's process takes the drawing library.
+    draw: Draw = plugins.load("pipeline.pictures").draw
     names = [name_of(model) for model in board.models]
     shown = [int(number) for number in searched.best.numbers[: parameters.detail]]
     return Report(
@@ -137,8 +144,8 @@ def _report(
         ],
         details=details(searched.order.search, shown, names),
         methods=methods.rows(judged),
-        bins=pictures.bins(searched),
-        pictures=pictures.draw(board, searched, judged, context),
+        bins=bins(searched),
+        pictures=draw(board, searched, judged, context),
     )
 
 

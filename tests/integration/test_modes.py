@@ -24,7 +24,7 @@ from configs.errors import (
 )
 from configs.settings import Settings
 from models import devices
-from models.kinds.dl_dnn import DenseNetwork
+from models.estimators.dl_dnn import DenseNetwork
 from models.scores import measure
 from pipeline.executor import Done, Inline
 from pipeline.fitting import FitTask

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from configs.errors import NotEnoughMemory
 from launcher.cluster import connect
 from models import devices
-from models.kinds.dl_dnn import DenseNetwork
+from models.estimators.dl_dnn import DenseNetwork
 from pipeline.executor import Need
 from storage.schema import dc_batch_result, dc_model
 from tests import tasks
@@ -172,7 +172,7 @@ def test_a_fit_that_finds_its_card_full_is_done_alone_then_on_the_cpu(
         return honest(self, *arguments, **named)
 
     monkeypatch.setattr(DenseNetwork, "fit", fit)
-    monkeypatch.setattr(devices, "best", lambda kind: "cuda" if kind.USES_GPU else "cpu")
+    monkeypatch.setattr(devices, "best", lambda card: "cpu" if card is None else "cuda")
     lab = Lab(sqlite_settings, tmp_path)
     lab.load_applicants(rows=200)
     lab.executor = executor

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import BadData
-from ensemble.baselines import BASELINES
+from ensemble import baselines
 from ensemble.blend import Blend, best_threshold
 from ensemble.bootstrap import bootstrap
 from ensemble.greedy import greedy
@@ -12,6 +12,7 @@ from ensemble.metrics import merit
 from ensemble.reference import confusion
 from ensemble.stack import probability
 
+BASELINES = baselines.find()
 ROWS, VALID = 1200, slice(0, 600)
 
 
