@@ -79,15 +79,19 @@ def place(need: Need, workers: Sequence[Has]) -> Place:
     else:
         if need.gpu and not cards:
             missing.append(GPU)
-        able, prefer = _off_cards(able, resources)
+        able, prefer = _off_cards(able, need, resources)
     prefer = _with_memory(able, need, resources) or prefer
     return Place(resources, prefer, tuple(missing), off_card)
 
 
-def _off_cards(able: list[Has], resources: dict[str, float]) -> tuple[list[Has], tuple[str, ...]]:
-    """Workers without a card, if there are any, and whom to prefer where they do not say so."""
+def _off_cards(
+    able: list[Has], need: Need, resources: dict[str, float]
+) -> tuple[list[Has], tuple[str, ...]]:
+    """Workers without a card, if there are any with the memory, and whom to prefer where they do
+    not say so.
+    """
     plain = [each for each in able if not each.resources.get(GPU)]
-    if not plain or len(plain) == len(able):
+    if not _large(plain, need) or len(plain) == len(able):
         return able, ()
     if counted := _having(plain, CPU, _TOUCH):
         resources[CPU] = _TOUCH

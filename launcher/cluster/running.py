@@ -120,6 +120,7 @@ class Run(Generic[T, R]):
         for sent in self._running.values():
             self._wait(sent.task)
         self._running.clear()
+        self._alone = False
         self._ended = SimpleQueue()
         log.info("scheduler is back; the batch goes on", workers=len(self._workforce.there))
 
@@ -140,9 +141,10 @@ class Run(Generic[T, R]):
             for wish in wishes:
                 while self._waiting[wish] and at_work < limit:
                     at_work += self._submit(self._waiting[wish].popleft())
-        if self._suspects and not self._running:
-            self._alone = True
-            self._submit(self._suspects.popleft())
+        if not self._running:
+            self._alone = bool(self._suspects)
+            if self._alone:
+                self._submit(self._suspects.popleft())
         return bool(self._running)
 
     def _pools(self) -> Iterator[tuple[tuple[bool, ...], int]]:

@@ -91,7 +91,7 @@ def test_a_task_that_can_never_fit_is_its_own_error(executor):
 
     assert (done[1].value, done[3].value) == (2, 6)
     assert isinstance(done[2].error, NotEnoughMemory)
-    assert "50,000 MB, and no worker has more than 1,000 MB" in str(done[2].error)
+    assert "50,000 MB, and no worker has more than 4,000 MB" in str(done[2].error)
 
 
 def test_a_fit_too_large_for_the_worker_with_the_card_goes_to_another_and_the_log_says_so():

@@ -73,6 +73,10 @@ def test_a_task_that_no_worker_can_take_is_refused_with_what_it_needs_and_what_t
         place(Need(memory_mb=3000), [cpu(), cpu(1, memory=800.0)])
 
 
+def test_a_task_that_only_a_worker_with_a_card_has_the_memory_for_goes_there():
+    assert place(Need(memory_mb=3000), [cpu(), card()]).resources == {"MEMORY": 3000.0}
+
+
 LARGE_FIT = Need(memory_mb=5000, gpu=0.25)
 
 
