@@ -39,10 +39,10 @@ def gather(batch: Batch, context: Context) -> Candidates:
         raise Unknown("an ensemble batch needs candidate_id; see `deepcredit candidates --help`")
     _require_ended(listed, context)
     models = context.read(lambda connection: candidates.models(connection, listed))
+    _require_one_target(listed, models, context)
     _require_one_split(listed, models, context)
     split = _split(models[0].split_id, context)
     _require_dataset(batch, split)
-    _require_one_target(listed, models, context)
     return Candidates(models=models, split=split)
 
 

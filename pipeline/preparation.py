@@ -125,10 +125,10 @@ def _adopt(named: Mapping[str, NDArray[Any]], context: Context) -> tuple[str, Pa
 
 
 def _publish_split(dataset: Dataset, frame: Frame, parts: split.Split, context: Context) -> Split:
-    identity = split.split_id(parts, frame.content_sha256)
+    identity = split.split_id(parts, frame.content_sha256, frame.labels)
     named = {"train": parts.train, "valid": parts.valid, "test": parts.test}
     stored = publish_arrays(
-        f"splits/{identity}.safetensors",
+        "splits/{sha256}.safetensors",
         {f"rows_{name}": rows for name, rows in named.items()}
         | {f"y_{name}": frame.labels[rows] for name, rows in named.items()},
         context,

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from sqlalchemy import Connection, Delete, Table, bindparam, delete, insert, select, update
 
-from configs.errors import Unknown
+from configs.errors import BadData, Unknown
 from storage.records import Result, Split, TrainedModel
 from storage.schema import dc_batch_result, dc_model, dc_split
 
@@ -30,12 +30,21 @@ _DELETE_RESULT = _delete(dc_batch_result, *_KEY)
 
 
 def put_split(connection: Connection, split: Split) -> None:
-    """Register a split; the same split registered again changes nothing."""
-    known = connection.execute(
-        select(dc_split.c.split_id).where(dc_split.c.split_id == split.split_id)
+    """Register a split; the same split registered again changes nothing.
+
+    Raises:
+        BadData: the same id stands for other rows or labels.
+    """
+    known = connection.scalar(
+        select(dc_split.c.sha256).where(dc_split.c.split_id == split.split_id)
     )
-    if known.first() is None:
+    if known is None:
         connection.execute(insert(dc_split).values(asdict(split)))
+    elif known != split.sha256:
+        raise BadData(
+            f"split {split.split_id[:12]} is in dc_split with other rows or labels (file "
+            f"{known[:12]}, now {split.sha256[:12]}); delete that row and what was trained on it"
+        )
 
 
 def read_split(connection: Connection, split_id: str) -> Split:

@@ -151,6 +151,7 @@ def _fingerprint(
         "seed": parameters.random_state,
         "threshold": asdict(spec),
         "split_id": prepared.split.split_id,
+        "split": prepared.split.sha256,
         "preprocessor": prepared.preprocessor.sha256,
         "matrix": prepared.matrix.sha256,
         "versions": dict(versions()),

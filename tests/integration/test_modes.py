@@ -61,8 +61,8 @@ def test_train_commits_models_with_valid_and_test_figures_and_scores(ready: Desk
     ready.store.get(model.scores_uri, model.scores_sha256, file)
     s_valid, s_test = arrays.load(file, "valid", "test")
     split = ready.folder / "split"
-    uri = f"splits/{model.split_id}.safetensors"
-    ready.store.get(uri, _split_sha(ready, model.split_id), split)
+    sha256 = _split_sha(ready, model.split_id)
+    ready.store.get(f"splits/{sha256}.safetensors", sha256, split)
     y_valid, y_test = arrays.load(split, "y_valid", "y_test")
     for row, y, scores in ((valid, y_valid, s_valid), (test, y_test, s_test)):
         again = measure(y, scores, row.threshold)
@@ -127,6 +127,36 @@ def test_other_parameters_train_everything_again(ready: Desk) -> None:
 
     assert ready.run(batch_id) == "1 of 1 models trained"
     assert [row.fence for row in ready.trained(batch_id)] == [2]
+
+
+def test_the_other_value_as_positive_trains_everything_again(desk: Desk) -> None:
+    frame = applicants()
+    frame["y"] = np.where(frame["y"] == 1, "bad", "good")
+    for positive in ("bad", "good"):
+        desk.load(frame, id_column="id", positive=positive)
+    desk.models(XGB)
+    batch_id = desk.train()
+    (first,) = desk.trained(batch_id)
+    change = text("UPDATE dc_batch SET state = 'I', dataset_version = 2")
+    transaction(desk.engine, lambda connection: connection.execute(change))
+
+    assert desk.run(batch_id) == "1 of 1 models trained"
+
+    (second,) = desk.trained(batch_id)
+    assert second.split_id != first.split_id
+    rows = desk.results(batch_id)
+    assert {row.fence for row in rows} == {2}
+    # Most applicants are good, so most are positive now.
+    assert all(row.fn + row.tp > row.tn + row.fp for row in rows)
+
+
+def test_a_known_split_with_other_labels_is_refused(ready: Desk) -> None:
+    ready.train()
+    change = text("UPDATE dc_split SET sha256 = :other")
+    transaction(ready.engine, lambda connection: connection.execute(change, {"other": "0" * 64}))
+
+    with pytest.raises(BadData, match="other rows or labels"):
+        ready.train()
 
 
 def test_one_failing_model_does_not_take_the_others_with_it(ready: Desk) -> None:
