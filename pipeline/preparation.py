@@ -143,6 +143,7 @@ def _publish_split(dataset: Dataset, frame: Frame, parts: split.Split, context: 
         n_test=len(parts.test),
         uri=stored.uri,
         sha256=stored.sha256,
+        target=dataset.target,
     )
 
 

@@ -101,6 +101,31 @@ def test_predict_scores_every_row_of_another_data_set(ready: Desk) -> None:
     assert row.auc > 0.7
 
 
+def test_rows_trained_on_are_known_again_under_another_name(ready: Desk) -> None:
+    ready.load(applicants(), id_column="id")  # as version 2
+    trained = ready.train()
+
+    predicted = ready.add(mode="predict", train_batch_id=trained, dataset_version=2)
+    ready.run(predicted)
+
+    (again,) = ready.results(predicted)
+    (test,) = (row for row in ready.results(trained) if row.split == "test")
+    assert again.split == "test"
+    assert figures(again) == figures(test)
+
+
+def test_rows_trained_on_with_another_target_are_refused(desk: Desk) -> None:
+    frame = applicants()
+    frame["y"] = np.where(frame["y"] == 1, "bad", "good")
+    for positive in ("bad", "good"):
+        desk.load(frame, id_column="id", positive=positive)
+    desk.models(XGB)
+    trained = desk.train()
+
+    with pytest.raises(BadData, match=r"target y = good, but .* with y = bad \(G/1\)"):
+        desk.run(desk.add(mode="predict", train_batch_id=trained, dataset_version=2))
+
+
 def test_a_second_run_of_a_batch_trains_only_what_is_missing(ready: Desk) -> None:
     ready.models((2, "ML-XGB", '{"n_estimators": 7}'))
     batch_id = ready.train()
