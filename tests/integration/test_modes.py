@@ -145,6 +145,47 @@ def test_a_second_run_of_a_batch_trains_only_what_is_missing(ready: Desk) -> Non
     assert [row.sha256 for row in after] == [row.sha256 for row in before]
 
 
+LOSSES = {
+    "model": lambda desk, model: desk.store.delete(model.uri),
+    "scores": lambda desk, model: desk.store.delete(model.scores_uri),
+    "row": lambda desk, model: transaction(
+        desk.engine, lambda c: c.execute(text("DELETE FROM dc_model WHERE model_no = 1"))
+    ),
+}
+
+
+@pytest.mark.parametrize("lost", LOSSES)
+def test_a_second_run_trains_again_what_was_lost(ready: Desk, lost: str) -> None:
+    ready.models((2, "ML-XGB", '{"n_estimators": 7}'))
+    batch_id = ready.train()
+    before = ready.trained(batch_id)
+    LOSSES[lost](ready, before[0])
+    transaction(ready.engine, lambda connection: connection.execute(TAKE))
+
+    assert "1 of them in an earlier run" in ready.run(batch_id)
+
+    after = ready.trained(batch_id)
+    assert [(row.model_no, row.fence) for row in after] == [(1, 2), (2, 1)]
+    assert after[0].sha256 == before[0].sha256
+    assert after[0].scores_sha256 == before[0].scores_sha256
+    predicted = ready.add(mode="predict", train_batch_id=batch_id)
+    assert ready.run(predicted) == "2 of 2 models applied"
+
+
+def test_a_second_run_scores_again_what_was_lost(ready: Desk) -> None:
+    predicted = ready.add(mode="predict", train_batch_id=ready.train())
+    ready.run(predicted)
+    (before,) = ready.results(predicted)
+    ready.store.delete(before.scores_uri)
+    transaction(ready.engine, lambda connection: connection.execute(TAKE))
+    ready.run(predicted - 1)
+
+    assert ready.run(predicted) == "1 of 1 models applied"
+
+    (after,) = ready.results(predicted)
+    assert (after.fence, after.scores_sha256) == (2, before.scores_sha256)
+
+
 def test_other_parameters_train_everything_again(ready: Desk) -> None:
     batch_id = ready.train()
     change = text("UPDATE dc_batch SET state = 'I', batch_param = '{\"randomState\": 1}'")
