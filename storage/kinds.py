@@ -91,6 +91,12 @@ def as_identifier(name: str, values: pa.ChunkedArray) -> Found:
     return Found("categorical", text)
 
 
+def as_numbers(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Texts as float64, infinities null, by the rule of `find`; None if any is no number."""
+    found = _parsed(texts)
+    return None if found is None else found.values.cast(pa.float64())
+
+
 def written(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Doubles as text: 1, not 1.0, so that codes read from any type of column agree."""
     values = pc.if_else(pc.is_nan(values), None, values)
