@@ -121,15 +121,12 @@ def _found(
 ) -> kinds.Found:
     if role in ("id", "group"):
         return kinds.as_identifier(name, values)
-    if forced:
+    if forced and role != "time":
         return kinds.as_text(name, values)
     found = kinds.find(name, values, missing)
-    if role == "time" and found.kind == "categorical" and not found.is_date:
-        example = found.values.drop_null()[0].as_py()
-        raise BadData(
-            f"the time column {name!r} holds texts such as {example!r}, whose order is not that "
-            "of time; use numbers or ISO dates (2024-12-31)"
-        )
+    if role == "time" and found.kind == "categorical":
+        texts = found.values.unique().drop_null().to_pylist()
+        kinds.instants(name, [text for text in texts if text not in missing])
     return found
 
 

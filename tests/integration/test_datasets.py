@@ -639,6 +639,21 @@ def test_only_features_reach_the_matrix_and_times_and_groups_the_split(engine, t
     assert set(by_group.train // 3).isdisjoint(by_group.test // 3)
 
 
+def test_times_are_ranked_by_the_instant_whatever_their_form(engine, tmp_path):
+    newest_first = [
+        "2024-01-01 10:00",
+        "2024-01-01T09:00",
+        "2024-01-01T00:00:00Z",
+        "2024-01-01T08:30:00+09:00",
+        "never",
+    ]
+    path = small(tmp_path / "file.parquet", day=newest_first * 12)
+    choices = Choices(target="y", time_column="day", missing={"day": ("never",)})
+    frame = frames.read(engine, load(engine, path, choices=choices))
+
+    assert frame.time.tolist() == [3, 2, 1, 0, -1] * 12
+
+
 # Real data.
 
 
