@@ -21,6 +21,7 @@ from ensemble import blend, reference
 from ensemble.baselines import BASELINES
 from ensemble.blend import Blend
 from ensemble.metrics import merit
+from models.scores import decide
 from pipeline import drawing
 from pipeline.combining import Ballot, Combination, Rounds, Sum
 from pipeline.searching import Searched
@@ -81,8 +82,8 @@ def _tuned(board: Board, metric: str) -> Blend:
     labels = board.valid.y == 1
     best, merit_of_best, threshold = 0, -np.inf, 0.0
     for place, score in enumerate(board.valid.scores):
-        cut = blend.best_threshold(score.astype(np.float64), labels, metric)
-        found = float(merit(metric, reference.confusion(score >= cut, labels)))
+        cut = blend.best_threshold(score, labels, metric)
+        found = float(merit(metric, reference.confusion(decide(score, cut), labels)))
         if found > merit_of_best:
             best, merit_of_best, threshold = place, found, cut
     return _one("tuned", best, len(board.models), threshold)
