@@ -95,10 +95,7 @@ def publish_matrix(
         shape = preprocess.shape(fitted, frame, rows)
         arrays.save_matrix(file, shape, preprocess.blocks(fitted, frame, rows))
         sha256, cached = context.cache.adopt(file)
-    uri = f"matrices/{sha256}.npy"
-    if context.executor.remote:
-        return context.store.put(uri, cached)
-    return Stored(uri=uri, sha256=sha256, bytes=cached.stat().st_size)
+    return _shared(f"matrices/{sha256}.npy", sha256, cached, context)
 
 
 def publish_arrays(uri: str, named: Mapping[str, NDArray[Any]], context: Context) -> Stored:
@@ -112,9 +109,15 @@ def share_arrays(uri: str, named: Mapping[str, NDArray[Any]], context: Context) 
     store only if workers may not share the cache.
     """
     sha256, cached = _adopt(named, context)
+    return _shared(uri.format(sha256=sha256), sha256, cached, context)
+
+
+def _shared(uri: str, sha256: str, cached: Path, context: Context) -> Stored:
+    """Where workers share the cache its file is the only one: it must outlast the batch there."""
     if context.executor.remote:
-        return context.store.put(uri.format(sha256=sha256), cached)
-    return Stored(uri=uri.format(sha256=sha256), sha256=sha256, bytes=cached.stat().st_size)
+        return context.store.put(uri, cached)
+    context.cache.hold(cached)
+    return Stored(uri=uri, sha256=sha256, bytes=cached.stat().st_size)
 
 
 def _adopt(named: Mapping[str, NDArray[Any]], context: Context) -> tuple[str, Path]:

@@ -1,6 +1,7 @@
 """Modes train and predict, and what bad input gets."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from pipeline.executor import Done, Inline
 from pipeline.fitting import FitTask, fit_variant
 from storage import arrays
 from storage.artifacts.port import Stored
+from storage.cache import Cache
 from storage.engine import transaction
 from storage.schema import METRICS
 from tests.desk import XGB, Desk, applicants, open_desk
@@ -276,6 +278,33 @@ def test_what_is_finished_within_the_time_limit_is_kept(ready: Desk) -> None:
 
 
 TAKE = text("UPDATE dc_batch SET state = 'I'")
+
+
+class Crowded(Inline):
+    """Other work fills the cache before the tasks come to run, minutes after they were made."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, function, tasks, *, need=None, deadline=None):
+        assert left_in(self.folder)
+        yield from super().run(function, tasks)
+
+
+def left_in(folder: Path) -> list[Path]:
+    """Files of a cache that is too small for any, long after they were used."""
+    for file in folder.glob("files/*/*"):
+        os.utime(file, (0, 0))
+    Cache(folder, limit_bytes=1).evict()
+    return list(folder.glob("files/*/*"))
+
+
+def test_the_matrix_of_a_running_batch_stays_in_the_cache(ready: Desk) -> None:
+    ready.executor = Crowded(ready.settings.cache_dir)
+    trained = ready.train()
+    ready.run(ready.add(mode="predict", train_batch_id=trained))
+
+    assert not left_in(ready.settings.cache_dir)
 
 
 class Robber(Inline):
