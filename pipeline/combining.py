@@ -57,8 +57,8 @@ class Rounds:
 
     kind: ClassVar[str] = "rounds"
     seed: int
-    ensembles: int
-    """How many were searched: this one is the best of them."""
+    tried: tuple[tuple[int, int], ...]
+    """Ranges [first, last] of the ensembles that were searched: this one is the best of them."""
     ensemble_no: int
     round_votes: int
     final_votes: int

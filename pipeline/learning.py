@@ -50,7 +50,7 @@ def winner(searched: Searched, names: Sequence[ModelName]) -> Rounds:
     drawn = drawing.members(search, number, len(names))
     return Rounds(
         seed=search.seed,
-        ensembles=searched.order.ensembles,
+        tried=searched.spans,
         ensemble_no=number,
         round_votes=search.rule.round_votes,
         final_votes=search.rule.final_votes,

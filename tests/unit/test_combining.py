@@ -46,7 +46,7 @@ def test_a_row_is_called_where_its_score_reaches_the_threshold(seed, metric):
     learned = dict(baselines(board, metric))
     learned["vote"] = Rounds(
         seed=1,
-        ensembles=1,
+        tried=((1, 1),),
         ensemble_no=1,
         round_votes=2,
         final_votes=7,
