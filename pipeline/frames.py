@@ -1,5 +1,6 @@
 """A data set in memory, ready to be split and prepared: labels, features, times, groups."""
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -124,7 +125,8 @@ def _labels(dataset: Dataset, rows: pa.Table) -> NDArray[np.int8] | None:
 
 def _feature(column: DatasetColumn, rows: pa.Table) -> Feature:
     values = whole(rows.column(column.column_name))
-    name, missing = column.column_name, column.missing_values
+    # A table that is not ours may name its columns in another form than the training set's.
+    name, missing = unicodedata.normalize("NFC", column.column_name), column.missing_values
     if column.kind == "numeric":
         numbers = values.to_numpy(zero_copy_only=True)
         return Numeric(name, without(numbers, missing), missing)

@@ -111,6 +111,15 @@ def written(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.coalesce(as_integer, values.cast(pa.string()))
 
 
+def composed(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts in NFC: Unicode has two ways to write Korean and accents, and files of macOS take the
+    other one.
+    """
+    if pc.all(pc.string_is_ascii(texts)).as_py():  # most are, and to see it takes no time
+        return texts
+    return pc.utf8_normalize(texts, form="NFC")
+
+
 def all_iso_dates(values: pa.ChunkedArray) -> bool:
     """Whether texts look like ISO dates or times."""
     matches = pc.match_substring_regex(values.drop_null(), _ISO_DATE)
@@ -169,7 +178,7 @@ def _plain(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
         values = values.cast(values.type.value_type)
     plain = values.cast(target, safe=False)
     if pa.types.is_string(target):
-        return pc.if_else(pc.equal(plain, ""), None, plain)
+        return composed(pc.if_else(pc.equal(plain, ""), None, plain))
     return plain
 
 
