@@ -82,7 +82,7 @@ def run(
     )
 
     def publish(connection: Connection) -> None:
-        results.keep_matching(connection, batch.batch_id, {})
+        results.keep_matching(connection, batch.batch_id, {}, frozenset())
         results.put_results(connection, [row])
 
     context.commit(publish)

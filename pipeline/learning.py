@@ -21,6 +21,7 @@ from ensemble import baselines as ways
 from ensemble import blend, reference
 from ensemble.blend import Blend
 from ensemble.metrics import merit
+from models.scores import decide
 from pipeline import drawing
 from pipeline.combining import Ballot, Combination, Rounds, Sum
 from pipeline.searching import Searched
@@ -50,7 +51,7 @@ def winner(searched: Searched, names: Sequence[ModelName]) -> Rounds:
     drawn = drawing.members(search, number, len(names))
     return Rounds(
         seed=search.seed,
-        ensembles=searched.order.ensembles,
+        tried=searched.spans,
         ensemble_no=number,
         round_votes=search.rule.round_votes,
         final_votes=search.rule.final_votes,
@@ -82,8 +83,8 @@ def _tuned(board: Board, metric: str) -> Blend:
     labels = board.valid.y == 1
     best, merit_of_best, threshold = 0, -np.inf, 0.0
     for place, score in enumerate(board.valid.scores):
-        cut = blend.best_threshold(score.astype(np.float64), labels, metric)
-        found = float(merit(metric, reference.confusion(score >= cut, labels)))
+        cut = blend.best_threshold(score, labels, metric)
+        found = float(merit(metric, reference.confusion(decide(score, cut), labels)))
         if found > merit_of_best:
             best, merit_of_best, threshold = place, found, cut
     return _one("tuned", best, len(board.models), threshold)

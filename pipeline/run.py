@@ -1,6 +1,7 @@
 """The one entry into a batch's work: read the row, check its parameters, run its mode."""
 
 from collections.abc import Callable
+from contextlib import closing
 
 from sqlalchemy import Engine
 
@@ -38,13 +39,15 @@ def execute(
     if batch is None or batch.claim_id != claim.claim_id:
         raise LeaseLost
     chosen = mode.find(batch.mode)
-    context = Context(
-        settings=settings,
-        engine=engine,
-        store=store,
-        cache=open_cache(settings),
-        executor=executor,
-        claim=claim,
-        report=report,
-    )
-    return chosen.run(batch, parameters.parse(batch.batch_param, chosen.Parameters), context)
+    checked = parameters.parse(batch.batch_param, chosen.Parameters)
+    with closing(open_cache(settings)) as cache:
+        context = Context(
+            settings=settings,
+            engine=engine,
+            store=store,
+            cache=cache,
+            executor=executor,
+            claim=claim,
+            report=report,
+        )
+        return chosen.run(batch, checked, context)

@@ -48,6 +48,17 @@ class Searched:
     tried: int
     ranges: tuple[FinishedRange, ...]
 
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """First and last ensemble of each stretch that was tried without a gap."""
+        joined: list[tuple[int, int]] = []
+        for finished in self.ranges:
+            first, last = finished.first_no, finished.last_no
+            if joined and joined[-1][1] + 1 == first:
+                first = joined.pop()[0]
+            joined.append((first, last))
+        return tuple(joined)
+
     def read(self, finished: FinishedRange, context: Context) -> Tried:
         return _read(finished, self.order, self.parts, context)
 

@@ -9,8 +9,9 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 from configs.errors import ArtifactDamaged
@@ -28,8 +29,8 @@ class Cache:
     """Read-only files below `root`, named by their SHA-256. Safe for any number of processes.
 
     Above `limit_bytes` the files that were longest not asked for go, but none that was asked for
-    in the last minute, so the limit may be passed for a while. Who has a file open or mapped
-    keeps it.
+    in the last minute and none that is held, so the limit may be passed for a while. Who has a
+    file open or mapped keeps it.
     """
 
     def __init__(self, root: Path, limit_bytes: int | None = None) -> None:
@@ -37,6 +38,7 @@ class Cache:
         self.limit_bytes = limit_bytes
         self._added = 0
         self._counted = False
+        self._held: list[BinaryIO] = []
 
     def path(self, sha256: str) -> Path | None:
         """The file of this content, if it is here; counts as use."""
@@ -89,6 +91,17 @@ class Cache:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
+    def hold(self, path: Path) -> None:
+        """Keep a file of the cache until `close`, also if nobody asks for it: there is no other."""
+        file = path.open("rb")
+        self._held.append(file)
+        fcntl.flock(file, fcntl.LOCK_SH)  # the kernel lets go when we end, however we end
+
+    def close(self) -> None:
+        """Let go of what was held."""
+        while self._held:
+            self._held.pop().close()
+
     def scratch(self) -> Path:
         """A folder for work in progress, on the file system of the cache."""
         return self._made(self._root / "scratch")
@@ -107,8 +120,8 @@ class Cache:
             # Looked at anew: since we counted, somebody may have asked for it.
             if total <= self.limit_bytes or _unused_seconds(path) < _GRACE_SECONDS:
                 return
-            path.unlink(missing_ok=True)
-            total -= size
+            if _unlinked(path):
+                total -= size
 
     def _place(self, sha256: str) -> Path:
         if not re.fullmatch("[0-9a-f]{64}", sha256):
@@ -166,6 +179,17 @@ def _unused_seconds(path: Path) -> float:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return math.inf
+
+
+def _unlinked(path: Path) -> bool:
+    """Remove a file of the cache, unless a process holds it."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        path.unlink(missing_ok=True)
+    return True
 
 
 def _remove(path: Path) -> None:

@@ -201,6 +201,7 @@ dc_split = Table(
     Column("n_test", big_id(), nullable=False),
     Column("uri", String(500), nullable=False),  # row numbers and labels of the parts
     Column("sha256", code(64), nullable=False),
+    Column("target", String(400)),  # what its labels mean, as `class = bad`
     Column("created_at", moment(), nullable=False, server_default=utc_now()),
     **INNODB,
 )

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from configs import plugins
+from configs.errors import BadParameter
 from ensemble.rule import ROUNDS, Rule
 from ensemble.sampling import SEEDS
 from ensemble.search import Search
@@ -28,6 +29,7 @@ from storage.ensembles import Member, Picture, Report
 from storage.records import Batch
 
 MOST_KEPT = 1_000_000
+MOST_EVERY = 10_000_000
 MOST_DETAILS = 10_000
 
 Draw = Callable[[Board, Searched, Sequence[Judged], Context], tuple[Picture, ...]]
@@ -59,7 +61,8 @@ class Parameters(BatchParameters):
         "mcc",
     ] = Field("f1_score", description="ranks ensembles and chooses thresholds, on valid")
     keep: Literal["all"] | Annotated[int, Field(ge=1, le=MOST_KEPT)] = Field(
-        1000, description=f'how many are stored: 1 to {MOST_KEPT}, or "all"'
+        1000,
+        description=f'how many are stored: 1 to {MOST_KEPT}, or "all" of at most {MOST_EVERY}',
     )
     detail: int = Field(10, ge=0, le=MOST_DETAILS, description="of how many the members are stored")
 
@@ -70,6 +73,11 @@ class Parameters(BatchParameters):
 
 def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     """Search, compare, report; ranges that an earlier run finished are not tried again."""
+    if parameters.keep == "all" and parameters.ensembles > MOST_EVERY:
+        raise BadParameter(
+            f'batch_param: keep: "all" is for at most {MOST_EVERY} ensembles, which are twice as '
+            f"many rows; {parameters.ensembles} are asked for"
+        )
     limit = parameters.time_limit
     deadline = None if limit is None else time.monotonic() + limit
     chosen = gather(batch, context)

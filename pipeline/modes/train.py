@@ -46,10 +46,11 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
         for task in _tasks(batch, entry, expanded, parameters, spec, prepared, context)
     }
     wanted = {key: task.fingerprint for key, task in tasks.items()}
+    files = frozenset(context.store.walk(f"models/T{batch.batch_id}"))
 
     def begin(connection: Connection) -> set[results.ModelKey]:
         results.put_split(connection, prepared.split)
-        return results.keep_matching(connection, batch.batch_id, wanted)
+        return results.keep_trained(connection, batch.batch_id, wanted, files)
 
     kept = context.commit(begin)
     return fanout.work_through(
@@ -151,6 +152,7 @@ def _fingerprint(
         "seed": parameters.random_state,
         "threshold": asdict(spec),
         "split_id": prepared.split.split_id,
+        "split": prepared.split.sha256,
         "preprocessor": prepared.preprocessor.sha256,
         "matrix": prepared.matrix.sha256,
         "versions": dict(versions()),
