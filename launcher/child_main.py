@@ -57,6 +57,7 @@ def _run(job: Job, report: Callable[[float, str], None]) -> str:
                 connect(
                     job.scheduler,
                     job.certificates,
+                    remote=not job.embedded,
                     steady=not job.embedded,
                     renew_after=settings.worker_tasks,
                 )

@@ -1,6 +1,5 @@
 """What a worker does to train one variant: map the matrix, fit, score, measure, store."""
 
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -77,8 +76,8 @@ def fit_variant(task: FitTask) -> Fitted:
     """
     place = workplace(task.settings)
     form = kind.find(task.run.model_id).FORMAT
-    with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
-        model_file, scores_file = Path(folder, "model"), Path(folder, "scores")
+    with place.folder() as folder:
+        model_file, scores_file = folder / "model", folder / "scores"
         measured = _fit(task, place, model_file, scores_file)
         computed()
         with ThreadPoolExecutor(2) as pool:  # the store is slow to confirm, not busy

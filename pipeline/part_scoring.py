@@ -1,8 +1,6 @@
 """What a worker does to score parts of a matrix by one model, for ensembles: no metrics."""
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from models import demand, devices, kind
 from pipeline import placing
@@ -70,7 +68,7 @@ def score_parts(task: PartTask) -> Stored:
         for name, rows in task.parts:
             named[name] = kind.scores_of(estimator, matrix[start : start + rows])
             start += rows
-    with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
-        file = Path(folder, "scores")
+    with place.folder() as folder:
+        file = folder / "scores"
         arrays.save(file, named)
         return place.put(task.uri, file)

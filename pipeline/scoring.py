@@ -1,9 +1,7 @@
 """What a worker does to apply one trained model: fetch, load, score, measure, store."""
 
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from models import devices, kind
 from models.scores import Metrics, measure
@@ -68,8 +66,8 @@ def score_model(task: ScoreTask) -> Scored:
     if task.labels is not None:
         (y,) = arrays.load(place.fetch(task.labels), "y")
         metrics = measure(y, found, task.threshold)
-    with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
-        file = Path(folder, "scores")
+    with place.folder() as folder:
+        file = folder / "scores"
         arrays.save(file, {task.split: found})
         stored = place.put(task.uri, file)
     return Scored(scores=stored, metrics=metrics, n_rows=len(found), predict_seconds=seconds)

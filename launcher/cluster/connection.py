@@ -33,12 +33,14 @@ def connect(
     certificates: Mapping[str, str] | None = None,
     *,
     patience: float = _PATIENCE_SECONDS,
+    remote: bool = True,
     steady: bool = False,
     renew_after: int = 0,
 ) -> DaskExecutor:
     """Connect to a scheduler that has workers and runs what we run.
 
-    `patience`: seconds to wait for an answer, and for a first worker. `steady`: a scheduler that
+    `patience`: seconds to wait for an answer, and for a first worker. `remote`: its workers may
+    lack our local cache, as all but those that a launcher has embedded. `steady`: a scheduler that
     is lost later is expected back at the same address, and runs go on with it. `renew_after`: a
     worker is replaced by a new process after so many tasks; 0: never.
 
@@ -49,7 +51,10 @@ def connect(
     _check_address(address)
     again = partial(_open_again, address, certificates) if steady else None
     return DaskExecutor(
-        _open(address, certificates, patience), reconnect=again, renew_after=renew_after
+        _open(address, certificates, patience),
+        remote=remote,
+        reconnect=again,
+        renew_after=renew_after,
     )
 
 

@@ -70,12 +70,13 @@ def make_plan(cluster: Cluster, facts: Mapping[str, Facts]) -> Plan:
 
     Raises:
         ClusterUnavailable: hosts differ from here, or from each other, in versions.
-        BadSetting: a host has fewer cores or cards than wanted, or an address none can reach.
+        BadSetting: a host has fewer cores or cards or less memory than wanted, or an address that
+            none can reach.
     """
     _check_versions(facts)
     _check_addresses(facts)
     wanted = {host.name: _worker_count(host, facts[host.name]) for host in cluster.hosts}
-    _check_cores(cluster.hosts, facts, wanted)
+    _check_room(cluster.hosts, facts, wanted)
     scheduler = cluster.scheduler
     ip = facts[scheduler.name].ip
     protocol = "tls" if cluster.certificates else "tcp"
@@ -169,7 +170,7 @@ def _worker_count(host: Host, has: Facts) -> int:
     return max(0, (has.cores - for_cards) // host.threads)
 
 
-def _check_cores(
+def _check_room(
     hosts: Sequence[Host], facts: Mapping[str, Facts], wanted: Mapping[str, int]
 ) -> None:
     problems = []
@@ -182,19 +183,31 @@ def _check_cores(
                 f"{names}: workers times threads are {threads}, but there are {has.cores} cores; "
                 "set workers or threads lower"
             )
+        memory = sum(_memory_mb(host, has, wanted[host.name]) for host in here)
+        if memory > has.memory_mb + 1:  # of what is in proportion to threads, rounded
+            problems.append(
+                f"{names}: workers times memory_limit are {memory:,.0f} MiB, but there are "
+                f"{has.memory_mb:,} MiB; set workers or memory_limit lower"
+            )
         if max(host.gpus for host in here) > has.gpus:
             problems.append(f"{names}: gpus asks for more than the {has.gpus} cards there are")
     if problems:
         raise BadSetting("; ".join(problems))
 
 
-def fits_cores(host: Host, has: Facts, workers: int) -> None:
+def check_fits(host: Host, has: Facts, workers: int) -> None:
     """Raises BadSetting: so many workers without a card are too many for the host."""
-    _check_cores([host], {host.name: has}, {host.name: workers})
+    _check_room([host], {host.name: has}, {host.name: workers})
 
 
 def _threads(host: Host, has: Facts, workers: int) -> int:
     return workers * host.threads + host.gpus * _fits_a_card(host, has)
+
+
+def _memory_mb(host: Host, has: Facts, workers: int) -> float:
+    """What all workers of a host may use."""
+    share = _fits_a_card(host, has)
+    return workers * _limit_mb(host, has, host.threads) + host.gpus * _limit_mb(host, has, share)
 
 
 def _check_versions(facts: Mapping[str, Facts]) -> None:

@@ -1,5 +1,6 @@
 """More or fewer workers on hosts of a cluster that runs, without losing what they run."""
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -8,16 +9,17 @@ from contextlib import closing
 from distributed import Client, Worker
 
 from configs.cluster import Cluster, Host
-from configs.errors import BadSetting
+from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster import deploy, look
 from launcher.cluster.deploy import Say
 from launcher.cluster.hosts import ask
 from launcher.cluster.look import Picture
-from launcher.cluster.plan import CERTIFICATES, Process, cpu_workers, fits_cores
+from launcher.cluster.plan import CERTIFICATES, Process, check_fits, cpu_workers
 from launcher.cluster.renewal import leave
 from launcher.cluster.speaking import security
 
 _PATIENCE_SECONDS = 30.0
+_TELL_SECONDS = 15.0
 
 
 def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
@@ -39,9 +41,10 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
     new = _new_processes(cluster, hosts, wanted, more, picture.address) if more else {}
     certificates = deploy.read_certificates(cluster)
     for name, number in less.items():
-        # Of those that run nothing first.
-        leaving = sorted(there[name], key=lambda worker: worker.running + worker.waiting)[:number]
-        _tell_to_leave(picture.address, certificates, [worker.address for worker in leaving])
+        # Those first that hear it and run nothing.
+        leaving = sorted(there[name], key=lambda w: (not w.answering, w.running + w.waiting))
+        leaving = leaving[:number]
+        _tell_to_leave(picture.address, certificates, leaving)
         for worker in leaving:
             say(0.3, f"{name}: {worker.name} leaves after what it runs")
     if not new:
@@ -76,7 +79,7 @@ def _new_processes(
     found = {}
     for name, number in more.items():
         host, has = hosts[name], facts[name]
-        fits_cores(host, has, wanted[name])
+        check_fits(host, has, wanted[name])
         process = _free_name(cluster, host)
         found[name] = cpu_workers(host, has, address, number, process)
     return found
@@ -90,8 +93,9 @@ def _free_name(cluster: Cluster, host: Host) -> str:
 
 
 def _tell_to_leave(
-    address: str, certificates: Mapping[str, str] | None, workers: Sequence[str]
+    address: str, certificates: Mapping[str, str] | None, workers: Sequence[look.Worker]
 ) -> None:
+    """Raises ClusterUnavailable: some did not hear it."""
     with closing(
         Client(
             address,
@@ -100,4 +104,20 @@ def _tell_to_leave(
             set_as_default=False,
         )
     ) as client:
-        client.run(retire, workers=list(workers))
+
+        async def tell(worker: look.Worker) -> str | None:
+            told = client.run(retire, workers=[worker.address])
+            try:
+                await asyncio.wait_for(told, _TELL_SECONDS)
+            except (OSError, TimeoutError):
+                return worker.name
+            return None
+
+        async def tell_all() -> list[str | None]:
+            return await asyncio.gather(*map(tell, workers))
+
+        if deaf := [name for name in client.sync(tell_all) if name]:
+            raise ClusterUnavailable(
+                f"{', '.join(deaf)}: no answer within {_TELL_SECONDS:.0f} s, so not told to leave; "
+                "scale again later, or end the process if it is stuck"
+            )

@@ -11,7 +11,7 @@ from configs.errors import ClusterUnavailable
 from launcher.cluster.placement import Has, Place
 
 _AWAY_SECONDS = 60.0  # workers are waited for; a renewal takes some seconds
-_AGAIN_SECONDS = 180.0  # a scheduler that was lost is waited for
+AGAIN_SECONDS = 180.0  # a scheduler that was lost is waited for
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +85,7 @@ class Workforce:
         Raises:
             ClusterUnavailable: it was not back within three minutes.
         """
-        until = self._clock() + _AGAIN_SECONDS
+        until = self._clock() + AGAIN_SECONDS
         while True:
             self._link.again(until)
             # They connect again too, one after the other.

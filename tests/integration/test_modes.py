@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from configs.errors import (
     BadParameter,
     DatasetChanged,
     DeepCreditError,
+    HostUnfit,
     LeaseLost,
     ModelFailed,
     ParentFailed,
@@ -71,6 +73,24 @@ def test_train_commits_models_with_valid_and_test_figures_and_scores(ready: Desk
     for row, y, scores in ((valid, y_valid, s_valid), (test, y_test, s_test)):
         again = measure(y, scores, row.threshold)
         assert all(getattr(row, name) == getattr(again, name) for name in ("tn", "tp", *METRICS))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("CACHE_DIRR", "/var", "cache_dirr"), ("CACHE_DIR", "/dev/null/cache", "Not a directory")],
+)
+def test_a_host_that_cannot_work_fails_the_batch_for_now_and_none_of_its_models(
+    ready: Desk, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setattr("pipeline.workplace._UNFIT_PAUSE_SECONDS", 0)
+    monkeypatch.setenv(f"DEEPCREDIT_{name}", value)
+    batch_id = ready.add()
+
+    with pytest.raises(HostUnfit, match=f"^{socket.gethostname()}: .*{said}"):
+        ready.run(batch_id)
+
+    assert ready.results(batch_id) == []
+    assert ready.batch(batch_id).run_after is not None
 
 
 def _split_sha(desk: Desk, split_id: str) -> str:
