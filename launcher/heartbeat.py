@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from typing import Self
 
 import structlog
 from sqlalchemy import Engine
@@ -21,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 class Heartbeat:
-    """Renews the lease of one claim every eighth of its length until stopped.
+    """Inside its `with`, renews the lease of one claim every eighth of its length.
 
     Only an answer of the database proves a loss; a beat that fails is tried again, and one that
     comes late still renews. `changed` is called from the beating thread when `lost` or
@@ -53,10 +54,11 @@ class Heartbeat:
             target=self._run, name=f"heartbeat-{claim.batch_id}", daemon=True
         )
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         self._thread.start()
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """No beat begins after this; one that is on its way is not waited for."""
         self._stopped.set()
 

@@ -8,6 +8,7 @@ from sqlalchemy import delete, make_url
 from structlog.testing import capture_logs
 
 from configs.errors import DatabaseUnavailable, Retry
+from launcher.child import spawn
 from launcher.settlement import settle
 from launcher.supervisor import Outcome
 from pipeline.lifecycle import Stopping
@@ -175,9 +176,38 @@ def test_a_host_that_cannot_start_processes_fails_the_batch_for_now(sqlite_runs)
     assert row.run_after is not None
 
 
+@pytest.mark.parametrize("which", ["_run", "_read_stderr", "_await_end", "_give_job"])
+def test_a_host_without_threads_to_give_fails_the_batch_for_now(sqlite_runs, monkeypatch, which):
+    runs = sqlite_runs
+    runs.settings = runs.settings.model_copy(update={"lease_seconds": LEASE})
+    batch_id = runs.add()
+    processes = []
+
+    def start(thread, start=threading.Thread.start):
+        if getattr(thread._target, "__name__", "") == which:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    def noted():
+        processes.append(spawn(runs.command("hang")))
+        return processes[-1]
+
+    with monkeypatch.context() as patch:
+        supervisor = runs.supervisor(noted)
+        patch.setattr(threading.Thread, "start", start)
+        outcome = supervisor.run()
+
+    row = runs.row(batch_id)
+    assert outcome.state == row.state == "E"
+    assert (row.error_class, row.lease_until) == ("RuntimeError", None)
+    assert "can't start new thread" in row.error_text
+    assert row.run_after is not None
+    assert not any(alive(process.pid) for process in processes)
+
+
 @pytest.mark.parametrize("behaviour", ["hang", "stubborn"])
 def test_a_cancel_stops_the_child_even_one_that_ignores_sigterm(runs, behaviour, monkeypatch):
-    monkeypatch.setattr("launcher.supervisor._TERM_SECONDS", 0.3)
+    monkeypatch.setattr("launcher.child._TERM_SECONDS", 0.3)
     batch_id = runs.add()
     running = runs.supervise(behaviour)
     pid = runs.pid()
