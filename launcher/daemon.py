@@ -215,8 +215,8 @@ class Daemon:
         return True
 
     def _start(self, claimed: Claimed, watch: Callable[[Progress], None] | None = None) -> None:
-        self._metrics.claimed()
         self._slots.start(claimed.batch, claimed.at, self._stopping, watch)
+        self._metrics.claimed()
 
     def _finished(self) -> bool:
         return not self._slots.busy and bool(self._trying(self._claimer.nothing_left))

@@ -64,5 +64,21 @@ def settle(
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
+def give_back(engine: Engine, claim: Claim) -> None:
+    """Release a claim under which nothing runs; if nobody answers for some seconds, its lease ends
+    it. A claim that did not arrive, or is not ours any more, is left alone.
+    """
+    hurry = threading.Event()
+    hurry.set()
+    settle(
+        engine,
+        claim,
+        lambda connection: claims.release(connection, claim),
+        ("I", "E"),
+        seconds=_HURRY_SECONDS,
+        hurry=hurry,
+    )
+
+
 def _facts(claim: Claim) -> dict[str, int]:
     return {"batch_id": claim.batch_id, "fence": claim.fence}

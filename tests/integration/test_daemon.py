@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -52,6 +53,24 @@ def test_it_runs_as_many_at_once_as_it_has_slots(runs):
         runs.pid("B")
 
     assert states(runs, *batch_ids) == ["I"] * 3
+
+
+def test_a_batch_that_gets_no_thread_is_given_back_and_its_slot_is_free(runs, monkeypatch):
+    batch_id = runs.add()
+    refused = []
+
+    def start(thread, start=threading.Thread.start):
+        if thread.name.startswith("batch-") and len(refused) < 2:
+            refused.append((runs.row(batch_id).state, runs.row(batch_id).attempt))
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with in_thread(runs.daemon("succeed")):
+        until(lambda: states(runs, batch_id) == ["C"])
+
+    assert refused == [("U", 1)] * 2
+    assert runs.attempts(batch_id) == [("I", None), ("I", None), ("C", None)]
 
 
 def test_a_poisonous_batch_is_given_up_after_its_attempts(runs):
