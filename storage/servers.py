@@ -45,10 +45,13 @@ def register(
 
 
 def seen(connection: Connection, server: str) -> None:
-    """The launcher is alive. This is for people to read; what it runs has leases of its own."""
-    connection.execute(
-        update(dc_server).where(_server.serve_server_id == server).values(last_seen=utc_now())
-    )
+    """The launcher is alive. This is for people to read; what it runs has leases of its own. So a
+    row that somebody else has locked is left alone, and nobody is waited for.
+    """
+    own = _server.serve_server_id == server
+    free = select(_server.serve_server_id).where(own).with_for_update(skip_locked=True)
+    if connection.scalar(free) is not None:
+        connection.execute(update(dc_server).where(own).values(last_seen=utc_now()))
 
 
 def listing(connection: Connection) -> list[Server]:
