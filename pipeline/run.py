@@ -12,7 +12,6 @@ from pipeline.executor import Executor
 from storage import batches
 from storage.artifacts.port import Store
 from storage.cache import open_cache
-from storage.engine import reading
 from storage.records import Claim
 
 
@@ -33,11 +32,6 @@ def execute(
         LeaseLost: the batch is no longer ours.
         DeepCreditError: what went wrong; its type says whether to try again.
     """
-    with reading(engine) as connection:
-        batch = batches.read(connection, claim.batch_id)
-    if batch is None or batch.claim_id != claim.claim_id:
-        raise LeaseLost
-    chosen = mode.find(batch.mode)
     context = Context(
         settings=settings,
         engine=engine,
@@ -47,4 +41,8 @@ def execute(
         claim=claim,
         report=report,
     )
+    batch = context.read(lambda connection: batches.read(connection, claim.batch_id))
+    if batch is None or batch.claim_id != claim.claim_id:
+        raise LeaseLost
+    chosen = mode.find(batch.mode)
     return chosen.run(batch, parameters.parse(batch.batch_param, chosen.Parameters), context)
