@@ -115,6 +115,7 @@ class Daemon:
                 self._notifier.ready(f"{self._server_id} claims batches")
                 log.info("launcher started", server_id=self._server_id, slots=self._n_slots)
                 self._loop()
+                self._claimer.give_back_doubtful()
                 self._unregister()
         log.info("launcher stopped", server_id=self._server_id)
         return 0

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import make_url
 
 from configs.errors import DatabaseRefused, Unknown, WrongState
+from launcher.claimer import Claimer
 from launcher.daemon import Daemon
 from storage import servers
 from storage.columns import utc_now
@@ -180,6 +181,29 @@ def test_sigterm_lets_a_batch_finish_within_the_grace_time(runs):
         assert launcher.wait(20) == 0
     assert states(runs, first, second) == ["C", "I"]
     assert events(runs)[-1]["event"] == "launcher stopped"
+
+
+def test_a_claim_in_doubt_is_given_back_when_the_launcher_is_told_to_stop(
+    runs, mariadb_server, monkeypatch
+):
+    batch_id = runs.add()
+    with proxied(mariadb_server.port) as proxy:
+        there = make_url(runs.settings.database_url).set(port=proxy.port)
+        url = {"database_url": there.render_as_string(hide_password=False)}
+        daemon = Runs(runs.settings.model_copy(update=url), runs.folder).daemon("succeed")
+
+        def lose_answer(claimer, slot, batch_id, claim=Claimer._claim):
+            proxy.lose_answer_to(b"COMMIT")
+            daemon.stop()
+            return claim(claimer, slot, batch_id)
+
+        monkeypatch.setattr(Claimer, "_claim", lose_answer)
+        assert daemon.run() == 0
+
+    assert proxy.answer_was_lost
+    row = runs.row(batch_id)
+    assert (row.state, row.attempt, row.fence) == ("I", 0, 1)
+    assert runs.attempts(batch_id) == [("I", None)]
 
 
 def test_after_the_grace_time_the_batch_is_given_back(runs):
