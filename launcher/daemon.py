@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
 import structlog
-from sqlalchemy import Connection
 
 from configs.errors import DatabaseUnavailable
 from configs.settings import Settings
@@ -21,12 +20,13 @@ from launcher.host import this_host
 from launcher.metrics import Metrics, serving
 from launcher.notify import Notifier
 from launcher.outage import Outage
+from launcher.registration import Registration
 from launcher.slots import Slots
 from launcher.steps import Step
 from launcher.supervisor import Outcome
 from pipeline.lifecycle import Stopping
 from pipeline.messages import Progress
-from storage import claims, peek, servers
+from storage import claims, peek
 from storage.engine import make_engine, reading, transaction
 
 _LEAST_TIMEOUT = 5.0
@@ -60,8 +60,7 @@ class Daemon:
         self._n_slots = slots
         self._drain = drain
         self._keeps_spare = spare
-        self._tags = tuple(tags)
-        self._host = this_host()
+        host = this_host()
         # A beat that waits for a dead connection must leave time for others on a new one.
         patience = max(_LEAST_TIMEOUT, settings.lease_seconds / BEATS_PER_LEASE)
         self._engine = make_engine(settings, timeout_seconds=patience)
@@ -72,8 +71,11 @@ class Daemon:
             self._peeking,
             lease_seconds=settings.lease_seconds,
             server_id=server_id,
-            identity=self._host.identity,
-            tags=self._tags,
+            identity=host.identity,
+            tags=tags,
+        )
+        self._registration = Registration(
+            self._engine, self._peeking, host, server_id=server_id, slots=slots, tags=tags
         )
         # Filled by a signal handler too, which may interrupt this very thread inside get(): of
         # all queues, events and locks only SimpleQueue allows that.
@@ -116,7 +118,7 @@ class Daemon:
                 log.info("launcher started", server_id=self._server_id, slots=self._n_slots)
                 self._loop()
                 self._claimer.give_back_doubtful()
-                self._unregister()
+                self._registration.leave()
         log.info("launcher stopped", server_id=self._server_id)
         return 0
 
@@ -205,8 +207,7 @@ class Daemon:
         self._metrics.claimed()
 
     def _say_alive(self) -> float:
-        """For people to read; nothing depends on it."""
-        transaction(self._peeking, lambda connection: servers.seen(connection, self._server_id))
+        self._registration.renew()
         return self._round()
 
     def _sweep(self) -> float:
@@ -231,20 +232,7 @@ class Daemon:
         """False: told to stop before the database answered."""
         while not self._signals:
             try:
-                transaction(
-                    self._engine,
-                    lambda connection: servers.register(
-                        connection,
-                        server=self._server_id,
-                        identity=self._host.identity,
-                        host=self._host.name,
-                        pid=self._host.pid,
-                        version=self._host.version,
-                        slots=self._n_slots,
-                        tags=self._tags,
-                        gpus=self._host.gpus,
-                    ),
-                )
+                self._registration.enter()
             except DatabaseUnavailable as error:
                 pause = self._outage.failed("register", error)
                 # It is up: a service manager that took it for hung would only kill it.
@@ -255,15 +243,6 @@ class Daemon:
                 self._outage.passed("register")
                 return True
         return False
-
-    def _unregister(self) -> None:
-        def work(connection: Connection) -> None:
-            servers.remove(connection, self._server_id, self._host.identity)
-
-        try:
-            transaction(self._engine, work)
-        except Exception as error:  # the row is for people to read
-            log.warning("the launcher could not take itself off dc_server", error=str(error))
 
     @contextmanager
     def _attended(self) -> Iterator[None]:

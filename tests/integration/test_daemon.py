@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import delete, make_url, update
+from structlog.testing import capture_logs
 
 from configs.errors import DatabaseRefused, Unknown, WrongState
 from launcher.claimer import Claimer
@@ -16,6 +17,7 @@ from launcher.daemon import Daemon
 from storage import servers
 from storage.columns import utc_now
 from storage.engine import reading, transaction
+from storage.schema import dc_server
 from tests.proxy import proxied
 from tests.runs import NOWHERE, ROOT, Runs, in_thread
 from tests.waiting import alive, until
@@ -126,6 +128,29 @@ def test_operators_see_the_launcher_while_it_lives(runs):
     assert server.identity.split(":")[1] == str(os.getpid())
     assert (server.slots, server.tags, server.pid) == (2, '["gpu"]', os.getpid())
     assert listed(runs) == {}
+
+
+def test_a_launcher_whose_row_was_deleted_comes_back(runs):
+    with in_thread(runs.daemon("succeed", slots=2)):
+        until(lambda: listed(runs).get("B"))
+        transaction(runs.engine, lambda connection: connection.execute(delete(dc_server)))
+        server = until(lambda: listed(runs).get("B"))
+
+    assert (server.slots, server.pid) == (2, os.getpid())
+
+
+def test_a_launcher_says_when_another_runs_under_its_id(runs):
+    other = {"serve_server_id": "B", "identity": "elsewhere:7:boot", "pid": 7}
+    with capture_logs() as logged, in_thread(runs.daemon("succeed")):
+        until(lambda: listed(runs).get("B"))
+        change = update(dc_server).values(other)
+        transaction(runs.engine, lambda connection: connection.execute(change))
+        batch_ids = [runs.add() for _ in range(3)]
+        until(lambda: states(runs, *batch_ids) == ["C"] * 3)
+        until(lambda: any(e.get("there") == other["identity"] for e in logged))
+
+    assert sum("under the same id" in event["event"] for event in logged) == 1
+    assert listed(runs)["B"].pid == 7
 
 
 def test_an_idle_launcher_stops_at_once(runs):
