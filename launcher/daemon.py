@@ -15,7 +15,7 @@ from configs.settings import Settings
 from launcher.child import COMMAND
 from launcher.claimer import Claimed, Claimer
 from launcher.embedded import Cluster, make_cluster
-from launcher.heartbeat import BEATS_PER_LEASE
+from launcher.heartbeat import interval_of
 from launcher.host import this_host
 from launcher.metrics import Metrics, serving
 from launcher.notify import Notifier
@@ -62,7 +62,7 @@ class Daemon:
         self._keeps_spare = spare
         host = this_host()
         # A beat that waits for a dead connection must leave time for others on a new one.
-        patience = max(_LEAST_TIMEOUT, settings.lease_seconds / BEATS_PER_LEASE)
+        patience = max(_LEAST_TIMEOUT, interval_of(settings.lease_seconds))
         self._engine = make_engine(settings, timeout_seconds=patience)
         self._peeking = make_engine(settings, autocommit=True, timeout_seconds=patience)
         self._cluster = cluster or make_cluster(settings)
@@ -225,8 +225,8 @@ class Daemon:
         return self._round()
 
     def _round(self) -> float:
-        interval = self._settings.lease_seconds / BEATS_PER_LEASE
-        return interval * random.uniform(0.8, 1.0)  # noqa: S311 - spreads load, no secret
+        pause = interval_of(self._settings.lease_seconds)
+        return pause * random.uniform(0.8, 1.0)  # noqa: S311 - spreads load, no secret
 
     def _register(self) -> bool:
         """False: told to stop before the database answered."""
