@@ -31,6 +31,7 @@ MODELS = (
     (2, "ML-XGB", {"n_estimators": 30, "resampling": "smote", "grid": {"max_depth": [3, 5]}}),
 )
 LAUNCHERS, WORKERS = 2, 2
+_RESTARTED = 4  # of every eight faults
 _KILLS = 0.3  # of a connection, a look: most hit one that is idle
 _PROGRAM = (sys.executable, "-P", "-m", "launcher", "launcher")
 # What took how long, and which attempt it was, may differ.
@@ -145,7 +146,6 @@ class Training:
         deadline = time.monotonic() + self.limit_seconds
         faults = [hosts.kill_launcher, hosts.kill_child, hosts.freeze]
         faults += [lambda: self._kill_worker(dice), lambda: self._freeze_worker(dice, hosts)]
-        faults += [database.kill_connection, database.restart]
         try:
             for number in range(LAUNCHERS):
                 hosts.start(f"FIRE_{number}")
@@ -156,7 +156,7 @@ class Training:
                     database.kill_connection()
                 # In step with the work, so that a slow machine gets on with it too.
                 if thrown < int(bank.sql(_PROGRESS)[0][0]):
-                    dice.choice(faults)()
+                    (database.restart if thrown % 8 == _RESTARTED else dice.choice(faults))()
                     thrown += 1
                     bank.sql(_SOON)  # what waits 20 minutes for a cluster is brought forward
                 self.tell(f"{left} left, {dict(self.done)}")
