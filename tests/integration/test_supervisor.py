@@ -4,7 +4,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import delete, make_url
+from sqlalchemy import delete, make_url, text
 from structlog.testing import capture_logs
 
 from configs.errors import DatabaseUnavailable, Retry
@@ -316,15 +316,43 @@ def test_a_child_does_not_outlive_the_lease_in_an_outage(cut_runs, proxy):
     assert (row.state, row.error_class) == ("E", "LeaseExpired")
 
 
-def test_finishing_is_given_up_when_the_lease_is_over(cut_runs, proxy):
+def test_work_finished_during_a_long_outage_counts_if_nobody_took_the_batch(cut_runs, proxy):
+    batch_id = cut_runs.add(max_attempts=1)
+    running = cut_runs.supervise("succeed:0.2")
+    cut_runs.pid()
+    proxy.cut()
+    time.sleep(2.5 * LEASE)
+    proxy.restore()
+
+    assert running.outcome() == Outcome("C", stale=False)
+    assert cut_runs.attempts(batch_id) == [("C", None)]
+
+
+def test_finishing_is_given_up_when_told_to_hurry(cut_runs, proxy):
     cut_runs.add()
     running = cut_runs.supervise("succeed:0.2")
     cut_runs.pid()
     proxy.cut()
-
+    until(lambda: running.supervisor._last_word)
+    told = time.monotonic()
     with capture_logs() as logged:
+        running.supervisor.stop(Stopping.NOW)
         assert running.outcome() == Outcome(None, stale=False)
+
+    assert time.monotonic() - told < 10
     assert [line for line in logged if line["event"].startswith("gave up ending")]
+
+
+def test_an_end_that_the_database_does_not_take_is_given_up_after_a_lease(sqlite_runs):
+    runs = sqlite_runs
+    runs.add()
+    claim = claims.claim_of(runs.claim())
+
+    def refused(connection):
+        connection.execute(text("INSERT INTO nowhere VALUES (1)"))
+
+    ended = settle(runs.engine, claim, refused, ("C",), seconds=0.5, hurry=threading.Event())
+    assert ended is None
 
 
 @pytest.mark.parametrize(
