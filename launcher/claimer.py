@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from configs.errors import DatabaseUnavailable, Unknown, WrongState
 from launcher.host import free_memory_mb
+from launcher.settlement import give_back
 from storage import batches, claims, peek
 from storage.engine import reading, transaction
 from storage.records import Batch
@@ -73,6 +74,12 @@ class Claimer:
         if claimed is None:
             raise self._why_not(batch_id)
         return claimed
+
+    def give_back_doubtful(self) -> None:
+        """On the way out: a claim whose answer was lost must not wait for its lease to end."""
+        doubtful, self._doubtful = self._doubtful, None
+        if doubtful is not None:
+            give_back(self._engine, claims.claim_of(doubtful.batch))
 
     def nothing_left(self) -> bool:
         """Whether neither this launcher nor another has anything to run now."""

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from configs.errors import BadData, DatasetChanged
 from pipeline.labels import labels_of
@@ -78,6 +78,12 @@ class Frame:
 
 
 def read(engine: Engine, dataset: Dataset, *, target_needed: bool = True) -> Frame:
+    """As `read_from`, on a connection of its own."""
+    with reading(engine) as connection:
+        return read_from(connection, dataset, target_needed=target_needed)
+
+
+def read_from(connection: Connection, dataset: Dataset, *, target_needed: bool = True) -> Frame:
     """Read a data set and check that it is still what was registered.
 
     Raises:
@@ -85,8 +91,7 @@ def read(engine: Engine, dataset: Dataset, *, target_needed: bool = True) -> Fra
         BadData: it is empty, a column has gone, or the target is not 0 and 1.
         Unknown: its table has gone.
     """
-    with reading(engine) as connection:
-        rows = read_rows(connection, dataset)
+    rows = read_rows(connection, dataset)
     found = content_sha256(rows, columns_read(dataset.columns))
     if found != dataset.content_sha256:
         raise DatasetChanged(

@@ -58,7 +58,7 @@ def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> 
         BadData, BadParameter: the data or the split cannot serve.
     """
     context.report(0.0, f"reading {dataset.name}")
-    frame = frames.read(context.engine, dataset)
+    frame = context.read(lambda connection: frames.read_from(connection, dataset))
     parts = split.make_split(
         frame.labels,
         test_size=parameters.test_size,

@@ -13,7 +13,6 @@ from pipeline.executor import Executor
 from storage import batches
 from storage.artifacts.port import Store
 from storage.cache import open_cache
-from storage.engine import reading
 from storage.records import Claim
 
 
@@ -34,12 +33,6 @@ def execute(
         LeaseLost: the batch is no longer ours.
         DeepCreditError: what went wrong; its type says whether to try again.
     """
-    with reading(engine) as connection:
-        batch = batches.read(connection, claim.batch_id)
-    if batch is None or batch.claim_id != claim.claim_id:
-        raise LeaseLost
-    chosen = mode.find(batch.mode)
-    checked = parameters.parse(batch.batch_param, chosen.Parameters)
     with closing(open_cache(settings)) as cache:
         context = Context(
             settings=settings,
@@ -50,4 +43,8 @@ def execute(
             claim=claim,
             report=report,
         )
-        return chosen.run(batch, checked, context)
+        batch = context.read(lambda connection: batches.read(connection, claim.batch_id))
+        if batch is None or batch.claim_id != claim.claim_id:
+            raise LeaseLost
+        chosen = mode.find(batch.mode)
+        return chosen.run(batch, parameters.parse(batch.batch_param, chosen.Parameters), context)

@@ -156,8 +156,9 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection.execution_options(sqlite_begin="DEFERRED")
 
 
-def transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
-    """Run `work` in one transaction; repeat it after a deadlock, lock timeout or lost snapshot.
+def transaction(engine: Engine, work: Callable[[Connection], T], *, attempts: int = _ATTEMPTS) -> T:
+    """Run `work` in one transaction; repeat it after a deadlock, lock timeout or lost snapshot, for
+    so many attempts in all.
 
     `work` may run several times, so it must do nothing but talk to the database.
 
@@ -166,7 +167,7 @@ def transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
         DatabaseRefused: the database knows us and says no.
     """
     with naming_errors():
-        for attempt in range(1, _ATTEMPTS):
+        for attempt in range(1, attempts):
             try:
                 with engine.begin() as connection:
                     return work(connection)

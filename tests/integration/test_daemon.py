@@ -3,17 +3,21 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import delete, make_url, update
+from structlog.testing import capture_logs
 
 from configs.errors import DatabaseRefused, Unknown, WrongState
+from launcher.claimer import Claimer
 from launcher.daemon import Daemon
 from storage import servers
 from storage.columns import utc_now
 from storage.engine import reading, transaction
+from storage.schema import dc_server
 from tests.proxy import proxied
 from tests.runs import NOWHERE, ROOT, Runs, in_thread
 from tests.waiting import alive, until
@@ -52,6 +56,24 @@ def test_it_runs_as_many_at_once_as_it_has_slots(runs):
         runs.pid("B")
 
     assert states(runs, *batch_ids) == ["I"] * 3
+
+
+def test_a_batch_that_gets_no_thread_is_given_back_and_its_slot_is_free(runs, monkeypatch):
+    batch_id = runs.add()
+    refused = []
+
+    def start(thread, start=threading.Thread.start):
+        if thread.name.startswith("batch-") and len(refused) < 2:
+            refused.append((runs.row(batch_id).state, runs.row(batch_id).attempt))
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with in_thread(runs.daemon("succeed")):
+        until(lambda: states(runs, batch_id) == ["C"])
+
+    assert refused == [("U", 1)] * 2
+    assert runs.attempts(batch_id) == [("I", None), ("I", None), ("C", None)]
 
 
 def test_a_poisonous_batch_is_given_up_after_its_attempts(runs):
@@ -125,6 +147,29 @@ def test_operators_see_the_launcher_while_it_lives(runs):
     assert listed(runs) == {}
 
 
+def test_a_launcher_whose_row_was_deleted_comes_back(runs):
+    with in_thread(runs.daemon("succeed", slots=2)):
+        until(lambda: listed(runs).get("B"))
+        transaction(runs.engine, lambda connection: connection.execute(delete(dc_server)))
+        server = until(lambda: listed(runs).get("B"))
+
+    assert (server.slots, server.pid) == (2, os.getpid())
+
+
+def test_a_launcher_says_when_another_runs_under_its_id(runs):
+    other = {"serve_server_id": "B", "identity": "elsewhere:7:boot", "pid": 7}
+    with capture_logs() as logged, in_thread(runs.daemon("succeed")):
+        until(lambda: listed(runs).get("B"))
+        change = update(dc_server).values(other)
+        transaction(runs.engine, lambda connection: connection.execute(change))
+        batch_ids = [runs.add() for _ in range(3)]
+        until(lambda: states(runs, *batch_ids) == ["C"] * 3)
+        until(lambda: any(e.get("there") == other["identity"] for e in logged))
+
+    assert sum("under the same id" in event["event"] for event in logged) == 1
+    assert listed(runs)["B"].pid == 7
+
+
 def test_an_idle_launcher_stops_at_once(runs):
     runs.settings = runs.settings.model_copy(update={"lease_seconds": 120, "poll_seconds": 60})
     with in_thread(runs.daemon("succeed")):
@@ -178,6 +223,29 @@ def test_sigterm_lets_a_batch_finish_within_the_grace_time(runs):
         assert launcher.wait(20) == 0
     assert states(runs, first, second) == ["C", "I"]
     assert events(runs)[-1]["event"] == "launcher stopped"
+
+
+def test_a_claim_in_doubt_is_given_back_when_the_launcher_is_told_to_stop(
+    runs, mariadb_server, monkeypatch
+):
+    batch_id = runs.add()
+    with proxied(mariadb_server.port) as proxy:
+        there = make_url(runs.settings.database_url).set(port=proxy.port)
+        url = {"database_url": there.render_as_string(hide_password=False)}
+        daemon = Runs(runs.settings.model_copy(update=url), runs.folder).daemon("succeed")
+
+        def lose_answer(claimer, slot, batch_id, claim=Claimer._claim):
+            proxy.lose_answer_to(b"COMMIT")
+            daemon.stop()
+            return claim(claimer, slot, batch_id)
+
+        monkeypatch.setattr(Claimer, "_claim", lose_answer)
+        assert daemon.run() == 0
+
+    assert proxy.answer_was_lost
+    row = runs.row(batch_id)
+    assert (row.state, row.attempt, row.fence) == ("I", 0, 1)
+    assert runs.attempts(batch_id) == [("I", None)]
 
 
 def test_after_the_grace_time_the_batch_is_given_back(runs):
@@ -257,10 +325,13 @@ def test_a_launcher_lives_through_an_outage_and_says_so_once(runs, mariadb_serve
             time.sleep(1.5)
             proxy.restore()
             until(lambda: states(runs, batch_id) == ["C"])
+            until(lambda: said(runs, "the database answers again") == 2)
             assert launcher.poll() is None
-    words = [event["event"] for event in events(runs)]
-    assert sum("cannot be used" in word for word in words) == 2
-    assert words.count("the database answers again") == 2
+    assert said(runs, "the database cannot be used; trying on") == 2
+
+
+def said(runs, words):
+    return [event["event"] for event in events(runs)].count(words)
 
 
 def begun(runs):
