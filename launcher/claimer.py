@@ -1,7 +1,7 @@
 """Getting batches to run: look, claim, and find out about claims whose answer was lost."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,9 +36,11 @@ class Claimer:
         identity: str,
         tags: Sequence[str] = (),
         queues: Sequence[str] = ("default",),
+        reserved_mb: Callable[[], int] = lambda: 0,
     ) -> None:
         """`peeking`: an engine whose reads cost one statement (make_engine with autocommit).
-        `queues`: those to serve, the most urgent first.
+        `queues`: those to serve, the most urgent first. `reserved_mb`: what batches that run here
+        may yet take of the host's memory.
         """
         self._engine = engine
         self._peeking = peeking
@@ -47,6 +49,7 @@ class Claimer:
         self._identity = identity
         self._tags = tuple(tags)
         self._queues = tuple(queues)
+        self._reserved_mb = reserved_mb
         self._doubtful: Claimed | None = None
 
     def next(self, slot: int) -> Claimed | None:
@@ -116,7 +119,7 @@ class Claimer:
             "server": self._server_id,
             "queues": self._queues,
             "tags": self._tags,
-            "free_mb": free_memory_mb(),
+            "free_mb": free_memory_mb(self._reserved_mb()),
         }
 
     def _why_not(self, batch_id: int) -> Unknown | WrongState:

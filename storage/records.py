@@ -54,6 +54,7 @@ class Batch(Row):
     error_class: str | None
     error_text: str | None
     need_tag: str | None
+    need_mem_mb: int | None
     created_at: datetime
 
 

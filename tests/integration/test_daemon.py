@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from configs.errors import DatabaseRefused, Unknown, WrongState
 from launcher.claimer import Claimer
 from launcher.daemon import Daemon
+from launcher.host import memory_mb
 from storage import servers
 from storage.columns import utc_now
 from storage.engine import reading, transaction
@@ -118,6 +119,14 @@ def test_drain_leaves_a_retry_whose_twin_waits_for_its_time(runs):
 
     assert runs.daemon("succeed", drain=True).run() == 0
     assert states(runs, retry, twin) == ["E", "I"]
+
+
+def test_memory_that_a_running_batch_asked_for_is_not_offered_twice(runs):
+    most = memory_mb()
+    batch_ids = [runs.add(need_mem_mb=most * 11 // 20) for _ in range(2)]
+    small = runs.add(need_mem_mb=1)
+    with in_thread(runs.daemon("hang", slots=3)):
+        until(lambda: states(runs, *batch_ids, small) == ["U", "I", "U"])
 
 
 def test_a_paused_server_claims_nothing(runs):
