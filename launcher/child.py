@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from pipeline.lifecycle import Exit
 from pipeline.messages import Job, Malformed, Message, decode, encode
@@ -21,10 +21,14 @@ _GIVE_BACK = {"MALLOC_TRIM_THRESHOLD_": "65536"}
 _LINE_LIMIT = 8192
 _TAIL_LINES = 40
 _DRAIN_SECONDS = 5.0
+_TERM_SECONDS = 5.0  # between SIGTERM and SIGKILL
 
 
 class Child:
     """A running child in a session of its own, so that a Ctrl-C at the terminal is ours alone.
+
+    It is stopped at the end of the `with` that it is used in, and its process is dead if this
+    raises.
 
     `tell` is called from other threads with each message, and last with the Exit, after which
     nothing of the child's process group is left. `hear` gets each line of its stderr.
@@ -48,8 +52,13 @@ class Child:
             threading.Thread(target=self._read_messages, daemon=True),
             threading.Thread(target=self._read_stderr, daemon=True),
         ]
-        for thread in (*self._readers, threading.Thread(target=self._await_end, daemon=True)):
-            thread.start()
+        self._begin(threading.Thread(target=self._await_end, daemon=True))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     @property
     def pid(self) -> int:
@@ -72,14 +81,26 @@ class Child:
         """Whether it ended within so many seconds."""
         return self._ended.wait(seconds)
 
-    def stop(self, patience: float) -> None:
-        """SIGTERM, and SIGKILL to what is left after `patience` seconds. Returns when it is dead,
-        or after another `patience` if the kernel keeps it (a dead network disk).
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL to what is left after some seconds. Returns when it is dead, or
+        after as many seconds more if the kernel keeps it (a dead network disk).
         """
         self._signal(signal.SIGTERM)
-        if not self.wait(patience):
+        if not self.wait(_TERM_SECONDS):
             self._signal(signal.SIGKILL)
-            self.wait(max(patience, 1))
+            self.wait(max(_TERM_SECONDS, 1))
+
+    def _begin(self, awaiting: threading.Thread) -> None:
+        try:
+            for thread in (*self._readers, awaiting):
+                thread.start()
+        except RuntimeError:  # no more threads: nobody would hear it, or see it end
+            self._signal(signal.SIGKILL)
+            for reader in self._readers:
+                if reader.ident is not None:
+                    reader.join(_DRAIN_SECONDS)
+            with self._process:  # closes what is left of its pipes
+                raise
 
     def _signal(self, number: signal.Signals) -> None:
         with self._lock:

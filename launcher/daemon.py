@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
-from typing import TypeVar
 
 import structlog
 
@@ -16,19 +15,19 @@ from configs.settings import Settings
 from launcher.child import COMMAND
 from launcher.claimer import Claimed, Claimer
 from launcher.embedded import Cluster, make_cluster
-from launcher.heartbeat import BEATS_PER_LEASE
+from launcher.heartbeat import interval_of
 from launcher.host import this_host
 from launcher.metrics import Metrics, serving
 from launcher.notify import Notifier
 from launcher.outage import Outage
+from launcher.registration import Registration
 from launcher.slots import Slots
+from launcher.steps import Step
 from launcher.supervisor import Outcome
 from pipeline.lifecycle import Stopping
 from pipeline.messages import Progress
-from storage import claims, peek, servers
+from storage import claims, peek
 from storage.engine import make_engine, reading, transaction
-
-T = TypeVar("T")
 
 _LEAST_TIMEOUT = 5.0
 
@@ -47,6 +46,7 @@ class Daemon:
         drain: bool = False,
         spare: bool = False,
         tags: Sequence[str] = (),
+        queues: Sequence[str] = ("default",),
         command: Sequence[str] = COMMAND,
         cluster: Cluster | None = None,
         metrics: Metrics | None = None,
@@ -61,21 +61,12 @@ class Daemon:
         self._n_slots = slots
         self._drain = drain
         self._keeps_spare = spare
-        self._tags = tuple(tags)
-        self._host = this_host()
+        host = this_host()
         # A beat that waits for a dead connection must leave time for others on a new one.
-        patience = max(_LEAST_TIMEOUT, settings.lease_seconds / BEATS_PER_LEASE)
+        patience = max(_LEAST_TIMEOUT, interval_of(settings.lease_seconds))
         self._engine = make_engine(settings, timeout_seconds=patience)
         self._peeking = make_engine(settings, autocommit=True, timeout_seconds=patience)
         self._cluster = cluster or make_cluster(settings)
-        self._claimer = Claimer(
-            self._engine,
-            self._peeking,
-            lease_seconds=settings.lease_seconds,
-            server_id=server_id,
-            identity=self._host.identity,
-            tags=self._tags,
-        )
         # Filled by a signal handler too, which may interrupt this very thread inside get(): of
         # all queues, events and locks only SimpleQueue allows that.
         self._events: SimpleQueue[tuple[int, Outcome | None] | None] = SimpleQueue()
@@ -87,6 +78,25 @@ class Daemon:
             command=tuple(command),
             ended=lambda slot, outcome: self._events.put((slot, outcome)),
         )
+        self._claimer = Claimer(
+            self._engine,
+            self._peeking,
+            lease_seconds=settings.lease_seconds,
+            server_id=server_id,
+            identity=host.identity,
+            tags=tags,
+            queues=queues,
+            reserved_mb=self._slots.reserved_mb,
+        )
+        self._registration = Registration(
+            self._engine,
+            self._peeking,
+            host,
+            server_id=server_id,
+            slots=slots,
+            tags=tags,
+            queues=queues,
+        )
         self._metrics = metrics or Metrics()
         self._metrics.watch(self._peeking, self._slots.heartbeat_age)
         self._notifier = notifier or Notifier({})
@@ -94,7 +104,14 @@ class Daemon:
         self._signals = 0
         self._stopping = Stopping.NO
         self._grace_ends = float("inf")
-        self._next_poll = self._next_round = 0.0
+        self._drained = False
+        self._polling = Step("poll", self._poll, self._outage, wanted=self._may_claim)
+        self._steps = (
+            self._polling,
+            Step("seen", self._say_alive, self._outage),
+            Step("sweep", self._sweep, self._outage),
+            Step("rest", self._rest, self._outage),
+        )
 
     def run(self) -> int:
         """Until it is told to stop, or with `drain` until nothing is left; returns the exit code.
@@ -109,7 +126,8 @@ class Daemon:
                 self._notifier.ready(f"{self._server_id} claims batches")
                 log.info("launcher started", server_id=self._server_id, slots=self._n_slots)
                 self._loop()
-                self._trying(self._unregister)
+                self._claimer.give_back_doubtful()
+                self._registration.leave()
         log.info("launcher stopped", server_id=self._server_id)
         return 0
 
@@ -138,27 +156,15 @@ class Daemon:
         self._events.put(None)
 
     def _loop(self) -> None:
-        while self._heeding_signals():
+        while self._heeding_signals() and not self._drained:
             self._notifier.alive()
-            if time.monotonic() >= self._next_round:
-                self._trying(self._make_round)
-            if self._may_claim() and time.monotonic() >= self._next_poll:
-                found = self._trying(self._poll)
-                if found:
-                    continue
-                if self._drain and found is False and self._finished():
-                    return
-            self._wait(self._pause())
+            for step in self._steps:
+                step.turn()
+            next_turn = min(self._grace_ends, *(step.due for step in self._steps))
+            self._wait(max(0.0, next_turn - time.monotonic()))
 
     def _may_claim(self) -> bool:
         return self._stopping is Stopping.NO and self._slots.next_free is not None
-
-    def _pause(self) -> float:
-        """Seconds until there is something to do, unless an event comes first."""
-        times = [self._next_round, self._grace_ends]
-        if self._may_claim():
-            times.append(self._next_poll)
-        return max(0.0, min(times) - time.monotonic())
 
     def _wait(self, seconds: float | None) -> Outcome | None:
         """For an event; the outcome of the batch that ended, if that was it."""
@@ -171,7 +177,7 @@ class Daemon:
         slot, outcome = event
         self._slots.vacate(slot, outcome)
         self._metrics.ended(outcome)
-        self._next_poll = 0.0
+        self._polling.hasten()
         return outcome
 
     def _heeding_signals(self) -> bool:
@@ -191,83 +197,61 @@ class Daemon:
             self._stopping = how
             self._slots.stop(how)
 
-    def _trying(self, step: Callable[[], T]) -> T | None:
-        """A step that needs the database; None, and a pause, when that cannot be used."""
-        try:
-            done = step()
-        except Exception as error:  # the launcher outlives whatever befalls the database
-            self._next_poll = self._next_round = time.monotonic() + self._outage.failed(step, error)
-            return None
-        self._outage.passed(step)
-        return done
-
-    def _poll(self) -> bool:
-        """Claim a batch and start it; False: there is none, so look again a little later."""
+    def _poll(self) -> float:
+        """Claim a batch and start it; if there is none, look again a little later."""
         slot = self._slots.next_free
         claimed = None if slot is None else self._claimer.next(slot)
-        if claimed is None:
-            if self._keeps_spare:
-                self._slots.prepare()
-            pause = self._settings.poll_seconds
-            self._next_poll = time.monotonic() + pause * random.uniform(0.5, 1.5)  # noqa: S311
-            return False
-        self._start(claimed)
-        return True
+        if claimed is not None:
+            self._start(claimed)
+            return 0.0
+        if self._drain and not self._slots.busy and self._claimer.nothing_left():
+            self._drained = True
+            return 0.0
+        if self._keeps_spare:
+            self._slots.prepare()
+        return self._settings.poll_seconds * random.uniform(0.5, 1.5)  # noqa: S311
 
     def _start(self, claimed: Claimed, watch: Callable[[Progress], None] | None = None) -> None:
-        self._metrics.claimed()
         self._slots.start(claimed.batch, claimed.at, self._stopping, watch)
+        self._metrics.claimed()
 
-    def _finished(self) -> bool:
-        return not self._slots.busy and bool(self._trying(self._claimer.nothing_left))
+    def _say_alive(self) -> float:
+        self._registration.renew()
+        return self._round()
 
-    def _make_round(self) -> None:
-        """Say that we live, and give an end to batches whose launcher does not."""
-        self._slots.rest()
-        transaction(self._peeking, lambda connection: servers.seen(connection, self._server_id))
+    def _sweep(self) -> float:
+        """Give an end to batches whose launcher does not live."""
         with reading(self._peeking) as connection:
             lost = peek.lost(connection)
         for batch_id, fence in transaction(self._engine, claims.sweep) if lost else ():
             log.warning("lease expired; the batch was given an end", batch_id=batch_id, fence=fence)
             self._metrics.swept(1)
-            self._next_poll = 0.0
-        interval = self._settings.lease_seconds / BEATS_PER_LEASE
-        self._next_round = time.monotonic() + interval * random.uniform(0.8, 1.0)  # noqa: S311
+            self._polling.hasten()
+        return self._round()
+
+    def _rest(self) -> float:
+        self._slots.rest()
+        return self._round()
+
+    def _round(self) -> float:
+        pause = interval_of(self._settings.lease_seconds)
+        return pause * random.uniform(0.8, 1.0)  # noqa: S311 - spreads load, no secret
 
     def _register(self) -> bool:
         """False: told to stop before the database answered."""
         while not self._signals:
             try:
-                transaction(
-                    self._engine,
-                    lambda connection: servers.register(
-                        connection,
-                        server=self._server_id,
-                        identity=self._host.identity,
-                        host=self._host.name,
-                        pid=self._host.pid,
-                        version=self._host.version,
-                        slots=self._n_slots,
-                        tags=self._tags,
-                        gpus=self._host.gpus,
-                    ),
-                )
+                self._registration.enter()
             except DatabaseUnavailable as error:
-                pause = self._outage.failed(self._register, error)
+                pause = self._outage.failed("register", error)
                 # It is up: a service manager that took it for hung would only kill it.
                 self._notifier.ready("waits for the database")
                 self._notifier.alive()
                 self._wait(pause)
             else:
-                self._outage.passed(self._register)
+                self._outage.passed("register")
                 return True
         return False
-
-    def _unregister(self) -> None:
-        transaction(
-            self._engine,
-            lambda connection: servers.remove(connection, self._server_id, self._host.identity),
-        )
 
     @contextmanager
     def _attended(self) -> Iterator[None]:

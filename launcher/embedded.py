@@ -21,6 +21,7 @@ from launcher.child import lines_of, python_environment
 COMMAND = (sys.executable, "-P", "-m", "launcher.cluster.local")
 _START_SECONDS = 120.0
 _CLOSE_SECONDS = 10.0
+_KILL_SECONDS = 0.1  # between looks at one that is starting
 
 log = structlog.get_logger(__name__)
 
@@ -82,8 +83,14 @@ class EmbeddedCluster:
             return self._scheduler
 
     def close(self) -> None:
-        with self._lock:
+        """Soon, also while another thread waits for it to start, which may take minutes."""
+        while not self._lock.acquire(timeout=_KILL_SECONDS):
+            if (process := self._process) is not None:
+                process.kill()
+        try:
             self._end()
+        finally:
+            self._lock.release()
 
     def _start(self) -> Scheduler:
         self._process = process = subprocess.Popen(

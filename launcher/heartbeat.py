@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from typing import Self
 
 import structlog
 from sqlalchemy import Engine
@@ -13,7 +14,8 @@ from storage import claims
 from storage.engine import transaction
 from storage.records import Claim
 
-BEATS_PER_LEASE = 8
+_BEATS_PER_LEASE = 8
+_LONGEST_INTERVAL = 15.0  # however long a lease is, a cancel is seen so soon
 _FIRST_PAUSE = 1 / 16  # of an interval, after a beat that failed; then doubling
 _NEWS_SECONDS = 2.0  # progress is written so soon, for those who watch
 
@@ -21,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class Heartbeat:
-    """Renews the lease of one claim every eighth of its length until stopped.
+    """Inside its `with`, renews the lease of one claim again and again.
 
     Only an answer of the database proves a loss; a beat that fails is tried again, and one that
     comes late still renews. `changed` is called from the beating thread when `lost` or
@@ -53,10 +55,11 @@ class Heartbeat:
             target=self._run, name=f"heartbeat-{claim.batch_id}", daemon=True
         )
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         self._thread.start()
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """No beat begins after this; one that is on its way is not waited for."""
         self._stopped.set()
 
@@ -69,7 +72,7 @@ class Heartbeat:
         self._progress = progress
 
     def _run(self) -> None:
-        interval = self._lease_seconds / BEATS_PER_LEASE
+        interval = interval_of(self._lease_seconds)
         retry = interval * _FIRST_PAUSE
         due = time.monotonic() + interval * _jitter()
         while not self.lost and not self._stopped.wait(
@@ -120,6 +123,11 @@ class Heartbeat:
         if changed:
             self._changed()
         return True
+
+
+def interval_of(lease_seconds: float) -> float:
+    """Seconds from one beat to the next at most, while the database answers."""
+    return min(_LONGEST_INTERVAL, lease_seconds / _BEATS_PER_LEASE)
 
 
 def _jitter() -> float:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 import structlog
 from sqlalchemy import Connection, Engine
 
+from configs.errors import DatabaseRefused, DatabaseUnavailable
 from storage import claims
 from storage.engine import transaction
 from storage.records import Claim, State
@@ -30,23 +31,28 @@ def settle(
 ) -> State | None:
     """Call `work` (finish, fail or release of the claim) until the database has answered.
 
-    Safe to repeat: when the answer to a COMMIT was lost, the next try finds what it did. It goes
-    on for `seconds`, but no longer than a few once `hurry` is set. Returns the state that the
-    batch has in this claim; None: it is not in one of those expected, or nobody answered. Then
-    its lease runs out and it is taken for dead.
+    Safe to repeat: when the answer to a COMMIT was lost, the next try finds what it did. While the
+    database is away it goes on, however long that is: work that was finished meanwhile counts if
+    nobody took the batch. It gives up a few seconds after `hurry` was set, and what fails for
+    another reason after `seconds`. Returns the state that the batch has in this claim; None: it is
+    not in one of those expected, or nobody answered. Then its lease runs out and it is taken for
+    dead.
     """
 
     def once(connection: Connection) -> State | None:
         work(connection)
         return claims.settled(connection, claim)
 
-    deadline = time.monotonic() + seconds
-    pause = _FIRST_PAUSE
+    started = time.monotonic()
+    deadline = float("inf")
+    pause, longest = _FIRST_PAUSE, min(_LONGEST_PAUSE, seconds / 8)
     hurried = failing = False
     while True:
         try:
-            state = transaction(engine, once)
+            state = transaction(engine, once, attempts=1)
         except Exception as error:  # whatever it is, it may pass
+            if not isinstance(error, DatabaseUnavailable | DatabaseRefused):
+                deadline = min(deadline, started + seconds)
             if not failing:
                 log.warning("cannot end the batch; trying on", **_facts(claim), error=str(error))
             failing = True
@@ -61,7 +67,23 @@ def settle(
             return None
         wait = random.uniform(0.5, 1.0) * pause  # noqa: S311 - jitter, no secret
         time.sleep(wait) if hurried else hurry.wait(wait)
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        pause = min(2 * pause, longest)
+
+
+def give_back(engine: Engine, claim: Claim) -> None:
+    """Release a claim under which nothing runs; if nobody answers for some seconds, its lease ends
+    it. A claim that did not arrive, or is not ours any more, is left alone.
+    """
+    hurry = threading.Event()
+    hurry.set()
+    settle(
+        engine,
+        claim,
+        lambda connection: claims.release(connection, claim),
+        ("I", "E"),
+        seconds=_HURRY_SECONDS,
+        hurry=hurry,
+    )
 
 
 def _facts(claim: Claim) -> dict[str, int]:

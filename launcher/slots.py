@@ -9,10 +9,12 @@ from sqlalchemy import Engine
 
 from configs.settings import Settings
 from launcher.embedded import Cluster
+from launcher.settlement import give_back
 from launcher.spare import Spare
 from launcher.supervisor import Outcome, Supervisor
 from pipeline.lifecycle import Stopping
 from pipeline.messages import Progress
+from storage import claims
 from storage.records import Batch
 
 _REST_SECONDS = 600.0
@@ -51,6 +53,10 @@ class Slots:
     def busy(self) -> bool:
         return bool(self._busy)
 
+    def reserved_mb(self) -> int:
+        """What the batches that run have asked for, whether they have taken it already or not."""
+        return sum(each.batch.need_mem_mb or 0 for each, _ in self._busy.values())
+
     def heartbeat_age(self) -> float:
         """Of the most overdue, in seconds; 0 if nothing runs. May be called by any thread."""
         return max((each.heartbeat_age for each, _ in list(self._busy.values())), default=0.0)
@@ -62,6 +68,7 @@ class Slots:
         stopping: Stopping,
         watch: Callable[[Progress], None] | None,
     ) -> None:
+        """Raises RuntimeError: this host has no thread left; the batch was given back."""
         slot = self.next_free
         assert slot is not None
         supervisor = Supervisor(
@@ -77,9 +84,13 @@ class Slots:
         thread = threading.Thread(
             target=self._supervise, args=(slot, supervisor), name=f"batch-{batch.batch_id}"
         )
+        try:
+            thread.start()
+        except RuntimeError:
+            give_back(self._engine, claims.claim_of(batch))
+            raise
         self._free.remove(slot)
         self._busy[slot] = supervisor, thread
-        thread.start()
 
     def prepare(self) -> None:
         """There is nothing to do: make ready for the next batch."""

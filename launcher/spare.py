@@ -1,6 +1,6 @@
 """A child kept ready: started and imported while its launcher is idle, so a batch begins at once.
 
-Importing the models' libraries takes seconds, which an operator would wait for at every batch.
+Importing what a batch needs takes seconds, which an operator would wait for at every batch.
 """
 
 import subprocess
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from launcher.child import spawn
 
 WARM = "--warm"
-"""Tells a child to import all that any batch may need before it reads its job."""
+"""Tells a child to import what every batch needs before it reads its job."""
 
 
 class Spare:

@@ -4,6 +4,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -32,7 +33,6 @@ from pipeline.messages import Failed, Finished, Job, Message, Progress, failure
 from storage import claims
 from storage.records import Batch, State
 
-_TERM_SECONDS = 5.0  # between SIGTERM and SIGKILL
 _OF_THE_CLUSTER = (ClusterUnavailable.__name__, WorkerLost.__name__)
 _LEAVE_SECONDS = 10.0  # a child that has spoken its last word may take so long to exit
 
@@ -105,35 +105,38 @@ class Supervisor:
     def run(self) -> Outcome:
         """Run the batch to its end; what the batch does raises nothing here."""
         self._log.info("batch started")
-        self._heartbeat.start()
-        child = self._start_child()
-        try:
+        with ExitStack() as running:
+            child = self._start(running)
             verdict = self._await_verdict()
             spoken = self._last_word is not None
-            if not spoken:
-                _end(child)
+            if child is not None and not spoken:
+                child.stop()
                 # It may have spoken just before the signal reached it; but what may not be ours
                 # stays so, whatever a late beat said meanwhile.
                 verdict = verdict if isinstance(verdict, Abandon) else judge(self._situation())
             state = self._perform(verdict)
-            if spoken and child is not None:
+            if child is not None and spoken:
                 child.wait(_LEAVE_SECONDS)
-        finally:
-            self._heartbeat.stop()
-            _end(child)
         self._summarise(verdict, state)
         spoilt = isinstance(verdict, Fail) and verdict.error_class in _OF_THE_CLUSTER
         error_class = verdict.error_class if isinstance(verdict, Fail) else None
         return Outcome(state, stale=spoilt or not spoken, error_class=error_class)
 
-    def _start_child(self) -> Child | None:
-        """None: the host could not start a process, which is the batch's last word."""
+    def _start(self, running: ExitStack) -> Child | None:
+        """None: the host has no process or thread left to give, which is the batch's last word.
+
+        What was started ends with `running`, or before this returns if a part is missing.
+        """
         try:
-            child = Child(self._spawn(), tell=self._heard, hear=self._printed)
-        except OSError as error:
+            with ExitStack() as starting:
+                starting.enter_context(self._heartbeat)
+                child = Child(self._spawn(), tell=self._heard, hear=self._printed)
+                starting.enter_context(child)
+                threading.Thread(target=self._give_job, args=(child,), daemon=True).start()
+                running.enter_context(starting.pop_all())
+        except Exception as error:
             self._heard(failure(error))
             return None
-        threading.Thread(target=self._give_job, args=(child,), daemon=True).start()
         return child
 
     def _await_verdict(self) -> Verdict:
@@ -244,8 +247,3 @@ class Supervisor:
             self._log.info("batch ended", **facts)
         else:
             self._log.warning("batch ended", **facts)
-
-
-def _end(child: Child | None) -> None:
-    if child is not None:
-        child.stop(_TERM_SECONDS)

@@ -25,6 +25,17 @@ from configs.errors import ArtifactDamaged, BadParameter
 from models.kind import Labels, Matrix, Weights
 from models.parameters import Spec, Whole, read
 
+
+class _Card:
+    def is_there(self) -> bool:
+        return torch.cuda.is_available()
+
+    def is_full(self, error: BaseException) -> bool:
+        return isinstance(error, torch.OutOfMemoryError)
+
+
+CARD = _Card()
+
 BLOCK = 1024
 """Rows scored at once. Every product has this height, so a row's score does not depend on which
 rows come with it."""

@@ -1,11 +1,15 @@
 """What a mode works with: everything that reaches outside is handed to it here."""
 
+import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import structlog
 from sqlalchemy import Connection, Engine
 
+from configs.errors import DatabaseUnavailable
 from configs.settings import Settings
 from pipeline.executor import Executor
 from storage import claims
@@ -17,10 +21,20 @@ from storage.records import Claim
 
 T = TypeVar("T")
 
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+
+log = structlog.get_logger(__name__)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The world of one run of one batch."""
+    """The world of one run of one batch.
+
+    What asks or writes the database is repeated while that does not answer, for the length of a
+    lease: by then the launcher has ended this process, or the batch is another's. A COMMIT whose
+    answer was lost may have arrived, so `work` must write the same when it runs again.
+    """
 
     settings: Settings
     engine: Engine
@@ -32,8 +46,11 @@ class Context:
     """Tells progress (0 to 1) and a note; cheap, call it often."""
 
     def read(self, question: Callable[[Connection], T]) -> T:
-        with reading(self.engine) as connection:
-            return question(connection)
+        def asked() -> T:
+            with reading(self.engine) as connection:
+                return question(connection)
+
+        return self._persist(asked)
 
     def commit(self, work: Callable[[Connection], T]) -> T:
         """Do `work` in one transaction that holds the batch.
@@ -46,7 +63,7 @@ class Context:
             claims.hold(connection, self.claim)
             return work(connection)
 
-        return transaction(self.engine, guarded)
+        return self._persist(lambda: transaction(self.engine, guarded))
 
     def commit_many(self, work: Callable[[Connection], T]) -> T:
         """As `commit`, for work that writes so many rows that it takes long.
@@ -60,4 +77,17 @@ class Context:
             claims.hold(connection, self.claim)
             return value
 
-        return transaction(bulk_engine(self.engine), guarded)
+        return self._persist(lambda: transaction(bulk_engine(self.engine), guarded))
+
+    def _persist(self, step: Callable[[], T]) -> T:
+        ends = time.monotonic() + self.settings.lease_seconds
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return step()
+            except DatabaseUnavailable as error:
+                if time.monotonic() + pause >= ends:
+                    raise
+                log.warning("trying on", batch_id=self.claim.batch_id, error=str(error))
+            time.sleep(random.uniform(0.5, 1.0) * pause)  # noqa: S311 - jitter, no secret
+            pause = min(2 * pause, _LONGEST_PAUSE)

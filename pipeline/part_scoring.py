@@ -60,11 +60,11 @@ def score_parts(task: PartTask) -> Stored:
     """
     place = workplace(task.settings)
     matrix = arrays.open_matrix(place.fetch(task.matrix))
-    chosen = kind.find(task.model_id)
-    device = devices.best(chosen) if task.need.gpu else "cpu"
+    of = kind.estimators(task.model_id)
+    device = devices.best(of.CARD) if task.need.gpu else "cpu"
     named, start = {}, 0
-    with devices.minding_memory():
-        estimator = chosen.load(place.fetch(task.model), device=device)
+    with devices.minding_memory(of.CARD):
+        estimator = of.load(place.fetch(task.model), device=device)
         for name, rows in task.parts:
             named[name] = kind.scores_of(estimator, matrix[start : start + rows])
             start += rows

@@ -12,7 +12,7 @@ from configs.errors import (
     DatasetChanged,
     ParentNotReady,
 )
-from pipeline import frames, placing, preprocess, workplace
+from pipeline import frames, placing, preprocess, run_files, workplace
 from pipeline.context import Context
 from pipeline.part_scoring import PartTask, score_parts, task_of
 from pipeline.preparation import publish_matrix
@@ -66,7 +66,9 @@ def _matrices(models: Sequence[TrainedModel], split: Split, context: Context) ->
             f"scores were lost and data set {dataset.name} was registered anew since the models "
             "were trained on it; train them again"
         )
-    frame = frames.read(context.engine, dataset, target_needed=False)
+    frame = context.read(
+        lambda connection: frames.read_from(connection, dataset, target_needed=False)
+    )
     file = context.cache.fetch(context.store, split.uri, split.sha256)
     rows = np.concatenate(arrays.load(file, "rows_valid", "rows_test"))
     matrices = {}
@@ -80,14 +82,14 @@ def _matrices(models: Sequence[TrainedModel], split: Split, context: Context) ->
 
 
 def _task(model: TrainedModel, matrix: Stored, split: Split, context: Context) -> PartTask:
-    run = f"e{context.claim.batch_id}.f{context.claim.fence}"
     folder = f"models/T{model.batch_id}/{model.model_no}"
+    stem = f"{folder}/{model.model_sub_no}.e{context.claim.batch_id}"
     return task_of(
         model,
         matrix,
         (("valid", split.n_valid), ("test", split.n_test)),
         settings=workplace.pack(context.settings),
-        uri=f"{folder}/{model.model_sub_no}.{run}.scores.safetensors",
+        uri=run_files.of_run(stem, context.claim.fence, "scores.safetensors"),
     )
 
 

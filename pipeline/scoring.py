@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from models import devices, kind
 from models.scores import Metrics, measure
+from pipeline import run_files
 from pipeline.executor import Need
 from pipeline.fanout import ModelRun
 from pipeline.workplace import workplace
@@ -36,9 +37,8 @@ class ScoreTask:
 
     @property
     def uri(self) -> str:
-        """Names the fence, so that a run that lost its batch overwrites nothing."""
-        name = f"{self.run.model_sub_no}.f{self.run.fence}.scores.safetensors"
-        return f"predictions/P{self.run.batch_id}/{self.run.model_no}/{name}"
+        stem = f"predictions/P{self.run.batch_id}/{self.run.model_no}/{self.run.model_sub_no}"
+        return run_files.of_run(stem, self.run.fence, "scores.safetensors")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +55,10 @@ def score_model(task: ScoreTask) -> Scored:
     """Load, score, measure and store; the model file is verified before it is opened."""
     place = workplace(task.settings)
     matrix = arrays.open_matrix(place.fetch(task.matrix))
-    chosen = kind.find(task.run.model_id)
-    device = devices.best(chosen) if task.need.gpu else "cpu"
-    with devices.minding_memory():
-        estimator = chosen.load(place.fetch(task.model), device=device)
+    of = kind.estimators(task.run.model_id)
+    device = devices.best(of.CARD) if task.need.gpu else "cpu"
+    with devices.minding_memory(of.CARD):
+        estimator = of.load(place.fetch(task.model), device=device)
         started = time.perf_counter()
         found = kind.scores_of(estimator, matrix)
     seconds = time.perf_counter() - started

@@ -15,6 +15,7 @@ from typing import Any
 from configs import settings as configuration
 from configs.errors import BadSetting, DiskFull, HostUnfit, StoreRefused
 from configs.settings import PREFIX, Settings
+from pipeline import run_files
 from storage.artifacts.opening import open_store
 from storage.artifacts.port import Store, Stored
 from storage.cache import Cache, open_cache
@@ -45,9 +46,10 @@ class Workplace:
         with _on_this_host():
             return self.cache.fetch(self.store, stored.uri, stored.sha256)
 
-    def put(self, uri: str, file: Path) -> Stored:
+    def put(self, uri: str, source: Path) -> Stored:
+        """Keep a file of a run, under a name of this execution alone."""
         with _on_this_host():
-            return self.store.put(uri, file)
+            return self.store.put(run_files.of_one_execution(uri), source)
 
     @contextmanager
     def folder(self) -> Iterator[Path]:

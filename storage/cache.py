@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -31,8 +31,8 @@ class Cache:
     """Read-only files below `root`, named by their SHA-256. Safe for any number of processes.
 
     Above `limit_bytes` the files that were longest not asked for go, but none that was asked for
-    in the last minute, so the limit may be passed for a while. Who has a file open or mapped
-    keeps it.
+    in the last minute and none that is held, so the limit may be passed for a while. Who has a
+    file open or mapped keeps it.
     """
 
     def __init__(self, root: Path, limit_bytes: int | None = None) -> None:
@@ -40,6 +40,7 @@ class Cache:
         self.limit_bytes = limit_bytes
         self._added = 0
         self._counted = False
+        self._held: list[BinaryIO] = []
 
     def path(self, sha256: str) -> Path | None:
         """The file of this content, if it is here; counts as use."""
@@ -92,6 +93,17 @@ class Cache:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
+    def hold(self, path: Path) -> None:
+        """Keep a file of the cache until `close`, also if nobody asks for it: there is no other."""
+        file = path.open("rb")
+        self._held.append(file)
+        fcntl.flock(file, fcntl.LOCK_SH)  # the kernel lets go when we end, however we end
+
+    def close(self) -> None:
+        """Let go of what was held."""
+        while self._held:
+            self._held.pop().close()
+
     def scratch(self) -> Path:
         """A folder for work in progress, on the file system of the cache."""
         return self._made(self._root / "scratch")
@@ -114,16 +126,18 @@ class Cache:
                 total -= size
 
     def _remove_unused(self, path: Path) -> bool:
-        """Away first, then looked at once more: somebody may have asked for it since."""
+        """Unless a process holds it. Away first, then looked at once more: somebody may have asked
+        for it since.
+        """
         away = self.scratch() / uuid4().hex
-        try:
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            if not _lock(file):
+                return False
             path.replace(away)
-        except FileNotFoundError:
-            return True
-        if _unused_seconds(away) < _GRACE_SECONDS:
-            away.replace(path)
-            return False
-        away.unlink(missing_ok=True)
+            if _unused_seconds(away) < _GRACE_SECONDS:
+                away.replace(path)
+                return False
+            away.unlink(missing_ok=True)
         return True
 
     def _place(self, sha256: str) -> Path:

@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeVar
 
 from pymysql.err import InternalError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, NoSuchModuleError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable
 from configs.settings import Settings
@@ -38,6 +39,9 @@ _SQLITE_BUSY = frozenset(
     }
 )
 _TIMEOUT_SECONDS = 60
+_IDLE_SECONDS = 1.0
+_LOCK_SECONDS = 5
+_LOCKED = 1205
 # What MariaDB has as its default: a server set to be lenient would cut long text without a word.
 _SQL_MODE = (
     "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION"
@@ -82,7 +86,6 @@ def _mariadb(url: URL, isolation: Isolation, timeout_seconds: float) -> Engine:
             url.set(drivername="mariadb+pymysql"),
             isolation_level=isolation,
             skip_autocommit_rollback=True,
-            pool_pre_ping=True,
             # A Connection that closes ends its own transaction; the pool would send a ROLLBACK
             # after every COMMIT as well.
             pool_reset_on_return=None,
@@ -94,14 +97,35 @@ def _mariadb(url: URL, isolation: Isolation, timeout_seconds: float) -> Engine:
                 "read_timeout": timeout_seconds,
                 "write_timeout": timeout_seconds,
                 "init_command": (
-                    "SET SESSION innodb_lock_wait_timeout=5, wait_timeout=600, "
+                    f"SET SESSION innodb_lock_wait_timeout={_LOCK_SECONDS}, wait_timeout=600, "
                     f"time_zone='+00:00', sql_mode='{_SQL_MODE}'"
                 ),
             },
         )
     except NoSuchModuleError as error:
         raise BadSetting(f"database_url: {error}") from error
+    _ping_the_idle(engine)
     return engine
+
+
+def _ping_the_idle(engine: Engine) -> None:
+    """As SQLAlchemy's pool_pre_ping, but for connections alone that were idle for a while: asked
+    at each use, the question is one of six that a claim and its completion put to the server.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _note(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _ping(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        used = record.info.get("used")
+        if used is None or time.monotonic() - used < _IDLE_SECONDS:
+            return
+        try:
+            connection.ping(reconnect=False)
+        except Exception as error:  # whatever it says, another connection is better
+            raise InvalidatePoolError from error
 
 
 def _sqlite(url: URL) -> Engine:
@@ -132,8 +156,9 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection.execution_options(sqlite_begin="DEFERRED")
 
 
-def transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
-    """Run `work` in one transaction; repeat it after a deadlock, lock timeout or lost snapshot.
+def transaction(engine: Engine, work: Callable[[Connection], T], *, attempts: int = _ATTEMPTS) -> T:
+    """Run `work` in one transaction; repeat it after a deadlock, lock timeout or lost snapshot, for
+    so many attempts in all.
 
     `work` may run several times, so it must do nothing but talk to the database.
 
@@ -142,7 +167,7 @@ def transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
         DatabaseRefused: the database knows us and says no.
     """
     with naming_errors():
-        for attempt in range(1, _ATTEMPTS):
+        for attempt in range(1, attempts):
             try:
                 with engine.begin() as connection:
                     return work(connection)
@@ -152,6 +177,27 @@ def transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, no secret
         with engine.begin() as connection:
             return work(connection)
+
+
+@contextmanager
+def not_waiting(connection: Connection) -> Iterator[None]:
+    """Inside, a statement that meets a lock of somebody else fails at once; `is_locked` tells.
+
+    SQLite has no locks of rows.
+    """
+    if connection.dialect.name == "sqlite":
+        yield
+        return
+    connection.exec_driver_sql("SET innodb_lock_wait_timeout=0")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"SET innodb_lock_wait_timeout={_LOCK_SECONDS}")
+
+
+def is_locked(error: DBAPIError) -> bool:
+    """Whether a statement gave up waiting for a lock; what came before it still stands."""
+    return error_number(error) == _LOCKED
 
 
 @contextmanager

@@ -24,6 +24,7 @@ def register(
     version: str,
     slots: int,
     tags: Sequence[str] = (),
+    queues: Sequence[str] = ("default",),
     gpus: int = 0,
 ) -> None:
     """A launcher has started. A pause that an operator set before stays."""
@@ -39,16 +40,26 @@ def register(
             "last_seen": utc_now(),
             "slots": slots,
             "tags": json.dumps(list(tags)),
+            "queues": json.dumps(list(queues)),
             "gpus": gpus,
         },
     )
 
 
-def seen(connection: Connection, server: str) -> None:
-    """The launcher is alive. This is for people to read; what it runs has leases of its own."""
-    connection.execute(
-        update(dc_server).where(_server.serve_server_id == server).values(last_seen=utc_now())
-    )
+def seen(connection: Connection, server: str, identity: str) -> str | None:
+    """The launcher is alive. Returns whose row it is: another's if one was started later under the
+    same name, which then keeps it; None: nobody's, as after an operator deleted it.
+
+    This is for people to read; what it runs has leases of its own. So a row that somebody else has
+    locked is left alone, and nobody is waited for.
+    """
+    whose = select(_server.identity).where(_server.serve_server_id == server)
+    if connection.scalar(whose.with_for_update(skip_locked=True)) == identity:
+        own = (_server.serve_server_id == server, _server.identity == identity)
+        connection.execute(update(dc_server).where(*own).values(last_seen=utc_now()))
+        return identity
+    owner: str | None = connection.scalar(whose)
+    return owner
 
 
 def listing(connection: Connection) -> list[Server]:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,16 +94,18 @@ class Runs:
         )
 
     def supervise(self, behaviour: str, command: list[str] | None = None) -> "Running":
+        return Running(self.supervisor(lambda: spawn(command or self.command(behaviour))))
+
+    def supervisor(self, start: Callable[[], "subprocess.Popen[bytes]"]) -> Supervisor:
+        """Of a batch that is claimed now; `start` starts its child."""
         claimed_at = time.monotonic()
-        return Running(
-            Supervisor(
-                self.claim(),
-                engine=self.engine,
-                settings=self.settings,
-                cluster=NOWHERE,
-                spawn=lambda: spawn(command or self.command(behaviour)),
-                claimed_at=claimed_at,
-            )
+        return Supervisor(
+            self.claim(),
+            engine=self.engine,
+            settings=self.settings,
+            cluster=NOWHERE,
+            spawn=start,
+            claimed_at=claimed_at,
         )
 
     def daemon(self, behaviour: str, server_id: str = "B", **options: Any) -> Daemon:

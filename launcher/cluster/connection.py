@@ -21,7 +21,6 @@ from launcher.cluster.speaking import security, speaking
 from launcher.versions import differences, versions
 
 _PATIENCE_SECONDS = 60.0
-_AGAIN_SECONDS = 180.0
 _AGAIN_PATIENCE_SECONDS = 15.0
 _AGAIN_PAUSE_SECONDS = 0.5
 _CLOSE_SECONDS = 3.0
@@ -92,14 +91,13 @@ def _no_answer(address: str) -> ClusterUnavailable:
     )
 
 
-def _open_again(address: str, certificates: Mapping[str, str] | None) -> Client:
+def _open_again(address: str, certificates: Mapping[str, str] | None, until: float) -> Client:
     """A scheduler that was lost may be down for a while."""
-    deadline = time.monotonic() + _AGAIN_SECONDS
     while True:
         try:
             return _open(address, certificates, _AGAIN_PATIENCE_SECONDS)
         except ClusterUnavailable:
-            if time.monotonic() > deadline:
+            if time.monotonic() > until:
                 raise
         time.sleep(_AGAIN_PAUSE_SECONDS)
 

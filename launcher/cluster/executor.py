@@ -1,6 +1,7 @@
 """The executor that batches run on."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from configs.errors import ClusterUnavailable
 from launcher.cluster import events
 from launcher.cluster.placement import Has, workers_in
 from launcher.cluster.running import Run
+from launcher.cluster.workforce import AGAIN_SECONDS
 from pipeline.executor import Done, Need, anything
 
 T = TypeVar("T")
@@ -24,7 +26,8 @@ class DaskExecutor:
     """Runs tasks on a Dask cluster; an implementation of pipeline.executor.Executor.
 
     `remote`: whether workers may lack our local cache; addresses do not tell. `reconnect` makes
-    another client when the scheduler was lost; without it that ends the run.
+    another client when the scheduler was lost, and gives up at a moment of time.monotonic; without
+    it a loss ends the run.
     """
 
     def __init__(
@@ -32,7 +35,7 @@ class DaskExecutor:
         client: Client,
         *,
         remote: bool,
-        reconnect: Callable[[], Client] | None = None,
+        reconnect: Callable[[float], Client] | None = None,
         renew_after: int = 0,
     ) -> None:
         self.client = client
@@ -47,7 +50,7 @@ class DaskExecutor:
         except ClusterUnavailable:
             if not self.steady:
                 raise
-            self.again()
+            self.again(time.monotonic() + AGAIN_SECONDS)
             found = self.look()
         return sum(worker.threads for worker in found)
 
@@ -82,11 +85,11 @@ class DaskExecutor:
     def steady(self) -> bool:
         return self._reconnect is not None
 
-    def again(self) -> None:
+    def again(self, until: float) -> None:
         self.close()
         if self._reconnect is None:
             raise ClusterUnavailable("lost the Dask scheduler")
-        self.client = self._reconnect()
+        self.client = self._reconnect(until)
 
     def close(self) -> None:
         """Forget what still runs; return soon, whatever state the cluster is in."""

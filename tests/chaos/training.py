@@ -22,6 +22,7 @@ import psutil
 from tests.bank import SHARED, Bank, real_bank
 from tests.chaos.hosts import Hosts
 from tests.chaos.invariants import at_their_end, of_attempts, read, whole
+from tests.chaos.troubles import Database
 from tests.mariadb import MariaDB
 from tests.sshd import SshServer
 
@@ -30,6 +31,8 @@ MODELS = (
     (2, "ML-XGB", {"n_estimators": 30, "resampling": "smote", "grid": {"max_depth": [3, 5]}}),
 )
 LAUNCHERS, WORKERS = 2, 2
+_RESTARTED = 4  # of every eight faults
+_KILLS = 0.3  # of a connection, a look: most hit one that is idle
 _PROGRAM = (sys.executable, "-P", "-m", "launcher", "launcher")
 # What took how long, and which attempt it was, may differ.
 _RESULTS = (
@@ -133,7 +136,12 @@ class Training:
 
     def _fight(self, bank: Bank) -> None:
         dice = random.Random(self.seed)
-        env = {**bank.env, "DEEPCREDIT_LEASE_SECONDS": str(self.lease_seconds)}
+        database = Database(self.mariadb, _database(bank), dice, self.done)
+        env = {
+            **bank.env,
+            "DEEPCREDIT_LEASE_SECONDS": str(self.lease_seconds),
+            "DEEPCREDIT_DATABASE_URL": database.url(),
+        }
         hosts = Hosts(env, _PROGRAM, (), dice, self.done, self.lease_seconds, (None,))
         deadline = time.monotonic() + self.limit_seconds
         faults = [hosts.kill_launcher, hosts.kill_child, hosts.freeze]
@@ -144,9 +152,11 @@ class Training:
             thrown = 0
             while (left := int(bank.sql(_LEFT)[0][0])) and time.monotonic() < deadline:
                 hosts.thaw(time.monotonic())
+                if dice.random() < _KILLS:
+                    database.kill_connection()
                 # In step with the work, so that a slow machine gets on with it too.
                 if thrown < int(bank.sql(_PROGRESS)[0][0]):
-                    dice.choice(faults)()
+                    (database.restart if thrown % 8 == _RESTARTED else dice.choice(faults))()
                     thrown += 1
                     bank.sql(_SOON)  # what waits 20 minutes for a cluster is brought forward
                 self.tell(f"{left} left, {dict(self.done)}")

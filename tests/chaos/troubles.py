@@ -61,9 +61,9 @@ class Database:
 
     def trouble(self, number: int, lease_seconds: float) -> None:
         """One kind after the other."""
-        (self._crash, self._refuse_writes, self._stay_away, self._stop)[number % 4](lease_seconds)
+        (self.restart, self._refuse_writes, self._stay_away, self._stop)[number % 4](lease_seconds)
 
-    def _crash(self, _lease_seconds: float) -> None:
+    def restart(self, _lease_seconds: float = 0) -> None:
         self.server.kill()
         self.server.start()
         self.done["database killed and restarted"] += 1

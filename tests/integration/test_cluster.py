@@ -53,7 +53,7 @@ def test_few_tasks_are_at_the_scheduler_however_many_there_are(executor):
     run = executor.run(tasks.double, range(10_000))
     next(run)
 
-    assert len(executor.client.futures) <= 4
+    assert len(executor.client.futures) <= 6  # three a thread
     run.close()
     until(lambda: not executor.client.futures)
 

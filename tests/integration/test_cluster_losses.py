@@ -18,7 +18,7 @@ from distributed import Future
 from distributed.comm import CommClosedError
 
 from configs.errors import ClusterUnavailable
-from launcher.cluster import connect, scaling
+from launcher.cluster import connect, connection, scaling
 from launcher.cluster.look import look
 from storage.schema import dc_batch_result
 from tests import tasks
@@ -165,6 +165,31 @@ def test_a_client_that_has_given_up_is_replaced_before_a_run_and_within_it(clust
         done += list(run)
 
     assert sorted((each.task, each.value) for each in done) == [(n, 2 * n) for n in range(8)]
+
+
+def test_a_scheduler_that_is_lost_again_as_soon_as_it_is_back_is_waited_for(cluster, monkeypatch):
+    opened = []
+
+    def open_again(*words):
+        opened.append(honest(*words))
+        if len(opened) == 1:
+            opened[0].close()
+        return opened[-1]
+
+    honest = connection._open
+    with (
+        structlog.testing.capture_logs() as logs,
+        closing(connect(cluster.address, patience=30, steady=True)) as executor,
+    ):
+        monkeypatch.setattr(connection, "_open", open_again)
+        run = executor.run(tasks.double, range(8))
+        done = [next(run)]
+        executor.client.close()
+        done += list(run)
+
+    assert sorted((each.task, each.value) for each in done) == [(n, 2 * n) for n in range(8)]
+    assert len(opened) == 2
+    assert "scheduler lost again; connecting once more" in {log["event"] for log in logs}
 
 
 def test_a_result_that_is_cut_off_on_its_way_is_no_error_of_its_task(cluster, monkeypatch):

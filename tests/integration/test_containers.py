@@ -258,7 +258,6 @@ def _add_cards(host: Stack) -> None:
     with closing(connect(f"tcp://127.0.0.1:{host.ports['8786']}")) as executor:
         until(lambda: sorted(worker.threads for worker in executor.look()) == [1, 4], 60)
         workers = executor.look()
-    assert place(Need(memory_mb=2000, gpu=0.25), workers).resources == {"GPU": 0.25}
-    assert place(Need(memory_mb=5000, gpu=0.25), workers).resources["MEMORY"] == 5000
-    assert place(Need(memory_mb=2000), workers).resources == {"CPU": 1.0}
+    assert place(Need(memory_mb=2000, gpu=0.25), workers).resources == {"GPU": 0.25, "MEMORY": 2000}
+    assert place(Need(memory_mb=2000), workers).resources.keys() == {"CPU"}
     assert {w.threads: (w.memory_mb or 0) + OWN_MB for w in workers} == {1: 4096, 4: 16384}

@@ -3,17 +3,22 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import delete, make_url, update
+from structlog.testing import capture_logs
 
 from configs.errors import DatabaseRefused, Unknown, WrongState
+from launcher.claimer import Claimer
 from launcher.daemon import Daemon
+from launcher.host import memory_mb
 from storage import servers
 from storage.columns import utc_now
 from storage.engine import reading, transaction
+from storage.schema import dc_server
 from tests.proxy import proxied
 from tests.runs import NOWHERE, ROOT, Runs, in_thread
 from tests.waiting import alive, until
@@ -54,6 +59,24 @@ def test_it_runs_as_many_at_once_as_it_has_slots(runs):
     assert states(runs, *batch_ids) == ["I"] * 3
 
 
+def test_a_batch_that_gets_no_thread_is_given_back_and_its_slot_is_free(runs, monkeypatch):
+    batch_id = runs.add()
+    refused = []
+
+    def start(thread, start=threading.Thread.start):
+        if thread.name.startswith("batch-") and len(refused) < 2:
+            refused.append((runs.row(batch_id).state, runs.row(batch_id).attempt))
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with in_thread(runs.daemon("succeed")):
+        until(lambda: states(runs, batch_id) == ["C"])
+
+    assert refused == [("U", 1)] * 2
+    assert runs.attempts(batch_id) == [("I", None), ("I", None), ("C", None)]
+
+
 def test_a_poisonous_batch_is_given_up_after_its_attempts(runs):
     batch_id = runs.add()
 
@@ -82,6 +105,30 @@ def test_drain_leaves_retries_of_later_and_paused_work(runs):
     assert states(runs, later, tagged) == ["E", "C"]
 
 
+def test_a_launcher_serves_its_queues_in_order_and_no_others(runs):
+    usual, urgent, night = runs.add(), runs.add(queue="urgent"), runs.add(queue="night")
+
+    assert runs.daemon("succeed", drain=True, queues=["urgent", "default"]).run() == 0
+    assert states(runs, usual, urgent, night) == ["C", "C", "I"]
+    assert runs.row(urgent).work_date < runs.row(usual).work_date
+
+
+def test_drain_leaves_a_retry_whose_twin_waits_for_its_time(runs):
+    retry = runs.add(dedupe_key="d", state="E", run_after=utc_now(-1), attempt=1)
+    twin = runs.add(dedupe_key="d", run_after=utc_now(600))
+
+    assert runs.daemon("succeed", drain=True).run() == 0
+    assert states(runs, retry, twin) == ["E", "I"]
+
+
+def test_memory_that_a_running_batch_asked_for_is_not_offered_twice(runs):
+    most = memory_mb()
+    batch_ids = [runs.add(need_mem_mb=most * 11 // 20) for _ in range(2)]
+    small = runs.add(need_mem_mb=1)
+    with in_thread(runs.daemon("hang", slots=3)):
+        until(lambda: states(runs, *batch_ids, small) == ["U", "I", "U"])
+
+
 def test_a_paused_server_claims_nothing(runs):
     batch_id = runs.add()
     transaction(runs.engine, lambda connection: servers.pause(connection, "B"))
@@ -100,12 +147,36 @@ def listed(runs):
 
 
 def test_operators_see_the_launcher_while_it_lives(runs):
-    with in_thread(runs.daemon("succeed", slots=2, tags=["gpu"])):
+    with in_thread(runs.daemon("succeed", slots=2, tags=["gpu"], queues=["밤", "default"])):
         server = until(lambda: listed(runs).get("B"))
 
     assert server.identity.split(":")[1] == str(os.getpid())
     assert (server.slots, server.tags, server.pid) == (2, '["gpu"]', os.getpid())
+    assert json.loads(server.queues) == ["밤", "default"]
     assert listed(runs) == {}
+
+
+def test_a_launcher_whose_row_was_deleted_comes_back(runs):
+    with in_thread(runs.daemon("succeed", slots=2)):
+        until(lambda: listed(runs).get("B"))
+        transaction(runs.engine, lambda connection: connection.execute(delete(dc_server)))
+        server = until(lambda: listed(runs).get("B"))
+
+    assert (server.slots, server.pid) == (2, os.getpid())
+
+
+def test_a_launcher_says_when_another_runs_under_its_id(runs):
+    other = {"serve_server_id": "B", "identity": "elsewhere:7:boot", "pid": 7}
+    with capture_logs() as logged, in_thread(runs.daemon("succeed")):
+        until(lambda: listed(runs).get("B"))
+        change = update(dc_server).values(other)
+        transaction(runs.engine, lambda connection: connection.execute(change))
+        batch_ids = [runs.add() for _ in range(3)]
+        until(lambda: states(runs, *batch_ids) == ["C"] * 3)
+        until(lambda: any(e.get("there") == other["identity"] for e in logged))
+
+    assert sum("under the same id" in event["event"] for event in logged) == 1
+    assert listed(runs)["B"].pid == 7
 
 
 def test_an_idle_launcher_stops_at_once(runs):
@@ -161,6 +232,29 @@ def test_sigterm_lets_a_batch_finish_within_the_grace_time(runs):
         assert launcher.wait(20) == 0
     assert states(runs, first, second) == ["C", "I"]
     assert events(runs)[-1]["event"] == "launcher stopped"
+
+
+def test_a_claim_in_doubt_is_given_back_when_the_launcher_is_told_to_stop(
+    runs, mariadb_server, monkeypatch
+):
+    batch_id = runs.add()
+    with proxied(mariadb_server.port) as proxy:
+        there = make_url(runs.settings.database_url).set(port=proxy.port)
+        url = {"database_url": there.render_as_string(hide_password=False)}
+        daemon = Runs(runs.settings.model_copy(update=url), runs.folder).daemon("succeed")
+
+        def lose_answer(claimer, slot, batch_id, claim=Claimer._claim):
+            proxy.lose_answer_to(b"COMMIT")
+            daemon.stop()
+            return claim(claimer, slot, batch_id)
+
+        monkeypatch.setattr(Claimer, "_claim", lose_answer)
+        assert daemon.run() == 0
+
+    assert proxy.answer_was_lost
+    row = runs.row(batch_id)
+    assert (row.state, row.attempt, row.fence) == ("I", 0, 1)
+    assert runs.attempts(batch_id) == [("I", None)]
 
 
 def test_after_the_grace_time_the_batch_is_given_back(runs):
@@ -240,10 +334,13 @@ def test_a_launcher_lives_through_an_outage_and_says_so_once(runs, mariadb_serve
             time.sleep(1.5)
             proxy.restore()
             until(lambda: states(runs, batch_id) == ["C"])
+            until(lambda: said(runs, "the database answers again") == 2)
             assert launcher.poll() is None
-    words = [event["event"] for event in events(runs)]
-    assert sum("cannot be used" in word for word in words) == 2
-    assert words.count("the database answers again") == 2
+    assert said(runs, "the database cannot be used; trying on") == 2
+
+
+def said(runs, words):
+    return [event["event"] for event in events(runs)].count(words)
 
 
 def begun(runs):

@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 import pytest
 from sqlalchemy import make_url, text
 from structlog.testing import capture_logs
 
+from configs.errors import DatabaseRefused
 from configs.settings import Settings
-from storage.engine import transaction
+from storage import peek, servers
+from storage.engine import reading, transaction
 from tests.mariadb import MariaDB
 from tests.proxy import Proxy, proxied
 from tests.runs import Runs, in_thread
@@ -95,6 +98,51 @@ def test_a_trouble_longer_than_the_lease_ends_the_child_and_not_the_launcher(
 
 def told(logged: list, words: str) -> int:
     return sum(words in line["event"] for line in logged)
+
+
+def test_a_launcher_whose_row_is_locked_goes_on_claiming(
+    here: Runs, there: Runs, mariadb_server: MariaDB
+) -> None:
+    database = make_url(here.settings.database_url).database
+    with in_thread(there.daemon("succeed")), mariadb_server.connect(database) as operator:
+        until(lambda: seen(here))
+        operator.begin()
+        operator.cursor().execute("UPDATE dc_server SET tags = '[\"mine\"]'")
+        time.sleep(LEASE)  # several rounds
+        began = time.monotonic()
+        batch_ids = [here.add() for _ in range(3)]
+        until(lambda: all(here.row(batch_id).state == "C" for batch_id in batch_ids))
+        took = time.monotonic() - began
+        operator.rollback()
+        before = seen(here)
+        until(lambda: seen(here) > before)
+
+    assert took < 8
+
+
+def test_a_step_that_fails_for_good_holds_up_no_other(
+    here: Runs, there: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise DatabaseRefused
+
+    monkeypatch.setattr(servers, "seen", refused)
+    monkeypatch.setattr(peek, "lost", refused)
+    with capture_logs() as logged, in_thread(there.daemon("succeed")):
+        until(lambda: told(logged, "the database cannot be used") == 1)
+        began = time.monotonic()
+        for _ in range(4):
+            batch_id = here.add()
+            until(lambda: here.row(batch_id).state == "C")  # noqa: B023 - called here
+        took = time.monotonic() - began
+
+    assert took < 8
+    assert told(logged, "the database answers again") == 0
+
+
+def seen(runs: Runs) -> datetime | None:
+    with reading(runs.engine) as connection:
+        return next((server.last_seen for server in servers.listing(connection)), None)
 
 
 def test_a_slow_database_costs_no_attempt(here: Runs, there: Runs, proxy: Proxy) -> None:

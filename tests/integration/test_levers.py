@@ -290,7 +290,7 @@ def test_a_server_is_registered_seen_and_removed(calls: Calls) -> None:
     assert json.loads(server.tags or "") == ["gpu", "큰"]
 
     calls.sql("UPDATE dc_server SET last_seen = '2020-01-01 00:00:00'")
-    calls(servers.seen, "S1")
+    assert calls(servers.seen, "S1", "a") == "a"
     (server,) = calls(servers.listing)
     assert server.last_seen is not None
     assert server.last_seen.year > 2020
@@ -303,10 +303,14 @@ def test_a_server_that_started_since_is_not_removed_by_the_old_one(calls: Calls)
     for identity in ("old", "new"):
         calls(servers.register, server="S1", identity=identity, **REGISTRATION)
 
+    calls.sql("UPDATE dc_server SET last_seen = '2020-01-01 00:00:00'")
+    assert calls(servers.seen, "S1", "old") == "new"
     calls(servers.remove, "S1", "old")
 
     (server,) = calls(servers.listing)
     assert server.identity == "new"
+    assert server.last_seen is not None
+    assert server.last_seen.year == 2020
 
 
 def test_a_pause_outlives_restarts_and_may_come_before_the_start(calls: Calls) -> None:

@@ -4,10 +4,11 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import delete, make_url
+from sqlalchemy import delete, make_url, text
 from structlog.testing import capture_logs
 
 from configs.errors import DatabaseUnavailable, Retry
+from launcher.child import spawn
 from launcher.settlement import settle
 from launcher.supervisor import Outcome
 from pipeline.lifecycle import Stopping
@@ -175,9 +176,38 @@ def test_a_host_that_cannot_start_processes_fails_the_batch_for_now(sqlite_runs)
     assert row.run_after is not None
 
 
+@pytest.mark.parametrize("which", ["_run", "_read_stderr", "_await_end", "_give_job"])
+def test_a_host_without_threads_to_give_fails_the_batch_for_now(sqlite_runs, monkeypatch, which):
+    runs = sqlite_runs
+    runs.settings = runs.settings.model_copy(update={"lease_seconds": LEASE})
+    batch_id = runs.add()
+    processes = []
+
+    def start(thread, start=threading.Thread.start):
+        if getattr(thread._target, "__name__", "") == which:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    def noted():
+        processes.append(spawn(runs.command("hang")))
+        return processes[-1]
+
+    with monkeypatch.context() as patch:
+        supervisor = runs.supervisor(noted)
+        patch.setattr(threading.Thread, "start", start)
+        outcome = supervisor.run()
+
+    row = runs.row(batch_id)
+    assert outcome.state == row.state == "E"
+    assert (row.error_class, row.lease_until) == ("RuntimeError", None)
+    assert "can't start new thread" in row.error_text
+    assert row.run_after is not None
+    assert not any(alive(process.pid) for process in processes)
+
+
 @pytest.mark.parametrize("behaviour", ["hang", "stubborn"])
 def test_a_cancel_stops_the_child_even_one_that_ignores_sigterm(runs, behaviour, monkeypatch):
-    monkeypatch.setattr("launcher.supervisor._TERM_SECONDS", 0.3)
+    monkeypatch.setattr("launcher.child._TERM_SECONDS", 0.3)
     batch_id = runs.add()
     running = runs.supervise(behaviour)
     pid = runs.pid()
@@ -286,15 +316,43 @@ def test_a_child_does_not_outlive_the_lease_in_an_outage(cut_runs, proxy):
     assert (row.state, row.error_class) == ("E", "LeaseExpired")
 
 
-def test_finishing_is_given_up_when_the_lease_is_over(cut_runs, proxy):
+def test_work_finished_during_a_long_outage_counts_if_nobody_took_the_batch(cut_runs, proxy):
+    batch_id = cut_runs.add(max_attempts=1)
+    running = cut_runs.supervise("succeed:0.2")
+    cut_runs.pid()
+    proxy.cut()
+    time.sleep(2.5 * LEASE)
+    proxy.restore()
+
+    assert running.outcome() == Outcome("C", stale=False)
+    assert cut_runs.attempts(batch_id) == [("C", None)]
+
+
+def test_finishing_is_given_up_when_told_to_hurry(cut_runs, proxy):
     cut_runs.add()
     running = cut_runs.supervise("succeed:0.2")
     cut_runs.pid()
     proxy.cut()
-
+    until(lambda: running.supervisor._last_word)
+    told = time.monotonic()
     with capture_logs() as logged:
+        running.supervisor.stop(Stopping.NOW)
         assert running.outcome() == Outcome(None, stale=False)
+
+    assert time.monotonic() - told < 10
     assert [line for line in logged if line["event"].startswith("gave up ending")]
+
+
+def test_an_end_that_the_database_does_not_take_is_given_up_after_a_lease(sqlite_runs):
+    runs = sqlite_runs
+    runs.add()
+    claim = claims.claim_of(runs.claim())
+
+    def refused(connection):
+        connection.execute(text("INSERT INTO nowhere VALUES (1)"))
+
+    ended = settle(runs.engine, claim, refused, ("C",), seconds=0.5, hurry=threading.Event())
+    assert ended is None
 
 
 @pytest.mark.parametrize(

@@ -289,6 +289,37 @@ def test_who_has_a_file_mapped_keeps_it(tmp_path):
         assert bytes(seen) == CONTENT
 
 
+def test_a_file_that_is_held_stays_until_its_holder_closes_or_dies(tmp_path):
+    cache = Cache(tmp_path / "cache")
+    held = adopt(cache, CONTENT, unused=1000)
+    other = adopt(cache, CONTENT[1:], unused=900)
+    cache.limit_bytes = 1000
+    holder = f"""
+import sys
+from pathlib import Path
+from storage.cache import Cache
+cache = Cache(Path({str(tmp_path / "cache")!r}))
+cache.hold(Path({str(held)!r}))
+print("held", flush=True)
+sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", holder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "held\n"
+        cache.hold(held)
+        cache.evict()
+        assert (held.exists(), other.exists()) == (True, False)
+
+        cache.close()
+        cache.evict()
+        assert held.exists()
+        process.kill()
+
+    cache.evict()
+    assert not held.exists()
+
+
 def test_scratch_that_nobody_finished_goes_after_days(cache):
     old, young = cache.scratch() / "old", cache.scratch() / "young"
     for folder in (old, young):

@@ -22,7 +22,7 @@ Y = (X[:, 0] > 0).astype(np.int8)
 
 @pytest.fixture
 def forest(tmp_path):
-    of = kind.find("ML-RF")
+    of = kind.estimators("ML-RF")
     path = tmp_path / "forest.skops"
     of.save(of.build({"n_estimators": 2}, seed=1, device="cpu").fit(X, Y), path)
     return path
@@ -107,7 +107,7 @@ def test_a_file_that_names_any_other_type_is_refused_and_runs_nothing(
     _rewrite(forest, plant)
 
     with pytest.raises(ArtifactDamaged, match=r"holds the type .*no part of a forest"):
-        kind.find("ML-RF").load(forest, device="cpu")
+        kind.estimators("ML-RF").load(forest, device="cpu")
     assert not marker.exists()
 
 
@@ -116,12 +116,12 @@ def test_an_estimator_that_skops_trusts_is_still_no_forest(tmp_path):
     skops.io.dump(LogisticRegression().fit(X, Y), path)
 
     with pytest.raises(ArtifactDamaged, match="LogisticRegression"):
-        kind.find("ML-RF").load(path, device="cpu")
+        kind.estimators("ML-RF").load(path, device="cpu")
 
 
 def test_a_forest_of_another_target_is_refused(tmp_path):
     path = tmp_path / "model.skops"
-    of = kind.find("ML-RF")
+    of = kind.estimators("ML-RF")
     estimator = of.build({"n_estimators": 2}, seed=1, device="cpu")
     estimator.forest.fit(X, Y + 1)
     of.save(estimator, path)
@@ -150,7 +150,7 @@ def test_a_tree_that_points_outside_itself_is_refused(forest, field, value):
     _rewrite(forest, bend)
 
     with pytest.raises(ArtifactDamaged, match="point outside themselves"):
-        kind.find("ML-RF").load(forest, device="cpu")
+        kind.estimators("ML-RF").load(forest, device="cpu")
 
 
 def test_boosting_of_another_origin_is_refused(tmp_path):
@@ -158,12 +158,13 @@ def test_boosting_of_another_origin_is_refused(tmp_path):
     xgb.train({"objective": "binary:logistic"}, xgb.DMatrix(X, Y), 2).save_model(path)
 
     with pytest.raises(ArtifactDamaged, match="of another origin"):
-        kind.find("ML-XGB").load(path, device="cpu")
+        kind.estimators("ML-XGB").load(path, device="cpu")
 
 
 def _network(model_id, path):
-    of = kind.find(model_id)
-    of.save(of.build({"max_epochs": 1}, seed=1, device="cpu").fit(X, Y), path)
+    of = kind.estimators(model_id)
+    params = kind.find(model_id).check({"max_epochs": 1})
+    of.save(of.build(params, seed=1, device="cpu").fit(X, Y), path)
     return of
 
 
@@ -213,7 +214,7 @@ def test_a_model_of_a_released_format_still_loads_and_scores_the_same(file, tmp_
     expected = np.load(file.with_suffix(".npy"), allow_pickle=False)
     copy = shutil.copy(file, tmp_path)
 
-    scores = kind.scores_of(kind.find(file.stem).load(Path(copy), device="cpu"), rows)
+    scores = kind.scores_of(kind.estimators(file.stem).load(Path(copy), device="cpu"), rows)
 
     assert scores == pytest.approx(expected, abs=1e-6)
 

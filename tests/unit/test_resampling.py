@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from configs.errors import BadData, BadParameter
-from models.resampling import METHOD, check, resample
+from models import resampling
+from models.resampling import METHOD, check
 
 METHODS = [method for method in METHOD.words if method != "none"]
 SYNTHETIC = ["smote", "adasyn", "smoteenn", "smotetomek"]
@@ -15,6 +16,10 @@ def _part(ones, zeros, seed=1):
     X = random.normal(size=(len(y), 4)) + y[:, None]
     order = random.permutation(len(y))
     return X[order].astype(np.float32), y[order]
+
+
+def resample(X, y, method, strategy, *, seed):
+    return resampling.find(method)(X, y, strategy, seed=seed)
 
 
 def _counts(y):

@@ -1,0 +1,87 @@
+"""The row of dc_server by which people see a launcher."""
+
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy import Connection, Engine
+
+from launcher.host import Host
+from storage import servers
+from storage.engine import transaction
+
+log = structlog.get_logger(__name__)
+
+
+class Registration:
+    """Of one launcher. What it runs has leases of its own, so nothing depends on the row but its
+    pause, which an operator may set.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        peeking: Engine,
+        host: Host,
+        *,
+        server_id: str,
+        slots: int,
+        tags: Sequence[str],
+        queues: Sequence[str],
+    ) -> None:
+        """`peeking`: an engine whose reads cost one statement (make_engine with autocommit)."""
+        self._engine = engine
+        self._peeking = peeking
+        self._host = host
+        self._server_id = server_id
+        self._slots = slots
+        self._tags = tuple(tags)
+        self._queues = tuple(queues)
+        self._rival: str | None = None
+
+    def enter(self) -> None:
+        """Raises DatabaseUnavailable and DatabaseRefused."""
+
+        def work(connection: Connection) -> None:
+            servers.register(
+                connection,
+                server=self._server_id,
+                identity=self._host.identity,
+                host=self._host.name,
+                pid=self._host.pid,
+                version=self._host.version,
+                slots=self._slots,
+                tags=self._tags,
+                queues=self._queues,
+                gpus=self._host.gpus,
+            )
+
+        transaction(self._engine, work)
+
+    def renew(self) -> None:
+        """Say that the launcher lives; raises as `enter`. A row that was deleted comes back."""
+
+        def work(connection: Connection) -> str | None:
+            return servers.seen(connection, self._server_id, self._host.identity)
+
+        owner = transaction(self._peeking, work)
+        if owner is None:
+            self.enter()
+        elif owner not in (self._host.identity, self._rival):
+            self._rival = owner
+            log.error(
+                "another launcher was started under the same id; give each an id of its own",
+                server_id=self._server_id,
+                here=self._host.identity,
+                there=owner,
+            )
+
+    def leave(self) -> None:
+        """Never fails: a launcher that leaves cannot do anything about it."""
+
+        def work(connection: Connection) -> None:
+            servers.remove(connection, self._server_id, self._host.identity)
+
+        try:
+            transaction(self._engine, work)
+        except Exception as error:
+            log.warning("the launcher could not take itself off dc_server", error=str(error))

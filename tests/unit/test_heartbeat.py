@@ -1,0 +1,13 @@
+import pytest
+
+from configs.settings import Settings
+from launcher.heartbeat import interval_of
+
+
+@pytest.mark.parametrize("lease", [0.8, 8, 120, 600, 3600])
+def test_a_cancel_is_seen_within_15_seconds_and_a_lease_has_eight_beats(lease: float) -> None:
+    assert 0 < interval_of(lease) <= min(15, lease / 8)
+
+
+def test_beats_come_every_15_seconds_unless_told_otherwise() -> None:
+    assert interval_of(Settings().lease_seconds) == 15
