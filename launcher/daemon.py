@@ -214,6 +214,8 @@ class Daemon:
         """Give an end to batches whose launcher does not live."""
         with reading(self._peeking) as connection:
             lost = peek.lost(connection)
+        if lost and self._outage.failing("sweep"):
+            return 2 * self._round()  # nobody could renew a lease: those who live come first
         for batch_id, fence in transaction(self._engine, claims.sweep) if lost else ():
             log.warning("lease expired; the batch was given an end", batch_id=batch_id, fence=fence)
             self._metrics.swept(1)

@@ -20,7 +20,8 @@ Isolation = Literal["AUTOCOMMIT", "READ COMMITTED"]
 
 _ATTEMPTS = 5
 # Snapshot changed, lock wait timeout, deadlock: roll back and do it again.
-_REPEAT = frozenset({1020, 1205, 1213})
+_LOCK_WAIT = 1205
+_REPEAT = frozenset({1020, _LOCK_WAIT, 1213})
 # Wrong user or password, host not allowed, no such database, no privilege.
 _REFUSED = frozenset({1044, 1045, 1049, 1130, 1142, 1143, 1227, 1698})
 # Too many connections, a node of a cluster that is not ready, a server that is read-only for now,
@@ -179,6 +180,12 @@ def is_disconnect(error: DBAPIError) -> bool:
     if isinstance(error.orig, InternalError) and error_number(error) is None:
         return True  # PyMySQL lost count of the packets, as after a read that was interrupted
     return error_number(error) in _LOST
+
+
+def stayed_locked(error: Exception) -> bool:
+    """Whether it was raised because another transaction would not let go of a row."""
+    cause = error.__cause__
+    return isinstance(cause, DBAPIError) and error_number(cause) == _LOCK_WAIT
 
 
 def error_number(error: DBAPIError) -> int | None:
