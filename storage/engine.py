@@ -10,23 +10,30 @@ from typing import Any, Literal, TypeVar
 
 from pymysql.err import InternalError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+)
 
-from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable
+from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable, WrongSchema
 from configs.settings import Settings
 
 T = TypeVar("T")
 Isolation = Literal["AUTOCOMMIT", "READ COMMITTED"]
 
 _ATTEMPTS = 5
-# Snapshot changed, lock wait timeout, deadlock: roll back and do it again.
 _LOCK_WAIT = 1205
+# Snapshot changed, lock wait timeout, deadlock: roll back and do it again.
 _REPEAT = frozenset({1020, _LOCK_WAIT, 1213})
 # Wrong user or password, host not allowed, no such database, no privilege.
 _REFUSED = frozenset({1044, 1045, 1049, 1130, 1142, 1143, 1227, 1698})
 # Too many connections, a node of a cluster that is not ready, a server that is read-only for now,
 # or one that kept us from our turn until `transaction` gave up.
 _BUSY = _REPEAT | {1040, 1047, 1203, 1226, 1290, 1836}
+_MISSING = frozenset({1054, 1146})  # a column, a table
 _LOST = frozenset({0, 1053, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031})
 _SQLITE_REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_AUTH})
 _SQLITE_BUSY = frozenset(
@@ -172,6 +179,19 @@ def naming_errors() -> Iterator[None]:
             raise DatabaseUnavailable(f"the database does not answer: {reason}") from error
         if error_number(error) in _BUSY or _sqlite_code(error) in _SQLITE_BUSY:
             raise DatabaseUnavailable(f"the database cannot serve us now: {reason}") from error
+        raise
+
+
+@contextmanager
+def naming_old_schema() -> Iterator[None]:
+    """Say what to do about a table or column that is not there."""
+    try:
+        yield
+    except (OperationalError, ProgrammingError) as error:
+        missing = error_number(error) in _MISSING
+        text = str(error.orig)
+        if missing or text.startswith(("no such table", "no such column")):
+            raise WrongSchema(f"{text}; run `deepcredit db upgrade` first") from error
         raise
 
 
