@@ -27,7 +27,7 @@ from launcher.supervisor import Outcome
 from pipeline.lifecycle import Stopping
 from pipeline.messages import Progress
 from storage import claims, peek
-from storage.engine import make_engine, reading, transaction
+from storage.engine import make_engine, naming_old_schema, reading, transaction
 
 _LEAST_TIMEOUT = 5.0
 
@@ -117,7 +117,7 @@ class Daemon:
         """Until it is told to stop, or with `drain` until nothing is left; returns the exit code.
 
         Raises:
-            DatabaseRefused: at the start; later, refusals are waited out like an outage.
+            DatabaseRefused, WrongSchema: at the start; later they are waited out like an outage.
             BadSetting: metrics_port is taken.
         """
         at = self._settings.metrics_host, self._settings.metrics_port
@@ -151,7 +151,7 @@ class Daemon:
         return 0 if outcome is not None and outcome.state == "C" else 1
 
     def stop(self) -> None:
-        """What SIGTERM and SIGINT do: the first drains, the second stops at once."""
+        """What SIGTERM, SIGINT and SIGHUP do: the first drains, the second stops at once."""
         self._signals += 1
         self._events.put(None)
 
@@ -223,6 +223,8 @@ class Daemon:
         """Give an end to batches whose launcher does not live."""
         with reading(self._peeking) as connection:
             lost = peek.lost(connection)
+        if lost and self._outage.failing("sweep"):
+            return 2 * self._round()  # nobody could renew a lease: those who live come first
         for batch_id, fence in transaction(self._engine, claims.sweep) if lost else ():
             log.warning("lease expired; the batch was given an end", batch_id=batch_id, fence=fence)
             self._metrics.swept(1)
@@ -241,7 +243,8 @@ class Daemon:
         """False: told to stop before the database answered."""
         while not self._signals:
             try:
-                self._registration.enter()
+                with naming_old_schema():
+                    self._registration.enter()
             except DatabaseUnavailable as error:
                 pause = self._outage.failed("register", error)
                 # It is up: a service manager that took it for hung would only kill it.
@@ -258,8 +261,9 @@ class Daemon:
         """Signals are heard inside, and nothing is left running afterwards, whatever happens."""
         previous = {}
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                previous[number] = signal.signal(number, lambda *_: self.stop())
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+                    previous[number] = signal.signal(number, lambda *_: self.stop())
         try:
             yield
         finally:

@@ -9,9 +9,10 @@ from typing import Self
 import structlog
 from sqlalchemy import Engine
 
+from configs.errors import DatabaseUnavailable
 from pipeline.messages import Progress
 from storage import claims
-from storage.engine import transaction
+from storage.engine import stayed_locked, transaction
 from storage.records import Claim
 
 _BEATS_PER_LEASE = 8
@@ -27,7 +28,7 @@ class Heartbeat:
 
     Only an answer of the database proves a loss; a beat that fails is tried again, and one that
     comes late still renews. `changed` is called from the beating thread when `lost` or
-    `cancel_requested` turn true.
+    `cancel_requested` turn true. `failing`: the database did not take the last beat.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Heartbeat:
         """`claimed_at`: time.monotonic() before the claim was sent."""
         self.lost = False
         self.cancel_requested = False
+        self.failing = False
         self._engine = engine
         self._claim = claim
         self._lease_seconds = lease_seconds
@@ -50,7 +52,7 @@ class Heartbeat:
         self._progress: Progress | None = None
         self._written: Progress | None = None
         self._stopped = threading.Event()
-        self._failing = False
+        self._locked = False
         self._thread = threading.Thread(
             target=self._run, name=f"heartbeat-{claim.batch_id}", daemon=True
         )
@@ -78,7 +80,7 @@ class Heartbeat:
         while not self.lost and not self._stopped.wait(
             max(0.0, min(_NEWS_SECONDS, due - time.monotonic()))
         ):
-            if time.monotonic() < due and (self._failing or self._progress == self._written):
+            if time.monotonic() < due and (self.failing or self._progress == self._written):
                 continue
             if self._beat():
                 retry = interval * _FIRST_PAUSE
@@ -100,20 +102,14 @@ class Heartbeat:
                     progress=progress.fraction if progress else None,
                     note=progress.note if progress else None,
                 ),
+                attempts=1,
             )
         except Exception as error:  # whatever it is, the next beat may succeed
-            if not self._failing:
-                log.warning(
-                    "heartbeat failed; trying on",
-                    batch_id=self._claim.batch_id,
-                    error=str(error),
-                    lease_left=round(self.lease_left(), 1),
-                )
-            self._failing = True
+            self._fail(error)
             return False
-        if self._failing:
+        if self.failing:
             log.info("heartbeat goes on", batch_id=self._claim.batch_id)
-        self._failing = False
+        self.failing = self._locked = False
         if beat.owned:
             self._lease_ends = sent + self._lease_seconds
             self._written = progress
@@ -123,6 +119,23 @@ class Heartbeat:
         if changed:
             self._changed()
         return True
+
+    def _fail(self, error: Exception) -> None:
+        locked = stayed_locked(error)
+        if locked > self._locked:
+            error = DatabaseUnavailable(
+                f"row {self._claim.batch_id} of dc_batch is locked by another transaction; whoever "
+                "has changed it must commit that, or roll it back"
+            )
+        elif self.failing:
+            return
+        self.failing, self._locked = True, locked
+        log.warning(
+            "heartbeat failed; trying on",
+            batch_id=self._claim.batch_id,
+            error=str(error),
+            lease_left=round(self.lease_left(), 1),
+        )
 
 
 def interval_of(lease_seconds: float) -> float:

@@ -40,6 +40,9 @@ class Outage:
         self._pauses[step] = pause
         return pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
 
+    def failing(self, step: str) -> bool:
+        return step in self._pauses
+
     def passed(self, step: str) -> None:
         self._pauses.pop(step, None)
         if step not in self._away:

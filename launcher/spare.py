@@ -5,9 +5,17 @@ Importing what a batch needs takes seconds, which an operator would wait for at 
 
 import subprocess
 import threading
+import time
 from collections.abc import Sequence
 
+import structlog
+
 from launcher.child import spawn
+
+_FIRST_PAUSE = 10.0
+_LONGEST_PAUSE = 600.0
+
+log = structlog.get_logger(__name__)
 
 WARM = "--warm"
 """Tells a child to import what every batch needs before it reads its job."""
@@ -23,13 +31,23 @@ class Spare:
         self._command = tuple(command)
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
+        self._pause = 0.0
+        self._not_before = 0.0
 
     def prepare(self) -> None:
-        """Start one unless it is there; costs a core for some seconds, so do it when idle."""
+        """Start one unless it is there; costs a core for some seconds, so do it when idle.
+
+        One that cannot be started, or dies while it waits, is tried again later and later.
+        """
         with self._lock:
-            if self._process is None or self._process.poll() is not None:
+            if self._process is not None and (code := self._process.poll()) is not None:
                 self._close()
-                self._process = spawn((*self._command, WARM))
+                self._put_off(f"it ended with exit code {code}")
+            if self._process is None and time.monotonic() >= self._not_before:
+                try:
+                    self._process = spawn((*self._command, WARM))
+                except OSError as error:
+                    self._put_off(str(error))
 
     def take(self) -> subprocess.Popen[bytes]:
         """The one that waits, else a new one, which imports as it goes."""
@@ -37,6 +55,7 @@ class Spare:
             process = self._process
             if process is not None and process.poll() is None:
                 self._process = None
+                self._pause = 0.0
                 return process
             self._close()
         return spawn(self._command)
@@ -44,6 +63,12 @@ class Spare:
     def dismiss(self) -> None:
         with self._lock:
             self._close()
+
+    def _put_off(self, why: str) -> None:
+        """Only the next batch suffers, which then says more about it."""
+        self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+        self._not_before = time.monotonic() + self._pause
+        log.warning("no child is kept ready", reason=why, next_try_seconds=self._pause)
 
     def _close(self) -> None:
         process, self._process = self._process, None

@@ -111,9 +111,9 @@ class Supervisor:
             spoken = self._last_word is not None
             if child is not None and not spoken:
                 child.stop()
-                # It may have spoken just before the signal reached it; but what may not be ours
-                # stays so, whatever a late beat said meanwhile.
-                verdict = verdict if isinstance(verdict, Abandon) else judge(self._situation())
+            if self._last_word is not None and not isinstance(verdict, Abandon):
+                # It may have spoken just before the signal reached it.
+                verdict = judge(self._situation())
             state = self._perform(verdict)
             if child is not None and spoken:
                 child.wait(_LEAVE_SECONDS)
@@ -171,6 +171,7 @@ class Supervisor:
             lost=self._heartbeat.lost,
             cancel_requested=self._heartbeat.cancel_requested,
             lease_left=self._heartbeat.lease_left(),
+            unreachable=self._heartbeat.failing,
             stopping=self._stopping,
         )
 
@@ -239,9 +240,7 @@ class Supervisor:
                 if traceback:
                     self._log.error("batch failed", error=error_text, exception=traceback)
                 facts |= {"error_class": error_class, "error": error_text, "retry": retry.value}
-            case Release():
-                facts["reason"] = "the launcher stops"
-            case Abandon(reason):
+            case Release(reason) | Abandon(reason):
                 facts["reason"] = reason
         if state == "C":
             self._log.info("batch ended", **facts)

@@ -32,7 +32,8 @@ class Situation:
     """All that a verdict depends on.
 
     `last_word` is what the child said about the batch's outcome; `exit` is set once it is dead.
-    `lease_left` counts seconds on the local monotonic clock since the last beat that succeeded.
+    `lease_left` counts seconds on the local monotonic clock since the last beat that succeeded;
+    `unreachable` says that beats were tried since, and the database did not take them.
     """
 
     last_word: Finished | Failed | None = None
@@ -40,6 +41,7 @@ class Situation:
     lost: bool = False
     cancel_requested: bool = False
     lease_left: float
+    unreachable: bool = False
     stopping: Stopping = Stopping.NO
 
 
@@ -67,7 +69,9 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Give the batch back with its attempt: set I."""
+    """Give the batch back with its attempt, if it is still ours: set I."""
+
+    reason: str = "the launcher stops"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +96,17 @@ def judge(now: Situation) -> Verdict:  # noqa: PLR0911 - one rule a line, in ord
         return Finish(now.last_word.summary)
     if isinstance(now.last_word, Failed):
         return _failed(now.last_word, now)
-    if now.lease_left <= 0:
-        return Abandon("the lease ended before the database could be reached to renew it")
+    if now.lease_left <= 0 and not now.unreachable:
+        # Starved, perhaps by this very batch: to give the attempt back would let it go on for ever.
+        return Abandon(
+            "the lease ended while this launcher was stopped, or had no time to renew it"
+        )
     if now.cancel_requested:
         return _cancelled()
     if now.stopping is Stopping.NOW:
         return Release()
+    if now.lease_left <= 0:
+        return Release("the lease ended before the database let us renew it")
     if now.exit is not None:
         return _died(now.exit, now.stopping)
     return Wait()

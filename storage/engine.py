@@ -10,23 +10,32 @@ from typing import Any, Literal, TypeVar
 
 from pymysql.err import InternalError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InvalidatePoolError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+)
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable
+from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable, WrongSchema
 from configs.settings import Settings
 
 T = TypeVar("T")
 Isolation = Literal["AUTOCOMMIT", "READ COMMITTED"]
 
 _ATTEMPTS = 5
+_LOCK_WAIT = 1205
 # Snapshot changed, lock wait timeout, deadlock: roll back and do it again.
-_REPEAT = frozenset({1020, 1205, 1213})
+_REPEAT = frozenset({1020, _LOCK_WAIT, 1213})
 # Wrong user or password, host not allowed, no such database, no privilege.
 _REFUSED = frozenset({1044, 1045, 1049, 1130, 1142, 1143, 1227, 1698})
 # Too many connections, a node of a cluster that is not ready, a server that is read-only for now,
 # or one that kept us from our turn until `transaction` gave up.
 _BUSY = _REPEAT | {1040, 1047, 1203, 1226, 1290, 1836}
+_MISSING = frozenset({1054, 1146})  # a column, a table
 _LOST = frozenset({0, 1053, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031})
 _SQLITE_REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_AUTH})
 _SQLITE_BUSY = frozenset(
@@ -219,11 +228,30 @@ def naming_errors() -> Iterator[None]:
         raise
 
 
+@contextmanager
+def naming_old_schema() -> Iterator[None]:
+    """Say what to do about a table or column that is not there."""
+    try:
+        yield
+    except (OperationalError, ProgrammingError) as error:
+        missing = error_number(error) in _MISSING
+        text = str(error.orig)
+        if missing or text.startswith(("no such table", "no such column")):
+            raise WrongSchema(f"{text}; run `deepcredit db upgrade` first") from error
+        raise
+
+
 def is_disconnect(error: DBAPIError) -> bool:
     """Whether the connection was lost, so that the fate of the last statement is unknown."""
     if isinstance(error.orig, InternalError) and error_number(error) is None:
         return True  # PyMySQL lost count of the packets, as after a read that was interrupted
     return error_number(error) in _LOST
+
+
+def stayed_locked(error: Exception) -> bool:
+    """Whether it was raised because another transaction would not let go of a row."""
+    cause = error.__cause__
+    return isinstance(cause, DBAPIError) and error_number(cause) == _LOCK_WAIT
 
 
 def error_number(error: DBAPIError) -> int | None:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import delete, make_url, update
 from structlog.testing import capture_logs
 
-from configs.errors import DatabaseRefused, Unknown, WrongState
+from configs.errors import DatabaseRefused, Unknown, WrongSchema, WrongState
 from launcher.claimer import Claimer
 from launcher.daemon import Daemon
 from launcher.host import memory_mb
@@ -223,11 +223,12 @@ def test_workers_busy_with_a_cancelled_batch_are_replaced(runs):
         until(lambda: cluster.closed)
 
 
-def test_sigterm_lets_a_batch_finish_within_the_grace_time(runs):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_lets_a_batch_finish_within_the_grace_time(runs, number):
     first, second = runs.add(), runs.add()
     with runs.launcher("succeed:1") as launcher:
         runs.pid("L")
-        launcher.send_signal(signal.SIGTERM)
+        launcher.send_signal(number)
 
         assert launcher.wait(20) == 0
     assert states(runs, first, second) == ["C", "I"]
@@ -352,6 +353,14 @@ def test_a_wrong_password_is_told_at_once(runs):
 
     with pytest.raises(DatabaseRefused):
         runs.daemon("succeed").run()
+
+
+def test_a_database_that_was_not_upgraded_is_told_at_once(settings, tmp_path):
+    runs = Runs(settings(database_url=f"sqlite:///{tmp_path / 'empty.db'}"), tmp_path)
+
+    with pytest.raises(WrongSchema, match="run `deepcredit db upgrade` first"):
+        runs.daemon("succeed").run()
+    runs.engine.dispose()
 
 
 def test_an_idle_launcher_leaves_database_and_processor_alone(runs, mariadb_server):

@@ -3,7 +3,9 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from structlog.testing import capture_logs
 
+from launcher.child import spawn
 from launcher.spare import WARM, Spare
 
 WAITS = [sys.executable, "-c", "import sys; print(sys.argv[1:], flush=True); sys.stdin.read()"]
@@ -49,6 +51,31 @@ def test_a_spare_that_died_is_replaced(spare: Spare) -> None:
 
     assert said(process) == b"[]\n"
     put_away(process)
+
+
+@pytest.mark.parametrize(
+    "command", [["/nowhere/python"], [sys.executable, "-c", "raise SystemExit(3)"]]
+)
+def test_a_child_that_cannot_be_kept_ready_is_tried_again_later(
+    monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    started = []
+
+    def noted(words: list[str]) -> "subprocess.Popen[bytes]":
+        started.append(words)
+        return spawn(words)
+
+    monkeypatch.setattr("launcher.spare.spawn", noted)
+    spare = Spare(command)
+    with capture_logs() as logged:
+        spare.prepare()
+        if spare._process is not None:
+            spare._process.wait()
+        for _ in range(5):
+            spare.prepare()
+
+    assert len(started) == 1
+    assert [line["event"] for line in logged] == ["no child is kept ready"]
 
 
 def test_a_dismissed_spare_is_gone(spare: Spare) -> None:

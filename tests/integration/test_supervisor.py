@@ -309,11 +309,23 @@ def test_a_child_does_not_outlive_the_lease_in_an_outage(cut_runs, proxy):
     until(lambda: not alive(pid))
 
     assert time.monotonic() - cut_at <= LEASE + 3
-    assert running.outcome().state is None
     proxy.restore()
-    until(lambda: transaction(cut_runs.engine, claims.sweep) == [(batch_id, 1)])
+    assert running.outcome() == Outcome("I", stale=True)
     row = cut_runs.row(batch_id)
-    assert (row.state, row.error_class) == ("E", "LeaseExpired")
+    assert (row.state, row.attempt, row.fence) == ("I", 0, 1)
+
+
+def test_a_batch_that_was_taken_in_an_outage_is_not_given_back(cut_runs, proxy, runs):
+    batch_id = cut_runs.add()
+    running = cut_runs.supervise("hang")
+    cut_runs.pid()
+    proxy.cut()
+    until(lambda: transaction(runs.engine, claims.sweep) == [(batch_id, 1)])
+    taken = runs.claim()
+    proxy.restore()
+
+    assert running.outcome() == Outcome(None, stale=True)
+    assert (runs.row(batch_id).state, runs.row(batch_id).fence) == ("U", taken.fence)
 
 
 def test_work_finished_during_a_long_outage_counts_if_nobody_took_the_batch(cut_runs, proxy):

@@ -57,6 +57,15 @@ def test_a_running_child_does_not_outlive_its_lease():
     assert isinstance(verdict(lease_left=-5.0, stopping=Stopping.NOW), Abandon)
 
 
+def test_an_attempt_that_the_database_cut_off_is_given_back():
+    cut_off = verdict(lease_left=0.0, unreachable=True)
+
+    assert isinstance(cut_off, Release)
+    assert "before the database let us renew it" in cut_off.reason
+    assert verdict(lease_left=1.0, unreachable=True) == Wait()
+    assert verdict(lease_left=0.0, unreachable=True, last_word=Finished("x")) == Finish("x")
+
+
 def test_a_cancel_is_final():
     asked = verdict(cancel_requested=True)
 
@@ -109,6 +118,7 @@ situations = st.builds(
     lost=st.booleans(),
     cancel_requested=st.booleans(),
     lease_left=st.sampled_from([-1.0, 0.0, 1.0]),
+    unreachable=st.booleans(),
     stopping=st.sampled_from(Stopping),
 )
 
@@ -125,9 +135,10 @@ def test_the_rules_that_must_hold_in_every_situation(now):
     if isinstance(said, Finish):
         assert isinstance(now.last_word, Finished)
     if now.lease_left <= 0 and now.last_word is None:
-        assert isinstance(said, Abandon)
+        assert said != Wait()
+        assert now.unreachable or isinstance(said, Abandon)
     if now.cancel_requested:
         assert not isinstance(said, Release)
         assert not isinstance(said, Fail) or said.retry is Retry.NEVER
     if isinstance(said, Release):
-        assert now.stopping is not Stopping.NO
+        assert now.stopping is not Stopping.NO or now.lease_left <= 0
