@@ -61,7 +61,7 @@ class Boosting:
         train = self._quantised(X, y, sample_weight)
         evals, callbacks = [], []
         if eval_set is not None and self.early_stopping_rounds is not None:
-            alike = for_stopping(y, sample_weight, eval_set[1])
+            alike = for_stopping(y, self._felt(y, sample_weight), eval_set[1])
             if alike is not None:
                 valid = xgb.DMatrix(*eval_set, weight=alike, nthread=self.threads)
                 evals = [(valid, "valid")]
@@ -82,6 +82,11 @@ class Boosting:
                 raise
             raise BadParameter(f"{KIND}: {_first_line(error)}") from error
         return self
+
+    def _felt(self, y: Labels, weight: Weights | None) -> Weights:
+        """Weights as they act in training, where XGBoost multiplies those of class 1."""
+        scale = self.native.get("scale_pos_weight", 1.0)
+        return np.where(y == 1, scale, 1.0) * (1.0 if weight is None else weight)
 
     def _quantised(self, X: Matrix, y: Labels, weight: Weights | None) -> xgb.DMatrix:
         """What `hist` makes of a DMatrix anyway, without the eight bytes a value of the latter;

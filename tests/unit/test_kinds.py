@@ -210,6 +210,19 @@ def test_training_stops_when_valid_gets_no_better(model_id):
     assert stopped.std() < at_length.std() / 2
 
 
+def test_boosting_told_to_mind_the_ones_goes_on_as_if_they_weighed_more():
+    chosen = {"n_estimators": 300, "early_stopping_rounds": 10, "learning_rate": 0.05}
+    scaled = _fit("ML-XGB", **chosen, scale_pos_weight=8)
+    weighed = _fit("ML-XGB", **chosen, weight=of_classes(TRAIN[1], {"0": 1.0, "1": 8.0}))
+
+    trees = [model.booster_.num_boosted_rounds() for model in (scaled, weighed)]
+
+    assert min(trees) > 10
+    assert abs(trees[0] - trees[1]) < 10
+    aucs = [roc_auc_score(TEST[1], kind.scores_of(m, TEST[0])) for m in (scaled, weighed)]
+    assert aucs[0] == pytest.approx(aucs[1], abs=0.02)
+
+
 @pytest.mark.parametrize("metric", ["auc", "aucpr", "error"])
 def test_boosting_watches_the_metric_asked_for(metric):
     assert roc_auc_score(TEST[1], kind.scores_of(_fit("ML-XGB", eval_metric=metric), TEST[0])) > 0.7
