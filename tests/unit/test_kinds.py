@@ -245,7 +245,6 @@ def test_tabnet_watches_the_metric_asked_for():
         ("DL-TABNET", {"batch_size": 5000}),  # more than there are: still one batch
         ("DL-TABNET", {"mask_type": "entmax", "n_shared": 0, "clip_value": 0}),
         ("DL-TABNET", {"n_independent": 0, "optimizer_params": {"weight_decay": 0.1}}),
-        ("ML-XGB", {"booster": "dart", "n_estimators": 5}),
         ("ML-XGB", {"tree_method": "exact", "n_estimators": 5}),
         ("ML-RF", {"max_samples": 0.5, "max_features": 1, "min_samples_leaf": 0.01}),
         ("ML-RF", {"max_features": None, "criterion": "entropy", "bootstrap": False}),
@@ -399,7 +398,8 @@ def test_an_unknown_parameter_is_told_with_those_there_are(model_id):
     [
         ("ML-XGB", {"max_depth": -1}, "max_depth = -1"),
         ("ML-XGB", {"subsample": 1.5}, "subsample = 1.5"),
-        ("ML-XGB", {"booster": "gblinear"}, 'it must be "gbtree" or "dart"'),
+        ("ML-XGB", {"booster": "gblinear"}, 'it must be "gbtree"'),
+        ("ML-XGB", {"booster": "dart"}, 'it must be "gbtree"'),
         (
             "ML-XGB",
             {"tree_method": "exact", "colsample_bynode": 0.5},
@@ -449,7 +449,6 @@ def _refused_by_us(params):
 
 XGB_CHOICES = {
     "tree_method": ["auto", "hist", "approx", "exact"],
-    "booster": ["gbtree", "dart"],
     "grow_policy": ["depthwise", "lossguide"],
     "sampling_method": ["uniform", "gradient_based"],
     "subsample": [1.0, 0.5],
