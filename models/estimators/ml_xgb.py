@@ -1,4 +1,8 @@
-"""ML-XGB in XGBoost, and its files."""
+"""ML-XGB in XGBoost, and its files.
+
+XGBoost follows the indices in a file without checking them, some of them while it still reads it:
+models/trees.py checks them first.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +13,7 @@ import xgboost as xgb
 from numpy.typing import NDArray
 
 from configs.errors import ArtifactDamaged, BadParameter
-from models import devices
+from models import devices, trees
 from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
 from models.kinds.ml_xgb import DEFAULTS, KIND
 from models.weights import for_stopping
@@ -120,11 +124,9 @@ def save(estimator: Estimator, path: Path) -> None:
 
 def load(path: Path, *, device: str) -> Boosting:
     content = path.read_bytes()
-    # XGBoost takes the process down with it when there is nothing to parse.
-    if not (content.startswith(b"{L") and content.endswith(b"}")):
-        raise ArtifactDamaged(f"{path}: not a {KIND} model: not UBJSON")
     booster = xgb.Booster()
     try:
+        trees.check(content)
         booster.load_model(bytearray(content))
     except (xgb.core.XGBoostError, ValueError) as error:
         raise ArtifactDamaged(f"{path}: not a {KIND} model: {_first_line(error)}") from error

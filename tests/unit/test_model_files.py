@@ -161,6 +161,99 @@ def test_boosting_of_another_origin_is_refused(tmp_path):
         kind.estimators("ML-XGB").load(path, device="cpu")
 
 
+@pytest.fixture
+def boosting(tmp_path):
+    of = kind.estimators("ML-XGB")
+    path = tmp_path / "model.ubj"
+    params = kind.find("ML-XGB").check({"n_estimators": 3})
+    of.save(of.build(params, seed=1, device="cpu").fit(X, Y), path)
+    return path
+
+
+def _replace(path, old, new):
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("field", "node", "value"),
+    [
+        ("left_children", 0, 10**6),
+        ("left_children", 0, -5),
+        ("right_children", 0, 0),
+        ("right_children", 0, 10**6),
+        ("split_indices", 0, 10**8),
+        ("split_indices", 0, -1),
+        ("parents", 1, 10**9),
+        ("parents", 2, -1),
+    ],
+)
+def test_boosting_whose_trees_point_outside_themselves_is_refused(boosting, field, node, value):
+    content = bytearray(boosting.read_bytes())
+    first = content.index(f"{field}[$l#L".encode()) + len(field) + 5 + 8
+    content[first + 4 * node : first + 4 * node + 4] = value.to_bytes(4, signed=True)
+    boosting.write_bytes(content)
+
+    with pytest.raises(ArtifactDamaged, match="point outside themselves"):
+        kind.estimators("ML-XGB").load(boosting, device="cpu")
+
+
+def _text(text):
+    return b"SL" + len(text).to_bytes(8) + text
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"num_feature" + _text(b"4"), b"num_feature" + _text(b"9" * 9)),
+        (b"num_target" + _text(b"1"), b"num_target" + _text(b"2")),
+        (b"num_class" + _text(b"0"), b"num_class" + _text(b"5")),
+        (b"num_parallel_tree" + _text(b"1"), b"num_parallel_tree" + _text(b"0")),
+        (b"num_trees" + _text(b"3"), b"num_trees" + _text(b"4")),
+        (b"num_trees" + _text(b"3"), b"num_trees" + _text(b"3_")),
+        (b"size_leaf_vector" + _text(b"1"), b"size_leaf_vector" + _text(b"3")),
+        (b"num_nodes", b"num_n0des"),
+        (b"tree_info[#L" + (3).to_bytes(8) + b"i\0", b"tree_info[#L" + (3).to_bytes(8) + b"i\x63"),
+        (b"i\0i\1i\2i\3", b"i\0i\1i\x63i\3"),
+        (_text(b"gbtree"), _text(b"gblinear")),
+        (_text(b"binary:logistic"), _text(b"multi:softmax")),
+        (b"default_left[$U", b"default_left[$l"),
+        (b"parents[$l", b"parents[$d"),
+        (b"loss_changes", b"base_weights"),
+    ],
+    ids=lambda new: new.decode(errors="replace").replace("\0", "")[:40],
+)
+def test_boosting_of_another_build_than_ours_is_refused(boosting, old, new):
+    _replace(boosting, old, new)
+
+    with pytest.raises(ArtifactDamaged, match="not a ML-XGB model"):
+        kind.estimators("ML-XGB").load(boosting, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"gamma": 5.0, "max_depth": 8},
+        {"tree_method": "exact", "gamma": 5.0},
+        {"tree_method": "approx", "grow_policy": "lossguide", "max_leaves": 9},
+        {"num_parallel_tree": 3, "subsample": 0.5},
+        {"base_score": 0.3, "min_child_weight": 1000},
+        {"n_estimators": 200, "learning_rate": 0.5},
+    ],
+    ids=str,
+)
+def test_all_that_boosting_grows_is_found_sound(params, tmp_path):
+    of = kind.estimators("ML-XGB")
+    complete = kind.find("ML-XGB").check({"n_estimators": 4} | params)
+    estimator = of.build(complete, seed=1, device="cpu").fit(X, Y, eval_set=(X, Y))
+
+    of.save(estimator, tmp_path / "model")
+    loaded = of.load(tmp_path / "model", device="cpu")
+
+    assert np.array_equal(kind.scores_of(loaded, X), kind.scores_of(estimator, X))
+
+
 def _network(model_id, path):
     of = kind.estimators(model_id)
     params = kind.find(model_id).check({"max_epochs": 1})
