@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import skops.io
 import xgboost as xgb
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 
@@ -285,6 +286,35 @@ def test_a_network_of_another_description_is_refused(model_id, description, tmp_
     save_file(load_file(path), path, metadata=metadata)
 
     with pytest.raises(ArtifactDamaged):
+        of.load(path, device="cpu")
+
+
+def _describe(path, **changes):
+    """Change the description in a network's file, and leave its weights."""
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    metadata["network"] = json.dumps(json.loads(metadata["network"]) | changes)
+    save_file(load_file(path), path, metadata=metadata)
+
+
+@pytest.mark.parametrize("model_id", ["DL-DNN", "DL-TABNET"])
+def test_a_file_that_claims_a_million_features_takes_no_memory_for_them(model_id, tmp_path):
+    path = tmp_path / "model.safetensors"
+    of = _network(model_id, path)
+    _describe(path, n_features=1_000_000)
+
+    # A matrix of as many rows and columns would not fit into any machine.
+    with pytest.raises(ArtifactDamaged, match="other weights than its description"):
+        of.load(path, device="cpu")
+
+
+def test_a_file_that_claims_thousands_of_layers_takes_no_time_for_them(tmp_path, monkeypatch):
+    path = tmp_path / "model.safetensors"
+    of = _network("DL-TABNET", path)
+    _describe(path, n_steps=100, n_independent=100, n_shared=100)
+    monkeypatch.setattr(of, "_network", lambda *_: pytest.fail("it was built"))
+
+    with pytest.raises(ArtifactDamaged, match="20000 layers"):
         of.load(path, device="cpu")
 
 
