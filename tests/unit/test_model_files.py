@@ -112,6 +112,36 @@ def test_a_file_that_names_any_other_type_is_refused_and_runs_nothing(
     assert not marker.exists()
 
 
+@pytest.mark.parametrize("member", ["schema.json", "0.npy"])
+def test_a_forest_that_unpacks_to_much_more_than_it_is_is_refused(forest, member):
+    with zipfile.ZipFile(forest) as file:
+        content = {name: file.read(name) for name in file.namelist()} | {member: b""}
+    with zipfile.ZipFile(forest, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in content.items():
+            file.writestr(name, data or b"{}" + b" " * 20_000_000)
+
+    with pytest.raises(ArtifactDamaged, match="would unpack to 2"):
+        kind.estimators("ML-RF").load(forest, device="cpu")
+
+
+def test_a_forest_that_unpacks_one_array_again_and_again_is_refused(forest):
+    def point_all_at_one(schema, _):
+        waiting, name = [schema], None
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, dict):
+                if "file" in node:
+                    name = node["file"] = name or node["file"]
+                waiting.extend(node.values())
+            elif isinstance(node, list):
+                waiting.extend(node)
+
+    _rewrite(forest, point_all_at_one)
+
+    with pytest.raises(ArtifactDamaged, match="stands for several"):
+        kind.estimators("ML-RF").load(forest, device="cpu")
+
+
 def test_an_estimator_that_skops_trusts_is_still_no_forest(tmp_path):
     path = tmp_path / "model.skops"
     skops.io.dump(LogisticRegression().fit(X, Y), path)
