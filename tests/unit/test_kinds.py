@@ -333,6 +333,24 @@ def test_every_library_knows_the_error_of_its_own_full_card():
         raise of_torch
 
 
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (torch.AcceleratorError("CUDA error: out of memory\nCUDA kernel errors might be"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (torch.AcceleratorError("CUDA error: device-side assert triggered"), False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED"), False),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), False),
+        (ValueError("CUDA error: out of memory"), False),
+        (MemoryError("out of memory"), False),
+    ],
+    ids=str,
+)
+def test_a_card_is_also_full_when_a_library_of_cuda_finds_it_so(error, full):
+    assert kind.estimators("DL-DNN").CARD.is_full(error) == full
+
+
 LIBRARY_NAMES = {
     "ML-XGB": set(XGBClassifier().get_params()),
     "ML-RF": set(RandomForestClassifier().get_params()),
