@@ -1,8 +1,9 @@
 """Resampling of the training part with imbalanced-learn. No other rows ever come here.
 
 `samplingStrategy` is imbalanced-learn's: a number is the wanted ratio of the rarer class to the
-other one, a word says which class to resample. It belongs to the step that adds or drops rows; the
-cleaning of smoteenn and smotetomek looks at both classes, as it does by default.
+other one, a word says which class to resample, and has to be one that the method resamples. It
+belongs to the step that adds or drops rows; the cleaning of smoteenn and smotetomek looks at both
+classes, as it does by default.
 """
 
 from functools import partial
@@ -22,12 +23,19 @@ STRATEGY = Either(
 Strategy = float | str | None
 
 
+_ADDING = ("auto", "minority", "not majority", "all")
+_DROPPING = ("auto", "majority", "not minority", "all")
+"""Of two classes, the rarer one is all that is not the majority, and the other way round."""
+
+
 def check(method: str, strategy: Strategy) -> None:
-    """Raise BadParameter for a strategy that the method never takes."""
-    absurd = {"under": "minority"}.get(method, "majority")
-    if method != "none" and strategy == absurd:
+    """Raise BadParameter for a strategy by which the method would leave all rows as they are."""
+    which, allowed = ("commoner", _DROPPING) if method == "under" else ("rarer", _ADDING)
+    if method != "none" and isinstance(strategy, str) and strategy not in allowed:
+        words = ", ".join(f'"{word}"' for word in allowed)
         raise BadParameter(
-            f'samplingStrategy = "{strategy}" does not go with resampling = {method}'
+            f'samplingStrategy = "{strategy}" does not go with resampling = {method}, '
+            f"which resamples the {which} class; it must be {words} or a ratio"
         )
 
 

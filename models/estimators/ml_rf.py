@@ -41,6 +41,9 @@ TYPES = frozenset(
 )
 """Every type a forest's file may hold, with the way skops makes it. Nothing else is loaded."""
 
+_MOST_UNPACKED = 100
+"""Bytes for each byte of the file; a forest unpacks to 6 to 12."""
+
 
 class Forest:
     """A RandomForestClassifier that ignores `eval_set` and adds up its trees in one order."""
@@ -77,10 +80,14 @@ def save(estimator: Estimator, path: Path) -> None:
 
 def load(path: Path, *, device: str) -> Forest:  # noqa: ARG001 - the CPU's alone
     try:
-        foreign = sorted(set(_types_in(path)) - TYPES)
+        nodes = list(_nodes_in(path))
+        foreign = sorted({_type_of(node) for node in nodes} - TYPES)
         if foreign:
-            name, node = foreign[0]
-            raise ArtifactDamaged(f"{path}: holds the type {name} ({node}), no part of a forest")
+            name, loader = foreign[0]
+            raise ArtifactDamaged(f"{path}: holds the type {name} ({loader}), no part of a forest")
+        files = [str(node["file"]) for node in nodes if "file" in node]
+        if len(set(files)) < len(files):  # each is unpacked by itself
+            raise ArtifactDamaged(f"{path}: holds an array that stands for several")
         forest = skops.io.load(path, trusted=sorted({name for name, _ in TYPES}))
     except ArtifactDamaged:
         raise
@@ -92,19 +99,26 @@ def load(path: Path, *, device: str) -> Forest:  # noqa: ARG001 - the CPU's alon
     return Forest(forest)
 
 
-def _types_in(path: Path) -> Iterator[tuple[str, str]]:
-    """Every type that a skops file names, with the node that would make it."""
+def _nodes_in(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Everything in a skops file that says how to make an object."""
     with zipfile.ZipFile(path) as file:
+        unpacked = sum(member.file_size for member in file.infolist())  # no more than that is read
+        if unpacked > _MOST_UNPACKED * path.stat().st_size:
+            raise ArtifactDamaged(f"{path}: would unpack to {unpacked} bytes, no forest does")
         waiting: list[Any] = [json.loads(file.read("schema.json"))]
     while waiting:
         node = waiting.pop()
         if isinstance(node, dict):
             if not node.keys().isdisjoint(("__class__", "__module__", "__loader__")):
-                name = f"{node.get('__module__')}.{node.get('__class__')}"
-                yield name, str(node.get("__loader__"))
+                yield node
             waiting.extend(node.values())
         elif isinstance(node, list):
             waiting.extend(node)
+
+
+def _type_of(node: Mapping[str, Any]) -> tuple[str, str]:
+    """What it would be, and the node of skops that would make it."""
+    return f"{node.get('__module__')}.{node.get('__class__')}", str(node.get("__loader__"))
 
 
 def _is_sound(forest: Any) -> bool:

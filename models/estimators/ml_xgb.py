@@ -1,4 +1,8 @@
-"""ML-XGB in XGBoost, and its files."""
+"""ML-XGB in XGBoost, and its files.
+
+XGBoost follows the indices in a file without checking them, some of them while it still reads it:
+models/trees.py checks them first.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +13,7 @@ import xgboost as xgb
 from numpy.typing import NDArray
 
 from configs.errors import ArtifactDamaged, BadParameter
-from models import devices
+from models import devices, trees
 from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
 from models.kinds.ml_xgb import DEFAULTS, KIND
 from models.weights import for_stopping
@@ -61,7 +65,7 @@ class Boosting:
         train = self._quantised(X, y, sample_weight)
         evals, callbacks = [], []
         if eval_set is not None and self.early_stopping_rounds is not None:
-            alike = for_stopping(y, sample_weight, eval_set[1])
+            alike = for_stopping(y, self._felt(y, sample_weight), eval_set[1])
             if alike is not None:
                 valid = xgb.DMatrix(*eval_set, weight=alike, nthread=self.threads)
                 evals = [(valid, "valid")]
@@ -82,6 +86,11 @@ class Boosting:
                 raise
             raise BadParameter(f"{KIND}: {_first_line(error)}") from error
         return self
+
+    def _felt(self, y: Labels, weight: Weights | None) -> Weights:
+        """Weights as they act in training, where XGBoost multiplies those of class 1."""
+        scale = self.native.get("scale_pos_weight", 1.0)
+        return np.where(y == 1, scale, 1.0) * (1.0 if weight is None else weight)
 
     def _quantised(self, X: Matrix, y: Labels, weight: Weights | None) -> xgb.DMatrix:
         """What `hist` makes of a DMatrix anyway, without the eight bytes a value of the latter;
@@ -115,11 +124,9 @@ def save(estimator: Estimator, path: Path) -> None:
 
 def load(path: Path, *, device: str) -> Boosting:
     content = path.read_bytes()
-    # XGBoost takes the process down with it when there is nothing to parse.
-    if not (content.startswith(b"{L") and content.endswith(b"}")):
-        raise ArtifactDamaged(f"{path}: not a {KIND} model: not UBJSON")
     booster = xgb.Booster()
     try:
+        trees.check(content)
         booster.load_model(bytearray(content))
     except (xgb.core.XGBoostError, ValueError) as error:
         raise ArtifactDamaged(f"{path}: not a {KIND} model: {_first_line(error)}") from error

@@ -210,6 +210,19 @@ def test_training_stops_when_valid_gets_no_better(model_id):
     assert stopped.std() < at_length.std() / 2
 
 
+def test_boosting_told_to_mind_the_ones_goes_on_as_if_they_weighed_more():
+    chosen = {"n_estimators": 300, "early_stopping_rounds": 10, "learning_rate": 0.05}
+    scaled = _fit("ML-XGB", **chosen, scale_pos_weight=8)
+    weighed = _fit("ML-XGB", **chosen, weight=of_classes(TRAIN[1], {"0": 1.0, "1": 8.0}))
+
+    trees = [model.booster_.num_boosted_rounds() for model in (scaled, weighed)]
+
+    assert min(trees) > 10
+    assert abs(trees[0] - trees[1]) < 10
+    aucs = [roc_auc_score(TEST[1], kind.scores_of(m, TEST[0])) for m in (scaled, weighed)]
+    assert aucs[0] == pytest.approx(aucs[1], abs=0.02)
+
+
 @pytest.mark.parametrize("metric", ["auc", "aucpr", "error"])
 def test_boosting_watches_the_metric_asked_for(metric):
     assert roc_auc_score(TEST[1], kind.scores_of(_fit("ML-XGB", eval_metric=metric), TEST[0])) > 0.7
@@ -232,7 +245,6 @@ def test_tabnet_watches_the_metric_asked_for():
         ("DL-TABNET", {"batch_size": 5000}),  # more than there are: still one batch
         ("DL-TABNET", {"mask_type": "entmax", "n_shared": 0, "clip_value": 0}),
         ("DL-TABNET", {"n_independent": 0, "optimizer_params": {"weight_decay": 0.1}}),
-        ("ML-XGB", {"booster": "dart", "n_estimators": 5}),
         ("ML-XGB", {"tree_method": "exact", "n_estimators": 5}),
         ("ML-RF", {"max_samples": 0.5, "max_features": 1, "min_samples_leaf": 0.01}),
         ("ML-RF", {"max_features": None, "criterion": "entropy", "bootstrap": False}),
@@ -321,6 +333,24 @@ def test_every_library_knows_the_error_of_its_own_full_card():
         raise of_torch
 
 
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (torch.AcceleratorError("CUDA error: out of memory\nCUDA kernel errors might be"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (torch.AcceleratorError("CUDA error: device-side assert triggered"), False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED"), False),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), False),
+        (ValueError("CUDA error: out of memory"), False),
+        (MemoryError("out of memory"), False),
+    ],
+    ids=str,
+)
+def test_a_card_is_also_full_when_a_library_of_cuda_finds_it_so(error, full):
+    assert kind.estimators("DL-DNN").CARD.is_full(error) == full
+
+
 LIBRARY_NAMES = {
     "ML-XGB": set(XGBClassifier().get_params()),
     "ML-RF": set(RandomForestClassifier().get_params()),
@@ -386,7 +416,8 @@ def test_an_unknown_parameter_is_told_with_those_there_are(model_id):
     [
         ("ML-XGB", {"max_depth": -1}, "max_depth = -1"),
         ("ML-XGB", {"subsample": 1.5}, "subsample = 1.5"),
-        ("ML-XGB", {"booster": "gblinear"}, 'it must be "gbtree" or "dart"'),
+        ("ML-XGB", {"booster": "gblinear"}, 'it must be "gbtree"'),
+        ("ML-XGB", {"booster": "dart"}, 'it must be "gbtree"'),
         (
             "ML-XGB",
             {"tree_method": "exact", "colsample_bynode": 0.5},
@@ -436,7 +467,6 @@ def _refused_by_us(params):
 
 XGB_CHOICES = {
     "tree_method": ["auto", "hist", "approx", "exact"],
-    "booster": ["gbtree", "dart"],
     "grow_policy": ["depthwise", "lossguide"],
     "sampling_method": ["uniform", "gradient_based"],
     "subsample": [1.0, 0.5],
