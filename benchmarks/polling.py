@@ -24,7 +24,7 @@ from sqlalchemy import Engine
 
 from benchmarks.claims import claim, connect, execute, quantile, status
 from launcher.claimer import Claimer
-from storage import claims
+from storage import sweeping
 from storage.engine import transaction
 from storage.migrate import upgrade
 from tests.bank import environment
@@ -151,7 +151,7 @@ def poll(overrides: dict[str, Any], name: str, ready: Event, stop: Event) -> Non
     while not stop.wait(PAUSE_SECONDS * random.uniform(0.5, 1.5)):
         assert claimer.next(0) is None
         assert claim(engine, name) is None
-        assert not transaction(engine, claims.sweep)
+        assert not transaction(engine, sweeping.sweep)
         ready.set()
 
 

@@ -26,8 +26,9 @@ from launcher.steps import Step
 from launcher.supervisor import Outcome
 from pipeline.lifecycle import Stopping
 from pipeline.messages import Progress
-from storage import claims, peek
-from storage.engine import make_engine, naming_old_schema, reading, transaction
+from storage import peek, sweeping
+from storage.driver_errors import naming_old_schema
+from storage.engine import make_engine, reading, transaction
 
 _LEAST_TIMEOUT = 5.0
 
@@ -225,7 +226,7 @@ class Daemon:
             lost = peek.lost(connection)
         if lost and self._outage.failing("sweep"):
             return 2 * self._round()  # nobody could renew a lease: those who live come first
-        for batch_id, fence in transaction(self._engine, claims.sweep) if lost else ():
+        for batch_id, fence in transaction(self._engine, sweeping.sweep) if lost else ():
             log.warning("lease expired; the batch was given an end", batch_id=batch_id, fence=fence)
             self._metrics.swept(1)
             self._polling.hasten()

@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 from configs.errors import DatabaseUnavailable
 from pipeline.messages import Progress
 from storage import claims
-from storage.engine import stayed_locked, transaction
+from storage.driver_errors import stayed_locked
+from storage.engine import transaction
 from storage.records import Claim
 
 _BEATS_PER_LEASE = 8

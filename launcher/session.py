@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Engine
 from configs.errors import BadSetting
 from configs.settings import FILE, PREFIX, SECRETS, Settings, load
 from launcher.options import GlobalOptions
-from storage.engine import make_engine, naming_old_schema, reading, transaction
+from storage.driver_errors import naming_old_schema
+from storage.engine import make_engine, reading, transaction
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, NullPool, Table, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from configs.errors import BadData
-from storage.engine import error_number
+from storage.driver_errors import error_number
 
 _CHUNK_ROWS = 20_000
 _TIMEOUT_SECONDS = 600

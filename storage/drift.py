@@ -12,7 +12,7 @@ from sqlalchemy import Connection, MetaData, Table, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from storage.engine import error_number
+from storage.driver_errors import error_number
 from storage.schema import metadata
 from storage.views import VIEWS, create_view
 

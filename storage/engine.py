@@ -1,56 +1,27 @@
 """Connections: isolation, timeouts, transactions that repeat when they must."""
 
 import random
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pymysql.err import InternalError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    InvalidatePoolError,
-    NoSuchModuleError,
-    OperationalError,
-    ProgrammingError,
-)
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable, WrongSchema
+from configs.errors import BadSetting
 from configs.settings import Settings
+from storage.driver_errors import REPEAT, error_number, naming_errors
 
 T = TypeVar("T")
 Isolation = Literal["AUTOCOMMIT", "READ COMMITTED"]
 
 _ATTEMPTS = 5
-_LOCK_WAIT = 1205
-# Snapshot changed, lock wait timeout, deadlock: roll back and do it again.
-_REPEAT = frozenset({1020, _LOCK_WAIT, 1213})
-# Wrong user or password, host not allowed, no such database, no privilege.
-_REFUSED = frozenset({1044, 1045, 1049, 1130, 1142, 1143, 1227, 1698})
-# Too many connections, a node of a cluster that is not ready, a server that is read-only for now,
-# or one that kept us from our turn until `transaction` gave up.
-_BUSY = _REPEAT | {1040, 1047, 1203, 1226, 1290, 1836}
-_MISSING = frozenset({1054, 1146})  # a column, a table
-_LOST = frozenset({0, 1053, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031})
-_SQLITE_REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_AUTH})
-_SQLITE_BUSY = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_FULL,
-    }
-)
 _TIMEOUT_SECONDS = 60
 _IDLE_SECONDS = 1.0
 _LOCK_SECONDS = 5
-_LOCKED = 1205
 # What MariaDB has as its default: a server set to be lenient would cut long text without a word.
 _SQL_MODE = (
     "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION"
@@ -181,7 +152,7 @@ def transaction(engine: Engine, work: Callable[[Connection], T], *, attempts: in
                 with engine.begin() as connection:
                     return work(connection)
             except DBAPIError as error:
-                if error_number(error) not in _REPEAT:
+                if error_number(error) not in REPEAT:
                     raise
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, no secret
         with engine.begin() as connection:
@@ -190,7 +161,7 @@ def transaction(engine: Engine, work: Callable[[Connection], T], *, attempts: in
 
 @contextmanager
 def not_waiting(connection: Connection) -> Iterator[None]:
-    """Inside, a statement that meets a lock of somebody else fails at once; `is_locked` tells.
+    """Inside, a statement that meets a lock of somebody else fails at once (`is_locked`).
 
     SQLite has no locks of rows.
     """
@@ -202,70 +173,3 @@ def not_waiting(connection: Connection) -> Iterator[None]:
         yield
     finally:
         connection.exec_driver_sql(f"SET innodb_lock_wait_timeout={_LOCK_SECONDS}")
-
-
-def is_locked(error: DBAPIError) -> bool:
-    """Whether a statement gave up waiting for a lock; what came before it still stands."""
-    return error_number(error) == _LOCKED
-
-
-@contextmanager
-def naming_errors() -> Iterator[None]:
-    """Turn the driver's errors of connection and privilege into ours."""
-    try:
-        yield
-    except DBAPIError as error:
-        reason = _reason(error)
-        if error_number(error) in _REFUSED or _sqlite_code(error) in _SQLITE_REFUSED:
-            raise DatabaseRefused(
-                f"the database refused us: {reason}; check DEEPCREDIT_DATABASE_URL, the password "
-                "and `deepcredit db grants`"
-            ) from error
-        if error.connection_invalidated or is_disconnect(error):
-            raise DatabaseUnavailable(f"the database does not answer: {reason}") from error
-        if error_number(error) in _BUSY or _sqlite_code(error) in _SQLITE_BUSY:
-            raise DatabaseUnavailable(f"the database cannot serve us now: {reason}") from error
-        raise
-
-
-@contextmanager
-def naming_old_schema() -> Iterator[None]:
-    """Say what to do about a table or column that is not there."""
-    try:
-        yield
-    except (OperationalError, ProgrammingError) as error:
-        missing = error_number(error) in _MISSING
-        text = str(error.orig)
-        if missing or text.startswith(("no such table", "no such column")):
-            raise WrongSchema(f"{text}; run `deepcredit db upgrade` first") from error
-        raise
-
-
-def is_disconnect(error: DBAPIError) -> bool:
-    """Whether the connection was lost, so that the fate of the last statement is unknown."""
-    if isinstance(error.orig, InternalError) and error_number(error) is None:
-        return True  # PyMySQL lost count of the packets, as after a read that was interrupted
-    return error_number(error) in _LOST
-
-
-def stayed_locked(error: Exception) -> bool:
-    """Whether it was raised because another transaction would not let go of a row."""
-    cause = error.__cause__
-    return isinstance(cause, DBAPIError) and error_number(cause) == _LOCK_WAIT
-
-
-def error_number(error: DBAPIError) -> int | None:
-    """MariaDB's error number; None for SQLite."""
-    args = getattr(error.orig, "args", ())
-    return args[0] if args and isinstance(args[0], int) else None
-
-
-def _sqlite_code(error: DBAPIError) -> int | None:
-    """SQLite's primary result code; None for MariaDB."""
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
-
-
-def _reason(error: DBAPIError) -> str:
-    args = getattr(error.orig, "args", ())
-    return str(args[-1]) if args else type(error.orig).__name__

@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError
 
 from storage.claimable import waits_for_retry
 from storage.columns import utc_now
-from storage.engine import error_number
+from storage.driver_errors import error_number
 from storage.grants import rights
 from storage.migrate import VERSION_TABLE
 from storage.schema import dc_batch, metadata

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, func, inspect, select
 
 from configs.errors import DatabaseUnavailable, WrongSchema
 from storage.drift import differences
-from storage.engine import naming_errors
+from storage.driver_errors import naming_errors
 from storage.views import VIEWS, create_view
 
 VERSION_TABLE = "dc_schema_version"

@@ -38,7 +38,7 @@ def claimable(
 
 
 def lost(connection: Connection) -> bool:
-    """Whether `claims.sweep` would find a row."""
+    """Whether `sweeping.sweep` would find a row."""
     running = _batch.state == "U"
     kinds = (
         exists().where(running, _batch.lease_until < utc_now()),

@@ -28,7 +28,7 @@ from sqlalchemy.types import TypeEngine
 from configs.errors import BadData, DeepCreditError
 from storage.bulk import bulk_engine, fill
 from storage.columns import MARIADB
-from storage.engine import error_number, naming_errors
+from storage.driver_errors import error_number, naming_errors
 
 ORDER_COLUMN = "dc_row_no"
 MAX_COLUMNS = 1000

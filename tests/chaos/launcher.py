@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from sqlalchemy import and_
+from sqlalchemy import and_, bindparam, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -20,14 +20,24 @@ from launcher.heartbeat import Heartbeat
 from storage import claims
 from storage.columns import utc_now
 from storage.schema import dc_batch
+from storage.transitions import FINISHED, assignment
 
 # Under a wrong clock libfaketime 0.9.10 lets sleep() fail unless it also stops the monotonic clock.
 time.sleep = lambda seconds: select.select([], [], [], seconds)
 
 WEAKER = {
-    "state": lambda claim: and_(dc_batch.c.batch_id == claim.batch_id, dc_batch.c.state == "U"),
-    "id": lambda claim: dc_batch.c.batch_id == claim.batch_id,
+    "state": lambda number: and_(dc_batch.c.batch_id == number, dc_batch.c.state == "U"),
+    "id": lambda number: dc_batch.c.batch_id == number,
 }
+
+
+def weaken(guard: str) -> None:
+    """Let claims be held and ended by whoever names the batch."""
+    weaker, number = WEAKER[guard], bindparam("the_batch")
+    claims.owned = lambda claim: weaker(claim.batch_id)
+    claims.proof = lambda claim: {"the_batch": claim.batch_id}
+    claims._HOLD = select(dc_batch.c.batch_id).where(weaker(number)).with_for_update()
+    claims._FINISH = assignment(weaker(number), FINISHED)
 
 
 def by_this_host(element: utc_now, compiler: SQLCompiler, **kw: Any) -> str:
@@ -40,7 +50,7 @@ def by_this_host(element: utc_now, compiler: SQLCompiler, **kw: Any) -> str:
 def main() -> int:
     server_id, guard, slots, *command = sys.argv[1:]
     if guard in WEAKER:
-        claims.owned = WEAKER[guard]
+        weaken(guard)
         # Their own clock would stop most zombies before a guard is asked.
         Heartbeat.lease_left = lambda heartbeat: heartbeat._lease_seconds
     if guard == "clock":

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from configs.errors import LeaseLost, Retry
-from storage import attempts, batches, claims, queues, servers
+from storage import attempts, batches, claims, queues, servers, sweeping
 from storage.records import Claim
 from tests.calls import Calls
 
@@ -335,7 +335,7 @@ def test_a_late_beat_still_renews_a_lease_that_nobody_swept(desk: Calls) -> None
     claim = desk.take(lease=-100)
 
     assert desk.beat(claim).owned
-    assert desk(claims.sweep) == []
+    assert desk(sweeping.sweep) == []
 
 
 def test_progress_and_note_are_cut_to_what_the_row_takes(desk: Calls) -> None:
@@ -425,7 +425,7 @@ def test_a_batch_that_kills_its_hosts_stops_after_its_attempts(desk: Calls) -> N
     number = desk.add(max_attempts=3)
     for _ in range(3):
         desk.take(lease=-1)
-        assert desk(claims.sweep)
+        assert desk(sweeping.sweep)
 
     assert desk.claim() is None
     assert desk.read(number).error_class == "LeaseExpired"
@@ -490,7 +490,7 @@ def test_after_a_cancel_nothing_is_retried(desk: Calls, end: str) -> None:
     elif end == "release":
         assert desk(claims.release, claim)
     else:
-        desk(claims.sweep)
+        desk(sweeping.sweep)
 
     batch = desk.read(number)
     assert (batch.state, batch.run_after, batch.cancel_requested_at) == ("E", None, None)
@@ -517,8 +517,8 @@ def test_a_sweep_ends_what_has_no_lease_and_leaves_the_rest(desk: Calls) -> None
     corpse = desk.take(lease=-1)
     desk.take(lease=60)
 
-    assert desk(claims.sweep) == [(dead, 1)]
-    assert desk(claims.sweep) == []
+    assert desk(sweeping.sweep) == [(dead, 1)]
+    assert desk(sweeping.sweep) == []
 
     batch = desk.read(dead)
     assert (batch.state, batch.fence, batch.error_class) == ("E", 2, "LeaseExpired")
@@ -534,19 +534,19 @@ def test_a_sweep_ends_what_has_no_lease_and_leaves_the_rest(desk: Calls) -> None
 def test_a_row_set_to_u_by_hand_is_given_an_hour(desk: Calls) -> None:
     number = desk.add(state="U")
 
-    assert desk(claims.sweep) == []
+    assert desk(sweeping.sweep) == []
     lease = desk.read(number).lease_until
     assert lease is not None
 
     desk.sql("UPDATE dc_batch SET lease_until = '2020-01-01 00:00:00'")
-    assert desk(claims.sweep) == [(number, 0)]
+    assert desk(sweeping.sweep) == [(number, 0)]
     assert desk.take().fence == 2
 
 
 def test_a_zombie_does_not_come_back_through_a_row_set_to_u_by_hand(desk: Calls) -> None:
     desk.add()
     zombie = desk.take(lease=-1)
-    desk(claims.sweep)
+    desk(sweeping.sweep)
     desk.sql("UPDATE dc_batch SET state = 'U'")
 
     assert not desk.beat(zombie).owned
@@ -564,7 +564,7 @@ def test_a_cancel_by_sql_of_a_batch_that_waits_is_carried_out(
 
     assert desk.claim() is None
     assert desk.claim(batch_id=number) is None
-    assert desk(claims.sweep) == []
+    assert desk(sweeping.sweep) == []
 
     batch = desk.read(number)
     assert (batch.state, batch.error_class, batch.run_after) == ("E", "Cancelled", None)
@@ -583,7 +583,7 @@ def test_a_cancel_by_sql_of_what_has_ended_does_not_cancel_its_next_run(
         desk.fail(claim, end)
     before = desk.read(number)
     desk.sql("UPDATE dc_batch SET cancel_requested_at = '2026-01-01 00:00:00'")
-    desk(claims.sweep)
+    desk(sweeping.sweep)
 
     assert desk.read(number) == before
     desk.sql("UPDATE dc_batch SET state = 'I'")
@@ -596,7 +596,7 @@ def test_a_sweep_takes_many_in_portions(desk: Calls) -> None:
         for _ in numbers:
             claims.claim(connection, server="S", identity="i", lease_seconds=-1)
 
-    swept = [number for _ in range(2) for number, _ in desk(claims.sweep)]
+    swept = [number for _ in range(2) for number, _ in desk(sweeping.sweep)]
     assert sorted(swept) == numbers
 
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 from sqlalchemy import Engine, text
 
 from configs.errors import LeaseLost, Retry, WrongState
-from storage import batches, claims
+from storage import batches, claims, sweeping
 from storage.records import Claim
 from tests.calls import Calls
 
@@ -229,7 +229,7 @@ class Table(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        swept = set(self.desk(claims.sweep))
+        swept = set(self.desk(sweeping.sweep))
         expected = {
             (number, row.fence)
             for number, row in self.rows.items()

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable, Retry, retry_of
-from storage import batches, claims
+from storage import batches, claims, sweeping
 from storage.engine import make_engine, reading, transaction
 from tests.calls import Calls
 from tests.conftest import SettingsFactory
@@ -244,11 +244,11 @@ def test_sessions_in_any_zone_agree_on_the_time(mariadb_engine: Engine, zone: st
         claimed = claims.claim(connection, server="S", identity="S", lease_seconds=60)
         connection.execute(text("SET time_zone = '+00:00'"))
     assert claimed is not None
-    assert calls(claims.sweep) == []
+    assert calls(sweeping.sweep) == []
     assert calls.value("SELECT age_seconds BETWEEN 0 AND 60 FROM v_batch") == 1
     with mariadb_engine.begin() as connection:
         connection.execute(text(f"SET time_zone = '{zone}'"))
-        assert claims.sweep(connection) == []
+        assert sweeping.sweep(connection) == []
         connection.execute(text("SET time_zone = '+00:00'"))
 
 
@@ -275,7 +275,7 @@ def test_no_time_of_a_host_goes_to_the_database(engine: Engine, sent: list[Any])
         calls(batches.cancel, 1)
         calls.sql("UPDATE dc_batch SET cancel_requested_at = NULL")
         if retry is None:
-            calls(claims.sweep)
+            calls(sweeping.sweep)
         else:
             calls.fail(claim, retry)
     calls(claims.release, calls.take(batch_id=1))

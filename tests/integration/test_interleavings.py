@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from configs.errors import LeaseLost, Retry
-from storage import batches, claims
+from storage import batches, claims, sweeping, taking
 from storage.claimable import WAITING
 from storage.records import Batch, Claim
 from tests.calls import Calls
@@ -161,8 +161,8 @@ def test_a_claim_does_not_believe_what_it_read_before(desk: Calls) -> None:
     claim = desk.take()
     desk(claims.release, claim)  # it is I again, as it was when it was read
 
-    assert desk(claims._take_one, rows, "S2", 60) is None
-    assert desk(claims._take, rows[0], "S2", 60) is None
+    assert desk(taking.take_one, rows, "S2", 60) is None
+    assert desk(taking._take, rows[0], "S2", 60) is None
     assert desk.states() == "I"
 
 
@@ -176,7 +176,7 @@ def test_a_claim_that_came_too_late_keeps_no_owner_waiting(
     with held(desk) as connection:
         rows = connection.execute(WAITING, offer).all()
         claim = desk.take()
-        late = claims._take_one(connection, rows, "S2", 60)
+        late = taking.take_one(connection, rows, "S2", 60)
         # Its transaction is still open.
         rival = Rival(lambda: desk.finish(claim))
         assert rival.result()
@@ -190,7 +190,7 @@ Party = Callable[[Connection, Claim], Any]
 
 
 def sweep(connection: Connection, claim: Claim) -> list[tuple[int, int]]:
-    return claims.sweep(connection)
+    return sweeping.sweep(connection)
 
 
 def finish(connection: Connection, claim: Claim) -> bool:
@@ -284,7 +284,7 @@ def test_two_at_one_batch(
         assert ended(desk, claim.batch_id) == end
     # Whatever was passed over is not settled differently by the next sweep.
     if second is sweep:
-        assert desk(claims.sweep) == []
+        assert desk(sweeping.sweep) == []
 
 
 def test_what_an_owner_writes_keeps_everybody_else_waiting(desk: Calls) -> None:

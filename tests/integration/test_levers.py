@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, insert, text
 
 from configs.errors import DatabaseRefused, Retry, Unknown, WrongState
-from storage import attempts, batches, claims, queues, servers
+from storage import attempts, batches, claims, queues, servers, sweeping
 from storage.engine import make_engine, reading
 from storage.grants import ROLES, grants, how_to_give
 from storage.schema import (
@@ -475,7 +475,7 @@ def test_each_role_may_do_its_work_and_no_more(as_role: Any, mariadb_engine: Eng
     launcher(claims.hold, claim)
     add_model(launcher, claim.batch_id)
     launcher.finish(claim)
-    launcher(claims.sweep)
+    launcher(sweeping.sweep)
     launcher(batches.pending)
     launcher(servers.remove, "S1", "a")
     assert may(launcher, "SELECT * FROM applicants")

@@ -1,6 +1,6 @@
 import pytest
 
-from storage import batches, claims, peek, queues, servers
+from storage import batches, claims, peek, queues, servers, sweeping
 from storage.columns import utc_now
 from storage.engine import make_engine, reading, transaction
 
@@ -67,7 +67,7 @@ def test_it_sees_what_a_sweep_would_look_after(engine, row, expected):
     with reading(engine) as connection:
         before = batches.read(connection, batch_id)
         assert peek.lost(connection) == expected
-    transaction(engine, claims.sweep)
+    transaction(engine, sweeping.sweep)
     with reading(engine) as connection:
         assert (batches.read(connection, batch_id) != before) == expected
         assert not peek.lost(connection)

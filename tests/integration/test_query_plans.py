@@ -7,7 +7,7 @@ import pytest
 from pymysql.cursors import DictCursor
 from sqlalchemy import Connection, Engine, event, text
 
-from storage import batches, claims, peek
+from storage import batches, claims, peek, sweeping
 from storage.claimable import RETRIES
 
 FINISHED = (
@@ -87,7 +87,7 @@ def test_what_launchers_repeat_follows_its_indexes(mariadb_engine: Engine, rows:
 
     with mariadb_engine.connect() as connection:
         before = rows_read(connection)
-        claims.sweep(connection)
+        sweeping.sweep(connection)
         peek.claimable(connection, server="S", tags=("gpu",), free_mb=1000)
         peek.lost(connection)
         claim(connection)

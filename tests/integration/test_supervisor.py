@@ -12,7 +12,7 @@ from launcher.child import spawn
 from launcher.settlement import settle
 from launcher.supervisor import Outcome
 from pipeline.lifecycle import Stopping
-from storage import claims
+from storage import claims, sweeping
 from storage.columns import utc_now
 from storage.engine import transaction
 from storage.schema import dc_batch
@@ -320,7 +320,7 @@ def test_a_batch_that_was_taken_in_an_outage_is_not_given_back(cut_runs, proxy, 
     running = cut_runs.supervise("hang")
     cut_runs.pid()
     proxy.cut()
-    until(lambda: transaction(runs.engine, claims.sweep) == [(batch_id, 1)])
+    until(lambda: transaction(runs.engine, sweeping.sweep) == [(batch_id, 1)])
     taken = runs.claim()
     proxy.restore()
 

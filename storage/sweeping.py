@@ -1,0 +1,49 @@
+"""Giving an end to batches that nobody looks after any more."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, null, or_
+
+from storage import attempts
+from storage.claimable import waits_for_retry
+from storage.columns import utc_now
+from storage.schema import dc_batch
+from storage.transitions import assign, cancelled, failed, locked, unchanged
+
+_ADOPTED_SECONDS = 60 * 60
+
+_batch = dc_batch.c
+
+
+def sweep(connection: Connection) -> list[tuple[int, int]]:
+    """Give an end to what nobody looks after; returns batch_id and fence of attempts that died.
+
+    Running batches whose lease ended go to E, to be retried at once while attempts are left.
+    Rows set to U by hand, without a lease, are given one hour. Cancels that operators requested
+    by SQL of rows that do not run are carried out. Rows that somebody else has locked are left
+    for the next sweep, so that a sweep waits for nobody.
+    """
+    ended = (_batch.state == "U", _batch.lease_until < utc_now())
+    swept = [
+        (row.batch_id, row.fence) for row in locked(connection, *ended) if _expire(connection, row)
+    ]
+    for row in locked(connection, _batch.state == "U", _batch.lease_until.is_(None)):
+        assign(connection, unchanged(row), {"lease_until": utc_now(_ADOPTED_SECONDS)})
+    for row in locked(connection, _batch.cancel_requested_at.is_not(None), _batch.state != "U"):
+        waiting = or_(_batch.state == "I", waits_for_retry)
+        if not assign(connection, and_(unchanged(row), waiting), cancelled()):
+            # It had ended before; kept, the request would cancel its next run.
+            assign(connection, unchanged(row), {"cancel_requested_at": null()})
+    return swept
+
+
+def _expire(connection: Connection, row: Row[*tuple[Any, ...]]) -> bool:
+    error_class, text = "LeaseExpired", f"{row.serve_server_id} stopped renewing its lease"
+    if row.cancel_requested_at is not None:
+        error_class, text = "Cancelled", f"cancelled; {text}"
+    guard = and_(unchanged(row), _batch.lease_until < utc_now())
+    # The fence moves on, so that whatever still writes under the old one is refused.
+    if not assign(connection, guard, {"fence": _batch.fence + 1} | failed(error_class, text, 0)):
+        return False
+    attempts.end(connection, row.batch_id, row.fence, "E", error_class, text)
+    return True

@@ -1,0 +1,124 @@
+"""Taking a row of dc_batch: which come into question, and the one UPDATE that makes it ours.
+
+Candidates are read without locks; then one of them is locked, and taken if it is still as it was
+read. docs/decisions/0007-claims.md says why.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, Executable, Row, and_, bindparam, or_, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from storage.batches import COLUMNS
+from storage.claimable import RETRIES, THIS_ONE, WAITING
+from storage.driver_errors import is_locked
+from storage.engine import not_waiting
+from storage.records import Batch
+from storage.schema import dc_batch
+from storage.transitions import TAKEN, assignment
+
+_PATIENCE = 100  # rows to try in vain before the next poll
+
+_PRIORITY = attrgetter("priority")
+
+_batch = dc_batch.c
+Seen = Row[*tuple[Any, ...]]
+
+# Statements are written once: to put them together takes longer than to execute them.
+_MAY_BE_TAKEN = (
+    _batch.state == bindparam("the_state"),
+    or_(_batch.state == "I", _batch.run_after.is_not(None)),
+    _batch.cancel_requested_at.is_(None),
+)
+# Whoever holds a row is not waited for. Of a scan MariaDB gives back the lock of a row that does
+# not suit, of a look-up by one number not: its owner would wait for our transaction to end.
+_LOCK = (
+    select(_batch.batch_id, _batch.fence)
+    .where(_batch.batch_id.in_(bindparam("few", expanding=True)), *_MAY_BE_TAKEN)
+    .order_by(_batch.batch_id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+    .with_hint(dc_batch, "FORCE INDEX (PRIMARY)", "mariadb")
+)
+_NOBODY = 0  # beside one number it makes a scan of a look-up
+_TAKE = assignment(
+    and_(
+        _batch.batch_id == bindparam("the_batch"),
+        _batch.fence == bindparam("the_fence"),
+        *_MAY_BE_TAKEN,
+    ),
+    TAKEN,
+)
+_READ = select(*COLUMNS).where(
+    _batch.batch_id == bindparam("the_batch"), _batch.claim_id == bindparam("new_claim")
+)
+
+
+def candidates(
+    connection: Connection, offer: dict[str, Any], queues: Sequence[str], batch_id: int | None
+) -> Iterator[Sequence[Seen]]:
+    """A few rows of one state at a time, of which the least number comes first."""
+    if batch_id is not None:
+        yield connection.execute(THIS_ONE, {"batch_id": batch_id}).all()
+        return
+    for queue in queues:
+        for few in _pages(connection, WAITING, offer | {"queue": queue}):
+            for _, rows in groupby(few, _PRIORITY):
+                yield list(rows)
+        for few in _pages(connection, RETRIES, offer | {"queue": queue}):
+            yield from ([row] for row in few)
+
+
+def _pages(
+    connection: Connection, query: Executable, offer: dict[str, Any]
+) -> Iterator[Sequence[Seen]]:
+    passed: list[int] = []  # taken by others meanwhile, or locked by who knows whom
+    while len(passed) < _PATIENCE:
+        rows = connection.execute(query, offer | {"passed": passed}).all()
+        if not rows:
+            break
+        yield rows
+        passed += [row.batch_id for row in rows]
+
+
+def take_one(
+    connection: Connection, rows: Sequence[Seen], server: str, lease_seconds: float
+) -> Batch | None:
+    """None: others were faster with all of them, or took batches with the same concurrency_key."""
+    left = {row.batch_id: row for row in rows}
+    while left:
+        few = {"few": [_NOBODY, *left], "the_state": rows[0].state}
+        found = connection.execute(_LOCK, few).first()
+        if found is None:
+            return None
+        row = left.pop(found.batch_id)
+        if found.fence == row.fence and (batch := _take(connection, row, server, lease_seconds)):
+            return batch
+    return None
+
+
+def _take(connection: Connection, row: Seen, server: str, lease_seconds: float) -> Batch | None:
+    """None: it changed since it was seen, or one of its keys is busy.
+
+    A key is an entry of a unique index, and no lock clause passes over one that another transaction
+    is about to write: a launcher frozen in the middle of its claim would hold up all others.
+    """
+    seen = {"the_batch": row.batch_id, "the_state": row.state, "the_fence": row.fence}
+    new = {"new_claim": uuid4().hex, "server": server, "lease_seconds": lease_seconds}
+    try:
+        with not_waiting(connection) if row.has_key else nullcontext():
+            if connection.execute(_TAKE, seen | new).rowcount != 1:
+                return None
+    except IntegrityError:
+        return None
+    except DBAPIError as error:
+        if not is_locked(error):
+            raise
+        return None
+    found = connection.execute(_READ, seen | new)
+    return Batch.from_row(found.mappings().one())
