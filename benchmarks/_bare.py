@@ -70,8 +70,7 @@ def _fit_all(fits: Sequence[Fit]) -> None:
 
 def _fit(fit: Fit) -> int:
     model_id, variant = fit
-    chosen = kind.find(model_id)
-    estimator = chosen.build(variant.params, seed=42, device="cpu", threads=1)
+    estimator = kind.estimators(model_id).build(variant.params, seed=42, device="cpu", threads=1)
     X, y = _data["train"]
     weight = weights.of_classes(y, variant.class_weight)
     estimator.fit(X, y, sample_weight=weight, eval_set=_data["valid"])

@@ -161,7 +161,7 @@ def _run(bank: Bank, values: str) -> float:
 def _load_all(settings: Settings, cache: Path, batch_id: int, count: int) -> float:
     """Seconds in which one process has all models of a batch ready, from an empty cache."""
     for model_id in kind.available():
-        kind.find(model_id)
+        kind.estimators(model_id)
     engine = make_engine(settings)
     began = time.perf_counter()
     with reading(engine) as connection:
@@ -170,7 +170,7 @@ def _load_all(settings: Settings, cache: Path, batch_id: int, count: int) -> flo
     files = [Stored(uri=each.uri, sha256=each.sha256, bytes=each.bytes) for each in models]
     paths = Cache(cache).fetch_many(store, files)
     loaded = [
-        kind.find(model.model_id).load(path, device="cpu")
+        kind.estimators(model.model_id).load(path, device="cpu")
         for model, path in zip(models, paths, strict=True)
     ]
     seconds = time.perf_counter() - began

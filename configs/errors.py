@@ -107,6 +107,12 @@ class DiskFull(DeepCreditError):
     retry = Retry.LATER
 
 
+class HostUnfit(DeepCreditError):
+    """A host of the cluster cannot work: its settings, its disk or its key to the model store."""
+
+    retry = Retry.LATER
+
+
 class DatabaseUnavailable(DeepCreditError):
     """The database does not answer."""
 

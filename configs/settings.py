@@ -58,7 +58,7 @@ class Settings(BaseModel):
     )
     sftp_connections: int = Field(4, ge=1, le=32, description="SFTP connections a process")
     store_patience_seconds: float = Field(
-        60, ge=0, description="a model store that does not answer is tried again for so long"
+        180, ge=0, description="a model store that does not answer is tried again for so long"
     )
     scheduler: Annotated[str, AfterValidator(_scheduler_address)] = Field(
         "", description="Dask scheduler, tcp://host:8786; empty: an embedded local cluster"

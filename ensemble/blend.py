@@ -10,6 +10,7 @@ from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from configs.errors import BadData
 from ensemble.metrics import merit
@@ -27,8 +28,9 @@ STEPS = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Blend:
-    """A weighted sum over models, in the order of the candidates, plus an intercept; 1 if it
-    reaches the threshold. `of` tells what is summed: the models' scores, or their votes.
+    """A weighted sum over models, in the order of the candidates, plus an intercept. `of` tells
+    what is summed: the models' scores, or their votes. A row is 1 if the score that the sum means
+    reaches the threshold, which is a float32 as the score is.
     """
 
     method: str
@@ -37,7 +39,7 @@ class Blend:
     intercept: float = 0.0
     threshold: float
 
-    def score(self, scores: Scores, votes: Labels) -> npt.NDArray[np.float64]:
+    def total(self, scores: Scores, votes: Labels) -> npt.NDArray[np.float64]:
         """The sum for each row: (rows,). scores, votes: (models, rows).
 
         Models are added one after another, never by a matrix product, whose last digits would
@@ -52,9 +54,22 @@ class Blend:
                 total += weight * row.astype(np.float64)
         return total
 
+    def meaning(self, total: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        """The scores, in [0, 1], that sums mean: those of a stack are logits, votes are counted."""
+        if self.method == "stack":
+            return np.asarray(expit(total), np.float32)
+        if self.of == "votes":
+            return (total / sum(self.weights)).astype(np.float32)
+        # Weights sum to 1 but for rounding, which must not lift a score above 1.
+        return np.clip(total, 0, 1).astype(np.float32)
+
+    def score(self, scores: Scores, votes: Labels) -> npt.NDArray[np.float32]:
+        """The score for each row: (rows,)."""
+        return self.meaning(self.total(scores, votes))
+
     def decide(self, scores: Scores, votes: Labels) -> Labels:
         """The decision for each row: (rows,)."""
-        return self.score(scores, votes) >= self.threshold
+        return self.score(scores, votes) >= np.float32(self.threshold)
 
     def to_json(self) -> str:
         """Text that `from_json` reads."""
@@ -69,9 +84,8 @@ class Blend:
 
 def all_vote(models: int) -> Blend:
     """Every model votes once, at its own threshold; more than half decide."""
-    return Blend(
-        method="all", of="votes", weights=(1.0,) * models, threshold=float(models // 2 + 1)
-    )
+    half = float(np.float32((models // 2 + 1) / models))
+    return Blend(method="all", of="votes", weights=(1.0,) * models, threshold=half)
 
 
 def mean(scores: Scores, labels: Labels, metric: str) -> Blend:
@@ -120,11 +134,12 @@ def cut(
     return Blend(**(asdict(blend) | {"threshold": best_threshold(values, labels, metric)}))
 
 
-def best_threshold(values: npt.NDArray[np.float64], labels: Labels, metric: str) -> float:
-    """The cut at which `metric` is best, of equal ones the highest.
+def best_threshold(values: Scores, labels: Labels, metric: str) -> float:
+    """The cut at which `metric` is best, of equal ones the highest: a number of the values' type.
 
     Every cut that makes a difference is tried. The threshold lies half way between the two values
-    that it separates, so that rounding elsewhere changes nothing.
+    that it separates, so that rounding elsewhere changes nothing; if no number lies between them,
+    it is the higher.
     """
     order = np.argsort(-values, kind="stable")
     falling = values[order]
@@ -135,11 +150,13 @@ def best_threshold(values: npt.NDArray[np.float64], labels: Labels, metric: str)
     ones, rows = np.count_nonzero(labels), len(labels)
     counts = np.stack([rows - ones - called + tp, called - tp, ones - tp, tp], axis=-1)
     best = int(np.argmax(merit(metric, counts)))
-    levels = np.append(np.nextafter(falling[0], np.inf), falling[last])
-    if best == 0:
-        return float(levels[0])
-    lower = levels[min(best + 1, len(levels) - 1)]
-    return float((levels[best] + lower) / 2)
+    levels = np.append(np.nextafter(falling[0], falling.dtype.type(np.inf)), falling[last])
+    upper = levels[best]
+    if best in (0, len(levels) - 1):
+        return float(upper)
+    lower = levels[best + 1]
+    middle = (upper + lower) / 2
+    return float(middle if lower < middle else upper)
 
 
 def check(scores: Scores, labels: Labels) -> None:

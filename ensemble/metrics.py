@@ -41,11 +41,12 @@ def _balanced_accuracy(tn: Counts, fp: Counts, fn: Counts, tp: Counts) -> Values
 
 
 def _mcc(tn: Counts, fp: Counts, fn: Counts, tp: Counts) -> Values:
-    # Each root is of a product below 2^53, so exact under it, for up to 94 million rows.
-    root = np.sqrt((tp + fp) * (tn + fn)) * np.sqrt((tp + fn) * (tn + fp))
+    # Each root is of a product below 2^53, so exact under it, for up to 94 million rows. Grouped so
+    # that perfect decisions have 1 exactly; others may pass it by rounding.
+    root = np.sqrt((tp + fp) * (tp + fn)) * np.sqrt((tn + fp) * (tn + fn))
     values = np.full(np.shape(root), np.nan)
     np.divide(tp * tn - fp * fn, root, out=values, where=root > 0)
-    return values
+    return np.asarray(np.clip(values, -1, 1))
 
 
 METRICS: Mapping[str, Callable[[Counts, Counts, Counts, Counts], Values]] = MappingProxyType(

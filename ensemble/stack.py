@@ -2,7 +2,6 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from ensemble.blend import Blend, Labels, Scores, check, cut
@@ -15,8 +14,8 @@ HELD_OUT = 3
 
 
 def stack(scores: Scores, labels: Labels, metric: str) -> Blend:
-    """Weights of any sign and an intercept, cut where `metric` is best. The sum is a logit;
-    `probability` turns it into a probability. scores: (models, rows) of valid.
+    """Weights of any sign and an intercept, cut where `metric` is best. The sum is a logit.
+    scores: (models, rows) of valid.
 
     The penalty is the one under which rows held out are likeliest; then all rows are learned from.
     """
@@ -26,11 +25,6 @@ def stack(scores: Scores, labels: Labels, metric: str) -> Blend:
     # Last digits depend on the machine's matrix products: they are not kept.
     weights, intercept = np.round(model.coef_[0], 6), round(float(model.intercept_[0]), 6)
     return cut("stack", weights, intercept, scores, labels, metric)
-
-
-def probability(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The probabilities that logits mean."""
-    return np.asarray(expit(logits), dtype=np.float64)
 
 
 def _strength(features: npt.NDArray[np.float64], labels: Labels) -> float:

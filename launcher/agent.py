@@ -27,6 +27,7 @@ from launcher.processes import boot_id, family, kill, started_at
 from launcher.versions import versions
 
 TOKEN = "CLUSTER_PROCESS_TOKEN"  # noqa: S105 - the name of a variable
+_WANTED = "wanted"
 _POLITE_SECONDS = 8.0
 _KILLED_SECONDS = 5.0
 _LOOK_SECONDS = 0.05
@@ -44,7 +45,11 @@ def main() -> None:
 
 
 def facts(request: Mapping[str, Any]) -> dict[str, Any]:
-    """What the host has. `machine` is the same for two names of one machine."""
+    """What the host has. `machine` is the same for two names of one machine. `wanted`: workers by
+    the last `scale`; `running`: of each process of workers without a card, how many were started
+    and how many of them stay.
+    """
+    folder = Path(request["folder"]).expanduser()
     return {
         "machine": boot_id(),
         "cores": len(os.sched_getaffinity(0)),
@@ -52,6 +57,8 @@ def facts(request: Mapping[str, Any]) -> dict[str, Any]:
         "memory_mb": memory_mb(),
         "ip": _address(request["interface"]),
         "versions": versions(),
+        "wanted": _wanted(folder),
+        "running": _running(folder),
     }
 
 
@@ -90,6 +97,7 @@ def stop(request: Mapping[str, Any]) -> list[dict[str, Any]]:
             for pid in _family(record):
                 kill(pid, signal.SIGKILL, _marker(record))
         left = _gone(left, _KILLED_SECONDS)
+        (folder / _WANTED).unlink(missing_ok=True)
         stuck = {record["name"] for record in left}
         for record in records:
             if record["name"] not in stuck:
@@ -100,11 +108,19 @@ def stop(request: Mapping[str, Any]) -> list[dict[str, Any]]:
         ]
 
 
+def want(request: Mapping[str, Any]) -> None:
+    """Remember how many workers without a card are wanted, until the next stop."""
+    folder = _folder(request)
+    with _locked(folder):
+        _write_private(folder / _WANTED, str(request["workers"]))
+
+
 _ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "facts": facts,
     "start": start,
     "look": look,
     "stop": stop,
+    "want": want,
 }
 
 
@@ -148,6 +164,23 @@ def _retired(folder: Path, record: Mapping[str, Any]) -> list[str]:
     with suppress(OSError):
         return (folder / f"retired.{record.get('pid')}").read_text(encoding="utf-8").splitlines()
     return []
+
+
+def _wanted(folder: Path) -> int | None:
+    try:
+        return int((folder / _WANTED).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def _running(folder: Path) -> dict[str, tuple[int, int]]:
+    found = {}
+    for record in _records(folder):
+        if record["name"].startswith("cpu") and _leads(record):
+            words = record["words"]
+            started = int(words[words.index("--nworkers") + 1])
+            found[record["name"]] = started, started - len(_retired(folder, record))
+    return found
 
 
 def _folder(request: Mapping[str, Any]) -> Path:

@@ -13,7 +13,6 @@ from configs.errors import ClusterUnavailable, WorkerLost
 from configs.settings import load
 from launcher.cluster import connect
 from launcher.spare import WARM
-from models import kind
 from pipeline import mode
 from pipeline.messages import Finished, Job, Progress, Send, failure, open_channel
 from pipeline.run import execute
@@ -37,13 +36,12 @@ def main() -> int:
 
 
 def warm_up() -> None:
-    """Import all that any batch may need; what cannot be imported fails its own batches later."""
+    """Import what any batch needs in this process: the modes. Estimators are for workers. What
+    cannot be imported fails its own batches later.
+    """
     for name in mode.available():
         with contextlib.suppress(Exception):
             mode.find(name)
-    for model_id in kind.available():
-        with contextlib.suppress(Exception):
-            kind.find(model_id)
 
 
 def _run(job: Job, report: Callable[[float, str], None]) -> str:
@@ -59,6 +57,7 @@ def _run(job: Job, report: Callable[[float, str], None]) -> str:
                 connect(
                     job.scheduler,
                     job.certificates,
+                    remote=not job.embedded,
                     steady=not job.embedded,
                     renew_after=settings.worker_tasks,
                 )

@@ -1,7 +1,7 @@
 """Getting batches to run: look, claim, and find out about claims whose answer was lost."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,15 +34,22 @@ class Claimer:
         lease_seconds: float,
         server_id: str,
         identity: str,
-        tags: Sequence[str],
+        tags: Sequence[str] = (),
+        queues: Sequence[str] = ("default",),
+        reserved_mb: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`peeking`: an engine whose reads cost one statement (make_engine with autocommit)."""
+        """`peeking`: an engine whose reads cost one statement (make_engine with autocommit).
+        `queues`: those to serve, the most urgent first. `reserved_mb`: what batches that run here
+        may yet take of the host's memory.
+        """
         self._engine = engine
         self._peeking = peeking
         self._lease_seconds = lease_seconds
         self._server_id = server_id
         self._identity = identity
         self._tags = tuple(tags)
+        self._queues = tuple(queues)
+        self._reserved_mb = reserved_mb
         self._doubtful: Claimed | None = None
 
     def next(self, slot: int) -> Claimed | None:
@@ -108,7 +115,12 @@ class Claimer:
         return state == "U"
 
     def _offer(self) -> dict[str, Any]:
-        return {"server": self._server_id, "tags": self._tags, "free_mb": free_memory_mb()}
+        return {
+            "server": self._server_id,
+            "queues": self._queues,
+            "tags": self._tags,
+            "free_mb": free_memory_mb(self._reserved_mb()),
+        }
 
     def _why_not(self, batch_id: int) -> Unknown | WrongState:
         with reading(self._engine) as connection:

@@ -46,6 +46,7 @@ class Daemon:
         drain: bool = False,
         spare: bool = False,
         tags: Sequence[str] = (),
+        queues: Sequence[str] = ("default",),
         command: Sequence[str] = COMMAND,
         cluster: Cluster | None = None,
         metrics: Metrics | None = None,
@@ -66,17 +67,6 @@ class Daemon:
         self._engine = make_engine(settings, timeout_seconds=patience)
         self._peeking = make_engine(settings, autocommit=True, timeout_seconds=patience)
         self._cluster = cluster or make_cluster(settings)
-        self._claimer = Claimer(
-            self._engine,
-            self._peeking,
-            lease_seconds=settings.lease_seconds,
-            server_id=server_id,
-            identity=host.identity,
-            tags=tags,
-        )
-        self._registration = Registration(
-            self._engine, self._peeking, host, server_id=server_id, slots=slots, tags=tags
-        )
         # Filled by a signal handler too, which may interrupt this very thread inside get(): of
         # all queues, events and locks only SimpleQueue allows that.
         self._events: SimpleQueue[tuple[int, Outcome | None] | None] = SimpleQueue()
@@ -87,6 +77,25 @@ class Daemon:
             cluster=self._cluster,
             command=tuple(command),
             ended=lambda slot, outcome: self._events.put((slot, outcome)),
+        )
+        self._claimer = Claimer(
+            self._engine,
+            self._peeking,
+            lease_seconds=settings.lease_seconds,
+            server_id=server_id,
+            identity=host.identity,
+            tags=tags,
+            queues=queues,
+            reserved_mb=self._slots.reserved_mb,
+        )
+        self._registration = Registration(
+            self._engine,
+            self._peeking,
+            host,
+            server_id=server_id,
+            slots=slots,
+            tags=tags,
+            queues=queues,
         )
         self._metrics = metrics or Metrics()
         self._metrics.watch(self._peeking, self._slots.heartbeat_age)

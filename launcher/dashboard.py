@@ -26,6 +26,7 @@ _SERVERS = (
     Column("busy", "runs"),
     Column("slots", "slots"),
     Column("tags", "tags", prose=True),
+    Column("queues", "queues", prose=True),
 )
 _RUNS = (
     Column("batch_id", "batch"),
@@ -51,6 +52,7 @@ _FAILURES = (
 )
 _NAME = 20  # of a server; a longer one is cut, so that its row stays in one line
 _ERROR = 160
+_ONE_QUEUE = '["default"]'
 _LITTLE = 0.02  # of a batch: what is done by then tells nothing about the rest
 
 
@@ -140,15 +142,21 @@ def _wait_for_q(seconds: float) -> bool:
 def _server(
     seen: ServerSeen, busy: dict[str | None, int], silent_after: float
 ) -> dict[str, object]:
-    tags = json.loads(seen.tags) if seen.tags else []
     return {
         "server": _cut(seen.serve_server_id),
         "status": _status(seen, silent_after),
         "seen": None if seen.silent is None else f"{in_words(seen.silent)} ago",
         "busy": busy.get(seen.serve_server_id, 0),
         "slots": seen.slots,
-        "tags": ", ".join(map(str, tags)) if tags else None,
+        "tags": _listed(seen.tags),
+        # Most installations have one queue, and need not read of it.
+        "queues": None if seen.queues == _ONE_QUEUE else _listed(seen.queues),
     }
+
+
+def _listed(names: str | None) -> str | None:
+    """From a JSON list; None where there is nothing to tell."""
+    return ", ".join(map(str, json.loads(names or "[]"))) or None
 
 
 def _status(seen: ServerSeen, silent_after: float) -> str:

@@ -170,17 +170,22 @@ class Launcher:
 
 @contextmanager
 def launcher(session: Session) -> Iterator[Launcher]:
-    """Start a launcher; it is stopped at the end of the context, also one that SIGTERM ends."""
+    """Start a launcher; it is stopped at the end of the context, also one that SIGTERM ends, and
+    when this process is killed.
+    """
     before = signal.signal(signal.SIGTERM, _ended)
-    command = [sys.executable, "-P", "-m", "launcher", *session.options.words()]
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
+    command = [sys.executable, "-P", "-m", "launcher.tethered", *session.options.words()]
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
             [*command, "launcher", SERVER],
             env=python_environment(),
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=said,
             start_new_session=True,  # a Ctrl-C is for us, who then tell it to stop
-        )
+        ) as process,
+    ):
         try:
             yield Launcher(process, session.settings.log_dir / f"{SERVER}.log", said)
         finally:

@@ -1,5 +1,6 @@
 """What a launcher tells about the host it runs on."""
 
+import contextlib
 import os
 import socket
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MEMORY = Path("/proc/meminfo")
-_CGROUP = Path("/sys/fs/cgroup/memory.max")
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUP = Path("/proc/self/cgroup")
 _GPUS = Path("/proc/driver/nvidia/gpus")
 
 
@@ -34,24 +36,41 @@ def this_host() -> Host:
     )
 
 
-def free_memory_mb() -> int | None:
-    """What new processes may use without swapping; None where the kernel does not tell."""
+def free_memory_mb(reserved: int = 0) -> int | None:
+    """What new processes may use without swapping, if those that are here may yet come to take
+    `reserved`; None where the kernel does not tell.
+    """
     try:
         lines = _MEMORY.read_text(encoding="ascii").splitlines()
     except OSError:
         return None
     kilobytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(kilobytes[0]) // 1024 if kilobytes else None
+    if not kilobytes:
+        return None
+    return max(0, min(int(kilobytes[0]) // 1024, memory_mb() - reserved))
 
 
 def memory_mb() -> int:
-    """What processes here may use in all: the machine's memory, or less if a cgroup says so."""
+    """What processes here may use in all: the machine's memory, or less if a cgroup says so, such
+    as that of a service with MemoryMax.
+    """
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min((machine, *_cgroup_limits())) // 2**20
+
+
+def _cgroup_limits() -> list[int]:
+    """In bytes, of our control group and all that it is part of."""
     try:
-        limit = int(_CGROUP.read_text(encoding="ascii"))
-    except (OSError, ValueError):  # there is none, or it says "max"
-        limit = machine
-    return min(machine, limit) // 2**20
+        lines = _OWN_CGROUP.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    own = [line.removeprefix("0::/") for line in lines if line.startswith("0::/")]
+    found = []
+    for group in (_CGROUPS / name for name in own):
+        for folder in (group, *group.parents):
+            with contextlib.suppress(OSError, ValueError):  # there is none, or it says "max"
+                found.append(int((folder / "memory.max").read_text(encoding="ascii")))
+    return found
 
 
 def _boot_id() -> str:

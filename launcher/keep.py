@@ -39,11 +39,11 @@ class _Keeper:
 
     def run(self) -> int:
         pause, settled = _FIRST_PAUSE_SECONDS, False
+        self._tell([])
         try:
             while True:
                 began = time.monotonic()
-                self._file.write_text("", encoding="utf-8")
-                code = self._once()
+                code = self._once(self._those_that_stay())
                 lasted = time.monotonic() - began >= _SETTLED_SECONDS
                 settled = settled or lasted
                 if self._told.is_set() or self._retired() or not settled:
@@ -61,20 +61,43 @@ class _Keeper:
         if self._child is not None:
             self._child.terminate()
 
-    def _once(self) -> int:
+    def _once(self, words: list[str]) -> int:
         environment = os.environ | {RETIRED: str(self._file)}
-        self._child = subprocess.Popen([sys.executable, *self._words], env=environment)
+        self._child = subprocess.Popen([sys.executable, *words], env=environment)
         if self._told.is_set():  # told while it started
             self._child.terminate()
         return self._child.wait()
 
+    def _those_that_stay(self) -> list[str]:
+        """The words for as many workers as were not told to leave. Dask numbers them anew, so the
+        file then names the last ones as those that have left.
+        """
+        left = self._workers - len(self._gone())
+        if left == self._workers:
+            return self._words
+        label = self._words[self._words.index("--name") + 1]
+        names = [f"{label}-{number}" for number in range(self._workers)]
+        self._tell(names[left:])
+        changed = {"--nworkers": str(left), "--name": label if left > 1 else names[0]}
+        before = ["", *self._words]
+        return [changed.get(name, word) for name, word in zip(before, self._words, strict=False)]
+
     def _retired(self) -> bool:
         """Whether all workers of the process have left because they were told to."""
-        gone = len(self._file.read_text(encoding="utf-8").splitlines())
-        there = 1
+        return len(self._gone()) >= self._workers
+
+    @property
+    def _workers(self) -> int:
+        """How many were started at first."""
         if "--nworkers" in self._words:
-            there = int(self._words[self._words.index("--nworkers") + 1])
-        return gone >= there
+            return int(self._words[self._words.index("--nworkers") + 1])
+        return 1
+
+    def _gone(self) -> list[str]:
+        return self._file.read_text(encoding="utf-8").splitlines()
+
+    def _tell(self, gone: list[str]) -> None:
+        self._file.write_text("".join(f"{name}\n" for name in gone), encoding="utf-8")
 
 
 def _say(line: str) -> None:

@@ -26,6 +26,7 @@ class Registration:
         server_id: str,
         slots: int,
         tags: Sequence[str],
+        queues: Sequence[str],
     ) -> None:
         """`peeking`: an engine whose reads cost one statement (make_engine with autocommit)."""
         self._engine = engine
@@ -34,6 +35,7 @@ class Registration:
         self._server_id = server_id
         self._slots = slots
         self._tags = tuple(tags)
+        self._queues = tuple(queues)
         self._rival: str | None = None
 
     def enter(self) -> None:
@@ -49,6 +51,7 @@ class Registration:
                 version=self._host.version,
                 slots=self._slots,
                 tags=self._tags,
+                queues=self._queues,
                 gpus=self._host.gpus,
             )
 

@@ -53,6 +53,10 @@ class Slots:
     def busy(self) -> bool:
         return bool(self._busy)
 
+    def reserved_mb(self) -> int:
+        """What the batches that run have asked for, whether they have taken it already or not."""
+        return sum(each.batch.need_mem_mb or 0 for each, _ in self._busy.values())
+
     def heartbeat_age(self) -> float:
         """Of the most overdue, in seconds; 0 if nothing runs. May be called by any thread."""
         return max((each.heartbeat_age for each, _ in list(self._busy.values())), default=0.0)

@@ -1,6 +1,6 @@
 """A child kept ready: started and imported while its launcher is idle, so a batch begins at once.
 
-Importing the models' libraries takes seconds, which an operator would wait for at every batch.
+Importing what a batch needs takes seconds, which an operator would wait for at every batch.
 """
 
 import subprocess
@@ -18,7 +18,7 @@ _LONGEST_PAUSE = 600.0
 log = structlog.get_logger(__name__)
 
 WARM = "--warm"
-"""Tells a child to import all that any batch may need before it reads its job."""
+"""Tells a child to import what every batch needs before it reads its job."""
 
 
 class Spare:

@@ -28,9 +28,17 @@ def versions() -> dict[str, str]:
 
 
 def differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
-    """What another place has in other versions, in words."""
+    """What another place has in other versions, in words.
+
+    Builds of one version are the same: hosts with cards have other builds of torch than the rest.
+    """
     return [
         f"{name} {there.get(name, 'missing')} in place of {here.get(name, 'none')}"
         for name in sorted(here.keys() | there.keys())
-        if there.get(name) != here.get(name)
+        if _public(there.get(name, "")) != _public(here.get(name, ""))
     ]
+
+
+def _public(version: str) -> str:
+    """Without the label of its build, as in 2.13.0+cpu."""
+    return version.partition("+")[0]

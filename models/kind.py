@@ -1,6 +1,9 @@
-"""What a model kind is, and how it is found: `ML-XGB` is models/kinds/ml_xgb.py."""
+"""What a model kind is, and how it is found: `ML-XGB` is the two files called ml_xgb.py.
 
-import importlib
+models/kinds says what it accepts and needs, and imports no library of models: every process reads
+it. models/estimators fits, saves and loads, and only workers import it.
+"""
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, Self, cast
@@ -8,6 +11,7 @@ from typing import Any, Protocol, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from configs import plugins
 from configs.errors import BadData, Unknown
 from models.parameters import Spec
 
@@ -65,17 +69,36 @@ class Kind(Protocol):
         """
         ...
 
+    def memory(self, params: Mapping[str, Any], rows: int, columns: int) -> int:
+        """About how many bytes `fit` takes at most beside its arguments; `params` are complete."""
+        ...
+
+
+class Card(Protocol):
+    """What a library knows of the cards of its machine."""
+
+    def is_there(self) -> bool:
+        """Whether the library can use one, in this process."""
+        ...
+
+    def is_full(self, error: BaseException) -> bool:
+        """Whether an error of the library says that a card has no memory left."""
+        ...
+
+
+class Estimators(Protocol):
+    """A module of models/estimators."""
+
+    CARD: Card | None
+    """None where the kind uses no GPU."""
+
     def build(
         self, params: Mapping[str, Any], *, seed: int, device: str, threads: int = 1
     ) -> Estimator:
-        """An unfitted estimator; `params` as for `check`. `device` is `cpu` or `cuda`.
+        """An unfitted estimator; `params` are what `check` returned. `device` is `cpu` or `cuda`.
 
         The numbers may depend on `threads` but not on the cores of the machine.
         """
-        ...
-
-    def memory(self, params: Mapping[str, Any], rows: int, columns: int) -> int:
-        """About how many bytes `fit` takes at most beside its arguments; `params` are complete."""
         ...
 
     def save(self, estimator: Estimator, path: Path) -> None:
@@ -115,7 +138,7 @@ def require_both_classes(y: Labels) -> None:
 
 
 def available() -> tuple[str, ...]:
-    """Every model_id, sorted; a new kind is a new file."""
+    """Every model_id, sorted; a new kind is a new file in each of the two folders."""
     folder = Path(__file__).parent / "kinds"
     names = (path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
     return tuple(sorted(name.replace("_", "-").upper() for name in names))
@@ -129,5 +152,18 @@ def find(model_id: str) -> Kind:
     """
     if model_id not in available():
         raise Unknown(f"unknown model_id {model_id!r}; there are: {', '.join(available())}")
-    name = model_id.replace("-", "_").lower()
-    return cast(Kind, importlib.import_module(f"models.kinds.{name}"))
+    return cast(Kind, plugins.load(f"models.kinds.{_file(model_id)}"))
+
+
+def estimators(model_id: str) -> Estimators:
+    """What fits the kind; the first call imports its libraries, for seconds.
+
+    Raises:
+        Unknown: as `find`.
+    """
+    find(model_id)
+    return cast(Estimators, plugins.load(f"models.estimators.{_file(model_id)}"))
+
+
+def _file(model_id: str) -> str:
+    return model_id.replace("-", "_").lower()

@@ -113,6 +113,8 @@ def vote_metrics(tn: ArrayLike, fp: ArrayLike, fn: ArrayLike, tp: ArrayLike) -> 
     # float64 holds counts up to 2^53 exactly, and products of four of them do not overflow.
     a, b, c, d = (np.asarray(count, dtype=np.float64) for count in (tn, fp, fn, tp))
     recall = _divide(d, d + c)
+    # Grouped so that perfect decisions have 1 exactly; others may pass it by rounding.
+    root = np.sqrt((d + b) * (d + c)) * np.sqrt((a + b) * (a + c))
     specificity = _divide(a, a + b)
     return {
         "accuracy": _divide(a + d, a + b + c + d),
@@ -121,7 +123,7 @@ def vote_metrics(tn: ArrayLike, fp: ArrayLike, fn: ArrayLike, tp: ArrayLike) -> 
         "specificity": specificity,
         "f1_score": _divide(2 * d, 2 * d + b + c),
         "balanced_accuracy": (recall + specificity) / 2,
-        "mcc": _divide(d * a - b * c, np.sqrt((d + b) * (d + c)) * np.sqrt((a + b) * (a + c))),
+        "mcc": np.clip(_divide(d * a - b * c, root), -1, 1),
     }
 
 

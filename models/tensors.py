@@ -25,6 +25,23 @@ from configs.errors import ArtifactDamaged, BadParameter
 from models.kind import Labels, Matrix, Weights
 from models.parameters import Spec, Whole, read
 
+
+_FULL = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+
+
+class _Card:
+    def is_there(self) -> bool:
+        return torch.cuda.is_available()
+
+    def is_full(self, error: BaseException) -> bool:
+        """torch's own type; or CUDA's words, where a library of CUDA asked for the memory."""
+        return isinstance(error, torch.OutOfMemoryError) or (
+            isinstance(error, RuntimeError) and any(words in str(error) for words in _FULL)
+        )
+
+
+CARD = _Card()
+
 BLOCK = 1024
 """Rows scored at once. Every product has this height, so a row's score does not depend on which
 rows come with it."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from configs.errors import BadData, ParentNotReady, Unknown
 from pipeline.context import Context
+from pipeline.subjects import require_target
 from storage import batches, candidates, datasets, results
 from storage.candidates import ModelName, name_of, written
 from storage.records import Batch, Split, TrainedModel
@@ -41,8 +42,7 @@ def gather(batch: Batch, context: Context) -> Candidates:
     models = context.read(lambda connection: candidates.models(connection, listed))
     _require_one_split(listed, models, context)
     split = _split(models[0].split_id, context)
-    _require_dataset(batch, split)
-    _require_one_target(listed, models, context)
+    _require_dataset(batch, split, context)
     return Candidates(models=models, split=split)
 
 
@@ -62,53 +62,34 @@ def _require_one_split(listed: str, models: Sequence[TrainedModel], context: Con
     parts = _grouped(models, [model.split_id for model in models])
     if len(parts) == 1:
         return
-    said = []
-    for split_id, members in parts.items():
-        split = _split(split_id, context)
-        said.append(
-            f"split {split_id[:12]} of {split.dataset_group}/{split.dataset_version}: "
-            f"{_some(members)}"
-        )
-    raise BadData(
-        f"candidate_id {listed!r} mixes models of {len(parts)} splits, so that one model's test "
-        f"rows would be another's training rows; {'; '.join(said)}"
+    splits = {split_id: _split(split_id, context) for split_id in parts}
+    if len({split.target for split in splits.values()}) > 1:
+        why = "and of different targets"
+    else:
+        why = "so that one model's test rows would be another's training rows"
+    said = "; ".join(
+        f"split {split_id[:12]} of {split.dataset}, target {split.target or 'unknown'}: "
+        f"{_some(parts[split_id])}"
+        for split_id, split in splits.items()
     )
+    raise BadData(f"candidate_id {listed!r} mixes models of {len(parts)} splits, {why}; {said}")
 
 
-def _require_dataset(batch: Batch, split: Split) -> None:
-    group, version = batch.dataset_group, batch.dataset_version
-    right_group = group is None or group == split.dataset_group
-    right_version = version is None or version == split.dataset_version
-    if not (right_group and right_version):
+def _require_dataset(batch: Batch, split: Split, context: Context) -> None:
+    """The data set the row names, if any, must be that of the candidates, whatever its name."""
+    group = batch.dataset_group or split.dataset_group
+    version = batch.dataset_version
+    if version is None:
+        version = split.dataset_version
+    if f"{group}/{version}" == split.dataset:
+        return
+    dataset = context.read(lambda connection: datasets.read(connection, group, version))
+    if dataset.content_sha256 != split.content_sha256:
         raise BadData(
-            f"the batch names data set {group}/{version}, but its candidates were trained on "
-            f"{split.dataset_group}/{split.dataset_version}; leave dataset_group and "
-            "dataset_version NULL"
+            f"the batch names data set {dataset.name}, but its candidates were trained on "
+            f"{split.dataset}; leave dataset_group and dataset_version NULL"
         )
-
-
-def _require_one_target(listed: str, models: Sequence[TrainedModel], context: Context) -> None:
-    """Equal rows may be registered twice, with one column as the target and then another."""
-    targets = {number: _target(number, context) for number in {m.batch_id for m in models}}
-    known = [model for model in models if targets[model.batch_id] is not None]
-    parts = _grouped(known, [str(targets[model.batch_id]) for model in known])
-    if len(parts) > 1:
-        said = "; ".join(f"target {target}: {_some(of)}" for target, of in parts.items())
-        raise BadData(f"candidate_id {listed!r} mixes models of different targets; {said}")
-
-
-def _target(number: int, context: Context) -> str | None:
-    """What a batch learned to predict; None where its row or data set has gone."""
-    found = _batch(number, context)
-    if found is None or found.dataset_group is None or found.dataset_version is None:
-        return None
-    group, version = found.dataset_group, found.dataset_version
-    try:
-        dataset = context.read(lambda connection: datasets.read(connection, group, version))
-    except Unknown:
-        return None
-    of_value = f" = {dataset.positive_value}" if dataset.positive_value else ""
-    return f"{dataset.target_column}{of_value}"
+    require_target(dataset, split)
 
 
 def _split(split_id: str, context: Context) -> Split:

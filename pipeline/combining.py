@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from configs.errors import BadData
 from ensemble import reference
@@ -58,8 +57,8 @@ class Rounds:
 
     kind: ClassVar[str] = "rounds"
     seed: int
-    ensembles: int
-    """How many were searched: this one is the best of them."""
+    tried: tuple[tuple[int, int], ...]
+    """Ranges [first, last] of the ensembles that were searched: this one is the best of them."""
     ensemble_no: int
     round_votes: int
     final_votes: int
@@ -67,7 +66,8 @@ class Rounds:
 
     @property
     def threshold(self) -> float:
-        return self.final_votes / len(self.rounds)
+        """Of the score, rounded as it is."""
+        return float(np.float32(self.final_votes / len(self.rounds)))
 
     @property
     def names(self) -> tuple[ModelName, ...]:
@@ -100,8 +100,11 @@ class Sum:
 
     @classmethod
     def named(cls, blend: Blend, names: Sequence[ModelName]) -> Self:
-        """A blend of the models of these names, less those that weigh nothing."""
-        heavy = [(n, w) for n, w in zip(names, blend.weights, strict=True) if w]
+        """A blend of the models of these names, less those that weigh nothing; where none weighs
+        anything, the first stays to say how many rows there are.
+        """
+        weighed = list(zip(names, blend.weights, strict=True))
+        heavy = [(name, weight) for name, weight in weighed if weight] or weighed[:1]
         return cls(
             method=blend.method,
             of=blend.of,
@@ -126,15 +129,13 @@ class Sum:
         )
         told = np.stack([ballot.scores[name] for name in self.members])
         voted = np.stack([ballot.votes[name] for name in self.members])
-        total = blend.score(told, voted)
-        called = total >= self.threshold
-        if self.method == "stack":
-            return Outcome(score=expit(total).astype(np.float32), called=called)
-        if self.of == "votes":
-            share = (total / sum(self.weights)).astype(np.float32)
-            return Outcome(score=share, called=called, ones=total.astype(np.int32))
-        # Weights sum to 1 but for rounding, which must not lift a score above 1.
-        return Outcome(score=np.clip(total, 0, 1).astype(np.float32), called=called)
+        total = blend.total(told, voted)
+        score = blend.meaning(total)
+        return Outcome(
+            score=score,
+            called=scores.decide(score, self.threshold),
+            ones=total.astype(np.int32) if self.of == "votes" else None,
+        )
 
 
 Combination = Rounds | Sum

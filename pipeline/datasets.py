@@ -47,6 +47,7 @@ def load_file(
     Raises:
         BadData: the file, a name, the target or the version cannot serve.
     """
+    choices = choices.composed(names=True)
     first = _free_version(engine, group, version)
     progress(0.0, f"reading {path.name}")
     raw = files.read_file(path)
@@ -88,6 +89,7 @@ def register_table(
         Unknown: there is no such table or view.
         BadData: it is empty, or a column, the target or the version cannot serve.
     """
+    choices = choices.composed(names=False)
     version = _free_version(engine, group, version)
     progress(0.0, f"reading {table_name}")
     where = f"table {table_name!r}"

@@ -13,6 +13,9 @@ from ensemble.search import Search
 from storage.candidates import ModelName
 from storage.ensembles import Detail
 
+BEST = 1_000
+"""Among so many of the best ensembles members are counted for a picture."""
+
 Members = NDArray[np.int64]  # (rounds, members), places in the list of candidates
 
 

@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 from configs.errors import BadParameter, Unknown
 from models.kind import Labels, Scores
 from models.scores import decide
-from pipeline import subjects
+from pipeline import run_files, subjects
 from pipeline.candidates import Candidates
 from pipeline.combining import Ballot, Combination, Outcome, Rounds, from_json
 from pipeline.context import Context
@@ -82,7 +82,7 @@ def run(
     )
 
     def publish(connection: Connection) -> None:
-        results.keep_matching(connection, batch.batch_id, {})
+        results.keep_matching(connection, batch.batch_id, {}, frozenset())
         results.put_results(connection, [row])
 
     context.commit(publish)
@@ -178,7 +178,8 @@ def _store(
     with tempfile.TemporaryDirectory(dir=context.cache.scratch()) as folder:
         file = Path(folder, "scores")
         arrays.save(file, named)
-        uri = f"predictions/P{batch.batch_id}/0/0.f{batch.fence}.scores.safetensors"
+        stem = f"predictions/P{batch.batch_id}/0/0"
+        uri = run_files.of_run(stem, batch.fence, "scores.safetensors")
         return context.store.put(uri, file)
 
 

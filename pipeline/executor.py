@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -20,9 +22,8 @@ class Done(Generic[T, R]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """What a task asks of a worker."""
+    """What a task asks of a worker, beside one thread."""
 
-    threads: int = 1
     memory_mb: int = 0
     """Beyond what a worker takes with all libraries loaded."""
     gpu: float = 0.0
@@ -33,6 +34,28 @@ class Need:
 def anything(_task: Any) -> Need:
     """Of tasks that run on any worker."""
     return Need()
+
+
+_computed: ContextVar[Callable[[], None]] = ContextVar("computed")
+
+
+def computed() -> None:
+    """To be called by a task that needs no core any more, but must yet wait for the model store:
+    the executor may begin another one beside it.
+
+    By then it should hold no more memory than what it still has to send.
+    """
+    _computed.get(lambda: None)()
+
+
+@contextmanager
+def hearing(release: Callable[[], None]) -> Iterator[None]:
+    """For executors: inside, `release` is what `computed` calls."""
+    token = _computed.set(release)
+    try:
+        yield
+    finally:
+        _computed.reset(token)
 
 
 class Executor(Protocol):

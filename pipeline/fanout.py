@@ -13,6 +13,7 @@ from configs.errors import (
     ClusterUnavailable,
     DatabaseRefused,
     DatabaseUnavailable,
+    HostUnfit,
     ModelFailed,
     StoreFull,
     StoreRefused,
@@ -27,13 +28,14 @@ from pipeline.progress import Progress
 from storage import results
 from storage.records import Result, SplitName
 
-# Where the store, the database or the cluster failed, the batch fails, not its model.
+# Where the store, the database, the cluster or a host of it failed, the batch fails, not its model.
 _NOT_THE_MODELS = (
     ArtifactDamaged,
     ArtifactMissing,
     ClusterUnavailable,
     DatabaseRefused,
     DatabaseUnavailable,
+    HostUnfit,
     StoreFull,
     StoreRefused,
     StoreUnavailable,

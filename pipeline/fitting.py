@@ -1,18 +1,17 @@
 """What a worker does to train one variant: map the matrix, fit, score, measure, store."""
 
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from models import devices, kind, resampling, thresholds, weights
 from models.scores import Metrics, measure
 from models.variants import Variant
-from pipeline.executor import Need
+from pipeline import run_files
+from pipeline.executor import Need, computed
 from pipeline.fanout import ModelRun
-from pipeline.workplace import workplace
+from pipeline.workplace import Workplace, workplace
 from storage import arrays
 from storage.artifacts.port import Stored
 
@@ -40,13 +39,23 @@ class FitTask:
     def label(self) -> str:
         return self.run.label
 
-    def uri(self, execution: str, ending: str) -> str:
-        """Names the fence, so that a run that lost its batch overwrites nothing; and the execution,
-        so that a worker does not that was frozen, taken for dead, and wakes after another did its
-        task. Files of equal models may differ by bytes that say nothing.
-        """
-        name = f"{self.run.model_sub_no}.f{self.run.fence}.{execution}.{ending}"
-        return f"models/T{self.run.batch_id}/{self.run.model_no}/{name}"
+    def uri(self, ending: str) -> str:
+        stem = f"models/T{self.run.batch_id}/{self.run.model_no}/{self.run.model_sub_no}"
+        return run_files.of_run(stem, self.run.fence, ending)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """How a variant did, at a threshold chosen on valid."""
+
+    threshold: float
+    valid: Metrics
+    test: Metrics
+    n_valid: int
+    n_test: int
+    fit_seconds: float
+    predict_seconds: float
+    device: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +65,7 @@ class Fitted:
     model: Stored
     format: str
     scores: Stored
-    threshold: float
-    valid: Metrics
-    test: Metrics
-    n_valid: int
-    n_test: int
-    fit_seconds: float
-    predict_seconds: float
+    measured: Measured
 
 
 def fit_variant(task: FitTask) -> Fitted:
@@ -71,25 +74,35 @@ def fit_variant(task: FitTask) -> Fitted:
     The training part alone is resampled and weighted; the threshold is chosen on valid; test is
     only measured.
     """
-    execution = uuid4().hex[:12]
     place = workplace(task.settings)
+    form = kind.find(task.run.model_id).FORMAT
+    with place.folder() as folder:
+        model_file, scores_file = folder / "model", folder / "scores"
+        measured = _fit(task, place, model_file, scores_file)
+        computed()
+        with ThreadPoolExecutor(2) as pool:  # the store is slow to confirm, not busy
+            model = pool.submit(place.put, task.uri(form), model_file)
+            scores = pool.submit(place.put, task.uri("scores.safetensors"), scores_file)
+    return Fitted(model=model.result(), format=form, scores=scores.result(), measured=measured)
+
+
+def _fit(task: FitTask, place: Workplace, model_file: Path, scores_file: Path) -> Measured:
+    """Leave model and scores in files, and nothing of them in memory."""
     y_train, y_valid, y_test = arrays.load(place.fetch(task.split), "y_train", "y_valid", "y_test")
     matrix = arrays.open_matrix(place.fetch(task.matrix))
     X_train = matrix[: len(y_train)]
     X_valid = matrix[len(y_train) : len(y_train) + len(y_valid)]
     X_test = matrix[len(y_train) + len(y_valid) :]
 
-    chosen = kind.find(task.run.model_id)
     variant = task.variant
+    # Before the clock starts, for the first of a kind imports its libraries.
+    of = kind.estimators(task.run.model_id)
+    resample = resampling.find(variant.resampling)
     started = time.perf_counter()
-    X_fit, y_fit = resampling.resample(
-        X_train, y_train, variant.resampling, variant.sampling_strategy, seed=task.seed
-    )
-    device = devices.best(chosen) if task.need.gpu else "cpu"
-    with devices.minding_memory():
-        estimator = chosen.build(
-            variant.params, seed=task.seed, device=device, threads=task.need.threads
-        ).fit(
+    X_fit, y_fit = resample(X_train, y_train, variant.sampling_strategy, seed=task.seed)
+    device = devices.best(of.CARD) if task.need.gpu else "cpu"
+    with devices.minding_memory(of.CARD):
+        estimator = of.build(variant.params, seed=task.seed, device=device).fit(
             X_fit,
             y_fit,
             sample_weight=weights.of_classes(y_fit, variant.class_weight),
@@ -101,26 +114,16 @@ def fit_variant(task: FitTask) -> Fitted:
         s_valid = kind.scores_of(estimator, X_valid)
         s_test = kind.scores_of(estimator, X_test)
     predicted = time.perf_counter()
+    of.save(estimator, model_file)
+    arrays.save(scores_file, {"valid": s_valid, "test": s_test})
     threshold = thresholds.choose(task.threshold, y_valid, s_valid)
-
-    with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
-        model_file, scores_file = Path(folder, "model"), Path(folder, "scores")
-        chosen.save(estimator, model_file)
-        arrays.save(scores_file, {"valid": s_valid, "test": s_test})
-        with ThreadPoolExecutor(2) as pool:  # the store is slow to confirm, not busy
-            model = pool.submit(place.store.put, task.uri(execution, chosen.FORMAT), model_file)
-            scores = pool.submit(
-                place.store.put, task.uri(execution, "scores.safetensors"), scores_file
-            )
-        return Fitted(
-            model=model.result(),
-            format=chosen.FORMAT,
-            scores=scores.result(),
-            threshold=threshold,
-            valid=measure(y_valid, s_valid, threshold),
-            test=measure(y_test, s_test, threshold),
-            n_valid=len(y_valid),
-            n_test=len(y_test),
-            fit_seconds=fitted - started,
-            predict_seconds=predicted - fitted,
-        )
+    return Measured(
+        threshold=threshold,
+        valid=measure(y_valid, s_valid, threshold),
+        test=measure(y_test, s_test, threshold),
+        n_valid=len(y_valid),
+        n_test=len(y_test),
+        fit_seconds=fitted - started,
+        predict_seconds=predicted - fitted,
+        device=device,
+    )

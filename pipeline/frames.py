@@ -1,9 +1,11 @@
 """A data set in memory, ready to be split and prepared: labels, features, times, groups."""
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +17,7 @@ from configs.errors import BadData, DatasetChanged
 from pipeline.labels import labels_of
 from storage.content import content_sha256, whole
 from storage.engine import reading
+from storage.kinds import instants
 from storage.records import Dataset, DatasetColumn, Role
 from storage.rows import columns_read, read_rows
 
@@ -112,8 +115,8 @@ def frame_of(dataset: Dataset, rows: pa.Table, *, target_needed: bool = True) ->
         n_rows=rows.num_rows,
         y=y,
         features=tuple(_feature(column, rows) for column in dataset.columns_of("feature")),
-        time=_ranks(dataset.columns_of("time"), rows),
-        groups=_ranks(dataset.columns_of("group"), rows),
+        time=_ranks(dataset.columns_of("time"), rows, instants),
+        groups=_ranks(dataset.columns_of("group"), rows, _as_text),
         roles={column.column_name: column.role for column in dataset.columns},
     )
 
@@ -127,7 +130,8 @@ def _labels(dataset: Dataset, rows: pa.Table) -> NDArray[np.int8] | None:
 
 def _feature(column: DatasetColumn, rows: pa.Table) -> Feature:
     values = whole(rows.column(column.column_name))
-    name, missing = column.column_name, column.missing_values
+    # A table that is not ours may name its columns in another form than the training set's.
+    name, missing = unicodedata.normalize("NFC", column.column_name), column.missing_values
     if column.kind == "numeric":
         numbers = values.to_numpy(zero_copy_only=True)
         return Numeric(name, without(numbers, missing), missing)
@@ -167,7 +171,12 @@ def _without_categories(
     return np.where(np.isin(codes, gone), np.int32(-1), codes)
 
 
-def _ranks(columns: tuple[DatasetColumn, ...], rows: pa.Table) -> NDArray[np.int64] | None:
+def _ranks(
+    columns: tuple[DatasetColumn, ...],
+    rows: pa.Table,
+    order: Callable[[str, Sequence[str]], NDArray[Any]],
+) -> NDArray[np.int64] | None:
+    """Dense ranks of the first column; `order` gives for its name and texts what to rank by."""
     for column in columns:
         values = whole(rows.column(column.column_name))
         if column.kind == "numeric":
@@ -178,8 +187,13 @@ def _ranks(columns: tuple[DatasetColumn, ...], rows: pa.Table) -> NDArray[np.int
             return ranks
         codes, categories = _encoded(values)
         codes = _without_categories(codes, categories, column.missing_values)
-        rank_of = np.argsort(np.argsort(np.array(categories, dtype=object), kind="stable"))
-        return (
-            np.where(codes < 0, -1, rank_of[codes]) if len(categories) else codes.astype(np.int64)
-        )
+        used = np.unique(codes[codes >= 0])
+        by = order(column.column_name, [categories[code] for code in used])
+        rank_of = np.full(len(categories) + 1, -1, np.int64)  # the last is for code -1
+        rank_of[used] = np.unique(by, return_inverse=True)[1]
+        return rank_of[codes]
     return None
+
+
+def _as_text(_name: str, texts: Sequence[str]) -> NDArray[Any]:
+    return np.array(texts, dtype=object)

@@ -17,10 +17,11 @@ from collections.abc import Sequence
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from ensemble import baselines as ways
 from ensemble import blend, reference
-from ensemble.baselines import BASELINES
 from ensemble.blend import Blend
 from ensemble.metrics import merit
+from models.scores import decide
 from pipeline import drawing
 from pipeline.combining import Ballot, Combination, Rounds, Sum
 from pipeline.searching import Searched
@@ -35,9 +36,10 @@ def baselines(board: Board, metric: str) -> dict[str, Combination]:
     """Every method but the search's; nothing but valid is looked at. Takes seconds."""
     part, names = board.valid, names_of(board)
     labels = part.y == 1
+    learners = ways.find()  # before the limit, which holds for libraries that are loaded
     # The workers have the cores meanwhile; and one thread sums in one order, on any machine.
     with threadpool_limits(1):
-        learned = {name: learn(part.scores, labels, metric) for name, learn in BASELINES.items()}
+        learned = {name: learn(part.scores, labels, metric) for name, learn in learners.items()}
     learned |= {"single": _single(board, metric), "tuned": _tuned(board, metric)}
     return {name: Sum.named(found, names) for name, found in learned.items()}
 
@@ -49,7 +51,7 @@ def winner(searched: Searched, names: Sequence[ModelName]) -> Rounds:
     drawn = drawing.members(search, number, len(names))
     return Rounds(
         seed=search.seed,
-        ensembles=searched.order.ensembles,
+        tried=searched.spans,
         ensemble_no=number,
         round_votes=search.rule.round_votes,
         final_votes=search.rule.final_votes,
@@ -81,8 +83,8 @@ def _tuned(board: Board, metric: str) -> Blend:
     labels = board.valid.y == 1
     best, merit_of_best, threshold = 0, -np.inf, 0.0
     for place, score in enumerate(board.valid.scores):
-        cut = blend.best_threshold(score.astype(np.float64), labels, metric)
-        found = float(merit(metric, reference.confusion(score >= cut, labels)))
+        cut = blend.best_threshold(score, labels, metric)
+        found = float(merit(metric, reference.confusion(decide(score, cut), labels)))
         if found > merit_of_best:
             best, merit_of_best, threshold = place, found, cut
     return _one("tuned", best, len(board.models), threshold)

@@ -8,6 +8,8 @@ from pipeline.combining import Rounds, from_json
 from storage import batches, ensembles
 from storage.candidates import ModelName
 
+_SHOWN = 8
+
 
 def members_in(
     connection: Connection, batch_id: int, ensemble_no: int
@@ -30,10 +32,10 @@ def members_in(
         raise Unknown(_nothing(connection, batch_id))
     best = from_json(vote)
     assert isinstance(best, Rounds)
-    if not 1 <= ensemble_no <= best.ensembles:
-        raise BadParameter(
-            f"batch {batch_id} has ensembles 1 to {best.ensembles}, not {ensemble_no}"
-        )
+    if not any(first <= ensemble_no <= last for first, last in best.tried):
+        spans = [f"{first} to {last}" for first, last in best.tried]
+        shown = ", ".join(spans[:_SHOWN]) + (", ..." if len(spans) > _SHOWN else "")
+        raise BadParameter(f"batch {batch_id} has ensembles {shown}, not {ensemble_no}")
     names = [member.name for member in ensembles.members(connection, batch_id)]
     rounds, members = len(best.rounds), len(best.rounds[0])
     drawn = members_of(best.seed, ensemble_no, rounds, members, len(names))

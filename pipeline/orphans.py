@@ -10,12 +10,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
 
+from pipeline.run_files import fence_of
 from storage.artifacts.uris import UNFINISHED
 
 _UNFINISHED = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(UNFINISHED)}$")
 _OF_A_BATCH = re.compile(r"^(?:models/T|predictions/P|ensembles/E)(\d+)/")
-_FENCE = re.compile(r"\.f(\d+)\.[^/]+$")
-_ON_BEHALF = re.compile(r"\.e(\d+)\.f(\d+)\.[^/]+$")  # scores that an ensemble batch restored
+_ON_BEHALF = re.compile(r"\.e(\d+)\.f\d+\.[^/]+$")  # scores that an ensemble batch restored
 _PICTURE = re.compile(r"^ensembles/E\d+/[^/]+\.png$")
 _SHARED = re.compile(r"^(?:(?:matrices|splits|preprocessors|labels)/[^/]+|probe-[0-9a-f]+)$")
 
@@ -82,11 +82,9 @@ def sort_out(
 def owner_of(uri: str) -> Owner | None:
     """Who may write a file of this name, also while it is being uploaded; None: it is not ours."""
     uri = _UNFINISHED.sub("", uri)
-    if behalf := _ON_BEHALF.search(uri):
-        return Owner(int(behalf[1]), int(behalf[2]))
-    batch, fence = _OF_A_BATCH.search(uri), _FENCE.search(uri)
-    if batch and fence:
-        return Owner(int(batch[1]), int(fence[1]))
+    fence, batch = fence_of(uri), _OF_A_BATCH.search(uri)
+    if fence is not None and (writer := _ON_BEHALF.search(uri) or batch):
+        return Owner(int(writer[1]), fence)
     if batch and _PICTURE.search(uri):
         return Owner(int(batch[1]))
     return Owner(None) if _SHARED.search(uri) else None

@@ -25,7 +25,9 @@ class BatchParameters(BaseModel):
         None, gt=0, description="seconds; what is finished by then is kept"
     )
     on_model_error: Literal["continue", "fail"] = Field(
-        "continue", description="fail: one failed model ends the batch"
+        "continue",
+        description="fail: one failed model ends the batch, as it always does in ensembles, which "
+        "need all of theirs",
     )
 
 

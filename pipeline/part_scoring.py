@@ -1,8 +1,6 @@
 """What a worker does to score parts of a matrix by one model, for ensembles: no metrics."""
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from models import demand, devices, kind
 from pipeline import placing
@@ -62,15 +60,15 @@ def score_parts(task: PartTask) -> Stored:
     """
     place = workplace(task.settings)
     matrix = arrays.open_matrix(place.fetch(task.matrix))
-    chosen = kind.find(task.model_id)
-    device = devices.best(chosen) if task.need.gpu else "cpu"
+    of = kind.estimators(task.model_id)
+    device = devices.best(of.CARD) if task.need.gpu else "cpu"
     named, start = {}, 0
-    with devices.minding_memory():
-        estimator = chosen.load(place.fetch(task.model), device=device)
+    with devices.minding_memory(of.CARD):
+        estimator = of.load(place.fetch(task.model), device=device)
         for name, rows in task.parts:
             named[name] = kind.scores_of(estimator, matrix[start : start + rows])
             start += rows
-    with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
-        file = Path(folder, "scores")
+    with place.folder() as folder:
+        file = folder / "scores"
         arrays.save(file, named)
-        return place.store.put(task.uri, file)
+        return place.put(task.uri, file)

@@ -13,16 +13,12 @@ from ensemble.search import BINS, edges
 from models import plots
 from models.plots import Bars, Curve, Mark
 from pipeline.context import Context
-from pipeline.drawing import shares
+from pipeline.drawing import BEST, shares
 from pipeline.methods import Judged
-from pipeline.ranges import PARTS
 from pipeline.searching import Searched
 from pipeline.stored_scores import Board
 from storage.candidates import name_of
-from storage.ensembles import Bin, Picture
-
-BEST = 1_000
-"""Among so many of the best ensembles members are counted."""
+from storage.ensembles import Picture
 
 _FINEST = 50
 """Bins from the least metric of all ensembles to the greatest, in the picture."""
@@ -61,26 +57,6 @@ def draw(
         "membership": _membership(board, searched, batch_id),
     }
     return tuple(_put(name, png, context) for name, png in drawn.items())
-
-
-def bins(searched: Searched) -> tuple[Bin, ...]:
-    """The histograms of every metric, without bins in which there is no ensemble."""
-    found = []
-    for part, split in enumerate(PARTS):
-        for place, metric in enumerate(METRICS):
-            n, ends = searched.best.histograms[part, place], edges(metric)
-            found += [
-                Bin(
-                    metric=metric,
-                    split=split,
-                    bin_no=int(number),
-                    bin_from=float(ends[number]) if number < BINS else None,
-                    bin_to=float(ends[number + 1]) if number < BINS else None,
-                    n=int(n[number]),
-                )
-                for number in np.flatnonzero(n)
-            ]
-    return tuple(found)
 
 
 def _distribution(searched: Searched, judged: Sequence[Judged], batch_id: int) -> bytes:

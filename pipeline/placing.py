@@ -1,4 +1,6 @@
-"""Tasks with a place: what a task asks of a worker, and where it goes when a card was full."""
+"""Tasks with a place: what a task asks of a worker, and where it goes when a card was full or a
+host unfit.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -6,7 +8,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import structlog
 
-from configs.errors import CardFull
+from configs.errors import CardFull, HostUnfit
 from models.demand import Demand
 from pipeline.executor import Done, Executor, Need
 
@@ -42,18 +44,30 @@ def need_of(demand: Demand, tag: str | None = None) -> Need:
 def run(
     executor: Executor, function: Any, tasks: Sequence[T], *, deadline: float | None = None
 ) -> Iterator[Done[T, Any]]:
-    """As the executor runs them; but a task that found its card full is done again when the
-    others have ended: first with the card to itself, then on the CPU.
+    """As the executor runs them; but some are done again when the others have ended: a task that
+    found its card full, first with the card to itself, then on the CPU; and one that came to an
+    unfit host, as long as other tasks succeed.
     """
     waiting = list(tasks)
     while waiting:
         full: list[T] = []
+        unfit: list[Done[T, Any]] = []
+        succeeded = False
         for ended in executor.run(function, waiting, need=_need, deadline=deadline):
             if isinstance(ended.error, CardFull) and ended.task.need.gpu:
                 full.append(_elsewhere(ended.task, ended.error))
+            elif isinstance(ended.error, HostUnfit):
+                unfit.append(ended)
             else:
+                succeeded = succeeded or ended.error is None
                 yield ended
-        waiting = full
+        if not succeeded:
+            yield from unfit
+            unfit = []
+        if unfit:
+            said = str(unfit[0].error)
+            log.warning("host unfit; its tasks are done again", tasks=len(unfit), said=said)
+        waiting = [*full, *(ended.task for ended in unfit)]
 
 
 def _need(task: Placed) -> Need:

@@ -95,10 +95,7 @@ def publish_matrix(
         shape = preprocess.shape(fitted, frame, rows)
         arrays.save_matrix(file, shape, preprocess.blocks(fitted, frame, rows))
         sha256, cached = context.cache.adopt(file)
-    uri = f"matrices/{sha256}.npy"
-    if context.executor.remote:
-        return context.store.put(uri, cached)
-    return Stored(uri=uri, sha256=sha256, bytes=cached.stat().st_size)
+    return _shared(f"matrices/{sha256}.npy", sha256, cached, context)
 
 
 def publish_arrays(uri: str, named: Mapping[str, NDArray[Any]], context: Context) -> Stored:
@@ -112,9 +109,15 @@ def share_arrays(uri: str, named: Mapping[str, NDArray[Any]], context: Context) 
     store only if workers may not share the cache.
     """
     sha256, cached = _adopt(named, context)
+    return _shared(uri.format(sha256=sha256), sha256, cached, context)
+
+
+def _shared(uri: str, sha256: str, cached: Path, context: Context) -> Stored:
+    """Where workers share the cache its file is the only one: it must outlast the batch there."""
     if context.executor.remote:
-        return context.store.put(uri.format(sha256=sha256), cached)
-    return Stored(uri=uri.format(sha256=sha256), sha256=sha256, bytes=cached.stat().st_size)
+        return context.store.put(uri, cached)
+    context.cache.hold(cached)
+    return Stored(uri=uri, sha256=sha256, bytes=cached.stat().st_size)
 
 
 def _adopt(named: Mapping[str, NDArray[Any]], context: Context) -> tuple[str, Path]:
@@ -125,10 +128,10 @@ def _adopt(named: Mapping[str, NDArray[Any]], context: Context) -> tuple[str, Pa
 
 
 def _publish_split(dataset: Dataset, frame: Frame, parts: split.Split, context: Context) -> Split:
-    identity = split.split_id(parts, frame.content_sha256)
+    identity = split.split_id(parts, frame.content_sha256, frame.labels)
     named = {"train": parts.train, "valid": parts.valid, "test": parts.test}
     stored = publish_arrays(
-        f"splits/{identity}.safetensors",
+        "splits/{sha256}.safetensors",
         {f"rows_{name}": rows for name, rows in named.items()}
         | {f"y_{name}": frame.labels[rows] for name, rows in named.items()},
         context,
@@ -143,6 +146,7 @@ def _publish_split(dataset: Dataset, frame: Frame, parts: split.Split, context: 
         n_test=len(parts.test),
         uri=stored.uri,
         sha256=stored.sha256,
+        target=dataset.target,
     )
 
 

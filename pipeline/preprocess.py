@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any, assert_never
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from configs.errors import BadData
 from pipeline.frames import Categorical, Feature, Frame, Numeric, sentinels_of
+from pipeline.matching import numbers_of, outputs_of
 from pipeline.rules import (
     CategoricalRule,
     Dropped,
@@ -21,7 +21,6 @@ from pipeline.rules import (
     from_json,
     to_json,
 )
-from storage.kinds import written
 
 __all__ = ["Preprocessor", "apply", "blocks", "fit", "from_json", "shape", "to_json"]
 
@@ -62,7 +61,8 @@ def apply(preprocessor: Preprocessor, frame: Frame, rows: Rows | None = None) ->
     `preprocessor.feature_names`. Columns of the frame that no rule names are ignored.
 
     Raises:
-        BadData: a feature is missing, or holds text where training had numbers.
+        BadData: a feature is missing, holds text where training had numbers, or numbers that
+            may be any of training's categories.
     """
     matrix = np.empty(shape(preprocessor, frame, rows), np.float32)
     at = 0
@@ -178,49 +178,13 @@ def _sources(preprocessor: Preprocessor, frame: Frame) -> list[NDArray[Any]]:
             f"data set {frame.name} has no feature {gone[0]!r}{there}{more}, which the models "
             "were trained on"
         )
+    where = f"data set {frame.name}"
     return [
-        _numbers_of(frame.by_name[rule.name], frame)
+        numbers_of(rule, frame.by_name[rule.name], where)
         if isinstance(rule, NumericRule)
-        else _outputs_of(rule, frame.by_name[rule.name])
+        else outputs_of(rule, frame.by_name[rule.name], where)
         for rule in preprocessor.rules
     ]
-
-
-def _numbers_of(feature: Feature, frame: Frame) -> Floats:
-    if isinstance(feature, Numeric):
-        return feature.values
-    numbers = np.full(len(feature.categories) + 1, np.nan)  # the last is for code -1
-    for code, text in enumerate(feature.categories):
-        try:
-            numbers[code] = float(text)
-        except ValueError:
-            raise BadData(
-                f"data set {frame.name}: column {feature.name!r} holds {text!r}, "
-                "but was numeric when the models were trained"
-            ) from None
-    return numbers[feature.codes]
-
-
-def _outputs_of(rule: CategoricalRule, feature: Feature) -> NDArray[np.int32]:
-    codes, categories = _codes_of(feature)
-    others = len(rule.categories) if rule.other else -1
-    missing = len(rule.categories) + rule.other if rule.missing else -1
-    output = dict(zip(rule.categories, range(len(rule.categories)), strict=True))
-    output |= dict.fromkeys(rule.missing_values, missing)
-    table = [output.get(category, others) for category in categories]
-    outputs: NDArray[np.int32] = np.array([*table, missing], np.int32)[codes]
-    return outputs
-
-
-def _codes_of(feature: Feature) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """Numbers are written as text: here a column of codes was read as numbers, 1 for '1'."""
-    if isinstance(feature, Categorical):
-        return feature.codes, feature.categories
-    known = np.isfinite(feature.values)
-    numbers, inverse = np.unique(feature.values[known], return_inverse=True)
-    codes = np.full(len(feature.values), -1, np.int64)
-    codes[known] = inverse
-    return codes, tuple(written(pa.chunked_array([pa.array(numbers)])).to_pylist())
 
 
 def _missing(values: Floats, sentinels: tuple[float, ...]) -> NDArray[np.bool_]:

@@ -1,6 +1,5 @@
 """What a worker does to try one range of ensembles: unpack the votes once, count, store."""
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -73,10 +72,10 @@ def try_range(task: RangeTask) -> Stored:
     named = tried.best.to_arrays()
     if tried.hits is not None:
         named["hits"] = tried.hits
-    with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
-        file = Path(folder, "range")
+    with place.folder() as folder:
+        file = folder / "range"
         arrays.save(file, named)
-        return place.store.put(task.uri, file)
+        return place.put(task.uri, file)
 
 
 def read_range(file: Path, parts: Sequence[Part], search: Search, *, every: bool) -> Tried:

@@ -12,7 +12,7 @@ from configs.errors import (
     DatasetChanged,
     ParentNotReady,
 )
-from pipeline import frames, placing, preprocess, workplace
+from pipeline import frames, placing, preprocess, run_files, workplace
 from pipeline.context import Context
 from pipeline.part_scoring import PartTask, score_parts, task_of
 from pipeline.preparation import publish_matrix
@@ -82,14 +82,14 @@ def _matrices(models: Sequence[TrainedModel], split: Split, context: Context) ->
 
 
 def _task(model: TrainedModel, matrix: Stored, split: Split, context: Context) -> PartTask:
-    run = f"e{context.claim.batch_id}.f{context.claim.fence}"
     folder = f"models/T{model.batch_id}/{model.model_no}"
+    stem = f"{folder}/{model.model_sub_no}.e{context.claim.batch_id}"
     return task_of(
         model,
         matrix,
         (("valid", split.n_valid), ("test", split.n_test)),
         settings=workplace.pack(context.settings),
-        uri=f"{folder}/{model.model_sub_no}.{run}.scores.safetensors",
+        uri=run_files.of_run(stem, context.claim.fence, "scores.safetensors"),
     )
 
 

@@ -2,8 +2,10 @@
 found in the values.
 """
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,6 +37,30 @@ class Choices:
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """For a column the values that mean missing, such as 96 and 98."""
 
+    def composed(self, *, names: bool) -> Self:
+        """In NFC, as values of data sets are, and names of columns too unless a table that is not
+        ours has given them.
+        """
+        name = _nfc if names else str
+
+        def known(text: str | None) -> str | None:
+            return None if text is None else name(text)
+
+        return replace(
+            self,
+            target=known(self.target),
+            positive=None if self.positive is None else _nfc(self.positive),
+            id_column=known(self.id_column),
+            time_column=known(self.time_column),
+            group_column=known(self.group_column),
+            drop=tuple(map(name, self.drop)),
+            sensitive=tuple(map(name, self.sensitive)),
+            categorical=tuple(map(name, self.categorical)),
+            missing={
+                name(column): tuple(map(_nfc, words)) for column, words in self.missing.items()
+            },
+        )
+
     def roles(self) -> dict[str, Role]:
         """Raises BadData if a column would have two."""
         single: tuple[tuple[Role, str | None], ...] = (
@@ -54,6 +80,10 @@ class Choices:
             if found.setdefault(name, role) != role:
                 raise BadData(f"column {name!r} cannot be both {found[name]} and {role}")
         return found
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def describe(
@@ -121,15 +151,12 @@ def _found(
 ) -> kinds.Found:
     if role in ("id", "group"):
         return kinds.as_identifier(name, values)
-    if forced:
+    if forced and role != "time":
         return kinds.as_text(name, values)
     found = kinds.find(name, values, missing)
-    if role == "time" and found.kind == "categorical" and not found.is_date:
-        example = found.values.drop_null()[0].as_py()
-        raise BadData(
-            f"the time column {name!r} holds texts such as {example!r}, whose order is not that "
-            "of time; use numbers or ISO dates (2024-12-31)"
-        )
+    if role == "time" and found.kind == "categorical":
+        texts = found.values.unique().drop_null().to_pylist()
+        kinds.instants(name, [text for text in texts if text not in missing])
     return found
 
 

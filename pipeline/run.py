@@ -1,6 +1,7 @@
 """The one entry into a batch's work: read the row, check its parameters, run its mode."""
 
 from collections.abc import Callable
+from contextlib import closing
 
 from sqlalchemy import Engine
 
@@ -32,17 +33,18 @@ def execute(
         LeaseLost: the batch is no longer ours.
         DeepCreditError: what went wrong; its type says whether to try again.
     """
-    context = Context(
-        settings=settings,
-        engine=engine,
-        store=store,
-        cache=open_cache(settings),
-        executor=executor,
-        claim=claim,
-        report=report,
-    )
-    batch = context.read(lambda connection: batches.read(connection, claim.batch_id))
-    if batch is None or batch.claim_id != claim.claim_id:
-        raise LeaseLost
-    chosen = mode.find(batch.mode)
-    return chosen.run(batch, parameters.parse(batch.batch_param, chosen.Parameters), context)
+    with closing(open_cache(settings)) as cache:
+        context = Context(
+            settings=settings,
+            engine=engine,
+            store=store,
+            cache=cache,
+            executor=executor,
+            claim=claim,
+            report=report,
+        )
+        batch = context.read(lambda connection: batches.read(connection, claim.batch_id))
+        if batch is None or batch.claim_id != claim.claim_id:
+            raise LeaseLost
+        chosen = mode.find(batch.mode)
+        return chosen.run(batch, parameters.parse(batch.batch_param, chosen.Parameters), context)

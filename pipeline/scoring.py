@@ -1,12 +1,11 @@
 """What a worker does to apply one trained model: fetch, load, score, measure, store."""
 
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from models import devices, kind
 from models.scores import Metrics, measure
+from pipeline import run_files
 from pipeline.executor import Need
 from pipeline.fanout import ModelRun
 from pipeline.workplace import workplace
@@ -38,9 +37,8 @@ class ScoreTask:
 
     @property
     def uri(self) -> str:
-        """Names the fence, so that a run that lost its batch overwrites nothing."""
-        name = f"{self.run.model_sub_no}.f{self.run.fence}.scores.safetensors"
-        return f"predictions/P{self.run.batch_id}/{self.run.model_no}/{name}"
+        stem = f"predictions/P{self.run.batch_id}/{self.run.model_no}/{self.run.model_sub_no}"
+        return run_files.of_run(stem, self.run.fence, "scores.safetensors")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +55,10 @@ def score_model(task: ScoreTask) -> Scored:
     """Load, score, measure and store; the model file is verified before it is opened."""
     place = workplace(task.settings)
     matrix = arrays.open_matrix(place.fetch(task.matrix))
-    chosen = kind.find(task.run.model_id)
-    device = devices.best(chosen) if task.need.gpu else "cpu"
-    with devices.minding_memory():
-        estimator = chosen.load(place.fetch(task.model), device=device)
+    of = kind.estimators(task.run.model_id)
+    device = devices.best(of.CARD) if task.need.gpu else "cpu"
+    with devices.minding_memory(of.CARD):
+        estimator = of.load(place.fetch(task.model), device=device)
         started = time.perf_counter()
         found = kind.scores_of(estimator, matrix)
     seconds = time.perf_counter() - started
@@ -68,8 +66,8 @@ def score_model(task: ScoreTask) -> Scored:
     if task.labels is not None:
         (y,) = arrays.load(place.fetch(task.labels), "y")
         metrics = measure(y, found, task.threshold)
-    with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
-        file = Path(folder, "scores")
+    with place.folder() as folder:
+        file = folder / "scores"
         arrays.save(file, {task.split: found})
-        stored = place.store.put(task.uri, file)
+        stored = place.put(task.uri, file)
     return Scored(scores=stored, metrics=metrics, n_rows=len(found), predict_seconds=seconds)

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from configs.errors import ArtifactDamaged, ArtifactMissing
 from models.kind import Scores
-from pipeline import placing, subjects, workplace
+from pipeline import placing, run_files, subjects, workplace
 from pipeline.context import Context
 from pipeline.part_scoring import PartTask, score_parts, task_of
 from pipeline.progress import Progress
@@ -93,9 +93,9 @@ def _load(scores: MemberScores, scope: str, context: Context) -> Scores:
 
 
 def _uri(model: TrainedModel, context: Context) -> str:
-    """Names the fence, so that a run that lost its batch overwrites nothing."""
     folder = f"predictions/P{context.claim.batch_id}/T{model.batch_id}/{model.model_no}"
-    return f"{folder}/{model.model_sub_no}.f{context.claim.fence}.scores.safetensors"
+    stem = f"{folder}/{model.model_sub_no}"
+    return run_files.of_run(stem, context.claim.fence, "scores.safetensors")
 
 
 def _fingerprint(model: TrainedModel, matrix: Stored) -> str:

@@ -1,7 +1,6 @@
 """Trying ensembles by ranges over the executor: committed one by one, resumed, merged exactly."""
 
 import hashlib
-import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from configs.errors import ArtifactDamaged, ArtifactMissing, BadData, BadParamet
 from ensemble import search as engine
 from ensemble.search import Partial, Search
 from ensemble.votes import Part
-from pipeline import workplace
+from pipeline import run_files, workplace
 from pipeline.context import Context
 from pipeline.executor import Need
 from pipeline.preparation import share_arrays
@@ -24,6 +23,7 @@ from storage.ensembles import FinishedRange
 _SHORTEST, _LONGEST = 10_000, 1_000_000
 _RANGES_PER_WORKER = 8
 _MOST_RANGES = 2_000
+_ENDING = "safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,17 @@ class Searched:
     tried: int
     ranges: tuple[FinishedRange, ...]
 
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """First and last ensemble of each stretch that was tried without a gap."""
+        joined: list[tuple[int, int]] = []
+        for finished in self.ranges:
+            first, last = finished.first_no, finished.last_no
+            if joined and joined[-1][1] + 1 == first:
+                first = joined.pop()[0]
+            joined.append((first, last))
+        return tuple(joined)
+
     def read(self, finished: FinishedRange, context: Context) -> Tried:
         return _read(finished, self.order, self.parts, context)
 
@@ -61,7 +72,7 @@ def search(board: Board, order: Order, context: Context) -> Searched:
     named = packed({name: (getattr(board, name).y, getattr(board, name).votes) for name in PARTS})
     parts = parts_of(named)
     order.search.check(parts[0].models)
-    votes = share_arrays(f"{_folder(context)}/votes{_ending(context)}", named, context)
+    votes = share_arrays(_uri("votes", context), named, context)
     fingerprint = _fingerprint(parts, order)
     kept = _resume(order, parts, fingerprint, context)
     done = [finished for finished, _ in kept]
@@ -101,8 +112,8 @@ def forget(context: Context) -> None:
     """
     with suppress(DeepCreditError):
         for uri in context.store.walk(_folder(context)):
-            found = re.search(r"\.f(\d+)\.safetensors$", uri)
-            if found and int(found[1]) <= context.claim.fence:
+            fence = run_files.fence_of(uri)
+            if uri.endswith(_ENDING) and fence is not None and fence <= context.claim.fence:
                 context.store.delete(uri)
 
 
@@ -142,7 +153,7 @@ def _tasks(
             first=first,
             last=last,
             every=order.every,
-            uri=f"{_folder(context)}/{first}-{last - 1}{_ending(context)}",
+            uri=_uri(f"{first}-{last - 1}", context),
         )
         for first, last in engine.missing(order.ensembles, tried, size)
     ]
@@ -191,6 +202,5 @@ def _folder(context: Context) -> str:
     return f"ensembles/E{context.claim.batch_id}"
 
 
-def _ending(context: Context) -> str:
-    """Names the fence, so that a run that lost its batch overwrites nothing."""
-    return f".f{context.claim.fence}.safetensors"
+def _uri(name: str, context: Context) -> str:
+    return run_files.of_run(f"{_folder(context)}/{name}", context.claim.fence, _ENDING)

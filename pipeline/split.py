@@ -69,9 +69,13 @@ def make_split(
     return split
 
 
-def split_id(split: Split, content_sha256: str) -> str:
-    """SHA-256 that is equal only for the same parts of the same data."""
+def split_id(split: Split, content_sha256: str, y: Labels) -> str:
+    """SHA-256 that is equal only for the same parts of the same data with the same labels.
+
+    Equal rows may be registered with another target, or with the other value as positive.
+    """
     hasher = hashlib.sha256(content_sha256.encode())
+    hasher.update(b"\n%b" % y.astype("i1").tobytes())
     for rows in (split.train, split.valid, split.test):
         hasher.update(b"\n%d\n" % len(rows))
         hasher.update(rows.astype("<i8").tobytes())

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import BadParameter, DatasetChanged
+from configs.errors import BadData, BadParameter, DatasetChanged
 from pipeline import frames, preprocess
 from pipeline.context import Context
 from pipeline.frames import Frame
@@ -52,18 +52,19 @@ def target_of(batch: Batch, split: Split, scope: Scope | None, context: Context)
 
     Raises:
         DatasetChanged: the data set was registered anew since models were trained on it.
+        BadData: it has the rows trained on, but another target.
         BadParameter: rows were set aside in another data set than this.
     """
     dataset = _dataset(batch, split, context)
-    same = (dataset.dataset_group, dataset.dataset_version) == (
-        split.dataset_group,
-        split.dataset_version,
-    )
-    if same and dataset.content_sha256 != split.content_sha256:
+    # The same rows under another name are still those that models learned.
+    same = dataset.content_sha256 == split.content_sha256
+    if not same and dataset.name == split.dataset:
         raise DatasetChanged(
             f"data set {dataset.name} was registered anew since batch {batch.train_batch_id} was "
             "trained on it; train again, or load the new rows as another version"
         )
+    if same:
+        require_target(dataset, split)
     chosen: Scope = scope or ("test" if same else "all")
     if chosen == "test" and not same:
         raise BadParameter(
@@ -71,6 +72,15 @@ def target_of(batch: Batch, split: Split, scope: Scope | None, context: Context)
             "so it has no rows set aside; allowed is: all"
         )
     return Target(dataset=dataset, split=split, scope=chosen)
+
+
+def require_target(dataset: Dataset, split: Split) -> None:
+    """Raise BadData where rows have other labels than those that models learned from them."""
+    if None not in (dataset.target, split.target) and dataset.target != split.target:
+        raise BadData(
+            f"data set {dataset.name} has the target {dataset.target}, but the models were trained "
+            f"on the same rows with {split.target} ({split.dataset})"
+        )
 
 
 def read(target: Target, context: Context) -> Subject:

@@ -45,9 +45,17 @@ def save_matrix(path: Path, shape: tuple[int, int], blocks: Iterable[NDArray[np.
 
 
 def open_matrix(path: Path) -> NDArray[np.float32]:
-    """Map a matrix into memory, read only: processes of one host share its pages."""
+    """Map a matrix into memory, read only: processes of one host share its pages.
+
+    Raises:
+        ArtifactDamaged: not a file written by `save_matrix`.
+    """
     try:
-        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
+        # Not numpy.load, which opens other formats as well.
+        with np.errstate(over="raise"):
+            matrix = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, ArithmeticError) as error:
         raise ArtifactDamaged(f"{path.name} is not a matrix: {error}") from error
+    if matrix.ndim != 2 or matrix.dtype != np.dtype("<f4"):
+        raise ArtifactDamaged(f"{path.name} is not a matrix: {matrix.ndim} times {matrix.dtype}")
     return np.asarray(matrix)

@@ -9,8 +9,9 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 from configs.errors import ArtifactDamaged
@@ -22,14 +23,16 @@ from storage.artifacts.port import Store, Stored
 _GRACE_SECONDS = 60
 _SCRATCH_SECONDS = 2 * 24 * 3600
 _READ_ONLY = 0o444
+_ALONE_SECONDS = 120.0  # what a large file may take; two that fetch it do no harm
+_LOCK_PAUSE_SECONDS = 0.05
 
 
 class Cache:
     """Read-only files below `root`, named by their SHA-256. Safe for any number of processes.
 
     Above `limit_bytes` the files that were longest not asked for go, but none that was asked for
-    in the last minute, so the limit may be passed for a while. Who has a file open or mapped
-    keeps it.
+    in the last minute and none that is held, so the limit may be passed for a while. Who has a
+    file open or mapped keeps it.
     """
 
     def __init__(self, root: Path, limit_bytes: int | None = None) -> None:
@@ -37,6 +40,7 @@ class Cache:
         self.limit_bytes = limit_bytes
         self._added = 0
         self._counted = False
+        self._held: list[BinaryIO] = []
 
     def path(self, sha256: str) -> Path | None:
         """The file of this content, if it is here; counts as use."""
@@ -63,7 +67,7 @@ class Cache:
     def fetch(self, store: Store, uri: str, sha256: str) -> Path:
         """The file of this content, got from the store if it is not here.
 
-        Of several processes that ask at once, one gets it and the others wait.
+        Of several processes that ask at once, one gets it and the others wait, for two minutes.
 
         Raises what `Store.get` raises.
         """
@@ -89,6 +93,17 @@ class Cache:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
+    def hold(self, path: Path) -> None:
+        """Keep a file of the cache until `close`, also if nobody asks for it: there is no other."""
+        file = path.open("rb")
+        self._held.append(file)
+        fcntl.flock(file, fcntl.LOCK_SH)  # the kernel lets go when we end, however we end
+
+    def close(self) -> None:
+        """Let go of what was held."""
+        while self._held:
+            self._held.pop().close()
+
     def scratch(self) -> Path:
         """A folder for work in progress, on the file system of the cache."""
         return self._made(self._root / "scratch")
@@ -107,8 +122,23 @@ class Cache:
             # Looked at anew: since we counted, somebody may have asked for it.
             if total <= self.limit_bytes or _unused_seconds(path) < _GRACE_SECONDS:
                 return
-            path.unlink(missing_ok=True)
-            total -= size
+            if self._remove_unused(path):
+                total -= size
+
+    def _remove_unused(self, path: Path) -> bool:
+        """Unless a process holds it. Away first, then looked at once more: somebody may have asked
+        for it since.
+        """
+        away = self.scratch() / uuid4().hex
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            if not _lock(file):
+                return False
+            path.replace(away)
+            if _unused_seconds(away) < _GRACE_SECONDS:
+                away.replace(path)
+                return False
+            away.unlink(missing_ok=True)
+        return True
 
     def _place(self, sha256: str) -> Path:
         if not re.fullmatch("[0-9a-f]{64}", sha256):
@@ -131,10 +161,14 @@ class Cache:
 
     @contextmanager
     def _alone(self, sha256: str) -> Iterator[None]:
-        """One process or thread of this host at a time. Locks are kept, so they must be few."""
+        """One process or thread of this host at a time; but who has waited too long, for one that
+        is frozen, goes on beside it. Locks are kept, so they must be few.
+        """
         file = self._made(self._root / "locks") / sha256[:3]
+        deadline = time.monotonic() + _ALONE_SECONDS
         with file.open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel lets go when we end, however we end
+            while not _lock(lock) and time.monotonic() < deadline:
+                time.sleep(_LOCK_PAUSE_SECONDS)
             yield
 
     def _made(self, folder: Path) -> Path:
@@ -166,6 +200,15 @@ def _unused_seconds(path: Path) -> float:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return math.inf
+
+
+def _lock(file: BinaryIO) -> bool:
+    """The kernel lets go when we end, however we end."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _remove(path: Path) -> None:

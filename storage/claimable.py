@@ -60,7 +60,13 @@ server_is_paused = exists().where(
     dc_server.c.serve_server_id == bindparam("server"), dc_server.c.paused != 0
 )
 
-unblocked = and_(_batch.cancel_requested_at.is_(None), ~key_is_busy, ~parent_is_open)
+unblocked = and_(
+    _batch.cancel_requested_at.is_(None),
+    ~key_is_busy,
+    ~parent_is_open,
+    or_(_batch.state == "I", ~has_active_twin),  # a row in I is itself the active one
+)
+"""No other batch is in its way."""
 
 suits = and_(
     or_(_batch.need_tag.is_(None), _batch.need_tag.in_(bindparam("tags", expanding=True))),
@@ -70,6 +76,14 @@ suits = and_(
 
 
 _FEW = 8  # more launchers than this rarely reach for the same rows at once
+
+_SEEN = select(
+    _batch.batch_id,
+    _batch.state,
+    _batch.fence,
+    _batch.priority,
+    or_(_batch.concurrency_key.is_not(None), _batch.dedupe_key.is_not(None)).label("has_key"),
+)
 
 _in_queue = (
     _batch.queue == bindparam("queue"),
@@ -82,8 +96,7 @@ _in_queue = (
 def _first(
     index: str, condition: ColumnElement[bool], *order: ColumnElement[Any]
 ) -> Select[*tuple[Any, ...]]:
-    few = select(_batch.batch_id, _batch.state, _batch.fence, _batch.priority)
-    few = few.where(condition, *_in_queue, suits, unblocked).order_by(*order).limit(_FEW)
+    few = _SEEN.where(condition, *_in_queue, suits, unblocked).order_by(*order).limit(_FEW)
     # Of a small table MariaDB would rather read and sort the whole.
     return few.with_hint(dc_batch, f"FORCE INDEX ({index})", "mariadb")
 
@@ -102,16 +115,13 @@ RETRIES = _first(
         _batch.state == "E",
         _batch.run_after <= utc_now(),
         _batch.attempt < _batch.max_attempts,
-        ~has_active_twin,
     ),
     _batch.run_after,
     _batch.batch_id,
 )
 """Likewise rows whose retry is due, in the order in which they are."""
 
-THIS_ONE = select(_batch.batch_id, _batch.state, _batch.fence, _batch.priority).where(
-    _batch.batch_id == bindparam("batch_id"),
-    or_(_batch.state == "I", and_(waits_for_retry, ~has_active_twin)),
-    unblocked,
+THIS_ONE = _SEEN.where(
+    _batch.batch_id == bindparam("batch_id"), or_(_batch.state == "I", waits_for_retry), unblocked
 )
 """The row that a person asked for here: its queue, its time and its needs do not matter."""

@@ -6,6 +6,7 @@ the caller's transaction, which must be rolled back when one raises.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -13,16 +14,19 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection, Executable, Row, and_, bindparam, case, null, or_, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from configs.errors import LeaseLost, Retry
 from storage import attempts
 from storage.batches import COLUMNS
 from storage.claimable import RETRIES, THIS_ONE, WAITING, waits_for_retry
 from storage.columns import shorten, utc_now
+from storage.engine import is_locked, not_waiting
 from storage.records import Batch, Claim, State
 from storage.schema import dc_batch
 from storage.transitions import (
+    FINISHED,
+    OWNED,
     TAKEN,
     assign,
     assignment,
@@ -31,6 +35,7 @@ from storage.transitions import (
     failed,
     locked,
     owned,
+    proof,
     unchanged,
 )
 
@@ -70,6 +75,8 @@ _TAKE = assignment(
 _READ = select(*COLUMNS).where(
     _batch.batch_id == bindparam("the_batch"), _batch.claim_id == bindparam("new_claim")
 )
+_HOLD = select(_batch.batch_id).where(OWNED).with_for_update()
+_FINISH = assignment(OWNED, FINISHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +160,22 @@ def _take_one(
 
 
 def _take(connection: Connection, row: Seen, server: str, lease_seconds: float) -> Batch | None:
-    """None: it changed since it was seen, or its concurrency_key is busy."""
+    """None: it changed since it was seen, or one of its keys is busy.
+
+    A key is an entry of a unique index, and no lock clause passes over one that another transaction
+    is about to write: a launcher frozen in the middle of its claim would hold up all others.
+    """
     seen = {"the_batch": row.batch_id, "the_state": row.state, "the_fence": row.fence}
     new = {"new_claim": uuid4().hex, "server": server, "lease_seconds": lease_seconds}
     try:
-        if connection.execute(_TAKE, seen | new).rowcount != 1:
-            return None
+        with not_waiting(connection) if row.has_key else nullcontext():
+            if connection.execute(_TAKE, seen | new).rowcount != 1:
+                return None
     except IntegrityError:
+        return None
+    except DBAPIError as error:
+        if not is_locked(error):
+            raise
         return None
     found = connection.execute(_READ, seen | new)
     return Batch.from_row(found.mappings().one())
@@ -206,8 +222,7 @@ def hold(connection: Connection, claim: Claim) -> None:
     Raises:
         LeaseLost: the batch is no longer ours; nothing of this transaction may be committed.
     """
-    held = connection.scalar(select(_batch.batch_id).where(owned(claim)).with_for_update())
-    if held is None:
+    if connection.scalar(_HOLD, proof(claim)) is None:
         raise LeaseLost(
             f"batch {claim.batch_id} is no longer ours (fence {claim.fence}): "
             "another run, an operator or a sweep took it"
@@ -218,16 +233,7 @@ def finish(connection: Connection, claim: Claim, *, note: str | None = None) -> 
     """U to C, with a last word for people. False: the batch is not ours, or was finished before;
     `settled` tells which.
     """
-    values: dict[str, Any] = {
-        "state": "C",
-        "work_end_date": utc_now(),
-        "lease_until": null(),
-        "progress": 1.0,
-        "cancel_requested_at": null(),
-    }
-    if note is not None:
-        values["progress_note"] = shorten(note, 255)
-    done = assign(connection, owned(claim), values)
+    done = connection.execute(_FINISH, proof(claim) | {"note": shorten(note, 255)}).rowcount == 1
     if done:
         attempts.end(connection, claim.batch_id, claim.fence, "C")
     return done

@@ -32,8 +32,8 @@ def columns_in(table: pa.Table) -> dict[str, pa.ChunkedArray]:
 
 def canonical_of(raw: dict[str, pa.ChunkedArray], columns: Sequence[DatasetColumn]) -> pa.Table:
     """The named columns alone, each in one piece: numeric as float64 without nulls (NaN is
-    missing, as infinities are; zero has no sign), categorical as large_string with nulls (empty
-    text is missing). They are taken out of `raw` one by one, so that few are there twice.
+    missing, as infinities are; zero has no sign), categorical as large_string in NFC with nulls
+    (empty text is missing). They are taken out of `raw` one by one, so that few are there twice.
 
     Raises:
         BadData: a numeric column holds text that is no number.
@@ -134,6 +134,6 @@ def _texts(column: DatasetColumn, values: pa.ChunkedArray) -> pa.Array:
         values = kinds.written(values)
     elif not (pa.types.is_integer(kind) or pa.types.is_string(kind) or kind == pa.large_string()):
         raise BadData(f"column {column.column_name!r} holds {kind}: neither number nor text")
-    texts = values.cast(pa.large_string())
+    texts = kinds.composed(values.cast(pa.large_string()))
     texts = pc.if_else(pc.equal(texts, ""), None, texts)
     return pa.concat_arrays(texts.chunks) if texts.num_chunks else pa.array([], texts.type)

@@ -13,10 +13,12 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
+    InvalidatePoolError,
     NoSuchModuleError,
     OperationalError,
     ProgrammingError,
 )
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable, WrongSchema
 from configs.settings import Settings
@@ -46,6 +48,9 @@ _SQLITE_BUSY = frozenset(
     }
 )
 _TIMEOUT_SECONDS = 60
+_IDLE_SECONDS = 1.0
+_LOCK_SECONDS = 5
+_LOCKED = 1205
 # What MariaDB has as its default: a server set to be lenient would cut long text without a word.
 _SQL_MODE = (
     "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION"
@@ -90,7 +95,6 @@ def _mariadb(url: URL, isolation: Isolation, timeout_seconds: float) -> Engine:
             url.set(drivername="mariadb+pymysql"),
             isolation_level=isolation,
             skip_autocommit_rollback=True,
-            pool_pre_ping=True,
             # A Connection that closes ends its own transaction; the pool would send a ROLLBACK
             # after every COMMIT as well.
             pool_reset_on_return=None,
@@ -102,14 +106,35 @@ def _mariadb(url: URL, isolation: Isolation, timeout_seconds: float) -> Engine:
                 "read_timeout": timeout_seconds,
                 "write_timeout": timeout_seconds,
                 "init_command": (
-                    "SET SESSION innodb_lock_wait_timeout=5, wait_timeout=600, "
+                    f"SET SESSION innodb_lock_wait_timeout={_LOCK_SECONDS}, wait_timeout=600, "
                     f"time_zone='+00:00', sql_mode='{_SQL_MODE}'"
                 ),
             },
         )
     except NoSuchModuleError as error:
         raise BadSetting(f"database_url: {error}") from error
+    _ping_the_idle(engine)
     return engine
+
+
+def _ping_the_idle(engine: Engine) -> None:
+    """As SQLAlchemy's pool_pre_ping, but for connections alone that were idle for a while: asked
+    at each use, the question is one of six that a claim and its completion put to the server.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _note(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _ping(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        used = record.info.get("used")
+        if used is None or time.monotonic() - used < _IDLE_SECONDS:
+            return
+        try:
+            connection.ping(reconnect=False)
+        except Exception as error:  # whatever it says, another connection is better
+            raise InvalidatePoolError from error
 
 
 def _sqlite(url: URL) -> Engine:
@@ -161,6 +186,27 @@ def transaction(engine: Engine, work: Callable[[Connection], T], *, attempts: in
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, no secret
         with engine.begin() as connection:
             return work(connection)
+
+
+@contextmanager
+def not_waiting(connection: Connection) -> Iterator[None]:
+    """Inside, a statement that meets a lock of somebody else fails at once; `is_locked` tells.
+
+    SQLite has no locks of rows.
+    """
+    if connection.dialect.name == "sqlite":
+        yield
+        return
+    connection.exec_driver_sql("SET innodb_lock_wait_timeout=0")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"SET innodb_lock_wait_timeout={_LOCK_SECONDS}")
+
+
+def is_locked(error: DBAPIError) -> bool:
+    """Whether a statement gave up waiting for a lock; what came before it still stands."""
+    return error_number(error) == _LOCKED
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """CSV and Parquet files as Arrow tables of texts and numbers, with errors that name the place."""
 
 import csv
+import unicodedata
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +23,7 @@ _PARQUET = (".parquet", ".pq")
 
 def read_file(path: Path) -> pa.Table:
     """A CSV file's columns are all string, null where missing; a Parquet file's are as they are.
+    Names are in NFC.
 
     The first line of a CSV file names the columns; it is UTF-8, separated by comma, semicolon, tab
     or bar.
@@ -32,10 +35,16 @@ def read_file(path: Path) -> pa.Table:
         table = _read_parquet(path) if path.suffix.lower() in _PARQUET else _read_csv(path)
     except OSError as error:
         raise BadData(f"{path}: cannot read the file: {error.strerror or error}") from error
+    table = table.rename_columns(composed(table.column_names))
     check_names(table.column_names, str(path))
     if table.num_rows == 0:
         raise BadData(f"{path}: the file has no rows")
     return table
+
+
+def composed(names: Iterable[str]) -> list[str]:
+    """Names in NFC, as `storage.kinds.composed` has values."""
+    return [unicodedata.normalize("NFC", name) for name in names]
 
 
 def _read_parquet(path: Path) -> pa.Table:
@@ -47,7 +56,7 @@ def _read_parquet(path: Path) -> pa.Table:
 
 def _read_csv(path: Path) -> pa.Table:
     names, delimiter = _header(path)
-    check_names(names, str(path))
+    check_names(composed(names), str(path))
     bad_rows: list[arrow_csv.InvalidRow] = []
 
     def note(row: arrow_csv.InvalidRow) -> str:

@@ -3,7 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    Table,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+    union,
+)
 
 from storage.columns import utc_now
 from storage.schema import (
@@ -104,26 +116,65 @@ def prune(
     return Pruned(batches=len(gone), after=found[-1])
 
 
+def prune_deserted(
+    connection: Connection,
+    *,
+    after: int = 0,
+    at_once: int = AT_ONCE,
+    rows_at_once: int = ROWS_AT_ONCE,
+) -> Pruned:
+    """Remove what batches left whose row an operator has deleted; to be called like `prune`.
+
+    What a candidate list, an ensemble or a batch that is not at its end draws from stays.
+    """
+    found = connection.scalars(
+        union(*(_deserted(table, after) for table in LEFT_BY_BATCHES))
+        .order_by("batch_id")
+        .limit(at_once)
+    ).all()
+    if not found:
+        return Pruned(batches=0, after=None)
+    gone = _without_ensembles(connection, found, rows_at_once)
+    for table in LEFT_BY_BATCHES:
+        connection.execute(table.delete().where(table.c.batch_id.in_(gone)))
+    return Pruned(batches=len(gone), after=gone[-1] if gone else after)
+
+
+def _deserted(table: Table, after: int) -> Select[int]:
+    row = table.c.batch_id
+    needed = or_(
+        exists().where(dc_candidate_model_list.c.batch_id == row),
+        exists().where(
+            dc_ensemble_model.c.model_batch_id == row,
+            exists().where(_child.c.batch_id == dc_ensemble_model.c.batch_id),
+        ),
+        exists().where(_child.c.train_batch_id == row, _is_open(_child)),
+    )
+    there = exists().where(_batch.batch_id == row)
+    return select(row).where(row > after, ~there, ~needed).distinct()
+
+
 def _completed_before(seconds: float) -> ColumnElement[bool]:
     return and_(_batch.state == "C", _batch.work_end_date < utc_now(-seconds))
 
 
 def _needed(seconds: float) -> ColumnElement[bool]:
     """Something that stays refers to the batch."""
-    waits = and_(_child.c.run_after.is_not(None), _child.c.attempt < _child.c.max_attempts)
     return or_(
         exists().where(dc_model.c.batch_id == _batch.batch_id),
         exists().where(dc_candidate_model_list.c.batch_id == _batch.batch_id),
         exists().where(dc_ensemble_model.c.model_batch_id == _batch.batch_id),
         exists().where(
             _child.c.train_batch_id == _batch.batch_id,
-            or_(
-                _child.c.state.in_(("I", "U")),
-                and_(_child.c.state == "E", waits),
-                _child.c.work_end_date >= utc_now(-seconds),
-            ),
+            or_(_is_open(_child), _child.c.work_end_date >= utc_now(-seconds)),
         ),
     )
+
+
+def _is_open(batch: FromClause) -> ColumnElement[bool]:
+    """It is not at its end."""
+    waits = and_(batch.c.run_after.is_not(None), batch.c.attempt < batch.c.max_attempts)
+    return or_(batch.c.state.in_(("I", "U")), and_(batch.c.state == "E", waits))
 
 
 def _without_ensembles(connection: Connection, ours: Sequence[int], rows: int) -> list[int]:

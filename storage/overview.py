@@ -39,6 +39,7 @@ class ServerSeen(Row):
     silent: int | None
     slots: int | None
     tags: str | None
+    queues: str | None
     paused: int
 
 
@@ -179,6 +180,7 @@ _SERVERS = select(
     seconds_between(_server.last_seen, utc_now()).label("silent"),
     _server.slots,
     _server.tags,
+    _server.queues,
     _server.paused,
 ).order_by(_server.serve_server_id)
 

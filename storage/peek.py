@@ -7,14 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, exists, or_, select
 
-from storage.claimable import (
-    due,
-    has_active_twin,
-    queue_is_paused,
-    server_is_paused,
-    suits,
-    unblocked,
-)
+from storage.claimable import due, queue_is_paused, server_is_paused, suits, unblocked
 from storage.columns import utc_now
 from storage.schema import dc_batch
 
@@ -38,7 +31,6 @@ def claimable(
         _batch.state == "E",
         _batch.run_after <= utc_now(),
         _batch.attempt < _batch.max_attempts,
-        ~has_active_twin,
         *mine,
     )
     offer = {"server": server, "tags": list(tags), "free_mb": free_mb}

@@ -54,6 +54,7 @@ class Batch(Row):
     error_class: str | None
     error_text: str | None
     need_tag: str | None
+    need_mem_mb: int | None
     created_at: datetime
 
 
@@ -113,6 +114,13 @@ class Dataset:
     def name(self) -> str:
         return f"{self.dataset_group}/{self.dataset_version}"
 
+    @property
+    def target(self) -> str | None:
+        """What a row of class 1 is, as `class = bad`."""
+        if self.target_column is None:
+            return None
+        return f"{self.target_column} = {self.positive_value or 1}"
+
     def columns_of(self, *roles: Role) -> tuple[DatasetColumn, ...]:
         return tuple(column for column in self.columns if column.role in roles)
 
@@ -131,7 +139,9 @@ class ModelEntry(Row):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split(Row):
-    """Which rows train, choose and judge. `split_id` is equal only for equal rows of equal data."""
+    """Which rows train, choose and judge. `split_id` is equal only for equal rows and labels of
+    equal data; group and version are the name under which these were first seen.
+    """
 
     split_id: str
     dataset_group: str
@@ -142,6 +152,11 @@ class Split(Row):
     n_test: int
     uri: str
     sha256: str
+    target: str | None = None
+
+    @property
+    def dataset(self) -> str:
+        return f"{self.dataset_group}/{self.dataset_version}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,6 +182,7 @@ class TrainedModel(Row):
     fingerprint: str
     seconds: float
     versions: str
+    device: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,5 +220,6 @@ class Server(Row):
     last_seen: datetime | None
     slots: int | None
     tags: str | None
+    queues: str | None
     gpus: int | None
     paused: int

@@ -5,11 +5,12 @@ which lost its batch writes nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 
 from sqlalchemy import Connection, Delete, Table, bindparam, delete, insert, select, update
 
-from configs.errors import Unknown
+from configs.errors import BadData, Unknown
 from storage.records import Result, Split, TrainedModel
 from storage.schema import dc_batch_result, dc_model, dc_split
 
@@ -30,12 +31,21 @@ _DELETE_RESULT = _delete(dc_batch_result, *_KEY)
 
 
 def put_split(connection: Connection, split: Split) -> None:
-    """Register a split; the same split registered again changes nothing."""
-    known = connection.execute(
-        select(dc_split.c.split_id).where(dc_split.c.split_id == split.split_id)
+    """Register a split; the same split registered again changes nothing.
+
+    Raises:
+        BadData: the same id stands for other rows or labels.
+    """
+    known = connection.scalar(
+        select(dc_split.c.sha256).where(dc_split.c.split_id == split.split_id)
     )
-    if known.first() is None:
+    if known is None:
         connection.execute(insert(dc_split).values(asdict(split)))
+    elif known != split.sha256:
+        raise BadData(
+            f"split {split.split_id[:12]} is in dc_split with other rows or labels (file "
+            f"{known[:12]}, now {split.sha256[:12]}); delete that row and what was trained on it"
+        )
 
 
 def read_split(connection: Connection, split_id: str) -> Split:
@@ -70,23 +80,37 @@ def put_results(connection: Connection, results: Iterable[Result]) -> None:
     connection.execute(_PUT_RESULT, rows)
 
 
-def keep_matching(
-    connection: Connection, batch_id: int, wanted: Mapping[ModelKey, str]
+def keep_trained(
+    connection: Connection, batch_id: int, wanted: Mapping[ModelKey, str], files: AbstractSet[str]
 ) -> set[ModelKey]:
-    """Drop what earlier runs of a batch left, but for models whose fingerprint is the wanted one.
+    """As `keep_matching`, of a train batch: the model itself must be there too."""
+    there = {
+        (model.model_no, model.model_sub_no)
+        for model in models(connection, batch_id)
+        if {model.uri, model.scores_uri} <= files
+    }
+    wanted = {key: fingerprint for key, fingerprint in wanted.items() if key in there}
+    return keep_matching(connection, batch_id, wanted, files)
+
+
+def keep_matching(
+    connection: Connection, batch_id: int, wanted: Mapping[ModelKey, str], files: AbstractSet[str]
+) -> set[ModelKey]:
+    """Drop what earlier runs of a batch left, but for models whose fingerprint is the wanted one
+    and whose scores are among `files`, which are in the store.
 
     Returns the keys of those: they need not be done again.
     """
-    table = dc_batch_result
+    table = dc_batch_result.c
     rows = connection.execute(
-        select(table.c.model_no, table.c.model_sub_no, table.c.state, table.c.fingerprint).where(
-            table.c.batch_id == batch_id
-        )
+        select(
+            table.model_no, table.model_sub_no, table.state, table.fingerprint, table.scores_uri
+        ).where(table.batch_id == batch_id)
     )
     kept = {
         (model_no, sub)
-        for model_no, sub, state, fingerprint in rows
-        if state == "C" and wanted.get((model_no, sub)) == fingerprint
+        for model_no, sub, state, fingerprint, scores in rows
+        if state == "C" and scores in files and wanted.get((model_no, sub)) == fingerprint
     }
     for stale in (dc_model, dc_batch_result):
         found = connection.execute(

@@ -201,6 +201,7 @@ dc_split = Table(
     Column("n_test", big_id(), nullable=False),
     Column("uri", String(500), nullable=False),  # row numbers and labels of the parts
     Column("sha256", code(64), nullable=False),
+    Column("target", String(400)),  # what its labels mean, as `class = bad`
     Column("created_at", moment(), nullable=False, server_default=utc_now()),
     **INNODB,
 )
@@ -227,6 +228,7 @@ dc_model = Table(
     Column("fingerprint", code(64), nullable=False),  # of all that determines the numbers
     Column("seconds", number()),
     Column("versions", long_text()),  # JSON: library to version
+    Column("device", code(8)),  # cpu or cuda; NULL: trained before this was kept
     Column("created_at", moment(), nullable=False, server_default=utc_now()),
     PrimaryKeyConstraint("batch_id", "model_no", "model_sub_no"),
     **INNODB,
@@ -273,6 +275,7 @@ dc_server = Table(
     Column("last_seen", moment()),
     Column("slots", Integer),
     Column("tags", String(500)),  # JSON list
+    Column("queues", String(500)),  # JSON list, in the order in which they are served
     Column("gpus", Integer),
     Column("paused", SmallInteger, nullable=False, server_default="0"),
     **INNODB,

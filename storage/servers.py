@@ -24,6 +24,7 @@ def register(
     version: str,
     slots: int,
     tags: Sequence[str] = (),
+    queues: Sequence[str] = ("default",),
     gpus: int = 0,
 ) -> None:
     """A launcher has started. A pause that an operator set before stays."""
@@ -39,6 +40,7 @@ def register(
             "last_seen": utc_now(),
             "slots": slots,
             "tags": json.dumps(list(tags)),
+            "queues": json.dumps(list(queues)),
             "gpus": gpus,
         },
     )

@@ -13,6 +13,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    func,
     null,
     select,
     update,
@@ -30,14 +31,31 @@ _batch = dc_batch.c
 _cancel_requested = _batch.cancel_requested_at.is_not(None)
 
 
-def owned(claim: Claim) -> ColumnElement[bool]:
-    """The guard of every write of a run: the row is running, and in this very claim."""
+def _running(batch_id: Any, claim_id: Any, fence: Any) -> ColumnElement[bool]:
     return and_(
-        _batch.batch_id == claim.batch_id,
+        _batch.batch_id == batch_id,
         _batch.state == "U",
-        _batch.claim_id == claim.claim_id,
-        _batch.fence == claim.fence,
+        _batch.claim_id == claim_id,
+        _batch.fence == fence,
     )
+
+
+OWNED = _running(bindparam("the_batch"), bindparam("the_claim"), bindparam("the_fence"))
+"""The guard of every write of a run: the row is running, in the claim whose `proof` is given."""
+
+
+def proof(claim: Claim) -> dict[str, Any]:
+    """What OWNED asks for."""
+    return {
+        "the_batch": claim.batch_id,
+        "the_claim": claim.claim_id,
+        "the_fence": claim.fence,
+    }
+
+
+def owned(claim: Claim) -> ColumnElement[bool]:
+    """OWNED with its proof, for statements that are rarely made."""
+    return _running(claim.batch_id, claim.claim_id, claim.fence)
 
 
 def unchanged(row: Row[*tuple[Any, ...]]) -> ColumnElement[bool]:
@@ -78,6 +96,18 @@ TAKEN: Mapping[str, Any] = {
     "error_text": null(),
 }
 """What a row gets that goes to U."""
+
+FINISHED: Mapping[str, Any] = {
+    "state": "C",
+    "work_end_date": utc_now(),
+    "lease_until": null(),
+    "progress": 1.0,
+    "progress_note": func.coalesce(
+        bindparam("note", type_=_batch.progress_note.type), _batch.progress_note
+    ),
+    "cancel_requested_at": null(),
+}
+"""What a row gets that goes to C; `note` None leaves what there is."""
 
 
 def failed(error_class: str, error_text: str, delay: float | None) -> dict[str, Any]:

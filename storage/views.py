@@ -17,7 +17,13 @@ from sqlalchemy import (
     select,
 )
 
-from storage.claimable import key_is_busy, parent_is_open, queue_is_paused, waits_for_retry
+from storage.claimable import (
+    has_active_twin,
+    key_is_busy,
+    parent_is_open,
+    queue_is_paused,
+    waits_for_retry,
+)
 from storage.columns import seconds_between, utc_now
 from storage.schema import (
     METRICS,
@@ -65,6 +71,7 @@ def _waits_for() -> ColumnElement[str]:
     """Why a batch does not run; NULL for one that runs or has ended."""
     waits = or_(_batch.state == "I", waits_for_retry)
     parent_state = select(_words(_parent)).where(_parent.c.batch_id == _batch.train_batch_id)
+    twin_waits = and_(_batch.state == "E", has_active_twin)
     holder = select(_holder.c.batch_id).where(_holder.c.running_key == _batch.concurrency_key)
     return case(
         (~waits, null()),
@@ -86,7 +93,9 @@ def _waits_for() -> ColumnElement[str]:
                 " holds",
             ),
         ),
+        (twin_waits, _sentence("its turn: another batch has dedupe_key ", _batch.dedupe_key)),
         (_batch.need_tag.is_not(None), _sentence("a free server with tag ", _batch.need_tag)),
+        (_batch.queue != "default", _sentence("a free server that serves queue ", _batch.queue)),
         else_="a free server",
     )
 
@@ -162,6 +171,7 @@ def _leaderboard() -> Select[*tuple[Any, ...]]:
         model.threshold,
         *_side_by_side(valid, test, (*METRICS, "n_rows", *_COUNTS)),
         model.seconds.label("fit_seconds"),
+        model.device,
         model.params,
         _batch.batch_desc,
         model.created_at,

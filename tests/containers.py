@@ -36,6 +36,20 @@ def compose(file: str = "compose.yaml", **variables: str) -> dict[str, Any]:
     return loaded
 
 
+def services_with_cards() -> dict[str, Any]:
+    """What compose makes of compose.yaml and compose.cuda.yaml: of a key that both have, mappings
+    become one, and of all else the latter's stands.
+    """
+    found: dict[str, Any] = compose()["services"]
+    for name, service in compose("compose.cuda.yaml")["services"].items():
+        before = found.get(name, {})
+        found[name] = before | {
+            key: {**before.get(key, {}), **value} if isinstance(value, dict) else value
+            for key, value in service.items()
+        }
+    return found
+
+
 def instructions(file: str, target: str | None = None) -> list[tuple[str, str]]:
     """The instructions of a Dockerfile's last stage, or of the stage of that name."""
     text = (DOCKER / file).read_text(encoding="utf-8")

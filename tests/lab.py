@@ -120,7 +120,15 @@ class Lab:
         self.execute(batch_id)
         return batch_id
 
-    def make_up(self, models: int, *, valid: int = 300, test: int = 280, seed: int = 0) -> int:
+    def make_up(
+        self,
+        models: int,
+        *,
+        valid: int = 300,
+        test: int = 280,
+        seed: int = 0,
+        target: str = "default = 1",
+    ) -> int:
         """A train batch that says it is complete, with scores that nobody trained."""
         batch_id = self.add(mode="train", batch_desc="made up", state="C")
         random = np.random.default_rng(seed)
@@ -128,7 +136,7 @@ class Lab:
             name: np.resize([1, 0, 0, 0], n).astype(np.int8)
             for name, n in (("valid", valid), ("test", test))
         }
-        split = self._make_up_split(y, seed)
+        split = self._make_up_split(y, seed, target)
         self.do(lambda connection: results.put_split(connection, split))
         truth = {name: labels + random.normal(0, 0.7, len(labels)) for name, labels in y.items()}
         for number in range(1, models + 1):
@@ -136,10 +144,10 @@ class Lab:
             self._make_up_model(batch_id, number, split, y, found)
         return batch_id
 
-    def _make_up_split(self, y: dict[str, Any], seed: int) -> Split:
+    def _make_up_split(self, y: dict[str, Any], seed: int, target: str) -> Split:
         named = {f"y_{name}": labels for name, labels in y.items()}
         named |= {f"rows_{name}": np.arange(len(labels)) for name, labels in y.items()}
-        split_id = sha256(f"made up {seed} {len(y['valid'])}".encode()).hexdigest()
+        split_id = sha256(f"made up {seed} {target} {len(y['valid'])}".encode()).hexdigest()
         file = self.folder / "arrays"
         arrays.save(file, named)
         stored = self.store.put(f"splits/{split_id}.safetensors", file)
@@ -153,6 +161,7 @@ class Lab:
             n_test=len(y["test"]),
             uri=stored.uri,
             sha256=stored.sha256,
+            target=target,
         )
 
     def _make_up_model(

@@ -21,7 +21,6 @@ from launcher.cluster.speaking import security, speaking
 from launcher.versions import differences, versions
 
 _PATIENCE_SECONDS = 60.0
-_AGAIN_SECONDS = 180.0
 _AGAIN_PATIENCE_SECONDS = 15.0
 _AGAIN_PAUSE_SECONDS = 0.5
 _CLOSE_SECONDS = 3.0
@@ -34,12 +33,14 @@ def connect(
     certificates: Mapping[str, str] | None = None,
     *,
     patience: float = _PATIENCE_SECONDS,
+    remote: bool = True,
     steady: bool = False,
     renew_after: int = 0,
 ) -> DaskExecutor:
     """Connect to a scheduler that has workers and runs what we run.
 
-    `patience`: seconds to wait for an answer, and for a first worker. `steady`: a scheduler that
+    `patience`: seconds to wait for an answer, and for a first worker. `remote`: its workers may
+    lack our local cache, as all but those that a launcher has embedded. `steady`: a scheduler that
     is lost later is expected back at the same address, and runs go on with it. `renew_after`: a
     worker is replaced by a new process after so many tasks; 0: never.
 
@@ -50,7 +51,10 @@ def connect(
     _check_address(address)
     again = partial(_open_again, address, certificates) if steady else None
     return DaskExecutor(
-        _open(address, certificates, patience), reconnect=again, renew_after=renew_after
+        _open(address, certificates, patience),
+        remote=remote,
+        reconnect=again,
+        renew_after=renew_after,
     )
 
 
@@ -87,14 +91,13 @@ def _no_answer(address: str) -> ClusterUnavailable:
     )
 
 
-def _open_again(address: str, certificates: Mapping[str, str] | None) -> Client:
+def _open_again(address: str, certificates: Mapping[str, str] | None, until: float) -> Client:
     """A scheduler that was lost may be down for a while."""
-    deadline = time.monotonic() + _AGAIN_SECONDS
     while True:
         try:
             return _open(address, certificates, _AGAIN_PATIENCE_SECONDS)
         except ClusterUnavailable:
-            if time.monotonic() > deadline:
+            if time.monotonic() > until:
                 raise
         time.sleep(_AGAIN_PAUSE_SECONDS)
 

@@ -1,7 +1,8 @@
 """Starting and ending a cluster on the hosts of the configuration."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from configs.cluster import Cluster, Host, certificates_in
@@ -17,7 +18,8 @@ _ALIVE_EVERY_SECONDS = 5.0
 
 
 def start(cluster: Cluster, say: Say) -> Picture:
-    """Start what does not run yet, and wait until every worker is there.
+    """Start what does not run yet, and wait until every worker is there. A host that was scaled has
+    as many workers as were asked for then.
 
     Nothing is started before every host has answered, with the same versions as here. `say` gets
     the share that is done, and what was done on which host.
@@ -27,7 +29,7 @@ def start(cluster: Cluster, say: Say) -> Picture:
         ClusterUnavailable: a host cannot be reached or differs; something did not start.
     """
     certificates = read_certificates(cluster)
-    facts = ask_facts(cluster)
+    facts = ask_facts(cluster, cluster.hosts)
     plan = make_plan(cluster, facts)
     for name, each in facts.items():
         say(0.1, f"{name}: {each.cores} cores, {each.gpus} GPUs, address {each.ip}")
@@ -92,9 +94,9 @@ def read_certificates(cluster: Cluster) -> dict[str, str] | None:
         ) from error
 
 
-def ask_facts(cluster: Cluster) -> dict[str, Facts]:
-    """What each host has. Raises ClusterUnavailable."""
-    answers, errors = ask_all(cluster.hosts, lambda host: _ask_facts(cluster, host))
+def ask_facts(cluster: Cluster, hosts: Iterable[Host]) -> dict[str, Facts]:
+    """What each of these hosts has. Raises ClusterUnavailable."""
+    answers, errors = ask_all(hosts, lambda host: _ask_facts(cluster, host))
     if errors:
         raise ClusterUnavailable(f"{'; '.join(errors)}; nothing was started")
     return answers
@@ -102,7 +104,17 @@ def ask_facts(cluster: Cluster) -> dict[str, Facts]:
 
 def _ask_facts(cluster: Cluster, host: Host) -> Facts:
     request = {"action": "facts", "interface": host.interface}
-    return Facts(**ask(host, cluster.known_hosts, request))
+    told = ask(host, cluster.known_hosts, request)
+    # An agent of another version may tell more or less; that it is another is said by `start`.
+    known = {field.name: told[field.name] for field in fields(Facts) if field.name in told}
+    try:
+        return Facts(**known)
+    except TypeError:
+        version = told.get("versions", {}).get("deepcredit", "unknown")
+        raise ClusterUnavailable(
+            f"{host.name} has deepcredit {version}, which is too old for the one here; install the "
+            "same version everywhere"
+        ) from None
 
 
 def start_processes(

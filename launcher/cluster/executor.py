@@ -1,9 +1,9 @@
 """The executor that batches run on."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from distributed import Client
 from distributed.client import ClosedClientError
@@ -12,6 +12,7 @@ from configs.errors import ClusterUnavailable
 from launcher.cluster import events
 from launcher.cluster.placement import Has, workers_in
 from launcher.cluster.running import Run
+from launcher.cluster.workforce import AGAIN_SECONDS
 from pipeline.executor import Done, Need, anything
 
 T = TypeVar("T")
@@ -24,31 +25,34 @@ _ANSWER_SECONDS = 120.0  # on a host that is very busy, too
 class DaskExecutor:
     """Runs tasks on a Dask cluster; an implementation of pipeline.executor.Executor.
 
-    `reconnect` makes another client when the scheduler was lost; without it that ends the run.
+    `remote`: whether workers may lack our local cache; addresses do not tell. `reconnect` makes
+    another client when the scheduler was lost, and gives up at a moment of time.monotonic; without
+    it a loss ends the run.
     """
 
     def __init__(
         self,
         client: Client,
         *,
-        reconnect: Callable[[], Client] | None = None,
+        remote: bool,
+        reconnect: Callable[[float], Client] | None = None,
         renew_after: int = 0,
     ) -> None:
         self.client = client
+        self.remote = remote
         self._reconnect = reconnect
         self._renew_after = renew_after
 
     @property
-    def remote(self) -> bool:
-        # Only a scheduler that is reached by loopback and has no other workers counts as local:
-        # any other may get a worker without our files at any time.
-        info = self._info()
-        hosts = [urlsplit(str(address)).hostname for address in (info["address"], *info["workers"])]
-        return not all(host and host.startswith(("127.", "::1")) for host in hosts)
-
-    @property
     def workers(self) -> int:
-        return sum(worker.threads for worker in self.look())
+        try:
+            found = self.look()
+        except ClusterUnavailable:
+            if not self.steady:
+                raise
+            self.again(time.monotonic() + AGAIN_SECONDS)
+            found = self.look()
+        return sum(worker.threads for worker in found)
 
     def run(
         self,
@@ -81,11 +85,11 @@ class DaskExecutor:
     def steady(self) -> bool:
         return self._reconnect is not None
 
-    def again(self) -> None:
+    def again(self, until: float) -> None:
         self.close()
         if self._reconnect is None:
             raise ClusterUnavailable("lost the Dask scheduler")
-        self.client = self._reconnect()
+        self.client = self._reconnect(until)
 
     def close(self) -> None:
         """Forget what still runs; return soon, whatever state the cluster is in."""

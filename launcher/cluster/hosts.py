@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,7 +73,10 @@ def ask(host: Host, known_hosts: Path, request: Mapping[str, Any]) -> Any:
         raise ClusterUnavailable(f"{host.name}: no answer within {_ANSWER_SECONDS:.0f} s") from None
     if done.returncode:
         raise ClusterUnavailable(f"{host.name}: {_why(host, done, known_hosts)}")
-    answer = json.loads(done.stdout.splitlines()[-1])  # a login shell may have greeted before
+    answer = _answer(done.stdout)
+    if answer is None:
+        said = (done.stdout.splitlines() or ["nothing"])[-1]
+        raise ClusterUnavailable(f"{host.name}: what it said is no answer of our agent: {said!r}")
     if "error" in answer:
         raise ClusterUnavailable(f"{host.name}: {answer['error']}")
     return answer["answer"]
@@ -83,7 +87,7 @@ def ask_all(hosts: Iterable[Host], question: Callable[[Host], T]) -> tuple[dict[
     asked = list(hosts)
     answers: dict[str, T] = {}
     errors = []
-    with ThreadPoolExecutor(len(asked)) as pool:
+    with ThreadPoolExecutor(max(1, len(asked))) as pool:
         futures = {host.name: pool.submit(question, host) for host in asked}
     for name, future in futures.items():
         error = future.exception()
@@ -94,6 +98,16 @@ def ask_all(hosts: Iterable[Host], question: Callable[[Host], T]) -> tuple[dict[
         else:
             raise error
     return answers, errors
+
+
+def _answer(said: str) -> dict[str, Any] | None:
+    """The agent's line: a login shell may greet before it and take its leave behind."""
+    for line in reversed(said.splitlines()):
+        with suppress(ValueError):
+            found = json.loads(line)
+            if isinstance(found, dict) and found.keys() & {"answer", "error"}:
+                return found
+    return None
 
 
 def _why(host: Host, done: subprocess.CompletedProcess[str], known_hosts: Path) -> str:

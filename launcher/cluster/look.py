@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from launcher.cluster.placement import GPU, OURS
 from launcher.cluster.speaking import check_port, speaking
 
 _PATIENCE_SECONDS = 15.0
+_WORKER_SECONDS = 3.0
 
 
 class NoAnswer(ClusterUnavailable):
@@ -38,6 +40,8 @@ class Worker:
     tags: Sequence[str]
     leaving: bool
     """Whether it ends after what it runs now."""
+    answering: bool
+    """Whether it said a word when it was asked; a fit may keep it from that for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,40 +68,54 @@ def look(
     dask.config.set(CONFIG)
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
-        info, processing, versions = asyncio.run(
-            asyncio.wait_for(_ask(address, certificates), patience)
-        )
+        info, processing, here, there = asyncio.run(_ask(address, certificates, patience))
     except (OSError, RuntimeError, TimeoutError) as error:
         raise NoAnswer(
             f"the Dask scheduler at {address} does not answer; `deepcredit cluster start` starts it"
         ) from error
     workers = [
-        _worker(name, each, processing.get(name, ())) for name, each in info["workers"].items()
+        _worker(name, each, processing.get(name, ()), answering=name in there)
+        for name, each in info["workers"].items()
     ]
     return Picture(
         address,
         _dashboard(address, info["services"]),
         sorted(workers, key=lambda worker: worker.name),
-        _differences(versions),
+        _differences(here, there),
     )
 
 
 async def _ask(
-    address: str, certificates: Mapping[str, str] | None
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    await check_port(address)
+    address: str, certificates: Mapping[str, str] | None, patience: float
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Identity, what workers process, and versions: the scheduler's, and those of workers that
+    answer, by address. A frozen worker must not keep us from the rest.
+    """
     async with speaking(address, certificates) as scheduler:
-        return (
-            await scheduler.identity(n_workers=-1),
-            await scheduler.processing(workers=None),
-            {
-                "scheduler": await scheduler.versions(),
-                "workers": await scheduler.broadcast(msg={"op": "versions"}, on_error="ignore"),
-            },
-        )
+
+        async def picture() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+            await check_port(address)
+            return (
+                await scheduler.identity(n_workers=-1),
+                await scheduler.processing(workers=None),
+                await scheduler.versions(),
+            )
+
+        async def versions_of(worker: str) -> dict[str, Any]:
+            message, wanted = {"op": "versions"}, [worker]
+            asked = scheduler.broadcast(msg=message, workers=wanted, on_error="ignore")
+            with suppress(TimeoutError):
+                return dict(await asyncio.wait_for(asked, _WORKER_SECONDS))
+            return {}
+
+        info, processing, here = await asyncio.wait_for(picture(), patience)
+        answers = await asyncio.gather(*map(versions_of, info["workers"]))
+    return info, processing, here, {k: v for each in answers for k, v in each.items() if v}
 
 
-def _worker(address: str, info: Mapping[str, Any], tasks: Sequence[Any]) -> Worker:
+def _worker(
+    address: str, info: Mapping[str, Any], tasks: Sequence[Any], *, answering: bool
+) -> Worker:
     metrics = info["metrics"]
     running = metrics.get("executing", 0)
     resources: Mapping[str, float] = info["resources"]
@@ -113,6 +131,7 @@ def _worker(address: str, info: Mapping[str, Any], tasks: Sequence[Any]) -> Work
         gpus=int(resources.get(GPU, 0)),
         tags=sorted(name for name in resources if name not in OURS),
         leaving=info["status"] != "running",
+        answering=answering,
     )
 
 
@@ -122,13 +141,11 @@ def _dashboard(address: str, services: Mapping[str, int]) -> str:
     return format_dashboard_link(host, port) if port and host else ""
 
 
-def _differences(versions: Mapping[str, Any]) -> list[str]:
+def _differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
     """Where a worker has another version than the scheduler, of anything Dask itself needs."""
-    scheduler = versions["scheduler"]["packages"]
     return sorted(
-        f"{address} has {name} {there.get(name)}, the scheduler {ours}"
-        for address, worker in versions["workers"].items()
-        for there in [worker["packages"]]
-        for name, ours in scheduler.items()
-        if there.get(name) != ours
+        f"{address} has {name} {worker['packages'].get(name)}, the scheduler {ours}"
+        for address, worker in there.items()
+        for name, ours in here["packages"].items()
+        if worker["packages"].get(name) != ours
     )

@@ -19,7 +19,7 @@ OURS = (CPU, GPU, MEMORY)
 OWN_MB = 400
 """What a worker takes by itself, with the libraries of all kinds loaded."""
 
-_TOUCH = 1 / 1024  # of a tag, which is had or not, and never used up
+_TOUCH = 1 / 1024  # of what is had or not, and never used up: a tag, a place without a card
 _MIB = 2**20
 
 
@@ -35,11 +35,14 @@ class Has:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`workers`: those to prefer, by address; none: all alike. `missing`: what nobody declares."""
+    """`workers`: those to prefer, by address; none: all alike. `missing`: what nobody declares.
+    `off_card`: there are cards, but no worker with one has the memory.
+    """
 
     resources: dict[str, float] = field(default_factory=dict)
     workers: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    off_card: bool = False
 
 
 def workers_in(info: Mapping[str, Any]) -> list[Has]:
@@ -67,48 +70,64 @@ def place(need: Need, workers: Sequence[Has]) -> Place:
         else:
             missing.append(need.tag)
     prefer: tuple[str, ...] = ()
-    if need.gpu and (cards := _having(able, GPU, need.gpu)):
+    cards = _having(able, GPU, need.gpu) if need.gpu else []
+    off_card = bool(cards) and not _large(cards, need)
+    if off_card and not _large(able, need):
+        raise _refusal(able, need)
+    if cards and not off_card:
         able, resources[GPU] = cards, need.gpu
     else:
-        if need.gpu:
+        if need.gpu and not cards:
             missing.append(GPU)
         able, prefer = _off_cards(able, need, resources)
-    return Place(resources, _with_memory(able, need, resources) or prefer, tuple(missing))
+    prefer = _with_memory(able, need, resources) or prefer
+    return Place(resources, prefer, tuple(missing), off_card)
 
 
 def _off_cards(
     able: list[Has], need: Need, resources: dict[str, float]
 ) -> tuple[list[Has], tuple[str, ...]]:
-    """Workers without a card, if there are any, and whom to prefer where they do not say so."""
+    """Workers without a card, if there are any with the memory, and whom to prefer where they do
+    not say so.
+    """
     plain = [each for each in able if not each.resources.get(GPU)]
-    alike = len(plain) == len(able) and all(each.threads == 1 for each in able)
-    if alike and need.threads == 1:
+    if not _large(plain, need) or len(plain) == len(able):
         return able, ()
-    if counted := _having(plain, CPU, need.threads):
-        resources[CPU] = float(need.threads)
+    if counted := _having(plain, CPU, _TOUCH):
+        resources[CPU] = _TOUCH
         return counted, ()
-    if not plain or len(plain) == len(able):
-        return able, ()
     return plain, tuple(each.address for each in plain)
 
 
 def _with_memory(able: Sequence[Has], need: Need, resources: dict[str, float]) -> tuple[str, ...]:
-    """Ask for memory where it could run short; returns whom to prefer where they do not declare."""
+    """Ask for memory where it could run short; returns whom to prefer where they do not declare.
+
+    A worker that runs several tasks is always asked: a small one, not counted, may run beside a
+    large one.
+    """
     limited = [(each, each.memory_mb) for each in able if each.memory_mb is not None]
-    if not any(need.memory_mb * each.threads > memory for each, memory in limited):
+    if not any(each.threads > 1 or need.memory_mb > memory for each, memory in limited):
         return ()
-    large = [each for each in able if each.memory_mb is None or each.memory_mb >= need.memory_mb]
+    large = _large(able, need)
     if not large:
-        most = max(memory for _, memory in limited)
-        raise NotEnoughMemory(
-            f"it needs about {need.memory_mb:,} MB, and no worker has more than {most:,.0f} MB for "
-            "it; let hosts have fewer workers with more memory each (workers, memory_limit), or "
-            "the model or the data be smaller"
-        )
+        raise _refusal(able, need)
     if len(limited) == len(able) and all(MEMORY in each.resources for each in able):
         resources[MEMORY] = float(need.memory_mb)
         return ()
     return tuple(each.address for each in large) if len(large) < len(able) else ()
+
+
+def _refusal(able: Sequence[Has], need: Need) -> NotEnoughMemory:
+    most = max(each.memory_mb for each in able if each.memory_mb is not None)
+    return NotEnoughMemory(
+        f"it needs about {need.memory_mb:,} MB, and no worker has more than {most:,.0f} MB for "
+        "it; let hosts have fewer workers with more memory each (workers, memory_limit), or "
+        "the model or the data be smaller"
+    )
+
+
+def _large(workers: Sequence[Has], need: Need) -> list[Has]:
+    return [one for one in workers if one.memory_mb is None or one.memory_mb >= need.memory_mb]
 
 
 def _having(workers: Sequence[Has], name: str, amount: float) -> list[Has]:

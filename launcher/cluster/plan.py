@@ -3,8 +3,9 @@ know it is given.
 """
 
 import ipaddress
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dask.utils import parse_bytes
@@ -23,7 +24,10 @@ _SEEN = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a host told about itself; `machine` is one for all names of a machine."""
+    """What a host told about itself; `machine` is one for all names of a machine. `wanted` and
+    `running` are of workers without a card: how many `scale` asked for, and by the name of each
+    process how many were started and how many of them stay.
+    """
 
     machine: str
     cores: int
@@ -31,6 +35,18 @@ class Facts:
     memory_mb: int
     ip: str
     versions: Mapping[str, str]
+    wanted: int | None = None
+    running: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def staying(self) -> int:
+        return sum(stay for _, stay in self.running.values())
+
+    @property
+    def free_name(self) -> str:
+        """For one more process of workers without a card."""
+        names = (f"cpu{number}" for number in itertools.count(1))
+        return next(name for name in names if name not in self.running)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +86,13 @@ def make_plan(cluster: Cluster, facts: Mapping[str, Facts]) -> Plan:
 
     Raises:
         ClusterUnavailable: hosts differ from here, or from each other, in versions.
-        BadSetting: a host has fewer cores or cards than wanted, or an address none can reach.
+        BadSetting: a host has fewer cores or cards or less memory than wanted, or an address that
+            none can reach.
     """
     _check_versions(facts)
     _check_addresses(facts)
     wanted = {host.name: _worker_count(host, facts[host.name]) for host in cluster.hosts}
-    _check_cores(cluster.hosts, facts, wanted)
+    _check_room(cluster.hosts, facts, wanted)
     scheduler = cluster.scheduler
     ip = facts[scheduler.name].ip
     protocol = "tls" if cluster.certificates else "tcp"
@@ -101,8 +118,11 @@ def _scheduler(cluster: Cluster, ip: str, protocol: str) -> Process:
 
 
 def _workers(host: Host, has: Facts, address: str, count: int) -> list[Process]:
-    """One process that nurses all workers without a card, and one for each card."""
-    found = [cpu_workers(host, has, address, count)] if count else []
+    """One process that nurses all workers without a card, or several on a host that was scaled, and
+    one for each card.
+    """
+    counts = _by_process(has, count).items()
+    found = [cpu_workers(host, has, address, number, name) for name, number in counts if number]
     share = _fits_a_card(host, has)
     for number in range(host.gpus):
         limit = _limit_mb(host, has, share)
@@ -112,7 +132,17 @@ def _workers(host: Host, has: Facts, address: str, count: int) -> list[Process]:
     return found
 
 
-def cpu_workers(host: Host, has: Facts, address: str, count: int, name: str = "cpu") -> Process:
+def _by_process(has: Facts, count: int) -> dict[str, int]:
+    """How many workers each process is, or was, started with."""
+    if has.wanted is None:
+        return {"cpu": count}
+    found = {name: started for name, (started, _) in has.running.items()}
+    if has.wanted > has.staying:
+        found[has.free_name] = has.wanted - has.staying
+    return found
+
+
+def cpu_workers(host: Host, has: Facts, address: str, count: int, name: str) -> Process:
     """A process that nurses `count` workers without a card."""
     limit = _limit_mb(host, has, host.threads)
     resources = declared(limit, threads=host.threads)
@@ -163,13 +193,15 @@ def _fits_a_card(host: Host, has: Facts) -> int:
 
 
 def _worker_count(host: Host, has: Facts) -> int:
+    if has.wanted is not None:
+        return max(has.wanted, has.staying)
     if host.workers is not None:
         return host.workers
     for_cards = host.gpus * _fits_a_card(host, has)
     return max(0, (has.cores - for_cards) // host.threads)
 
 
-def _check_cores(
+def _check_room(
     hosts: Sequence[Host], facts: Mapping[str, Facts], wanted: Mapping[str, int]
 ) -> None:
     problems = []
@@ -182,19 +214,31 @@ def _check_cores(
                 f"{names}: workers times threads are {threads}, but there are {has.cores} cores; "
                 "set workers or threads lower"
             )
+        memory = sum(_memory_mb(host, has, wanted[host.name]) for host in here)
+        if memory > has.memory_mb + 1:  # of what is in proportion to threads, rounded
+            problems.append(
+                f"{names}: workers times memory_limit are {memory:,.0f} MiB, but there are "
+                f"{has.memory_mb:,} MiB; set workers or memory_limit lower"
+            )
         if max(host.gpus for host in here) > has.gpus:
             problems.append(f"{names}: gpus asks for more than the {has.gpus} cards there are")
     if problems:
         raise BadSetting("; ".join(problems))
 
 
-def fits_cores(host: Host, has: Facts, workers: int) -> None:
+def check_fits(host: Host, has: Facts, workers: int) -> None:
     """Raises BadSetting: so many workers without a card are too many for the host."""
-    _check_cores([host], {host.name: has}, {host.name: workers})
+    _check_room([host], {host.name: has}, {host.name: workers})
 
 
 def _threads(host: Host, has: Facts, workers: int) -> int:
     return workers * host.threads + host.gpus * _fits_a_card(host, has)
+
+
+def _memory_mb(host: Host, has: Facts, workers: int) -> float:
+    """What all workers of a host may use."""
+    share = _fits_a_card(host, has)
+    return workers * _limit_mb(host, has, host.threads) + host.gpus * _limit_mb(host, has, share)
 
 
 def _check_versions(facts: Mapping[str, Facts]) -> None:

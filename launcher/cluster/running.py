@@ -4,63 +4,39 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 import structlog
-from distributed import Client, Future, KilledWorker
+from distributed import Future, KilledWorker, secede
 from distributed.client import ClosedClientError
 
 from configs.errors import ClusterUnavailable, NotEnoughMemory, WorkerLost
-from launcher.cluster.placement import GPU, Has, Place, place
+from launcher.cluster.placement import GPU, Place, place
 from launcher.cluster.renewal import note_task
-from pipeline.executor import Done, Need
+from launcher.cluster.workforce import Link, Lost, Workforce
+from pipeline.executor import Done, Need, hearing
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_AHEAD = 2  # tasks sent to a thread: one runs, the next is already there
+_AHEAD = 3  # tasks sent to a thread: one runs, one sends its files, the next is already there
 _LOOK_SECONDS = 5.0
-_NO_WORKERS_SECONDS = 60.0
 _RESULT_SECONDS = 3.0
 
 log = structlog.get_logger(__name__)
 
 
-class _Lost(Exception):
-    """The scheduler is gone; with another one the same tasks could go on."""
-
-
-class Link(Protocol):
-    """A run's way to the cluster, which may be another one later."""
-
-    client: Client
-
-    @property
-    def steady(self) -> bool:
-        """Whether a scheduler that was lost is expected back."""
-        ...
-
-    def look(self) -> list[Has]:
-        """The workers there are. Raises ClusterUnavailable: the scheduler is lost."""
-        ...
-
-    def again(self) -> None:
-        """Connect to a scheduler that was lost. Raises ClusterUnavailable."""
-        ...
-
-
 @dataclass(slots=True)
 class _Sent(Generic[T]):
-    """A task at the scheduler; `since`: from when on no worker there is could run it."""
+    """A task at the scheduler."""
 
     future: Future[Any]
     task: T
     place: Place
-    since: float | None = field(default=None)
 
 
 class Run(Generic[T, R]):
@@ -97,10 +73,8 @@ class Run(Generic[T, R]):
         self._running: dict[Any, _Sent[T]] = {}
         self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
         self._alone = False
-        self._workers: list[Has] = []
-        self._seen: dict[str, tuple[Has, float]] = {}  # by address, with when they were there last
+        self._workforce = Workforce(link)
         self._missing: set[str] = set()
-        self._looked = self._had_workers = time.monotonic()
 
     def __iter__(self) -> Iterator[Done[T, R]]:
         try:
@@ -117,7 +91,7 @@ class Run(Generic[T, R]):
                             continue
                         return
                     done = self._done(future)
-                except _Lost as error:
+                except Lost as error:
                     self._begin_again(error)
                     continue
                 if done is not None:
@@ -131,10 +105,10 @@ class Run(Generic[T, R]):
         """The scheduler may have been lost before, while the batch read its data."""
         try:
             self._look()
-        except _Lost as error:
+        except Lost as error:
             self._begin_again(error)
 
-    def _begin_again(self, error: _Lost) -> None:
+    def _begin_again(self, error: Lost) -> None:
         if not self._link.steady:
             raise ClusterUnavailable(str(error)) from error
         log.warning(
@@ -142,17 +116,13 @@ class Run(Generic[T, R]):
             running=len(self._running),
             error=str(error),
         )
-        self._link.again()
+        self._workforce.come_back()
         for sent in self._running.values():
             self._wait(sent.task)
         self._running.clear()
+        self._alone = False
         self._ended = SimpleQueue()
-        now = time.monotonic()
-        # They connect again too, one after the other.
-        self._seen = {address: (worker, now) for address, (worker, _) in self._seen.items()}
-        self._see()
-        self._had_workers = self._looked
-        log.info("scheduler is back; the batch goes on", workers=len(self._workers))
+        log.info("scheduler is back; the batch goes on", workers=len(self._workforce.there))
 
     def _refusals(self) -> Iterator[Done[T, R]]:
         while self._refused:
@@ -171,15 +141,17 @@ class Run(Generic[T, R]):
             for wish in wishes:
                 while self._waiting[wish] and at_work < limit:
                     at_work += self._submit(self._waiting[wish].popleft())
-        if self._suspects and not self._running:
-            self._alone = True
-            self._submit(self._suspects.popleft())
+        if not self._running:
+            self._alone = bool(self._suspects)
+            if self._alone:
+                self._submit(self._suspects.popleft())
         return bool(self._running)
 
     def _pools(self) -> Iterator[tuple[tuple[bool, ...], int]]:
         """Which tasks, by whether they want a card, share how many places at the scheduler."""
-        cards = sum(each.threads for each in self._workers if each.resources.get(GPU))
-        others = sum(each.threads for each in self._workers) - cards
+        there = self._workforce.there
+        cards = sum(each.threads for each in there if each.resources.get(GPU))
+        others = sum(each.threads for each in there) - cards
         if cards and others:
             yield (True,), _AHEAD * cards
             yield (False,), _AHEAD * others
@@ -188,15 +160,11 @@ class Run(Generic[T, R]):
 
     def _submit(self, task: T) -> bool:
         try:
-            where = place(self._need(task), [worker for worker, _ in self._seen.values()])
+            where = place(self._need(task), self._workforce.known)
         except NotEnoughMemory as error:
             self._refused.append(Done(task, None, error))
             return False
-        for name in set(where.missing) - self._missing:
-            self._missing.add(name)
-            # Most installations have no cards, and need not hear it with every batch.
-            tell = log.debug if name == GPU else log.info
-            tell("no worker declares this resource; tasks run without it", resource=name)
+        self._tell(task, where)
         key = (self._name, next(self._numbers))
         try:
             future = self._link.client.submit(
@@ -212,10 +180,24 @@ class Run(Generic[T, R]):
             )
         except ClosedClientError as error:  # it has tried for long to reach the scheduler
             self._wait(task)
-            raise _Lost("lost the Dask scheduler while tasks were running") from error
+            raise Lost("lost the Dask scheduler while tasks were running") from error
         self._running[future.key] = _Sent(future, task, where)
         future.add_done_callback(self._ended.put)
         return True
+
+    def _tell(self, task: T, where: Place) -> None:
+        """What a task has to do without."""
+        for name in set(where.missing) - self._missing:
+            self._missing.add(name)
+            # Most installations have no cards, and need not hear it with every batch.
+            tell = log.debug if name == GPU else log.info
+            tell("no worker declares this resource; tasks run without it", resource=name)
+        if where.off_card:
+            log.warning(
+                "no worker with a card has the memory for a task; it goes to one without",
+                task=str(getattr(task, "label", "")),
+                needs_mb=self._need(task).memory_mb,
+            )
 
     def _next(self) -> Future[Any] | None:
         """The next future that ended; None at the deadline, or if nothing runs any more."""
@@ -223,7 +205,7 @@ class Run(Generic[T, R]):
             now = time.monotonic()
             if self._deadline is not None and now >= self._deadline:
                 return None
-            if now - self._looked >= _LOOK_SECONDS:
+            if now - self._workforce.looked >= _LOOK_SECONDS:
                 self._look()
             patience = _LOOK_SECONDS
             if self._deadline is not None:
@@ -233,44 +215,14 @@ class Run(Generic[T, R]):
         return None
 
     def _look(self) -> None:
-        """Workers come and go; a scheduler without any would let us wait for ever."""
-        try:
-            self._see()
-        except ClusterUnavailable as error:
-            raise _Lost(str(error)) from error
-        if self._workers:
-            self._had_workers = self._looked
-            self._free_stranded()
-        elif self._looked - self._had_workers > _NO_WORKERS_SECONDS:
-            raise ClusterUnavailable(
-                f"the Dask scheduler has had no workers for {_NO_WORKERS_SECONDS:.0f} s"
-            )
-
-    def _see(self) -> None:
-        """A worker that is away for less than a minute, as while it is renewed, still counts for
-        what may be asked for: else a large fit would be refused, or one for a card go without.
-        """
-        self._workers = self._link.look()
-        self._looked = time.monotonic()
-        self._seen |= {worker.address: (worker, self._looked) for worker in self._workers}
-        self._seen = {
-            address: (worker, last)
-            for address, (worker, last) in self._seen.items()
-            if self._looked - last <= _NO_WORKERS_SECONDS
-        }
-
-    def _free_stranded(self) -> None:
-        """Tasks that ask for what no worker has any more, for a minute, are placed anew."""
-        for key, sent in list(self._running.items()):
-            if any(_offers(worker, sent.place) for worker in self._workers):
-                sent.since = None
-            elif sent.since is None:
-                sent.since = self._looked
-            elif self._looked - sent.since > _NO_WORKERS_SECONDS:
-                log.warning("nobody has what a task asks for; placing it anew", asked=sent.place)
-                del self._running[key]
-                self._link.client.cancel([sent.future], force=True)
-                self._submit(sent.task)
+        """Tasks that ask for what no worker has any more are placed anew."""
+        self._workforce.look()
+        asked = {key: sent.place for key, sent in self._running.items()}
+        for key in self._workforce.stranded(asked):
+            sent = self._running.pop(key)
+            log.warning("nobody has what a task asks for; placing it anew", asked=sent.place)
+            self._link.client.cancel([sent.future], force=True)
+            self._submit(sent.task)
 
     def _done(self, future: Future[Any]) -> Done[T, R] | None:
         """What became of a task; None if it goes on."""
@@ -279,7 +231,7 @@ class Run(Generic[T, R]):
             return None
         status = future.status
         if status == "cancelled":
-            raise _Lost("lost the Dask scheduler while tasks were running")
+            raise Lost("lost the Dask scheduler while tasks were running")
         if status == "error":
             del self._running[future.key]
             return self._failed(sent.task, future)
@@ -319,12 +271,9 @@ class Run(Generic[T, R]):
 def shielded(function: Callable[[T], R], task: T, renew_after: int) -> R:
     """What a worker runs: a library that calls sys.exit() ends its task, not the worker."""
     try:
-        return function(task)
+        with hearing(secede):
+            return function(task)
     except (SystemExit, KeyboardInterrupt) as error:
         raise RuntimeError(f"the task ended with {error!r}") from error
     finally:
         note_task(renew_after)
-
-
-def _offers(worker: Has, asked: Place) -> bool:
-    return all(worker.resources.get(name, 0) >= much for name, much in asked.resources.items())

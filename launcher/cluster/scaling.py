@@ -1,5 +1,6 @@
 """More or fewer workers on hosts of a cluster that runs, without losing what they run."""
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -8,22 +9,24 @@ from contextlib import closing
 from distributed import Client, Worker
 
 from configs.cluster import Cluster, Host
-from configs.errors import BadSetting
+from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster import deploy, look
 from launcher.cluster.deploy import Say
-from launcher.cluster.hosts import ask
+from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import Picture
-from launcher.cluster.plan import CERTIFICATES, Process, cpu_workers, fits_cores
+from launcher.cluster.plan import CERTIFICATES, Facts, Process, check_fits, cpu_workers
 from launcher.cluster.renewal import leave
 from launcher.cluster.speaking import security
 
 _PATIENCE_SECONDS = 30.0
+_TELL_SECONDS = 15.0
 
 
 def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
     """Start workers, and wait until they are there, or tell some to leave after what they run.
 
-    Only workers without a card. It holds until the processes of a host are stopped.
+    Only workers without a card. It holds until the processes of a host are stopped: `start` keeps
+    to it.
 
     Raises:
         BadSetting: no such host, or more workers than its cores allow.
@@ -33,15 +36,23 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
     if unknown := sorted(wanted.keys() - hosts.keys()):
         raise BadSetting(f"{unknown[0]} is none of the hosts {', '.join(hosts)}")
     picture = deploy.find(cluster)
+    facts = deploy.ask_facts(cluster, [hosts[name] for name in wanted])
+    # By what runs on the host: the scheduler does not know workers that are being renewed.
+    more = {name: n - facts[name].staying for name, n in wanted.items()}
+    new = {
+        name: _new_process(hosts[name], facts[name], wanted[name], picture.address)
+        for name, number in more.items()
+        if number > 0
+    }
+    _remember(cluster, hosts, wanted)
     there = {name: _workers(picture, name) for name in wanted}
-    more = {name: n - len(there[name]) for name, n in wanted.items() if n > len(there[name])}
-    less = {name: len(there[name]) - n for name, n in wanted.items() if n < len(there[name])}
-    new = _new_processes(cluster, hosts, wanted, more, picture.address) if more else {}
+    less = {name: -number for name, number in more.items() if number < 0}
     certificates = deploy.read_certificates(cluster)
     for name, number in less.items():
-        # Of those that run nothing first.
-        leaving = sorted(there[name], key=lambda worker: worker.running + worker.waiting)[:number]
-        _tell_to_leave(picture.address, certificates, [worker.address for worker in leaving])
+        # Those first that hear it and run nothing.
+        leaving = sorted(there[name], key=lambda w: (not w.answering, w.running + w.waiting))
+        leaving = leaving[:number]
+        _tell_to_leave(picture.address, certificates, leaving)
         for worker in leaving:
             say(0.3, f"{name}: {worker.name} leaves after what it runs")
     if not new:
@@ -65,33 +76,25 @@ def _workers(picture: Picture, name: str) -> list[look.Worker]:
     return [each for each in picture.workers if ours.fullmatch(each.name) and not each.leaving]
 
 
-def _new_processes(
-    cluster: Cluster,
-    hosts: Mapping[str, Host],
-    wanted: Mapping[str, int],
-    more: Mapping[str, int],
-    address: str,
-) -> dict[str, Process]:
-    facts = deploy.ask_facts(cluster)
-    found = {}
-    for name, number in more.items():
-        host, has = hosts[name], facts[name]
-        fits_cores(host, has, wanted[name])
-        process = _free_name(cluster, host)
-        found[name] = cpu_workers(host, has, address, number, process)
-    return found
+def _new_process(host: Host, has: Facts, wanted: int, address: str) -> Process:
+    check_fits(host, has, wanted)
+    return cpu_workers(host, has, address, wanted - has.staying, has.free_name)
 
 
-def _free_name(cluster: Cluster, host: Host) -> str:
-    """No process of the host has this name, nor will one of `start`."""
-    records = ask(host, cluster.known_hosts, {"action": "look"})
-    used = {record["name"] for record in records if record["alive"]}
-    return next(name for n in range(1, len(used) + 2) if (name := f"cpu{n}") not in used)
+def _remember(cluster: Cluster, hosts: Mapping[str, Host], wanted: Mapping[str, int]) -> None:
+    def tell(host: Host) -> None:
+        request = {"action": "want", "workers": wanted[host.name]}
+        ask(host, cluster.known_hosts, request)
+
+    _, errors = ask_all([hosts[name] for name in wanted], tell)
+    if errors:
+        raise ClusterUnavailable("; ".join(errors))
 
 
 def _tell_to_leave(
-    address: str, certificates: Mapping[str, str] | None, workers: Sequence[str]
+    address: str, certificates: Mapping[str, str] | None, workers: Sequence[look.Worker]
 ) -> None:
+    """Raises ClusterUnavailable: some did not hear it."""
     with closing(
         Client(
             address,
@@ -100,4 +103,20 @@ def _tell_to_leave(
             set_as_default=False,
         )
     ) as client:
-        client.run(retire, workers=list(workers))
+
+        async def tell(worker: look.Worker) -> str | None:
+            told = client.run(retire, workers=[worker.address])
+            try:
+                await asyncio.wait_for(told, _TELL_SECONDS)
+            except (OSError, TimeoutError):
+                return worker.name
+            return None
+
+        async def tell_all() -> list[str | None]:
+            return await asyncio.gather(*map(tell, workers))
+
+        if deaf := [name for name in client.sync(tell_all) if name]:
+            raise ClusterUnavailable(
+                f"{', '.join(deaf)}: no answer within {_TELL_SECONDS:.0f} s, so not told to leave; "
+                "scale again later, or end the process if it is stuck"
+            )

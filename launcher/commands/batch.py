@@ -256,7 +256,7 @@ def _note(row: leaderboard.Row) -> str | None:
 
 
 def _parameters(pairs: list[str], text: str | None) -> str | None:
-    """batch_param as JSON. Its keys are for the mode to judge, whose libraries take seconds to
+    """batch_param as JSON. Its keys are for the mode to judge, whose libraries take a second to
     import: what it refuses ends the batch in E before anything is computed.
     """
     values = read_object(text, "--json")

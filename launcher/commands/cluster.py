@@ -9,7 +9,7 @@ from configs.cluster import Cluster
 from configs.errors import BadSetting
 from launcher.cluster import certificates as making
 from launcher.cluster import deploy, scaling
-from launcher.cluster.look import Picture
+from launcher.cluster.look import Picture, Worker
 from launcher.console import Column, Format, progress, say, show
 from launcher.folder import example, new_app
 from launcher.session import session
@@ -116,6 +116,12 @@ def _cluster(ctx: typer.Context) -> Cluster:
     return found
 
 
+def _state(worker: Worker) -> str:
+    if not worker.answering:
+        return "not answering"
+    return "leaving" if worker.leaving else "there"
+
+
 def _show(picture: Picture, form: Format) -> None:
     rows = [
         {
@@ -128,7 +134,7 @@ def _show(picture: Picture, form: Format) -> None:
             "waiting": worker.waiting,
             "gpus": worker.gpus,
             "tags": " ".join(worker.tags) or None,
-            "state": "leaving" if worker.leaving else "there",
+            "state": _state(worker),
         }
         for worker in picture.workers
     ]

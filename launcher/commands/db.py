@@ -1,6 +1,7 @@
 """Create or migrate the database, check it, print its grants, remove what is old."""
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from launcher.console import progress, say
 from launcher.durations import seconds_of
 from launcher.folder import example, new_app
-from launcher.session import session
+from launcher.session import Session, session
 from storage import grants as roles
 from storage import housekeeping, migrate
 
@@ -79,24 +80,39 @@ def prune(
     """Remove batches completed long ago, with their results and history. Batches with trained
     models stay, and those that a candidate list, an ensemble or a younger batch refers to.
 
-    Batches in error stay too. It may be stopped and run again at any time.
+    What batches left whose rows were deleted goes too. Batches in error stay. It may be stopped and
+    run again at any time.
     """
     seconds = seconds_of(completed_before, "--completed-before")
     opened = session(ctx)
     old = opened.read(lambda connection: housekeeping.old(connection, seconds))
     kept = f"{old.needed} stay because something refers to them" if old.needed else ""
-    if dry_run or not old.removable:
+    if dry_run:
         span = f" (batch {old.first} to {old.last})" if old.removable else ""
         say("; ".join(filter(None, (f"{old.removable} batches can go{span}", kept))))
         return
-    removed, after = 0, 0
     with progress("pruning") as bar:
-        while True:
-            done = opened.write(partial(housekeeping.prune, seconds=seconds, after=after))
-            removed += done.batches
-            bar(min(removed / old.removable, 1.0), f"{removed} of {old.removable} batches")
-            if done.after is None:
-                break
-            after = done.after
-            time.sleep(_PAUSE_SECONDS)
-    say("; ".join(filter(None, (f"{removed} batches removed", kept))))
+        removed = _step_by_step(
+            opened,
+            partial(housekeeping.prune, seconds=seconds),
+            lambda done: bar(done / max(old.removable, done), f"{done} of {old.removable} batches"),
+        )
+        left = _step_by_step(opened, housekeeping.prune_deserted, lambda _: None)
+    remains = f"what {left} deleted batches left" if left else ""
+    say("; ".join(filter(None, (f"{removed} batches removed", remains, kept))))
+
+
+def _step_by_step(
+    opened: Session, step: Callable[..., housekeeping.Pruned], tell: Callable[[int], None]
+) -> int:
+    """Run `step`, each time in a transaction, until nothing is left; how many batches went."""
+    removed, after = 0, 0
+    while True:
+        done = opened.write(partial(step, after=after))
+        removed += done.batches
+        if done.batches:
+            tell(removed)
+        if done.after is None:
+            return removed
+        after = done.after
+        time.sleep(_PAUSE_SECONDS)

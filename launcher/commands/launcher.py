@@ -17,6 +17,7 @@ app = new_app()
     epilog=example(
         "deepcredit launcher SERVER_001",
         "deepcredit launcher SERVER_001 --slots 2 --tag gpu",
+        "deepcredit launcher SERVER_001 --queue urgent --queue default",
         "deepcredit launcher SERVER_001 --drain",
     )
 )
@@ -31,6 +32,12 @@ def launcher(
     ] = False,
     tag: Annotated[
         list[str] | None, typer.Option(help="Runs batches that need this tag; repeatable.")
+    ] = None,
+    queue: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Serves this queue (default); repeatable: in this order.", show_default=False
+        ),
     ] = None,
     metrics_port: Annotated[
         int | None,
@@ -53,6 +60,7 @@ def launcher(
         drain=drain,
         spare=not drain,
         tags=tag or (),
+        queues=queue or ("default",),
         notifier=Notifier(),
     )
     raise typer.Exit(daemon.run())

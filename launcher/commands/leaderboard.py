@@ -30,6 +30,7 @@ def columns(metric: str) -> tuple[Column, ...]:
         *(Column(c.name, c.header, digits=4, wide=True) for c in measured[4:]),
         Column("threshold", "threshold", digits=3, wide=True),
         Column("fit_seconds", "fit s", digits=1),
+        Column("device", "device", text=True, wide=True),
         Column("dataset", "data set", text=True, wide=True),
     )
 

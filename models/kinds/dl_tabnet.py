@@ -7,22 +7,11 @@ drop the only batch of a small data set. Names and defaults are the library's, b
 and `eval_metric` (DEFAULTS); `optimizer_params` are those of torch.optim.Adam.
 """
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Self, cast
+from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from pytorch_tabnet.tab_network import TabNet
-from torch import Tensor, nn
-
-from configs.errors import ArtifactDamaged, BadParameter
-from models import tensors
-from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
+from configs.errors import BadParameter
 from models.parameters import Either, Flag, Null, Real, Spec, Table, Whole, Word, resolve
-from models.scores import auc
-from models.weights import for_stopping
 
 KIND = "DL-TABNET"
 FORMAT = "safetensors"
@@ -32,7 +21,7 @@ _ADAM = Table(
     {"lr": Real(0, 1000, above=True), "weight_decay": Real(0, 1000)},
     {"lr": 0.02, "weight_decay": 0.0},
 )
-_SHAPE: dict[str, Spec] = {
+SHAPE: dict[str, Spec] = {
     "n_d": Whole(1, 4096),
     "n_a": Whole(1, 4096),
     "n_steps": Whole(1, 100),
@@ -44,8 +33,10 @@ _SHAPE: dict[str, Spec] = {
     "mask_type": Word("sparsemax", "entmax"),
     "virtual_batch_size": Whole(2),
 }
+"""What a file has to say for the network to be built again."""
+
 PARAMETERS: dict[str, Spec] = {
-    **_SHAPE,
+    **SHAPE,
     "lambda_sparse": Real(0),
     "clip_value": Real(0),
     "optimizer_params": _ADAM,
@@ -77,100 +68,11 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-class AttentiveNetwork:
-    """TabNet for two classes. `params` are complete, as `check` returns them."""
-
-    def __init__(self, params: Mapping[str, Any], *, seed: int, device: str, threads: int) -> None:
-        self.params = params
-        self.seed = seed
-        self.device = device
-        self.threads = threads
-        self.network_: TabNet | None = None
-
-    def fit(
-        self,
-        X: Matrix,
-        y: Labels,
-        sample_weight: Weights | None = None,
-        eval_set: tuple[Matrix, Labels] | None = None,
-    ) -> Self:
-        require_both_classes(y)
-        weight = np.ones(len(y)) if sample_weight is None else sample_weight
-        given = self.params
-        with tensors.scoring(self.threads):
-            made, chance = tensors.seeded(
-                lambda: _network(X.shape[1], given, self.device), seed=self.seed, device=self.device
-            )
-            self.network_ = cast(TabNet, made).to(self.device)
-            tensors.train(
-                self.network_,
-                torch.optim.Adam(self.network_.parameters(), **given["optimizer_params"]),
-                tensors.rows(X, y, weight / weight.mean(), self.device),
-                tensors.Recipe(
-                    batch_size=given["batch_size"],
-                    max_epochs=given["max_epochs"],
-                    patience=given["patience"],
-                    clip_value=given["clip_value"],
-                    drop_last=given["drop_last"],
-                    virtual_batch_size=given["virtual_batch_size"],
-                ),
-                loss=self._loss,
-                watch=self._watch(y, sample_weight, eval_set),
-                chance=chance,
-            )
-        return self
-
-    def predict_proba(self, X: Matrix) -> NDArray[np.float64]:
-        with tensors.scoring(self.threads):
-            positive = tensors.apply(self._forward, X, self.device)
-        return np.column_stack((1 - positive, positive))
-
-    def _forward(self, X: Tensor) -> Tensor:
-        logits, _ = self._fitted(X)
-        positive: Tensor = torch.softmax(logits, dim=1)[:, 1]
-        return positive
-
-    def _loss(self, rows: tensors.Rows) -> Tensor:
-        logits, entropy = self._fitted(rows.X)
-        losses = nn.functional.cross_entropy(logits, rows.y.long(), reduction="none")
-        sparsity = float(self.params["lambda_sparse"])
-        return (losses * rows.weight).mean() - sparsity * entropy
-
-    def _fitted(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        if self.network_ is None:
-            raise ValueError("fit first")
-        return cast(tuple[Tensor, Tensor], self.network_(X))
-
-    def _watch(
-        self, y: Labels, weight: Weights | None, eval_set: tuple[Matrix, Labels] | None
-    ) -> Callable[[], float] | None:
-        if eval_set is None:
-            return None
-        X_valid, y_valid = eval_set
-        alike = for_stopping(y, weight, y_valid)
-        if alike is None:
-            return None
-
-        def figure() -> float:
-            scores = tensors.apply(self._forward, X_valid, self.device)
-            if self.params["eval_metric"] == "auc":
-                return -(auc(y_valid, scores.astype(np.float32)) or 0.0)
-            return tensors.log_loss(y_valid, scores, alike)
-
-        return figure
-
-
 def check(params: Mapping[str, Any]) -> dict[str, Any]:
     resolved = resolve(KIND, PARAMETERS, DEFAULTS, params)
     if resolved["n_independent"] == resolved["n_shared"] == 0:
         raise BadParameter(f"{KIND}: n_independent and n_shared cannot both be 0")
     return resolved
-
-
-def build(
-    params: Mapping[str, Any], *, seed: int, device: str, threads: int = 1
-) -> AttentiveNetwork:
-    return AttentiveNetwork(check(params), seed=seed, device=device, threads=threads)
 
 
 def memory(params: Mapping[str, Any], rows: int, columns: int) -> int:
@@ -179,39 +81,3 @@ def memory(params: Mapping[str, Any], rows: int, columns: int) -> int:
     layers = params["n_steps"] * (params["n_independent"] + params["n_shared"] + 1)
     kept = min(params["batch_size"], rows) * (8 * width * layers + 6 * columns * params["n_steps"])
     return int(4 * (rows * columns + kept))
-
-
-def save(estimator: Estimator, path: Path) -> None:
-    model = cast(AttentiveNetwork, estimator)
-    if model.network_ is None:
-        raise ValueError("fit first")
-    description = {name: model.params[name] for name in _SHAPE}
-    description["n_features"] = model.network_.input_dim
-    tensors.save(model.network_, path, kind=KIND, description=description)
-
-
-def load(path: Path, *, device: str) -> AttentiveNetwork:
-    shape, weights = tensors.load(path, kind=KIND, specs=_SHAPE)
-    n_features = shape.pop("n_features")
-    try:
-        model = build(shape, seed=0, device=device)
-    except BadParameter as error:
-        raise ArtifactDamaged(f"{path}: not a {KIND} model: {error}") from error
-    made, _ = tensors.seeded(
-        lambda: _network(n_features, model.params, device), seed=0, device=device
-    )
-    model.network_ = cast(TabNet, made).to(device)
-    tensors.restore(model.network_, weights)
-    return model
-
-
-def _network(n_features: int, params: Mapping[str, Any], device: str) -> TabNet:
-    """Every feature is its own group, and a number: categories arrive as columns of 0 and 1."""
-    return TabNet(
-        n_features,
-        2,
-        cat_idxs=[],
-        cat_dims=[],
-        group_attention_matrix=torch.eye(n_features, device=device),  # it knows no .to()
-        **{name: params[name] for name in _SHAPE},
-    )

@@ -1,25 +1,9 @@
-"""ML-RF: random forest (scikit-learn), saved with skops.
+"""ML-RF: random forest (scikit-learn), saved with skops."""
 
-skops asks which types a file may hold; the answer stands here, never in the file. It trusts many
-types by default and imports what a file names while it reads it, so every type is compared with
-our list before skops sees the file. scikit-learn follows a tree's indices without checking them,
-so they are checked after loading.
-"""
+from collections.abc import Mapping
+from typing import Any
 
-import json
-import zipfile
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, Self, cast
-
-import numpy as np
-import skops.io
-from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.tree import DecisionTreeClassifier
-
-from configs.errors import ArtifactDamaged, BadParameter
-from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
+from configs.errors import BadParameter
 from models.parameters import Either, Flag, Null, Real, Share, Spec, Whole, Word, resolve
 
 KIND = "ML-RF"
@@ -42,56 +26,12 @@ PARAMETERS: dict[str, Spec] = {
 }
 DEFAULTS: dict[str, Any] = {"n_estimators": 100}
 
-TYPES = frozenset(
-    {
-        ("builtins.dict", "DictNode"),
-        ("builtins.list", "ListNode"),
-        ("builtins.tuple", "TupleNode"),
-        ("builtins.str", "JsonNode"),
-        ("builtins.str", "TypeNode"),
-        ("numpy.int8", "NdArrayNode"),
-        ("numpy.int64", "NdArrayNode"),
-        ("numpy.ndarray", "NdArrayNode"),
-        ("sklearn.ensemble._forest.RandomForestClassifier", "ObjectNode"),
-        ("sklearn.tree._classes.DecisionTreeClassifier", "ObjectNode"),
-        ("sklearn.tree._tree.Tree", "TreeNode"),
-    }
-)
-"""Every type a forest's file may hold, with the way skops makes it. Nothing else is loaded."""
-
-
-class Forest:
-    """A RandomForestClassifier that ignores `eval_set` and adds up its trees in one order."""
-
-    def __init__(self, forest: RandomForestClassifier) -> None:
-        self.forest = forest
-
-    def fit(
-        self,
-        X: Matrix,
-        y: Labels,
-        sample_weight: Weights | None = None,
-        eval_set: tuple[Matrix, Labels] | None = None,  # noqa: ARG002 - nothing to stop early
-    ) -> Self:
-        require_both_classes(y)
-        self.forest.fit(X, y, sample_weight=sample_weight)
-        # Several threads add the trees' probabilities in whatever order they end.
-        self.forest.n_jobs = 1
-        return self
-
-    def predict_proba(self, X: Matrix) -> NDArray[np.float64]:
-        return cast(NDArray[np.float64], self.forest.predict_proba(X))
-
 
 def check(params: Mapping[str, Any]) -> dict[str, Any]:
     resolved = resolve(KIND, PARAMETERS, DEFAULTS, params)
     if resolved.get("max_samples") is not None and resolved.get("bootstrap") is False:
         raise BadParameter(f"{KIND}: max_samples needs bootstrap = true")
     return resolved
-
-
-def build(params: Mapping[str, Any], *, seed: int, device: str, threads: int = 1) -> Forest:  # noqa: ARG001 - the CPU's alone
-    return Forest(RandomForestClassifier(**check(params), random_state=seed, n_jobs=threads))
 
 
 def memory(params: Mapping[str, Any], rows: int, columns: int) -> int:  # noqa: ARG001 - rows are not copied
@@ -102,77 +42,3 @@ def memory(params: Mapping[str, Any], rows: int, columns: int) -> int:  # noqa: 
     if (leaves := params.get("max_leaf_nodes")) is not None:
         nodes = min(nodes, 2 * leaves)
     return int(80 * nodes * params["n_estimators"]) + 40 * rows
-
-
-def save(estimator: Estimator, path: Path) -> None:
-    skops.io.dump(
-        cast(Forest, estimator).forest, path, compression=zipfile.ZIP_DEFLATED, compresslevel=6
-    )
-
-
-def load(path: Path, *, device: str) -> Forest:  # noqa: ARG001 - the CPU's alone
-    try:
-        foreign = sorted(set(_types_in(path)) - TYPES)
-        if foreign:
-            name, node = foreign[0]
-            raise ArtifactDamaged(f"{path}: holds the type {name} ({node}), no part of a forest")
-        forest = skops.io.load(path, trusted=sorted({name for name, _ in TYPES}))
-    except ArtifactDamaged:
-        raise
-    except Exception as error:  # skops raises whatever its parts do
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ArtifactDamaged(f"{path}: not a {KIND} model: {reason}") from error
-    if not _is_sound(forest):
-        raise ArtifactDamaged(f"{path}: not a {KIND} model, or its trees point outside themselves")
-    return Forest(forest)
-
-
-def _types_in(path: Path) -> Iterator[tuple[str, str]]:
-    """Every type that a skops file names, with the node that would make it."""
-    with zipfile.ZipFile(path) as file:
-        waiting: list[Any] = [json.loads(file.read("schema.json"))]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            if not node.keys().isdisjoint(("__class__", "__module__", "__loader__")):
-                name = f"{node.get('__module__')}.{node.get('__class__')}"
-                yield name, str(node.get("__loader__"))
-            waiting.extend(node.values())
-        elif isinstance(node, list):
-            waiting.extend(node)
-
-
-def _is_sound(forest: Any) -> bool:
-    """Whether it scores two classes, by trees whose indices all name a node or column there is."""
-    if not isinstance(forest, RandomForestClassifier):
-        return False
-    state = vars(forest)
-    trees, classes = state.get("estimators_"), state.get("classes_")
-    return (
-        isinstance(trees, list)
-        and len(trees) > 0
-        and np.array_equal(classes, (0, 1))
-        and all(
-            isinstance(tree, DecisionTreeClassifier)
-            and _points_inside(tree, state.get("n_features_in_"))
-            for tree in trees
-        )
-    )
-
-
-def _points_inside(tree: DecisionTreeClassifier, n_features: int | None) -> bool:
-    nodes = tree.tree_.__getstate__()["nodes"]
-    numbers = np.arange(len(nodes))
-    left, right, feature = nodes["left_child"], nodes["right_child"], nodes["feature"]
-    inner = left != -1
-    return bool(
-        len(nodes) == tree.tree_.node_count
-        and tree.tree_.n_features == n_features
-        # A child comes after its parent: so no walk through the tree can go round in circles.
-        and np.all(left[inner] > numbers[inner])
-        and np.all(right[inner] > numbers[inner])
-        and np.all(left[inner] < len(nodes))
-        and np.all(right[inner] < len(nodes))
-        and np.all(feature[inner] >= 0)
-        and np.all(feature[inner] < n_features)
-    )

@@ -5,24 +5,18 @@ Training stops after `early_stopping_rounds` trees without a better `eval_metric
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any
 
 import numpy as np
-import xgboost as xgb
-from numpy.typing import NDArray
 
-from configs.errors import ArtifactDamaged, BadParameter
-from models import devices
-from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
+from configs.errors import BadParameter
 from models.parameters import Either, Null, Real, Spec, Whole, Word, resolve
-from models.weights import for_stopping
 
 KIND = "ML-XGB"
 FORMAT = "ubj"
 USES_GPU = True
 
-_BINS = 256  # XGBoost's own default
+_FLOAT = np.finfo(np.float32)
 _SHARE = Real(0, 1, above=True)
 PARAMETERS: dict[str, Spec] = {
     "n_estimators": Whole(1, 100_000),
@@ -31,7 +25,7 @@ PARAMETERS: dict[str, Spec] = {
     "max_leaves": Whole(0),
     "max_bin": Whole(2),
     "grow_policy": Word("depthwise", "lossguide"),
-    "booster": Word("gbtree", "dart"),
+    "booster": Word("gbtree"),  # dart, without rates of dropping, is the same bit for bit
     "tree_method": Word("auto", "hist", "approx", "exact"),
     "gamma": Real(0),
     "min_child_weight": Real(0),
@@ -58,121 +52,34 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-class Boosting:
-    """Trees over a Booster. `booster_` holds only the trees that count."""
-
-    def __init__(self, params: Mapping[str, Any], *, seed: int, device: str, threads: int) -> None:
-        own = ("n_estimators", "early_stopping_rounds")
-        self.n_estimators = params["n_estimators"]
-        self.early_stopping_rounds = params["early_stopping_rounds"]
-        self.threads = threads
-        self.native = {
-            **{name: value for name, value in params.items() if name not in own},
-            "objective": "binary:logistic",
-            "seed": seed,
-            "device": device,
-            "nthread": threads,
-            "verbosity": 0,
-        }
-        self.booster_: xgb.Booster | None = None
-
-    def fit(
-        self,
-        X: Matrix,
-        y: Labels,
-        sample_weight: Weights | None = None,
-        eval_set: tuple[Matrix, Labels] | None = None,
-    ) -> Self:
-        require_both_classes(y)
-        train = self._quantised(X, y, sample_weight)
-        evals, callbacks = [], []
-        if eval_set is not None and self.early_stopping_rounds is not None:
-            alike = for_stopping(y, sample_weight, eval_set[1])
-            if alike is not None:
-                valid = xgb.DMatrix(*eval_set, weight=alike, nthread=self.threads)
-                evals = [(valid, "valid")]
-                callbacks = [
-                    xgb.callback.EarlyStopping(rounds=self.early_stopping_rounds, save_best=True)
-                ]
-        try:
-            self.booster_ = xgb.train(
-                self.native,
-                train,
-                self.n_estimators,
-                evals=evals,
-                callbacks=callbacks,
-                verbose_eval=False,
-            )
-        except xgb.core.XGBoostError as error:
-            if devices.is_full(error):
-                raise
-            raise BadParameter(f"{KIND}: {_first_line(error)}") from error
-        return self
-
-    def _quantised(self, X: Matrix, y: Labels, weight: Weights | None) -> xgb.DMatrix:
-        """What `hist` makes of a DMatrix anyway, without the eight bytes a value of the latter;
-        the model is the same, bit for bit.
-        """
-        by_hist = self.native.get("tree_method", "auto") in ("auto", "hist")
-        if not by_hist or self.native["device"] != "cpu":
-            return xgb.DMatrix(X, y, weight=weight, nthread=self.threads)
-        bins = self.native.get("max_bin", _BINS)
-        return xgb.QuantileDMatrix(X, y, weight=weight, nthread=self.threads, max_bin=bins)
-
-    def predict_proba(self, X: Matrix) -> NDArray[np.float32]:
-        if self.booster_ is None:
-            raise ValueError("fit first")
-        rows = xgb.DMatrix(X, nthread=self.threads)
-        positive = self.booster_.predict(rows)
-        return np.column_stack((1 - positive, positive))
-
-
 def check(params: Mapping[str, Any]) -> dict[str, Any]:
     resolved = resolve(KIND, PARAMETERS, DEFAULTS, params)
-    # XGBoost knows which combinations it refuses: let it grow one tree over four rows.
-    trial = {**resolved, "n_estimators": 1, "num_parallel_tree": 1}
-    X = np.arange(4, dtype=np.float32).reshape(4, 1)
-    y = np.array([0, 1, 0, 1], dtype=np.int8)
-    Boosting(trial, seed=0, device="cpu", threads=1).fit(X, y)
+    for name, value in resolved.items():
+        if isinstance(value, float) and name != "base_score" and value and not _fits(value):
+            raise BadParameter(
+                f"{KIND}: {name} = {value:g} is beyond what XGBoost takes: a float32"
+            )
+    if resolved.get("tree_method") == "exact":
+        _check_exact(resolved)
     return resolved
 
 
-def build(params: Mapping[str, Any], *, seed: int, device: str, threads: int = 1) -> Boosting:
-    return Boosting(check(params), seed=seed, device=device, threads=threads)
+def _fits(value: float) -> bool:
+    return float(_FLOAT.tiny) < value <= float(_FLOAT.max)
+
+
+def _check_exact(params: Mapping[str, Any]) -> None:
+    """What this tree_method alone does not have; a test lets XGBoost confirm it."""
+    if params.get("colsample_bynode", 1) < 1:
+        raise BadParameter(f'{KIND}: colsample_bynode does not go with tree_method = "exact"')
+    if params["max_depth"] == 0:
+        raise BadParameter(f'{KIND}: tree_method = "exact" needs a max_depth of at least 1')
+    if params.get("subsample", 1) < 1 and params.get("sampling_method") == "gradient_based":
+        raise BadParameter(
+            f'{KIND}: sampling_method = "gradient_based" does not go with tree_method = "exact"'
+        )
 
 
 def memory(params: Mapping[str, Any], rows: int, columns: int) -> int:  # noqa: ARG001 - trees are small
     """As measured: values are sorted into bins, and kept by row and by column."""
     return 12 * rows * columns
-
-
-def save(estimator: Estimator, path: Path) -> None:
-    booster = cast(Boosting, estimator).booster_
-    if booster is None:
-        raise ValueError("fit first")
-    booster.set_attr(kind=KIND)
-    path.write_bytes(booster.save_raw("ubj"))
-
-
-def load(path: Path, *, device: str) -> Boosting:
-    content = path.read_bytes()
-    # XGBoost takes the process down with it when there is nothing to parse.
-    if not (content.startswith(b"{L") and content.endswith(b"}")):
-        raise ArtifactDamaged(f"{path}: not a {KIND} model: not UBJSON")
-    booster = xgb.Booster()
-    try:
-        booster.load_model(bytearray(content))
-    except (xgb.core.XGBoostError, ValueError) as error:
-        raise ArtifactDamaged(f"{path}: not a {KIND} model: {_first_line(error)}") from error
-    if booster.attr("kind") != KIND:
-        raise ArtifactDamaged(f"{path}: not a {KIND} model: an XGBoost model of another origin")
-    booster.set_param({"device": device, "nthread": 1, "verbosity": 0})
-    model = Boosting(DEFAULTS, seed=0, device=device, threads=1)
-    model.booster_ = booster
-    return model
-
-
-def _first_line(error: Exception) -> str:
-    """What XGBoost says, without its stack trace and file positions."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return (lines[0].rpartition(": ")[2] if lines else type(error).__name__).strip()

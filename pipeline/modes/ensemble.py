@@ -1,18 +1,22 @@
 """Mode ensemble: a million votes of a candidate list's models, the best of them, and baselines."""
 
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from configs import plugins
+from configs.errors import BadParameter
 from ensemble.rule import ROUNDS, Rule
 from ensemble.sampling import SEEDS
 from ensemble.search import Search
-from pipeline import methods, pictures, searching
+from pipeline import methods, searching
 from pipeline.candidates import gather
 from pipeline.context import Context
-from pipeline.drawing import details
+from pipeline.drawing import BEST, details
+from pipeline.histograms import bins
 from pipeline.learning import baselines
 from pipeline.methods import Judged
 from pipeline.parameters import BatchParameters
@@ -21,11 +25,14 @@ from pipeline.searching import Order, Searched
 from pipeline.stored_scores import Board, assemble
 from storage import ensembles
 from storage.candidates import name_of
-from storage.ensembles import Member, Report
+from storage.ensembles import Member, Picture, Report
 from storage.records import Batch
 
 MOST_KEPT = 1_000_000
+MOST_EVERY = 10_000_000
 MOST_DETAILS = 10_000
+
+Draw = Callable[[Board, Searched, Sequence[Judged], Context], tuple[Picture, ...]]
 
 
 class Parameters(BatchParameters):
@@ -54,7 +61,8 @@ class Parameters(BatchParameters):
         "mcc",
     ] = Field("f1_score", description="ranks ensembles and chooses thresholds, on valid")
     keep: Literal["all"] | Annotated[int, Field(ge=1, le=MOST_KEPT)] = Field(
-        1000, description=f'how many are stored: 1 to {MOST_KEPT}, or "all"'
+        1000,
+        description=f'how many are stored: 1 to {MOST_KEPT}, or "all" of at most {MOST_EVERY}',
     )
     detail: int = Field(10, ge=0, le=MOST_DETAILS, description="of how many the members are stored")
 
@@ -65,6 +73,11 @@ class Parameters(BatchParameters):
 
 def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     """Search, compare, report; ranges that an earlier run finished are not tried again."""
+    if parameters.keep == "all" and parameters.ensembles > MOST_EVERY:
+        raise BadParameter(
+            f'batch_param: keep: "all" is for at most {MOST_EVERY} ensembles, which are twice as '
+            f"many rows; {parameters.ensembles} are asked for"
+        )
     limit = parameters.time_limit
     deadline = None if limit is None else time.monotonic() + limit
     chosen = gather(batch, context)
@@ -108,7 +121,7 @@ def _order(parameters: Parameters, deadline: float | None) -> Order:
         rule=parameters.rule,
         seed=seed,
         metric=parameters.metric,
-        keep=max(kept, parameters.detail, pictures.BEST),
+        keep=max(kept, parameters.detail, BEST),
     )
     return Order(search=search, ensembles=parameters.ensembles, every=every, deadline=deadline)
 
@@ -120,6 +133,8 @@ def _report(
     parameters: Parameters,
     context: Context,
 ) -> Report:
+    # By name, so that no other batch's process takes the drawing library.
+    draw: Draw = plugins.load("pipeline.pictures").draw
     names = [name_of(model) for model in board.models]
     shown = [int(number) for number in searched.best.numbers[: parameters.detail]]
     return Report(
@@ -137,8 +152,8 @@ def _report(
         ],
         details=details(searched.order.search, shown, names),
         methods=methods.rows(judged),
-        bins=pictures.bins(searched),
-        pictures=pictures.draw(board, searched, judged, context),
+        bins=bins(searched),
+        pictures=draw(board, searched, judged, context),
     )
 
 

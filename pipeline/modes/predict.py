@@ -52,7 +52,8 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     rows = _prepare(batch, models[0], parameters, context)
     tasks = {task.run.key: task for task in (_task(batch, m, rows, context) for m in models)}
     wanted = {key: task.fingerprint for key, task in tasks.items()}
-    kept = context.commit(lambda c: results.keep_matching(c, batch.batch_id, wanted))
+    files = frozenset(context.store.walk(f"predictions/P{batch.batch_id}"))
+    kept = context.commit(lambda c: results.keep_matching(c, batch.batch_id, wanted, files))
     return fanout.work_through(
         score_model,
         [task for key, task in tasks.items() if key not in kept],

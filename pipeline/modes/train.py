@@ -46,10 +46,11 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
         for task in _tasks(batch, entry, expanded, parameters, spec, prepared, context)
     }
     wanted = {key: task.fingerprint for key, task in tasks.items()}
+    files = frozenset(context.store.walk(f"models/T{batch.batch_id}"))
 
     def begin(connection: Connection) -> set[results.ModelKey]:
         results.put_split(connection, prepared.split)
-        return results.keep_matching(connection, batch.batch_id, wanted)
+        return results.keep_trained(connection, batch.batch_id, wanted, files)
 
     kept = context.commit(begin)
     return fanout.work_through(
@@ -151,6 +152,7 @@ def _fingerprint(
         "seed": parameters.random_state,
         "threshold": asdict(spec),
         "split_id": prepared.split.split_id,
+        "split": prepared.split.sha256,
         "preprocessor": prepared.preprocessor.sha256,
         "matrix": prepared.matrix.sha256,
         "versions": dict(versions()),
@@ -159,10 +161,11 @@ def _fingerprint(
 
 
 def _commit(task: FitTask, fitted: Fitted, prepared: Prepared, context: Context) -> None:
+    measured = fitted.measured
     model = TrainedModel(
         **asdict(task.run),
         params=json.dumps(asdict(task.variant), ensure_ascii=False),
-        threshold=fitted.threshold,
+        threshold=measured.threshold,
         uri=fitted.model.uri,
         format=fitted.format,
         sha256=fitted.model.sha256,
@@ -173,20 +176,21 @@ def _commit(task: FitTask, fitted: Fitted, prepared: Prepared, context: Context)
         preprocessor_uri=prepared.preprocessor.uri,
         preprocessor_sha256=prepared.preprocessor.sha256,
         fingerprint=task.fingerprint,
-        seconds=fitted.fit_seconds,
+        seconds=measured.fit_seconds,
         versions=json.dumps(dict(versions())),
+        device=measured.device,
     )
     columns = {
-        "threshold": fitted.threshold,
-        "fit_seconds": fitted.fit_seconds,
-        "predict_seconds": fitted.predict_seconds,
+        "threshold": measured.threshold,
+        "fit_seconds": measured.fit_seconds,
+        "predict_seconds": measured.predict_seconds,
         "scores_uri": fitted.scores.uri,
         "scores_sha256": fitted.scores.sha256,
         "fingerprint": task.fingerprint,
         "note": task.note,
     }
     rows = [
-        task.run.success("valid", fitted.valid, fitted.n_valid, **columns),
-        task.run.success("test", fitted.test, fitted.n_test, **columns),
+        task.run.success("valid", measured.valid, measured.n_valid, **columns),
+        task.run.success("test", measured.test, measured.n_test, **columns),
     ]
     context.commit(lambda connection: results.put_model(connection, model, rows))

@@ -51,7 +51,8 @@ class Incoming:
         if self.sha256 != sha256:
             raise ArtifactDamaged(
                 f"{uri}: its SHA-256 is {self.sha256} where the database names {sha256}; the file "
-                "was damaged or changed in the store: restore it from a backup or train again"
+                "was damaged or changed in the store: restore it from a backup, or delete it and "
+                "train again"
             )
         try:
             self._file.close()  # writes out what is buffered

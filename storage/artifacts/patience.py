@@ -29,7 +29,8 @@ def persist(
     seconds: float,
     progress: Callable[[], int] = _none,
 ) -> T:
-    """Repeat `operation` on ConnectionLost until `seconds` have passed without `progress`.
+    """Repeat `operation` on ConnectionLost until `seconds` have passed since the first loss after
+    the last `progress`: however long an operation takes, it is tried again when it breaks.
 
     Pauses double up to five seconds, with jitter, so that a server that comes back is not met by
     all its clients at once.
@@ -37,14 +38,16 @@ def persist(
     Raises:
         StoreUnavailable: time is up.
     """
-    since, seen, pause, tries = time.monotonic(), progress(), _FIRST_PAUSE_SECONDS, 1
+    since: float | None = None
+    seen, pause, tries = progress(), _FIRST_PAUSE_SECONDS, 1
     while True:
         try:
             return operation()
         except ConnectionLost as error:
-            if progress() != seen:
-                since, seen, pause = time.monotonic(), progress(), _FIRST_PAUSE_SECONDS
-            if time.monotonic() - since >= seconds:
+            now = time.monotonic()
+            if since is None or progress() != seen:
+                since, seen, pause = now, progress(), _FIRST_PAUSE_SECONDS
+            if now - since >= seconds:
                 raise StoreUnavailable(f"{what}: {error} (tries: {tries})") from error
             _log.warning("store connection lost", operation=what, error=str(error), tries=tries)
         time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret

@@ -1,6 +1,5 @@
 """The model store on an SFTP server."""
 
-import hashlib
 import logging
 import posixpath
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from paramiko import sftp
 
 from configs.errors import DeepCreditError, StoreRefused
 from storage.artifacts.incoming import Incoming, receiving
+from storage.artifacts.outgoing import Outgoing
 from storage.artifacts.patience import persist
 from storage.artifacts.port import Stored
 from storage.artifacts.probe import probe
@@ -26,12 +26,12 @@ class SftpStore:
     """Files below `root`, a path on the server; made by the first put.
 
     A lost connection is replaced and the operation done again, for up to `patience` seconds
-    without progress: every operation may be repeated, since a put ends in the same rename, and a
-    get goes on where it broke.
+    without progress. Every operation may be repeated: put and get go on where they broke, and a put
+    ends in the same rename.
     """
 
     def __init__(
-        self, login: Login, root: str, *, connections: int = 4, patience: float = 60
+        self, login: Login, root: str, *, connections: int = 4, patience: float = 180
     ) -> None:
         self._login = login
         self._root = root
@@ -46,9 +46,10 @@ class SftpStore:
     def put(self, uri: str, source: Path) -> Stored:
         path = self._path(check_new(uri))
         temporary = unfinished(path)
+        outgoing = Outgoing(source)
         begun = False
 
-        def upload() -> Stored:
+        def upload() -> None:
             nonlocal begun
             with self._pool.session() as session:
                 if not session.can_replace:
@@ -58,19 +59,24 @@ class SftpStore:
                     )
                 begun = True
                 try:
-                    stored = _upload(session, source, temporary, uri)
+                    _upload(session, outgoing, temporary)
                     session.rename(temporary, path)
                 except ServerSaid as said:
                     size = source.stat().st_size
                     raise unwritten(said, session, path, size, self._where(uri)) from said
-                return stored
 
         try:
-            return persist(upload, self._where(uri), seconds=self._patience)
+            persist(
+                upload,
+                self._where(uri),
+                seconds=self._patience,
+                progress=lambda: outgoing.confirmed,
+            )
         except BaseException:
             if begun:
                 self._forget(temporary)
             raise
+        return Stored(uri=uri, sha256=outgoing.sha256, bytes=outgoing.size)
 
     def get(self, uri: str, sha256: str, target: Path) -> None:
         check_uri(uri)
@@ -167,30 +173,31 @@ class SftpStore:
             session.remove(temporary)
 
 
-def _upload(session: Session, source: Path, path: str, uri: str) -> Stored:
+def _upload(session: Session, outgoing: Outgoing, path: str) -> None:
+    if outgoing.confirmed and not _reaches(session, path, outgoing.confirmed):
+        outgoing.confirmed = 0  # lost, or the rename was done and its answer lost
     try:
-        return _write(session, source, path, uri)
+        _write(session, outgoing, path)
     except ServerSaid as said:
         if said.code != sftp.SFTP_NO_SUCH_FILE:
             raise
-    _make_folder(session, posixpath.dirname(path))
-    return _write(session, source, path, uri)
+        outgoing.confirmed = 0
+        _make_folder(session, posixpath.dirname(path))
+        _write(session, outgoing, path)
 
 
-def _write(session: Session, source: Path, path: str, uri: str) -> Stored:
-    digest = hashlib.sha256()
-    size = 0
+def _write(session: Session, outgoing: Outgoing, path: str) -> None:
+    def confirm(end: int) -> None:
+        outgoing.confirmed = end
 
-    def chunks() -> Iterator[bytes]:
-        nonlocal size
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-            yield chunk
+    session.write(path, outgoing.chunks(CHUNK), outgoing.confirmed, confirm)
 
-    with source.open("rb") as stream:
-        session.write(path, chunks())
-    return Stored(uri=uri, sha256=digest.hexdigest(), bytes=size)
+
+def _reaches(session: Session, path: str, size: int) -> bool:
+    try:
+        return session.look(path).size >= size
+    except ServerSaid:
+        return False
 
 
 def _make_folder(session: Session, path: str) -> None:

@@ -3,13 +3,13 @@
 import stat
 import struct
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 from paramiko import Channel, Message, sftp
 
-from storage.artifacts.sftp_wire import ServerSaid, Wire, string
+from storage.artifacts.sftp_wire import ConnectionLost, ServerSaid, Wire, string
 
 # 32 KiB is what every server takes; a little less lets a message fit into one packet of SSH.
 CHUNK = 32 * 1024 - 256
@@ -21,6 +21,10 @@ _STATVFS = "statvfs@openssh.com"
 
 _NO_ATTRIBUTES = struct.pack(">I", 0)
 _HAS_SIZE, _HAS_OWNER, _HAS_MODE, _HAS_TIMES, _HAS_MORE = 1, 2, 4, 8, 1 << 31
+
+
+def _nobody(_end: int) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +95,29 @@ class Session:
                 pending.appendleft((self._ask_for(handle, start, length), start, length))
         self._close(handle)
 
-    def write(self, path: str, chunks: Iterable[bytes]) -> None:
-        """Make or empty the file, write it, and have the server put it on its disk.
+    def write(
+        self,
+        path: str,
+        chunks: Iterable[bytes],
+        offset: int = 0,
+        confirm: Callable[[int], None] = _nobody,
+    ) -> None:
+        """Make or empty the file, write it, and have the server put it on its disk; with `offset`
+        go on there in a file that exists. `confirm` is told up to where the server has it all.
 
         `chunks` are of at most CHUNK bytes and are not touched when the file cannot be opened.
         """
-        flags = sftp.SFTP_FLAG_WRITE | sftp.SFTP_FLAG_CREATE | sftp.SFTP_FLAG_TRUNC
+        flags = sftp.SFTP_FLAG_WRITE
+        if not offset:
+            flags |= sftp.SFTP_FLAG_CREATE | sftp.SFTP_FLAG_TRUNC
         handle = self._open(path, flags)
-        pending: deque[int] = deque()
+        pending: deque[tuple[int, int]] = deque()
         try:
-            self._send_all(handle, chunks, pending)
+            self._send_all(handle, chunks, offset, pending, confirm)
             if _FSYNC in self._wire.extensions:
                 self._wire.ask(sftp.CMD_EXTENDED, string(_FSYNC), string(handle))
         except ServerSaid:
-            for number in pending:
+            for number, _ in pending:
                 with suppress(ServerSaid):
                     self._wire.answer(number)
             with suppress(ServerSaid):
@@ -177,17 +190,38 @@ class Session:
                 raise
             return b""
 
-    def _send_all(self, handle: bytes, chunks: Iterable[bytes], pending: deque[int]) -> None:
-        """Write and see every answer; `pending` keeps what is unanswered when one is an error."""
-        offset = 0
-        for chunk in chunks:
-            fields = string(handle), struct.pack(">Q", offset), string(chunk)
-            pending.append(self._wire.send(sftp.CMD_WRITE, *fields))
-            offset += len(chunk)
-            if len(pending) >= _IN_FLIGHT:
-                self._wire.answer(pending.popleft())
-        while pending:
-            self._wire.answer(pending.popleft())
+    def _send_all(
+        self,
+        handle: bytes,
+        chunks: Iterable[bytes],
+        offset: int,
+        pending: deque[tuple[int, int]],
+        confirm: Callable[[int], None],
+    ) -> None:
+        """Write and see every answer, in order; `pending` keeps what is unanswered, and where it
+        ends, when one is an error.
+        """
+
+        def take() -> None:
+            number, end = pending.popleft()
+            self._wire.answer(number)
+            confirm(end)
+
+        try:
+            for chunk in chunks:
+                fields = string(handle), struct.pack(">Q", offset), string(chunk)
+                offset += len(chunk)
+                pending.append((self._wire.send(sftp.CMD_WRITE, *fields), offset))
+                if len(pending) >= _IN_FLIGHT:
+                    take()
+            while pending:
+                take()
+        except ConnectionLost:
+            # What was answered before it broke need not be written again.
+            with suppress(ConnectionLost, ServerSaid):
+                while pending and self._wire.speaks:
+                    take()
+            raise
 
 
 def _attributes(message: Message) -> Attributes:

@@ -43,6 +43,11 @@ class Wire:
         """Whether the channel is open and every answer was taken."""
         return not (self._channel.closed or self._waiting)
 
+    @property
+    def speaks(self) -> bool:
+        """Whether part of an answer is here already."""
+        return bool(self._received) or self._channel.recv_ready()
+
     def close(self) -> None:
         self._channel.close()
 

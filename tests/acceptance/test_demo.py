@@ -1,10 +1,13 @@
 """`deepcredit demo` as a newcomer runs it, small, and its steps."""
 
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from configs.errors import DeepCreditError
@@ -15,6 +18,7 @@ from launcher.session import Session
 from pipeline.datasets import load_file
 from storage import batches
 from tests.bank import environment
+from tests.waiting import alive, until
 
 ONE_MODEL = """
 [[model]]
@@ -102,6 +106,31 @@ def test_a_launcher_that_ends_early_is_told_of_with_its_last_words(session: Sess
         pytest.raises(DeepCreditError, match=r"ended before batch 1: .*no_such_setting"),
     ):
         demo.wait(session, running, number, lambda share, note: None)
+
+
+def test_a_demo_that_is_killed_takes_its_launcher_along_which_gives_its_batch_back(
+    tmp_path: Path,
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "launcher", "demo", "--rows", "300"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        until(lambda: _said(tmp_path, "embedded cluster started"), 120)
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+
+    until(lambda: not any(alive(each.pid) for each in started), 30)
+    assert _said(tmp_path, "launcher stopped")
+    with closing(sqlite3.connect(tmp_path / "deepcredit.db")) as database:
+        assert database.execute("SELECT state, attempt FROM dc_batch").fetchall() == [("I", 0)] * 2
+
+
+def _said(folder: Path, words: str) -> bool:
+    log = folder / "logs" / "DEMO.log"
+    return log.exists() and words in log.read_text(encoding="utf-8")
 
 
 def _run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -43,7 +43,6 @@ def test_every_task_comes_back_once(executor):
     assert sorted((each.task, each.value) for each in done) == [(n, 2 * n) for n in range(50)]
     assert {each.error for each in done} == {None}
     assert executor.workers == 2
-    assert executor.remote is False
 
 
 def test_no_tasks_are_no_work(executor):
@@ -54,7 +53,7 @@ def test_few_tasks_are_at_the_scheduler_however_many_there_are(executor):
     run = executor.run(tasks.double, range(10_000))
     next(run)
 
-    assert len(executor.client.futures) <= 4
+    assert len(executor.client.futures) <= 6  # three a thread
     run.close()
     until(lambda: not executor.client.futures)
 
@@ -228,6 +227,7 @@ def test_differences_of_versions_are_named():
         "python 3.12 in place of 3.11",
         "torch missing in place of 2.13.0",
     ]
+    assert differences(here | {"torch": "2.13.0+cpu"}, here | {"torch": "2.13.0+cu130"}) == []
     assert versions()["python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
     assert {"dask", "distributed", "xgboost", "torch", "scikit-learn"} <= versions().keys()
 

@@ -18,7 +18,8 @@ from distributed import Future
 from distributed.comm import CommClosedError
 
 from configs.errors import ClusterUnavailable
-from launcher.cluster import connect
+from launcher.cluster import connect, connection, scaling
+from launcher.cluster.look import look
 from storage.schema import dc_batch_result
 from tests import tasks
 from tests.bank import ROOT, end
@@ -154,6 +155,9 @@ def test_a_run_goes_on_with_a_scheduler_that_was_restarted(cluster, tmp_path):
 
 def test_a_client_that_has_given_up_is_replaced_before_a_run_and_within_it(cluster):
     with closing(connect(cluster.address, patience=30, steady=True)) as executor:
+        until(lambda: executor.workers == 2, 30)
+        executor.client.close()
+        assert executor.workers == 2
         executor.client.close()
         run = executor.run(tasks.double, range(8))
         done = [next(run)]
@@ -161,6 +165,31 @@ def test_a_client_that_has_given_up_is_replaced_before_a_run_and_within_it(clust
         done += list(run)
 
     assert sorted((each.task, each.value) for each in done) == [(n, 2 * n) for n in range(8)]
+
+
+def test_a_scheduler_that_is_lost_again_as_soon_as_it_is_back_is_waited_for(cluster, monkeypatch):
+    opened = []
+
+    def open_again(*words):
+        opened.append(honest(*words))
+        if len(opened) == 1:
+            opened[0].close()
+        return opened[-1]
+
+    honest = connection._open
+    with (
+        structlog.testing.capture_logs() as logs,
+        closing(connect(cluster.address, patience=30, steady=True)) as executor,
+    ):
+        monkeypatch.setattr(connection, "_open", open_again)
+        run = executor.run(tasks.double, range(8))
+        done = [next(run)]
+        executor.client.close()
+        done += list(run)
+
+    assert sorted((each.task, each.value) for each in done) == [(n, 2 * n) for n in range(8)]
+    assert len(opened) == 2
+    assert "scheduler lost again; connecting once more" in {log["event"] for log in logs}
 
 
 def test_a_result_that_is_cut_off_on_its_way_is_no_error_of_its_task(cluster, monkeypatch):
@@ -189,6 +218,30 @@ def test_a_scheduler_that_hangs_is_given_up(cluster, monkeypatch):
             cluster.scheduler_process.send_signal(signal.SIGCONT)
 
 
+def test_a_frozen_worker_is_shown_as_one_and_keeps_nobody_from_the_rest(tmp_path, monkeypatch):
+    monkeypatch.setattr("launcher.cluster.look._WORKER_SECONDS", 2)
+    monkeypatch.setattr("launcher.cluster.scaling._TELL_SECONDS", 2)
+    with ExitStack() as stack:
+        own = Cluster(tmp_path, stack)
+        own.scheduler()
+        for name in ("sound", "frozen"):
+            own.worker(name)
+        with closing(connect(own.address, patience=30)) as executor:
+            until(lambda: executor.workers == 2, 30)
+            pids = executor.client.run(os.getpid)
+        workers = {worker.name: worker for worker in look(own.address, None).workers}
+        pid = pids[workers["frozen"].address]
+        os.kill(pid, signal.SIGSTOP)
+        stack.callback(os.kill, pid, signal.SIGCONT)
+
+        picture = look(own.address, None)
+        with pytest.raises(ClusterUnavailable, match=r"^frozen: no answer within 2 s"):
+            scaling._tell_to_leave(own.address, None, picture.workers)
+
+        assert {w.name: w.answering for w in picture.workers} == {"sound": True, "frozen": False}
+        until(lambda: [w.name for w in look(own.address, None).workers] == ["frozen"], 20)
+
+
 def test_a_port_that_accepts_and_says_nothing_is_no_scheduler():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
@@ -197,6 +250,13 @@ def test_a_port_that_accepts_and_says_nothing_is_no_scheduler():
             connect(address, patience=0.5)
 
     assert time.monotonic() - began < 5
+
+
+def test_workers_on_loopback_may_have_a_cache_of_their_own(cluster):
+    with closing(connect(cluster.address, patience=30)) as executor:
+        assert executor.remote
+    with closing(connect(cluster.address, patience=30, remote=False)) as executor:
+        assert not executor.remote
 
 
 MANY = '{"n_estimators": 20, "grid": {"max_depth": [2, 3, 4, 5, 6], "gamma": [0, 1, 2, 3, 4, 5]}}'

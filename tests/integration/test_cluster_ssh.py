@@ -151,7 +151,12 @@ def test_workers_come_and_leave_while_tasks_run(desk):
     assert "one: one-cpu" in desk.deepcredit("scale", "one=1")
     until(lambda: len(desk.workers()) == 1, 20)
     assert "two: cpu1 started" in desk.deepcredit("scale", "two=1")
-    assert len(desk.workers()) == 2
+    there = desk.workers()
+    assert len(there) == 2
+    desk.deepcredit("start")
+    assert desk.workers() == there
+    desk.deepcredit("stop")
+    assert not list((desk.folder / "hosts").glob("*/wanted"))
 
 
 def test_what_cannot_be_scaled_is_said(desk):

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import dask
@@ -12,10 +13,21 @@ import pytest
 from sqlalchemy import select
 
 from configs.settings import load
+from launcher.cluster import connect
 from launcher.cluster.config import CONFIG
+from launcher.cluster.placement import OWN_MB, place
+from pipeline.executor import Need
 from storage.engine import reading
 from storage.schema import dc_batch
-from tests.containers import DOCKER, Stack, compose, image_environment, instructions, stack
+from tests.containers import (
+    DOCKER,
+    Stack,
+    compose,
+    image_environment,
+    instructions,
+    services_with_cards,
+    stack,
+)
 from tests.desk import XGB, applicants, open_desk
 from tests.mariadb import MariaDBMissing
 from tests.waiting import until
@@ -31,6 +43,7 @@ SERVICE_KEYS = {
     "healthcheck",
     "image",
     "init",
+    "pull_policy",
     "restart",
     "scale",
     "secrets",
@@ -81,7 +94,22 @@ def test_what_services_refer_to_is_there_and_nothing_else() -> None:
         for value in service.get("environment", {}).values():
             if value.startswith("/run/secrets/"):
                 assert value.removeprefix("/run/secrets/") in service["secrets"]
-    assert set(compose("compose.cuda.yaml")["services"]) <= set(found["services"])
+
+
+def test_what_cards_add_to_the_services_is_a_worker_for_the_first_card() -> None:
+    services, cards = compose()["services"], services_with_cards()
+
+    assert set(cards) - set(services) == {"gpu0"}
+    own = {"command", "deploy", "image", "build", "scale", "pull_policy"}
+    assert {key: value for key, value in cards["gpu0"].items() if key not in own} == {
+        key: value for key, value in services["worker"].items() if key not in own
+    }
+    images = {service["image"] for service in cards.values() if "deepcredit:" in service["image"]}
+    assert images == {"deepcredit:cuda"}
+    [device] = cards["gpu0"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "device_ids": ["0"], "capabilities": ["gpu"]}
+    assert cards["worker"]["environment"]["CUDA_VISIBLE_DEVICES"] == ""
+    assert "deploy" not in cards["worker"]
 
 
 def test_every_service_that_stays_is_watched_and_waits_for_no_unwatched_one() -> None:
@@ -211,9 +239,25 @@ def _bring_up_and_train(host: Stack, folder: Path) -> None:
         until(ended, 150)
         assert desk.batch(batch_id).state == "C", host.logs()
         assert len(desk.results(batch_id)) == 2
+    _add_cards(host)
     assert list((host.folder / "srv" / "store" / "models").rglob("*.scores.safetensors"))
     launcher = host.processes["launcher"]
     launcher.send_signal(signal.SIGTERM)
     assert launcher.wait(60) == 0, host.logs()
     variables = host.mariadb.client("SELECT @@binlog_format, @@max_connections")
     assert variables.split() == ["MIXED", "500"]
+
+
+def _add_cards(host: Stack) -> None:
+    """With the workers of compose.cuda.yaml fits go where they are meant to."""
+    cards = services_with_cards()
+    host.services = {**host.services, "cpu": cards["worker"], "gpu0": cards["gpu0"]}
+    host.processes["worker"].terminate()
+    for name in ("cpu", "gpu0"):
+        host.start(name)
+    with closing(connect(f"tcp://127.0.0.1:{host.ports['8786']}")) as executor:
+        until(lambda: sorted(worker.threads for worker in executor.look()) == [1, 4], 60)
+        workers = executor.look()
+    assert place(Need(memory_mb=2000, gpu=0.25), workers).resources == {"GPU": 0.25, "MEMORY": 2000}
+    assert place(Need(memory_mb=2000), workers).resources.keys() == {"CPU"}
+    assert {w.threads: (w.memory_mb or 0) + OWN_MB for w in workers} == {1: 4096, 4: 16384}

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from configs.errors import DatabaseRefused, Unknown, WrongSchema, WrongState
 from launcher.claimer import Claimer
 from launcher.daemon import Daemon
+from launcher.host import memory_mb
 from storage import servers
 from storage.columns import utc_now
 from storage.engine import reading, transaction
@@ -104,6 +105,30 @@ def test_drain_leaves_retries_of_later_and_paused_work(runs):
     assert states(runs, later, tagged) == ["E", "C"]
 
 
+def test_a_launcher_serves_its_queues_in_order_and_no_others(runs):
+    usual, urgent, night = runs.add(), runs.add(queue="urgent"), runs.add(queue="night")
+
+    assert runs.daemon("succeed", drain=True, queues=["urgent", "default"]).run() == 0
+    assert states(runs, usual, urgent, night) == ["C", "C", "I"]
+    assert runs.row(urgent).work_date < runs.row(usual).work_date
+
+
+def test_drain_leaves_a_retry_whose_twin_waits_for_its_time(runs):
+    retry = runs.add(dedupe_key="d", state="E", run_after=utc_now(-1), attempt=1)
+    twin = runs.add(dedupe_key="d", run_after=utc_now(600))
+
+    assert runs.daemon("succeed", drain=True).run() == 0
+    assert states(runs, retry, twin) == ["E", "I"]
+
+
+def test_memory_that_a_running_batch_asked_for_is_not_offered_twice(runs):
+    most = memory_mb()
+    batch_ids = [runs.add(need_mem_mb=most * 11 // 20) for _ in range(2)]
+    small = runs.add(need_mem_mb=1)
+    with in_thread(runs.daemon("hang", slots=3)):
+        until(lambda: states(runs, *batch_ids, small) == ["U", "I", "U"])
+
+
 def test_a_paused_server_claims_nothing(runs):
     batch_id = runs.add()
     transaction(runs.engine, lambda connection: servers.pause(connection, "B"))
@@ -122,11 +147,12 @@ def listed(runs):
 
 
 def test_operators_see_the_launcher_while_it_lives(runs):
-    with in_thread(runs.daemon("succeed", slots=2, tags=["gpu"])):
+    with in_thread(runs.daemon("succeed", slots=2, tags=["gpu"], queues=["밤", "default"])):
         server = until(lambda: listed(runs).get("B"))
 
     assert server.identity.split(":")[1] == str(os.getpid())
     assert (server.slots, server.tags, server.pid) == (2, '["gpu"]', os.getpid())
+    assert json.loads(server.queues) == ["밤", "default"]
     assert listed(runs) == {}
 
 

@@ -1,3 +1,4 @@
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -97,6 +98,11 @@ def execute(engine, *statements):
 def load(engine, path, **arguments):
     defaults = {"group": "DATA001", "choices": Choices(target="y")}
     return load_file(engine, path, **(defaults | arguments))
+
+
+def apart(words):
+    """As macOS writes Korean: the parts of a syllable, one after another."""
+    return unicodedata.normalize("NFD", words)
 
 
 def read_back(engine, group="DATA001", version=1):
@@ -603,6 +609,47 @@ def test_an_empty_table_is_an_error(engine, tmp_path):
         frames.frame_of(dataset, rows)
 
 
+def test_korean_in_either_form_of_unicode_is_the_same_data(engine, tmp_path):
+    chosen = {"id_column": "번호", "missing": {"지역": ("없음",)}, "positive": "연체"}
+    named = {
+        "번호": list(range(60)),
+        "지역": ["서울", "부산", "없음"] * 20,
+        "결과": ["연체", "정상"] * 30,
+    }
+    parted = {
+        apart(name): [apart(value) if isinstance(value, str) else value for value in values]
+        for name, values in named.items()
+    }
+    composed = save(tmp_path / "file.parquet", **named)
+    dataset = load(engine, composed, choices=Choices(target="결과", **chosen))
+    for path in (save(tmp_path / "mac.parquet", **parted), tmp_path / "mac.csv"):
+        if path.suffix == ".csv":
+            lines = [",".join(map(str, row)) for row in zip(*parted.values(), strict=True)]
+            path.write_text("\n".join([",".join(parted), *lines]), encoding="utf-8")
+        for choices in (chosen, {**chosen, "positive": apart("연체"), "id_column": apart("번호")}):
+            again = load(engine, path, choices=Choices(target="결과", **choices))
+            assert again.content_sha256 == dataset.content_sha256
+            assert [c.column_name for c in again.columns] == list(named)
+            assert again.positive_rate == 0.5
+
+
+def test_a_registered_table_in_the_other_form_of_unicode_has_the_same_features(engine, tmp_path):
+    path = small(tmp_path / "file.parquet", 지역=["서울", "부산", "없음"] * 20)
+    frame = frames.read(engine, load(engine, path))
+    fitted = preprocess.fit(frame, np.arange(60))
+    execute(
+        engine, f"CREATE TABLE t (x DOUBLE, c VARCHAR(9), y INT, `{apart('지역')}` VARCHAR(20))"
+    )
+    for x, c, y, region in zip(
+        frame.by_name["x"].values, "abc" * 20, frame.y, ["서울", "부산", "없음"] * 20, strict=True
+    ):
+        execute(engine, f"INSERT INTO t VALUES ({x}, '{c}', {y}, '{apart(region)}')")
+    other = register_table(engine, "t", group="T", choices=Choices(target="y"))
+    rows = preprocess.apply(fitted, frames.read(engine, other))
+
+    assert sorted(map(tuple, rows)) == sorted(map(tuple, preprocess.apply(fitted, frame)))
+
+
 # Roles.
 
 
@@ -637,6 +684,21 @@ def test_only_features_reach_the_matrix_and_times_and_groups_the_split(engine, t
     assert preprocess.fit(frame, by_time.train).feature_names == ("x",)
     assert by_time.test.tolist() == list(range(27))  # days fall from row to row
     assert set(by_group.train // 3).isdisjoint(by_group.test // 3)
+
+
+def test_times_are_ranked_by_the_instant_whatever_their_form(engine, tmp_path):
+    newest_first = [
+        "2024-01-01 10:00",
+        "2024-01-01T09:00",
+        "2024-01-01T00:00:00Z",
+        "2024-01-01T08:30:00+09:00",
+        "never",
+    ]
+    path = small(tmp_path / "file.parquet", day=newest_first * 12)
+    choices = Choices(target="y", time_column="day", missing={"day": ("never",)})
+    frame = frames.read(engine, load(engine, path, choices=choices))
+
+    assert frame.time.tolist() == [3, 2, 1, 0, -1] * 12
 
 
 # Real data.

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from ensemble.sampling import members_of
 from models.scores import decide
 from pipeline import pictures, searching
 from pipeline.executor import Inline
+from pipeline.membership import members_in
 from storage import arrays, candidates, ensembles, results
 from storage.engine import reading
 from storage.schema import (
@@ -395,20 +396,20 @@ def test_what_is_tried_within_the_time_limit_is_kept(listed):
             assert deadline is not None
             for number, task in enumerate(tasks):
                 assert task.last - task.first == 500_000_000
-                if number < 1:
-                    yield from super().run(function, [replace_last(task)])
-                return
-
-    def replace_last(task):
-        from dataclasses import replace
-
-        return replace(task, last=task.first + 10_000)
+                if number in (0, 2):
+                    short = replace(task, last=task.first + 10_000)
+                    yield from super().run(function, [short])
 
     summary = listed.execute(batch_id, Late())
-    assert summary.startswith("10,000 ensembles of 24 models (1,000,000,000,000 were asked for")
+    assert summary.startswith("20,000 ensembles of 24 models (1,000,000,000,000 were asked for")
+    with reading(listed.engine) as connection:
+        assert len(members_in(connection, batch_id, 1_000_010_000)) == SMALL["rounds"]
+        with pytest.raises(BadParameter, match=r"1 to 10000, 1000000001 to 1000010000, not 10001$"):
+            members_in(connection, batch_id, 10_001)
 
 
 REFUSED = [
+    ({"keep": "all", "ensembles": 10**7 + 1}, BadParameter, 'keep: "all" is for at most 10000000'),
     ({"members": 25}, BadParameter, "members is 25; with 24 candidate models it can be 1 to 24"),
     ({"roundVotes": 8}, BadParameter, "roundVotes is 8"),
     ({"finalVotes": 6}, BadParameter, "finalVotes is 6"),
@@ -450,19 +451,10 @@ def test_models_of_two_splits_cannot_be_mixed(listed):
 
 
 def test_models_of_two_targets_cannot_be_mixed(listed):
-    listed.load_applicants("DATA001")
-    listed.load_applicants("DATA002", target="currency", positive="KRW")
-    first = listed.make_up(2)
-    for batch_id, group in ((1, "DATA001"), (first, "DATA002")):
-        values = {"dataset_group": group, "dataset_version": 1}
-        listed.do(
-            lambda c, b=batch_id, v=values: c.execute(
-                update(dc_batch).where(dc_batch.c.batch_id == b).values(v)
-            )
-        )
-    listed.list_models("C001", [(first, 1, 1)])
+    other = listed.make_up(2, target="currency = KRW")
+    listed.list_models("C001", [(other, 1, 1)])
     with pytest.raises(
-        BadData, match=r"different targets; target default_12m.*target currency = KRW"
+        BadData, match=r"different targets; .*target default = 1: .*target currency = KRW: "
     ):
         listed.ensemble(SMALL)
 
@@ -482,6 +474,7 @@ def test_a_train_batch_that_still_runs_is_waited_for(listed):
 
 
 def test_another_data_set_than_the_candidates_is_refused(listed):
+    listed.load_applicants("DATA009")
     with pytest.raises(BadData, match="DATA009/1, but its candidates were trained on DATA001/1"):
         listed.ensemble(SMALL, dataset_group="DATA009", dataset_version=1)
     listed.ensemble(SMALL, dataset_group="DATA001", dataset_version=1)

@@ -74,6 +74,15 @@ def test_rows_set_aside_give_the_figures_of_the_report(lab, method):
     assert row["threshold"] == expected.threshold
 
 
+def test_an_ensemble_takes_the_rows_of_its_models_under_any_name(lab):
+    lab.load_applicants()  # as version 2
+    named = {"dataset_group": "DATA001", "dataset_version": 2}
+    parent = lab.ensemble(SMALL, **named)
+    row = result(lab, predict(lab, parent, **named))
+
+    assert (row["split"], row["n_rows"]) == ("test", reported(lab, parent, "vote").n_rows)
+
+
 def test_other_rows_get_votes_a_decision_and_a_mean_probability(lab):
     parent = lab.ensemble(SMALL)
     batch_id = predict(lab, parent, dataset_group="DATA002", dataset_version=1)

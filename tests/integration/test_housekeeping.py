@@ -171,3 +171,23 @@ def test_a_batch_that_somebody_takes_up_again_is_left_alone(mariadb_engine):
 
     assert remaining(calls) == [theirs]
     assert ours not in remaining(calls)
+
+
+def test_what_deleted_batches_left_goes_unless_somebody_needs_it(calls):
+    deleted, listed, drawn_from, built_on, there = (add(calls) for _ in range(5))
+    put(calls, dc_model, *(model_of(n) for n in (deleted, listed, drawn_from, built_on, there)))
+    candidate = {"candidate_id": "C", "batch_id": listed, "model_no": 1, "model_sub_no": 1}
+    put(calls, dc_candidate_model_list, candidate)
+    ensemble = add(calls, mode="ensemble")
+    member = {"batch_id": ensemble, "position": 0, "model_batch_id": drawn_from}
+    member |= {"model_no": 1, "model_sub_no": 1, "model_id": "x", "threshold": 1, "sha256": "x"}
+    put(calls, dc_ensemble_model, member)
+    add(calls, state="I", train_batch_id=built_on)
+    for batch_id in (deleted, listed, drawn_from, built_on):
+        calls(lambda c, n=batch_id: c.execute(dc_batch.delete().where(dc_batch.c.batch_id == n)))
+
+    assert calls(housekeeping.prune_deserted, at_once=1).batches == 1
+    assert calls(housekeeping.prune_deserted, after=deleted) == housekeeping.Pruned(
+        batches=0, after=None
+    )
+    assert remaining(calls, dc_model) == [listed, drawn_from, built_on, there]

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, inspect, text
 
 from configs.errors import WrongSchema
 from configs.settings import Settings
-from storage import batches, migrate
+from storage import batches, migrate, results
 from storage.drift import differences
 from storage.engine import make_engine
 from storage.schema import metadata
@@ -108,6 +108,27 @@ def test_upgrading_again_keeps_rows_and_changes_nothing(blank: Engine) -> None:
     assert migrate.check(blank) == []
     with blank.connect() as connection:
         assert batches.read(connection, number) is not None
+
+
+def test_models_of_before_have_no_device(blank: Engine) -> None:
+    upgrade(blank)
+    columns = "fence, model_id, params, threshold, uri, format, sha256, bytes, scores_uri, "
+    columns += "scores_sha256, split_id, preprocessor_uri, preprocessor_sha256, fingerprint"
+    values = "1, 'ML-RF', '{}', 0.5, 'u', 'f', 's', 1, 'u', 's', 's', 'u', 's', 'f'"
+    run(
+        blank,
+        *(f"DROP VIEW {name}" for name in inspect(blank).get_view_names()),
+        "ALTER TABLE dc_model DROP COLUMN device",
+        "UPDATE dc_schema_version SET version_num = '0005'",
+        f"INSERT INTO dc_model (batch_id, model_no, model_sub_no, {columns}) "
+        f"VALUES (1, 2, 3, {values})",
+    )
+
+    upgrade(blank)
+
+    assert migrate.check(blank) == []
+    with blank.connect() as connection:
+        assert results.models(connection, 1)[0].device is None
 
 
 def test_two_at_once_come_to_the_same_end(blank_settings: Settings) -> None:

@@ -1,7 +1,9 @@
 """Modes train and predict, and what bad input gets."""
 
 import json
+import os
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from configs.errors import (
     BadParameter,
     DatasetChanged,
     DeepCreditError,
+    HostUnfit,
     LeaseLost,
     ModelFailed,
     ParentFailed,
@@ -23,11 +26,14 @@ from configs.errors import (
     Unknown,
 )
 from configs.settings import Settings
+from models import devices
+from models.estimators.dl_dnn import DenseNetwork
 from models.scores import measure
 from pipeline.executor import Done, Inline
-from pipeline.fitting import FitTask, fit_variant
+from pipeline.fitting import FitTask
 from storage import arrays
 from storage.artifacts.port import Stored
+from storage.cache import Cache
 from storage.engine import transaction
 from storage.schema import METRICS
 from tests.desk import XGB, Desk, applicants, open_desk
@@ -61,18 +67,53 @@ def test_train_commits_models_with_valid_and_test_figures_and_scores(ready: Desk
     ready.store.get(model.scores_uri, model.scores_sha256, file)
     s_valid, s_test = arrays.load(file, "valid", "test")
     split = ready.folder / "split"
-    uri = f"splits/{model.split_id}.safetensors"
-    ready.store.get(uri, _split_sha(ready, model.split_id), split)
+    sha256 = _split_sha(ready, model.split_id)
+    ready.store.get(f"splits/{sha256}.safetensors", sha256, split)
     y_valid, y_test = arrays.load(split, "y_valid", "y_test")
     for row, y, scores in ((valid, y_valid, s_valid), (test, y_test, s_test)):
         again = measure(y, scores, row.threshold)
         assert all(getattr(row, name) == getattr(again, name) for name in ("tn", "tp", *METRICS))
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("CACHE_DIRR", "/var", "cache_dirr"), ("CACHE_DIR", "/dev/null/cache", "Not a directory")],
+)
+def test_a_host_that_cannot_work_fails_the_batch_for_now_and_none_of_its_models(
+    ready: Desk, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setattr("pipeline.workplace._UNFIT_PAUSE_SECONDS", 0)
+    monkeypatch.setenv(f"DEEPCREDIT_{name}", value)
+    batch_id = ready.add()
+
+    with pytest.raises(HostUnfit, match=f"^{socket.gethostname()}: .*{said}"):
+        ready.run(batch_id)
+
+    assert ready.results(batch_id) == []
+    assert ready.batch(batch_id).run_after is not None
+
+
 def _split_sha(desk: Desk, split_id: str) -> str:
     with desk.engine.connect() as connection:
         query = text("SELECT sha256 FROM dc_split WHERE split_id = :id")
         return connection.execute(query, {"id": split_id}).scalar_one()
+
+
+def test_what_a_model_was_fitted_on_is_kept(ready: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = DenseNetwork.fit
+
+    def fit(self, *arguments, **named):
+        assert self.device == "cuda"
+        self.device = "cpu"  # there is no card here
+        return honest(self, *arguments, **named)
+
+    monkeypatch.setattr(DenseNetwork, "fit", fit)
+    ready.models((2, "DL-DNN", '{"max_epochs": 1}'))
+    without = ready.train('{"models": [1]}')
+    monkeypatch.setattr(devices, "best", lambda _: "cuda")
+    on_card = ready.train('{"models": [2]}')
+
+    assert [ready.trained(batch)[0].device for batch in (without, on_card)] == ["cpu", "cuda"]
 
 
 def test_predict_on_the_rows_set_aside_finds_the_same_figures(ready: Desk) -> None:
@@ -101,6 +142,31 @@ def test_predict_scores_every_row_of_another_data_set(ready: Desk) -> None:
     assert row.auc > 0.7
 
 
+def test_rows_trained_on_are_known_again_under_another_name(ready: Desk) -> None:
+    ready.load(applicants(), id_column="id")  # as version 2
+    trained = ready.train()
+
+    predicted = ready.add(mode="predict", train_batch_id=trained, dataset_version=2)
+    ready.run(predicted)
+
+    (again,) = ready.results(predicted)
+    (test,) = (row for row in ready.results(trained) if row.split == "test")
+    assert again.split == "test"
+    assert figures(again) == figures(test)
+
+
+def test_rows_trained_on_with_another_target_are_refused(desk: Desk) -> None:
+    frame = applicants()
+    frame["y"] = np.where(frame["y"] == 1, "bad", "good")
+    for positive in ("bad", "good"):
+        desk.load(frame, id_column="id", positive=positive)
+    desk.models(XGB)
+    trained = desk.train()
+
+    with pytest.raises(BadData, match=r"target y = good, but .* with y = bad \(G/1\)"):
+        desk.run(desk.add(mode="predict", train_batch_id=trained, dataset_version=2))
+
+
 def test_a_second_run_of_a_batch_trains_only_what_is_missing(ready: Desk) -> None:
     ready.models((2, "ML-XGB", '{"n_estimators": 7}'))
     batch_id = ready.train()
@@ -120,6 +186,47 @@ def test_a_second_run_of_a_batch_trains_only_what_is_missing(ready: Desk) -> Non
     assert [row.sha256 for row in after] == [row.sha256 for row in before]
 
 
+LOSSES = {
+    "model": lambda desk, model: desk.store.delete(model.uri),
+    "scores": lambda desk, model: desk.store.delete(model.scores_uri),
+    "row": lambda desk, model: transaction(
+        desk.engine, lambda c: c.execute(text("DELETE FROM dc_model WHERE model_no = 1"))
+    ),
+}
+
+
+@pytest.mark.parametrize("lost", LOSSES)
+def test_a_second_run_trains_again_what_was_lost(ready: Desk, lost: str) -> None:
+    ready.models((2, "ML-XGB", '{"n_estimators": 7}'))
+    batch_id = ready.train()
+    before = ready.trained(batch_id)
+    LOSSES[lost](ready, before[0])
+    transaction(ready.engine, lambda connection: connection.execute(TAKE))
+
+    assert "1 of them in an earlier run" in ready.run(batch_id)
+
+    after = ready.trained(batch_id)
+    assert [(row.model_no, row.fence) for row in after] == [(1, 2), (2, 1)]
+    assert after[0].sha256 == before[0].sha256
+    assert after[0].scores_sha256 == before[0].scores_sha256
+    predicted = ready.add(mode="predict", train_batch_id=batch_id)
+    assert ready.run(predicted) == "2 of 2 models applied"
+
+
+def test_a_second_run_scores_again_what_was_lost(ready: Desk) -> None:
+    predicted = ready.add(mode="predict", train_batch_id=ready.train())
+    ready.run(predicted)
+    (before,) = ready.results(predicted)
+    ready.store.delete(before.scores_uri)
+    transaction(ready.engine, lambda connection: connection.execute(TAKE))
+    ready.run(predicted - 1)
+
+    assert ready.run(predicted) == "1 of 1 models applied"
+
+    (after,) = ready.results(predicted)
+    assert (after.fence, after.scores_sha256) == (2, before.scores_sha256)
+
+
 def test_other_parameters_train_everything_again(ready: Desk) -> None:
     batch_id = ready.train()
     change = text("UPDATE dc_batch SET state = 'I', batch_param = '{\"randomState\": 1}'")
@@ -127,6 +234,36 @@ def test_other_parameters_train_everything_again(ready: Desk) -> None:
 
     assert ready.run(batch_id) == "1 of 1 models trained"
     assert [row.fence for row in ready.trained(batch_id)] == [2]
+
+
+def test_the_other_value_as_positive_trains_everything_again(desk: Desk) -> None:
+    frame = applicants()
+    frame["y"] = np.where(frame["y"] == 1, "bad", "good")
+    for positive in ("bad", "good"):
+        desk.load(frame, id_column="id", positive=positive)
+    desk.models(XGB)
+    batch_id = desk.train()
+    (first,) = desk.trained(batch_id)
+    change = text("UPDATE dc_batch SET state = 'I', dataset_version = 2")
+    transaction(desk.engine, lambda connection: connection.execute(change))
+
+    assert desk.run(batch_id) == "1 of 1 models trained"
+
+    (second,) = desk.trained(batch_id)
+    assert second.split_id != first.split_id
+    rows = desk.results(batch_id)
+    assert {row.fence for row in rows} == {2}
+    # Most applicants are good, so most are positive now.
+    assert all(row.fn + row.tp > row.tn + row.fp for row in rows)
+
+
+def test_a_known_split_with_other_labels_is_refused(ready: Desk) -> None:
+    ready.train()
+    change = text("UPDATE dc_split SET sha256 = :other")
+    transaction(ready.engine, lambda connection: connection.execute(change, {"other": "0" * 64}))
+
+    with pytest.raises(BadData, match="other rows or labels"):
+        ready.train()
 
 
 def test_one_failing_model_does_not_take_the_others_with_it(ready: Desk) -> None:
@@ -182,6 +319,33 @@ def test_what_is_finished_within_the_time_limit_is_kept(ready: Desk) -> None:
 TAKE = text("UPDATE dc_batch SET state = 'I'")
 
 
+class Crowded(Inline):
+    """Other work fills the cache before the tasks come to run, minutes after they were made."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, function, tasks, *, need=None, deadline=None):
+        assert left_in(self.folder)
+        yield from super().run(function, tasks)
+
+
+def left_in(folder: Path) -> list[Path]:
+    """Files of a cache that is too small for any, long after they were used."""
+    for file in folder.glob("files/*/*"):
+        os.utime(file, (0, 0))
+    Cache(folder, limit_bytes=1).evict()
+    return list(folder.glob("files/*/*"))
+
+
+def test_the_matrix_of_a_running_batch_stays_in_the_cache(ready: Desk) -> None:
+    ready.executor = Crowded(ready.settings.cache_dir)
+    trained = ready.train()
+    ready.run(ready.add(mode="predict", train_batch_id=trained))
+
+    assert not left_in(ready.settings.cache_dir)
+
+
 class Robber(Inline):
     """An operator takes the batch while its first model is fitted."""
 
@@ -203,26 +367,6 @@ def test_a_run_that_lost_its_batch_writes_nothing(ready: Desk) -> None:
 
     assert not ready.trained(batch_id)
     assert not ready.results(batch_id)
-
-
-class Awoken(Inline):
-    """Does each task twice, as a worker that was taken for dead and wakes when it is done."""
-
-    def run(self, function, tasks, *, need=None, deadline=None):
-        for done in super().run(function, tasks):
-            yield done
-            if function is fit_variant:
-                self.spare = function(done.task)
-
-
-def test_a_task_that_is_done_twice_leaves_the_file_of_the_first_alone(ready: Desk) -> None:
-    ready.executor = Awoken()
-    batch_id = ready.add()
-    ready.run(batch_id)
-
-    spare = ready.executor.spare
-    named = {uri for model in ready.trained(batch_id) for uri in (model.uri, model.scores_uri)}
-    assert not {spare.model.uri, spare.scores.uri} & named
 
 
 class FullDisk(Inline):

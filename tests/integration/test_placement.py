@@ -6,13 +6,14 @@ import pytest
 import structlog
 import torch
 from distributed import Scheduler, SpecCluster, Worker
+from sqlalchemy import select
 
 from configs.errors import NotEnoughMemory
 from launcher.cluster import connect
 from models import devices
-from models.kinds.dl_dnn import DenseNetwork
+from models.estimators.dl_dnn import DenseNetwork
 from pipeline.executor import Need
-from storage.schema import dc_batch_result
+from storage.schema import dc_batch_result, dc_model
 from tests import tasks
 from tests.lab import Lab
 from tests.waiting import until
@@ -90,7 +91,26 @@ def test_a_task_that_can_never_fit_is_its_own_error(executor):
 
     assert (done[1].value, done[3].value) == (2, 6)
     assert isinstance(done[2].error, NotEnoughMemory)
-    assert "50,000 MB, and no worker has more than 1,000 MB" in str(done[2].error)
+    assert "50,000 MB, and no worker has more than 4,000 MB" in str(done[2].error)
+
+
+def test_a_fit_too_large_for_the_worker_with_the_card_goes_to_another_and_the_log_says_so():
+    with (
+        cluster_of(
+            core=(1, CORE), large=(1, LARGE), card=(4, {"GPU": 1, "MEMORY": 2000})
+        ) as cluster,
+        closing(connect(cluster.scheduler_address, patience=15)) as executor,
+        structlog.testing.capture_logs() as logs,
+    ):
+        until(lambda: executor.workers == 6, 15)
+        spans = run(executor, [Need(gpu=0.25, memory_mb=3000), Need(gpu=0.25, memory_mb=100)])
+
+    assert [span[1] for span in sorted(spans, key=lambda span: span[0].memory_mb)] == [
+        "card",
+        "large",
+    ]
+    [said] = [log for log in logs if "needs_mb" in log]
+    assert (said["log_level"], said["needs_mb"]) == ("warning", 3000)
 
 
 def test_a_worker_that_is_away_for_a_moment_is_waited_for(monkeypatch):
@@ -152,7 +172,7 @@ def test_a_fit_that_finds_its_card_full_is_done_alone_then_on_the_cpu(
         return honest(self, *arguments, **named)
 
     monkeypatch.setattr(DenseNetwork, "fit", fit)
-    monkeypatch.setattr(devices, "best", lambda kind: "cuda" if kind.USES_GPU else "cpu")
+    monkeypatch.setattr(devices, "best", lambda card: "cpu" if card is None else "cuda")
     lab = Lab(sqlite_settings, tmp_path)
     lab.load_applicants(rows=200)
     lab.executor = executor
@@ -164,6 +184,8 @@ def test_a_fit_that_finds_its_card_full_is_done_alone_then_on_the_cpu(
     names = [c.name for c in dc_batch_result.c if c.name not in ("batch_id", "created_at")]
     notes = {no: dict(zip(names, row, strict=True)) for no, row in rows.items()}
     assert (notes[1]["state"], notes[2]["note"]) == ("C", None)
+    with lab.engine.connect() as connection:
+        assert set(connection.scalars(select(dc_model.c.device))) == {"cpu"}
     assert notes[1]["note"] == "no memory left on a card of its own: done on the CPU"
     full = [log for log in logs if log["event"] == "card full"]
     assert [log["task"] for log in full] == ["DL-DNN 1/1", "DL-DNN 1/1"]

@@ -252,6 +252,36 @@ def test_a_put_that_is_cut_twice_completes_and_leaves_one_file(
     assert list(opened(sshd_server).walk()) == ["models/1.ubj"]
 
 
+def test_a_put_goes_on_where_it_broke(sshd_server, opened, tmp_path, source):
+    # No connection may carry the whole file, so only one that goes on can ever end. Each may carry
+    # more than what is on its way unanswered.
+    source.write_bytes(5 * CONTENT)
+    with cutting_proxy(address(sshd_server), [3_500_000] * 100) as proxy:
+        store = opened(through(sshd_server, proxy, tmp_path), store_patience_seconds=20)
+        stored = store.put("models/1.ubj", source)
+
+        assert 3 <= len(proxy.passed) < 15
+
+    assert (sshd_server.root / tmp_path.name / "models/1.ubj").read_bytes() == 5 * CONTENT
+    assert stored.sha256 == sha256(5 * CONTENT).hexdigest()
+    assert list(opened(sshd_server).walk()) == ["models/1.ubj"]
+
+
+def test_a_put_whose_part_was_lost_meanwhile_starts_anew(sshd_server, opened, tmp_path, source):
+    folder = sshd_server.root / tmp_path.name
+
+    def lose() -> None:
+        for file in folder.rglob("*.tmp"):
+            file.unlink()
+
+    with cutting_proxy(address(sshd_server), [1_200_000, None], on_cut=lose) as proxy:
+        store = opened(through(sshd_server, proxy, tmp_path), store_patience_seconds=20)
+        stored = store.put("models/1.ubj", source)
+
+    assert (folder / "models/1.ubj").read_bytes() == CONTENT
+    assert stored.sha256 == SHA256
+
+
 def test_a_connection_that_falls_silent_is_replaced(sshd_server, tmp_path):
     place(sshd_server, tmp_path)
     with cutting_proxy(address(sshd_server), [700_000], silent=True) as proxy:

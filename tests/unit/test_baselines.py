@@ -4,14 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import BadData
-from ensemble.baselines import BASELINES
+from ensemble import baselines
 from ensemble.blend import Blend, best_threshold
 from ensemble.bootstrap import bootstrap
 from ensemble.greedy import greedy
 from ensemble.metrics import merit
 from ensemble.reference import confusion
-from ensemble.stack import probability
 
+BASELINES = baselines.find()
 ROWS, VALID = 1200, slice(0, 600)
 
 
@@ -121,8 +121,26 @@ def test_weights_of_a_mean_are_not_negative_and_sum_to_one():
         assert sum(weights) == pytest.approx(1)
 
 
-def test_a_logit_is_a_probability():
-    assert probability(np.array([0.0, 800.0, -800.0])).tolist() == [0.5, 1.0, 0.0]
+def test_the_sum_of_a_stack_is_a_logit_and_its_threshold_a_probability():
+    stacked = Blend(method="stack", of="scores", weights=(1.0,), threshold=0.5)
+
+    assert stacked.meaning(np.array([0.0, 800.0, -800.0])).tolist() == [0.5, 1.0, 0.0]
+    scores, labels = applicants(10)
+    learned = BASELINES["stack"](scores, labels, "f1_score")
+    assert learned.score(scores, scores >= 0.5).min() < learned.threshold < 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("upwards", [False, True])
+def test_neighbouring_numbers_are_cut_between(dtype, upwards):
+    # One of the two pairs has a middle that rounds to the lower number.
+    low = np.nextafter(dtype(0.3), dtype(1)) if upwards else dtype(0.3)
+    high = np.nextafter(low, dtype(1))
+    values = np.array([high, low, high, low], dtype)
+
+    cut = best_threshold(values, np.array([True, False, True, False]), "f1_score")
+
+    assert (values >= dtype(cut)).tolist() == [True, False, True, False]
 
 
 @pytest.mark.parametrize("method", ["mean", "greedy", "weighted", "stack"])

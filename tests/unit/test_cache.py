@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import storage.cache
 from configs.errors import ArtifactDamaged, ArtifactMissing
 from configs.settings import load
 from storage.artifacts.folder import FolderStore
@@ -185,7 +186,8 @@ def test_another_process_waits_for_the_one_that_fetches_and_takes_over_when_it_d
         stream.write(CONTENT[:100])
         until(lambda: list((tmp_path / "cache/scratch").iterdir()))
         waiting = pool.submit(cache.fetch, store, "models/1.ubj", SHA256)
-        until(lambda: lock_is_awaited(tmp_path / "cache/locks" / SHA256[:3]))
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.5)
         assert store.gets == []
         put(store, tmp_path, "models/1.ubj", CONTENT)  # replaces the pipe
 
@@ -195,11 +197,14 @@ def test_another_process_waits_for_the_one_that_fetches_and_takes_over_when_it_d
     assert store.gets == ["models/1.ubj"]
 
 
-def lock_is_awaited(file: Path) -> bool:
-    inode = f":{file.stat().st_ino} "
-    return any(
-        "->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines()
-    )
+def test_nobody_waits_for_ever_for_a_process_that_is_frozen(cache, store, tmp_path, monkeypatch):
+    monkeypatch.setattr("storage.cache._ALONE_SECONDS", 0.2)
+    stored = put(store, tmp_path, "models/1.ubj", CONTENT)
+
+    with Cache(tmp_path / "cache")._alone(stored.sha256):
+        path = cache.fetch(store, stored.uri, stored.sha256)
+
+    assert path.read_bytes() == CONTENT
 
 
 def test_fetch_many_keeps_the_order_and_ends_at_the_first_error(cache, store, tmp_path):
@@ -255,6 +260,25 @@ def test_without_a_limit_nothing_goes(cache, tmp_path):
     assert len(files(tmp_path / "cache")) == 3
 
 
+def test_a_file_that_is_asked_for_while_it_is_evicted_stays(tmp_path, monkeypatch):
+    cache = Cache(tmp_path / "cache", limit_bytes=1)
+    path = adopt(cache, CONTENT, unused=1000)
+    honest, asked = storage.cache._unused_seconds, []
+
+    def ask_after_the_look(looked_at: Path) -> float:
+        seconds = honest(looked_at)
+        if looked_at == path and not asked:
+            asked.append(cache.path(SHA256))
+        return seconds
+
+    monkeypatch.setattr("storage.cache._unused_seconds", ask_after_the_look)
+    cache.evict()
+
+    assert asked == [path]
+    assert path.read_bytes() == CONTENT
+    assert list(cache.scratch().iterdir()) == []
+
+
 def test_who_has_a_file_mapped_keeps_it(tmp_path):
     cache = Cache(tmp_path / "cache", limit_bytes=1000)
     path = adopt(cache, CONTENT, unused=1000)
@@ -263,6 +287,37 @@ def test_who_has_a_file_mapped_keeps_it(tmp_path):
 
         assert not path.exists()
         assert bytes(seen) == CONTENT
+
+
+def test_a_file_that_is_held_stays_until_its_holder_closes_or_dies(tmp_path):
+    cache = Cache(tmp_path / "cache")
+    held = adopt(cache, CONTENT, unused=1000)
+    other = adopt(cache, CONTENT[1:], unused=900)
+    cache.limit_bytes = 1000
+    holder = f"""
+import sys
+from pathlib import Path
+from storage.cache import Cache
+cache = Cache(Path({str(tmp_path / "cache")!r}))
+cache.hold(Path({str(held)!r}))
+print("held", flush=True)
+sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", holder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "held\n"
+        cache.hold(held)
+        cache.evict()
+        assert (held.exists(), other.exists()) == (True, False)
+
+        cache.close()
+        cache.evict()
+        assert held.exists()
+        process.kill()
+
+    cache.evict()
+    assert not held.exists()
 
 
 def test_scratch_that_nobody_finished_goes_after_days(cache):

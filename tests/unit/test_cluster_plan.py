@@ -93,11 +93,45 @@ def test_more_cards_than_there_are_are_refused():
         make_plan(cluster(gpus=2), {"10.0.0.1": facts(gpus=1)})
 
 
+def test_limits_that_add_up_to_more_memory_than_there_is_are_refused():
+    with pytest.raises(BadSetting, match=r"limit are 22,888 MiB, but there are 16,000 MiB"):
+        make_plan(cluster(gpus=2, workers=4, memory_limit="4GB"), {"10.0.0.1": facts(gpus=2)})
+    two_names = {"a": facts(), "b": facts()}
+    with pytest.raises(BadSetting, match=r"a, b: workers times memory_limit"):
+        make_plan(cluster(hosts=["a", "b"], workers=2, memory_limit="5GB"), two_names)
+
+    make_plan(cluster(workers=4, memory_limit="4GB"), {"10.0.0.1": facts()})
+    make_plan(cluster(threads=3, memory_limit="8GB"), {"10.0.0.1": facts(memory_mb=15_259)})
+
+
+def test_a_host_that_was_scaled_has_what_was_asked_for_then_whatever_runs_by_now():
+    def planned(wanted, running):
+        has = facts(wanted=wanted, running=running)
+        processes = make_plan(cluster(workers=2), {"10.0.0.1": has}).workers["10.0.0.1"]
+        return {each.name: int(option(each, "--nworkers")) for each in processes}
+
+    assert planned(0, {}) == {}
+    assert planned(2, {"cpu1": (2, 2)}) == {"cpu1": 2}  # cpu has left
+    assert planned(3, {"cpu": (2, 2)}) == {"cpu": 2, "cpu1": 1}  # cpu1 has died
+    assert planned(1, {"cpu": (2, 0), "cpu1": (2, 1)}) == {"cpu": 2, "cpu1": 2}  # some leave
+    assert planned(None, {"cpu": (4, 4)}) == {"cpu": 2}  # runs with other settings: is refused
+
+
 def test_other_versions_are_named():
     there = versions() | {"numpy": "1.0"}
 
     with pytest.raises(ClusterUnavailable, match=r"10\.0\.0\.1 has numpy 1\.0 in place of"):
         make_plan(cluster(), {"10.0.0.1": facts(versions=there)})
+
+
+def test_hosts_with_and_without_cards_have_other_builds_and_make_one_cluster(monkeypatch):
+    here, there = versions() | {"torch": "9.9+cpu"}, versions() | {"torch": "9.9+cu130"}
+    monkeypatch.setattr("launcher.cluster.plan.versions", lambda: here)
+    table = cluster(hosts=["a", "b"], workers=1)
+
+    plan = make_plan(table, {"a": facts(versions=here), "b": facts(machine="n", versions=there)})
+
+    assert plan.names == {"a-cpu", "b-cpu"}
 
 
 def test_an_address_that_other_machines_cannot_reach_is_refused():

@@ -17,7 +17,14 @@ from storage.overview import Failure, Overview, Queue, Run, ServerSeen, Waiting
 
 
 def server(name="SERVER_001", **changes):
-    columns = {"identity": "x", "silent": 3, "slots": 2, "tags": '["gpu"]', "paused": 0}
+    columns = {
+        "identity": "x",
+        "silent": 3,
+        "slots": 2,
+        "tags": '["gpu"]',
+        "queues": '["default"]',
+        "paused": 0,
+    }
     return ServerSeen(serve_server_id=name, **(columns | changes))
 
 

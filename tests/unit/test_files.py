@@ -1,6 +1,7 @@
 import datetime as dt
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from configs.errors import BadData
 from pipeline.roles import Choices, describe
 from storage.files import read_file
-from storage.kinds import as_identifier, find
+from storage.kinds import as_identifier, find, instants
 from storage.tables import check_names, order_column_for, table_name
 
 
@@ -208,6 +209,28 @@ def test_a_column_is_numeric_if_all_that_is_not_missing_is_a_number(
 )
 def test_iso_dates_are_known(texts, is_date):
     assert find("x", pa.chunked_array([texts])).is_date is is_date
+
+
+def test_times_are_ordered_by_the_instant_however_they_are_written():
+    texts = [
+        "2024-01-01T08:30:00+09:00",  # the evening before, in UTC
+        "2024-01-01",
+        "2024-01-01 00:00:00.000001 UTC",
+        "2024-01-01T00:00:01Z",
+        "2024-01-01 09:30 +0900",
+        "2024-01-01T08:30",
+        "2024-01-01 09:00",
+    ]
+
+    assert np.diff(instants("t", texts)).min() > 0
+    same = ["2024-01-01", "2024-01-01T00:00", "2024-01-01 09:00:00.000+09:00", "2024-01-01 00:00Z"]
+    assert len(set(instants("t", same))) == 1
+
+
+@pytest.mark.parametrize("text", ["soon", "2024-02-30", "2024-01-01 25:00", "0000-00-00"])
+def test_a_text_that_is_no_time_is_an_error_that_names_column_and_text(text):
+    with pytest.raises(BadData, match=f"time column 't' holds .*{text}"):
+        instants("t", ["2024-01-01", text])
 
 
 def test_identifiers_are_integers_only_where_that_changes_nothing():

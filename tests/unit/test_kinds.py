@@ -1,5 +1,6 @@
 import dataclasses
 import inspect
+import itertools
 import json
 import math
 import subprocess
@@ -14,10 +15,12 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from xgboost import XGBClassifier
+from xgboost.core import XGBoostError
 
-from configs.errors import ArtifactDamaged, BadData, BadParameter, Unknown
+from configs.errors import ArtifactDamaged, BadData, BadParameter, CardFull, Unknown
 from models import devices, kind, tensors
-from models.kinds.dl_dnn import DenseNetwork
+from models.estimators.dl_dnn import DenseNetwork
+from models.parameters import Real
 from models.weights import of_classes
 
 with warnings.catch_warnings():  # the part of pytorch-tabnet that we do not use is outdated
@@ -25,6 +28,7 @@ with warnings.catch_warnings():  # the part of pytorch-tabnet that we do not use
     from pytorch_tabnet.tab_model import TabNetClassifier
 
 KINDS = kind.available()
+FOLDERS = [Path(inspect.getfile(kind)).with_name(name) for name in ("kinds", "estimators")]
 QUICK = {
     "ML-XGB": {"n_estimators": 60},
     "ML-RF": {"n_estimators": 20},
@@ -55,8 +59,13 @@ TRAIN, VALID, TEST = _applicants(400, 1), _applicants(150, 2), _applicants(1100,
 
 
 def _fit(model_id, seed=42, weight=None, valid=VALID, **params):
-    estimator = kind.find(model_id).build(QUICK[model_id] | params, seed=seed, device="cpu")
+    estimator = _build(model_id, QUICK[model_id] | params, seed=seed)
     return estimator.fit(*TRAIN, sample_weight=weight, eval_set=valid)
+
+
+def _build(model_id, params, seed=42):
+    complete = kind.find(model_id).check(params)
+    return kind.estimators(model_id).build(complete, seed=seed, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +80,9 @@ def test_there_are_the_four_kinds():
 
 @pytest.mark.parametrize("model_id", ["ml-xgb", "ML_XGB", "ML-XGB.py", "../kind", "", "__INIT__"])
 def test_an_unknown_model_id_is_told_with_those_there_are(model_id):
-    with pytest.raises(Unknown, match="there are: DL-DNN, DL-TABNET, ML-RF, ML-XGB"):
-        kind.find(model_id)
+    for find in (kind.find, kind.estimators):
+        with pytest.raises(Unknown, match="there are: DL-DNN, DL-TABNET, ML-RF, ML-XGB"):
+            find(model_id)
 
 
 @pytest.mark.parametrize("model_id", KINDS)
@@ -94,7 +104,7 @@ def test_probabilities_of_the_two_classes_add_up_to_one(fitted, model_id):
 
 @pytest.mark.parametrize("model_id", KINDS)
 def test_a_saved_model_gives_the_same_scores_to_the_last_bit(fitted, model_id, tmp_path):
-    of = kind.find(model_id)
+    of = kind.estimators(model_id)
     path = tmp_path / "no-extension"
 
     of.save(fitted[model_id], path)
@@ -134,7 +144,8 @@ sys.path.insert(0, sys.argv[1])
 from models import kind
 data = np.load(sys.argv[2])
 for model_id, params in json.loads(sys.argv[3]):
-    estimator = kind.find(model_id).build(params, seed=42, device="cpu")
+    complete = kind.find(model_id).check(params)
+    estimator = kind.estimators(model_id).build(complete, seed=42, device="cpu")
     estimator.fit(data["X"], data["y"], eval_set=(data["Xv"], data["yv"]))
     np.save(f"{sys.argv[2]}.{model_id}.npy", kind.scores_of(estimator, data["Xt"]))
 """
@@ -170,7 +181,7 @@ def test_weights_shift_what_a_model_expects(fitted, model_id):
 @pytest.mark.parametrize("model_id", KINDS)
 @pytest.mark.parametrize("only", [0, 1])
 def test_one_class_teaches_nothing(model_id, only):
-    estimator = kind.find(model_id).build(QUICK[model_id], seed=1, device="cpu")
+    estimator = _build(model_id, QUICK[model_id])
 
     with pytest.raises(BadData, match=f"only rows of class {only}"):
         estimator.fit(TRAIN[0], np.full(len(TRAIN[1]), only, dtype=np.int8))
@@ -199,6 +210,19 @@ def test_training_stops_when_valid_gets_no_better(model_id):
     assert stopped.std() < at_length.std() / 2
 
 
+def test_boosting_told_to_mind_the_ones_goes_on_as_if_they_weighed_more():
+    chosen = {"n_estimators": 300, "early_stopping_rounds": 10, "learning_rate": 0.05}
+    scaled = _fit("ML-XGB", **chosen, scale_pos_weight=8)
+    weighed = _fit("ML-XGB", **chosen, weight=of_classes(TRAIN[1], {"0": 1.0, "1": 8.0}))
+
+    trees = [model.booster_.num_boosted_rounds() for model in (scaled, weighed)]
+
+    assert min(trees) > 10
+    assert abs(trees[0] - trees[1]) < 10
+    aucs = [roc_auc_score(TEST[1], kind.scores_of(m, TEST[0])) for m in (scaled, weighed)]
+    assert aucs[0] == pytest.approx(aucs[1], abs=0.02)
+
+
 @pytest.mark.parametrize("metric", ["auc", "aucpr", "error"])
 def test_boosting_watches_the_metric_asked_for(metric):
     assert roc_auc_score(TEST[1], kind.scores_of(_fit("ML-XGB", eval_metric=metric), TEST[0])) > 0.7
@@ -221,7 +245,6 @@ def test_tabnet_watches_the_metric_asked_for():
         ("DL-TABNET", {"batch_size": 5000}),  # more than there are: still one batch
         ("DL-TABNET", {"mask_type": "entmax", "n_shared": 0, "clip_value": 0}),
         ("DL-TABNET", {"n_independent": 0, "optimizer_params": {"weight_decay": 0.1}}),
-        ("ML-XGB", {"booster": "dart", "n_estimators": 5}),
         ("ML-XGB", {"tree_method": "exact", "n_estimators": 5}),
         ("ML-RF", {"max_samples": 0.5, "max_features": 1, "min_samples_leaf": 0.01}),
         ("ML-RF", {"max_features": None, "criterion": "entropy", "bootstrap": False}),
@@ -230,7 +253,7 @@ def test_tabnet_watches_the_metric_asked_for():
 def test_odd_settings_train_and_survive_saving(model_id, params, tmp_path):
     epochs = {"max_epochs": 1} if model_id.startswith("DL") else {}
     estimator = _fit(model_id, **(epochs | params))
-    of = kind.find(model_id)
+    of = kind.estimators(model_id)
 
     of.save(estimator, tmp_path / "model")
     scores = kind.scores_of(of.load(tmp_path / "model", device="cpu"), TEST[0])
@@ -264,7 +287,7 @@ def test_far_outliers_do_not_spoil_the_dense_network():
         for X, far in zip((TRAIN[0], TEST[0]), outliers, strict=True)
     )
 
-    estimator = kind.find("DL-DNN").build(QUICK["DL-DNN"], seed=42, device="cpu").fit(X, TRAIN[1])
+    estimator = _build("DL-DNN", QUICK["DL-DNN"]).fit(X, TRAIN[1])
 
     assert roc_auc_score(TEST[1], kind.scores_of(estimator, X_test)) > 0.75
 
@@ -278,8 +301,54 @@ def test_scores_that_are_no_numbers_are_an_error():
         kind.scores_of(Broken(), TEST[0][:3])
 
 
-def test_the_forest_stays_on_the_cpu():
-    assert devices.best(kind.find("ML-RF")) == "cpu"
+def test_each_description_has_its_estimators_and_says_alike_whether_they_use_a_card():
+    cards = {model_id: kind.estimators(model_id).CARD for model_id in KINDS}
+
+    assert {path.name for path in FOLDERS[0].glob("*.py")} == {
+        path.name for path in FOLDERS[1].glob("*.py")
+    }
+    for model_id, card in cards.items():
+        assert (card is not None) == kind.find(model_id).USES_GPU
+        assert devices.best(card) == ("cuda" if card and torch.cuda.is_available() else "cpu")
+
+
+def test_every_library_knows_the_error_of_its_own_full_card():
+    of_torch = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    of_xgboost = XGBoostError("cudaErrorMemoryAllocation: out of memory")
+    told = {
+        model_id: [kind.estimators(model_id).CARD.is_full(e) for e in (of_torch, of_xgboost)]
+        for model_id in KINDS
+        if kind.find(model_id).USES_GPU
+    }
+
+    assert told == {
+        "DL-DNN": [True, False],
+        "DL-TABNET": [True, False],
+        "ML-XGB": [False, True],
+    }
+    card = kind.estimators("DL-DNN").CARD
+    with pytest.raises(CardFull, match="Tried to allocate"), devices.minding_memory(card):
+        raise of_torch
+    with pytest.raises(torch.OutOfMemoryError), devices.minding_memory(None):
+        raise of_torch
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (torch.AcceleratorError("CUDA error: out of memory\nCUDA kernel errors might be"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (torch.AcceleratorError("CUDA error: device-side assert triggered"), False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED"), False),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), False),
+        (ValueError("CUDA error: out of memory"), False),
+        (MemoryError("out of memory"), False),
+    ],
+    ids=str,
+)
+def test_a_card_is_also_full_when_a_library_of_cuda_finds_it_so(error, full):
+    assert kind.estimators("DL-DNN").CARD.is_full(error) == full
 
 
 LIBRARY_NAMES = {
@@ -347,8 +416,14 @@ def test_an_unknown_parameter_is_told_with_those_there_are(model_id):
     [
         ("ML-XGB", {"max_depth": -1}, "max_depth = -1"),
         ("ML-XGB", {"subsample": 1.5}, "subsample = 1.5"),
-        ("ML-XGB", {"booster": "gblinear"}, 'it must be "gbtree" or "dart"'),
-        ("ML-XGB", {"tree_method": "exact", "colsample_bynode": 0.5}, "exact tree method"),
+        ("ML-XGB", {"booster": "gblinear"}, 'it must be "gbtree"'),
+        ("ML-XGB", {"booster": "dart"}, 'it must be "gbtree"'),
+        (
+            "ML-XGB",
+            {"tree_method": "exact", "colsample_bynode": 0.5},
+            "colsample_bynode does not go",
+        ),
+        ("ML-XGB", {"tree_method": "exact", "max_depth": 0}, "needs a max_depth of at least 1"),
         ("ML-XGB", {"scale_pos_weight": 1e300}, "scale_pos_weight"),
         ("ML-RF", {"max_features": 0}, "max_features = 0"),
         ("ML-RF", {"max_features": 1.5}, "max_features = 1.5"),
@@ -370,6 +445,57 @@ def test_a_value_the_library_does_not_take_is_refused_before_the_fit(model_id, p
         kind.find(model_id).check(params)
 
 
+def _refused_by_xgboost(params):
+    """What XGBoost says to one tree over four rows; None if it grows."""
+    X = np.arange(4, dtype=np.float32).reshape(4, 1)
+    y = np.array([0, 1, 0, 1], dtype=np.int8)
+    complete = dict(kind.find("ML-XGB").DEFAULTS) | params | {"n_estimators": 1}
+    try:
+        kind.estimators("ML-XGB").build(complete, seed=0, device="cpu").fit(X, y)
+    except BadParameter as error:
+        return str(error)
+    return None
+
+
+def _refused_by_us(params):
+    try:
+        kind.find("ML-XGB").check(params)
+    except BadParameter as error:
+        return str(error)
+    return None
+
+
+XGB_CHOICES = {
+    "tree_method": ["auto", "hist", "approx", "exact"],
+    "grow_policy": ["depthwise", "lossguide"],
+    "sampling_method": ["uniform", "gradient_based"],
+    "subsample": [1.0, 0.5],
+    "colsample_bynode": [1.0, 0.5],
+    "max_depth": [3, 0],
+    "max_leaves": [0, 8],
+}
+
+
+def test_combinations_are_refused_exactly_where_xgboost_refuses_them():
+    for choice in itertools.product(*XGB_CHOICES.values()):
+        params = dict(zip(XGB_CHOICES, choice, strict=True))
+        said = _refused_by_xgboost(params), _refused_by_us(params)
+        assert bool(said[0]) == bool(said[1]), (params, said)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, s in kind.find("ML-XGB").PARAMETERS.items() if isinstance(s, Real)]
+)
+def test_numbers_are_refused_exactly_where_xgboost_refuses_them(name):
+    for value in (1e-300, 1e-45, 1e-38, 1e-37, 0.3, 1.0, 1e30, 1e39, 1e300):
+        try:
+            kind.find("ML-XGB").PARAMETERS[name].read(value)
+        except ValueError:  # a share above 1
+            continue
+        said = _refused_by_xgboost({name: value}), _refused_by_us({name: value})
+        assert bool(said[0]) == bool(said[1]), (value, said)
+
+
 @pytest.mark.parametrize("model_id", KINDS)
 @pytest.mark.parametrize(
     "content",
@@ -388,29 +514,29 @@ def test_a_file_of_garbage_is_damaged(model_id, content, tmp_path):
     (tmp_path / "model").write_bytes(content)
 
     with pytest.raises(ArtifactDamaged, match="model"):
-        kind.find(model_id).load(tmp_path / "model", device="cpu")
+        kind.estimators(model_id).load(tmp_path / "model", device="cpu")
 
 
 @pytest.mark.parametrize("reader", KINDS)
 @pytest.mark.parametrize("writer", KINDS)
 def test_a_file_of_another_kind_is_damaged(fitted, reader, writer, tmp_path):
-    kind.find(writer).save(fitted[writer], tmp_path / "model")
+    kind.estimators(writer).save(fitted[writer], tmp_path / "model")
     if reader == writer:
-        kind.find(reader).load(tmp_path / "model", device="cpu")
+        kind.estimators(reader).load(tmp_path / "model", device="cpu")
         return
 
     with pytest.raises(ArtifactDamaged, match=reader):
-        kind.find(reader).load(tmp_path / "model", device="cpu")
+        kind.estimators(reader).load(tmp_path / "model", device="cpu")
 
 
 @pytest.mark.parametrize("model_id", KINDS)
 def test_half_a_file_is_damaged(fitted, model_id, tmp_path):
     path = tmp_path / "model"
-    kind.find(model_id).save(fitted[model_id], path)
+    kind.estimators(model_id).save(fitted[model_id], path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
     with pytest.raises(ArtifactDamaged):
-        kind.find(model_id).load(path, device="cpu")
+        kind.estimators(model_id).load(path, device="cpu")
 
 
 NOT_OURS = {
@@ -434,8 +560,8 @@ def test_the_dense_network_keeps_the_conventions_of_scikit_learn(check):
 @pytest.mark.parametrize("model_id", KINDS)
 def test_fitting_loading_and_scoring_print_nothing(model_id, tmp_path, capfd):
     estimator = _fit(model_id)
-    kind.find(model_id).save(estimator, tmp_path / "model")
-    kind.scores_of(kind.find(model_id).load(tmp_path / "model", device="cpu"), TEST[0])
+    kind.estimators(model_id).save(estimator, tmp_path / "model")
+    kind.scores_of(kind.estimators(model_id).load(tmp_path / "model", device="cpu"), TEST[0])
 
     assert capfd.readouterr() == ("", "")
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from pipeline.fitting import FitTask, ModelRun
 from pipeline.orphans import Owner, Why, owner_of, sort_out
+from pipeline.run_files import of_one_execution
 from pipeline.scoring import ScoreTask
 from storage.artifacts.uris import unfinished
 
@@ -13,6 +14,8 @@ HASH = "ab" * 32
 
 
 def fenced(place, batch_id, fence):
+    if place.startswith("one "):
+        return of_one_execution(fenced(place.removeprefix("one "), batch_id, fence))
     return {
         "model": f"models/T{batch_id}/3/1.f{fence}.ubj",
         "scores": f"models/T{batch_id}/3/1.f{fence}.scores.safetensors",
@@ -23,7 +26,8 @@ def fenced(place, batch_id, fence):
     }[place]
 
 
-places = st.sampled_from(["model", "scores", "restored", "prediction", "range", "votes"])
+puts = ["model", "scores", "restored", "prediction", "range"]
+places = st.sampled_from(["votes", *puts, *(f"one {put}" for put in puts)])
 of_a_run = st.builds(fenced, places, small, small)
 shared = st.sampled_from(
     [
@@ -97,6 +101,6 @@ def test_the_names_that_runs_give_are_known():
     score = object.__new__(ScoreTask)
     object.__setattr__(score, "run", replace(run, batch_id=13))
 
-    assert owner_of(fit.uri("0f1e2", "ubj")) == Owner(12, 7)
-    assert owner_of(fit.uri("0f1e2", "scores.safetensors")) == Owner(12, 7)
+    assert owner_of(fit.uri("ubj")) == Owner(12, 7)
+    assert owner_of(fit.uri("scores.safetensors")) == Owner(12, 7)
     assert owner_of(score.uri) == Owner(13, 7)

@@ -1,3 +1,4 @@
+import time
 from itertools import count
 
 import pytest
@@ -49,6 +50,18 @@ def test_progress_renews_patience():
     received = count()
 
     assert persist(Failing(5, ConnectionLost()), "get", seconds=0.01, progress=received.__next__)
+
+
+def test_an_operation_that_takes_longer_than_patience_is_tried_again_when_it_breaks_once():
+    tries = count(1)
+
+    def slow() -> str:
+        if next(tries) > 1:
+            return "done"
+        time.sleep(0.2)
+        raise ConnectionLost("it broke")
+
+    assert persist(slow, "put", seconds=0.1) == "done"
 
 
 def test_a_refusal_is_not_tried_again():

@@ -23,6 +23,7 @@ def stranger(n=0, *, memory=None, threads=1):
     return Has(address=f"x{n}", threads=threads, memory_mb=memory, resources={})
 
 
+TOUCH = 1 / 1024
 SMALL = Need(memory_mb=100)
 FIT = Need(memory_mb=100, gpu=0.25)
 
@@ -32,7 +33,7 @@ def test_where_nothing_can_run_short_nothing_is_asked_for():
 
 
 def test_a_task_for_a_card_asks_for_its_share():
-    assert place(FIT, [cpu(), card()]).resources == {"GPU": 0.25}
+    assert place(FIT, [cpu(), card()]).resources == {"GPU": 0.25, "MEMORY": 100.0}
 
 
 def test_without_a_card_it_runs_anywhere_and_says_so():
@@ -40,21 +41,22 @@ def test_without_a_card_it_runs_anywhere_and_says_so():
 
 
 def test_other_tasks_keep_off_cards_while_there_are_cores():
-    assert place(SMALL, [cpu(), card()]).resources == {"CPU": 1.0}
-    assert place(SMALL, [card()]) == Place()
+    assert place(SMALL, [cpu(), card()]).resources == {"CPU": TOUCH}
+    assert place(SMALL, [card()]).resources == {"MEMORY": 100.0}
 
 
 def test_of_workers_that_declare_no_cores_those_without_a_card_are_preferred():
     assert place(SMALL, [stranger(), card()]).workers == ("x0",)
 
 
-def test_threads_are_counted_where_a_worker_runs_several_tasks():
-    assert place(SMALL, [cpu(threads=4, memory=9000.0)]).resources == {"CPU": 1.0}
-    assert place(Need(threads=3), [cpu(threads=4), cpu(1)]).resources == {"CPU": 3.0}
+def test_a_small_task_counts_too_where_a_worker_runs_several():
+    four = cpu(threads=4, memory=4000.0)
+
+    for need in (100, 900, 3900):
+        assert place(Need(memory_mb=need), [four, cpu(1)]).resources == {"MEMORY": float(need)}
 
 
 def test_memory_is_asked_for_where_it_could_run_short():
-    assert place(Need(memory_mb=700), [cpu(threads=2)]).resources == {"CPU": 1.0, "MEMORY": 700.0}
     assert place(Need(memory_mb=3000), [cpu(), cpu(1, memory=5000.0)]).resources == {
         "MEMORY": 3000.0
     }
@@ -69,6 +71,31 @@ def test_of_workers_that_declare_no_memory_those_with_enough_are_preferred():
 def test_a_task_that_no_worker_can_take_is_refused_with_what_it_needs_and_what_there_is():
     with pytest.raises(NotEnoughMemory, match=r"about 3,000 MB, and no worker has more than 1,000"):
         place(Need(memory_mb=3000), [cpu(), cpu(1, memory=800.0)])
+
+
+def test_a_task_that_only_a_worker_with_a_card_has_the_memory_for_goes_there():
+    assert place(Need(memory_mb=3000), [cpu(), card()]).resources == {"MEMORY": 3000.0}
+
+
+LARGE_FIT = Need(memory_mb=5000, gpu=0.25)
+
+
+def test_a_fit_that_no_worker_with_a_card_has_the_memory_for_goes_to_one_without():
+    found = place(LARGE_FIT, [cpu(), cpu(1, memory=6000.0), card()])
+
+    assert found == Place({"CPU": TOUCH, "MEMORY": 5000.0}, off_card=True)
+    assert place(LARGE_FIT, [stranger(0, memory=9000.0), card()]).workers == ("x0",)
+
+
+def test_one_card_whose_worker_has_the_memory_is_enough():
+    found = place(LARGE_FIT, [cpu(memory=9000.0), card(0), card(1, memory=6000.0)])
+
+    assert found == Place({"GPU": 0.25, "MEMORY": 5000.0})
+
+
+def test_a_fit_for_a_card_is_refused_if_nobody_has_the_memory():
+    with pytest.raises(NotEnoughMemory, match=r"about 5,000 MB, and no worker has more than 4,500"):
+        place(LARGE_FIT, [cpu(memory=4500.0), card()])
 
 
 def test_a_tag_is_had_or_done_without():

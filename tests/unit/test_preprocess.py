@@ -229,6 +229,54 @@ def test_codes_that_new_data_has_as_numbers_find_their_categories():
     assert found.tolist() == [[0, 1], [1, 0], [0, 0], [0, 0]]
 
 
+@pytest.mark.parametrize("codes", [["01", "02"], ["1.0", "2"]])
+def test_codes_find_the_category_that_is_the_same_number(codes):
+    fitted = fit(frame(categorical("c", codes * 20)), np.arange(40))
+
+    found = apply(fitted, frame(numeric("c", [2, 1, 9])))
+
+    assert found.tolist() == [[0, 1], [1, 0], [0, 0]]
+
+
+def test_sentinels_of_codes_are_known_as_numbers():
+    whole = frame(categorical("c", ["01"] * 15 + ["02"] * 15 + [None] * 5, ("099",)))
+    fitted = fit(whole, np.arange(35))
+
+    assert apply(fitted, frame(numeric("c", [99, 1]))).tolist() == [[0, 0, 1], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("categories", [["a", "b"], ["01", "1"]])
+def test_numbers_that_may_be_any_category_are_an_error_that_says_what_to_do(categories):
+    fitted = fit(frame(categorical("c", categories * 20)), np.arange(40))
+
+    with pytest.raises(BadData, match=r"G/1: column 'c' .* and 1 is not .*--categorical c"):
+        apply(fitted, frame(numeric("c", [np.nan, 1])))
+    assert apply(fitted, frame(numeric("c", [np.nan]))).tolist() == [[0, 0]]
+
+
+def test_a_sentinel_word_of_the_training_set_is_missing_where_new_data_is_text():
+    fitted = fit(frame(numeric("x", [1, 2, 3, np.nan], ("unknown",))), np.arange(4))
+
+    found = apply(fitted, frame(categorical("x", ["3", "unknown", " 1 "])))
+
+    assert found.tolist() == [[1, 0], [0, 1], [-1, 0]]
+
+
+def test_a_text_that_no_row_has_does_not_matter():
+    fitted = fit(frame(numeric("x", [1, 2, 3])), np.arange(3))
+    gone = Categorical("x", np.array([0, -1], np.int32), ("3", "?"), ("?",))
+
+    assert apply(fitted, frame(gone)).tolist() == [[1], [0]]
+
+
+@pytest.mark.parametrize("text", ["1_000", "0x1F", "many", "true"])
+def test_numbers_in_text_are_those_that_a_load_reads(text):
+    fitted = fit(frame(numeric("x", [1, 2, 3])), np.arange(3))
+
+    with pytest.raises(BadData, match=rf"column 'x' holds '{text}', but was numeric"):
+        apply(fitted, frame(categorical("x", ["1", text])))
+
+
 def test_numbers_that_new_data_has_as_text_are_read_as_numbers():
     fitted = fit(frame(numeric("x", [1, 2, 3])), np.arange(3))
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from configs.errors import BadData, BadParameter
-from models.resampling import METHOD, check, resample
+from models import resampling
+from models.resampling import METHOD, check
 
 METHODS = [method for method in METHOD.words if method != "none"]
 SYNTHETIC = ["smote", "adasyn", "smoteenn", "smotetomek"]
@@ -15,6 +16,10 @@ def _part(ones, zeros, seed=1):
     X = random.normal(size=(len(y), 4)) + y[:, None]
     order = random.permutation(len(y))
     return X[order].astype(np.float32), y[order]
+
+
+def resample(X, y, method, strategy, *, seed):
+    return resampling.find(method)(X, y, strategy, seed=seed)
 
 
 def _counts(y):
@@ -144,10 +149,26 @@ def test_cleaning_that_leaves_one_class_says_so():
         resample(X, y, "smoteenn", 0.5, seed=1)
 
 
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
-    ("method", "strategy"), [("under", "minority"), ("over", "majority"), ("smote", "majority")]
+    "strategy", ["auto", "minority", "majority", "not minority", "not majority", "all"]
 )
-def test_a_strategy_that_the_method_never_takes_is_refused_before_any_row_is_read(method, strategy):
-    with pytest.raises(BadParameter, match=strategy):
-        check(method, strategy)
+def test_a_word_either_resamples_to_equal_parts_or_is_refused_before_any_row_is_read(
+    method, strategy
+):
     check("none", strategy)
+    absurd = {"under": ("minority", "not majority")}.get(method, ("majority", "not minority"))
+    if strategy in absurd:
+        with pytest.raises(
+            BadParameter, match=f'"{strategy}" does not go .* "auto", .* or a ratio'
+        ):
+            check(method, strategy)
+        return
+    check(method, strategy)
+    X, y = _part(40, 160)
+
+    resampled, by_default = (
+        _counts(resample(X, y, method, s, seed=1)[1]) for s in (strategy, None)
+    )
+
+    assert resampled == by_default != _counts(y)

@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
+from ensemble.metrics import METRICS, metric
 from models.scores import VOTE_METRICS, Metrics, auc, decide, from_counts, measure, vote_metrics
 from storage import schema
 
@@ -85,6 +86,23 @@ def test_metrics_of_many_rows_equal_those_of_scikit_learn():
 
     assert asdict(measure(y, scores, 0.3)) == pytest.approx(expected, rel=0, abs=NEAR)
     assert auc(y, scores) == pytest.approx(expected["auc"], rel=0, abs=NEAR)
+
+
+def test_decisions_have_the_same_metrics_to_the_last_bit_as_ensembles():
+    random = np.random.default_rng(1)
+    counts = np.concatenate(
+        [random.integers(0, most, (5000, 4)) for most in (3, 500, 1_000_000, 20_000_000)]
+    )
+    counts[::3, 1:3] = 0  # no mistake
+    counts[1::3, ::3] = 0  # nothing but mistakes
+
+    found = vote_metrics(*counts.T)
+
+    assert tuple(found) == tuple(METRICS) == VOTE_METRICS
+    for name, values in found.items():
+        assert np.array_equal(values, metric(name, counts), equal_nan=True)
+        known = values[~np.isnan(values)]
+        assert -1 <= known.min() <= known.max() <= 1
 
 
 def test_ks_by_hand():

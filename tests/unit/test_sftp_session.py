@@ -45,6 +45,9 @@ class Peer:
         del self._out[:piece]
         return data
 
+    def recv_ready(self) -> bool:
+        return bool(self._out or self._answers)
+
     def close(self) -> None:
         self.closed = True
 

@@ -101,8 +101,8 @@ def test_unstratified_parts_are_drawn_without_regard_to_the_label():
 def test_equal_seeds_give_equal_parts_and_other_seeds_others():
     y = labels(500)
 
-    assert split_id(split(y), "c") == split_id(split(y), "c")
-    assert split_id(split(y), "c") != split_id(split(y, seed=43), "c")
+    assert split_id(split(y), "c", y) == split_id(split(y), "c", y)
+    assert split_id(split(y), "c", y) != split_id(split(y, seed=43), "c", y)
 
 
 def test_a_split_stays_the_same_from_release_to_release():
@@ -181,14 +181,16 @@ def test_one_positive_cannot_be_in_three_parts():
         split(y)
 
 
-def test_a_split_id_depends_on_content_and_on_every_part():
+def test_a_split_id_depends_on_content_on_labels_and_on_every_part():
+    y = np.array([0, 1, 0, 1], np.int8)
     parts = Split(np.array([0, 1]), np.array([2]), np.array([3]))
     others = [
         Split(np.array([0, 2]), np.array([1]), np.array([3])),
         Split(np.array([0]), np.array([1, 2]), np.array([3])),
         Split(np.array([0, 1]), np.array([3]), np.array([2])),
     ]
-    ids = {split_id(parts, "a"), split_id(parts, "b"), *(split_id(other, "a") for other in others)}
+    ids = {split_id(parts, "a", y), split_id(parts, "b", y), split_id(parts, "a", 1 - y)}
+    ids |= {split_id(other, "a", y) for other in others}
 
-    assert len(ids) == 5
+    assert len(ids) == 6
     assert all(len(identity) == 64 for identity in ids)

@@ -1,0 +1,19 @@
+"""Modules that only some processes need, imported by name where they are needed.
+
+A model library takes hundreds of megabytes and seconds to import, and whoever merely hands out
+work has no use for it. No import statement leads there, so no process pays by accident.
+"""
+
+import importlib
+import threading
+from types import ModuleType
+
+_LOCK = threading.RLock()
+
+
+def load(name: str) -> ModuleType:
+    """Import a module of ours; one thread at a time, for libraries import themselves in circles,
+    and who comes between finds half of them.
+    """
+    with _LOCK:
+        return importlib.import_module(name)

@@ -1,0 +1,102 @@
+"""Columns of new data as training had them: text that holds numbers, numbers that are codes."""
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from configs.errors import BadData
+from pipeline.frames import Feature, Numeric, sentinels_of
+from pipeline.rules import CategoricalRule, NumericRule
+from storage.kinds import as_numbers
+
+Floats = NDArray[np.float64]
+
+_SHOWN = 5
+
+
+def numbers_of(rule: NumericRule, feature: Feature, where: str) -> Floats:
+    """The feature as numbers, NaN where missing; `where` names the data set.
+
+    Raises:
+        BadData: a row holds text that is neither a number nor a sentinel of training.
+    """
+    if isinstance(feature, Numeric):
+        return feature.values
+    numbers = np.full(len(feature.categories) + 1, np.nan)  # the last is for code -1
+    codes = [
+        code
+        for code in np.unique(feature.codes[feature.codes >= 0])
+        if feature.categories[code] not in rule.missing_values
+    ]
+    texts = [feature.categories[code] for code in codes]
+    found = _parsed(texts)
+    if found is None:
+        # Truth values are numbers only where nothing else is there.
+        odd = next((text for text in texts if _parsed([text, "0"]) is None), texts[0])
+        raise BadData(
+            f"{where}: column {feature.name!r} holds {odd!r}, "
+            "but was numeric when the models were trained"
+        )
+    numbers[codes] = found
+    return numbers[feature.codes]
+
+
+def outputs_of(rule: CategoricalRule, feature: Feature, where: str) -> NDArray[np.int32]:
+    """For each row which output of the rule is 1; -1: none.
+
+    Raises:
+        BadData: the column was read as numbers, and it cannot be told which categories they are.
+    """
+    others = len(rule.categories) if rule.other else -1
+    missing = len(rule.categories) + rule.other if rule.missing else -1
+    if isinstance(feature, Numeric):
+        codes, outputs = _by_number(rule, feature, others, where)
+    else:
+        place = {category: place for place, category in enumerate(rule.categories)}
+        place |= dict.fromkeys(rule.missing_values, missing)
+        codes, outputs = feature.codes, [place.get(text, others) for text in feature.categories]
+    found: NDArray[np.int32] = np.array([*outputs, missing], np.int32)[codes]
+    return found
+
+
+def _by_number(
+    rule: CategoricalRule, feature: Numeric, others: int, where: str
+) -> tuple[NDArray[Any], list[int]]:
+    """A file whose codes are all numbers says 1 where the training set said 1, 01 or true."""
+    known = np.isfinite(feature.values)
+    for sentinel in sentinels_of(rule.missing_values):
+        known &= feature.values != sentinel
+    values, inverse = np.unique(feature.values[known], return_inverse=True)
+    codes = np.full(len(feature.values), -1, np.int64)
+    codes[known] = inverse
+    places = defaultdict(list)
+    for place, category in enumerate(rule.categories):
+        number = _parsed([category])
+        if number is not None:
+            places[float(number[0])].append(place)
+    outputs = []
+    for value in values:
+        fitting = places.get(value, [])
+        if len(fitting) > 1 or not places:
+            meant = [rule.categories[place] for place in fitting or range(len(rule.categories))]
+            raise BadData(_untold(feature, value, meant, where))
+        outputs.append(fitting[0] if fitting else others)
+    return codes, outputs
+
+
+def _untold(feature: Feature, value: float, meant: list[str], where: str) -> str:
+    shown = ", ".join(map(repr, meant[:_SHOWN])) + (", ..." if len(meant) > _SHOWN else "")
+    return (
+        f"{where}: column {feature.name!r} was read as numbers, and {value:g} is not clearly one "
+        f"of the categories that the models learned ({shown}); load it with --categorical "
+        f"{feature.name}"
+    )
+
+
+def _parsed(texts: list[str]) -> Floats | None:
+    """Numbers as a load reads them; None if any text is not one."""
+    found = as_numbers(pa.chunked_array([pa.array(texts, pa.string())]))
+    return None if found is None else found.to_numpy()

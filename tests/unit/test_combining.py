@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from ensemble.baselines import BASELINES
+from ensemble.blend import Blend
+from models.scores import decide
+from pipeline.combining import Ballot, Rounds, Sum, from_json, to_json
+from pipeline.learning import ORDER, baselines
+from pipeline.stored_scores import Board, Part
+from storage.records import TrainedModel
+
+MODELS = 7
+NAMES = [(1, number, 1) for number in range(1, MODELS + 1)]
+METRICS = ("accuracy", "f1_score", "mcc")
+
+
+def part(seed, levels):
+    """Scores of few levels, some of them neighbours: ties and near ties are common."""
+    rng = np.random.default_rng(seed)
+    y = (rng.random(120) < 0.4).astype(np.int8)
+    told = np.clip(0.3 * y + 0.7 * rng.random((MODELS, 120)), 0, 1)
+    scores = (np.round(told * levels) / levels).astype(np.float32)
+    nudged = rng.random(scores.shape) < 0.3
+    scores[nudged] = np.nextafter(scores[nudged], np.float32(0))
+    return Part(y=y, scores=scores, votes=decide(scores, 0.5))
+
+
+def model(number):
+    fields = dict.fromkeys(TrainedModel.__slots__, "")
+    named = {"batch_id": 1, "model_no": number, "model_sub_no": 1, "threshold": 0.7}
+    return TrainedModel(**fields | named)
+
+
+def ballot(of):
+    return Ballot(
+        scores=dict(zip(NAMES, of.scores, strict=True)),
+        votes=dict(zip(NAMES, of.votes, strict=True)),
+    )
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_row_is_called_where_its_score_reaches_the_threshold(seed, metric):
+    valid, test = part(seed, 4), part(seed + 50, 6)
+    board = Board(models=tuple(map(model, range(1, MODELS + 1))), valid=valid, test=test)
+    learned = dict(baselines(board, metric))
+    learned["vote"] = Rounds(
+        seed=1,
+        tried=((1, 1),),
+        ensemble_no=1,
+        round_votes=2,
+        final_votes=7,
+        rounds=tuple(tuple(np.roll(NAMES, turn, 0)[:3].tolist()) for turn in range(10)),
+    )
+    learned["vote"] = from_json(to_json(learned["vote"]))
+    assert set(learned) == set(ORDER)
+    for combination in learned.values():
+        for rows in (valid, test):
+            outcome = combination.apply(ballot(rows))
+            # As float32 and as float64, in which SQL and most programs compare.
+            wide = outcome.score.astype(np.float64)
+            assert np.array_equal(outcome.called, wide >= combination.threshold)
+            assert np.array_equal(outcome.called, decide(outcome.score, combination.threshold))
+
+
+def test_a_stack_of_models_that_say_nothing_still_scores():
+    scores = np.full((MODELS, 40), 0.25, np.float32)
+    labels = np.arange(40) % 4 == 0
+    rows = Part(y=labels.astype(np.int8), scores=scores, votes=scores > 0.5)
+    blend = BASELINES["stack"](scores, labels, "f1_score")
+
+    outcome = Sum.named(blend, NAMES).apply(ballot(rows))
+
+    assert len(set(outcome.score.tolist())) == 1
+    assert outcome.score[0] == pytest.approx(0.25, abs=0.01)
+
+
+def test_models_without_weight_take_no_part():
+    blend = Blend(method="mean", of="scores", weights=(0.5, 0.0, 0.5), threshold=0.5)
+
+    assert Sum.named(blend, NAMES[:3]).names == (NAMES[0], NAMES[2])
