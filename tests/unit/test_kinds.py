@@ -369,6 +369,15 @@ def test_parameters_have_the_names_of_the_library(model_id):
     assert of.check({}) == of.check(of.DEFAULTS) == dict(of.DEFAULTS)
 
 
+def test_the_memory_of_boosting_grows_with_bins_and_depth_as_was_measured():
+    of = kind.find("ML-XGB")
+    measured = {(256, 6): 33, (4096, 6): 248, (65_536, 6): 1087, (256, 10): 128, (256, 20): 539}
+
+    for (bins, depth), mb in measured.items():
+        told = of.memory(of.check({"max_bin": bins, "max_depth": depth}), 20_000, 50) / 2**20
+        assert 0.7 * mb < told < 2 * mb, (bins, depth, told)
+
+
 def test_the_seed_the_device_and_the_threads_are_not_the_operators():
     for model_id in KINDS:
         for name in ("random_state", "seed", "device", "device_name", "n_jobs", "threads"):
@@ -425,6 +434,7 @@ def test_an_unknown_parameter_is_told_with_those_there_are(model_id):
         ),
         ("ML-XGB", {"tree_method": "exact", "max_depth": 0}, "needs a max_depth of at least 1"),
         ("ML-XGB", {"scale_pos_weight": 1e300}, "scale_pos_weight"),
+        ("ML-XGB", {"tree_method": "approx", "max_bin": 2**31 - 1}, "from 2 to 65536"),
         ("ML-RF", {"max_features": 0}, "max_features = 0"),
         ("ML-RF", {"max_features": 1.5}, "max_features = 1.5"),
         ("ML-RF", {"min_samples_split": 1}, "min_samples_split = 1"),
