@@ -1,7 +1,8 @@
 """ML-XGB: gradient boosting (xgboost), saved as UBJSON.
 
 Training stops after `early_stopping_rounds` trees without a better `eval_metric` on `valid`
-(null: never); the trees after the best one are not kept.
+(null: never); the trees after the best one are not kept. `tree_method` "exact" is fitted on the
+CPU, also where there is a card.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,6 @@ from models.parameters import Either, Null, Real, Spec, Whole, Word, resolve
 
 KIND = "ML-XGB"
 FORMAT = "ubj"
-USES_GPU = True
 
 BINS = 256  # of XGBoost's own, where max_bin is not given
 _FLOAT = np.finfo(np.float32)
@@ -79,6 +79,10 @@ def _check_exact(params: Mapping[str, Any]) -> None:
         raise BadParameter(
             f'{KIND}: sampling_method = "gradient_based" does not go with tree_method = "exact"'
         )
+
+
+def uses_gpu(params: Mapping[str, Any]) -> bool:
+    return params.get("tree_method") != "exact"  # which XGBoost has for the CPU alone
 
 
 def memory(params: Mapping[str, Any], rows: int, columns: int) -> int:
