@@ -25,7 +25,6 @@ from configs.errors import ArtifactDamaged, BadParameter
 from models.kind import Labels, Matrix, Weights
 from models.parameters import Spec, Whole, read
 
-
 _FULL = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 
 
@@ -34,7 +33,7 @@ class _Card:
         return torch.cuda.is_available()
 
     def is_full(self, error: BaseException) -> bool:
-        """torch's own type; or CUDA's words, where a library of CUDA asked for the memory."""
+        """By torch's own type, or CUDA's words, where a library of CUDA asked for the memory."""
         return isinstance(error, torch.OutOfMemoryError) or (
             isinstance(error, RuntimeError) and any(words in str(error) for words in _FULL)
         )
