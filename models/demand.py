@@ -16,7 +16,7 @@ _GROWING = ("over", "smote", "adasyn", "smoteenn", "smotetomek")
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """`gpu`: the share of a card, in quarters; 0 where the kind uses none."""
+    """`gpu`: the share of a card, in quarters; 0 where none is of use."""
 
     memory_mb: int
     gpu: float
@@ -30,15 +30,18 @@ def of_fit(model_id: str, variant: Variant, *, rows: int, all_rows: int, columns
         # To as many rows again, in copies: of the rows, and of the result.
         rows *= 2 if variant.resampling in _GROWING else 1
         taken += 2 * 4 * rows * columns
-    return _demand(chosen, taken + chosen.memory(variant.params, rows, columns))
+    taken += chosen.memory(variant.params, rows, columns)
+    return _demand(taken, card=chosen.uses_gpu(variant.params))
 
 
 def of_scoring(model_id: str, *, matrix_bytes: int, model_bytes: int) -> Demand:
     """The matrix, mapped and once in the library's own form; a model unpacks to several times."""
-    return _demand(kind.find(model_id), 4 * matrix_bytes + 8 * model_bytes)
+    chosen = kind.find(model_id)
+    card = chosen.uses_gpu(chosen.DEFAULTS)
+    return _demand(4 * matrix_bytes + 8 * model_bytes, card=card)
 
 
-def _demand(chosen: kind.Kind, taken: int) -> Demand:
+def _demand(taken: int, *, card: bool) -> Demand:
     memory_mb = _BESIDE_MB + math.ceil(taken / _MB)
-    share = min(1.0, math.ceil(memory_mb / _QUARTER_MB) / 4) if chosen.USES_GPU else 0.0
+    share = min(1.0, math.ceil(memory_mb / _QUARTER_MB) / 4) if card else 0.0
     return Demand(memory_mb, share)

@@ -52,8 +52,6 @@ class Kind(Protocol):
     FORMAT: str
     """Extension of its files, without the dot."""
 
-    USES_GPU: bool
-
     PARAMETERS: Mapping[str, Spec]
     """What model_param may name, by the library's own names."""
 
@@ -67,6 +65,10 @@ class Kind(Protocol):
             BadParameter: a name or value that the library does not know or allow, or a combination
                 that it refuses.
         """
+        ...
+
+    def uses_gpu(self, params: Mapping[str, Any]) -> bool:
+        """Whether `fit` can use a card; with DEFAULTS, whether applying a model can."""
         ...
 
     def memory(self, params: Mapping[str, Any], rows: int, columns: int) -> int:

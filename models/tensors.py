@@ -33,7 +33,7 @@ class _Card:
         return torch.cuda.is_available()
 
     def is_full(self, error: BaseException) -> bool:
-        """Torch's own type; or CUDA's words, where a library of CUDA asked for the memory."""
+        """By torch's own type, or CUDA's words, where a library of CUDA asked for the memory."""
         return isinstance(error, torch.OutOfMemoryError) or (
             isinstance(error, RuntimeError) and any(words in str(error) for words in _FULL)
         )

@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from configs.errors import ArtifactDamaged, BadParameter
 from models import devices, trees
 from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
-from models.kinds.ml_xgb import DEFAULTS, KIND
+from models.kinds.ml_xgb import BINS, DEFAULTS, KIND
 from models.weights import for_stopping
-
-_BINS = 256  # XGBoost's own default
 
 
 class _Card:
@@ -99,7 +97,7 @@ class Boosting:
         by_hist = self.native.get("tree_method", "auto") in ("auto", "hist")
         if not by_hist or self.native["device"] != "cpu":
             return xgb.DMatrix(X, y, weight=weight, nthread=self.threads)
-        bins = self.native.get("max_bin", _BINS)
+        bins = self.native.get("max_bin", BINS)
         return xgb.QuantileDMatrix(X, y, weight=weight, nthread=self.threads, max_bin=bins)
 
     def predict_proba(self, X: Matrix) -> NDArray[np.float32]:

@@ -8,7 +8,6 @@ from models.parameters import Either, Flag, Null, Real, Share, Spec, Whole, Word
 
 KIND = "ML-RF"
 FORMAT = "skops"
-USES_GPU = False
 
 PARAMETERS: dict[str, Spec] = {
     "n_estimators": Whole(1, 100_000),
@@ -32,6 +31,10 @@ def check(params: Mapping[str, Any]) -> dict[str, Any]:
     if resolved.get("max_samples") is not None and resolved.get("bootstrap") is False:
         raise BadParameter(f"{KIND}: max_samples needs bootstrap = true")
     return resolved
+
+
+def uses_gpu(params: Mapping[str, Any]) -> bool:  # noqa: ARG001 - whatever they are
+    return False
 
 
 def memory(params: Mapping[str, Any], rows: int, columns: int) -> int:  # noqa: ARG001 - rows are not copied

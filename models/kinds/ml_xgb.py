@@ -1,7 +1,8 @@
 """ML-XGB: gradient boosting (xgboost), saved as UBJSON.
 
 Training stops after `early_stopping_rounds` trees without a better `eval_metric` on `valid`
-(null: never); the trees after the best one are not kept.
+(null: never); the trees after the best one are not kept. `tree_method` "exact" is fitted on the
+CPU, also where there is a card.
 """
 
 from collections.abc import Mapping
@@ -14,8 +15,8 @@ from models.parameters import Either, Null, Real, Spec, Whole, Word, resolve
 
 KIND = "ML-XGB"
 FORMAT = "ubj"
-USES_GPU = True
 
+BINS = 256  # of XGBoost's own, where max_bin is not given
 _FLOAT = np.finfo(np.float32)
 _SHARE = Real(0, 1, above=True)
 PARAMETERS: dict[str, Spec] = {
@@ -23,7 +24,7 @@ PARAMETERS: dict[str, Spec] = {
     "learning_rate": Real(0, above=True),
     "max_depth": Whole(0, 1000),
     "max_leaves": Whole(0),
-    "max_bin": Whole(2),
+    "max_bin": Whole(2, 65_536),
     "grow_policy": Word("depthwise", "lossguide"),
     "booster": Word("gbtree"),  # dart, without rates of dropping, is the same bit for bit
     "tree_method": Word("auto", "hist", "approx", "exact"),
@@ -80,6 +81,16 @@ def _check_exact(params: Mapping[str, Any]) -> None:
         )
 
 
-def memory(params: Mapping[str, Any], rows: int, columns: int) -> int:  # noqa: ARG001 - trees are small
-    """As measured: values are sorted into bins, and kept by row and by column."""
-    return 12 * rows * columns
+def uses_gpu(params: Mapping[str, Any]) -> bool:
+    return params.get("tree_method") != "exact"  # which XGBoost has for the CPU alone
+
+
+def memory(params: Mapping[str, Any], rows: int, columns: int) -> int:
+    """As measured: values are sorted into bins, and kept by row and by column; of each node of the
+    last level a histogram is kept, and a tree has about an eighth as many as rows at most.
+    """
+    bins = min(params.get("max_bin", BINS), rows)
+    nodes: int = min(1 << min(params["max_depth"] or 40, 40), rows // 8 + 1)
+    if leaves := params.get("max_leaves"):
+        nodes = min(nodes, leaves)
+    return int(12 * rows * columns + 16 * bins * columns * nodes)

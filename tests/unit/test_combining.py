@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ensemble import baselines
+from ensemble import baselines as ways
 from ensemble.blend import Blend
 from models.scores import decide
 from pipeline.combining import Ballot, Rounds, Sum, from_json, to_json
@@ -67,7 +67,7 @@ def test_a_stack_of_models_that_say_nothing_still_scores():
     scores = np.full((MODELS, 40), 0.25, np.float32)
     labels = np.arange(40) % 4 == 0
     rows = Part(y=labels.astype(np.int8), scores=scores, votes=scores > 0.5)
-    blend = baselines.find()["stack"](scores, labels, "f1_score")
+    blend = ways.find()["stack"](scores, labels, "f1_score")
 
     outcome = Sum.named(blend, NAMES).apply(ballot(rows))
 

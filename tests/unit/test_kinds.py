@@ -18,9 +18,10 @@ from xgboost import XGBClassifier
 from xgboost.core import XGBoostError
 
 from configs.errors import ArtifactDamaged, BadData, BadParameter, CardFull, Unknown
-from models import devices, kind, tensors
+from models import demand, devices, kind, tensors
 from models.estimators.dl_dnn import DenseNetwork
 from models.parameters import Real
+from models.variants import expand
 from models.weights import of_classes
 
 with warnings.catch_warnings():  # the part of pytorch-tabnet that we do not use is outdated
@@ -308,8 +309,18 @@ def test_each_description_has_its_estimators_and_says_alike_whether_they_use_a_c
         path.name for path in FOLDERS[1].glob("*.py")
     }
     for model_id, card in cards.items():
-        assert (card is not None) == kind.find(model_id).USES_GPU
+        of = kind.find(model_id)
+        assert (card is not None) == of.uses_gpu(of.DEFAULTS)
         assert devices.best(card) == ("cuda" if card and torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("method", ["auto", "hist", "approx", "exact"])
+def test_boosting_that_no_card_can_grow_asks_for_none(method):
+    (variant,) = expand(json.dumps({"tree_method": method}), "ML-XGB", model_no=1)
+
+    found = demand.of_fit("ML-XGB", variant, rows=100, all_rows=200, columns=5)
+
+    assert (found.gpu > 0) == (method != "exact")
 
 
 def test_every_library_knows_the_error_of_its_own_full_card():
@@ -318,7 +329,7 @@ def test_every_library_knows_the_error_of_its_own_full_card():
     told = {
         model_id: [kind.estimators(model_id).CARD.is_full(e) for e in (of_torch, of_xgboost)]
         for model_id in KINDS
-        if kind.find(model_id).USES_GPU
+        if kind.estimators(model_id).CARD
     }
 
     assert told == {
@@ -367,6 +378,15 @@ def test_parameters_have_the_names_of_the_library(model_id):
     assert set(of.PARAMETERS) <= LIBRARY_NAMES[model_id]
     assert set(of.DEFAULTS) <= set(of.PARAMETERS)
     assert of.check({}) == of.check(of.DEFAULTS) == dict(of.DEFAULTS)
+
+
+def test_the_memory_of_boosting_grows_with_bins_and_depth_as_was_measured():
+    of = kind.find("ML-XGB")
+    measured = {(256, 6): 33, (4096, 6): 248, (65_536, 6): 1087, (256, 10): 128, (256, 20): 539}
+
+    for (bins, depth), mb in measured.items():
+        told = of.memory(of.check({"max_bin": bins, "max_depth": depth}), 20_000, 50) / 2**20
+        assert 0.7 * mb < told < 2 * mb, (bins, depth, told)
 
 
 def test_the_seed_the_device_and_the_threads_are_not_the_operators():
@@ -425,6 +445,7 @@ def test_an_unknown_parameter_is_told_with_those_there_are(model_id):
         ),
         ("ML-XGB", {"tree_method": "exact", "max_depth": 0}, "needs a max_depth of at least 1"),
         ("ML-XGB", {"scale_pos_weight": 1e300}, "scale_pos_weight"),
+        ("ML-XGB", {"tree_method": "approx", "max_bin": 2**31 - 1}, "from 2 to 65536"),
         ("ML-RF", {"max_features": 0}, "max_features = 0"),
         ("ML-RF", {"max_features": 1.5}, "max_features = 1.5"),
         ("ML-RF", {"min_samples_split": 1}, "min_samples_split = 1"),
