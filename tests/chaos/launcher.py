@@ -3,9 +3,9 @@ controls: state or id; or `clock`: the true guard, with leases by the clock and 
 """
 
 import os
-import select
 import sys
 import time
+from select import select as wait_for
 from typing import Any
 
 from sqlalchemy import and_, bindparam, select
@@ -23,7 +23,7 @@ from storage.schema import dc_batch
 from storage.transitions import FINISHED, assignment
 
 # Under a wrong clock libfaketime 0.9.10 lets sleep() fail unless it also stops the monotonic clock.
-time.sleep = lambda seconds: select.select([], [], [], seconds)
+time.sleep = lambda seconds: wait_for([], [], [], seconds)
 
 WEAKER = {
     "state": lambda number: and_(dc_batch.c.batch_id == number, dc_batch.c.state == "U"),

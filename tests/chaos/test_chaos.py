@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,13 +68,10 @@ def test_a_weaker_guard_is_found_out(fought: Fight, guard: str) -> None:
         until_broken=True,
         **CONTROLS[guard],
     )
-    found = []
-    for seed in (7, 8, 9):  # on a busy machine one campaign may have too few zombies
-        found = fought(replace(plan, seed=seed)).broken
-        if any(CONTROLS_SHOW[guard] in line for line in found):
-            return
 
-    pytest.fail(f"nothing was found: {found}")
+    broken = fought(plan).broken
+
+    assert any(CONTROLS_SHOW[guard] in line for line in broken), broken
 
 
 @pytest.mark.skipif(not skewed("+1h"), reason="libfaketime is not installed: `make servers`")
