@@ -273,6 +273,8 @@ def test_boosting_of_another_build_than_ours_is_refused(boosting, old, new):
         {"num_parallel_tree": 3, "subsample": 0.5},
         {"base_score": 0.3, "min_child_weight": 1000},
         {"n_estimators": 200, "learning_rate": 0.5},
+        {"base_score": 1e-6},
+        {"base_score": 1 - 1e-6},
     ],
     ids=str,
 )
