@@ -3,7 +3,6 @@
 XGBoost follows the indices in a file without checking them, some of them while it still reads.
 """
 
-import math
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -53,7 +52,7 @@ def _check(learner: Any) -> None:
     if not (
         (_whole(shape[b"num_class"]), _whole(shape[b"num_target"])) == (0, 1)
         and 0 < n_features <= _MOST_FEATURES
-        and math.isfinite(float(shape[b"base_score"].strip(b"[]")))
+        and 0 < float(shape[b"base_score"].strip(b"[]")) < 1
         and boosting[b"name"] == b"gbtree"
         and learner[b"objective"][b"name"] == b"binary:logistic"
         and not any(model.get(b"cats", {}).values())

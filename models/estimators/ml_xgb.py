@@ -126,9 +126,10 @@ def load(path: Path, *, device: str) -> Boosting:
     try:
         trees.check(content)
         booster.load_model(bytearray(content))
+        origin = booster.attr("kind")
     except (xgb.core.XGBoostError, ValueError) as error:
         raise ArtifactDamaged(f"{path}: not a {KIND} model: {_first_line(error)}") from error
-    if booster.attr("kind") != KIND:
+    if origin != KIND:
         raise ArtifactDamaged(f"{path}: not a {KIND} model: an XGBoost model of another origin")
     booster.set_param({"device": device, "nthread": 1, "verbosity": 0})
     model = Boosting(DEFAULTS, seed=0, device=device, threads=1)

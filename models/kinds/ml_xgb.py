@@ -39,7 +39,7 @@ PARAMETERS: dict[str, Spec] = {
     "reg_alpha": Real(0),
     "reg_lambda": Real(0),
     "scale_pos_weight": Real(0, above=True),
-    "base_score": Real(0, 1, above=True, below=True),
+    "base_score": Real(1e-6, 1 - 1e-6),  # nearer to the ends it is saved as 0 or 1, or clipped
     "num_parallel_tree": Whole(1, 10_000),
     "eval_metric": Word("logloss", "auc", "aucpr", "error"),
     "early_stopping_rounds": Either(Whole(1), Null()),
@@ -56,7 +56,7 @@ DEFAULTS: dict[str, Any] = {
 def check(params: Mapping[str, Any]) -> dict[str, Any]:
     resolved = resolve(KIND, PARAMETERS, DEFAULTS, params)
     for name, value in resolved.items():
-        if isinstance(value, float) and name != "base_score" and value and not _fits(value):
+        if isinstance(value, float) and value and not _fits(value):
             raise BadParameter(
                 f"{KIND}: {name} = {value:g} is beyond what XGBoost takes: a float32"
             )

@@ -445,6 +445,7 @@ def test_an_unknown_parameter_is_told_with_those_there_are(model_id):
         ),
         ("ML-XGB", {"tree_method": "exact", "max_depth": 0}, "needs a max_depth of at least 1"),
         ("ML-XGB", {"scale_pos_weight": 1e300}, "scale_pos_weight"),
+        ("ML-XGB", {"base_score": 1e-300}, "of at least 1e-06 and at most 0.999999"),
         ("ML-XGB", {"tree_method": "approx", "max_bin": 2**31 - 1}, "from 2 to 65536"),
         ("ML-RF", {"max_features": 0}, "max_features = 0"),
         ("ML-RF", {"max_features": 1.5}, "max_features = 1.5"),

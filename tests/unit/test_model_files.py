@@ -245,6 +245,8 @@ def _text(text):
         (b"num_trees" + _text(b"3"), b"num_trees" + _text(b"3_")),
         (b"size_leaf_vector" + _text(b"1"), b"size_leaf_vector" + _text(b"3")),
         (b"num_nodes", b"num_n0des"),
+        (b"[5E-1]", b"[5E+1]"),
+        (b"ML-XGB", b"ML-\xdeGB"),
         (b"tree_info[#L" + (3).to_bytes(8) + b"i\0", b"tree_info[#L" + (3).to_bytes(8) + b"i\x63"),
         (b"i\0i\1i\2i\3", b"i\0i\1i\x63i\3"),
         (_text(b"gbtree"), _text(b"gblinear")),
@@ -271,6 +273,8 @@ def test_boosting_of_another_build_than_ours_is_refused(boosting, old, new):
         {"num_parallel_tree": 3, "subsample": 0.5},
         {"base_score": 0.3, "min_child_weight": 1000},
         {"n_estimators": 200, "learning_rate": 0.5},
+        {"base_score": 1e-6},
+        {"base_score": 1 - 1e-6},
     ],
     ids=str,
 )
