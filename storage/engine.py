@@ -21,7 +21,7 @@ Isolation = Literal["AUTOCOMMIT", "READ COMMITTED"]
 _ATTEMPTS = 5
 _TIMEOUT_SECONDS = 60
 _IDLE_SECONDS = 1.0
-_LOCK_SECONDS = 5
+_LOCK_SECONDS = 3  # less than any timeout, so that the server says what it is that we wait for
 # What MariaDB has as its default: a server set to be lenient would cut long text without a word.
 _SQL_MODE = (
     "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION"

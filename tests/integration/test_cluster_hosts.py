@@ -194,7 +194,8 @@ def test_a_host_that_is_cut_off_in_the_middle_costs_a_batch_only_what_it_ran(ban
     # What ran there; and what had ended there, if its answer was still on the way.
     there = re.findall(r"(?:running|results_lost)=(\d+)", lost["line"])
     assert len(trained.twice) <= sum(map(int, there))
-    assert len(trained.twice) <= 2
+    # One that computed, one that sent its files, one whose answer was on the way.
+    assert len(trained.twice) <= 3
     assert _numbers(bank, cut) == _numbers(bank, calm)
     assert len(_numbers(bank, cut)) == 120
 
