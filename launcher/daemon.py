@@ -127,7 +127,6 @@ class Daemon:
                 self._notifier.ready(f"{self._server_id} claims batches")
                 log.info("launcher started", server_id=self._server_id, slots=self._n_slots)
                 self._loop()
-                self._claimer.give_back_doubtful()
                 self._registration.leave()
         log.info("launcher stopped", server_id=self._server_id)
         return 0
@@ -159,10 +158,13 @@ class Daemon:
     def _loop(self) -> None:
         while self._heeding_signals() and not self._drained:
             self._notifier.alive()
-            for step in self._steps:
+            # One at a time: against a database that hangs, each takes as long as its timeout.
+            step = min(self._steps, key=lambda each: each.due)
+            pause = min(step.due, self._grace_ends) - time.monotonic()
+            if pause > 0:
+                self._wait(pause)
+            else:
                 step.turn()
-            next_turn = min(self._grace_ends, *(step.due for step in self._steps))
-            self._wait(max(0.0, next_turn - time.monotonic()))
 
     def _may_claim(self) -> bool:
         return self._stopping is Stopping.NO and self._slots.next_free is not None
@@ -272,6 +274,7 @@ class Daemon:
                 self._stop(Stopping.NOW)
             while self._slots.busy:
                 self._wait(None)
+            self._claimer.give_back_doubtful()
             self._slots.close()
             self._cluster.close()
             self._peeking.dispose()

@@ -32,8 +32,9 @@ class Context:
     """The world of one run of one batch.
 
     What asks or writes the database is repeated while that does not answer, for the length of a
-    lease: by then the launcher has ended this process, or the batch is another's. A COMMIT whose
-    answer was lost may have arrived, so `work` must write the same when it runs again.
+    lease from the first loss: by then the launcher has ended this process, or the batch is
+    another's. A COMMIT whose answer was lost may have arrived, so `work` must write the same when
+    it runs again.
     """
 
     settings: Settings
@@ -80,13 +81,14 @@ class Context:
         return self._persist(lambda: transaction(bulk_engine(self.engine), guarded))
 
     def _persist(self, step: Callable[[], T]) -> T:
-        ends = time.monotonic() + self.settings.lease_seconds
-        pause = _FIRST_PAUSE
+        ends, pause = None, _FIRST_PAUSE
         while True:
             try:
                 return step()
             except DatabaseUnavailable as error:
-                if time.monotonic() + pause >= ends:
+                now = time.monotonic()
+                ends = ends or now + self.settings.lease_seconds
+                if now + pause >= ends:
                     raise
                 log.warning("trying on", batch_id=self.claim.batch_id, error=str(error))
             time.sleep(random.uniform(0.5, 1.0) * pause)  # noqa: S311 - jitter, no secret

@@ -172,4 +172,5 @@ def not_waiting(connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        connection.exec_driver_sql(f"SET innodb_lock_wait_timeout={_LOCK_SECONDS}")
+        if not connection.invalidated:
+            connection.exec_driver_sql(f"SET innodb_lock_wait_timeout={_LOCK_SECONDS}")

@@ -181,8 +181,8 @@ def _without_ensembles(connection: Connection, ours: Sequence[int], rows: int) -
     """Delete ranked ensembles, no more rows than that; the batches that have none left, as far
     as it came.
     """
-    ranked = exists().where(_rank.batch_id == _batch.batch_id)
-    fat = set(connection.scalars(select(_batch.batch_id).where(_batch.batch_id.in_(ours), ranked)))
+    ranked = select(_rank.batch_id).where(_rank.batch_id.in_(ours)).distinct()
+    fat = set(connection.scalars(ranked))
     gone = []
     for batch_id in ours:
         if batch_id in fat:

@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 
 from sqlalchemy import Connection, Delete, Table, bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from configs.errors import BadData, Unknown
 from storage.records import Result, Split, TrainedModel
@@ -36,15 +37,19 @@ def put_split(connection: Connection, split: Split) -> None:
     Raises:
         BadData: the same id stands for other rows or labels.
     """
-    known = connection.scalar(
-        select(dc_split.c.sha256).where(dc_split.c.split_id == split.split_id)
-    )
+    query = select(dc_split.c.sha256).where(dc_split.c.split_id == split.split_id)
+    known = connection.scalar(query)
     if known is None:
-        connection.execute(insert(dc_split).values(asdict(split)))
-    elif known != split.sha256:
+        try:
+            connection.execute(insert(dc_split).values(asdict(split)))
+        except IntegrityError:  # another batch was faster
+            known = connection.scalar(query)
+        else:
+            known = split.sha256
+    if known != split.sha256:
         raise BadData(
-            f"split {split.split_id[:12]} is in dc_split with other rows or labels (file "
-            f"{known[:12]}, now {split.sha256[:12]}); delete that row and what was trained on it"
+            f"split {split.split_id[:12]} is in dc_split with other rows or labels (file {known}, "
+            f"now {split.sha256}); delete that row and what was trained on it"
         )
 
 

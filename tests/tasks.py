@@ -8,6 +8,7 @@ from pathlib import Path
 from distributed import get_worker
 
 from configs.errors import BadData, WorkerLost
+from pipeline.executor import computed
 
 
 def double(number: int) -> int:
@@ -82,6 +83,16 @@ def note(path: str) -> int:
 def note_slowly(path: str) -> int:
     time.sleep(0.3)
     return note(path)
+
+
+def compute_and_send(path: str) -> tuple[int, float, float, float]:
+    """The worker's pid, and when it began, had computed, and had sent its file."""
+    began = time.monotonic()
+    time.sleep(0.1)
+    ready = time.monotonic()
+    computed()
+    time.sleep(0.3)
+    return note(path), began, ready, time.monotonic()
 
 
 def note_for_long(path: str) -> int:

@@ -57,9 +57,10 @@ async def leave(dask_worker: Worker, *, renew: bool) -> None:
             remove=True,
             stimulus_id=f"{LEAVING}-{dask_worker.address}",
         )
-        # With results that nobody can take over it stays, and is told to go on.
         gone = dask_worker.address in answer
-        await asyncio.sleep(0 if gone else _AGAIN_SECONDS)
+        if not gone:  # with results that nobody can take over it stays, and goes on meanwhile
+            dask_worker.status = Status.running
+            await asyncio.sleep(_AGAIN_SECONDS)
     await dask_worker.close(nanny=not renew, reason=why)
 
 

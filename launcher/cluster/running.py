@@ -91,11 +91,14 @@ class Run(Generic[T, R]):
                             continue
                         return
                     done = self._done(future)
+                    # Whoever keeps a future keeps its result on a worker, which then cannot leave.
+                    future = None
                 except Lost as error:
                     self._begin_again(error)
                     continue
                 if done is not None:
                     yield done
+                    done = None
         finally:
             futures = [sent.future for sent in self._running.values()]
             with contextlib.suppress(ClosedClientError, OSError, RuntimeError, ValueError):
@@ -143,7 +146,7 @@ class Run(Generic[T, R]):
                     at_work += self._submit(self._waiting[wish].popleft())
         if not self._running:
             self._alone = bool(self._suspects)
-            if self._alone:
+            while self._suspects and not self._running:  # one may be refused
                 self._submit(self._suspects.popleft())
         return bool(self._running)
 

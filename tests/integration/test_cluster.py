@@ -1,3 +1,4 @@
+import itertools
 import os
 import signal
 import subprocess
@@ -43,6 +44,19 @@ def test_every_task_comes_back_once(executor):
     assert sorted((each.task, each.value) for each in done) == [(n, 2 * n) for n in range(50)]
     assert {each.error for each in done} == {None}
     assert executor.workers == 2
+
+
+def test_a_worker_computes_while_it_sends_but_never_two_tasks_at_once(executor, tmp_path):
+    noted = [str(tmp_path / str(number)) for number in range(12)]
+
+    done = [each.value for each in executor.run(tasks.compute_and_send, noted)]
+
+    assert len(done) == 12
+    for pid in {value[0] for value in done}:
+        turns = sorted(value[1:] for value in done if value[0] == pid)
+        pairs = list(itertools.pairwise(turns))
+        assert all(ready <= began for (_, ready, _), (began, _, _) in pairs)
+        assert any(began < sent for (_, _, sent), (began, _, _) in pairs)
 
 
 def test_no_tasks_are_no_work(executor):

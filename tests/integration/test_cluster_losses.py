@@ -10,6 +10,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import psutil
 import pytest
@@ -106,6 +107,21 @@ def test_workers_are_renewed_after_some_tasks_and_no_task_is_lost_or_done_twice(
     assert max(sum(each.value == pid for each in done) for pid in {d.value for d in done}) <= 5
     assert "renewed" in {log.get("why") for log in logs}
     assert "worker lost; what it ran is done again on others" not in {log["event"] for log in logs}
+
+
+def test_the_only_worker_is_renewed_while_tasks_send_their_files(tmp_path):
+    """Results that nobody else could keep must not keep it from leaving."""
+    noted = files(tmp_path, 12)
+    with ExitStack() as stack:
+        alone = Cluster(tmp_path, stack)
+        alone.scheduler()
+        alone.worker("only")
+        executor = stack.enter_context(closing(connect(alone.address, patience=30, renew_after=4)))
+        done = list(executor.run(tasks.compute_and_send, noted, deadline=time.monotonic() + 90))
+
+    assert sorted(each.task for each in done) == sorted(noted)
+    assert {Path(name).read_text() for name in noted} == {"x"}
+    assert len({each.value[0] for each in done}) > 1
 
 
 def test_a_worker_that_did_more_tasks_before_the_setting_was_lowered_is_renewed(cluster, tmp_path):

@@ -191,3 +191,20 @@ def test_what_deleted_batches_left_goes_unless_somebody_needs_it(calls):
         batches=0, after=None
     )
     assert remaining(calls, dc_model) == [listed, drawn_from, built_on, there]
+
+
+def test_many_ensembles_of_a_deleted_batch_go_in_several_transactions(calls):
+    batch_id = add(calls, mode="ensemble")
+    put(
+        calls,
+        dc_batch_result_t4,
+        *({"batch_id": batch_id, "ensemble_no": number, "split": "valid"} for number in range(5)),
+    )
+    calls(lambda c: c.execute(dc_batch.delete().where(dc_batch.c.batch_id == batch_id)))
+
+    steps, after = 0, 0
+    while after is not None:
+        after = calls(housekeeping.prune_deserted, after=after, rows_at_once=2).after
+        steps += 1
+    assert steps > 3
+    assert remaining(calls, dc_batch_result_t4) == []
