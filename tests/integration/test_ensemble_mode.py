@@ -459,6 +459,20 @@ def test_models_of_two_targets_cannot_be_mixed(listed):
         listed.ensemble(SMALL)
 
 
+@pytest.mark.parametrize(
+    ("valid", "said"),
+    [
+        (300, "2 splits, those of an unknown target trained before an upgrade; train their "),
+        (200, "2 splits, so that one model's test rows would be another's training rows; "),
+    ],
+)
+def test_an_unknown_target_is_not_called_another(listed, valid, said):
+    other = listed.make_up(2, valid=valid, target=None)
+    listed.list_models("C001", [(other, 1, 1)])
+    with pytest.raises(BadData, match=rf"{said}.*target unknown: batch {other}, model 1/1"):
+        listed.ensemble(SMALL)
+
+
 def test_a_listed_model_that_was_never_trained_is_named(listed):
     listed.list_models("C001", [(1, 99, 1)])
     with pytest.raises(Unknown, match=r"1 of 25 models are not in dc_model.*batch 1, model 99/1"):
