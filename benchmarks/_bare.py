@@ -39,8 +39,7 @@ def _arrays(env: Mapping[str, str], group: str) -> dict:
     """Split and prepared as a train batch without batch_param does it."""
     engine = make_engine(load({}, environ=env, file=Path("none")))
     with reading(engine) as connection:
-        dataset = datasets.read(connection, group, 1)
-    frame = frames.read(engine, dataset)
+        frame = frames.read_from(connection, datasets.read(connection, group, 1))
     engine.dispose()
     parts = split.make_split(
         frame.labels,
@@ -70,7 +69,7 @@ def _fit_all(fits: Sequence[Fit]) -> None:
 
 def _fit(fit: Fit) -> int:
     model_id, variant = fit
-    estimator = kind.estimators(model_id).build(variant.params, seed=42, device="cpu", threads=1)
+    estimator = kind.estimators(model_id).build(variant.params, seed=42, device="cpu")
     X, y = _data["train"]
     weight = weights.of_classes(y, variant.class_weight)
     estimator.fit(X, y, sample_weight=weight, eval_set=_data["valid"])

@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks import _bare
@@ -23,7 +24,6 @@ from models import kind
 from models.variants import expand
 from storage import results
 from storage.artifacts.opening import open_store
-from storage.artifacts.port import Stored
 from storage.cache import Cache
 from storage.engine import make_engine, reading
 from tests.bank import SHARED, Bank, small_bank
@@ -167,8 +167,9 @@ def _load_all(settings: Settings, cache: Path, batch_id: int, count: int) -> flo
     with reading(engine) as connection:
         models = results.models(connection, batch_id)
     store = open_store(settings)
-    files = [Stored(uri=each.uri, sha256=each.sha256, bytes=each.bytes) for each in models]
-    paths = Cache(cache).fetch_many(store, files)
+    local = Cache(cache)
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda each: local.fetch(store, each.uri, each.sha256), models))
     loaded = [
         kind.estimators(model.model_id).load(path, device="cpu")
         for model, path in zip(models, paths, strict=True)

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, select, table, text
 from configs.settings import load
 from pipeline import datasets, frames, preprocess, split
 from pipeline.roles import Choices
-from storage.engine import make_engine
+from storage.engine import make_engine, reading
 from storage.migrate import upgrade
 from storage.records import Dataset
 from tests.mariadb import running_mariadb
@@ -78,7 +78,8 @@ def applicants(path: Path) -> Path:
 
 
 def matrix(engine: Engine, dataset: Dataset) -> None:
-    frame = frames.read(engine, dataset)
+    with reading(engine) as connection:
+        frame = frames.read_from(connection, dataset)
     parts = split.make_split(
         frame.labels,
         test_size=0.3,

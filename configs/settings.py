@@ -108,6 +108,10 @@ class Settings(BaseModel):
         return self
 
 
+PATHS_OF_A_HOST = ("cache_dir", "sftp_key_file", "sftp_known_hosts")
+OF_A_HOST = (*PATHS_OF_A_HOST, "cache_limit_mb", "sftp_connections")
+"""Where a worker's own environment names one of these, it beats the launcher's."""
+
 SECRETS = tuple(
     name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
 )
@@ -135,6 +139,12 @@ def load(
         # Pydantic's own text repeats the input, which may be a secret.
         problems = "; ".join(_problem(details) for details in error.errors())
         raise BadSetting(problems) from None
+
+
+def without_a_hosts_own(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment for workers of which nothing shall beat the launcher's settings."""
+    own = {f"{PREFIX}{name.upper()}" for name in OF_A_HOST}
+    return {name: value for name, value in environ.items() if name not in own}
 
 
 def _problem(details: Mapping[str, Any]) -> str:

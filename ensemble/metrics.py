@@ -75,9 +75,3 @@ def merit(name: str, counts: Counts) -> Values:
     """The metric for ranking: minus infinity where it is undefined, so that this comes last."""
     values = metric(name, counts)
     return np.where(np.isnan(values), -np.inf, values)
-
-
-def metrics_of(counts: Counts) -> dict[str, float | None]:
-    """All metrics of one decision's counts, (4,); None where undefined, as in the database."""
-    values = {name: float(metric(name, counts)) for name in METRICS}
-    return {name: None if np.isnan(value) else value for name, value in values.items()}

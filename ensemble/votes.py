@@ -5,7 +5,7 @@ hundreds of models fit a first-level cache. Parts (valid, test) are packed side 
 are drawn once and vote on all parts.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -43,16 +43,6 @@ class Part:
     def models(self) -> int:
         """How many models vote."""
         return int(self.bits.shape[1])
-
-
-def votes_of(
-    scores: npt.NDArray[np.floating], thresholds: npt.NDArray[np.floating]
-) -> Iterator[npt.NDArray[np.bool_]]:
-    """Votes (rows,) of one model after another: its scores, (models, rows), that reach its own
-    threshold, (models,). One at a time, so that memory holds the bits and not the votes.
-    """
-    for row, threshold in zip(scores, thresholds, strict=True):
-        yield row >= threshold
 
 
 def pack(

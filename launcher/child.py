@@ -88,7 +88,7 @@ class Child:
         self._signal(signal.SIGTERM)
         if not self.wait(_TERM_SECONDS):
             self._signal(signal.SIGKILL)
-            self.wait(max(_TERM_SECONDS, 1))
+            self.wait(_TERM_SECONDS)
 
     def _begin(self, awaiting: threading.Thread) -> None:
         try:

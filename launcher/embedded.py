@@ -15,7 +15,7 @@ import structlog
 
 from configs.cluster import certificates_in
 from configs.errors import BadSetting, ClusterUnavailable
-from configs.settings import Settings
+from configs.settings import Settings, without_a_hosts_own
 from launcher.child import lines_of, python_environment
 
 COMMAND = (sys.executable, "-P", "-m", "launcher.cluster.local")
@@ -98,7 +98,8 @@ class EmbeddedCluster:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=python_environment(),
+            # Our own environment: our settings were read from it, and others may have beaten it.
+            env=without_a_hosts_own(python_environment()),
             start_new_session=True,
         )
         assert process.stdin is not None

@@ -34,10 +34,16 @@ def of_fit(model_id: str, variant: Variant, *, rows: int, all_rows: int, columns
     return _demand(taken, card=chosen.uses_gpu(variant.params))
 
 
-def of_scoring(model_id: str, *, matrix_bytes: int, model_bytes: int) -> Demand:
-    """The matrix, mapped and once in the library's own form; a model unpacks to several times."""
-    chosen = kind.find(model_id)
-    card = chosen.uses_gpu(chosen.DEFAULTS)
+def of_scoring(model_id: str, *, device: str | None, matrix_bytes: int, model_bytes: int) -> Demand:
+    """The matrix, mapped and once in the library's own form; a model unpacks to several times.
+
+    `device` is what the model was fitted on: its scores are the same, bit for bit, only there.
+    """
+    if device is None:  # not known of old models
+        chosen = kind.find(model_id)
+        card = chosen.uses_gpu(chosen.DEFAULTS)
+    else:
+        card = device == "cuda"
     return _demand(4 * matrix_bytes + 8 * model_bytes, card=card)
 
 

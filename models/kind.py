@@ -33,7 +33,7 @@ class Estimator(Protocol):
     ) -> Self:
         """Without `eval_set` nothing stops early.
 
-        The same arrays, seed and number of threads give the same model in any process.
+        The same arrays and seed give the same model in any process.
 
         Raises:
             BadData: `y` has one class only.
@@ -94,12 +94,10 @@ class Estimators(Protocol):
     CARD: Card | None
     """None where the kind uses no GPU."""
 
-    def build(
-        self, params: Mapping[str, Any], *, seed: int, device: str, threads: int = 1
-    ) -> Estimator:
+    def build(self, params: Mapping[str, Any], *, seed: int, device: str) -> Estimator:
         """An unfitted estimator; `params` are what `check` returned. `device` is `cpu` or `cuda`.
 
-        The numbers may depend on `threads` but not on the cores of the machine.
+        It has one thread, so that its numbers do not depend on the cores of the machine.
         """
         ...
 

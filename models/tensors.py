@@ -2,7 +2,7 @@
 
 The number of threads and the random generator of torch belong to the process. Several fits may
 share a process (on a card), so chance comes from a generator of each fit's own, and all of them set
-the same number of threads.
+the number of threads to one.
 """
 
 import json
@@ -222,10 +222,10 @@ def seeded(
 
 
 @contextmanager
-def scoring(threads: int) -> Iterator[None]:
-    """Set torch's threads, for a while."""
+def one_thread() -> Iterator[None]:
+    """Torch has no more, for a while."""
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     try:
         yield
     finally:

@@ -63,8 +63,12 @@ def _require_one_split(listed: str, models: Sequence[TrainedModel], context: Con
     if len(parts) == 1:
         return
     splits = {split_id: _split(split_id, context) for split_id in parts}
-    if len({split.target for split in splits.values()}) > 1:
+    targets = {split.target for split in splits.values()}
+    if len(targets - {None}) > 1:
         why = "and of different targets"
+    elif None in targets and len({(s.content_sha256, s.sha256) for s in splits.values()}) == 1:
+        # Of equal rows and labels: what a split_id is made of has changed.
+        why = "those of an unknown target trained before an upgrade; train their batches again"
     else:
         why = "so that one model's test rows would be another's training rows"
     said = "; ".join(

@@ -11,12 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from configs.errors import BadData, DatasetChanged
 from pipeline.labels import labels_of
 from storage.content import content_sha256, whole
-from storage.engine import reading
 from storage.kinds import instants
 from storage.records import Dataset, DatasetColumn, Role
 from storage.rows import columns_read, read_rows
@@ -75,12 +74,6 @@ class Frame:
         if self.y is None:
             raise BadData(f"data set {self.name} has no target; register it with --target COLUMN")
         return self.y
-
-
-def read(engine: Engine, dataset: Dataset, *, target_needed: bool = True) -> Frame:
-    """As `read_from`, on a connection of its own."""
-    with reading(engine) as connection:
-        return read_from(connection, dataset, target_needed=target_needed)
 
 
 def read_from(connection: Connection, dataset: Dataset, *, target_needed: bool = True) -> Frame:

@@ -49,7 +49,12 @@ def task_of(
         parts=parts,
         uri=uri,
         need=placing.need_of(
-            demand.of_scoring(model.model_id, matrix_bytes=matrix.bytes, model_bytes=model.bytes)
+            demand.of_scoring(
+                model.model_id,
+                device=model.device,
+                matrix_bytes=matrix.bytes,
+                model_bytes=model.bytes,
+            )
         ),
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from configs import settings as configuration
 from configs.errors import BadSetting, DiskFull, HostUnfit, StoreRefused
-from configs.settings import PREFIX, Settings
+from configs.settings import OF_A_HOST, PATHS_OF_A_HOST, PREFIX, Settings
 from pipeline import run_files
 from storage.artifacts.opening import open_store
 from storage.artifacts.port import Store, Stored
@@ -26,9 +26,6 @@ _UNFIT_PAUSE_SECONDS = 5.0
 _KEPT = 4  # workplaces: launchers with other stores may share a cluster
 
 _SHARED = ("store_url", "store_patience_seconds")
-# These belong to a host: where a worker's own environment names one, it beats the launcher's.
-_PATHS = ("cache_dir", "sftp_key_file", "sftp_known_hosts")
-_OF_THE_HOST = (*_PATHS, "cache_limit_mb", "sftp_connections")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +59,8 @@ def pack(settings: Settings) -> str:
     """What a worker must know of the launcher's settings, as a task carries it: no secrets,
     absolute paths. Launchers that differ in other settings share one workplace.
     """
-    values = settings.model_dump(mode="json", include={*_SHARED, *_OF_THE_HOST})
-    paths = list(_PATHS)
+    values = settings.model_dump(mode="json", include={*_SHARED, *OF_A_HOST})
+    paths = list(PATHS_OF_A_HOST)
     if "://" not in values["store_url"]:
         paths.append("store_url")
     for name in paths:
@@ -75,7 +72,7 @@ def pack(settings: Settings) -> str:
 def unpack(packed: str, environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings on the worker: the launcher's, with what is this host's own, and its secrets."""
     values: dict[str, Any] = json.loads(packed)
-    for name in _OF_THE_HOST:
+    for name in OF_A_HOST:
         if f"{PREFIX}{name.upper()}" in environ:
             values.pop(name)
     return configuration.load(values, environ=environ)

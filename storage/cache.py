@@ -7,8 +7,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +16,7 @@ from uuid import uuid4
 from configs.errors import ArtifactDamaged
 from configs.settings import Settings
 from storage.artifacts.incoming import flush_to_disk
-from storage.artifacts.port import Store, Stored
+from storage.artifacts.port import Store
 
 # A file found a moment ago may not be opened yet; once it is, it outlives its name.
 _GRACE_SECONDS = 60
@@ -82,16 +81,6 @@ class Cache:
                 store.get(uri, sha256, received)
                 self._publish(received, path)
         return path
-
-    def fetch_many(self, store: Store, files: Iterable[Stored], *, threads: int = 4) -> list[Path]:
-        """As `fetch` for each, in their order, several at a time; the first error ends it."""
-        with ThreadPoolExecutor(threads, "fetch") as pool:
-            asked = [pool.submit(self.fetch, store, file.uri, file.sha256) for file in files]
-            try:
-                return [each.result() for each in asked]
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
 
     def hold(self, path: Path) -> None:
         """Keep a file of the cache until `close`, also if nobody asks for it: there is no other."""

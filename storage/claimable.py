@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Integer,
     Select,
     and_,
@@ -26,10 +27,18 @@ _active = dc_batch.alias("active")
 _parent = dc_batch.alias("parent")
 _free_mb = bindparam("free_mb", type_=Integer())
 
-waits_for_retry = and_(
-    _batch.state == "E", _batch.run_after.is_not(None), _batch.attempt < _batch.max_attempts
-)
-"""In E, and not for good."""
+
+def waits_for_retry_of(table: FromClause) -> ColumnElement[bool]:
+    """A row in E, and not for good."""
+    batch = table.c
+    return and_(
+        batch.state == "E", batch.run_after.is_not(None), batch.attempt < batch.max_attempts
+    )
+
+
+waits_for_retry = waits_for_retry_of(dc_batch)
+
+retry_is_due = and_(waits_for_retry, _batch.run_after <= utc_now())
 
 due = or_(_batch.run_after.is_(None), _batch.run_after <= utc_now())
 
@@ -42,11 +51,7 @@ parent_is_open = exists().where(
     or_(
         _parent.c.state == "I",
         _parent.c.state == "U",
-        and_(
-            _parent.c.state == "E",
-            _parent.c.run_after.is_not(None),
-            _parent.c.attempt < _parent.c.max_attempts,
-        ),
+        waits_for_retry_of(_parent),
     ),
 )
 """The batch that this one builds on has not yet come to its end."""
@@ -111,11 +116,7 @@ MariaDB gives such locks back on a scan of the primary key, but not of another i
 # By itself: a query of both states would lose the order that the index gives.
 RETRIES = _first(
     "k_retry",
-    and_(
-        _batch.state == "E",
-        _batch.run_after <= utc_now(),
-        _batch.attempt < _batch.max_attempts,
-    ),
+    retry_is_due,
     _batch.run_after,
     _batch.batch_id,
 )

@@ -14,10 +14,10 @@ from sqlalchemy import (
     case,
     func,
     literal,
-    or_,
     select,
 )
 
+from storage.claimable import waits_for_retry
 from storage.columns import seconds_between, utc_now
 from storage.records import Row
 from storage.schema import dc_batch, dc_queue, dc_server
@@ -215,12 +215,7 @@ _RETRIES = (
         func.count(case((_batch.run_after <= utc_now(), 1))).label("due"),
         func.count(case((_batch.run_after > utc_now(), 1))).label("later"),
     )
-    .where(
-        _batch.state == "E",
-        _batch.queue.in_(bindparam("queues", expanding=True)),
-        _batch.run_after.is_not(None),
-        _batch.attempt < _batch.max_attempts,
-    )
+    .where(waits_for_retry, _batch.queue.in_(bindparam("queues", expanding=True)))
     .group_by(_batch.queue)
 )
 _OLDEST = _oldest()
@@ -228,7 +223,7 @@ _OLDEST = _oldest()
 _FAILED_TODAY = (
     _batch.state == "E",
     _batch.work_end_date > utc_now(literal(-_DAY)),
-    or_(_batch.run_after.is_(None), _batch.attempt >= _batch.max_attempts),
+    ~waits_for_retry,
 )
 
 

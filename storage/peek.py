@@ -7,7 +7,14 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, exists, or_, select
 
-from storage.claimable import due, queue_is_paused, server_is_paused, suits, unblocked
+from storage.claimable import (
+    due,
+    queue_is_paused,
+    retry_is_due,
+    server_is_paused,
+    suits,
+    unblocked,
+)
 from storage.columns import utc_now
 from storage.schema import dc_batch
 
@@ -27,12 +34,7 @@ def claimable(
     """
     mine = (_batch.queue.in_(list(queues)), ~queue_is_paused, ~server_is_paused, suits, unblocked)
     waiting = exists().where(_batch.state == "I", due, *mine)
-    retries = exists().where(
-        _batch.state == "E",
-        _batch.run_after <= utc_now(),
-        _batch.attempt < _batch.max_attempts,
-        *mine,
-    )
+    retries = exists().where(retry_is_due, *mine)
     offer = {"server": server, "tags": list(tags), "free_mb": free_mb}
     return bool(connection.scalar(select(or_(waiting, retries)), offer))
 

@@ -23,6 +23,7 @@ from storage.claimable import (
     parent_is_open,
     queue_is_paused,
     waits_for_retry,
+    waits_for_retry_of,
 )
 from storage.columns import seconds_between, utc_now
 from storage.schema import (
@@ -51,10 +52,7 @@ def _words(table: FromClause) -> ColumnElement[str]:
         (and_(batch.state == "U", batch.lease_until < utc_now()), "running, but not heard of"),
         (batch.state == "U", "running"),
         (batch.state == "C", "completed"),
-        (
-            and_(batch.run_after.is_not(None), batch.attempt < batch.max_attempts),
-            "waiting for a retry",
-        ),
+        (waits_for_retry_of(table), "waiting for a retry"),
         (batch.error_class == "Cancelled", "cancelled"),
         else_="failed",
     )

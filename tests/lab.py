@@ -127,7 +127,7 @@ class Lab:
         valid: int = 300,
         test: int = 280,
         seed: int = 0,
-        target: str = "default = 1",
+        target: str | None = "default = 1",
     ) -> int:
         """A train batch that says it is complete, with scores that nobody trained."""
         batch_id = self.add(mode="train", batch_desc="made up", state="C")
@@ -144,7 +144,7 @@ class Lab:
             self._make_up_model(batch_id, number, split, y, found)
         return batch_id
 
-    def _make_up_split(self, y: dict[str, Any], seed: int, target: str) -> Split:
+    def _make_up_split(self, y: dict[str, Any], seed: int, target: str | None) -> Split:
         named = {f"y_{name}": labels for name, labels in y.items()}
         named |= {f"rows_{name}": np.arange(len(labels)) for name, labels in y.items()}
         split_id = sha256(f"made up {seed} {target} {len(y['valid'])}".encode()).hexdigest()

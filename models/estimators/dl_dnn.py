@@ -50,7 +50,6 @@ class DenseNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # skl
         patience: int | None = 20,
         random_state: Any = None,
         device: str = "cpu",
-        threads: int = 1,
     ) -> None:
         self.hidden_units = hidden_units
         self.dropout = dropout
@@ -61,7 +60,6 @@ class DenseNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # skl
         self.patience = patience
         self.random_state = random_state
         self.device = device
-        self.threads = threads
 
     def fit(
         self,
@@ -84,7 +82,7 @@ class DenseNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # skl
         if weight.shape != y.shape or not weight.sum() > 0:
             raise ValueError("sample_weight needs one weight a row, not all of them zero")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        with tensors.scoring(self.threads):
+        with tensors.one_thread():
             made, chance = tensors.seeded(
                 lambda: _network(X.shape[1], self.hidden_units, self.dropout),
                 seed=seed,
@@ -110,7 +108,7 @@ class DenseNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # skl
     def predict_proba(self, X: Matrix) -> NDArray[np.float64]:
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
-        with tensors.scoring(self.threads):
+        with tensors.one_thread():
             positive = tensors.apply(self._forward, X, self.device)
         return np.column_stack((1 - positive, positive))
 
@@ -146,8 +144,8 @@ class DenseNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # skl
         )
 
 
-def build(params: Mapping[str, Any], *, seed: int, device: str, threads: int = 1) -> DenseNetwork:
-    return DenseNetwork(**params, random_state=seed, device=device, threads=threads)
+def build(params: Mapping[str, Any], *, seed: int, device: str) -> DenseNetwork:
+    return DenseNetwork(**params, random_state=seed, device=device)
 
 
 def save(estimator: Estimator, path: Path) -> None:

@@ -23,11 +23,10 @@ CARD = tensors.CARD
 class AttentiveNetwork:
     """TabNet for two classes. `params` are complete, as `check` returns them."""
 
-    def __init__(self, params: Mapping[str, Any], *, seed: int, device: str, threads: int) -> None:
+    def __init__(self, params: Mapping[str, Any], *, seed: int, device: str) -> None:
         self.params = params
         self.seed = seed
         self.device = device
-        self.threads = threads
         self.network_: TabNet | None = None
 
     def fit(
@@ -40,7 +39,7 @@ class AttentiveNetwork:
         require_both_classes(y)
         weight = np.ones(len(y)) if sample_weight is None else sample_weight
         given = self.params
-        with tensors.scoring(self.threads):
+        with tensors.one_thread():
             made, chance = tensors.seeded(
                 lambda: _network(X.shape[1], given), seed=self.seed, device=self.device
             )
@@ -64,7 +63,7 @@ class AttentiveNetwork:
         return self
 
     def predict_proba(self, X: Matrix) -> NDArray[np.float64]:
-        with tensors.scoring(self.threads):
+        with tensors.one_thread():
             positive = tensors.apply(self._forward, X, self.device)
         return np.column_stack((1 - positive, positive))
 
@@ -103,10 +102,8 @@ class AttentiveNetwork:
         return figure
 
 
-def build(
-    params: Mapping[str, Any], *, seed: int, device: str, threads: int = 1
-) -> AttentiveNetwork:
-    return AttentiveNetwork(params, seed=seed, device=device, threads=threads)
+def build(params: Mapping[str, Any], *, seed: int, device: str) -> AttentiveNetwork:
+    return AttentiveNetwork(params, seed=seed, device=device)
 
 
 def save(estimator: Estimator, path: Path) -> None:

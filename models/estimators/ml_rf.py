@@ -60,16 +60,15 @@ class Forest:
     ) -> Self:
         require_both_classes(y)
         self.forest.fit(X, y, sample_weight=sample_weight)
-        # Several threads add the trees' probabilities in whatever order they end.
-        self.forest.n_jobs = 1
         return self
 
     def predict_proba(self, X: Matrix) -> NDArray[np.float64]:
         return cast(NDArray[np.float64], self.forest.predict_proba(X))
 
 
-def build(params: Mapping[str, Any], *, seed: int, device: str, threads: int = 1) -> Forest:  # noqa: ARG001 - the CPU's alone
-    return Forest(RandomForestClassifier(**params, random_state=seed, n_jobs=threads))
+def build(params: Mapping[str, Any], *, seed: int, device: str) -> Forest:  # noqa: ARG001 - the CPU's alone
+    # Several threads would add the trees' probabilities in whatever order they end.
+    return Forest(RandomForestClassifier(**params, random_state=seed, n_jobs=1))
 
 
 def save(estimator: Estimator, path: Path) -> None:

@@ -37,17 +37,16 @@ CARD = _Card()
 class Boosting:
     """Trees over a Booster. `booster_` holds only the trees that count."""
 
-    def __init__(self, params: Mapping[str, Any], *, seed: int, device: str, threads: int) -> None:
+    def __init__(self, params: Mapping[str, Any], *, seed: int, device: str) -> None:
         own = ("n_estimators", "early_stopping_rounds")
         self.n_estimators = params["n_estimators"]
         self.early_stopping_rounds = params["early_stopping_rounds"]
-        self.threads = threads
         self.native = {
             **{name: value for name, value in params.items() if name not in own},
             "objective": "binary:logistic",
             "seed": seed,
             "device": device,
-            "nthread": threads,
+            "nthread": 1,
             "verbosity": 0,
         }
         self.booster_: xgb.Booster | None = None
@@ -65,7 +64,7 @@ class Boosting:
         if eval_set is not None and self.early_stopping_rounds is not None:
             alike = for_stopping(y, self._felt(y, sample_weight), eval_set[1])
             if alike is not None:
-                valid = xgb.DMatrix(*eval_set, weight=alike, nthread=self.threads)
+                valid = xgb.DMatrix(*eval_set, weight=alike, nthread=1)
                 evals = [(valid, "valid")]
                 callbacks = [
                     xgb.callback.EarlyStopping(rounds=self.early_stopping_rounds, save_best=True)
@@ -96,20 +95,20 @@ class Boosting:
         """
         by_hist = self.native.get("tree_method", "auto") in ("auto", "hist")
         if not by_hist or self.native["device"] != "cpu":
-            return xgb.DMatrix(X, y, weight=weight, nthread=self.threads)
+            return xgb.DMatrix(X, y, weight=weight, nthread=1)
         bins = self.native.get("max_bin", BINS)
-        return xgb.QuantileDMatrix(X, y, weight=weight, nthread=self.threads, max_bin=bins)
+        return xgb.QuantileDMatrix(X, y, weight=weight, nthread=1, max_bin=bins)
 
     def predict_proba(self, X: Matrix) -> NDArray[np.float32]:
         if self.booster_ is None:
             raise ValueError("fit first")
-        rows = xgb.DMatrix(X, nthread=self.threads)
+        rows = xgb.DMatrix(X, nthread=1)
         positive = self.booster_.predict(rows)
         return np.column_stack((1 - positive, positive))
 
 
-def build(params: Mapping[str, Any], *, seed: int, device: str, threads: int = 1) -> Boosting:
-    return Boosting(params, seed=seed, device=device, threads=threads)
+def build(params: Mapping[str, Any], *, seed: int, device: str) -> Boosting:
+    return Boosting(params, seed=seed, device=device)
 
 
 def save(estimator: Estimator, path: Path) -> None:
@@ -132,7 +131,7 @@ def load(path: Path, *, device: str) -> Boosting:
     if origin != KIND:
         raise ArtifactDamaged(f"{path}: not a {KIND} model: an XGBoost model of another origin")
     booster.set_param({"device": device, "nthread": 1, "verbosity": 0})
-    model = Boosting(DEFAULTS, seed=0, device=device, threads=1)
+    model = Boosting(DEFAULTS, seed=0, device=device)
     model.booster_ = booster
     return model
 

@@ -105,6 +105,11 @@ def apart(words):
     return unicodedata.normalize("NFD", words)
 
 
+def frame_of(engine, dataset, **named):
+    with connected(engine) as connection:
+        return frames.read_from(connection, dataset, **named)
+
+
 def read_back(engine, group="DATA001", version=1):
     with connected(engine) as connection:
         return datasets.read(connection, group, version)
@@ -132,7 +137,7 @@ def test_a_file_is_loaded_registered_and_read_back(engine, tmp_path):
     assert read_back(engine) == dataset
     assert progress == sorted(progress)
     assert progress[-1] == 1
-    frame = frames.read(engine, dataset)
+    frame = frame_of(engine, dataset)
     assert frame.labels.tolist() == [0, 1, 0]
     assert [feature.name for feature in frame.features] == ["소득", "직업", "상태"]
     assert frame.by_name["소득"].values.tolist()[::2] == [1.5, -2]
@@ -168,7 +173,7 @@ def test_both_databases_give_the_same_content(sqlite_engine, mariadb_engine, tmp
 
     assert one.content_sha256 == other.content_sha256
     assert one.columns == other.columns
-    mine, yours = frames.read(sqlite_engine, one), frames.read(mariadb_engine, other)
+    mine, yours = frame_of(sqlite_engine, one), frame_of(mariadb_engine, other)
     for a, b in zip(mine.features, yours.features, strict=True):
         if isinstance(a, frames.Numeric):
             assert a.values.tobytes() == b.values.tobytes()
@@ -186,7 +191,7 @@ def test_awkward_column_names_are_data(engine, tmp_path):
     assert dataset.order_column == "dc_row_no_2"
     assert read_back(engine) == dataset
     with capture_logs() as logs:
-        frame = frames.read(engine, dataset)
+        frame = frame_of(engine, dataset)
     assert logs == []  # connectorx coped with them
     assert [feature.name for feature in frame.features] == AWKWARD
     assert [feature.values[0] for feature in frame.features] == list(range(len(AWKWARD)))
@@ -196,7 +201,7 @@ def test_awkward_column_names_are_data(engine, tmp_path):
         group='G"`%s',
         choices=Choices(target="y", drop=(dataset.order_column,)),
     )
-    assert frames.read(engine, again).by_name["back ` tick"].values.tolist() == [2, 1, 2, 3]
+    assert frame_of(engine, again).by_name["back ` tick"].values.tolist() == [2, 1, 2, 3]
     assert inspect(engine).has_table("dc_batch")
 
 
@@ -271,7 +276,7 @@ def test_a_text_target_needs_the_value_that_means_1(engine, tmp_path):
     dataset = load(engine, path, choices=Choices(target="y", positive="bad"))
 
     assert read_back(engine).positive_value == "bad"
-    assert frames.read(engine, dataset).labels[:2].tolist() == [0, 1]
+    assert frame_of(engine, dataset).labels[:2].tolist() == [0, 1]
 
 
 def test_a_thousand_columns_can_be_stored(mariadb_engine, tmp_path):
@@ -279,7 +284,7 @@ def test_a_thousand_columns_can_be_stored(mariadb_engine, tmp_path):
     texts = {f"t{n}": ["a", "가"] for n in range(399)}
     dataset = load(mariadb_engine, save(tmp_path / "file.parquet", **numbers, **texts, y=[0, 1]))
 
-    assert len(frames.read(mariadb_engine, dataset).features) == 999
+    assert len(frame_of(mariadb_engine, dataset).features) == 999
 
 
 # Loading into MariaDB.
@@ -320,7 +325,7 @@ def test_a_url_that_connectorx_does_not_know_is_read_through_the_cursor(mariadb_
     dataset = load(mariadb_engine, small(tmp_path / "file.parquet", 300))
     slow = create_engine(mariadb_engine.url.update_query_dict({"client_flag": "0"}))
 
-    frame = frames.read(slow, dataset)
+    frame = frame_of(slow, dataset)
 
     slow.dispose()
     assert frame.by_name["x"].values.tolist() == [float(number) for number in range(300)]
@@ -372,7 +377,7 @@ def test_every_type_of_mariadb_is_read(mariadb_engine):
         choices=Choices(target="y", id_column="id", categorical=("stamp", "moment", "day")),
         tell=said.append,
     )
-    frame = frames.read(mariadb_engine, dataset)
+    frame = frame_of(mariadb_engine, dataset)
 
     def value(name, row):
         feature = frame.by_name[name]
@@ -410,7 +415,7 @@ def test_every_type_of_mariadb_is_read(mariadb_engine):
     assert value("stamp", 1) == "2024-01-01 22:04:05"
     assert frame.labels.tolist() == [1, 0]
     slow = create_engine(mariadb_engine.url.update_query_dict({"client_flag": "0"}))
-    assert frames.read(slow, dataset).content_sha256 == dataset.content_sha256
+    assert frame_of(slow, dataset).content_sha256 == dataset.content_sha256
     slow.dispose()
 
 
@@ -443,7 +448,7 @@ def test_rows_of_a_table_without_an_order_have_one_all_the_same(engine):
     ]
 
     assert found[0].content_sha256 == found[1].content_sha256
-    assert frames.read(engine, found[0]).by_name["x"].values.tolist() == [1, 1, 2, 3]
+    assert frame_of(engine, found[0]).by_name["x"].values.tolist() == [1, 1, 2, 3]
 
 
 def test_a_view_can_be_registered(engine, tmp_path):
@@ -455,7 +460,7 @@ def test_a_view_can_be_registered(engine, tmp_path):
     dataset = register_table(engine, "rich", group="RICH", choices=Choices(target="y"))
 
     assert (dataset.n_rows, dataset.order_column) == (30, None)
-    assert frames.read(engine, dataset).by_name["twice"].values.tolist()[0] == 60
+    assert frame_of(engine, dataset).by_name["twice"].values.tolist()[0] == 60
     with connected(engine) as connection:
         assert [found.name for found in datasets.listing(connection)] == ["DATA001/1", "RICH/1"]
 
@@ -469,7 +474,7 @@ def test_sqlite_columns_may_mix_numbers_and_texts(sqlite_engine):
     )
     dataset = register_table(sqlite_engine, "mixed", group="G", choices=Choices(target="y"))
 
-    frame = frames.read(sqlite_engine, dataset)
+    frame = frame_of(sqlite_engine, dataset)
     assert np.sort(frame.by_name["x"].values)[:3].tolist() == [1, 2.5, 3]
     assert set(frame.by_name["c"].categories) == {"1", "2", "b"}
     assert (frame.by_name["c"].codes < 0).sum() == 1
@@ -537,7 +542,7 @@ def test_a_data_set_that_changed_is_noticed_and_refused(engine, tmp_path, change
     execute(engine, change)
 
     with pytest.raises(DatasetChanged, match=r"DATA001/1 has changed .* load it as a new version"):
-        frames.read(engine, dataset)
+        frame_of(engine, dataset)
 
 
 def test_an_ignored_column_may_change_and_others_may_come(engine, tmp_path):
@@ -549,7 +554,7 @@ def test_an_ignored_column_may_change_and_others_may_come(engine, tmp_path):
         "ALTER TABLE dc_data_data001_1 ADD COLUMN later INTEGER",
     )
 
-    assert [feature.name for feature in frames.read(engine, dataset).features] == ["x"]
+    assert [feature.name for feature in frame_of(engine, dataset).features] == ["x"]
 
 
 def test_a_column_that_has_gone_is_named(engine, tmp_path):
@@ -557,7 +562,7 @@ def test_a_column_that_has_gone_is_named(engine, tmp_path):
     execute(engine, "ALTER TABLE dc_data_data001_1 DROP COLUMN c")
 
     with pytest.raises(BadData, match="'dc_data_data001_1' has no column 'c' any more"):
-        frames.read(engine, dataset)
+        frame_of(engine, dataset)
 
 
 def test_a_table_that_has_gone_is_named(engine, tmp_path):
@@ -565,7 +570,7 @@ def test_a_table_that_has_gone_is_named(engine, tmp_path):
     tables.drop(engine, dataset.table_name)
 
     with pytest.raises(Unknown, match="no table or view 'dc_data_data001_1'"):
-        frames.read(engine, dataset)
+        frame_of(engine, dataset)
 
 
 def test_an_unknown_data_set_lists_what_exists(engine, tmp_path):
@@ -594,9 +599,9 @@ def test_group_and_version_are_registered_once(engine, tmp_path):
 def test_a_data_set_without_a_target_can_only_be_scored(engine, tmp_path):
     dataset = load(engine, small(tmp_path / "file.parquet"), choices=Choices(target=None))
 
-    assert frames.read(engine, dataset, target_needed=False).y is None
+    assert frame_of(engine, dataset, target_needed=False).y is None
     with pytest.raises(BadData, match="has no target; register it with --target COLUMN"):
-        frames.read(engine, dataset)
+        frame_of(engine, dataset)
 
 
 def test_an_empty_table_is_an_error(engine, tmp_path):
@@ -635,7 +640,7 @@ def test_korean_in_either_form_of_unicode_is_the_same_data(engine, tmp_path):
 
 def test_a_registered_table_in_the_other_form_of_unicode_has_the_same_features(engine, tmp_path):
     path = small(tmp_path / "file.parquet", 지역=["서울", "부산", "없음"] * 20)
-    frame = frames.read(engine, load(engine, path))
+    frame = frame_of(engine, load(engine, path))
     fitted = preprocess.fit(frame, np.arange(60))
     execute(
         engine, f"CREATE TABLE t (x DOUBLE, c VARCHAR(9), y INT, `{apart('지역')}` VARCHAR(20))"
@@ -645,7 +650,7 @@ def test_a_registered_table_in_the_other_form_of_unicode_has_the_same_features(e
     ):
         execute(engine, f"INSERT INTO t VALUES ({x}, '{c}', {y}, '{apart(region)}')")
     other = register_table(engine, "t", group="T", choices=Choices(target="y"))
-    rows = preprocess.apply(fitted, frames.read(engine, other))
+    rows = preprocess.apply(fitted, frame_of(engine, other))
 
     assert sorted(map(tuple, rows)) == sorted(map(tuple, preprocess.apply(fitted, frame)))
 
@@ -676,7 +681,7 @@ def test_only_features_reach_the_matrix_and_times_and_groups_the_split(engine, t
             drop=("branch",),
         ),
     )
-    frame = frames.read(engine, dataset)
+    frame = frame_of(engine, dataset)
     sizes = {"test_size": 0.3, "validation_size": 0.2, "stratify": True, "seed": 1}
     by_time = split.make_split(frame.labels, split_by="time", time=frame.time, **sizes)
     by_group = split.make_split(frame.labels, split_by="group", groups=frame.groups, **sizes)
@@ -696,7 +701,7 @@ def test_times_are_ranked_by_the_instant_whatever_their_form(engine, tmp_path):
     ]
     path = small(tmp_path / "file.parquet", day=newest_first * 12)
     choices = Choices(target="y", time_column="day", missing={"day": ("never",)})
-    frame = frames.read(engine, load(engine, path, choices=choices))
+    frame = frame_of(engine, load(engine, path, choices=choices))
 
     assert frame.time.tolist() == [3, 2, 1, 0, -1] * 12
 
@@ -717,7 +722,7 @@ def test_real_data_is_loaded_and_prepared(mariadb_engine, name, target, n_rows, 
     if not path.exists():
         pytest.skip(f"{path} is not there")
     dataset = load(mariadb_engine, path, choices=Choices(target=target))
-    frame = frames.read(mariadb_engine, dataset)
+    frame = frame_of(mariadb_engine, dataset)
     parts = split.make_split(
         frame.labels,
         test_size=0.3,

@@ -1,4 +1,4 @@
-"""The process of an embedded cluster that is closed while it starts."""
+"""The process of an embedded cluster: its environment, and its end while it starts."""
 
 import sys
 import threading
@@ -7,11 +7,17 @@ import time
 import pytest
 
 from configs.errors import ClusterUnavailable
-from configs.settings import Settings
+from configs.settings import OF_A_HOST, Settings
 from launcher import embedded
 from launcher.embedded import EmbeddedCluster
 from tests.waiting import alive, until
 
+TELLING = """
+import json, os, sys
+sys.stdin.readline()
+print(json.dumps({"address": " ".join(sorted(os.environ)), "certificates": {}}), flush=True)
+sys.stdin.read()
+"""
 SLOW = "import sys, time; sys.stdin.readline(); time.sleep(60)"
 
 
@@ -38,3 +44,19 @@ def test_a_cluster_that_still_starts_is_closed_at_once(
     asking.join(5)
     assert len(raised) == 1
     assert not alive(process.pid)
+
+
+def test_what_the_launcher_was_told_otherwise_does_not_reach_its_own_workers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    monkeypatch.setattr(embedded, "COMMAND", (sys.executable, "-c", TELLING))
+    for name in (*OF_A_HOST, "sftp_password"):
+        monkeypatch.setenv(f"DEEPCREDIT_{name.upper()}", "other")
+    cluster = EmbeddedCluster(Settings(cache_dir=tmp_path))
+
+    there = cluster.scheduler().address.split()
+    cluster.close()
+
+    assert [name for name in there if name.startswith("DEEPCREDIT_")] == [
+        "DEEPCREDIT_SFTP_PASSWORD"
+    ]

@@ -207,21 +207,6 @@ def test_nobody_waits_for_ever_for_a_process_that_is_frozen(cache, store, tmp_pa
     assert path.read_bytes() == CONTENT
 
 
-def test_fetch_many_keeps_the_order_and_ends_at_the_first_error(cache, store, tmp_path):
-    contents = [os.urandom(100 + number) for number in range(20)]
-    stored = [
-        put(store, tmp_path, f"models/{number}.ubj", content)
-        for number, content in enumerate(contents)
-    ]
-
-    paths = cache.fetch_many(store, stored)
-
-    assert [path.read_bytes() for path in paths] == contents
-    missing = Stored(uri="models/none", sha256=SHA256, bytes=1)
-    with pytest.raises(ArtifactMissing, match="models/none"):
-        cache.fetch_many(store, [*stored, missing])
-
-
 def adopt(cache: Cache, content: bytes, *, unused: float) -> Path:
     (cache.scratch() / "new").write_bytes(content)
     _, path = cache.adopt(cache.scratch() / "new")

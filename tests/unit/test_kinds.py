@@ -323,6 +323,22 @@ def test_boosting_that_no_card_can_grow_asks_for_none(method):
     assert (found.gpu > 0) == (method != "exact")
 
 
+@pytest.mark.parametrize(
+    ("model_id", "device", "card"),
+    [
+        ("ML-XGB", "cuda", True),
+        ("ML-XGB", "cpu", False),  # by choice, or for want of a card with memory left
+        ("ML-XGB", None, True),
+        ("ML-RF", None, False),
+    ],
+)
+def test_a_model_is_scored_on_what_it_was_fitted_on(model_id, device, card):
+    found = demand.of_scoring(model_id, device=device, matrix_bytes=2**20, model_bytes=2**20)
+
+    assert (found.gpu > 0) == card
+    assert found.memory_mb > 12
+
+
 def test_every_library_knows_the_error_of_its_own_full_card():
     of_torch = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
     of_xgboost = XGBoostError("cudaErrorMemoryAllocation: out of memory")

@@ -10,7 +10,7 @@ from configs.errors import BadData, BadParameter
 from ensemble import reference
 from ensemble.native import Instructions
 from ensemble.rule import Rule
-from ensemble.votes import count, pack, votes_of
+from ensemble.votes import count, pack
 
 
 def problem(seed, models, rows, share=0.4):
@@ -110,11 +110,11 @@ def test_threads_share_the_work():
     assert np.array_equal(np.concatenate(pieces), count([part], rule, 1, 1, 1601)[0])
 
 
-def test_votes_are_scores_that_reach_each_models_threshold():
-    scores = np.array([[0.2, 0.5, 0.9], [0.2, 0.5, 0.9]], dtype=np.float32)
+def test_votes_may_come_one_model_after_another():
+    votes = np.array([[False, True, True], [False, False, True]])
     labels = np.array([False, True, True])
 
-    part = pack(votes_of(scores, np.array([0.5, 0.9], dtype=np.float32)), labels, models=2)
+    part = pack(iter(votes), labels, models=2)
 
     assert part.bits[0, :, 0].tolist() == [0b110, 0b100]
     assert (part.rows, part.ones, part.models) == (3, 2, 2)
