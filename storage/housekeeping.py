@@ -17,6 +17,7 @@ from sqlalchemy import (
     union,
 )
 
+from storage.claimable import waits_for_retry_of
 from storage.columns import utc_now
 from storage.schema import (
     LEFT_BY_BATCHES,
@@ -173,8 +174,7 @@ def _needed(seconds: float) -> ColumnElement[bool]:
 
 def _is_open(batch: FromClause) -> ColumnElement[bool]:
     """It is not at its end."""
-    waits = and_(batch.c.run_after.is_not(None), batch.c.attempt < batch.c.max_attempts)
-    return or_(batch.c.state.in_(("I", "U")), and_(batch.c.state == "E", waits))
+    return or_(batch.c.state.in_(("I", "U")), waits_for_retry_of(batch))
 
 
 def _without_ensembles(connection: Connection, ours: Sequence[int], rows: int) -> list[int]:

@@ -73,7 +73,7 @@ def build(params: Mapping[str, Any], *, seed: int, device: str) -> Forest:  # no
 
 def save(estimator: Estimator, path: Path) -> None:
     skops.io.dump(
-        cast(Forest, estimator).forest, path, compression=zipfile.ZIP_DEFLATED, compresslevel=6
+        cast(Forest, estimator).forest, path, compression=zipfile.ZIP_DEFLATED, compresslevel=1
     )
 
 
