@@ -117,7 +117,8 @@ def _worker(
     address: str, info: Mapping[str, Any], tasks: Sequence[Any], *, answering: bool
 ) -> Worker:
     metrics = info["metrics"]
-    running = metrics.get("executing", 0)
+    # Those that only send their files are running too, as far as anybody cares.
+    running = metrics.get("executing", 0) + metrics.get("task_counts", {}).get("long-running", 0)
     resources: Mapping[str, float] = info["resources"]
     return Worker(
         name=str(info["name"]),
