@@ -21,6 +21,9 @@ Isolation = Literal["AUTOCOMMIT", "READ COMMITTED"]
 _ATTEMPTS = 5
 _TIMEOUT_SECONDS = 60
 _IDLE_SECONDS = 1.0
+# A launcher that is frozen in the middle of a claim keeps its locks, and an operator may wait for
+# one; the server ends such a transaction before it gives the operator an error, after 50 s.
+_IDLE_TRANSACTION_SECONDS = 20
 _LOCK_SECONDS = 3  # less than any timeout, so that the server says what it is that we wait for
 # What MariaDB has as its default: a server set to be lenient would cut long text without a word.
 _SQL_MODE = (
@@ -78,6 +81,7 @@ def _mariadb(url: URL, isolation: Isolation, timeout_seconds: float) -> Engine:
                 "write_timeout": timeout_seconds,
                 "init_command": (
                     f"SET SESSION innodb_lock_wait_timeout={_LOCK_SECONDS}, wait_timeout=600, "
+                    f"idle_transaction_timeout={_IDLE_TRANSACTION_SECONDS}, "
                     f"time_zone='+00:00', sql_mode='{_SQL_MODE}'"
                 ),
             },

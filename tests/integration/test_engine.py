@@ -30,10 +30,11 @@ def test_sessions_of_mariadb_are_as_the_queue_needs_them(mariadb_engine: Engine)
         row = connection.execute(
             text(
                 "SELECT @@tx_isolation, @@time_zone, @@innodb_lock_wait_timeout,"
+                " @@idle_transaction_timeout,"
                 " @@character_set_client, @@autocommit, @@sql_mode LIKE '%STRICT_TRANS_TABLES%'"
             )
         ).one()
-    assert tuple(row) == ("READ-COMMITTED", "+00:00", 3, "utf8mb4", 0, 1)
+    assert tuple(row) == ("READ-COMMITTED", "+00:00", 3, 20, "utf8mb4", 0, 1)
 
 
 def test_every_connection_of_sqlite_waits_and_writes_ahead(sqlite_engine: Engine) -> None:

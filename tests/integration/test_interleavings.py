@@ -12,8 +12,10 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from configs.errors import LeaseLost, Retry
+from configs.settings import Settings
 from storage import batches, claims, sweeping, taking
 from storage.claimable import WAITING
+from storage.engine import make_engine
 from storage.records import Batch, Claim
 from tests.calls import Calls
 from tests.rival import Rival
@@ -103,6 +105,27 @@ def test_claim_and_claim_of_one_concurrency_key(desk: Calls, commits: bool) -> N
     assert taken == (1 if waited and not commits else other)
     running = desk.value("SELECT COUNT(*) FROM dc_batch WHERE state='U' AND concurrency_key='k'")
     assert running == (taken == 1 or commits)
+
+
+def test_a_launcher_frozen_in_its_claim_keeps_no_operator_waiting_for_long(
+    mariadb_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.engine._IDLE_TRANSACTION_SECONDS", 2)
+    frozen, operator = (Calls(make_engine(mariadb_settings)) for _ in range(2))
+    operator.add(concurrency_key="k")
+    operator.finish(operator.take())  # it leaves its key in the index, marked as deleted
+    operator.add(concurrency_key="k")
+    with frozen.engine.connect() as connection:
+        connection.begin()
+        assert claim_in(connection) is not None
+
+        added = operator.add()  # else it waits for innodb_lock_wait_timeout, and fails
+
+        assert added == 3
+        connection.invalidate()
+    assert operator.take().batch_id == 2
+    for each in (frozen, operator):
+        each.engine.dispose()
 
 
 def test_a_claim_and_an_operators_new_twin_of_a_retry(desk: Calls) -> None:
