@@ -40,7 +40,8 @@ class Rule:
         """Raise BadParameter, naming the batch's parameter, unless the rule fits `models`."""
         if not 1 <= self.members <= models:
             raise BadParameter(
-                f"members is {self.members}; with {models} candidate models it can be 1 to {models}"
+                f"members is {self.members}; with {models} candidate models it can be 1 to "
+                f'{models}: say so in batch_param, as {{"members": {(models + 1) // 2}}}'
             )
         if not 1 <= self.rounds <= ROUNDS:
             raise BadParameter(f"rounds is {self.rounds}; allowed are 1 to {ROUNDS}")

@@ -20,6 +20,7 @@ from storage.artifacts.opening import open_store
 from storage.engine import make_engine
 
 _REPORT_SECONDS = 0.5
+_EARLY = 0.02
 
 
 def main() -> int:
@@ -86,7 +87,8 @@ def _reporter(send: Send) -> Callable[[float, str], None]:
     def report(fraction: float, note: str) -> None:
         nonlocal next_report
         now = time.monotonic()
-        if now >= next_report:
+        # Early ones are few, and each tells of a step that may take long.
+        if now >= next_report or fraction < _EARLY:
             next_report = now + _REPORT_SECONDS
             send(Progress(fraction, note))
 

@@ -201,9 +201,9 @@ def _failure(failure: Failure) -> dict[str, object]:
         "batch_id": failure.batch_id,
         "mode": failure.mode,
         "ago": in_words(failure.seconds),
-        "error": f"{failure.error_class or '-'}: {lines[0] if lines else 'no text'}"[:_ERROR],
+        "error": _cut(f"{failure.error_class or '-'}: {lines[0] if lines else 'no text'}", _ERROR),
     }
 
 
-def _cut(name: str) -> str:
-    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
+def _cut(text: str, length: int = _NAME) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -174,6 +174,7 @@ def _sources(preprocessor: Preprocessor, frame: Frame) -> list[NDArray[Any]]:
         role = (frame.roles or {}).get(gone[0])
         there = f" (it is there, but with role {role})" if role else ""
         more = f", nor {', '.join(map(repr, gone[1:10]))}" if len(gone) > 1 else ""
+        more += f" and {len(gone) - 10} others" if len(gone) > 10 else ""
         raise BadData(
             f"data set {frame.name} has no feature {gone[0]!r}{there}{more}, which the models "
             "were trained on"

@@ -49,7 +49,10 @@ def naming_errors() -> Iterator[None]:
                 "and `deepcredit db grants`"
             ) from error
         if error.connection_invalidated or is_disconnect(error):
-            raise DatabaseUnavailable(f"the database does not answer: {reason}") from error
+            raise DatabaseUnavailable(
+                f"the database does not answer: {reason}; if it runs, look at its host and port in "
+                "DEEPCREDIT_DATABASE_URL"
+            ) from error
         if error_number(error) in _BUSY or _sqlite_code(error) in _SQLITE_BUSY:
             raise DatabaseUnavailable(f"the database cannot serve us now: {reason}") from error
         raise

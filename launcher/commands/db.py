@@ -98,7 +98,7 @@ def prune(
             lambda done: bar(done / max(old.removable, done), f"{done} of {old.removable} batches"),
         )
         left = _step_by_step(opened, housekeeping.prune_deserted, lambda _: None)
-    remains = f"what {left} deleted batches left" if left else ""
+    remains = f"and what {left} deleted ones had left" if left else ""
     say("; ".join(filter(None, (f"{removed} batches removed", remains, kept))))
 
 

@@ -163,7 +163,7 @@ def _leaderboard(opened: Session, trained: int) -> None:
 
 
 def _methods(opened: Session, searched: int) -> None:
-    say(f"\n   deepcredit results {searched}   (in SQL: table dc_batch_method, view v_ensemble)\n")
+    say(f"\n   deepcredit results {searched}   (in SQL: views v_method and v_ensemble)\n")
     found = opened.read(lambda connection: leaderboard.methods(connection, searched))
     show(method_rows(found), method_columns(found[0]["metric"]))
 
