@@ -346,6 +346,15 @@ def test_v_batch_says_how_a_batch_stands_and_what_it_waits_for(calls: Calls) -> 
     waits(f"batch {running}, which is running", train_batch_id=running)
     waits(f"concurrency_key k, which batch {running} holds", concurrency_key="k")
     waits("a free server with tag gpu", need_tag="gpu")
+    waits("a free server with 900 MB of memory", need_mem_mb=900)
+    waits("a free server that serves queue q", queue="q")
+    waits("a free server with tag gpu, that serves queue q", need_tag="gpu", queue="q")
+    waits(
+        "a free server with tag gpu, with 900 MB of memory, that serves queue q",
+        need_tag="gpu",
+        need_mem_mb=900,
+        queue="q",
+    )
     waits("queue 밤, which is paused", queue="밤")
     calls(queues.pause, "밤")
     expected[finished(calls)] = ("completed", None)
