@@ -321,6 +321,26 @@ def test_models_are_loaded_and_listed_with_their_variants(ready: Run) -> None:
     assert "부스팅" in listed[0]["model_desc"]
 
 
+def test_what_a_model_names_is_listed_also_where_it_is_the_default(ready: Run) -> None:
+    text = MODELS.replace(
+        "n_estimators = 20, grid = { max_depth = [2, 3] }",
+        'n_estimators = 400, grid = { max_depth = [3, 6], resampling = ["none", "under"] }',
+    )
+    Path("models.toml").write_text(text, encoding="utf-8")
+    ready("model", "load", "models.toml")
+
+    listed = json.loads(ready("model", "list", "--format", "json")[1])
+
+    assert [json.loads(row["params"]) for row in listed] == [
+        *(
+            {"n_estimators": 400, "max_depth": depth, "resampling": method}
+            for depth in (3, 6)
+            for method in ("none", "under")
+        ),
+        {},
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
