@@ -10,15 +10,17 @@ import sys
 import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
-from sqlalchemy import Engine, insert, update
+from sqlalchemy import Engine, insert, literal, update
 from typer.core import TyperGroup
 
 from configs.settings import load
 from launcher import folder
 from launcher.cli import execute
+from storage.columns import utc_now
 from storage.engine import make_engine
 from storage.schema import dc_batch, dc_batch_result
 from tests.bank import environment
@@ -385,6 +387,11 @@ def _add(run: Run, *options: str) -> int:
     return int(out)
 
 
+def _set(engine: Engine, number: int, **values: Any) -> None:
+    with engine.begin() as connection:
+        connection.execute(update(dc_batch).where(dc_batch.c.batch_id == number).values(values))
+
+
 def test_a_batch_added_at_the_terminal_is_the_row_that_sql_would_insert(ready: Run) -> None:
     number = _add(
         ready,
@@ -510,6 +517,35 @@ def test_no_results_yet_are_no_error_but_no_batch_is(ready: Run) -> None:
     assert "batch 2 does not exist" in _error(ready("results", "2"), 1)
     assert ready("leaderboard")[::2] == (0, "no trained model yet\n")
     assert ready("leaderboard", "--format", "csv")[1].startswith("rank,")
+
+
+def test_a_batch_that_failed_has_no_results_to_wait_for(ready: Run, engine: Engine) -> None:
+    _add(ready)
+    error = {"error_class": "BadData", "error_text": "표가 비었다\nmore", "max_attempts": 3}
+    later = {"state": "E", "run_after": utc_now(literal(3600.0)), "attempt": 1, **error}
+    asks = [("results", "1"), ("ensemble", "members", "1", "1")]
+
+    _set(engine, 1, **later, mode="ensemble")
+    assert ready(*asks[0])[::2] == (0, "batch 1 has no results yet\n")
+    assert _error(ready(*asks[1]), 1) == "error: batch 1 has no report yet"
+
+    _set(engine, 1, run_after=None)
+    for words in asks:
+        assert _error(ready(*words), 1) == "error: batch 1 failed: BadData: 표가 비었다"
+
+
+def test_a_batch_of_which_every_model_failed_shows_them_and_why(
+    trained: Run, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(update(dc_batch_result).values(state="E"))
+    _set(engine, 1, state="E", error_class="AllModelsFailed", error_text="none")
+
+    code, out, err = trained("results", "1")
+
+    assert code == 1
+    assert "ValueError: [diverged] 발산" in out
+    assert err == "error: batch 1 failed: AllModelsFailed: none\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(trained: Run, tmp_path: Path) -> None:
