@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from configs.settings import load
 from launcher import folder
 from launcher.cli import execute
+from storage import servers
 from storage.columns import utc_now
 from storage.engine import make_engine
 from storage.schema import dc_batch, dc_batch_result
@@ -646,6 +647,43 @@ def test_doctor_sees_that_batches_wait_and_nobody_runs_them(ready: Run) -> None:
     assert re.search(
         "^WARN +launchers .*deepcredit launcher SERVER_ID", ready("doctor")[1], re.MULTILINE
     )
+
+
+def test_doctor_names_batches_that_no_launcher_will_ever_take(ready: Run, engine: Engine) -> None:
+    def warned() -> list[str]:
+        return re.findall("^WARN +launchers +(.*)$", ready("doctor")[1], re.MULTILINE)
+
+    def register(name: str, **offers: list[str]) -> None:
+        facts: dict[str, Any] = {"host": "h", "pid": 1, "version": "1", "slots": 2}
+        with engine.begin() as connection:
+            servers.register(connection, server=name, identity=name, **facts, **offers)
+
+    register("S1")
+    _add(ready)
+    assert warned() == []
+    assert "S1 on h, 2 slots, queue default, no tags, last seen " in ready("doctor")[1]
+
+    ready("server", "pause", "S1")
+    on_q = ["--queue", "q", "--need-tag", "big"]
+    for options in (on_q, on_q, ["--need-tag", "gpu"], ["--queue", "r"]):
+        _add(ready, *options)
+    assert warned() == [
+        "batch 1 waits: every launcher for it is paused (S1); `deepcredit server resume S1`",
+        (
+            "batch 2 waits: no launcher serves queue q; "
+            "start one with `deepcredit launcher SERVER_ID --queue q --tag big`"
+        ),
+        (
+            "batch 4 waits: no launcher of queue default has tag gpu; "
+            "start one with `deepcredit launcher SERVER_ID --tag gpu`"
+        ),
+    ]
+
+    ready("server", "resume", "S1")
+    ready("queue", "pause", "r")
+    register("S2", queues=["q", "default"], tags=["gpu", "big"])
+    assert warned() == ["batch 5 waits: queue r is paused; `deepcredit queue resume r`"]
+    assert "queues q and default, tags gpu and big, " in ready("doctor")[1]
 
 
 def test_doctor_names_the_rights_that_an_account_lacks(

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, insert, text
 
 from configs.errors import DatabaseRefused, Retry, Unknown, WrongState
-from storage import attempts, batches, claims, queues, servers, sweeping
+from storage import attempts, batches, claims, health, queues, servers, sweeping
 from storage.engine import make_engine, reading
 from storage.grants import ROLES, grants, how_to_give
 from storage.schema import (
@@ -324,6 +324,17 @@ def test_a_pause_outlives_restarts_and_may_come_before_the_start(calls: Calls) -
     calls(servers.resume, "S1")
     calls(servers.resume, "S1")
     assert calls(servers.listing)[0].paused == 0
+
+
+def test_what_waiting_batches_ask_of_launchers_is_told_by_the_first_of_them(calls: Calls) -> None:
+    plain, tagged = calls.add(), calls.add(queue="q", need_tag="gpu")
+    for columns in ({}, {"queue": "q", "need_tag": "gpu"}, {"queue": "ended", "state": "E"}):
+        calls.add(**columns)
+    calls.add(queue="stopping", cancel_requested_at=FAR)
+
+    wanted = [(each.batch_id, each.queue, each.need_tag) for each in calls(health.wanted)]
+
+    assert wanted == [(plain, "default", None), (tagged, "q", "gpu")]
 
 
 # Views.
