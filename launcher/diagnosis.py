@@ -5,11 +5,12 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
+from shlex import quote
 from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
@@ -22,11 +23,14 @@ from launcher.embedded import certificates
 from launcher.session import Session
 from storage import health, migrate, servers
 from storage.artifacts.opening import open_store
+from storage.queues import paused as paused_queues
+from storage.records import Server
 
 ROLE = "deepcredit_{}"
 OLDEST_MARIADB, OLDEST_SQLITE = (10, 6), (3, 35)
 _CLOCK_SECONDS = 5.0
 _PORT_SECONDS = 5.0
+_MOST_KEPT = 3  # the next ones show once these are seen to
 _FEW_GB, _NO_GB = 5.0, 0.5
 _GPU_QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
 
@@ -239,12 +243,13 @@ def _gpus(_session: Session, _role: str) -> Found:
 def _launchers(session: Session, _role: str) -> Found:
     found = session.read(servers.listing)
     waiting = session.read(health.waiting)
-    alive = [server for server in found if server.pid is not None]
+    alive = [server for server in found if server.identity is not None]
     for server in alive:
-        tags = json.loads(server.tags or "[]")
+        queues = _named("queue", _queues(server))
+        tags = _named("tag", _tags(server))
         paused = ", paused" if server.paused else ""
         yield _ok(
-            f"{server.serve_server_id} on {server.host}, {server.slots} slots, tags {tags}, "
+            f"{server.serve_server_id} on {server.host}, {server.slots} slots, {queues}, {tags}, "
             f"last seen {server.last_seen:%Y-%m-%d %H:%M:%S} UTC{paused}",
         )
     if waiting and not alive:
@@ -254,6 +259,52 @@ def _launchers(session: Session, _role: str) -> Found:
         )
     elif not alive:
         yield _ok("none runs, and no batch waits")
+    else:
+        shut = session.read(paused_queues)
+        wanted = session.read(health.wanted)
+        kept = {_kept_back(each, alive, shut): each.batch_id for each in reversed(wanted)}
+        kept.pop(None, None)
+        for why, batch_id in sorted(kept.items(), key=lambda item: item[1])[:_MOST_KEPT]:
+            yield _warn(f"batch {batch_id} waits: {why}")
+
+
+def _kept_back(wanted: health.Wanted, alive: Sequence[Server], shut: Sequence[str]) -> str | None:
+    """What keeps such batches from ever being claimed, and what to do; None: nothing does."""
+    queue, tag = wanted.queue, wanted.need_tag
+    if queue in shut:
+        return f"queue {queue} is paused; `deepcredit queue resume {quote(queue)}`"
+    start = "start one with `deepcredit launcher SERVER_ID"
+    if queue != "default":
+        start += f" --queue {quote(queue)}"
+    if tag is not None:
+        start += f" --tag {quote(tag)}"
+    serving = [server for server in alive if queue in _queues(server)]
+    if not serving:
+        return f"no launcher serves queue {queue}; {start}`"
+    fit = [server for server in serving if tag is None or tag in _tags(server)]
+    if tag is not None and not fit:
+        return f"no launcher of queue {queue} has tag {tag}; {start}`"
+    if all(server.paused for server in fit):
+        names = [server.serve_server_id for server in fit]
+        return (
+            f"every launcher for it is paused ({', '.join(names)}); "
+            f"`deepcredit server resume {quote(names[0])}`"
+        )
+    return None
+
+
+def _queues(server: Server) -> list[str]:
+    return list(json.loads(server.queues or '["default"]'))
+
+
+def _tags(server: Server) -> list[str]:
+    return list(json.loads(server.tags or "[]"))
+
+
+def _named(what: str, names: Sequence[str]) -> str:
+    if not names:
+        return f"no {what}s"
+    return f"{what}{'s' if len(names) > 1 else ''} {' and '.join(names)}"
 
 
 _IN_DATABASE = ("schema", "clock", "launchers")

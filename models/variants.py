@@ -66,6 +66,12 @@ def expand(model_param: str | None, model_id: str, *, model_no: int) -> tuple[Va
     return variants
 
 
+def named(model_param: str | None) -> frozenset[str]:
+    """The keys that a `model_param` which can be expanded gives, by themselves or in its grid."""
+    given = _parse(model_param)
+    return frozenset({*given, *given.get("grid", {})} - {"grid"})
+
+
 def _parse(model_param: str | None) -> dict[str, Any]:
     if model_param is None or not model_param.strip():
         return {}

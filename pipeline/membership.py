@@ -17,7 +17,7 @@ def members_in(
     """The models of each round, as ensemble.sampling draws them of the batch's candidates.
 
     Raises:
-        Unknown: there is no such batch, or it has no report yet.
+        Unknown: there is no such batch, or it has no report: not yet, or it failed.
         BadParameter: the batch did not try such an ensemble.
     """
     vote = next(
@@ -48,4 +48,4 @@ def _nothing(connection: Connection, batch_id: int) -> str:
         return f"batch {batch_id} does not exist"
     if found.mode != "ensemble":
         return f"batch {batch_id} is a {found.mode} batch, not an ensemble batch"
-    return f"batch {batch_id} has no report yet"
+    return found.failure or f"batch {batch_id} has no report yet"

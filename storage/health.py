@@ -1,5 +1,6 @@
 """What a database is and allows, for those who look after it; nothing here changes anything."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, Executable, delete, func, insert, select, table, update
@@ -10,10 +11,21 @@ from storage.columns import utc_now
 from storage.driver_errors import error_number
 from storage.grants import rights
 from storage.migrate import VERSION_TABLE
+from storage.records import Row
 from storage.schema import dc_batch, metadata
 from storage.views import VIEWS
 
 _REFUSED = (1142, 1143)
+_waits = (dc_batch.c.state == "I") | waits_for_retry
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted(Row):
+    """A queue and a tag that waiting batches need, and the first of these."""
+
+    batch_id: int
+    queue: str
+    need_tag: str | None
 
 
 def version(connection: Connection) -> tuple[int, ...]:
@@ -54,8 +66,20 @@ def refused(connection: Connection, role: str) -> list[str]:
 
 def waiting(connection: Connection) -> int:
     """How many batches wait, for the first time or again."""
-    waits = (dc_batch.c.state == "I") | waits_for_retry
-    return connection.scalar(select(func.count()).select_from(dc_batch).where(waits)) or 0
+    return connection.scalar(select(func.count()).select_from(dc_batch).where(_waits)) or 0
+
+
+def wanted(connection: Connection) -> list[Wanted]:
+    """What waiting batches ask of launchers, by the first of those that ask the same."""
+    batch = dc_batch.c
+    first = func.min(batch.batch_id)
+    query = (
+        select(first.label("batch_id"), batch.queue, batch.need_tag)
+        .where(_waits, batch.cancel_requested_at.is_(None))
+        .group_by(batch.queue, batch.need_tag)
+        .order_by(first)
+    )
+    return [Wanted.from_row(row) for row in connection.execute(query).mappings()]
 
 
 def _allowed(connection: Connection, verb: str, name: str) -> bool:

@@ -57,6 +57,16 @@ class Batch(Row):
     need_mem_mb: int | None
     created_at: datetime
 
+    @property
+    def failure(self) -> str | None:
+        """Why it ended in a final error, in one line; None: it did not."""
+        retry = self.run_after is not None and self.attempt < self.max_attempts
+        if self.state != "E" or retry:
+            return None
+        line = ((self.error_text or "").strip().splitlines() or [""])[0]
+        said = ": ".join(filter(None, (self.error_class, line)))
+        return f"batch {self.batch_id} failed: {said or 'no text'}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim(Row):

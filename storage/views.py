@@ -92,9 +92,23 @@ def _waits_for() -> ColumnElement[str]:
             ),
         ),
         (twin_waits, _sentence("its turn: another batch has dedupe_key ", _batch.dedupe_key)),
-        (_batch.need_tag.is_not(None), _sentence("a free server with tag ", _batch.need_tag)),
-        (_batch.queue != "default", _sentence("a free server that serves queue ", _batch.queue)),
-        else_="a free server",
+        else_=_suitable_server(),
+    )
+
+
+def _suitable_server() -> ColumnElement[str]:
+    """All that a batch asks of a server: whichever is left out may be the one that is missing."""
+    tag, memory = _batch.need_tag.is_not(None), _batch.need_mem_mb.is_not(None)
+    return _sentence(
+        "a free server",
+        case((tag, _sentence(" with tag ", _batch.need_tag)), else_=""),
+        case((and_(tag, memory), ","), else_=""),
+        case((memory, _sentence(" with ", _batch.need_mem_mb, " MB of memory")), else_=""),
+        case(
+            (_batch.queue == "default", ""),
+            (or_(tag, memory), _sentence(", that serves queue ", _batch.queue)),
+            else_=_sentence(" that serves queue ", _batch.queue),
+        ),
     )
 
 

@@ -75,7 +75,7 @@ def _rows(entry: ModelEntry) -> list[dict[str, Any]]:
         columns
         | {
             "model_sub_no": variant.model_sub_no,
-            "params": json.dumps(_beyond_defaults(entry.model_id, variant), ensure_ascii=False),
+            "params": json.dumps(_telling(entry, variant), ensure_ascii=False),
         }
         for variant in expanded
     ]
@@ -85,13 +85,19 @@ def _expand(entry: ModelEntry) -> tuple[variants.Variant, ...]:
     return variants.expand(entry.model_param, entry.model_id, model_no=entry.model_no)
 
 
-def _beyond_defaults(model_id: str, variant: variants.Variant) -> dict[str, Any]:
-    """What a variant says that its kind does not say by itself."""
-    defaults = kind.find(model_id).DEFAULTS
-    said = {name: value for name, value in variant.params.items() if defaults.get(name) != value}
+def _telling(entry: ModelEntry, variant: variants.Variant) -> dict[str, Any]:
+    """What the row says, even where it is the default: a grid's variants must differ; and what
+    follows from it that is not.
+    """
     own = {
-        "resampling": None if variant.resampling == "none" else variant.resampling,
+        "resampling": variant.resampling,
         "samplingStrategy": variant.sampling_strategy,
         "classWeight": variant.class_weight,
     }
-    return said | {name: value for name, value in own.items() if value is not None}
+    defaults = {**kind.find(entry.model_id).DEFAULTS, "resampling": "none"}
+    named = variants.named(entry.model_param)
+    return {
+        name: value
+        for name, value in (variant.params | own).items()
+        if name in named or defaults.get(name) != value
+    }

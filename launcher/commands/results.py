@@ -4,10 +4,11 @@ from typing import Annotated, Any
 
 import typer
 
+from configs.errors import WrongState
 from launcher.console import Column, Format, say, show
 from launcher.folder import example, new_app
 from launcher.session import Session, session
-from storage import leaderboard
+from storage import batches, leaderboard
 
 app = new_app()
 
@@ -66,10 +67,15 @@ def results(
         show(rows, [Column(name, name) for name in ("batch_id", "model_no", "model_sub_no")], form)
     else:
         good = [_row(row) for row in rows if row["state"] == "C"]
-        show(good, _MODELS, empty=f"batch {batch_id} has no results yet")
         failed = [_row(row) for row in rows if row["state"] == "E"]
+        batch = None if good else opened.read(lambda connection: batches.read(connection, batch_id))
+        failure = batch and batch.failure
+        if not failure:
+            show(good, _MODELS, empty=f"batch {batch_id} has no results yet")
         if failed:
             show(failed, _FAILED, title="failed:")
+        if failure:
+            raise WrongState(failure)
 
 
 def method_columns(metric: str) -> tuple[Column, ...]:

@@ -10,15 +10,18 @@ import sys
 import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
-from sqlalchemy import Engine, insert, update
+from sqlalchemy import Engine, insert, literal, update
 from typer.core import TyperGroup
 
 from configs.settings import load
 from launcher import folder
 from launcher.cli import execute
+from storage import servers
+from storage.columns import utc_now
 from storage.engine import make_engine
 from storage.schema import dc_batch, dc_batch_result
 from tests.bank import environment
@@ -321,6 +324,26 @@ def test_models_are_loaded_and_listed_with_their_variants(ready: Run) -> None:
     assert "부스팅" in listed[0]["model_desc"]
 
 
+def test_what_a_model_names_is_listed_also_where_it_is_the_default(ready: Run) -> None:
+    text = MODELS.replace(
+        "n_estimators = 20, grid = { max_depth = [2, 3] }",
+        'n_estimators = 400, grid = { max_depth = [3, 6], resampling = ["none", "under"] }',
+    )
+    Path("models.toml").write_text(text, encoding="utf-8")
+    ready("model", "load", "models.toml")
+
+    listed = json.loads(ready("model", "list", "--format", "json")[1])
+
+    assert [json.loads(row["params"]) for row in listed] == [
+        *(
+            {"n_estimators": 400, "max_depth": depth, "resampling": method}
+            for depth in (3, 6)
+            for method in ("none", "under")
+        ),
+        {},
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -363,6 +386,11 @@ def _add(run: Run, *options: str) -> int:
     code, out, err = run("batch", "add", "--mode", "train", *options)
     assert code == 0, err
     return int(out)
+
+
+def _set(engine: Engine, number: int, **values: Any) -> None:
+    with engine.begin() as connection:
+        connection.execute(update(dc_batch).where(dc_batch.c.batch_id == number).values(values))
 
 
 def test_a_batch_added_at_the_terminal_is_the_row_that_sql_would_insert(ready: Run) -> None:
@@ -492,6 +520,35 @@ def test_no_results_yet_are_no_error_but_no_batch_is(ready: Run) -> None:
     assert ready("leaderboard", "--format", "csv")[1].startswith("rank,")
 
 
+def test_a_batch_that_failed_has_no_results_to_wait_for(ready: Run, engine: Engine) -> None:
+    _add(ready)
+    error = {"error_class": "BadData", "error_text": "표가 비었다\nmore", "max_attempts": 3}
+    later = {"state": "E", "run_after": utc_now(literal(3600.0)), "attempt": 1, **error}
+    asks = [("results", "1"), ("ensemble", "members", "1", "1")]
+
+    _set(engine, 1, **later, mode="ensemble")
+    assert ready(*asks[0])[::2] == (0, "batch 1 has no results yet\n")
+    assert _error(ready(*asks[1]), 1) == "error: batch 1 has no report yet"
+
+    _set(engine, 1, run_after=None)
+    for words in asks:
+        assert _error(ready(*words), 1) == "error: batch 1 failed: BadData: 표가 비었다"
+
+
+def test_a_batch_of_which_every_model_failed_shows_them_and_why(
+    trained: Run, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(update(dc_batch_result).values(state="E"))
+    _set(engine, 1, state="E", error_class="AllModelsFailed", error_text="none")
+
+    code, out, err = trained("results", "1")
+
+    assert code == 1
+    assert "ValueError: [diverged] 발산" in out
+    assert err == "error: batch 1 failed: AllModelsFailed: none\n"
+
+
 def test_a_reader_that_has_seen_enough_is_no_error(trained: Run, tmp_path: Path) -> None:
     done = subprocess.run(
         [
@@ -590,6 +647,43 @@ def test_doctor_sees_that_batches_wait_and_nobody_runs_them(ready: Run) -> None:
     assert re.search(
         "^WARN +launchers .*deepcredit launcher SERVER_ID", ready("doctor")[1], re.MULTILINE
     )
+
+
+def test_doctor_names_batches_that_no_launcher_will_ever_take(ready: Run, engine: Engine) -> None:
+    def warned() -> list[str]:
+        return re.findall("^WARN +launchers +(.*)$", ready("doctor")[1], re.MULTILINE)
+
+    def register(name: str, **offers: list[str]) -> None:
+        facts: dict[str, Any] = {"host": "h", "pid": 1, "version": "1", "slots": 2}
+        with engine.begin() as connection:
+            servers.register(connection, server=name, identity=name, **facts, **offers)
+
+    register("S1")
+    _add(ready)
+    assert warned() == []
+    assert "S1 on h, 2 slots, queue default, no tags, last seen " in ready("doctor")[1]
+
+    ready("server", "pause", "S1")
+    on_q = ["--queue", "q", "--need-tag", "big"]
+    for options in (on_q, on_q, ["--need-tag", "gpu"], ["--queue", "r"]):
+        _add(ready, *options)
+    assert warned() == [
+        "batch 1 waits: every launcher for it is paused (S1); `deepcredit server resume S1`",
+        (
+            "batch 2 waits: no launcher serves queue q; "
+            "start one with `deepcredit launcher SERVER_ID --queue q --tag big`"
+        ),
+        (
+            "batch 4 waits: no launcher of queue default has tag gpu; "
+            "start one with `deepcredit launcher SERVER_ID --tag gpu`"
+        ),
+    ]
+
+    ready("server", "resume", "S1")
+    ready("queue", "pause", "r")
+    register("S2", queues=["q", "default"], tags=["gpu", "big"])
+    assert warned() == ["batch 5 waits: queue r is paused; `deepcredit queue resume r`"]
+    assert "queues q and default, tags gpu and big, " in ready("doctor")[1]
 
 
 def test_doctor_names_the_rights_that_an_account_lacks(

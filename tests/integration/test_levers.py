@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, insert, text
 
 from configs.errors import DatabaseRefused, Retry, Unknown, WrongState
-from storage import attempts, batches, claims, queues, servers, sweeping
+from storage import attempts, batches, claims, health, queues, servers, sweeping
 from storage.engine import make_engine, reading
 from storage.grants import ROLES, grants, how_to_give
 from storage.schema import (
@@ -326,6 +326,17 @@ def test_a_pause_outlives_restarts_and_may_come_before_the_start(calls: Calls) -
     assert calls(servers.listing)[0].paused == 0
 
 
+def test_what_waiting_batches_ask_of_launchers_is_told_by_the_first_of_them(calls: Calls) -> None:
+    plain, tagged = calls.add(), calls.add(queue="q", need_tag="gpu")
+    for columns in ({}, {"queue": "q", "need_tag": "gpu"}, {"queue": "ended", "state": "E"}):
+        calls.add(**columns)
+    calls.add(queue="stopping", cancel_requested_at=FAR)
+
+    wanted = [(each.batch_id, each.queue, each.need_tag) for each in calls(health.wanted)]
+
+    assert wanted == [(plain, "default", None), (tagged, "q", "gpu")]
+
+
 # Views.
 
 
@@ -346,6 +357,15 @@ def test_v_batch_says_how_a_batch_stands_and_what_it_waits_for(calls: Calls) -> 
     waits(f"batch {running}, which is running", train_batch_id=running)
     waits(f"concurrency_key k, which batch {running} holds", concurrency_key="k")
     waits("a free server with tag gpu", need_tag="gpu")
+    waits("a free server with 900 MB of memory", need_mem_mb=900)
+    waits("a free server that serves queue q", queue="q")
+    waits("a free server with tag gpu, that serves queue q", need_tag="gpu", queue="q")
+    waits(
+        "a free server with tag gpu, with 900 MB of memory, that serves queue q",
+        need_tag="gpu",
+        need_mem_mb=900,
+        queue="q",
+    )
     waits("queue 밤, which is paused", queue="밤")
     calls(queues.pause, "밤")
     expected[finished(calls)] = ("completed", None)
