@@ -1,6 +1,5 @@
 """What may be wrong with an installation: one function a subject, each a few findings."""
 
-import json
 import shutil
 import socket
 import subprocess
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from shlex import quote
 from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
@@ -20,11 +18,11 @@ from configs.installed import version_of
 from configs.settings import PREFIX, SECRETS
 from launcher.cluster.connection import connect
 from launcher.embedded import certificates
+from launcher.kept_back import kept_back, queues_of, tags_of
 from launcher.session import Session
 from storage import health, migrate, servers
 from storage.artifacts.opening import open_store
 from storage.queues import paused as paused_queues
-from storage.records import Server
 
 ROLE = "deepcredit_{}"
 OLDEST_MARIADB, OLDEST_SQLITE = (10, 6), (3, 35)
@@ -245,8 +243,8 @@ def _launchers(session: Session, _role: str) -> Found:
     waiting = session.read(health.waiting)
     alive = [server for server in found if server.identity is not None]
     for server in alive:
-        queues = _named("queue", _queues(server))
-        tags = _named("tag", _tags(server))
+        queues = _named("queue", queues_of(server))
+        tags = _named("tag", tags_of(server))
         paused = ", paused" if server.paused else ""
         yield _ok(
             f"{server.serve_server_id} on {server.host}, {server.slots} slots, {queues}, {tags}, "
@@ -262,43 +260,10 @@ def _launchers(session: Session, _role: str) -> Found:
     else:
         shut = session.read(paused_queues)
         wanted = session.read(health.wanted)
-        kept = {_kept_back(each, alive, shut): each.batch_id for each in reversed(wanted)}
+        kept = {kept_back(each, alive, shut): each.batch_id for each in reversed(wanted)}
         kept.pop(None, None)
         for why, batch_id in sorted(kept.items(), key=lambda item: item[1])[:_MOST_KEPT]:
             yield _warn(f"batch {batch_id} waits: {why}")
-
-
-def _kept_back(wanted: health.Wanted, alive: Sequence[Server], shut: Sequence[str]) -> str | None:
-    """What keeps such batches from ever being claimed, and what to do; None: nothing does."""
-    queue, tag = wanted.queue, wanted.need_tag
-    if queue in shut:
-        return f"queue {queue} is paused; `deepcredit queue resume {quote(queue)}`"
-    start = "start one with `deepcredit launcher SERVER_ID"
-    if queue != "default":
-        start += f" --queue {quote(queue)}"
-    if tag is not None:
-        start += f" --tag {quote(tag)}"
-    serving = [server for server in alive if queue in _queues(server)]
-    if not serving:
-        return f"no launcher serves queue {queue}; {start}`"
-    fit = [server for server in serving if tag is None or tag in _tags(server)]
-    if tag is not None and not fit:
-        return f"no launcher of queue {queue} has tag {tag}; {start}`"
-    if all(server.paused for server in fit):
-        names = [server.serve_server_id for server in fit]
-        return (
-            f"every launcher for it is paused ({', '.join(names)}); "
-            f"`deepcredit server resume {quote(names[0])}`"
-        )
-    return None
-
-
-def _queues(server: Server) -> list[str]:
-    return list(json.loads(server.queues or '["default"]'))
-
-
-def _tags(server: Server) -> list[str]:
-    return list(json.loads(server.tags or "[]"))
 
 
 def _named(what: str, names: Sequence[str]) -> str:
