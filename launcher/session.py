@@ -9,7 +9,7 @@ from typing import TypeVar
 import typer
 from sqlalchemy import Connection, Engine
 
-from configs.errors import BadSetting
+from configs.errors import BadSetting, WrongSchema
 from configs.settings import FILE, PREFIX, SECRETS, Settings, load
 from launcher.options import GlobalOptions
 from storage.driver_errors import naming_old_schema
@@ -30,13 +30,24 @@ class Session:
         return make_engine(self.settings)
 
     def read(self, question: Callable[[Connection], T]) -> T:
+        self._require_a_file()
         with naming_old_schema(), reading(self.engine) as connection:
             return question(connection)
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction; it may run more than once."""
+        self._require_a_file()
         with naming_old_schema():
             return transaction(self.engine, work)
+
+    def _require_a_file(self) -> None:
+        """SQLite would make an empty database of every path that is mistyped."""
+        path = self.engine.url.database
+        if self.engine.dialect.name == "sqlite" and path and not Path(path).exists():
+            raise WrongSchema(
+                f"there is no database {path}; look at database_url, or run "
+                "`deepcredit db upgrade` to make one"
+            )
 
 
 def session(ctx: typer.Context) -> Session:

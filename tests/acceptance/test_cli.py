@@ -636,7 +636,7 @@ def test_doctor_says_what_to_do_about_what_is_not(run: Run) -> None:
     code, out, _ = run("--store-url", "file/store", "--scheduler", "tcp://127.0.0.1:9", "doctor")
 
     assert code == 1
-    assert re.search("^FAIL +schema .*run `deepcredit db upgrade`", out, re.MULTILINE)
+    assert re.search("^FAIL +database .*run `deepcredit db upgrade`", out, re.MULTILINE)
     assert re.search("^FAIL +model store ", out, re.MULTILINE)
     assert re.search("^FAIL +dask .*DEEPCREDIT_SCHEDULER", out, re.MULTILINE)
 

@@ -153,3 +153,12 @@ def test_store_check_tells_and_deletes(run, calls, tmp_path):
     code, text, _ = run("store", "check", "--delete")
     assert (code, "2 deleted, 0.2 MB\n" in text) == (1, True)
     assert [file.name for file in (tmp_path / "var" / "store").rglob("*.*")] == ["notes.txt"]
+
+
+def test_a_mistyped_path_is_no_new_database(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "nowhere" / "typo.db"
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", f"sqlite:///{path}")
+
+    assert execute(["batch", "list"]) == 1
+    assert f"there is no database {path}" in capsys.readouterr().err
+    assert not path.parent.exists()
