@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -224,7 +225,9 @@ def test_workers_busy_with_a_cancelled_batch_are_replaced(runs):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_lets_a_batch_finish_within_the_grace_time(runs, number):
+def test_a_signal_lets_a_batch_finish_within_the_grace_time(runs, number, request):
+    # Under nohup SIGHUP is ignored, which the launcher would inherit, and heed.
+    request.addfinalizer(partial(signal.signal, number, signal.signal(number, signal.SIG_DFL)))
     first, second = runs.add(), runs.add()
     with runs.launcher("succeed:1") as launcher:
         runs.pid("L")
