@@ -144,6 +144,9 @@ def test_nobody_without_the_certificates_gets_in(embedded):
         connect(address.replace("tls", "tcp"), patience=1)
 
 
+# Dask's own, of a connection that the dead scheduler refused.
+@pytest.mark.filterwarnings("ignore:.*unclosed <ssl.SSLSocket:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:.*ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning")
 def test_a_killed_cluster_ends_the_run_and_another_is_started(embedded):
     scheduler = embedded.scheduler()
     with closing(connect(scheduler.address, scheduler.certificates, patience=15)) as executor:
