@@ -90,6 +90,10 @@ class CardFull(DeepCreditError):
     """A GPU has no memory left."""
 
 
+class CardUnusable(DeepCreditError):
+    """A GPU does not do what it should."""
+
+
 class DatabaseRefused(DeepCreditError):
     """The database refused us: password, host or privilege."""
 

@@ -67,8 +67,12 @@ class Kind(Protocol):
         """
         ...
 
-    def uses_gpu(self, params: Mapping[str, Any]) -> bool:
-        """Whether `fit` can use a card; with DEFAULTS, whether applying a model can."""
+    def uses_gpu(self, params: Mapping[str, Any], rows: int, columns: int) -> bool:
+        """Whether a card is worth a fit: takes about a third of a core's time for it, or less.
+
+        It depends on nothing else, so that the same batch is fitted on the same devices again.
+        See docs/decisions/0012-when-a-card-pays.md.
+        """
         ...
 
     def memory(self, params: Mapping[str, Any], rows: int, columns: int) -> int:

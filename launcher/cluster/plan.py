@@ -14,12 +14,12 @@ from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster.config import environment
 from launcher.cluster.placement import declared
+from launcher.host import SEEN
 from launcher.versions import differences, versions
 
 CERTIFICATES = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
 _TLS = ("--tls-ca-file", "ca.pem", "--tls-cert", "cert.pem", "--tls-key", "key.pem")
 _KEPT = ("-P", "-m", "launcher.keep")  # started again when they end
-_SEEN = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def _workers(host: Host, has: Facts, address: str, count: int) -> list[Process]:
         limit = _limit_mb(host, has, share)
         resources = declared(limit, cards=1)
         card = _process(host, has, address, f"gpu{number}", 1, share, limit, resources)
-        found.append(replace(card, environment={**card.environment, _SEEN: str(number)}))
+        found.append(replace(card, environment={**card.environment, SEEN: str(number)}))
     return found
 
 
@@ -174,7 +174,7 @@ def _process(
     # Dask numbers the workers of a process, but not a single one.
     names = [label] if workers == 1 else [f"{label}-{number}" for number in range(workers)]
     return Process(
-        name, tuple(words), environment(encrypted=protocol == "tls") | {_SEEN: ""}, tuple(names)
+        name, tuple(words), environment(encrypted=protocol == "tls") | {SEEN: ""}, tuple(names)
     )
 
 

@@ -148,7 +148,6 @@ def _task(batch: Batch, model: TrainedModel, rows: Prepared, context: Context) -
         fingerprint=_fingerprint(model, rows),
         need=placing.need_of(
             demand.of_scoring(
-                model.model_id,
                 device=model.device,
                 matrix_bytes=rows.matrix.bytes,
                 model_bytes=model.bytes,
