@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dask.utils import parse_bytes
+
 from configs.errors import NotEnoughMemory
 from pipeline.executor import Need
 
@@ -48,6 +50,20 @@ class Place:
 def workers_in(info: Mapping[str, Any]) -> list[Has]:
     """From a scheduler's `identity`."""
     return [_worker(address, each) for address, each in info["workers"].items()]
+
+
+def limit_mb(size: str, threads: int, cores: int, memory_mb: int) -> float:
+    """A worker's limit: a size such as 4GB, or for "auto" its threads' part of the host's memory.
+
+    Raises:
+        ValueError: it is no size.
+    """
+    if size == "auto":
+        return memory_mb * min(1.0, threads / cores)
+    limit = float(parse_bytes(size)) / _MIB
+    if limit < 0:
+        raise ValueError(f"{size} is less than nothing")
+    return limit
 
 
 def declared(limit_mb: float, *, threads: int = 0, cards: int = 0) -> dict[str, float]:
