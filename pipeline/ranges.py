@@ -15,6 +15,7 @@ from ensemble.counters import Counter, fastest
 from ensemble.search import Partial, Search
 from ensemble.votes import Part
 from models.kind import Labels
+from pipeline.executor import Need
 from pipeline.workplace import workplace
 from storage import arrays
 from storage.artifacts.port import Stored
@@ -25,6 +26,8 @@ PartName = Literal["valid", "test"]
 
 PARTS: tuple[PartName, ...] = ("valid", "test")
 """In this order parts are counted; the first chooses."""
+
+_A_CARD = Need(gpu=1.0)  # the kernel fills one, and is many times as fast there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,8 @@ class RangeTask:
     every: bool
     """Whether the counts of every ensemble are stored, not those of the best alone."""
     uri: str
+    need: Need = _A_CARD
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
