@@ -115,6 +115,8 @@ class HostUnfit(DeepCreditError):
     """A host of the cluster cannot work: its settings, its disk or its key to the model store."""
 
     retry = Retry.LATER
+    host = ""
+    """The executor's name of it."""
 
 
 class DatabaseUnavailable(DeepCreditError):

@@ -18,6 +18,7 @@ from ensemble.search import Partial, Search
 from ensemble.votes import Part
 from models import devices
 from models.kind import Labels
+from pipeline.executor import Need
 from pipeline.workplace import workplace
 from storage import arrays
 from storage.artifacts.port import Stored
@@ -30,6 +31,8 @@ PartName = Literal["valid", "test"]
 
 PARTS: tuple[PartName, ...] = ("valid", "test")
 """In this order parts are counted; the first chooses."""
+
+_A_CARD = Need(gpu=1.0)  # the kernel fills one, and is many times as fast there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,8 @@ class RangeTask:
     every: bool
     """Whether the counts of every ensemble are stored, not those of the best alone."""
     uri: str
+    need: Need = _A_CARD
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
