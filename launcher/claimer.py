@@ -12,6 +12,7 @@ from launcher.host import free_memory_mb
 from launcher.settlement import give_back
 from storage import batches, claims, peek
 from storage.engine import reading, transaction
+from storage.left import Left, left
 from storage.records import Batch
 
 
@@ -88,6 +89,11 @@ class Claimer:
         """Whether neither this launcher nor another has anything to run now."""
         with reading(self._engine) as connection:
             return not batches.pending(connection, **self._offer()).now
+
+    def left(self) -> list[Left]:
+        """What waits although nothing is left for this launcher."""
+        with reading(self._engine) as connection:
+            return left(connection, **self._offer())
 
     def _claim(self, slot: int, batch_id: int | None) -> Claimed | None:
         at = time.monotonic()
