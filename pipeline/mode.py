@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from configs.errors import Unknown
+from configs.meant import meant
 from pipeline.context import Context
 from pipeline.parameters import BatchParameters
 from storage.records import Batch
@@ -34,5 +35,8 @@ def find(mode: str | None) -> Mode:
         Unknown: there is no such mode; the message lists those there are.
     """
     if mode not in available():
-        raise Unknown(f"unknown mode {mode!r}; there are: {', '.join(available())}")
+        there = available()
+        raise Unknown(
+            f"unknown mode {mode!r}; {meant(mode or '', there)}there are: {', '.join(there)}"
+        )
     return cast("Mode", importlib.import_module(f"pipeline.modes.{mode}"))

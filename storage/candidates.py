@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, func, insert, select
 
 from configs.errors import BadParameter, Unknown
+from configs.meant import meant
 from storage import results
 from storage.records import TrainedModel
 from storage.schema import METRICS, dc_batch, dc_batch_result, dc_candidate_model_list, dc_model
@@ -85,8 +86,7 @@ def best(
         Unknown: there is no such batch, or it has no trained model.
         BadParameter: there is no such metric.
     """
-    if metric not in METRICS:
-        raise BadParameter(f"unknown metric {metric!r}; there are: {', '.join(METRICS)}")
+    require_metric(metric)
     value = _result[metric]
     order = value if metric in LOWER_IS_BETTER else value.desc()
     rows = connection.execute(
@@ -107,6 +107,14 @@ def best(
         what = f"is a {mode} batch" if mode not in (None, "train") else "has no trained model"
         raise Unknown(f"batch {batch_id} {what if mode else 'does not exist'}")
     return found
+
+
+def require_metric(metric: str) -> None:
+    """Raise BadParameter, which lists the metrics, for one that does not exist."""
+    if metric not in METRICS:
+        raise BadParameter(
+            f"unknown metric {metric!r}; {meant(metric, METRICS)}there are: {', '.join(METRICS)}"
+        )
 
 
 def add(connection: Connection, candidate_id: str, wanted: Iterable[ModelName]) -> int:

@@ -147,7 +147,10 @@ def test_help_imports_none_of_the_libraries_that_take_long() -> None:
         (["leaderboard", "--frob"], "No such option: --frob; see deepcredit leaderboard --help"),
         (["batch", "list", "--store-url", "x"], "--store-url goes before the command"),
         (["--set", "x", "doctor"], "'x' is not NAME=VALUE"),
-        (["--set", "wrokers=2", "doctor"], "unknown setting wrokers; known settings are: "),
+        (
+            ["--set", "wrokers=2", "doctor"],
+            "unknown setting wrokers in the command line; did you mean workers? known",
+        ),
         (["--workers", "-1", "doctor"], "workers: "),
         (["--database-url", "postgresql://h/d", "batch", "list"], "mariadb+pymysql://"),
         (["--config", "none.toml", "doctor"], "none.toml is not a file"),
@@ -350,8 +353,14 @@ def test_what_a_model_names_is_listed_also_where_it_is_the_default(ready: Run) -
         ("model = 1", ["expected [[model]] tables"]),
         ("[[model", ["not valid TOML"]),
         ("[[model]]\nmodel_no = 1", ["number 1", "model_id", "known keys"]),
-        (MODELS.replace('use_yn = "N"', "usr_yn = 1"), ["number 2", "usr_yn", "use_yn"]),
-        (MODELS.replace("ML-RF", "ML-RFF"), ["number 2", "ML-RFF", "ML-RF"]),
+        (
+            MODELS.replace('use_yn = "N"', "usr_yn = 1"),
+            ["number 2", "usr_yn", "did you mean use_yn? known keys"],
+        ),
+        (
+            MODELS.replace("ML-RF", "ML-RFF"),
+            ["number 2", "ML-RFF", "did you mean ML-RF? there are"],
+        ),
         (MODELS.replace("n_estimators", "n_estimator"), ["n_estimator", "n_estimators"]),
         (MODELS.replace("model_no = 2", "model_no = 1"), ["model_no 1 is there twice"]),
     ],
