@@ -474,6 +474,31 @@ def test_ctrl_c_leaves_the_batch_that_one_waits_for_alone(
     assert (row.state, row.cancel_requested_at) == ("U", None)
 
 
+# --- queues
+
+
+def test_a_queue_that_nobody_has_is_paused_but_said_to_be_unknown(
+    ready: Run, engine: Engine
+) -> None:
+    _add(ready, "--queue", "night")
+    with engine.begin() as connection:
+        server = {"identity": "i", "host": "h", "pid": 1, "version": "0", "slots": 1}
+        servers.register(connection, server="S1", queues=["urgent"], **server)
+    unknown = "did you mean night? there are: default, night, urgent\n"
+
+    assert ready("queue", "pause", "urgent") == (0, "queue urgent is paused\n", "")
+    for _ in range(2):
+        assert ready("queue", "pause", "nihgt")[:2] == (
+            0,
+            f"queue nihgt is paused\nnote: no batch and no launcher has it; {unknown}",
+        )
+    assert ready("queue", "resume", "nihgt") == (0, "queue nihgt goes on\n", "")
+    assert ready("queue", "resume", "default") == (0, "queue default goes on\n", "")
+    assert _error(ready("queue", "resume", "nihgt"), 1) == (
+        f"error: queue nihgt is not known; {unknown}".strip()
+    )
+
+
 # --- results
 
 
