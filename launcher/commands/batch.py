@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import Connection
 
 from configs.errors import BadParameter, Unknown
 from launcher.console import Column, Format, progress, say, show
@@ -77,9 +78,15 @@ def add(
         str | None, typer.Option(help="Of batches with one key, one runs at a time.")
     ] = None,
 ) -> None:
-    """Insert a row into dc_batch and print its batch_id."""
-    if mode not in modes.available():
-        raise BadParameter(f"unknown mode {mode!r}; there are: {', '.join(modes.available())}")
+    """Insert a row into dc_batch and print its batch_id.
+
+    What its run would end with at once is an error already here: an unknown data set, model group,
+    candidate list, batch or parameter.
+    """
+    try:
+        modes.find(mode)
+    except Unknown as error:
+        raise BadParameter(str(error)) from error
     group, version = dataset_name(dataset) if dataset else (None, None)
     columns: dict[str, Any] = {
         "mode": mode,
@@ -99,8 +106,15 @@ def add(
         "concurrency_key": concurrency_key,
     }
     given = {name: value for name, value in columns.items() if value is not None}
-    number = session(ctx).write(lambda connection: batches.add(connection, **given))
-    say(str(number))
+
+    def work(connection: Connection) -> int:
+        number = batches.add(connection, **given)
+        added = batches.read(connection, number)
+        assert added is not None
+        modes.check(connection, added)  # an error takes the row back
+        return number
+
+    say(str(session(ctx).write(work)))
 
 
 @app.command("list", epilog=example("deepcredit batch list --state E --limit 10"))
@@ -256,9 +270,7 @@ def _note(row: leaderboard.Row) -> str | None:
 
 
 def _parameters(pairs: list[str], text: str | None) -> str | None:
-    """batch_param as JSON. Its keys are for the mode to judge, whose libraries take a second to
-    import: what it refuses ends the batch in E before anything is computed.
-    """
+    """batch_param as JSON; its keys are for the mode to judge."""
     values = read_object(text, "--json")
     for pair in pairs:
         key, equals, value = pair.partition("=")

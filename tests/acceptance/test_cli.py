@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 from configs.settings import load
 from launcher import folder
 from launcher.cli import execute
-from storage import servers
+from storage import candidates, servers
 from storage.columns import utc_now
 from storage.engine import make_engine
 from storage.schema import dc_batch, dc_batch_result
@@ -140,7 +140,10 @@ def test_help_imports_none_of_the_libraries_that_take_long() -> None:
         (["batch", "show"], "Missing argument 'ID'; see deepcredit batch show --help"),
         (["batch", "show", "one"], "Invalid value for 'ID'"),
         (["batch", "list", "--state", "Q"], "'Q' is not one of 'I', 'U', 'C', 'E'"),
-        (["batch", "add", "--mode", "tran"], "unknown mode 'tran'; there are: "),
+        (
+            ["batch", "add", "--mode", "tran"],
+            "unknown mode 'tran'; did you mean train? there are: ",
+        ),
         (["batch", "add", "--mode", "train", "--json", "[1]"], "must be a JSON object"),
         (["batch", "add", "--mode", "train", "--param", "x"], "'x' is not KEY=VALUE"),
         (["batch", "add", "--mode", "train", "--dataset", "D1"], "'D1' is not like DATA001/1"),
@@ -391,10 +394,12 @@ def test_a_model_whose_parameters_an_operator_spoilt_is_listed_with_the_error(
 # --- batches
 
 
-def _add(run: Run, *options: str) -> int:
-    code, out, err = run("batch", "add", "--mode", "train", *options)
-    assert code == 0, err
-    return int(out)
+def _add(engine: Engine, **columns: Any) -> int:
+    """A row as SQL inserts it, whether or not it can run."""
+    with engine.begin() as connection:
+        done = connection.execute(insert(dc_batch).values(mode="train", **columns))
+    assert done.inserted_primary_key
+    return int(done.inserted_primary_key[0])
 
 
 def _set(engine: Engine, number: int, **values: Any) -> None:
@@ -402,15 +407,26 @@ def _set(engine: Engine, number: int, **values: Any) -> None:
         connection.execute(update(dc_batch).where(dc_batch.c.batch_id == number).values(values))
 
 
-def test_a_batch_added_at_the_terminal_is_the_row_that_sql_would_insert(ready: Run) -> None:
-    number = _add(
-        ready,
+@pytest.fixture
+def stocked(ready: Run) -> Run:
+    """As `ready`, with data set DATA001/1 and models 1 and 2 of group M100; 2 is not in use."""
+    Path("a.csv").write_text(APPLICANTS, encoding="utf-8")
+    Path("models.toml").write_text(MODELS, encoding="utf-8")
+    assert ready("dataset", "load", "a.csv", "--group", "DATA001", "--target", "연체")[0] == 0
+    assert ready("model", "load", "models.toml")[0] == 0
+    return ready
+
+
+def test_a_batch_added_at_the_terminal_is_the_row_that_sql_would_insert(stocked: Run) -> None:
+    code, number, _ = stocked(
+        *("batch", "add", "--mode", "train"),
         *("--dataset", "DATA001/1", "--model-group", "M100", "--desc", "신용 모형"),
         *("--param", "testSize=0.3", "--param", "splitBy=time", "--json", '{"models": [1]}'),
         *("--priority", "5", "--need-tag", "gpu"),
     )
 
-    (row,) = json.loads(ready("batch", "show", str(number), "--format", "json")[1])
+    assert code == 0
+    (row,) = json.loads(stocked("batch", "show", number.strip(), "--format", "json")[1])
 
     assert row["state"] == "I"
     assert (row["dataset_group"], row["dataset_version"]) == ("DATA001", 1)
@@ -418,8 +434,51 @@ def test_a_batch_added_at_the_terminal_is_the_row_that_sql_would_insert(ready: R
     assert json.loads(row["batch_param"]) == {"models": [1], "testSize": 0.3, "splitBy": "time"}
 
 
-def test_a_batch_is_cancelled_retried_and_listed_in_words(ready: Run) -> None:
-    number = str(_add(ready, "--desc", "[모형] one"))
+TRAIN = ("train", "--dataset", "DATA001/1", "--model-group", "M100")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["train", "--model-group", "M100"], 1, "needs dataset_group and dataset_version"),
+        ([*TRAIN[:2], "DATA01/1", *TRAIN[3:]], 1, "data set DATA01/1; there are: DATA001/1"),
+        ([*TRAIN[:2], "DATA001/2", *TRAIN[3:]], 1, "data set DATA001/2; there are: DATA001/1"),
+        ([*TRAIN[:4], "M10"], 1, "unknown model group 'M10'; there are: M100"),
+        ([*TRAIN, "--param", "testsize=0.3"], 2, "did you mean testSize? allowed are: "),
+        ([*TRAIN, "--param", "testSize=-1"], 2, "testSize: "),
+        ([*TRAIN, "--param", "threshold=2"], 2, "threshold = 2.0: allowed: "),
+        ([*TRAIN, "--param", "models=[2]"], 2, "model_no 2 is not in use in group 'M100'"),
+        (["predict"], 1, "a predict batch needs train_batch_id"),
+        (["predict", "--train-batch", "7"], 1, "train_batch_id 7: there is no such batch"),
+        (["predict", "--train-batch", "1", "--dataset", "D/1"], 1, "there are: DATA001/1"),
+        (["ensemble"], 1, "needs candidate_id"),
+        (["ensemble", "--candidate", "C2"], 1, "C2' lists no model; there are: C1 (2 models)"),
+        (["ensemble", "--candidate", "C1"], 2, "with 2 candidate models it can be 1 to 2"),
+        (["ensemble", "--candidate", "C1", "--dataset", "D/1", "--param", "members=1"], 1, "D/1"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_a_run_would_end_with_at_once_is_an_error_of_batch_add(
+    stocked: Run, engine: Engine, words: list[str], code: int, text: str
+) -> None:
+    waiting = _add(engine)
+    with engine.begin() as connection:
+        candidates.add(connection, "C1", [(waiting, 1, 1), (waiting, 1, 2)])
+
+    assert text in _error(stocked("batch", "add", "--mode", *words), code)
+    assert len(json.loads(stocked("batch", "list", "--format", "json")[1])) == 1
+
+
+def test_a_batch_may_be_added_that_waits_for_the_one_it_builds_on(
+    stocked: Run, engine: Engine
+) -> None:
+    waiting = str(_add(engine))
+
+    assert stocked("batch", "add", "--mode", "predict", "--train-batch", waiting)[0] == 0
+
+
+def test_a_batch_is_cancelled_retried_and_listed_in_words(ready: Run, engine: Engine) -> None:
+    number = str(_add(engine, batch_desc="[모형] one"))
 
     assert "waiting" in ready("batch", "list")[1]
     assert "cancelled" in ready("batch", "cancel", number)[1]
@@ -433,7 +492,7 @@ def test_a_batch_is_cancelled_retried_and_listed_in_words(ready: Run) -> None:
 
 
 def test_wait_ends_with_0_on_c_and_1_on_a_final_e(ready: Run, engine: Engine) -> None:
-    good, bad, late = str(_add(ready)), str(_add(ready)), str(_add(ready))
+    good, bad, late = (str(_add(engine)) for _ in range(3))
     with engine.begin() as connection:
         for number, values in (
             (good, {"state": "C", "progress": 1}),
@@ -454,7 +513,7 @@ def test_wait_ends_with_0_on_c_and_1_on_a_final_e(ready: Run, engine: Engine) ->
 def test_ctrl_c_leaves_the_batch_that_one_waits_for_alone(
     ready: Run, engine: Engine, tmp_path: Path
 ) -> None:
-    number = _add(ready)
+    number = _add(engine)
     with engine.begin() as connection:
         connection.execute(update(dc_batch).values(state="U", progress=0.4, progress_note="반"))
     command = [sys.executable, "-m", "launcher", "batch", "wait", str(number)]
@@ -480,7 +539,7 @@ def test_ctrl_c_leaves_the_batch_that_one_waits_for_alone(
 def test_a_queue_that_nobody_has_is_paused_but_said_to_be_unknown(
     ready: Run, engine: Engine
 ) -> None:
-    _add(ready, "--queue", "night")
+    _add(engine, queue="night")
     with engine.begin() as connection:
         server = {"identity": "i", "host": "h", "pid": 1, "version": "0", "slots": 1}
         servers.register(connection, server="S1", queues=["urgent"], **server)
@@ -505,7 +564,7 @@ def test_a_queue_that_nobody_has_is_paused_but_said_to_be_unknown(
 @pytest.fixture
 def trained(ready: Run, engine: Engine) -> Run:
     """A batch with two good models and one that failed."""
-    number = _add(ready, "--dataset", "D1/1")
+    number = _add(engine, dataset_group="D1", dataset_version=1)
     with engine.begin() as connection:
         for model_no, auc in ((1, 0.75), (2, None), (3, 0.5)):
             for split in ("valid", "test"):
@@ -545,8 +604,8 @@ def test_results_as_csv_and_json_have_every_column(trained: Run) -> None:
     assert rows[2]["auc"] == ""
 
 
-def test_no_results_yet_are_no_error_but_no_batch_is(ready: Run) -> None:
-    _add(ready)
+def test_no_results_yet_are_no_error_but_no_batch_is(ready: Run, engine: Engine) -> None:
+    _add(engine)
 
     assert ready("results", "1")[::2] == (0, "batch 1 has no results yet\n")
     assert "batch 2 does not exist" in _error(ready("results", "2"), 1)
@@ -555,7 +614,7 @@ def test_no_results_yet_are_no_error_but_no_batch_is(ready: Run) -> None:
 
 
 def test_a_batch_that_failed_has_no_results_to_wait_for(ready: Run, engine: Engine) -> None:
-    _add(ready)
+    _add(engine)
     error = {"error_class": "BadData", "error_text": "표가 비었다\nmore", "max_attempts": 3}
     later = {"state": "E", "run_after": utc_now(literal(3600.0)), "attempt": 1, **error}
     asks = [("results", "1"), ("ensemble", "members", "1", "1")]
@@ -675,8 +734,8 @@ def test_doctor_says_what_to_do_about_what_is_not(run: Run) -> None:
     assert re.search("^FAIL +dask .*DEEPCREDIT_SCHEDULER", out, re.MULTILINE)
 
 
-def test_doctor_sees_that_batches_wait_and_nobody_runs_them(ready: Run) -> None:
-    _add(ready)
+def test_doctor_sees_that_batches_wait_and_nobody_runs_them(ready: Run, engine: Engine) -> None:
+    _add(engine)
 
     assert re.search(
         "^WARN +launchers .*deepcredit launcher SERVER_ID", ready("doctor")[1], re.MULTILINE
@@ -693,14 +752,14 @@ def test_doctor_names_batches_that_no_launcher_will_ever_take(ready: Run, engine
             servers.register(connection, server=name, identity=name, **facts, **offers)
 
     register("S1")
-    _add(ready)
+    _add(engine)
     assert warned() == []
     assert "S1 on h, 2 slots, queue default, no tags, last seen " in ready("doctor")[1]
 
     ready("server", "pause", "S1")
-    on_q = ["--queue", "q", "--need-tag", "big"]
-    for options in (on_q, on_q, ["--need-tag", "gpu"], ["--queue", "r"]):
-        _add(ready, *options)
+    on_q = {"queue": "q", "need_tag": "big"}
+    for columns in (on_q, on_q, {"need_tag": "gpu"}, {"queue": "r"}):
+        _add(engine, **columns)
     assert warned() == [
         "batch 1 waits: every launcher for it is paused (S1); `deepcredit server resume S1`",
         (
