@@ -8,7 +8,7 @@ from configs.errors import BadParameter, Unknown
 from configs.meant import meant
 from storage import results
 from storage.records import TrainedModel
-from storage.schema import METRICS, dc_batch, dc_batch_result, dc_candidate_model_list, dc_model
+from storage.schema import METRICS, dc_batch_result, dc_candidate_model_list, dc_model
 
 ModelName = tuple[int, int, int]
 """(batch_id, model_no, model_sub_no)"""
@@ -83,7 +83,7 @@ def best(
     Models whose metric is undefined come last; equal ones in the order of their numbers.
 
     Raises:
-        Unknown: there is no such batch, or it has no trained model.
+        Unknown: there is no such train batch, or it has no trained model.
         BadParameter: there is no such metric.
     """
     require_metric(metric)
@@ -103,9 +103,8 @@ def best(
     )
     found = tuple((batch, model, sub) for batch, model, sub in rows)
     if not found:
-        mode = connection.scalar(select(dc_batch.c.mode).where(dc_batch.c.batch_id == batch_id))
-        what = f"is a {mode} batch" if mode not in (None, "train") else "has no trained model"
-        raise Unknown(f"batch {batch_id} {what if mode else 'does not exist'}")
+        results.require_train(connection, batch_id)
+        raise Unknown(f"batch {batch_id} has no trained model")
     return found
 
 

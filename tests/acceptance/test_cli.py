@@ -397,7 +397,7 @@ def test_a_model_whose_parameters_an_operator_spoilt_is_listed_with_the_error(
 def _add(engine: Engine, **columns: Any) -> int:
     """A row as SQL inserts it, whether or not it can run."""
     with engine.begin() as connection:
-        done = connection.execute(insert(dc_batch).values(mode="train", **columns))
+        done = connection.execute(insert(dc_batch).values({"mode": "train"} | columns))
     assert done.inserted_primary_key
     return int(done.inserted_primary_key[0])
 
@@ -611,6 +611,24 @@ def test_no_results_yet_are_no_error_but_no_batch_is(ready: Run, engine: Engine)
     assert "batch 2 does not exist" in _error(ready("results", "2"), 1)
     assert ready("leaderboard")[::2] == (0, "no trained model yet\n")
     assert ready("leaderboard", "--format", "csv")[1].startswith("rank,")
+
+
+def test_a_leaderboard_of_what_does_not_exist_is_an_error(stocked: Run, engine: Engine) -> None:
+    number = str(_add(engine, dataset_group="DATA001", dataset_version=1))
+    predict = str(_add(engine, mode="predict"))
+
+    def said(*options: str) -> str:
+        return _error(stocked("leaderboard", *options), 1).removeprefix("error: ")
+
+    assert said("--batch", "9") == "batch 9 does not exist; none has models yet"
+    assert said("--batch", predict) == (
+        f"batch {predict} is a predict batch; name a train batch; none has models yet"
+    )
+    assert said("--dataset", "D/1") == "unknown data set D/1; there are: DATA001/1"
+    for options in (("--batch", number), ("--dataset", "DATA001/1")):
+        assert stocked("leaderboard", *options) == (0, "", "no trained model yet\n")
+    _set(engine, int(number), state="E", error_class="BadData", error_text="표가 비었다")
+    assert said("--batch", number) == f"batch {number} failed: BadData: 표가 비었다"
 
 
 def test_a_batch_that_failed_has_no_results_to_wait_for(ready: Run, engine: Engine) -> None:

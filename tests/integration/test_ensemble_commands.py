@@ -79,7 +79,7 @@ def test_lists_and_their_models_are_shown(lab, run):
     ("arguments", "said"),
     [
         (("--from-batch", "77"), "batch 77 does not exist"),
-        (("--from-batch", "1"), "batch 1 is a predict batch"),
+        (("--from-batch", "1"), "batch 1 is a predict batch; name a train batch; none has"),
         (("--from-batch", "1", "--by", "luck"), "unknown metric 'luck'; there are: accuracy,"),
     ],
 )
@@ -89,6 +89,20 @@ def test_candidates_from_where_there_are_none_is_an_error(lab, run, arguments, s
     assert code in (1, 2)
     assert out == ""
     assert said in err
+
+
+def test_a_batch_that_trains_nothing_is_refused_with_those_that_do(lab, run):
+    first, second = lab.make_up(2), lab.make_up(2)
+    predict = lab.add(mode="predict", train_batch_id=first)
+    names = f"the newest with models: {second}, {first}\n"
+
+    for number, what in (
+        (predict, "is a predict batch; name a train batch"),
+        (77, "does not exist"),
+    ):
+        said = (1, "", f"error: batch {number} {what}; {names}")
+        assert run("candidates", "add", "C001", "--from-batch", str(number)) == said
+        assert run("leaderboard", "--batch", str(number)) == said
 
 
 def test_members_of_any_ensemble_are_told(lab, run):
