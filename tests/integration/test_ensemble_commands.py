@@ -1,6 +1,7 @@
 """Commands for ensembles, on a batch that is there."""
 
 import json
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -139,3 +140,28 @@ def test_members_of_what_is_no_ensemble_is_an_error(lab, run):
         assert code in (1, 2)
         assert out == ""
         assert said in err
+
+
+def test_pictures_are_told_with_their_place_and_copied(lab, run, monkeypatch, tmp_path):
+    def draw(board, searched, judged, context):
+        return tuple(pictures._put(name, name.encode(), context) for name in ("roc", "membership"))
+
+    monkeypatch.setattr(pictures, "draw", draw)
+    train = lab.make_up(5)
+    lab.list_models("C001", [(train, number, 1) for number in range(1, 6)])
+    batch_id = str(lab.ensemble({"ensembles": 2000, "members": 3, "rounds": 3}))
+    ask = ("--store-url", lab.settings.store_url, "ensemble", "pictures")
+
+    told = [line.split() for line in run(*ask, batch_id)[1].splitlines()]
+    code, out, _ = run(*ask, batch_id, "--into", "new/folder")
+
+    assert [name for name, _ in told] == ["membership", "roc"]
+    assert [Path(place).read_text() for _, place in told] == ["membership", "roc"]
+    assert code == 0
+    for name in ("membership", "roc"):
+        file = Path("new/folder", f"E{batch_id}-{name}.png")
+        assert str(file) in out
+        assert (tmp_path / file).read_text() == name
+    assert "ensemble pictures" in run("results", batch_id)[1].splitlines()[-1]
+    for number, said in ((str(train), "is a train batch"), ("77", "batch 77 does not exist")):
+        assert said in run(*ask, number)[2]
