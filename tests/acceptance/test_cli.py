@@ -696,6 +696,19 @@ def test_tables_fit_a_terminal_of_80_columns_also_in_korean(
     assert "하반기" in "".join(lines)
 
 
+def test_a_long_text_is_cut_in_a_pipe_and_whole_in_csv(ready: Run, engine: Engine) -> None:
+    text = "저축은행 " * 60
+    _add(engine, state="E", error_class="BadData", error_text=text)
+
+    table = ready("batch", "list")[1]
+    (row,) = csv.DictReader(io.StringIO(ready("batch", "list", "--format", "csv")[1]))
+
+    assert max(map(cell_len, table.splitlines())) < 220
+    assert "BadData: 저축은행 " in table
+    assert "…" in table
+    assert row["last_error"] == f"BadData: {text}"
+
+
 def _on_terminal(words: list[str], cwd: Path, *, columns: int) -> list[str]:
     """What a command prints on a terminal so wide, without colours."""
     ours, theirs = pty.openpty()
