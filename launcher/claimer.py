@@ -136,7 +136,7 @@ class Claimer:
         if batch.state == "U":
             reason = f"is running on {batch.serve_server_id}"
         elif batch.state == "C":
-            reason = "is completed; set its state to I to run it again"
+            reason = f"is completed; `deepcredit batch rerun {batch_id}` lets it run again"
         elif batch.state == "E" and batch.run_after is None:
             reason = f"has failed for good; `deepcredit batch retry {batch_id}` lets it run again"
         else:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection
 
-from configs.errors import BadParameter, Unknown
+from configs.errors import BadParameter, Unknown, WrongState
 from launcher.console import Column, Format, progress, say, show
 from launcher.folder import example, new_app
 from launcher.naming import dataset_name
@@ -223,15 +223,8 @@ def wait(
         typer.echo(f"error: batch {batch_id} has not ended after {timeout:g} s", err=True)
         raise typer.Exit(1)
     if ended.state == "E":
-        typer.echo(f"error: batch {batch_id}: {failure(ended)}", err=True)
-        raise typer.Exit(1)
+        raise WrongState(ended.failure)
     say(f"batch {batch_id} completed" + (f": {ended.progress_note}" if ended.progress_note else ""))
-
-
-def failure(ended: Batch) -> str:
-    """The first line of a batch's error."""
-    lines = (ended.error_text or "").strip().splitlines()
-    return f"{ended.error_class}: {lines[0] if lines else 'no text'}"
 
 
 def _await(opened: Session, batch_id: int, timeout: float | None) -> Batch | None:

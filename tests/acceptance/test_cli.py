@@ -503,11 +503,31 @@ def test_wait_ends_with_0_on_c_and_1_on_a_final_e(ready: Run, engine: Engine) ->
             )
 
     assert ready("batch", "wait", good)[0] == 0
-    assert f"batch {bad}: BadData: 표가 비었다" in ready("batch", "wait", bad)[2].splitlines()[-1]
-    assert ready("batch", "wait", bad)[0] == 1
+    said = f"error: batch {bad} failed: BadData: 표가 비었다"
+    assert ready("batch", "wait", bad)[::2] == (1, f"{said}\n")
     code, _, err = ready("batch", "wait", late, "--timeout", "0")
     assert code == 1
     assert "has not ended after 0 s" in err
+
+
+def test_a_batch_run_in_the_foreground_ends_with_its_error(
+    ready: Run, engine: Engine, tmp_path: Path
+) -> None:
+    _add(engine, dataset_group="D", dataset_version=1, model_group="M")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "launcher", "run", "1"],
+        env=environment(tmp_path, DATABASE_URL=load().database_url),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: batch 1 failed: Unknown: unknown ")
+    assert "deepcredit batch retry 1" in _error(ready("run", "1"), 1)
 
 
 def test_ctrl_c_leaves_the_batch_that_one_waits_for_alone(
