@@ -132,7 +132,7 @@ class Claimer:
         with reading(self._engine) as connection:
             batch = batches.read(connection, batch_id)
         if batch is None:
-            return Unknown(f"batch {batch_id} does not exist; `deepcredit batch list` shows all")
+            return Unknown(batches.no_such(batch_id))
         if batch.state == "U":
             reason = f"is running on {batch.serve_server_id}"
         elif batch.state == "C":

@@ -46,7 +46,7 @@ def no_report(connection: Connection, batch_id: int) -> str:
     """Why there is no report of this batch."""
     found = batches.read(connection, batch_id)
     if found is None:
-        return f"batch {batch_id} does not exist"
+        return batches.no_such(batch_id)
     if found.mode != "ensemble":
         return f"batch {batch_id} is a {found.mode} batch, not an ensemble batch"
     return found.failure or f"batch {batch_id} has no report yet"

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, TableClause, column, select, table
 
 from configs.errors import Unknown
+from storage.batches import no_such
 from storage.candidates import LOWER_IS_BETTER, require_metric
 from storage.records import State
 from storage.schema import dc_batch, dc_batch_result
@@ -83,7 +84,7 @@ def results(connection: Connection, batch_id: int) -> list[Row]:
     """
     known = select(dc_batch.c.batch_id).where(dc_batch.c.batch_id == batch_id)
     if connection.scalar(known) is None:
-        raise Unknown(f"batch {batch_id} does not exist")
+        raise Unknown(no_such(batch_id))
     result = dc_batch_result.c
     query = (
         select(dc_batch_result)

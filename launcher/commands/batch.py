@@ -244,9 +244,7 @@ def _await(opened: Session, batch_id: int, timeout: float | None) -> Batch | Non
 def _read(opened: Session, batch_id: int) -> Batch:
     found = opened.read(lambda connection: batches.read(connection, batch_id))
     if found is None:
-        raise Unknown(
-            f"batch {batch_id} does not exist; `deepcredit batch list` shows those there are"
-        )
+        raise Unknown(batches.no_such(batch_id))
     return found
 
 

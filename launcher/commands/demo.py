@@ -1,4 +1,4 @@
-"""The whole way once: data, training, prediction, an ensemble, what was found."""
+"""The whole way once: data, models, ensembles, results."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Ask who votes in an ensemble, and fetch the pictures of a batch."""
+"""Who votes in an ensemble, and the pictures of a batch."""
 
 import json
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""Run one batch in the foreground, claimed as the daemon claims it."""
+"""Run one batch here and now."""
 
 import logging
 from typing import Annotated

@@ -117,7 +117,7 @@ def test_the_listing_says_of_each_command_what_its_own_help_says(run: Run) -> No
     _, out, _ = run("--help")
 
     for name in folder.names():
-        assert re.search(rf"^  {name} +\S", out, re.MULTILINE), name
+        assert re.search(rf"^  {name} +\S.*[^.][.]$", out, re.MULTILINE), name  # and is not cut
 
 
 def test_help_imports_none_of_the_libraries_that_take_long() -> None:
@@ -139,7 +139,7 @@ def test_help_imports_none_of_the_libraries_that_take_long() -> None:
         (["batch", "shwo", "1"], "Did you mean 'show'"),
         (["batch", "show"], "Missing argument 'ID'; see deepcredit batch show --help"),
         (["batch", "show", "one"], "Invalid value for 'ID'"),
-        (["batch", "list", "--state", "Q"], "'Q' is not one of 'I', 'U', 'C', 'E'"),
+        (["batch", "list", "--state", "Q"], "'--state': 'Q' is not one of 'I', 'U', 'C', 'E'"),
         (
             ["batch", "add", "--mode", "tran"],
             "unknown mode 'tran'; did you mean train? there are: ",
@@ -272,9 +272,11 @@ def test_data_sets_are_listed_and_shown(ready: Run) -> None:
         ("번호", "ignore"),
         ("나이", "feature"),
     ]
-    assert "unknown data set D1/2; there are: D1/1" in _error(
-        ready("dataset", "show", "D1", "2"), 1
-    )
+    assert ready("dataset", "show", "D1/1") == ready("dataset", "show", "D1", "1")
+    for words in (("D1", "2"), ("D1/2",)):
+        said = _error(ready("dataset", "show", *words), 1)
+        assert said == "error: unknown data set D1/2; there are: D1/1"
+    assert "'D1' is not like DATA001/1" in _error(ready("dataset", "show", "D1"), 2)
 
 
 def test_a_table_that_exists_is_registered(ready: Run, engine: Engine) -> None:
