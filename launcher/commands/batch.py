@@ -142,7 +142,8 @@ def show_(
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
     """Show every column of a batch, with the whole of its last error."""
-    columns = asdict(_read(session(ctx), batch_id))
+    found = _read(session(ctx), batch_id)
+    columns = asdict(found)
     if form is not Format.TABLE:
         show([columns], [], form)
         return
@@ -150,6 +151,8 @@ def show_(
     for name, value in columns.items():
         if value is not None:
             say(f"{name:<{width}}  {value}")
+    if found.failure:
+        say(f"\nonce that is mended: deepcredit batch retry {batch_id}")
 
 
 @app.command(epilog=example("deepcredit batch cancel 123"))

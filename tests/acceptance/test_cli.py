@@ -504,6 +504,8 @@ def test_wait_ends_with_0_on_c_and_1_on_a_final_e(ready: Run, engine: Engine) ->
                 update(dc_batch).where(dc_batch.c.batch_id == int(number)).values(values)
             )
 
+    assert f"deepcredit batch retry {bad}" in ready("batch", "show", bad)[1]
+    assert "deepcredit" not in ready("batch", "show", good)[1]
     assert ready("batch", "wait", good)[0] == 0
     said = f"error: batch {bad} failed: BadData: 표가 비었다"
     assert ready("batch", "wait", bad)[::2] == (1, f"{said}\n")

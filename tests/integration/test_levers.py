@@ -288,6 +288,7 @@ def test_what_is_left_waiting_is_told_by_reason_with_the_first_of_each(calls: Ca
     child = calls.add(train_batch_id=parent)
     tagged = calls.add(need_tag="gpu")
     calls.add(queue="밤", need_tag="gpu")
+    calls.add(need_tag="gpu", cancel_requested_at=FAR)
 
     offer: dict[str, Any] = {"server": "A", "tags": [], "free_mb": None}
     told = calls(left.left, queues=["default"], **offer)
