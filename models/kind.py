@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from configs import plugins
 from configs.errors import BadData, Unknown
+from configs.meant import meant
 from models.parameters import Spec
 
 Matrix = NDArray[np.float32]  # (n_rows, n_features), finite
@@ -155,7 +156,10 @@ def find(model_id: str) -> Kind:
         Unknown: there is no such file; the message lists the kinds there are.
     """
     if model_id not in available():
-        raise Unknown(f"unknown model_id {model_id!r}; there are: {', '.join(available())}")
+        there = available()
+        raise Unknown(
+            f"unknown model_id {model_id!r}; {meant(model_id, there)}there are: {', '.join(there)}"
+        )
     return cast(Kind, plugins.load(f"models.kinds.{_file(model_id)}"))
 
 

@@ -1,4 +1,4 @@
-"""Hold the model store against the database: files that are missing, and files nobody needs."""
+"""Hold the model store's files against the database."""
 
 from typing import Annotated
 

@@ -435,7 +435,7 @@ REFUSED = [
     ({"keep": 0}, BadParameter, "keep"),
     ({"keep": "most"}, BadParameter, "keep"),
     ({"method": "best"}, BadParameter, "method"),
-    ({"ensemble": 5}, BadParameter, "did you mean 'ensembles'"),
+    ({"ensemble": 5}, BadParameter, "did you mean ensembles"),
     ({"seed": -1}, BadParameter, "seed"),
 ]
 
