@@ -15,14 +15,13 @@ from distributed import LocalCluster
 from distributed.security import Security
 
 from launcher.cluster.config import CONFIG, ONE_THREAD
-from launcher.cluster.placement import declared
+from launcher.cluster.placement import declared, fits_a_card
 from launcher.host import SEEN, cards, memory_mb
 from pipeline.messages import private_pipes, read_line
 
 _END_SECONDS = 3.0
 _LOOK_SECONDS = 2.0
 _CARDS_SECONDS = 60.0
-_FITS_A_CARD = 4
 _LEAST_MB = 1000  # of a worker; less leaves little beside the libraries
 
 
@@ -83,7 +82,7 @@ class Crew:
 
 def crew_of(wanted: int, cores: int, cards: tuple[str, ...], memory: int) -> Crew:
     """As many threads as there are cores and memory for, unless more workers are wanted."""
-    share = max(1, min(_FITS_A_CARD, cores // (2 * len(cards)))) if cards else 0
+    share = fits_a_card(cores, len(cards))
     threads = min(cores, memory // _LEAST_MB)
     workers = wanted or max(1, threads - len(cards) * share)
     return Crew(workers, memory // (workers + len(cards) * share), cards, share)

@@ -22,6 +22,9 @@ OURS = (CPU, GPU, MEMORY)
 OWN_MB = 400
 """What a worker takes by itself, with the libraries of all kinds loaded."""
 
+FITS_A_CARD = 4
+"""So many small ones may share a card, in quarters of it."""
+
 _TOUCH = 1 / 1024  # of what is had or not, and never used up: a tag, a place without a card
 _MIB = 2**20
 
@@ -60,6 +63,11 @@ class Place:
 def workers_in(info: Mapping[str, Any]) -> list[Has]:
     """From a scheduler's `identity`."""
     return [_worker(address, each) for address, each in info["workers"].items()]
+
+
+def fits_a_card(cores: int, cards: int) -> int:
+    """Fits that share each card, if that leaves half of the cores."""
+    return max(1, min(FITS_A_CARD, cores // (2 * cards))) if cards else 0
 
 
 def limit_mb(size: str, threads: int, cores: int, memory_mb: int) -> float:

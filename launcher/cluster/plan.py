@@ -10,7 +10,7 @@ from typing import Any
 
 from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
-from launcher.cluster.placement import limit_mb
+from launcher.cluster.placement import fits_a_card, limit_mb
 from launcher.versions import differences, versions
 
 _KEPT = ("-P", "-m", "launcher.keep", "-P", "-m", "launcher")  # started again when they end
@@ -162,10 +162,7 @@ def _limit_mb(host: Host, has: Facts, threads: int) -> float:
 
 
 def _fits_a_card(host: Host, has: Facts) -> int:
-    """Fits that may share a card: as told, or four if that leaves half of the cores."""
-    if host.fits_per_gpu is not None or not host.gpus:
-        return host.fits_per_gpu or 0
-    return max(1, min(4, has.cores // (2 * host.gpus)))
+    return fits_a_card(has.cores, host.gpus) if host.fits_per_gpu is None else host.fits_per_gpu
 
 
 def _worker_count(host: Host, has: Facts) -> int:

@@ -9,13 +9,11 @@ from dask.system import CPU_COUNT
 
 from configs.errors import BadSetting
 from launcher.cluster import dask_cli
-from launcher.cluster.placement import declared, limit_mb
+from launcher.cluster.placement import FITS_A_CARD, declared, limit_mb
 from launcher.folder import example, new_app
 from launcher.host import cards, memory_mb
 
 app = new_app()
-
-_FITS_A_CARD = 4
 
 
 @app.command(
@@ -67,7 +65,7 @@ def worker(
     For hosts that `deepcredit cluster` does not reach: containers, other service managers.
     """
     folder = dask_cli.certified(ctx, scheduler, certificates)
-    many = threads or (1 if gpu is None else _FITS_A_CARD)
+    many = threads or (1 if gpu is None else FITS_A_CARD)
     limit = _limit_mb(memory_limit, many)
     if gpu is None:
         has = declared(limit, threads=many)
