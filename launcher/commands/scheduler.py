@@ -1,4 +1,4 @@
-"""Start a Dask scheduler, set up as launchers and workers expect it."""
+"""Start a Dask scheduler, set up for launchers and workers."""
 
 from pathlib import Path
 from typing import Annotated
@@ -31,7 +31,7 @@ def scheduler(
         typer.Option(help="Folder for tls://.", metavar="DIR", show_default="as in [cluster]"),
     ] = None,
 ) -> None:
-    """Start a Dask scheduler, set up as launchers and workers expect it.
+    """Start a Dask scheduler, set up for launchers and workers.
 
     For hosts that `deepcredit cluster` does not reach: containers, other service managers.
     """

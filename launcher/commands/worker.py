@@ -1,4 +1,4 @@
-"""Start Dask workers that declare what they have, as batches expect them."""
+"""Start Dask workers that declare what they have."""
 
 import re
 from pathlib import Path
@@ -60,7 +60,7 @@ def worker(
         typer.Option(help="Folder for tls://.", metavar="DIR", show_default="as in [cluster]"),
     ] = None,
 ) -> None:
-    """Start Dask workers that declare what they have, as batches expect them.
+    """Start Dask workers that declare what they have.
 
     For hosts that `deepcredit cluster` does not reach: containers, other service managers.
     """

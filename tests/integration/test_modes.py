@@ -108,7 +108,7 @@ def test_what_a_model_was_fitted_on_is_kept(ready: Desk, monkeypatch: pytest.Mon
         return honest(self, *arguments, **named)
 
     monkeypatch.setattr(DenseNetwork, "fit", fit)
-    ready.models((2, "DL-DNN", '{"max_epochs": 1}'))
+    ready.models((2, "DL-DNN", '{"max_epochs": 1, "hidden_units": 9000}'))
     without = ready.train('{"models": [1]}')
     monkeypatch.setattr(devices, "best", lambda _: "cuda")
     on_card = ready.train('{"models": [2]}')
