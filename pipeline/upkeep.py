@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from pipeline.orphans import Orphan, Sorted, may_run, sort_out
+from pipeline.ownership import is_mark
 from storage import named_files
 from storage.artifacts.port import Store
 
@@ -35,7 +36,7 @@ def survey(store: Store, read: Read) -> Findings:
     missing only if it was named both before and after the walk.
     """
     before = read(named_files.uris)
-    found = list(store.sizes())
+    found = [(uri, size) for uri, size in store.sizes() if not is_mark(uri)]
     running = read(named_files.running)
     named = read(named_files.uris)
     there = {uri for uri, _ in found}
