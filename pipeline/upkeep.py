@@ -52,7 +52,7 @@ def remove(store: Store, orphan: Orphan, read: Read) -> bool:
     """Delete an orphan; False: since the survey a run began that may use it, or has named it."""
     if may_run(orphan.owner, read(named_files.running)):
         return False
-    # A fence is never used again; a file without one may have been put once more.
+    # A name with a fence is given once; a file without one may have been put once more.
     if orphan.owner.fence is None and read(lambda c: named_files.is_named(c, orphan.uri)):
         return False
     store.delete(orphan.uri)
