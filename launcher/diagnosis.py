@@ -23,7 +23,7 @@ from launcher.kept_back import kept_back, queues_of, tags_of
 from launcher.session import Session
 from pipeline import ownership
 from pipeline.ownership import Standing
-from storage import health, identity, migrate, servers
+from storage import health, identity, migrate, named_files, servers
 from storage.artifacts.opening import open_store
 from storage.queues import paused as paused_queues
 
@@ -185,6 +185,8 @@ def _owner(session: Session, _role: str) -> Found:
     ours = session.read(identity.database_id)
     with closing(open_store(session.settings)) as store:
         standing = ownership.look(store, ours)
+        if standing is Standing.EMPTY:
+            ownership.require_none(store, session.read(named_files.uris))
     if standing is Standing.UNMARKED:
         yield _warn(
             "the store bears no mark of a database, so nothing is ever deleted there; if its "

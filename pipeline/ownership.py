@@ -7,13 +7,14 @@ moment leave two marks, which is as good as another's.
 """
 
 import tempfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from collections.abc import Set as AbstractSet
 from enum import Enum
 from pathlib import Path
 
 from sqlalchemy import URL
 
-from configs.errors import StoreNotOurs
+from configs.errors import StoreNotOurs, StoreUnavailable
 from pipeline.orphans import owner_of
 from storage.artifacts import probe
 from storage.artifacts.port import Store
@@ -51,15 +52,38 @@ def look(store: Store, database_id: str) -> Standing:
     return Standing.OURS if marks else Standing.UNMARKED
 
 
-def take(store: Store, database_id: str, *, where: URL) -> None:
-    """To be called before a batch writes: the first one marks the store.
+def take(
+    store: Store,
+    database_id: str,
+    *,
+    where: URL,
+    named: Callable[[], AbstractSet[str]] = frozenset,
+) -> None:
+    """To be called before a batch writes: the first one marks the store. `named`: the files that
+    the database names; asked for an empty store alone.
 
     Raises:
         StoreNotOurs: it bears the mark of another database.
+        StoreUnavailable: it is empty, and should not be.
     """
     if look(store, database_id) is Standing.EMPTY:
+        require_none(store, named())
         _mark(store, database_id, where)
         look(store, database_id)
+
+
+def require_none(store: Store, named: AbstractSet[str]) -> None:
+    """Where a disk is not mounted, what is put lies below the place of the mount: lost to sight as
+    soon as the disk is back.
+
+    Raises:
+        StoreUnavailable: the empty store is not the one that these files were put into.
+    """
+    if named:
+        raise StoreUnavailable(
+            f"{store} is empty, and the database names {len(named)} files there; is its disk "
+            "mounted? If they are gone for good: deepcredit store adopt"
+        )
 
 
 def require(store: Store, database_id: str) -> None:

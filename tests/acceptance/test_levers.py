@@ -145,6 +145,7 @@ def test_store_check_tells_and_deletes(run, calls, tmp_path):
     row = {"batch_id": 1, "name": "n", "uri": "ensembles/E1/n.png", "sha256": "s", "bytes": 1}
     calls(lambda c: c.execute(insert(dc_batch_picture).values(row)))
 
+    assert owner(run)[1] == "WARN"
     code, text, error = run("store", "check")
     assert code == 1
     assert error == "error: missing: ensembles/E1/n.png\n"
@@ -199,6 +200,16 @@ def test_settings_that_name_the_store_of_another_database_cost_no_file(run, call
     assert run("store", "adopt", "--from", first)[0] == 0
     code, text, _ = run("store", "check", "--delete")
     assert (code, "1 deleted, 0.0 MB\n" in text) == (0, True)
+
+
+def test_doctor_asks_for_the_disk_of_a_store_that_should_not_be_empty(run, calls):
+    row = {"batch_id": 1, "name": "n", "uri": "ensembles/E1/n.png", "sha256": "s", "bytes": 1}
+    calls(lambda c: c.execute(insert(dc_batch_picture).values(row)))
+
+    code, level, line = owner(run)
+
+    assert (code, level) == (1, "FAIL")
+    assert "is its disk mounted?" in line
 
 
 def test_a_launcher_starts_whether_or_not_the_store_answers(run, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import make_url, update
 
-from configs.errors import StoreNotOurs, WrongSchema, retry_of
+from configs.errors import StoreNotOurs, StoreUnavailable, WrongSchema, retry_of
 from pipeline import ownership
 from pipeline.ownership import Standing
 from storage import identity
@@ -46,6 +46,15 @@ def test_the_first_batch_marks_an_empty_store_and_the_next_find_it_theirs(place,
     assert (place.root / "database" / OURS).read_text() == (
         "This model store belongs to mariadb+pymysql://user:***@host/scores\n"
     )
+
+
+def test_an_empty_store_where_files_should_be_is_not_written_to(place):
+    with pytest.raises(StoreUnavailable, match=r"names 1 files there; is its disk mounted\?"):
+        ownership.take(place.store, OURS, where=WHERE, named=lambda: {MODEL})
+    assert list(place.store.walk()) == []
+
+    ownership.adopt(place.store, OURS, where=WHERE)
+    ownership.take(place.store, OURS, where=WHERE, named=lambda: {MODEL})
 
 
 def test_another_database_neither_writes_nor_deletes(place):
@@ -151,6 +160,18 @@ def test_a_batch_marks_the_store_and_one_of_another_database_writes_nothing_ther
     assert before != after
     assert retry_of(refused.value).value == "later"  # another launcher may have the right store
     assert set(desk.store.walk()) == files
+
+
+def test_a_disk_that_is_not_mounted_gets_no_models(desk):
+    desk.train()
+    store = desk.folder / "store"
+    store.rename(desk.folder / "unmounted")
+    store.mkdir()
+
+    with pytest.raises(StoreUnavailable, match="is its disk mounted"):
+        desk.train()
+
+    assert list(store.iterdir()) == []
 
 
 def test_a_database_without_an_id_says_how_to_give_it_one(desk):
