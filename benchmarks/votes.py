@@ -20,13 +20,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ensemble import reference
-from ensemble.counters import fastest
+from ensemble.counters import of_card
 from ensemble.drawing import SHIFT
 from ensemble.kernel import kernel_for, pool_of
 from ensemble.native import Instructions
 from ensemble.rule import Rule
 from ensemble.search import Search, merge, ranges, search_range
 from ensemble.votes import Part, count, pack
+from models import devices
 
 MODELS, ROWS, SEED = 374, 9000, 42
 RULE = Rule.majority(30, 20)
@@ -86,7 +87,8 @@ def headline(ensembles: int, rounds: int, cores: int) -> bool:
             f"{ratios[-1][1]:.0f} by processor time; same integers"
         )
     show(f"the same on {ROWS:,} + {ROWS:,} rows", quickest(both), cores, ensembles)
-    if (by_gpu := fastest()) is not count:
+    if devices.count():
+        by_gpu = of_card()
         by_gpu(parts[:1], RULE, SEED, 1, 2)  # the kernels are made
         show(
             "  by the GPU",

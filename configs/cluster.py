@@ -6,6 +6,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from configs.meant import meant
+
 _WORD = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"
 _TAG = r"^[A-Za-z][A-Za-z0-9_.-]*$"
 
@@ -25,7 +27,10 @@ class _Table(BaseModel):
             raise ValueError("must be a table of deepcredit.toml")
         if unknown := sorted(set(values) - set(cls.model_fields)):
             known = ", ".join(sorted(cls.model_fields))
-            raise ValueError(f"unknown setting {', '.join(unknown)}; known settings are: {known}")
+            hint = meant(unknown[0], cls.model_fields)
+            raise ValueError(
+                f"unknown setting {', '.join(unknown)}; {hint}known settings are: {known}"
+            )
         return values
 
 

@@ -90,6 +90,10 @@ class CardFull(DeepCreditError):
     """A GPU has no memory left."""
 
 
+class CardUnusable(DeepCreditError):
+    """A GPU does not do what it should."""
+
+
 class DatabaseRefused(DeepCreditError):
     """The database refused us: password, host or privilege."""
 
@@ -117,6 +121,8 @@ class HostUnfit(DeepCreditError):
     """A host of the cluster cannot work: its settings, its disk or its key to the model store."""
 
     retry = Retry.LATER
+    host = ""
+    """The executor's name of it."""
 
 
 class DatabaseUnavailable(DeepCreditError):

@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from pydantic import (
 
 from configs.cluster import Cluster
 from configs.errors import BadSetting
+from configs.meant import meant
 
 PREFIX = "DEEPCREDIT_"
 FILE = "deepcredit.toml"
@@ -128,17 +129,31 @@ def load(
     Raises:
         BadSetting: an unknown name (the message lists the known ones) or a bad value.
     """
-    values = _from_file(file) | _from_environment(environ) | dict(overrides or {})
-    unknown = sorted(set(values) - set(Settings.model_fields))
-    if unknown:
-        known = ", ".join(sorted(Settings.model_fields))
-        raise BadSetting(f"unknown setting {', '.join(unknown)}; known settings are: {known}")
+    sources = {
+        str(file): _from_file(file),
+        f"{PREFIX}... of the environment": _from_environment(environ),
+        "the command line": dict(overrides or {}),
+    }
+    values: dict[str, Any] = {}
+    for where, found in sources.items():
+        _require_known(found, where)
+        values |= found
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         # Pydantic's own text repeats the input, which may be a secret.
         problems = "; ".join(_problem(details) for details in error.errors())
         raise BadSetting(problems) from None
+
+
+def _require_known(names: Iterable[str], where: str) -> None:
+    known = sorted(Settings.model_fields)
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise BadSetting(
+            f"unknown setting {', '.join(unknown)} in {where}; {meant(unknown[0], known)}"
+            f"known settings are: {', '.join(known)}"
+        )
 
 
 def without_a_hosts_own(environ: Mapping[str, str]) -> dict[str, str]:

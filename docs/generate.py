@@ -21,6 +21,7 @@ from configs.cluster import Cluster, Host, HostSettings
 from configs.settings import PREFIX, SECRETS, Settings
 from launcher import folder
 from launcher.cli import execute
+from launcher.console import CUT
 from models import kind
 from models.variants import OWN
 from pipeline import mode
@@ -81,6 +82,9 @@ def commands_page() -> str:
         "",
         "Exit codes: 0 success, 1 a failed outcome, 2 wrong usage. Errors are one line on stderr;",
         "`--debug` before the command adds the traceback.",
+        "",
+        f"Tables fit the terminal. In a file or pipe texts are cut after {CUT}",
+        "columns; `--format csv` and `--format json` have every column, whole.",
     ]
     for words in ((), *_commands()):
         lines += ["", f"## {' '.join(('deepcredit', *words))}", "```text", _help(words), "```"]

@@ -1,18 +1,17 @@
-"""Which way to count votes is the fastest here: a GPU, if there is one that counts rightly."""
+"""How votes may be counted: votes.count on the processor, or a GPU that counts as it does."""
 
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from configs.errors import CardUnusable
 from ensemble.native import Instructions
 from ensemble.rule import Rule
 from ensemble.votes import Part, count, pack
 
-DRIVER = Path("/proc/driver/nvidia/version")
 PROBE = Rule(members=5, rounds=3, round_votes=2, final_votes=2)
 
 
@@ -32,18 +31,21 @@ class Counter(Protocol):
         ...
 
 
-def fastest() -> Counter:
-    """The GPU's counter where a GPU is there and gives the processor's integers; else votes.count.
+def of_card() -> Counter:
+    """The card's counter, once it has given the processor's integers.
 
-    A GPU that cannot be used, for whatever reason, is no reason to fail: the result is the same.
+    Raises:
+        CardUnusable: it cannot be used, for whatever reason.
     """
-    if not DRIVER.exists():
-        return count
     try:
         counter: Counter = import_module("ensemble.gpu").count
-        return counter if agrees(counter) else count
-    except Exception:
-        return count
+        right = agrees(counter)
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise CardUnusable(f"it cannot count votes: {type(error).__name__}: {said}") from error
+    if not right:
+        raise CardUnusable("it counts other votes than the processor")
+    return counter
 
 
 def agrees(counter: Counter) -> bool:

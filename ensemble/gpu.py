@@ -14,7 +14,7 @@ from typing import Any
 import numba.cuda
 import numpy as np
 import numpy.typing as npt
-from numba import int32, int64, uint32, uint64
+from numba import config, int32, int64, uint32, uint64
 
 from ensemble.adders import planes_for
 from ensemble.native import Instructions
@@ -23,6 +23,9 @@ from ensemble.sampling import MULTIPLIERS, PHILOX_ROUNDS, WEYL
 from ensemble.votes import Part, check, counts_of
 
 cuda: Any = numba.cuda  # its type stubs lack what a kernel uses
+
+# The last step of a search, and a small one, need not fill a card.
+config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # type: ignore[attr-defined]
 
 LEFT, RIGHT = (uint64(multiplier) for multiplier in MULTIPLIERS)
 LOW_STEP, HIGH_STEP = (uint64(step) for step in WEYL)

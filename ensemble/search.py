@@ -106,7 +106,7 @@ def search_range(
     counter: Counter = count,
 ) -> Partial:
     """Try ensembles first, ..., last - 1; on one core, without the interpreter lock. counter: of
-    `counters.fastest`, which may be a GPU's.
+    `counters.of_card`, for one.
 
     Raises:
         BadParameter, BadData: as `votes.count`, and for an unknown metric.

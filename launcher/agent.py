@@ -23,6 +23,7 @@ from uuid import uuid4
 
 from launcher.child import python_environment
 from launcher.host import memory_mb, this_host
+from launcher.keep import workers_of
 from launcher.processes import boot_id, family, kill, started_at
 from launcher.versions import versions
 
@@ -129,18 +130,12 @@ def _start(folder: Path, wanted: Mapping[str, Any], settings: dict[str, str]) ->
     file = folder / f"{name}.pid"
     before = next((record for record in _records(folder) if record["name"] == name), None)
     if before is not None and _family(before):
-        same = before["words"] == words and before["environment"] == wanted["environment"]
-        state = "already runs" if same and _leads(before) else "different"
+        same = before["words"] == words and _leads(before)
+        state = "already runs" if same else "different"
         return {"name": name, "state": state, "retired": _retired(folder, before)}
     token = uuid4().hex
     # Written before it starts too: a process that runs is always in a file, whoever dies when.
-    record = {
-        "name": name,
-        "words": words,
-        "environment": wanted["environment"],
-        "token": token,
-        "boot": boot_id(),
-    }
+    record = {"name": name, "words": words, "token": token, "boot": boot_id()}
     _write_private(file, json.dumps(record))
     # A library that renames processes must leave their environment readable.
     ours = {TOKEN: token, "SPT_NOENV": "1"}
@@ -148,7 +143,7 @@ def _start(folder: Path, wanted: Mapping[str, Any], settings: dict[str, str]) ->
         process = subprocess.Popen(
             [sys.executable, *words],
             cwd=folder,
-            env=python_environment() | settings | wanted["environment"] | ours,
+            env=python_environment() | settings | ours,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -177,8 +172,7 @@ def _running(folder: Path) -> dict[str, tuple[int, int]]:
     found = {}
     for record in _records(folder):
         if record["name"].startswith("cpu") and _leads(record):
-            words = record["words"]
-            started = int(words[words.index("--nworkers") + 1])
+            started = workers_of(record["words"])
             found[record["name"]] = started, started - len(_retired(folder, record))
     return found
 

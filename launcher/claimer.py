@@ -13,6 +13,7 @@ from launcher.profile import Profile
 from launcher.settlement import give_back
 from storage import batches, claims, peek
 from storage.engine import reading, transaction
+from storage.left import Left, left
 from storage.records import Batch
 
 
@@ -83,6 +84,11 @@ class Claimer:
         with reading(self._engine) as connection:
             return not batches.pending(connection, **self._offer()).now
 
+    def left(self) -> list[Left]:
+        """What waits although nothing is left for this launcher."""
+        with reading(self._engine) as connection:
+            return left(connection, **self._offer())
+
     def _claim(self, slot: int, batch_id: int | None) -> Claimed | None:
         at = time.monotonic()
 
@@ -120,11 +126,11 @@ class Claimer:
         with reading(self._engine) as connection:
             batch = batches.read(connection, batch_id)
         if batch is None:
-            return Unknown(f"batch {batch_id} does not exist; `deepcredit batch list` shows all")
+            return Unknown(batches.no_such(batch_id))
         if batch.state == "U":
             reason = f"is running on {batch.serve_server_id}"
         elif batch.state == "C":
-            reason = "is completed; set its state to I to run it again"
+            reason = f"is completed; `deepcredit batch rerun {batch_id}` lets it run again"
         elif batch.state == "E" and batch.run_after is None:
             reason = f"has failed for good; `deepcredit batch retry {batch_id}` lets it run again"
         else:

@@ -124,7 +124,7 @@ def _usage(error: TyperException) -> str:
     here = context.find_root()
     if option and any(option in parameter.opts for parameter in here.command.params):
         return f"error: {option} goes before the command: deepcredit {option} ..."
-    line = " ".join(text.split()).rstrip(".")
+    line = " ".join(text.replace("Value error, ", "").split()).rstrip(".")
     return f"error: {line}; see {context.command_path} --help"
 
 

@@ -20,6 +20,11 @@ from rich.text import Text
 WIDE = 110
 """Terminals with so many columns also show the columns that are `wide`."""
 
+CUT = 120
+"""Where there is no terminal, prose is cut after so many columns: one long error would make every
+line as long.
+"""
+
 _UNBOUNDED = 100_000
 
 
@@ -54,7 +59,7 @@ class Bar(Protocol):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console as wide as the terminal; where there is none, lines are never cut or broken."""
+    """A console as wide as the terminal; where there is none, lines are never broken."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _UNBOUNDED
     return Console(file=stream, width=width, soft_wrap=not stream.isatty(), highlight=False)
@@ -126,14 +131,16 @@ class _Lines:
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int) -> Table:
     """Rows as they are shown on a terminal of this width."""
+    cut = width >= _UNBOUNDED
     shown = [column for column in columns if width >= WIDE or not column.wide]
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for column in shown:
         grid.add_column(
             column.header,
             justify="left" if column.text or column.prose else "right",
-            no_wrap=not column.prose,
-            overflow="fold",
+            no_wrap=cut or not column.prose,
+            overflow="ellipsis" if cut and column.prose else "fold",
+            max_width=CUT if cut and column.prose else None,
         )
     for row in rows:
         grid.add_row(*(_cell(row.get(column.name), column) for column in shown))

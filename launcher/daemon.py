@@ -16,6 +16,7 @@ from launcher.child import COMMAND
 from launcher.claimer import Claimed, Claimer
 from launcher.embedded import Cluster, make_cluster
 from launcher.heartbeat import interval_of
+from launcher.kept_back import why_left
 from launcher.metrics import Metrics, serving
 from launcher.notify import Notifier
 from launcher.outage import Outage
@@ -199,6 +200,10 @@ class Daemon:
             self._start(claimed)
             return 0.0
         if self._drain and not self._slots.busy and self._claimer.nothing_left():
+            for kept in self._claimer.left():
+                log.info(
+                    "left waiting", batches=kept.n, why=why_left(kept, self._profile.server_id)
+                )
             self._drained = True
             return 0.0
         if self._keeps_spare:

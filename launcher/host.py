@@ -1,6 +1,7 @@
 """What a launcher tells about the host it runs on."""
 
 import contextlib
+import itertools
 import os
 import socket
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ _MEMORY = Path("/proc/meminfo")
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUP = Path("/proc/self/cgroup")
 _GPUS = Path("/proc/driver/nvidia/gpus")
+
+SEEN = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +35,21 @@ def this_host() -> Host:
         name=name,
         pid=pid,
         version=_version(),
-        gpus=len(list(_GPUS.iterdir())) if _GPUS.is_dir() else 0,
+        gpus=len(cards()),
     )
+
+
+def cards() -> tuple[str, ...]:
+    """NVIDIA cards that processes of ours may use, as CUDA_VISIBLE_DEVICES names them, which hides
+    the others from us as from every program.
+    """
+    there = len(list(_GPUS.iterdir())) if _GPUS.is_dir() else 0
+    shown = os.environ.get(SEEN)
+    if shown is None:
+        return tuple(str(number) for number in range(there))
+    # As CUDA reads it: what comes after a name that is none is hidden.
+    names = (name.strip() for name in shown.split(","))
+    return tuple(itertools.takewhile(lambda name: name not in ("", "-1"), names))[:there]
 
 
 def free_memory_mb(reserved: int = 0) -> int | None:

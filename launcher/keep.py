@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,11 @@ RETIRED = "CLUSTER_WORKERS_RETIRED"
 _SETTLED_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 10.0
+
+
+def workers_of(words: Sequence[str]) -> int:
+    """How many workers a command line starts."""
+    return int(words[words.index("--workers") + 1]) if "--workers" in words else 1
 
 
 def main() -> int:
@@ -72,26 +78,20 @@ class _Keeper:
         """The words for as many workers as were not told to leave. Dask numbers them anew, so the
         file then names the last ones as those that have left.
         """
-        left = self._workers - len(self._gone())
-        if left == self._workers:
+        workers = workers_of(self._words)
+        left = workers - len(self._gone())
+        if left == workers:
             return self._words
         label = self._words[self._words.index("--name") + 1]
-        names = [f"{label}-{number}" for number in range(self._workers)]
+        names = [f"{label}-{number}" for number in range(workers)]
         self._tell(names[left:])
-        changed = {"--nworkers": str(left), "--name": label if left > 1 else names[0]}
+        changed = {"--workers": str(left), "--name": label if left > 1 else names[0]}
         before = ["", *self._words]
         return [changed.get(name, word) for name, word in zip(before, self._words, strict=False)]
 
     def _retired(self) -> bool:
         """Whether all workers of the process have left because they were told to."""
-        return len(self._gone()) >= self._workers
-
-    @property
-    def _workers(self) -> int:
-        """How many were started at first."""
-        if "--nworkers" in self._words:
-            return int(self._words[self._words.index("--nworkers") + 1])
-        return 1
+        return len(self._gone()) >= workers_of(self._words)
 
     def _gone(self) -> list[str]:
         return self._file.read_text(encoding="utf-8").splitlines()

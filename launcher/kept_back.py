@@ -1,10 +1,12 @@
-"""What keeps a waiting batch from ever being claimed by the launchers there are."""
+"""What keeps a waiting batch from being claimed, in words that say what to do."""
 
 import json
 from collections.abc import Sequence
 from shlex import quote
+from typing import assert_never
 
 from storage.health import Wanted
+from storage.left import Left
 from storage.records import Server
 
 
@@ -31,6 +33,32 @@ def kept_back(wanted: Wanted, alive: Sequence[Server], shut: Sequence[str]) -> s
             f"`deepcredit server resume {quote(names[0])}`"
         )
     return None
+
+
+def why_left(left: Left, server_id: str) -> str:
+    """Why the launcher of this server, which has nothing to run, leaves these batches waiting."""
+    name, first = quote(left.name or ""), left.batch_id
+    match left.reason:
+        case "queue":
+            why, then = f"queue {left.name} is not served here", f"--queue {name} would"
+        case "paused queue":
+            why, then = f"queue {left.name} is paused", f"`deepcredit queue resume {name}`"
+        case "paused server":
+            why, then = "this server is paused", f"`deepcredit server resume {quote(server_id)}`"
+        case "tag":
+            why, then = f"this launcher lacks tag {left.name}", f"--tag {name} gives it"
+        case "memory":
+            why = "they need more memory (need_mem_mb) than is free here"
+            then = f"`deepcredit batch show {first}` says how much"
+        case "time":
+            why = f"their time (run_after) is to come, the earliest at {left.run_after:%F %T} UTC"
+            then = f"`deepcredit batch retry {first}` lets batch {first} run at once"
+        case "batch":
+            why = "they wait for other batches"
+            then = "`deepcredit batch list` says for which"
+        case never:
+            assert_never(never)
+    return f"{why}; {then}"
 
 
 def queues_of(server: Server) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from configs.errors import BadParameter, Unknown
+from configs.meant import meant
 from models import variants
 from storage.records import ModelEntry
 
@@ -67,7 +68,8 @@ def _entry(path: Path, place: int, table: Any) -> ModelEntry:
         problem = error.errors()[0]
         key = ".".join(map(str, problem["loc"])) or "table"
         known = ", ".join(_Model.model_fields)
-        raise BadParameter(f"{where}: {key}: {problem['msg']}; known keys: {known}") from None
+        hint = meant(key, _Model.model_fields) if problem["type"] == "extra_forbidden" else ""
+        raise BadParameter(f"{where}: {key}: {problem['msg']}; {hint}known keys: {known}") from None
     try:
         variants.expand(entry.model_param, entry.model_id, model_no=entry.model_no)
     except (BadParameter, Unknown) as error:

@@ -1,5 +1,7 @@
 """What a command works with: settings, and transactions on the database."""
 
+import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,3 +69,20 @@ def session(ctx: typer.Context) -> Session:
     if options.config is not None and not options.config.is_file():
         raise BadSetting(f"--config: {options.config} is not a file")
     return Session(load(options.overrides, file=options.config or Path(FILE)), options)
+
+
+def command_line(session: Session) -> str:
+    """How to call `deepcredit` on this installation, without a password, from another shell in this
+    folder, which has none of our DEEPCREDIT_... variables.
+    """
+    options, settings = session.options, session.settings
+    there = load(environ={}, file=options.config or Path(FILE))
+    differing = {
+        name: str(getattr(settings, name))
+        for name in Settings.model_fields
+        if name not in SECRETS and getattr(settings, name) != getattr(there, name)
+    }
+    program = Path(sys.executable).with_name("deepcredit")
+    if program.is_relative_to(Path.cwd()):
+        program = program.relative_to(Path.cwd())
+    return shlex.join([str(program), *GlobalOptions(differing, options.config).words()])

@@ -31,20 +31,16 @@ def of_fit(model_id: str, variant: Variant, *, rows: int, all_rows: int, columns
         rows *= 2 if variant.resampling in _GROWING else 1
         taken += 2 * 4 * rows * columns
     taken += chosen.memory(variant.params, rows, columns)
-    return _demand(taken, card=chosen.uses_gpu(variant.params))
+    return _demand(taken, card=chosen.uses_gpu(variant.params, rows, columns))
 
 
-def of_scoring(model_id: str, *, device: str | None, matrix_bytes: int, model_bytes: int) -> Demand:
+def of_scoring(*, device: str | None, matrix_bytes: int, model_bytes: int) -> Demand:
     """The matrix, mapped and once in the library's own form; a model unpacks to several times.
 
-    `device` is what the model was fitted on: its scores are the same, bit for bit, only there.
+    `device` is what the model was fitted on: its scores are the same, bit for bit, only there. It
+    is not known of models from before it was kept, which came from machines without a card.
     """
-    if device is None:  # not known of old models
-        chosen = kind.find(model_id)
-        card = chosen.uses_gpu(chosen.DEFAULTS)
-    else:
-        card = device == "cuda"
-    return _demand(4 * matrix_bytes + 8 * model_bytes, card=card)
+    return _demand(4 * matrix_bytes + 8 * model_bytes, card=device == "cuda")
 
 
 def _demand(taken: int, *, card: bool) -> Demand:

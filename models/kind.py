@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from configs import plugins
 from configs.errors import BadData, Unknown
+from configs.meant import meant
 from models.parameters import Spec
 
 Matrix = NDArray[np.float32]  # (n_rows, n_features), finite
@@ -67,8 +68,12 @@ class Kind(Protocol):
         """
         ...
 
-    def uses_gpu(self, params: Mapping[str, Any]) -> bool:
-        """Whether `fit` can use a card; with DEFAULTS, whether applying a model can."""
+    def uses_gpu(self, params: Mapping[str, Any], rows: int, columns: int) -> bool:
+        """Whether a card is worth a fit: takes about a third of a core's time for it, or less.
+
+        It depends on nothing else, so that the same batch is fitted on the same devices again.
+        See docs/decisions/0012-when-a-card-pays.md.
+        """
         ...
 
     def memory(self, params: Mapping[str, Any], rows: int, columns: int) -> int:
@@ -151,7 +156,10 @@ def find(model_id: str) -> Kind:
         Unknown: there is no such file; the message lists the kinds there are.
     """
     if model_id not in available():
-        raise Unknown(f"unknown model_id {model_id!r}; there are: {', '.join(available())}")
+        there = available()
+        raise Unknown(
+            f"unknown model_id {model_id!r}; {meant(model_id, there)}there are: {', '.join(there)}"
+        )
     return cast(Kind, plugins.load(f"models.kinds.{_file(model_id)}"))
 
 

@@ -3,7 +3,6 @@
 A number may come as a string ("0.1"), as everywhere in batch_param; what is read has its own type.
 """
 
-import difflib
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from configs.errors import BadParameter
+from configs.meant import meant
 
 
 class Spec(Protocol):
@@ -201,9 +201,9 @@ def read(name: str, spec: Spec, value: object) -> Any:
 def unknown(name: str, of: str, known: Iterable[str]) -> BadParameter:
     """The error for a name that does not exist: the nearest one, and all there are."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    return BadParameter(f"{name!r:.80} is not known to {of}; {hint}allowed: {', '.join(names)}")
+    return BadParameter(
+        f"{name!r:.80} is not known to {of}; {meant(name, names)}allowed: {', '.join(names)}"
+    )
 
 
 def _number(value: object) -> int | float:

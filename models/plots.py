@@ -147,7 +147,7 @@ def membership(
         members = [i for i in order if kinds[i] == kind]
         x = np.array([place[i] for i in members])
         colour = colours.get(kind, INK)
-        label = f"{kind}   {len(members)} models, mean {share[members].mean():.1%}"
+        label = in_words(kind, share[members])
         axes.scatter(x, share[members], s=16, color=colour, linewidth=0, label=label, zorder=3)
         axes.vlines(x, chance, share[members], color=colour, linewidth=0.8, alpha=0.5, zorder=2)
     for kind in found:
@@ -168,6 +168,12 @@ def membership(
     axes.grid(visible=False, axis="x")
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
     return png(figure)
+
+
+def in_words(kind: str, shares: NDArray[np.float64]) -> str:
+    """What membership says of a kind."""
+    models = "1 model" if len(shares) == 1 else f"{len(shares)} models"
+    return f"{kind}   {models}, mean {shares.mean():.1%}"
 
 
 def _sizes(y: Labels) -> tuple[int, int]:

@@ -35,15 +35,20 @@ def gather(batch: Batch, context: Context) -> Candidates:
         BadData: the models were trained on different splits or targets, or on a data set that is
             not the one the row names.
     """
-    listed = batch.candidate_id
-    if listed is None:
-        raise Unknown("an ensemble batch needs candidate_id; see `deepcredit candidates --help`")
+    listed = list_of(batch)
     _require_ended(listed, context)
     models = context.read(lambda connection: candidates.models(connection, listed))
     _require_one_split(listed, models, context)
     split = _split(models[0].split_id, context)
     _require_dataset(batch, split, context)
     return Candidates(models=models, split=split)
+
+
+def list_of(batch: Batch) -> str:
+    """The row's candidate_id. Raises Unknown where it has none."""
+    if batch.candidate_id is None:
+        raise Unknown("an ensemble batch needs candidate_id; see `deepcredit candidates --help`")
+    return batch.candidate_id
 
 
 def _require_ended(listed: str, context: Context) -> None:

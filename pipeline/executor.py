@@ -7,6 +7,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from configs.errors import HostUnfit
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -29,6 +31,8 @@ class Need:
     gpu: float = 0.0
     """Share of a card, for as long as there are cards; with 0 it computes on the CPU."""
     tag: str = ""
+    avoid: frozenset[str] = frozenset()
+    """Hosts to keep off, as long as there is another one that could do it."""
 
 
 def anything(_task: Any) -> Need:
@@ -71,6 +75,11 @@ class Executor(Protocol):
         """How many tasks run at once."""
         ...
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The names of the hosts that tasks run on."""
+        ...
+
     def run(
         self,
         function: Callable[[T], R],
@@ -86,7 +95,7 @@ class Executor(Protocol):
 
         At `deadline` (time.monotonic) the iteration ends and what still runs is cancelled, as it
         is when the iterator is closed early. A task whose worker dies is done again elsewhere,
-        a few times, then ends with WorkerLost.
+        a few times, then ends with WorkerLost. A HostUnfit is told its host.
         """
         ...
 
@@ -96,6 +105,7 @@ class Inline:
 
     remote = False
     workers = 1
+    hosts = frozenset({HostUnfit.host})
 
     def run(
         self,

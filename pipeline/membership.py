@@ -29,7 +29,7 @@ def members_in(
         None,
     )
     if vote is None:
-        raise Unknown(_nothing(connection, batch_id))
+        raise Unknown(no_report(connection, batch_id))
     best = from_json(vote)
     assert isinstance(best, Rounds)
     if not any(first <= ensemble_no <= last for first, last in best.tried):
@@ -42,10 +42,11 @@ def members_in(
     return tuple(tuple(names[place] for place in chosen) for chosen in drawn)
 
 
-def _nothing(connection: Connection, batch_id: int) -> str:
+def no_report(connection: Connection, batch_id: int) -> str:
+    """Why there is no report of this batch."""
     found = batches.read(connection, batch_id)
     if found is None:
-        return f"batch {batch_id} does not exist"
+        return batches.no_such(batch_id)
     if found.mode != "ensemble":
         return f"batch {batch_id} is a {found.mode} batch, not an ensemble batch"
     return found.failure or f"batch {batch_id} has no report yet"

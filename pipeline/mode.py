@@ -4,9 +4,13 @@ import importlib
 from pathlib import Path
 from typing import Protocol, cast
 
+from sqlalchemy import Connection
+
 from configs.errors import Unknown
+from configs.meant import meant
 from pipeline.context import Context
-from pipeline.parameters import BatchParameters
+from pipeline.parameters import BatchParameters, parse
+from storage import datasets
 from storage.records import Batch
 
 
@@ -15,6 +19,10 @@ class Mode(Protocol):
 
     Parameters: type[BatchParameters]
     """The keys of its batch_param."""
+
+    def check(self, connection: Connection, batch: Batch, parameters: BatchParameters) -> None:
+        """Raise what a run would end with before it reads the data: it names what is not there."""
+        ...
 
     def run(self, batch: Batch, parameters: BatchParameters, context: Context) -> str:
         """Do the batch's work and commit it piece by piece; return one line that sums it up."""
@@ -34,5 +42,16 @@ def find(mode: str | None) -> Mode:
         Unknown: there is no such mode; the message lists those there are.
     """
     if mode not in available():
-        raise Unknown(f"unknown mode {mode!r}; there are: {', '.join(available())}")
+        there = available()
+        raise Unknown(
+            f"unknown mode {mode!r}; {meant(mode or '', there)}there are: {', '.join(there)}"
+        )
     return cast("Mode", importlib.import_module(f"pipeline.modes.{mode}"))
+
+
+def check(connection: Connection, batch: Batch) -> None:
+    """Raise the error that a run of this row would end with at once, as far as one can tell."""
+    chosen = find(batch.mode)
+    chosen.check(connection, batch, parse(batch.batch_param, chosen.Parameters))
+    if batch.dataset_group is not None and batch.dataset_version is not None:
+        datasets.read(connection, batch.dataset_group, batch.dataset_version)

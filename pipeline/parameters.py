@@ -1,6 +1,5 @@
 """batch_param: JSON text in, typed parameters out, or an error that names key and remedy."""
 
-import difflib
 import json
 from collections.abc import Mapping
 from typing import Any, Literal, NoReturn, TypeVar
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from configs.errors import BadParameter
+from configs.meant import meant
 
 P = TypeVar("P", bound="BatchParameters")
 
@@ -81,9 +81,7 @@ def _problem(detail: Mapping[str, Any], model: type[BatchParameters]) -> str:
     key = str(location[0]) if location else "batch_param"
     known = [field.alias or name for name, field in model.model_fields.items()]
     if detail["type"] == "extra_forbidden" and len(location) == 1:
-        close = difflib.get_close_matches(key, known, n=1)
-        hint = f", did you mean {close[0]!r}?" if close else ";"
-        return f"unknown key {key!r}{hint} allowed are: {', '.join(known)}"
+        return f"unknown key {key!r}; {meant(key, known)}allowed are: {', '.join(known)}"
     field = next((f for n, f in model.model_fields.items() if key in (n, f.alias)), None)
     allowed = f" ({field.description})" if field and field.description else ""
     message = detail["msg"].removeprefix("Value error, ")

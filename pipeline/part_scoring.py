@@ -50,7 +50,6 @@ def task_of(
         uri=uri,
         need=placing.need_of(
             demand.of_scoring(
-                model.model_id,
                 device=model.device,
                 matrix_bytes=matrix.bytes,
                 model_bytes=model.bytes,

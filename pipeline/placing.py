@@ -46,32 +46,41 @@ def run(
 ) -> Iterator[Done[T, Any]]:
     """As the executor runs them; but some are done again when the others have ended: a task that
     found its card full, first with the card to itself, then on the CPU; and one that came to an
-    unfit host, as long as other tasks succeed.
+    unfit host, on another one, as long as others succeed or there is a host that was not found
+    unfit.
     """
     waiting = list(tasks)
+    hosts: set[str] = set()  # that were found unfit
     while waiting:
         full: list[T] = []
-        unfit: list[Done[T, Any]] = []
+        unfit: list[tuple[T, HostUnfit]] = []
         succeeded = False
         for ended in executor.run(function, waiting, need=_need, deadline=deadline):
             if isinstance(ended.error, CardFull) and ended.task.need.gpu:
                 full.append(_elsewhere(ended.task, ended.error))
             elif isinstance(ended.error, HostUnfit):
-                unfit.append(ended)
+                unfit.append((ended.task, ended.error))
             else:
                 succeeded = succeeded or ended.error is None
                 yield ended
-        if not succeeded:
-            yield from unfit
+        more = {error.host for _, error in unfit} - hosts
+        hosts |= more
+        if unfit and not succeeded and not (more and executor.hosts - hosts):
+            yield from (Done(task, None, error) for task, error in unfit)
             unfit = []
         if unfit:
-            said = str(unfit[0].error)
+            said = str(unfit[0][1])
             log.warning("host unfit; its tasks are done again", tasks=len(unfit), said=said)
-        waiting = [*full, *(ended.task for ended in unfit)]
+        waiting = [*full, *(_avoiding(task, error.host) for task, error in unfit)]
 
 
 def _need(task: Placed) -> Need:
     return task.need
+
+
+def _avoiding(task: T, host: str) -> T:
+    need = replace(task.need, avoid=task.need.avoid | {host})
+    return cast(T, replace(cast(Any, task), need=need))
 
 
 def _elsewhere(task: T, error: CardFull) -> T:

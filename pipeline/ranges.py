@@ -7,17 +7,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
+from configs.errors import CardUnusable
 from ensemble import search as searching
 from ensemble import votes
-from ensemble.counters import Counter, fastest
+from ensemble.counters import Counter, of_card
 from ensemble.search import Partial, Search
 from ensemble.votes import Part
+from models import devices
 from models.kind import Labels
+from pipeline.executor import Need
 from pipeline.workplace import workplace
 from storage import arrays
 from storage.artifacts.port import Stored
+
+log = structlog.get_logger(__name__)
 
 Votes = NDArray[np.bool_]  # (models, rows)
 
@@ -25,6 +31,8 @@ PartName = Literal["valid", "test"]
 
 PARTS: tuple[PartName, ...] = ("valid", "test")
 """In this order parts are counted; the first chooses."""
+
+_A_CARD = Need(gpu=1.0)  # the kernel fills one, and is many times as fast there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +49,8 @@ class RangeTask:
     every: bool
     """Whether the counts of every ensemble are stored, not those of the best alone."""
     uri: str
+    need: Need = _A_CARD
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +117,16 @@ def count_range(
 
 @lru_cache(maxsize=1)
 def _counter() -> Counter:
-    """A GPU's, where there is one; found out once a process."""
-    return fastest()
+    """A card's, where this process sees one, else the processor's: the result is the same. Found
+    out once a process.
+    """
+    if not devices.count():
+        return votes.count
+    try:
+        return of_card()
+    except CardUnusable as error:
+        log.warning("card not used", said=str(error), next="votes are counted by the processor")
+        return votes.count
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.errors import BadData
+from configs.meant import meant
 from storage import kinds
 from storage.records import DatasetColumn, Role
 
@@ -139,11 +140,8 @@ def _check_names(
 
 
 def _no_column(name: str, there: Sequence[str], where: str) -> str:
-    close = [other for other in there if other.casefold() == name.casefold()]
-    if close:
-        return f"{where} has no column {name!r}; did you mean {close[0]!r}?"
     shown = ", ".join(there[:30]) + (", ..." if len(there) > 30 else "")
-    return f"{where} has no column {name!r}; its columns are: {shown}"
+    return f"{where} has no column {name!r}; {meant(name, there)}its columns are: {shown}"
 
 
 def _found(

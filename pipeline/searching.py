@@ -9,9 +9,8 @@ from configs.errors import ArtifactDamaged, ArtifactMissing, BadData, BadParamet
 from ensemble import search as engine
 from ensemble.search import Partial, Search
 from ensemble.votes import Part
-from pipeline import ownership, run_files, workplace
+from pipeline import ownership, placing, run_files, workplace
 from pipeline.context import Context
-from pipeline.executor import Need
 from pipeline.preparation import share_arrays
 from pipeline.progress import Progress
 from pipeline.ranges import PARTS, RangeTask, Tried, packed, parts_of, read_range, try_range
@@ -84,8 +83,7 @@ def search(board: Board, order: Order, context: Context) -> Searched:
         report=lambda share, note: context.report(0.05 + 0.85 * share, note),
     )
     tasks = _tasks(order, votes, done, context)
-    found = context.executor.run(try_range, tasks, need=_need, deadline=order.deadline)
-    for ended in found:
+    for ended in placing.run(context.executor, try_range, tasks, deadline=order.deadline):
         if ended.value is None:
             assert ended.error is not None
             raise ended.error
@@ -133,11 +131,6 @@ def _resume(
         known = [finished for finished, _ in kept]
         context.commit(lambda connection: ensembles.keep_ranges(connection, batch_id, known))
     return kept
-
-
-def _need(_task: RangeTask) -> Need:
-    """The kernel fills a card, and is many times as fast there."""
-    return Need(gpu=1.0)
 
 
 def _tasks(

@@ -73,6 +73,10 @@ def read(connection: Connection, batch_id: int) -> Batch | None:
     return None if row is None else Batch.from_row(row)
 
 
+def no_such(batch_id: int) -> str:
+    return f"batch {batch_id} does not exist; `deepcredit batch list` shows those there are"
+
+
 def listing(connection: Connection, state: State | None = None, limit: int = 50) -> list[Batch]:
     """The newest first."""
     query = select(*COLUMNS).order_by(_batch.batch_id.desc()).limit(limit)
@@ -171,7 +175,7 @@ def _locked(connection: Connection, batch_id: int) -> Row[int, str]:
         select(_batch.batch_id, _batch.state).where(_batch.batch_id == batch_id).with_for_update()
     ).one_or_none()
     if row is None:
-        raise Unknown(f"batch {batch_id} does not exist")
+        raise Unknown(no_such(batch_id))
     return row
 
 
@@ -200,7 +204,8 @@ def _refuse_if_needed(connection: Connection, batch_id: int) -> None:
     )
     if candidate is not None:
         raise WrongState(
-            f"batch {batch_id} has models in candidate list {candidate}; delete them there first"
+            f"batch {batch_id} has models in candidate list {candidate}; delete their rows of "
+            "dc_candidate_model_list first"
         )
     member = dc_ensemble_model.c
     ensemble = connection.scalar(

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, func, insert, select
 
 from configs.errors import BadParameter, Unknown
+from configs.meant import meant
 from storage import results
 from storage.records import TrainedModel
-from storage.schema import METRICS, dc_batch, dc_batch_result, dc_candidate_model_list, dc_model
+from storage.schema import METRICS, dc_batch_result, dc_candidate_model_list, dc_model
 
 ModelName = tuple[int, int, int]
 """(batch_id, model_no, model_sub_no)"""
@@ -82,11 +83,10 @@ def best(
     Models whose metric is undefined come last; equal ones in the order of their numbers.
 
     Raises:
-        Unknown: there is no such batch, or it has no trained model.
+        Unknown: there is no such train batch, or it has no trained model.
         BadParameter: there is no such metric.
     """
-    if metric not in METRICS:
-        raise BadParameter(f"unknown metric {metric!r}; there are: {', '.join(METRICS)}")
+    require_metric(metric)
     value = _result[metric]
     order = value if metric in LOWER_IS_BETTER else value.desc()
     rows = connection.execute(
@@ -103,10 +103,17 @@ def best(
     )
     found = tuple((batch, model, sub) for batch, model, sub in rows)
     if not found:
-        mode = connection.scalar(select(dc_batch.c.mode).where(dc_batch.c.batch_id == batch_id))
-        what = f"is a {mode} batch" if mode not in (None, "train") else "has no trained model"
-        raise Unknown(f"batch {batch_id} {what if mode else 'does not exist'}")
+        results.require_train(connection, batch_id)
+        raise Unknown(f"batch {batch_id} has no trained model")
     return found
+
+
+def require_metric(metric: str) -> None:
+    """Raise BadParameter, which lists the metrics, for one that does not exist."""
+    if metric not in METRICS:
+        raise BadParameter(
+            f"unknown metric {metric!r}; {meant(metric, METRICS)}there are: {', '.join(METRICS)}"
+        )
 
 
 def add(connection: Connection, candidate_id: str, wanted: Iterable[ModelName]) -> int:

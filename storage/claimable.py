@@ -73,10 +73,11 @@ unblocked = and_(
 )
 """No other batch is in its way."""
 
-suits = and_(
-    or_(_batch.need_tag.is_(None), _batch.need_tag.in_(bindparam("tags", expanding=True))),
-    or_(_free_mb.is_(None), _batch.need_mem_mb.is_(None), _batch.need_mem_mb <= _free_mb),
-)
+suits_tag = or_(_batch.need_tag.is_(None), _batch.need_tag.in_(bindparam("tags", expanding=True)))
+
+suits_memory = or_(_free_mb.is_(None), _batch.need_mem_mb.is_(None), _batch.need_mem_mb <= _free_mb)
+
+suits = and_(suits_tag, suits_memory)
 """The launcher has what the batch needs."""
 
 

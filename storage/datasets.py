@@ -117,8 +117,12 @@ def _what_exists(connection: Connection, group: str) -> str:
     ).scalars()
     there = [f"{group}/{version}" for version in versions]
     if not there:
-        groups = select(dc_dataset.c.dataset_group).distinct().order_by(dc_dataset.c.dataset_group)
-        there = [str(name) for name in connection.execute(groups).scalars()]
+        newest = (
+            select(dc_dataset.c.dataset_group, func.max(dc_dataset.c.dataset_version))
+            .group_by(dc_dataset.c.dataset_group)
+            .order_by(dc_dataset.c.dataset_group)
+        )
+        there = [f"{name}/{version}" for name, version in connection.execute(newest)]
         if not there:
             return "there are none yet: load one with `deepcredit dataset load`"
     shown = ", ".join(there[:20]) + (", ..." if len(there) > 20 else "")

@@ -4,10 +4,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, TableClause, column, select, table
 
-from configs.errors import BadParameter, Unknown
-from storage.candidates import LOWER_IS_BETTER
+from configs.errors import Unknown
+from storage.batches import no_such
+from storage.candidates import LOWER_IS_BETTER, require_metric
 from storage.records import State
-from storage.schema import METRICS, dc_batch, dc_batch_result
+from storage.schema import dc_batch, dc_batch_result
 from storage.views import VIEWS
 
 Row = dict[str, Any]
@@ -83,7 +84,7 @@ def results(connection: Connection, batch_id: int) -> list[Row]:
     """
     known = select(dc_batch.c.batch_id).where(dc_batch.c.batch_id == batch_id)
     if connection.scalar(known) is None:
-        raise Unknown(f"batch {batch_id} does not exist")
+        raise Unknown(no_such(batch_id))
     result = dc_batch_result.c
     query = (
         select(dc_batch_result)
@@ -95,8 +96,7 @@ def results(connection: Connection, batch_id: int) -> list[Row]:
 
 def _best_first(metric: str) -> tuple[Any, ...]:
     """Undefined last, on MariaDB as on SQLite."""
-    if metric not in METRICS:
-        raise BadParameter(f"unknown metric {metric!r}; there are: {', '.join(METRICS)}")
+    require_metric(metric)
     value = _ranked.c[f"valid_{metric}"]
     return value.is_(None), value if metric in LOWER_IS_BETTER else value.desc()
 

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from storage.schema import dc_queue
+from storage.schema import dc_batch, dc_queue
 
 
 def pause(connection: Connection, queue: str) -> None:
@@ -18,6 +18,11 @@ def resume(connection: Connection, queue: str) -> None:
 def paused(connection: Connection) -> list[str]:
     names = select(dc_queue.c.queue).where(dc_queue.c.paused != 0).order_by(dc_queue.c.queue)
     return list(connection.scalars(names))
+
+
+def of_batches(connection: Connection) -> list[str]:
+    """Names that rows of dc_batch carry, also rows that have ended."""
+    return list(connection.scalars(select(dc_batch.c.queue).distinct()))
 
 
 def _set_paused(connection: Connection, queue: str, value: int) -> None:

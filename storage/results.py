@@ -13,12 +13,13 @@ from sqlalchemy.exc import IntegrityError
 
 from configs.errors import BadData, Unknown
 from storage.records import Result, Split, TrainedModel
-from storage.schema import dc_batch_result, dc_model, dc_split
+from storage.schema import dc_batch, dc_batch_result, dc_model, dc_split
 
 ModelKey = tuple[int, int]
 """(model_no, model_sub_no)"""
 
 _KEY = ("batch_id", "model_no", "model_sub_no", "split")
+_SHOWN = 10
 
 
 def _delete(table: Table, *key: str) -> Delete:
@@ -173,3 +174,19 @@ def _delete_model(connection: Connection, table: Table, batch_id: int, key: Mode
 def _bound(row: Mapping[str, object]) -> dict[str, object]:
     """A row's key, as the statements above name its parameters."""
     return {f"the_{name}": row[name] for name in _KEY if name in row}
+
+
+def require_train(connection: Connection, batch_id: int) -> None:
+    """
+    Raises:
+        Unknown: there is no such batch, or it trains no models; the message says which do.
+    """
+    mode = select(dc_batch.c.mode).where(dc_batch.c.batch_id == batch_id)
+    found = connection.execute(mode).one_or_none()
+    if found is not None and found.mode == "train":
+        return
+    what = "does not exist" if found is None else f"is a {found.mode} batch; name a train batch"
+    newest = select(dc_model.c.batch_id).distinct().order_by(dc_model.c.batch_id.desc())
+    trained = [str(number) for number in connection.scalars(newest.limit(_SHOWN))]
+    which = f"the newest with models: {', '.join(trained)}" if trained else "none has models yet"
+    raise Unknown(f"batch {batch_id} {what}; {which}")

@@ -16,7 +16,6 @@ from typing import Any
 
 import psutil
 
-from launcher.cluster import config
 from tests.mariadb import PASSWORD, MariaDB
 from tests.sshd import SshServer, free_port
 
@@ -129,27 +128,20 @@ def real_bank(
 
 @contextmanager
 def dask(folder: Path, env: Mapping[str, str], workers: int) -> Iterator[str]:
-    """A scheduler and worker processes, with the settings that `deepcredit cluster start` gives
-    them; yields the address.
-    """
+    """A scheduler and worker processes; yields the address."""
     address = f"tcp://127.0.0.1:{free_port()}"
-    port = address.rpartition(":")[2]
-    common = [sys.executable, "-P", "-m", "dask"]
-    quiet = ["--no-dashboard"]
-    worker = ["worker", address, "--nthreads", "1", "--host", "127.0.0.1", *quiet]
+    common = [sys.executable, "-P", "-m", "launcher"]
+    quiet = ["--", "--no-dashboard"]
+    worker = [*common, "worker", address, *quiet, "--host", "127.0.0.1", "--local-directory"]
     commands = [
-        [*common, "scheduler", "--host", "127.0.0.1", "--port", port, *quiet],
-        *(
-            [*common, *worker, "--local-directory", str(folder / f"worker{number}")]
-            for number in range(workers)
-        ),
+        [*common, "scheduler", address, *quiet],
+        *([*worker, str(folder / f"worker{number}")] for number in range(workers)),
     ]
-    settings = dict(env) | config.environment()
     processes: list[subprocess.Popen[bytes]] = []
     with (folder / "dask.log").open("ab") as log:
         try:
             processes.extend(
-                subprocess.Popen(command, env=settings, cwd=folder, stdout=log, stderr=log)
+                subprocess.Popen(command, env=dict(env), cwd=folder, stdout=log, stderr=log)
                 for command in commands
             )
             yield address

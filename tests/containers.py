@@ -191,10 +191,9 @@ def _fill(made: Stack) -> None:
         (made.folder / name).mkdir(parents=True)
     config = made.here((DOCKER / "sshd_config").read_text())
     (made.folder / "etc" / "ssh" / "sshd_store_config").write_text(config)
-    for name, module in {"deepcredit": "launcher", "dask": "dask"}.items():
-        command = made.folder / "bin" / name
-        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
-        command.chmod(0o755)
+    command = made.folder / "bin" / "deepcredit"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m launcher "$@"\n')
+    command.chmod(0o755)
 
 
 def _end(made: Stack) -> None:

@@ -3,11 +3,14 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from distributed import get_worker
+from distributed.comm.addressing import get_address_host
 
-from configs.errors import BadData, WorkerLost
+from configs.errors import BadData, HostUnfit, WorkerLost
 from pipeline.executor import computed
 
 
@@ -108,6 +111,16 @@ def threads(_: int) -> dict[str, str | None]:
 
 def surroundings(_: int) -> dict[str, str]:
     return dict(os.environ)
+
+
+def be_unfit_where_it_came_first(task: Any) -> str:
+    """The first host that takes a task of this marker cannot work, as its file then says."""
+    marker, host = Path(task.marker), get_address_host(get_worker().address)
+    with suppress(FileExistsError), marker.open("x") as file:
+        file.write(host)
+    if host == marker.read_text():
+        raise HostUnfit(f"{host}: no space left")
+    return host
 
 
 def where_is(task: tuple[int, float]) -> tuple[str, float, float]:

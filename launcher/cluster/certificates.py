@@ -5,7 +5,22 @@ from pathlib import Path
 
 from distributed.security import Security
 
+from configs.cluster import certificates_in
 from configs.errors import BadSetting
+
+FILES = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
+
+
+def read(folder: Path | None) -> dict[str, str] | None:
+    """The texts by their names in FILES; without a folder there is no TLS."""
+    if folder is None:
+        return None
+    try:
+        return certificates_in(folder)
+    except (OSError, ValueError) as error:
+        raise BadSetting(
+            f"certificates: {error}; `deepcredit cluster certificates` makes them"
+        ) from error
 
 
 def make(folder: Path) -> None:
@@ -25,7 +40,7 @@ def make(folder: Path) -> None:
             ("cert", made["cert"]),
             ("key", made["key"]),
         ):
-            file = os.open(folder / f"{name}.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            file = os.open(folder / FILES[name], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(file, "w", encoding="ascii") as stream:
                 stream.write(text)
     except FileExistsError as error:

@@ -31,8 +31,8 @@ ONE_THREAD: Mapping[str, str] = dict.fromkeys(
 
 
 def environment(*, encrypted: bool = False) -> dict[str, str]:
-    """The same settings for processes that are started with `python -m dask`, and one thread for
-    numerical libraries: a worker runs as many tasks as it has threads.
+    """The same settings for Dask's own commands, and one thread for numerical libraries: a worker
+    runs as many tasks as it has threads.
     """
     settings = dict(CONFIG)
     if encrypted:

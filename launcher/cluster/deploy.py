@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from configs.cluster import Cluster, Host, certificates_in
-from configs.errors import BadSetting, ClusterUnavailable
+from configs.cluster import Cluster, Host
+from configs.errors import ClusterUnavailable
+from launcher.cluster.certificates import FILES, read
 from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import NoAnswer, Picture, look
-from launcher.cluster.plan import CERTIFICATES, Facts, Process, make_plan
+from launcher.cluster.plan import Facts, Process, make_plan
 
 Say = Callable[[float, str], None]
 
@@ -28,14 +29,14 @@ def start(cluster: Cluster, say: Say) -> Picture:
         BadSetting: a host has not what is asked of it.
         ClusterUnavailable: a host cannot be reached or differs; something did not start.
     """
-    certificates = read_certificates(cluster)
+    certificates = read(cluster.certificates)
     facts = ask_facts(cluster, cluster.hosts)
     plan = make_plan(cluster, facts)
     for name, each in facts.items():
         say(0.1, f"{name}: {each.cores} cores, {each.gpus} GPUs, address {each.ip}")
     begin = time.monotonic()
     deadline = begin + cluster.start_seconds
-    files = {CERTIFICATES[name]: text for name, text in (certificates or {}).items()}
+    files = {FILES[name]: text for name, text in (certificates or {}).items()}
     scheduler = {cluster.scheduler.name: (plan.scheduler,)}
     start_processes(cluster, scheduler, files, say)
     wait(cluster, plan.address, certificates, scheduler, set(), deadline, say)
@@ -80,18 +81,7 @@ def find(cluster: Cluster) -> Picture:
         ip = _ask_facts(cluster, host).ip
     protocol = "tls" if cluster.certificates else "tcp"
     written = f"[{ip}]" if ":" in ip else ip
-    return look(f"{protocol}://{written}:{cluster.scheduler_port}", read_certificates(cluster))
-
-
-def read_certificates(cluster: Cluster) -> dict[str, str] | None:
-    if cluster.certificates is None:
-        return None
-    try:
-        return certificates_in(cluster.certificates)
-    except (OSError, ValueError) as error:
-        raise BadSetting(
-            f"cluster.certificates: {error}; `deepcredit cluster certificates` makes them"
-        ) from error
+    return look(f"{protocol}://{written}:{cluster.scheduler_port}", read(cluster.certificates))
 
 
 def ask_facts(cluster: Cluster, hosts: Iterable[Host]) -> dict[str, Facts]:

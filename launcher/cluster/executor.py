@@ -45,14 +45,11 @@ class DaskExecutor:
 
     @property
     def workers(self) -> int:
-        try:
-            found = self.look()
-        except ClusterUnavailable:
-            if not self.steady:
-                raise
-            self.again(time.monotonic() + AGAIN_SECONDS)
-            found = self.look()
-        return sum(worker.threads for worker in found)
+        return sum(worker.threads for worker in self._there())
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        return frozenset(worker.host for worker in self._there())
 
     def run(
         self,
@@ -97,6 +94,16 @@ class DaskExecutor:
             if self.client.status == "running":
                 events.forget(self.client)
             self.client.close(timeout=_CLOSE_SECONDS)
+
+    def _there(self) -> list[Has]:
+        """Between runs, when a scheduler that was lost has not been missed yet."""
+        try:
+            return self.look()
+        except ClusterUnavailable:
+            if not self.steady:
+                raise
+            self.again(time.monotonic() + AGAIN_SECONDS)
+            return self.look()
 
     def _info(self) -> dict[str, Any]:
         # Client.scheduler_info would wait for ever for a scheduler that hangs.

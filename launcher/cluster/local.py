@@ -16,7 +16,7 @@ from distributed.security import Security
 
 from launcher.cluster.config import CONFIG, ONE_THREAD
 from launcher.cluster.placement import declared
-from launcher.host import memory_mb, this_host
+from launcher.host import SEEN, cards, memory_mb
 from pipeline.messages import private_pipes, read_line
 
 _LOOK_SECONDS = 2.0
@@ -38,14 +38,14 @@ def main() -> None:
     dask.config.set(CONFIG)
     logging.getLogger("distributed.scheduler").addFilter(_is_news)
     security = Security.temporary()
-    crew = crew_of(wanted["workers"], int(dask.system.CPU_COUNT), this_host().gpus, memory_mb())
+    crew = crew_of(wanted["workers"], int(dask.system.CPU_COUNT), cards(), memory_mb())
     try:
         cluster = LocalCluster(
             n_workers=crew.workers,
             threads_per_worker=1,
             memory_limit=crew.limit_mb * 2**20,
             resources=declared(crew.limit_mb, threads=1),
-            env=dict(ONE_THREAD) | {"CUDA_VISIBLE_DEVICES": ""},
+            env=dict(ONE_THREAD) | {SEEN: ""},
             processes=True,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
@@ -77,29 +77,29 @@ class Crew:
 
     workers: int
     limit_mb: int
-    cards: int
+    cards: tuple[str, ...]
     fits_a_card: int
 
 
-def crew_of(wanted: int, cores: int, cards: int, memory: int) -> Crew:
+def crew_of(wanted: int, cores: int, cards: tuple[str, ...], memory: int) -> Crew:
     """As many threads as there are cores and memory for, unless more workers are wanted."""
-    share = max(1, min(_FITS_A_CARD, cores // (2 * cards))) if cards else 0
+    share = max(1, min(_FITS_A_CARD, cores // (2 * len(cards)))) if cards else 0
     threads = min(cores, memory // _LEAST_MB)
-    workers = wanted or max(1, threads - cards * share)
-    return Crew(workers, memory // (workers + cards * share), cards, share)
+    workers = wanted or max(1, threads - len(cards) * share)
+    return Crew(workers, memory // (workers + len(cards) * share), cards, share)
 
 
 def _add_cards(cluster: LocalCluster, crew: Crew) -> None:
     if not crew.cards:
         return
-    for card in range(crew.cards):
+    for card in crew.cards:
         limit_mb = crew.limit_mb * crew.fits_a_card
         like = cluster.worker_spec[0]
         options = like["options"] | {
             "nthreads": crew.fits_a_card,
             "memory_limit": limit_mb * 2**20,
             "resources": declared(limit_mb, cards=1),
-            "env": dict(ONE_THREAD) | {"CUDA_VISIBLE_DEVICES": str(card)},
+            "env": dict(ONE_THREAD) | {SEEN: card},
         }
         cluster.worker_spec[f"gpu{card}"] = like | {"options": options}
     cluster.scale(len(cluster.worker_spec))

@@ -7,8 +7,11 @@ spread best.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from dask.utils import parse_bytes
 
 from configs.errors import NotEnoughMemory
 from pipeline.executor import Need
@@ -28,6 +31,7 @@ class Has:
     """A worker. `memory_mb`: for fits; None where there is no limit."""
 
     address: str
+    host: str
     threads: int
     memory_mb: float | None
     resources: Mapping[str, float]
@@ -35,19 +39,41 @@ class Has:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`workers`: those to prefer, by address; none: all alike. `missing`: what nobody declares.
-    `off_card`: there are cards, but no worker with one has the memory.
+    """`workers`: those to prefer, by address; none: all alike. `hosts`: where alone it may run;
+    none: anywhere. `missing`: what nobody declares. `off_card`: there are cards, but no worker with
+    one has the memory.
     """
 
     resources: dict[str, float] = field(default_factory=dict)
     workers: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     off_card: bool = False
+    hosts: tuple[str, ...] = ()
+
+    def offered_by(self, worker: Has) -> bool:
+        """Whether it could be done there; elsewhere it never is."""
+        return (not self.hosts or worker.host in self.hosts) and all(
+            worker.resources.get(name, 0) >= much for name, much in self.resources.items()
+        )
 
 
 def workers_in(info: Mapping[str, Any]) -> list[Has]:
     """From a scheduler's `identity`."""
     return [_worker(address, each) for address, each in info["workers"].items()]
+
+
+def limit_mb(size: str, threads: int, cores: int, memory_mb: int) -> float:
+    """A worker's limit: a size such as 4GB, or for "auto" its threads' part of the host's memory.
+
+    Raises:
+        ValueError: it is no size.
+    """
+    if size == "auto":
+        return memory_mb * min(1.0, threads / cores)
+    limit = float(parse_bytes(size)) / _MIB
+    if limit < 0:
+        raise ValueError(f"{size} is less than nothing")
+    return limit
 
 
 def declared(limit_mb: float, *, threads: int = 0, cards: int = 0) -> dict[str, float]:
@@ -57,10 +83,25 @@ def declared(limit_mb: float, *, threads: int = 0, cards: int = 0) -> dict[str, 
 
 
 def place(need: Need, workers: Sequence[Has]) -> Place:
-    """
+    """Where it may run. To keep off a host it does without a card, but not without its tag.
+
     Raises:
         NotEnoughMemory: no worker could ever take it.
     """
+    found = _place(need, workers)
+    if not need.avoid:
+        return found
+    if hosts := _hosts(found, need, workers):
+        return replace(found, hosts=hosts)
+    if need.gpu:
+        with suppress(NotEnoughMemory):
+            plain = _place(replace(need, gpu=0.0), workers)
+            if hosts := _hosts(plain, need, workers):
+                return replace(plain, hosts=hosts)
+    return found
+
+
+def _place(need: Need, workers: Sequence[Has]) -> Place:
     missing = []
     resources: dict[str, float] = {}
     able = list(workers)
@@ -82,6 +123,18 @@ def place(need: Need, workers: Sequence[Has]) -> Place:
         able, prefer = _off_cards(able, need, resources)
     prefer = _with_memory(able, need, resources) or prefer
     return Place(resources, prefer, tuple(missing), off_card)
+
+
+def _hosts(found: Place, need: Need, workers: Sequence[Has]) -> tuple[str, ...]:
+    """Where it could run without coming to a host that it is to avoid; none if nowhere.
+
+    To prefer would not do: Dask lets whoever is idle take what merely prefers others, and one that
+    fails every task at once is idle.
+    """
+    could = [one for one in _large(workers, need) if found.offered_by(one)]
+    if found.workers:
+        could = [one for one in could if one.address in found.workers]
+    return tuple(sorted({one.host for one in could} - need.avoid))
 
 
 def _off_cards(
@@ -140,6 +193,7 @@ def _worker(address: str, info: Mapping[str, Any]) -> Has:
     memory = max(0.0, limit / _MIB - OWN_MB) if limit else None
     return Has(
         address=address,
+        host=info["host"],
         threads=info["nthreads"],
         memory_mb=resources.get(MEMORY, memory),
         resources=resources,

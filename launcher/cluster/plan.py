@@ -1,25 +1,20 @@
-"""Which processes run on which host: command lines and environments. It asks nobody: what it must
-know it is given.
+"""Which processes run on which host: their command lines. It asks nobody: what it must know it is
+given.
 """
 
 import ipaddress
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
-
-from dask.utils import parse_bytes
 
 from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
-from launcher.cluster.config import environment
-from launcher.cluster.placement import declared
+from launcher.cluster.placement import limit_mb
 from launcher.versions import differences, versions
 
-CERTIFICATES = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
-_TLS = ("--tls-ca-file", "ca.pem", "--tls-cert", "cert.pem", "--tls-key", "key.pem")
-_KEPT = ("-P", "-m", "launcher.keep")  # started again when they end
-_SEEN = "CUDA_VISIBLE_DEVICES"
+_KEPT = ("-P", "-m", "launcher.keep", "-P", "-m", "launcher")  # started again when they end
+_TLS = ("--certificates", ".")  # `start` writes them into the folder that processes run in
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +50,10 @@ class Process:
 
     name: str
     words: tuple[str, ...]
-    environment: Mapping[str, str]
     workers: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "words": list(self.words),
-            "environment": dict(self.environment),
-        }
+        return {"name": self.name, "words": list(self.words)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +89,7 @@ def make_plan(cluster: Cluster, facts: Mapping[str, Facts]) -> Plan:
     address = f"{protocol}://{_bracketed(ip)}:{cluster.scheduler_port}"
     return Plan(
         address,
-        _scheduler(cluster, ip, protocol),
+        _scheduler(cluster, ip, address),
         {
             host.name: tuple(_workers(host, facts[host.name], address, wanted[host.name]))
             for host in cluster.hosts
@@ -107,14 +97,12 @@ def make_plan(cluster: Cluster, facts: Mapping[str, Facts]) -> Plan:
     )
 
 
-def _scheduler(cluster: Cluster, ip: str, protocol: str) -> Process:
+def _scheduler(cluster: Cluster, ip: str, address: str) -> Process:
     words = [
-        *(*_KEPT, "-P", "-m", "dask", "scheduler"),
-        *("--host", f"{protocol}://{_bracketed(ip)}", "--port", str(cluster.scheduler_port)),
-        *("--dashboard-address", f"{_bracketed(ip)}:{cluster.dashboard_port}"),
-        *(_TLS if protocol == "tls" else ()),
+        *(*_KEPT, "scheduler", address, *_tls(address)),
+        *("--", "--dashboard-address", f"{_bracketed(ip)}:{cluster.dashboard_port}"),
     ]
-    return Process("scheduler", tuple(words), environment(encrypted=protocol == "tls"))
+    return Process("scheduler", tuple(words))
 
 
 def _workers(host: Host, has: Facts, address: str, count: int) -> list[Process]:
@@ -124,12 +112,10 @@ def _workers(host: Host, has: Facts, address: str, count: int) -> list[Process]:
     counts = _by_process(has, count).items()
     found = [cpu_workers(host, has, address, number, name) for name, number in counts if number]
     share = _fits_a_card(host, has)
-    for number in range(host.gpus):
-        limit = _limit_mb(host, has, share)
-        resources = declared(limit, cards=1)
-        card = _process(host, has, address, f"gpu{number}", 1, share, limit, resources)
-        found.append(replace(card, environment={**card.environment, _SEEN: str(number)}))
-    return found
+    cards = [str(number) for number in range(host.gpus)]
+    return found + [
+        _process(host, has, address, f"gpu{card}", ("--gpu", card), share) for card in cards
+    ]
 
 
 def _by_process(has: Facts, count: int) -> dict[str, int]:
@@ -144,9 +130,7 @@ def _by_process(has: Facts, count: int) -> dict[str, int]:
 
 def cpu_workers(host: Host, has: Facts, address: str, count: int, name: str) -> Process:
     """A process that nurses `count` workers without a card."""
-    limit = _limit_mb(host, has, host.threads)
-    resources = declared(limit, threads=host.threads)
-    return _process(host, has, address, name, count, host.threads, limit, resources)
+    return _process(host, has, address, name, ("--workers", str(count)), host.threads, count)
 
 
 def _process(
@@ -154,35 +138,27 @@ def _process(
     has: Facts,
     address: str,
     name: str,
-    workers: int,
+    kind: tuple[str, str],
     threads: int,
-    limit_mb: float,
-    resources: Mapping[str, float],
+    count: int = 1,
 ) -> Process:
-    protocol = address.partition(":")[0]
     label = f"{host.name}-{name}"
-    offered = dict(resources) | dict.fromkeys(host.tags, 1.0) | dict(host.resources)
+    tags = dict.fromkeys(host.tags, 1.0) | dict(host.resources)
     words = [
-        *(*_KEPT, "-P", "-m", "dask", "worker", address),
-        *("--host", f"{protocol}://{_bracketed(has.ip)}"),
-        *("--name", label, "--nworkers", str(workers), "--nthreads", str(threads)),
-        *("--memory-limit", f"{limit_mb:.0f}MiB", "--local-directory", "scratch"),
-        "--no-dashboard",
-        *("--resources", " ".join(f"{k}={v:.10g}" for k, v in offered.items())),
-        *(_TLS if protocol == "tls" else ()),
+        *(*_KEPT, "worker", address, *_tls(address), "--name", label, *kind),
+        *("--threads", str(threads), "--memory-limit", f"{_limit_mb(host, has, threads):.0f}MiB"),
+        *(word for tag, much in tags.items() for word in ("--tag", f"{tag}={much:.10g}")),
+        *("--", "--host", f"{address.partition(':')[0]}://{_bracketed(has.ip)}"),
+        *("--local-directory", "scratch", "--no-dashboard"),
     ]
     # Dask numbers the workers of a process, but not a single one.
-    names = [label] if workers == 1 else [f"{label}-{number}" for number in range(workers)]
-    return Process(
-        name, tuple(words), environment(encrypted=protocol == "tls") | {_SEEN: ""}, tuple(names)
-    )
+    names = [label] if count == 1 else [f"{label}-{number}" for number in range(count)]
+    return Process(name, tuple(words), tuple(names))
 
 
 def _limit_mb(host: Host, has: Facts, threads: int) -> float:
-    """Memory of a worker: as told, or the host's in proportion to its threads."""
-    if host.memory_limit == "auto":
-        return has.memory_mb * min(1.0, threads / has.cores)
-    return float(parse_bytes(host.memory_limit) / 2**20)
+    """Memory of a worker."""
+    return limit_mb(host.memory_limit, threads, has.cores, has.memory_mb)
 
 
 def _fits_a_card(host: Host, has: Facts) -> int:
@@ -261,6 +237,10 @@ def _check_addresses(facts: Mapping[str, Facts]) -> None:
                 f"{name}: {each.ip} is an address that other hosts cannot reach; name it by the "
                 "address that they use, or set its interface"
             )
+
+
+def _tls(address: str) -> tuple[str, ...]:
+    return _TLS if address.startswith("tls://") else ()
 
 
 def _bracketed(ip: str) -> str:

@@ -11,10 +11,11 @@ from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 import structlog
-from distributed import Future, KilledWorker, secede
+from distributed import Future, KilledWorker, get_worker, secede
 from distributed.client import ClosedClientError
+from distributed.comm.addressing import get_address_host
 
-from configs.errors import ClusterUnavailable, NotEnoughMemory, WorkerLost
+from configs.errors import ClusterUnavailable, HostUnfit, NotEnoughMemory, WorkerLost
 from launcher.cluster.placement import GPU, Place, place
 from launcher.cluster.renewal import note_task
 from launcher.cluster.workforce import Link, Lost, Workforce
@@ -178,8 +179,8 @@ class Run(Generic[T, R]):
                 key=key,
                 pure=False,
                 resources=where.resources or None,
-                workers=where.workers or None,
-                allow_other_workers=bool(where.workers),
+                workers=where.hosts or where.workers or None,
+                allow_other_workers=bool(where.workers) and not where.hosts,
             )
         except ClosedClientError as error:  # it has tried for long to reach the scheduler
             self._wait(task)
@@ -276,6 +277,9 @@ def shielded(function: Callable[[T], R], task: T, renew_after: int) -> R:
     try:
         with hearing(secede):
             return function(task)
+    except HostUnfit as error:
+        error.host = get_address_host(get_worker().address)
+        raise
     except (SystemExit, KeyboardInterrupt) as error:
         raise RuntimeError(f"the task ended with {error!r}") from error
     finally:

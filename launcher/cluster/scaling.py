@@ -11,10 +11,11 @@ from distributed import Client, Worker
 from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster import deploy, look
+from launcher.cluster.certificates import FILES, read
 from launcher.cluster.deploy import Say
 from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import Picture
-from launcher.cluster.plan import CERTIFICATES, Facts, Process, check_fits, cpu_workers
+from launcher.cluster.plan import Facts, Process, check_fits, cpu_workers
 from launcher.cluster.renewal import leave
 from launcher.cluster.speaking import security
 
@@ -47,7 +48,7 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
     _remember(cluster, hosts, wanted)
     there = {name: _workers(picture, name) for name in wanted}
     less = {name: -number for name, number in more.items() if number < 0}
-    certificates = deploy.read_certificates(cluster)
+    certificates = read(cluster.certificates)
     for name, number in less.items():
         # Those first that hear it and run nothing.
         leaving = sorted(there[name], key=lambda w: (not w.answering, w.running + w.waiting))
@@ -57,7 +58,7 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
             say(0.3, f"{name}: {worker.name} leaves after what it runs")
     if not new:
         return deploy.find(cluster)
-    files = {CERTIFICATES[name]: text for name, text in (certificates or {}).items()}
+    files = {FILES[name]: text for name, text in (certificates or {}).items()}
     processes = {name: (each,) for name, each in new.items()}
     deploy.start_processes(cluster, processes, files, say)
     names = {worker for process in new.values() for worker in process.workers}

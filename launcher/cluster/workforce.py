@@ -108,7 +108,7 @@ class Workforce:
         self._unserved = {
             key: self._unserved.get(key, self.looked)
             for key, place in asked.items()
-            if not any(_offers(worker, place) for worker in self.there)
+            if not any(place.offered_by(worker) for worker in self.there)
         }
         return [k for k, since in self._unserved.items() if self.looked - since > _AWAY_SECONDS]
 
@@ -121,7 +121,3 @@ class Workforce:
             for address, (worker, last) in self._seen.items()
             if self.looked - last <= _AWAY_SECONDS
         }
-
-
-def _offers(worker: Has, asked: Place) -> bool:
-    return all(worker.resources.get(name, 0) >= much for name, much in asked.resources.items())

@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import Connection
 
-from configs.errors import BadParameter, Unknown
+from configs.errors import BadParameter, Unknown, WrongState
 from launcher.console import Column, Format, progress, say, show
 from launcher.folder import example, new_app
 from launcher.naming import dataset_name
@@ -77,9 +78,15 @@ def add(
         str | None, typer.Option(help="Of batches with one key, one runs at a time.")
     ] = None,
 ) -> None:
-    """Insert a row into dc_batch and print its batch_id."""
-    if mode not in modes.available():
-        raise BadParameter(f"unknown mode {mode!r}; there are: {', '.join(modes.available())}")
+    """Insert a row into dc_batch and print its batch_id.
+
+    What its run would end with at once is an error already here: an unknown data set, model group,
+    candidate list, batch or parameter.
+    """
+    try:
+        modes.find(mode)
+    except Unknown as error:
+        raise BadParameter(str(error)) from error
     group, version = dataset_name(dataset) if dataset else (None, None)
     columns: dict[str, Any] = {
         "mode": mode,
@@ -99,8 +106,15 @@ def add(
         "concurrency_key": concurrency_key,
     }
     given = {name: value for name, value in columns.items() if value is not None}
-    number = session(ctx).write(lambda connection: batches.add(connection, **given))
-    say(str(number))
+
+    def work(connection: Connection) -> int:
+        number = batches.add(connection, **given)
+        added = batches.read(connection, number)
+        assert added is not None
+        modes.check(connection, added)  # an error takes the row back
+        return number
+
+    say(str(session(ctx).write(work)))
 
 
 @app.command("list", epilog=example("deepcredit batch list --state E --limit 10"))
@@ -128,7 +142,8 @@ def show_(
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
     """Show every column of a batch, with the whole of its last error."""
-    columns = asdict(_read(session(ctx), batch_id))
+    found = _read(session(ctx), batch_id)
+    columns = asdict(found)
     if form is not Format.TABLE:
         show([columns], [], form)
         return
@@ -136,6 +151,8 @@ def show_(
     for name, value in columns.items():
         if value is not None:
             say(f"{name:<{width}}  {value}")
+    if found.failure:
+        say(f"\nonce that is mended: deepcredit batch retry {batch_id}")
 
 
 @app.command(epilog=example("deepcredit batch cancel 123"))
@@ -209,15 +226,8 @@ def wait(
         typer.echo(f"error: batch {batch_id} has not ended after {timeout:g} s", err=True)
         raise typer.Exit(1)
     if ended.state == "E":
-        typer.echo(f"error: batch {batch_id}: {failure(ended)}", err=True)
-        raise typer.Exit(1)
+        raise WrongState(ended.failure)
     say(f"batch {batch_id} completed" + (f": {ended.progress_note}" if ended.progress_note else ""))
-
-
-def failure(ended: Batch) -> str:
-    """The first line of a batch's error."""
-    lines = (ended.error_text or "").strip().splitlines()
-    return f"{ended.error_class}: {lines[0] if lines else 'no text'}"
 
 
 def _await(opened: Session, batch_id: int, timeout: float | None) -> Batch | None:
@@ -237,9 +247,7 @@ def _await(opened: Session, batch_id: int, timeout: float | None) -> Batch | Non
 def _read(opened: Session, batch_id: int) -> Batch:
     found = opened.read(lambda connection: batches.read(connection, batch_id))
     if found is None:
-        raise Unknown(
-            f"batch {batch_id} does not exist; `deepcredit batch list` shows those there are"
-        )
+        raise Unknown(batches.no_such(batch_id))
     return found
 
 
@@ -256,9 +264,7 @@ def _note(row: leaderboard.Row) -> str | None:
 
 
 def _parameters(pairs: list[str], text: str | None) -> str | None:
-    """batch_param as JSON. Its keys are for the mode to judge, whose libraries take a second to
-    import: what it refuses ends the batch in E before anything is computed.
-    """
+    """batch_param as JSON; its keys are for the mode to judge."""
     values = read_object(text, "--json")
     for pair in pairs:
         key, equals, value = pair.partition("=")

@@ -1,4 +1,4 @@
-"""Fill and show candidate lists: the models that ensembles draw from."""
+"""Candidate lists: the models that ensembles draw from."""
 
 from typing import Annotated
 
@@ -54,7 +54,7 @@ def add(
 def list_(
     ctx: typer.Context,
     candidate_id: Annotated[
-        str | None, typer.Argument(metavar="[LIST]", help="Show the models of this list.")
+        str | None, typer.Argument(metavar="LIST", help="Show the models of this list.")
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:

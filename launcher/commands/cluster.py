@@ -1,4 +1,4 @@
-"""A Dask scheduler and workers on the hosts of deepcredit.toml, over SSH."""
+"""A Dask cluster on the hosts of deepcredit.toml, over SSH."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Load data sets from files, register tables, list and show them."""
+"""Load data sets, register tables, list and show them."""
 
 from collections import Counter
 from dataclasses import asdict
@@ -9,6 +9,7 @@ import typer
 
 from launcher.console import Column, Format, progress, say, show
 from launcher.folder import example, new_app
+from launcher.naming import dataset_name
 from launcher.session import Session, session
 from pipeline import datasets
 from pipeline.roles import Choices
@@ -173,14 +174,16 @@ def list_(ctx: typer.Context, form: Form = Format.TABLE) -> None:
     show(rows, _SETS, form, empty="no data set; load one with `deepcredit dataset load`")
 
 
-@app.command("show", epilog=example("deepcredit dataset show DATA001 1"))
+@app.command("show", epilog=example("deepcredit dataset show DATA001/1"))
 def show_(
     ctx: typer.Context,
-    group: Annotated[str, typer.Argument(metavar="GROUP", help="Such as DATA001.")],
-    version: Annotated[int, typer.Argument(metavar="VERSION", help="Such as 1.")],
+    group: Annotated[str, typer.Argument(metavar="G/N", help="Such as DATA001/1, or DATA001 1.")],
+    version: Annotated[int | None, typer.Argument(metavar="N", help="Such as 1.")] = None,
     form: Form = Format.TABLE,
 ) -> None:
     """Show a data set and its columns."""
+    if version is None:
+        group, version = dataset_name(group, "G/N")
     found = session(ctx).read(lambda connection: registered.read(connection, group, version))
     if form is Format.TABLE:
         show([_row(found)], _SETS)

@@ -1,4 +1,4 @@
-"""Create or migrate the database, check it, print its grants, remove what is old."""
+"""Create, migrate, check and prune the database."""
 
 import time
 from collections.abc import Callable

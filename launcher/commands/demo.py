@@ -1,4 +1,4 @@
-"""The whole way once: data, training, prediction, an ensemble, what was found."""
+"""The whole way once: data, models, ensembles, results."""
 
 import time
 from pathlib import Path
@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
+from configs.settings import PREFIX, SECRETS
 from launcher import demo as steps
 from launcher.commands.leaderboard import columns
 from launcher.commands.results import method_columns, method_rows
 from launcher.console import progress, say, show
 from launcher.folder import example, new_app
-from launcher.session import Session, session
+from launcher.session import Session, command_line, session
 from pipeline import datasets
 from pipeline.roles import Choices
 from storage import leaderboard
@@ -75,7 +76,7 @@ def demo(
     _step("7. What was found: ordered by valid; test played no part in any choice")
     _leaderboard(opened, trained)
     _methods(opened, searched)
-    _next(dataset, trained, searched, time.monotonic() - started)
+    _next(opened, dataset, trained, searched, time.monotonic() - started)
 
 
 def _data(opened: Session, own: steps.OwnData | None, rows: int) -> Dataset:
@@ -151,7 +152,8 @@ def _await(opened: Session, running: steps.Launcher, number: int) -> None:
 
 
 def _leaderboard(opened: Session, trained: int) -> None:
-    say(f"   deepcredit leaderboard --batch {trained}   (in SQL: view v_leaderboard)\n")
+    say(f"   {command_line(opened)} leaderboard --batch {trained}")
+    say("   (in SQL: view v_leaderboard)\n")
     found = opened.read(
         lambda connection: leaderboard.models(connection, batch_id=trained, metric=_METRIC)
     )
@@ -163,23 +165,29 @@ def _leaderboard(opened: Session, trained: int) -> None:
 
 
 def _methods(opened: Session, searched: int) -> None:
-    say(f"\n   deepcredit results {searched}   (in SQL: views v_method and v_ensemble)\n")
+    say(f"\n   {command_line(opened)} results {searched}")
+    say("   (in SQL: views v_method and v_ensemble)\n")
     found = opened.read(lambda connection: leaderboard.methods(connection, searched))
     show(method_rows(found), method_columns(found[0]["metric"]))
 
 
-def _next(dataset: Dataset, trained: int, searched: int, seconds: float) -> None:
+def _next(opened: Session, dataset: Dataset, trained: int, searched: int, seconds: float) -> None:
     say(f"\nDone in {seconds:.0f} s. What to try next:")
-    for command, what in (
-        (f"deepcredit results {trained}", "every count and metric of the train batch"),
-        (f"deepcredit results {searched}", "the best ensembles"),
-        ("deepcredit batch list", "the batches, in words"),
-        (f"deepcredit leaderboard --dataset {dataset.name} --metric ks", "ranked otherwise"),
-        ("deepcredit demo --csv FILE --target COL", "the same with a file of yours"),
-        ("deepcredit doctor", "is this installation in order"),
+    command = command_line(opened)
+    for words, what in (
+        (f"results {trained}", "every count and metric of the train batch"),
+        (f"results {searched}", "the best ensembles"),
+        (f"ensemble pictures {searched}", "where their pictures are"),
+        ("batch list", "the batches, in words"),
+        (f"leaderboard --dataset {dataset.name} --metric ks", "ranked otherwise"),
+        ("demo --help", "how to do the same with a file of yours"),
+        ("doctor", "is this installation in order"),
     ):
-        say(f"  {command:<50}  {what}")
-    say("The command lies in .venv/bin; docs/operators.md starts with the SQL.")
+        say(f"  {command} {words:<42}  # {what}")
+    secret = [PREFIX + name.upper() for name in SECRETS if getattr(opened.settings, name)]
+    if secret:
+        say(f"In another shell set {' and '.join(secret)} first, as here.")
+    say("docs/operators.md starts with the SQL.")
 
 
 def _step(title: str) -> None:

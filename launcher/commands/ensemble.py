@@ -1,21 +1,27 @@
-"""Ask who votes in an ensemble."""
+"""Who votes in an ensemble, and the pictures of a batch."""
 
 import json
+from contextlib import closing
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy import Connection
 
+from configs.errors import Unknown
 from launcher.console import say
 from launcher.folder import example, new_app
 from launcher.session import session
-from pipeline.membership import members_in
+from pipeline.membership import members_in, no_report
+from storage import ensembles
+from storage.artifacts.opening import open_store
 
 app = new_app()
 
 
 @app.callback()
 def callback() -> None:
-    """Ask who votes in an ensemble."""
+    """Ask who votes in an ensemble, and fetch the pictures of a batch."""
 
 
 @app.command(epilog=example("deepcredit ensemble members 25 987654"))
@@ -33,3 +39,39 @@ def members(
     rounds = session(ctx).read(lambda connection: members_in(connection, batch_id, ensemble_no))
     lines = ",\n ".join(json.dumps(chosen) for chosen in rounds)
     say(f"[{lines}]")
+
+
+@app.command(
+    epilog=example(
+        "deepcredit ensemble pictures 25", "deepcredit ensemble pictures 25 --into pictures"
+    )
+)
+def pictures(
+    ctx: typer.Context,
+    batch_id: Annotated[int, typer.Argument(metavar="BATCH_ID", help="An ensemble batch.")],
+    into: Annotated[
+        Path | None,
+        typer.Option(help="Copy them into this folder.", file_okay=False, metavar="FOLDER"),
+    ] = None,
+) -> None:
+    """Say where the pictures of an ensemble batch lie in the model store, or copy them here."""
+
+    def read(connection: Connection) -> tuple[ensembles.Picture, ...]:
+        found = ensembles.pictures(connection, batch_id)
+        if not found:
+            raise Unknown(no_report(connection, batch_id))
+        return found
+
+    opened = session(ctx)
+    found = opened.read(read)
+    with closing(open_store(opened.settings)) as store:
+        if into is None:
+            places = [f"{store}/{picture.uri}".removeprefix("folder ") for picture in found]
+        else:
+            into.mkdir(parents=True, exist_ok=True)
+            places = [str(into / f"E{batch_id}-{picture.name}.png") for picture in found]
+            for picture, place in zip(found, places, strict=True):
+                store.get(picture.uri, picture.sha256, Path(place))
+    width = max(len(picture.name) for picture in found)
+    for picture, place in zip(found, places, strict=True):
+        say(f"{picture.name:<{width}}  {place}")  # no table, which would break a place in two

@@ -3,12 +3,14 @@
 from typing import Annotated
 
 import typer
+from sqlalchemy import Connection
 
+from configs.errors import WrongState
 from launcher.console import Column, Format, show
 from launcher.folder import example, new_app
 from launcher.naming import dataset_name
 from launcher.session import session
-from storage import leaderboard
+from storage import batches, datasets, leaderboard, results
 
 app = new_app()
 
@@ -58,13 +60,21 @@ def models(
     Test shows how well that choice holds on rows that played no part in it. csv and json have
     every metric.
     """
-    if dataset is not None:
-        dataset = "{}/{}".format(*dataset_name(dataset))
-    found = session(ctx).read(
-        lambda connection: leaderboard.models(
-            connection, dataset=dataset, batch_id=batch, metric=metric, limit=limit
+    named = dataset_name(dataset) if dataset is not None else None
+
+    def read(connection: Connection) -> list[leaderboard.Row]:
+        rows = leaderboard.models(
+            connection,
+            dataset="{}/{}".format(*named) if named else None,
+            batch_id=batch,
+            metric=metric,
+            limit=limit,
         )
-    )
+        if not rows:
+            _require(connection, named, batch)
+        return rows
+
+    found = session(ctx).read(read)
     rows = [
         {"rank": rank, "model": f"{row['model_no']}/{row['model_sub_no']}"} | row
         for rank, row in enumerate(found, start=1)
@@ -72,3 +82,16 @@ def models(
     if form is not Format.TABLE:
         rows = [{"rank": row["rank"]} | original for row, original in zip(rows, found, strict=True)]
     show(rows, columns(metric), form, empty="no trained model yet")
+
+
+def _require(connection: Connection, dataset: tuple[str, int] | None, batch: int | None) -> None:
+    """Raise where no model can ever be listed: there is no such data set or train batch, or the
+    batch failed.
+    """
+    if dataset is not None:
+        datasets.read(connection, *dataset)
+    if batch is not None:
+        results.require_train(connection, batch)
+        found = batches.read(connection, batch)
+        if found is not None and found.failure:
+            raise WrongState(found.failure)

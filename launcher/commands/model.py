@@ -1,4 +1,4 @@
-"""Fill dc_model_list from a file, and list it with its variants."""
+"""Fill dc_model_list from a file, and list its variants."""
 
 import json
 from dataclasses import asdict

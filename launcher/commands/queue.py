@@ -3,11 +3,15 @@
 from typing import Annotated
 
 import typer
+from sqlalchemy import Connection
 
+from configs.errors import Unknown
+from configs.meant import meant
 from launcher.console import say
 from launcher.folder import example, new_app
+from launcher.kept_back import queues_of
 from launcher.session import session
-from storage import queues
+from storage import queues, servers
 
 app = new_app()
 
@@ -23,13 +27,33 @@ def queue() -> None:
 
 @app.command(epilog=example("deepcredit queue pause default"))
 def pause(ctx: typer.Context, name: Name) -> None:
-    """Let no server take batches of a queue; those that run go on."""
-    session(ctx).write(lambda connection: queues.pause(connection, name))
+    """Let no server take batches of a queue; those that run go on. It may be paused before its
+    first batch.
+    """
+    opened = session(ctx)
+    known = opened.read(_names)
+    opened.write(lambda connection: queues.pause(connection, name))
     say(f"queue {name} is paused")
+    if name not in known:
+        say(f"note: no batch and no launcher has it; {_instead(name, known)}")
 
 
 @app.command(epilog=example("deepcredit queue resume default"))
 def resume(ctx: typer.Context, name: Name) -> None:
     """Let servers take batches of a queue again."""
-    session(ctx).write(lambda connection: queues.resume(connection, name))
+    opened = session(ctx)
+    known = opened.read(_names)
+    if name not in known and name not in opened.read(queues.paused):
+        raise Unknown(f"queue {name} is not known; {_instead(name, known)}")
+    opened.write(lambda connection: queues.resume(connection, name))
     say(f"queue {name} goes on")
+
+
+def _names(connection: Connection) -> list[str]:
+    """Of queues that a batch or a launcher has, and the usual one."""
+    served = (queue for each in servers.listing(connection) for queue in queues_of(each))
+    return sorted({"default", *queues.of_batches(connection), *served})
+
+
+def _instead(name: str, known: list[str]) -> str:
+    return f"{meant(name, known)}there are: {', '.join(known)}"

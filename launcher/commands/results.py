@@ -110,6 +110,7 @@ def _show_ensembles(
         show(method_rows(methods), columns, title="methods, with the interval of test:")
         say("")
     show(ensembles, _ENSEMBLES, title="the best ensembles, by valid:")
+    say(f"\npictures: deepcredit ensemble pictures {batch_id}")
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Run one batch in the foreground, claimed as the daemon claims it."""
+"""Run one batch here and now."""
 
 import logging
 from typing import Annotated
@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 from configs import logs
+from configs.errors import WrongState
 from launcher.console import progress, say
 from launcher.daemon import Daemon
 from launcher.folder import example, new_app
 from launcher.session import session
+from storage import batches
 
 app = new_app()
 
@@ -21,10 +23,15 @@ def run(
     server_id: Annotated[str, typer.Option(help="Its name in serve_server_id and logs/.")] = "run",
 ) -> None:
     """Run one batch here and now; exit 0 if it was completed, 1 if not. Ctrl-C gives it back."""
-    settings = session(ctx).settings
+    opened = session(ctx)
+    settings = opened.settings
     logs.configure(settings, server_id=server_id, level=logging.WARNING)
     daemon = Daemon(settings, server_id)
     with progress(f"batch {batch_id}") as bar:
         code = daemon.run_one(batch_id, lambda message: bar(message.fraction, message.note))
-    say(f"batch {batch_id} " + ("completed" if code == 0 else "did not complete"))
-    raise typer.Exit(code)
+    ended = opened.read(lambda connection: batches.read(connection, batch_id))
+    if code:
+        later = f"batch {batch_id} did not complete; `deepcredit batch list` says how it stands"
+        raise WrongState((ended and ended.failure) or later)
+    note = ended and ended.progress_note
+    say(f"batch {batch_id} completed" + (f": {note}" if note else ""))

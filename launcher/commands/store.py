@@ -1,4 +1,4 @@
-"""The model store held against its database: files missing, files nobody needs, whose it is."""
+"""Hold the model store's files against the database."""
 
 from contextlib import closing
 from typing import Annotated
@@ -22,7 +22,7 @@ _SHOWN = 20
 
 @app.callback()
 def store() -> None:
-    """The model store held against its database: files missing, files nobody needs, whose it is."""
+    """Hold the model store's files against the database, and say whose it is."""
 
 
 @app.command(epilog=example("deepcredit store check", "deepcredit store check --delete"))

@@ -4,7 +4,8 @@ pytorch-tabnet 4.1.0 is the last version there will be, so only its network is u
 optimiser, the clipping and the early stopping are those of its TabNetClassifier, in our training
 loop, which prints nothing, weighs rows by their weight instead of drawing them by it, and does not
 drop the only batch of a small data set. Names and defaults are the library's, but for `patience`
-and `eval_metric` (DEFAULTS); `optimizer_params` are those of torch.optim.Adam.
+and `eval_metric` (DEFAULTS); `optimizer_params` are those of torch.optim.Adam. Where there is a
+card, it fits networks of large batches: with the defaults, of 29 columns or more.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from models.parameters import Either, Flag, Null, Real, Spec, Table, Whole, Word
 KIND = "DL-TABNET"
 FORMAT = "safetensors"
 
+_PAYING = 2_500_000  # numbers kept of a batch; with fewer, a card waits more than it computes
 _ADAM = Table(
     {"lr": Real(0, 1000, above=True), "weight_decay": Real(0, 1000)},
     {"lr": 0.02, "weight_decay": 0.0},
@@ -74,13 +76,18 @@ def check(params: Mapping[str, Any]) -> dict[str, Any]:
     return resolved
 
 
-def uses_gpu(params: Mapping[str, Any]) -> bool:  # noqa: ARG001 - whatever they are
-    return True
+def uses_gpu(params: Mapping[str, Any], rows: int, columns: int) -> bool:
+    return _kept(params, rows, columns) >= _PAYING
 
 
 def memory(params: Mapping[str, Any], rows: int, columns: int) -> int:
     """A copy of the rows; and of a batch what each step's layers keep for the way back."""
+    return int(4 * (rows * columns + _kept(params, rows, columns)))
+
+
+def _kept(params: Mapping[str, Any], rows: int, columns: int) -> int:
+    """How many numbers the layers keep of a batch."""
     width = params["n_d"] + params["n_a"]
     layers = params["n_steps"] * (params["n_independent"] + params["n_shared"] + 1)
-    kept = min(params["batch_size"], rows) * (8 * width * layers + 6 * columns * params["n_steps"])
-    return int(4 * (rows * columns + kept))
+    of_a_row = 8 * width * layers + 6 * columns * params["n_steps"]
+    return int(min(params["batch_size"], rows) * of_a_row)

@@ -33,7 +33,7 @@ def check(params: Mapping[str, Any]) -> dict[str, Any]:
     return resolved
 
 
-def uses_gpu(params: Mapping[str, Any]) -> bool:  # noqa: ARG001 - whatever they are
+def uses_gpu(params: Mapping[str, Any], rows: int, columns: int) -> bool:  # noqa: ARG001 - never
     return False
 
 

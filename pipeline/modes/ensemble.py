@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Literal
 
 from pydantic import Field
+from sqlalchemy import Connection
 
 from configs import plugins
 from configs.errors import BadParameter
@@ -13,7 +14,7 @@ from ensemble.rule import ROUNDS, Rule
 from ensemble.sampling import SEEDS
 from ensemble.search import Search
 from pipeline import methods, searching
-from pipeline.candidates import gather
+from pipeline.candidates import gather, list_of
 from pipeline.context import Context
 from pipeline.drawing import BEST, details
 from pipeline.histograms import bins
@@ -23,7 +24,7 @@ from pipeline.parameters import BatchParameters
 from pipeline.ranking import best_rows, every_row
 from pipeline.searching import Order, Searched
 from pipeline.stored_scores import Board, assemble
-from storage import ensembles
+from storage import candidates, ensembles
 from storage.candidates import name_of
 from storage.ensembles import Member, Picture, Report
 from storage.records import Batch
@@ -71,13 +72,15 @@ class Parameters(BatchParameters):
         return Rule.majority(self.members, self.rounds, self.round_votes, self.final_votes)
 
 
+def check(connection: Connection, batch: Batch, parameters: Parameters) -> None:
+    """Raise what a run would end with before it reads scores."""
+    _require_space(parameters)
+    parameters.rule.check(len(candidates.names(connection, list_of(batch))))
+
+
 def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     """Search, compare, report; ranges that an earlier run finished are not tried again."""
-    if parameters.keep == "all" and parameters.ensembles > MOST_EVERY:
-        raise BadParameter(
-            f'batch_param: keep: "all" is for at most {MOST_EVERY} ensembles, which are twice as '
-            f"many rows; {parameters.ensembles} are asked for"
-        )
+    _require_space(parameters)
     limit = parameters.time_limit
     deadline = None if limit is None else time.monotonic() + limit
     chosen = gather(batch, context)
@@ -111,6 +114,14 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     )
     searching.forget(context)
     return _summary(searched, judged, parameters)
+
+
+def _require_space(parameters: Parameters) -> None:
+    if parameters.keep == "all" and parameters.ensembles > MOST_EVERY:
+        raise BadParameter(
+            f'batch_param: keep: "all" is for at most {MOST_EVERY} ensembles, which are twice as '
+            f"many rows; {parameters.ensembles} are asked for"
+        )
 
 
 def _order(parameters: Parameters, deadline: float | None) -> Order:

@@ -4,10 +4,12 @@ to another data set.
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
+from sqlalchemy import Connection
 
 from configs.errors import ParentFailed, ParentNotReady, Unknown
 from models import demand
@@ -40,11 +42,17 @@ class Prepared:
     labels: Stored | None
 
 
+def check(connection: Connection, batch: Batch, parameters: Parameters) -> None:  # noqa: ARG001 - as every mode
+    """Raise what a run would end with before it reads the data."""
+    with suppress(ParentNotReady):  # it waits for that one
+        _parent(connection, batch)
+
+
 def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     """Score with every model of `train_batch_id`, or with the ensemble that it found; what an
     earlier run finished is kept.
     """
-    parent = _parent(batch, context)
+    parent = context.read(lambda connection: _parent(connection, batch))
     if parent.mode == "ensemble":
         return ensemble_prediction.run(batch, parent, parameters, parameters.scope, context)
     models = _models(parent, context)
@@ -66,7 +74,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     )
 
 
-def _parent(batch: Batch, context: Context) -> Batch:
+def _parent(connection: Connection, batch: Batch) -> Batch:
     """The batch whose models are applied.
 
     Raises:
@@ -77,7 +85,7 @@ def _parent(batch: Batch, context: Context) -> Batch:
     number = batch.train_batch_id
     if number is None:
         raise Unknown("a predict batch needs train_batch_id")
-    parent = context.read(lambda connection: batches.read(connection, number))
+    parent = batches.read(connection, number)
     if parent is None:
         raise Unknown(f"train_batch_id {number}: there is no such batch")
     if parent.mode not in ("train", "ensemble"):
@@ -148,7 +156,6 @@ def _task(batch: Batch, model: TrainedModel, rows: Prepared, context: Context) -
         fingerprint=_fingerprint(model, rows),
         need=placing.need_of(
             demand.of_scoring(
-                model.model_id,
                 device=model.device,
                 matrix_bytes=rows.matrix.bytes,
                 model_bytes=model.bytes,

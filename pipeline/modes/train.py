@@ -35,11 +35,19 @@ class Parameters(SplitParameters):
     )
 
 
+def check(connection: Connection, batch: Batch, parameters: Parameters) -> None:
+    """Raise what a run would end with before it reads the data."""
+    thresholds.parse(parameters.threshold)
+    _entries(connection, batch, parameters)
+    _dataset(connection, batch)
+
+
 def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     """Train what is not yet trained; a batch that was cut off goes on where it stopped."""
     spec = thresholds.parse(parameters.threshold)
-    entries = _entries(batch, parameters, context)
-    prepared = prepare(_dataset(batch, context), parameters, context)
+    entries = context.read(lambda connection: _entries(connection, batch, parameters))
+    dataset = context.read(lambda connection: _dataset(connection, batch))
+    prepared = prepare(dataset, parameters, context)
     tasks = {
         task.run.key: task
         for entry, expanded in entries
@@ -65,21 +73,21 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     )
 
 
-def _dataset(batch: Batch, context: Context) -> Dataset:
+def _dataset(connection: Connection, batch: Batch) -> Dataset:
     group, version = batch.dataset_group, batch.dataset_version
     if group is None or version is None:
         raise Unknown("a train batch needs dataset_group and dataset_version")
-    return context.read(lambda connection: datasets.read(connection, group, version))
+    return datasets.read(connection, group, version)
 
 
 def _entries(
-    batch: Batch, parameters: Parameters, context: Context
+    connection: Connection, batch: Batch, parameters: Parameters
 ) -> list[tuple[ModelEntry, tuple[Variant, ...]]]:
     """The rows of dc_model_list to train, each with its variants; every parameter checked."""
     group = batch.model_group
     if group is None:
         raise Unknown("a train batch needs model_group")
-    listed = context.read(lambda connection: registry.group(connection, group))
+    listed = registry.group(connection, group)
     if parameters.models is not None:
         absent = set(parameters.models) - {entry.model_no for entry in listed}
         if absent:

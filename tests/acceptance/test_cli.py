@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 from configs.settings import load
 from launcher import folder
 from launcher.cli import execute
-from storage import servers
+from storage import candidates, servers
 from storage.columns import utc_now
 from storage.engine import make_engine
 from storage.schema import dc_batch, dc_batch_result
@@ -117,7 +117,7 @@ def test_the_listing_says_of_each_command_what_its_own_help_says(run: Run) -> No
     _, out, _ = run("--help")
 
     for name in folder.names():
-        assert re.search(rf"^  {name} +\S", out, re.MULTILINE), name
+        assert re.search(rf"^  {name} +\S.*[^.][.]$", out, re.MULTILINE), name  # and is not cut
 
 
 def test_help_imports_none_of_the_libraries_that_take_long() -> None:
@@ -139,15 +139,21 @@ def test_help_imports_none_of_the_libraries_that_take_long() -> None:
         (["batch", "shwo", "1"], "Did you mean 'show'"),
         (["batch", "show"], "Missing argument 'ID'; see deepcredit batch show --help"),
         (["batch", "show", "one"], "Invalid value for 'ID'"),
-        (["batch", "list", "--state", "Q"], "'Q' is not one of 'I', 'U', 'C', 'E'"),
-        (["batch", "add", "--mode", "tran"], "unknown mode 'tran'; there are: "),
+        (["batch", "list", "--state", "Q"], "'--state': 'Q' is not one of 'I', 'U', 'C', 'E'"),
+        (
+            ["batch", "add", "--mode", "tran"],
+            "unknown mode 'tran'; did you mean train? there are: ",
+        ),
         (["batch", "add", "--mode", "train", "--json", "[1]"], "must be a JSON object"),
         (["batch", "add", "--mode", "train", "--param", "x"], "'x' is not KEY=VALUE"),
         (["batch", "add", "--mode", "train", "--dataset", "D1"], "'D1' is not like DATA001/1"),
         (["leaderboard", "--frob"], "No such option: --frob; see deepcredit leaderboard --help"),
         (["batch", "list", "--store-url", "x"], "--store-url goes before the command"),
         (["--set", "x", "doctor"], "'x' is not NAME=VALUE"),
-        (["--set", "wrokers=2", "doctor"], "unknown setting wrokers; known settings are: "),
+        (
+            ["--set", "wrokers=2", "doctor"],
+            "unknown setting wrokers in the command line; did you mean workers? known",
+        ),
         (["--workers", "-1", "doctor"], "workers: "),
         (["--database-url", "postgresql://h/d", "batch", "list"], "mariadb+pymysql://"),
         (["--config", "none.toml", "doctor"], "none.toml is not a file"),
@@ -266,9 +272,11 @@ def test_data_sets_are_listed_and_shown(ready: Run) -> None:
         ("번호", "ignore"),
         ("나이", "feature"),
     ]
-    assert "unknown data set D1/2; there are: D1/1" in _error(
-        ready("dataset", "show", "D1", "2"), 1
-    )
+    assert ready("dataset", "show", "D1/1") == ready("dataset", "show", "D1", "1")
+    for words in (("D1", "2"), ("D1/2",)):
+        said = _error(ready("dataset", "show", *words), 1)
+        assert said == "error: unknown data set D1/2; there are: D1/1"
+    assert "'D1' is not like DATA001/1" in _error(ready("dataset", "show", "D1"), 2)
 
 
 def test_a_table_that_exists_is_registered(ready: Run, engine: Engine) -> None:
@@ -350,8 +358,14 @@ def test_what_a_model_names_is_listed_also_where_it_is_the_default(ready: Run) -
         ("model = 1", ["expected [[model]] tables"]),
         ("[[model", ["not valid TOML"]),
         ("[[model]]\nmodel_no = 1", ["number 1", "model_id", "known keys"]),
-        (MODELS.replace('use_yn = "N"', "usr_yn = 1"), ["number 2", "usr_yn", "use_yn"]),
-        (MODELS.replace("ML-RF", "ML-RFF"), ["number 2", "ML-RFF", "ML-RF"]),
+        (
+            MODELS.replace('use_yn = "N"', "usr_yn = 1"),
+            ["number 2", "usr_yn", "did you mean use_yn? known keys"],
+        ),
+        (
+            MODELS.replace("ML-RF", "ML-RFF"),
+            ["number 2", "ML-RFF", "did you mean ML-RF? there are"],
+        ),
         (MODELS.replace("n_estimators", "n_estimator"), ["n_estimator", "n_estimators"]),
         (MODELS.replace("model_no = 2", "model_no = 1"), ["model_no 1 is there twice"]),
     ],
@@ -382,10 +396,12 @@ def test_a_model_whose_parameters_an_operator_spoilt_is_listed_with_the_error(
 # --- batches
 
 
-def _add(run: Run, *options: str) -> int:
-    code, out, err = run("batch", "add", "--mode", "train", *options)
-    assert code == 0, err
-    return int(out)
+def _add(engine: Engine, **columns: Any) -> int:
+    """A row as SQL inserts it, whether or not it can run."""
+    with engine.begin() as connection:
+        done = connection.execute(insert(dc_batch).values({"mode": "train"} | columns))
+    assert done.inserted_primary_key
+    return int(done.inserted_primary_key[0])
 
 
 def _set(engine: Engine, number: int, **values: Any) -> None:
@@ -393,15 +409,26 @@ def _set(engine: Engine, number: int, **values: Any) -> None:
         connection.execute(update(dc_batch).where(dc_batch.c.batch_id == number).values(values))
 
 
-def test_a_batch_added_at_the_terminal_is_the_row_that_sql_would_insert(ready: Run) -> None:
-    number = _add(
-        ready,
+@pytest.fixture
+def stocked(ready: Run) -> Run:
+    """As `ready`, with data set DATA001/1 and models 1 and 2 of group M100; 2 is not in use."""
+    Path("a.csv").write_text(APPLICANTS, encoding="utf-8")
+    Path("models.toml").write_text(MODELS, encoding="utf-8")
+    assert ready("dataset", "load", "a.csv", "--group", "DATA001", "--target", "연체")[0] == 0
+    assert ready("model", "load", "models.toml")[0] == 0
+    return ready
+
+
+def test_a_batch_added_at_the_terminal_is_the_row_that_sql_would_insert(stocked: Run) -> None:
+    code, number, _ = stocked(
+        *("batch", "add", "--mode", "train"),
         *("--dataset", "DATA001/1", "--model-group", "M100", "--desc", "신용 모형"),
         *("--param", "testSize=0.3", "--param", "splitBy=time", "--json", '{"models": [1]}'),
         *("--priority", "5", "--need-tag", "gpu"),
     )
 
-    (row,) = json.loads(ready("batch", "show", str(number), "--format", "json")[1])
+    assert code == 0
+    (row,) = json.loads(stocked("batch", "show", number.strip(), "--format", "json")[1])
 
     assert row["state"] == "I"
     assert (row["dataset_group"], row["dataset_version"]) == ("DATA001", 1)
@@ -409,8 +436,51 @@ def test_a_batch_added_at_the_terminal_is_the_row_that_sql_would_insert(ready: R
     assert json.loads(row["batch_param"]) == {"models": [1], "testSize": 0.3, "splitBy": "time"}
 
 
-def test_a_batch_is_cancelled_retried_and_listed_in_words(ready: Run) -> None:
-    number = str(_add(ready, "--desc", "[모형] one"))
+TRAIN = ("train", "--dataset", "DATA001/1", "--model-group", "M100")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["train", "--model-group", "M100"], 1, "needs dataset_group and dataset_version"),
+        ([*TRAIN[:2], "DATA01/1", *TRAIN[3:]], 1, "data set DATA01/1; there are: DATA001/1"),
+        ([*TRAIN[:2], "DATA001/2", *TRAIN[3:]], 1, "data set DATA001/2; there are: DATA001/1"),
+        ([*TRAIN[:4], "M10"], 1, "unknown model group 'M10'; there are: M100"),
+        ([*TRAIN, "--param", "testsize=0.3"], 2, "did you mean testSize? allowed are: "),
+        ([*TRAIN, "--param", "testSize=-1"], 2, "testSize: "),
+        ([*TRAIN, "--param", "threshold=2"], 2, "threshold = 2.0: allowed: "),
+        ([*TRAIN, "--param", "models=[2]"], 2, "model_no 2 is not in use in group 'M100'"),
+        (["predict"], 1, "a predict batch needs train_batch_id"),
+        (["predict", "--train-batch", "7"], 1, "train_batch_id 7: there is no such batch"),
+        (["predict", "--train-batch", "1", "--dataset", "D/1"], 1, "there are: DATA001/1"),
+        (["ensemble"], 1, "needs candidate_id"),
+        (["ensemble", "--candidate", "C2"], 1, "C2' lists no model; there are: C1 (2 models)"),
+        (["ensemble", "--candidate", "C1"], 2, "with 2 candidate models it can be 1 to 2"),
+        (["ensemble", "--candidate", "C1", "--dataset", "D/1", "--param", "members=1"], 1, "D/1"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_a_run_would_end_with_at_once_is_an_error_of_batch_add(
+    stocked: Run, engine: Engine, words: list[str], code: int, text: str
+) -> None:
+    waiting = _add(engine)
+    with engine.begin() as connection:
+        candidates.add(connection, "C1", [(waiting, 1, 1), (waiting, 1, 2)])
+
+    assert text in _error(stocked("batch", "add", "--mode", *words), code)
+    assert len(json.loads(stocked("batch", "list", "--format", "json")[1])) == 1
+
+
+def test_a_batch_may_be_added_that_waits_for_the_one_it_builds_on(
+    stocked: Run, engine: Engine
+) -> None:
+    waiting = str(_add(engine))
+
+    assert stocked("batch", "add", "--mode", "predict", "--train-batch", waiting)[0] == 0
+
+
+def test_a_batch_is_cancelled_retried_and_listed_in_words(ready: Run, engine: Engine) -> None:
+    number = str(_add(engine, batch_desc="[모형] one"))
 
     assert "waiting" in ready("batch", "list")[1]
     assert "cancelled" in ready("batch", "cancel", number)[1]
@@ -424,7 +494,7 @@ def test_a_batch_is_cancelled_retried_and_listed_in_words(ready: Run) -> None:
 
 
 def test_wait_ends_with_0_on_c_and_1_on_a_final_e(ready: Run, engine: Engine) -> None:
-    good, bad, late = str(_add(ready)), str(_add(ready)), str(_add(ready))
+    good, bad, late = (str(_add(engine)) for _ in range(3))
     with engine.begin() as connection:
         for number, values in (
             (good, {"state": "C", "progress": 1}),
@@ -434,18 +504,40 @@ def test_wait_ends_with_0_on_c_and_1_on_a_final_e(ready: Run, engine: Engine) ->
                 update(dc_batch).where(dc_batch.c.batch_id == int(number)).values(values)
             )
 
+    assert f"deepcredit batch retry {bad}" in ready("batch", "show", bad)[1]
+    assert "deepcredit" not in ready("batch", "show", good)[1]
     assert ready("batch", "wait", good)[0] == 0
-    assert f"batch {bad}: BadData: 표가 비었다" in ready("batch", "wait", bad)[2].splitlines()[-1]
-    assert ready("batch", "wait", bad)[0] == 1
+    said = f"error: batch {bad} failed: BadData: 표가 비었다"
+    assert ready("batch", "wait", bad)[::2] == (1, f"{said}\n")
     code, _, err = ready("batch", "wait", late, "--timeout", "0")
     assert code == 1
     assert "has not ended after 0 s" in err
 
 
+def test_a_batch_run_in_the_foreground_ends_with_its_error(
+    ready: Run, engine: Engine, tmp_path: Path
+) -> None:
+    _add(engine, dataset_group="D", dataset_version=1, model_group="M")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "launcher", "run", "1"],
+        env=environment(tmp_path, DATABASE_URL=load().database_url),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: batch 1 failed: Unknown: unknown ")
+    assert "deepcredit batch retry 1" in _error(ready("run", "1"), 1)
+
+
 def test_ctrl_c_leaves_the_batch_that_one_waits_for_alone(
     ready: Run, engine: Engine, tmp_path: Path
 ) -> None:
-    number = _add(ready)
+    number = _add(engine)
     with engine.begin() as connection:
         connection.execute(update(dc_batch).values(state="U", progress=0.4, progress_note="반"))
     command = [sys.executable, "-m", "launcher", "batch", "wait", str(number)]
@@ -465,13 +557,38 @@ def test_ctrl_c_leaves_the_batch_that_one_waits_for_alone(
     assert (row.state, row.cancel_requested_at) == ("U", None)
 
 
+# --- queues
+
+
+def test_a_queue_that_nobody_has_is_paused_but_said_to_be_unknown(
+    ready: Run, engine: Engine
+) -> None:
+    _add(engine, queue="night")
+    with engine.begin() as connection:
+        server = {"identity": "i", "host": "h", "pid": 1, "version": "0", "slots": 1}
+        servers.register(connection, server="S1", queues=["urgent"], **server)
+    unknown = "did you mean night? there are: default, night, urgent\n"
+
+    assert ready("queue", "pause", "urgent") == (0, "queue urgent is paused\n", "")
+    for _ in range(2):
+        assert ready("queue", "pause", "nihgt")[:2] == (
+            0,
+            f"queue nihgt is paused\nnote: no batch and no launcher has it; {unknown}",
+        )
+    assert ready("queue", "resume", "nihgt") == (0, "queue nihgt goes on\n", "")
+    assert ready("queue", "resume", "default") == (0, "queue default goes on\n", "")
+    assert _error(ready("queue", "resume", "nihgt"), 1) == (
+        f"error: queue nihgt is not known; {unknown}".strip()
+    )
+
+
 # --- results
 
 
 @pytest.fixture
 def trained(ready: Run, engine: Engine) -> Run:
     """A batch with two good models and one that failed."""
-    number = _add(ready, "--dataset", "D1/1")
+    number = _add(engine, dataset_group="D1", dataset_version=1)
     with engine.begin() as connection:
         for model_no, auc in ((1, 0.75), (2, None), (3, 0.5)):
             for split in ("valid", "test"):
@@ -511,8 +628,8 @@ def test_results_as_csv_and_json_have_every_column(trained: Run) -> None:
     assert rows[2]["auc"] == ""
 
 
-def test_no_results_yet_are_no_error_but_no_batch_is(ready: Run) -> None:
-    _add(ready)
+def test_no_results_yet_are_no_error_but_no_batch_is(ready: Run, engine: Engine) -> None:
+    _add(engine)
 
     assert ready("results", "1")[::2] == (0, "batch 1 has no results yet\n")
     assert "batch 2 does not exist" in _error(ready("results", "2"), 1)
@@ -520,8 +637,26 @@ def test_no_results_yet_are_no_error_but_no_batch_is(ready: Run) -> None:
     assert ready("leaderboard", "--format", "csv")[1].startswith("rank,")
 
 
+def test_a_leaderboard_of_what_does_not_exist_is_an_error(stocked: Run, engine: Engine) -> None:
+    number = str(_add(engine, dataset_group="DATA001", dataset_version=1))
+    predict = str(_add(engine, mode="predict"))
+
+    def said(*options: str) -> str:
+        return _error(stocked("leaderboard", *options), 1).removeprefix("error: ")
+
+    assert said("--batch", "9") == "batch 9 does not exist; none has models yet"
+    assert said("--batch", predict) == (
+        f"batch {predict} is a predict batch; name a train batch; none has models yet"
+    )
+    assert said("--dataset", "D/1") == "unknown data set D/1; there are: DATA001/1"
+    for options in (("--batch", number), ("--dataset", "DATA001/1")):
+        assert stocked("leaderboard", *options) == (0, "", "no trained model yet\n")
+    _set(engine, int(number), state="E", error_class="BadData", error_text="표가 비었다")
+    assert said("--batch", number) == f"batch {number} failed: BadData: 표가 비었다"
+
+
 def test_a_batch_that_failed_has_no_results_to_wait_for(ready: Run, engine: Engine) -> None:
-    _add(ready)
+    _add(engine)
     error = {"error_class": "BadData", "error_text": "표가 비었다\nmore", "max_attempts": 3}
     later = {"state": "E", "run_after": utc_now(literal(3600.0)), "attempt": 1, **error}
     asks = [("results", "1"), ("ensemble", "members", "1", "1")]
@@ -585,6 +720,19 @@ def test_tables_fit_a_terminal_of_80_columns_also_in_korean(
     assert "하반기" in "".join(lines)
 
 
+def test_a_long_text_is_cut_in_a_pipe_and_whole_in_csv(ready: Run, engine: Engine) -> None:
+    text = "저축은행 " * 60
+    _add(engine, state="E", error_class="BadData", error_text=text)
+
+    table = ready("batch", "list")[1]
+    (row,) = csv.DictReader(io.StringIO(ready("batch", "list", "--format", "csv")[1]))
+
+    assert max(map(cell_len, table.splitlines())) < 220
+    assert "BadData: 저축은행 " in table
+    assert "…" in table
+    assert row["last_error"] == f"BadData: {text}"
+
+
 def _on_terminal(words: list[str], cwd: Path, *, columns: int) -> list[str]:
     """What a command prints on a terminal so wide, without colours."""
     ours, theirs = pty.openpty()
@@ -642,8 +790,8 @@ def test_doctor_says_what_to_do_about_what_is_not(run: Run) -> None:
     assert re.search("^FAIL +dask .*DEEPCREDIT_SCHEDULER", out, re.MULTILINE)
 
 
-def test_doctor_sees_that_batches_wait_and_nobody_runs_them(ready: Run) -> None:
-    _add(ready)
+def test_doctor_sees_that_batches_wait_and_nobody_runs_them(ready: Run, engine: Engine) -> None:
+    _add(engine)
 
     assert re.search(
         "^WARN +launchers .*deepcredit launcher SERVER_ID", ready("doctor")[1], re.MULTILINE
@@ -660,14 +808,14 @@ def test_doctor_names_batches_that_no_launcher_will_ever_take(ready: Run, engine
             servers.register(connection, server=name, identity=name, **facts, **offers)
 
     register("S1")
-    _add(ready)
+    _add(engine)
     assert warned() == []
     assert "S1 on h, 2 slots, queue default, no tags, last seen " in ready("doctor")[1]
 
     ready("server", "pause", "S1")
-    on_q = ["--queue", "q", "--need-tag", "big"]
-    for options in (on_q, on_q, ["--need-tag", "gpu"], ["--queue", "r"]):
-        _add(ready, *options)
+    on_q = {"queue": "q", "need_tag": "big"}
+    for columns in (on_q, on_q, {"need_tag": "gpu"}, {"queue": "r"}):
+        _add(engine, **columns)
     assert warned() == [
         "batch 1 waits: every launcher for it is paused (S1); `deepcredit server resume S1`",
         (

@@ -1,20 +1,23 @@
 """`deepcredit demo` as a newcomer runs it, small, and its steps."""
 
+import os
 import re
+import shlex
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from configs.errors import DeepCreditError
-from configs.settings import Settings
+from configs.settings import Settings, load
 from launcher import demo
 from launcher.options import GlobalOptions
-from launcher.session import Session
+from launcher.session import Session, command_line
 from pipeline.datasets import load_file
 from storage import batches
 from tests.bank import environment
@@ -45,6 +48,11 @@ def test_the_demo_goes_the_whole_way(tmp_path: Path) -> None:
     assert sorted(set(ranked)) == ["DL-DNN", "DL-TABNET", "ML-RF", "ML-XGB"]
     assert len(ranked) == 10
     assert re.search(r"^vote +answer +10 ", out, re.MULTILINE)
+
+    commands = re.findall(r"^ +(\S*/deepcredit .*)$", out, re.MULTILINE)
+    assert len(commands) == 9
+    for command in commands:
+        _in_a_fresh_shell(command, tmp_path)
 
 
 def test_a_file_of_ones_own_that_cannot_be_used_is_an_error_before_anything_runs(
@@ -126,6 +134,47 @@ def test_a_demo_that_is_killed_takes_its_launcher_along_which_gives_its_batch_ba
     assert _said(tmp_path, "launcher stopped")
     with closing(sqlite3.connect(tmp_path / "deepcredit.db")) as database:
         assert database.execute("SELECT state, attempt FROM dc_batch").fetchall() == [("I", 0)] * 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({}, []),
+        ({"database_url": "sqlite:///my bank.db"}, ["--database-url=sqlite:///my bank.db"]),
+        ({"poll_seconds": 0.5}, ["--set=poll_seconds=0.5"]),
+    ],
+)
+def test_a_command_is_shown_with_what_another_shell_does_not_know(
+    overrides: dict[str, Any], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "other.toml"
+    config.write_text("workers = 3\n", encoding="utf-8")
+    environ = {"DEEPCREDIT_DATABASE_PASSWORD": "geheim"}
+    settings = load(overrides, environ=environ, file=config)
+
+    shown = command_line(Session(settings, GlobalOptions({}, config)))
+
+    program = str(Path(sys.executable).with_name("deepcredit"))
+    assert shlex.split(shown) == [program, *words, f"--config={config}"]
+
+
+def test_the_command_of_an_environment_in_this_folder_is_shown_as_people_write_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(Path(sys.prefix).parent)
+
+    shown = command_line(Session(load(environ={}), GlobalOptions({}, None)))
+
+    assert shown == f"{Path(sys.prefix).name}/bin/deepcredit"
+
+
+def _in_a_fresh_shell(command: str, folder: Path) -> None:
+    known = {name: value for name, value in os.environ.items() if "DEEPCREDIT_" not in name}
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=known, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), command
 
 
 def _said(folder: Path, words: str) -> bool:

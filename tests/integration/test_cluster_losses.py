@@ -32,15 +32,13 @@ from tests.waiting import until
 class Cluster:
     """A scheduler and workers as processes, as `cluster start` starts them."""
 
-    _dask = ("-P", "-m", "dask")
-
     def __init__(self, folder, stack):
         self.folder, self.stack = folder, stack
         self.port = free_port()
         self.address = f"tcp://127.0.0.1:{self.port}"
 
     def scheduler(self):
-        return self._start("scheduler", "--host", "127.0.0.1", "--port", str(self.port))
+        return self._start("scheduler", self.address, "--")
 
     @property
     def scheduler_process(self):
@@ -51,7 +49,7 @@ class Cluster:
     def worker(self, name):
         place = str(self.folder / name)
         return self._start(
-            *("worker", self.address, "--name", name, "--nthreads", "1"),
+            *("worker", self.address, "--name", name, "--"),
             *("--host", "127.0.0.1", "--local-directory", place),
         )
 
@@ -59,13 +57,8 @@ class Cluster:
         with (self.folder / "dask.log").open("ab") as log:
             process = subprocess.Popen(
                 [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "launcher.keep",
-                    *self._dask,
-                    *words,
-                    "--no-dashboard",
+                    *(sys.executable, "-P", "-m", "launcher.keep"),
+                    *("-P", "-m", "launcher", *words, "--no-dashboard"),
                 ],
                 env=os.environ | {"PYTHONPATH": str(ROOT)},
                 cwd=self.folder,

@@ -206,7 +206,6 @@ def test_stop_leaves_a_process_alone_that_has_come_to_use_an_old_pid(desk):
         record = {
             "name": "cpu",
             "words": [],
-            "environment": {},
             "token": "0" * 32,
             "boot": boot,
             "pid": innocent.pid,

@@ -8,13 +8,11 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-import dask
 import pytest
 from sqlalchemy import select
 
 from configs.settings import load
 from launcher.cluster import connect
-from launcher.cluster.config import CONFIG
 from launcher.cluster.placement import OWN_MB, place
 from pipeline.executor import Need
 from storage.engine import reading
@@ -108,7 +106,8 @@ def test_what_cards_add_to_the_services_is_a_worker_for_the_first_card() -> None
     assert images == {"deepcredit:cuda"}
     [device] = cards["gpu0"]["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"driver": "nvidia", "device_ids": ["0"], "capabilities": ["gpu"]}
-    assert cards["worker"]["environment"]["CUDA_VISIBLE_DEVICES"] == ""
+    assert "--gpu" in cards["gpu0"]["command"]
+    assert "--gpu" not in cards["worker"]["command"]
     assert "deploy" not in cards["worker"]
 
 
@@ -135,14 +134,6 @@ def test_settings_are_known_and_secrets_come_from_files(tmp_path: Path) -> None:
             environ={key: files.get(key, value) for key, value in given.items()},
             file=tmp_path / "0",
         )
-
-
-def test_scheduler_and_workers_get_what_the_embedded_cluster_sets_for_itself() -> None:
-    for name in ("scheduler", "worker"):
-        given = compose()["services"][name]["environment"]
-        collected = dask.config.collect(paths=[], env=given)
-
-        assert {key: dask.config.get(key, None, config=collected) for key in CONFIG} == CONFIG
 
 
 @pytest.mark.parametrize(("file", "target"), RUNTIMES)

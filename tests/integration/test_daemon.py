@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from configs.errors import DatabaseRefused, Unknown, WrongSchema, WrongState
 from launcher.claimer import Claimer
 from launcher.daemon import Daemon
 from launcher.host import memory_mb
-from storage import servers
+from storage import queues, servers
 from storage.columns import utc_now
 from storage.engine import reading, transaction
 from storage.schema import dc_server
@@ -96,6 +97,13 @@ def test_drain_waits_for_what_another_launcher_runs(runs):
     assert states(runs, first, second) == ["C", "C"]
 
 
+def drain(runs, **options):
+    """What a launcher that drains says it leaves, the first first; it must end by itself."""
+    with capture_logs() as said, in_thread(runs.daemon("succeed", drain=True, **options)) as codes:
+        until(lambda: codes == [0], 30)
+    return [(e["batches"], e["why"]) for e in said if e["event"] == "left waiting"]
+
+
 def test_drain_leaves_retries_of_later_and_paused_work(runs):
     later = runs.add(state="E", run_after=utc_now(600), attempt=1)
     tagged = runs.add(need_tag="gpu")
@@ -118,8 +126,52 @@ def test_drain_leaves_a_retry_whose_twin_waits_for_its_time(runs):
     retry = runs.add(dedupe_key="d", state="E", run_after=utc_now(-1), attempt=1)
     twin = runs.add(dedupe_key="d", run_after=utc_now(600))
 
-    assert runs.daemon("succeed", drain=True).run() == 0
+    left = drain(runs)
+
     assert states(runs, retry, twin) == ["E", "I"]
+    assert [(batches, why.partition(" (")[0].partition(";")[0]) for batches, why in left] == [
+        (1, "they wait for other batches"),
+        (1, "their time"),
+    ]
+
+
+def test_drain_says_what_it_leaves_and_what_to_do(runs):
+    runs.add()  # it runs, and is not told of
+    runs.add(queue="night")
+    runs.add(queue="밤 2")
+    runs.add(queue="밤 2", need_tag="gpu")
+    transaction(runs.engine, lambda connection: queues.pause(connection, "shut"))
+    runs.add(queue="shut")
+    runs.add(need_tag="gpu")
+    later = runs.add(run_after=datetime(2999, 1, 1, tzinfo=UTC))
+    retry = runs.add(state="E", run_after=datetime(2998, 1, 1, tzinfo=UTC), attempt=1)
+    runs.add(state="E", run_after=utc_now(600), attempt=3, max_attempts=3)
+    big = runs.add(need_mem_mb=10**9)
+    runs.add(mode="predict", train_batch_id=retry)
+    runs.add(cancel_requested_at=utc_now(600), run_after=utc_now(600))
+
+    until_then = (
+        "their time (run_after) is to come, the earliest at 2998-01-01 00:00:00 UTC; "
+        f"`deepcredit batch retry {later}` lets batch {later} run at once"
+    )
+    too_big = (
+        "they need more memory (need_mem_mb) than is free here; "
+        f"`deepcredit batch show {big}` says how much"
+    )
+    assert drain(runs, queues=["default", "shut"]) == [
+        (1, "queue night is not served here; --queue night would"),
+        (2, "queue 밤 2 is not served here; --queue '밤 2' would"),
+        (1, "queue shut is paused; `deepcredit queue resume shut`"),
+        (1, "this launcher lacks tag gpu; --tag gpu gives it"),
+        (2, until_then),
+        (1, too_big),
+        (1, "they wait for other batches; `deepcredit batch list` says for which"),
+    ]
+
+    transaction(runs.engine, lambda connection: servers.pause(connection, "B"))
+
+    paused = "this server is paused; `deepcredit server resume B`"
+    assert (1, paused) in drain(runs, queues=["night"])
 
 
 def test_memory_that_a_running_batch_asked_for_is_not_offered_twice(runs):

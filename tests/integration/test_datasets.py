@@ -594,7 +594,7 @@ def test_an_unknown_data_set_lists_what_exists(engine, tmp_path):
         Unknown, match="unknown data set DATA001/2; there are: DATA001/1, DATA001/3"
     ):
         read_back(engine, version=2)
-    with pytest.raises(Unknown, match="unknown data set OTHER/1; there are: DATA001"):
+    with pytest.raises(Unknown, match="unknown data set OTHER/1; there are: DATA001/3"):
         read_back(engine, "OTHER")
 
 

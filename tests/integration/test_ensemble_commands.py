@@ -1,6 +1,7 @@
 """Commands for ensembles, on a batch that is there."""
 
 import json
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -79,7 +80,7 @@ def test_lists_and_their_models_are_shown(lab, run):
     ("arguments", "said"),
     [
         (("--from-batch", "77"), "batch 77 does not exist"),
-        (("--from-batch", "1"), "batch 1 is a predict batch"),
+        (("--from-batch", "1"), "batch 1 is a predict batch; name a train batch; none has"),
         (("--from-batch", "1", "--by", "luck"), "unknown metric 'luck'; there are: accuracy,"),
     ],
 )
@@ -89,6 +90,20 @@ def test_candidates_from_where_there_are_none_is_an_error(lab, run, arguments, s
     assert code in (1, 2)
     assert out == ""
     assert said in err
+
+
+def test_a_batch_that_trains_nothing_is_refused_with_those_that_do(lab, run):
+    first, second = lab.make_up(2), lab.make_up(2)
+    predict = lab.add(mode="predict", train_batch_id=first)
+    names = f"the newest with models: {second}, {first}\n"
+
+    for number, what in (
+        (predict, "is a predict batch; name a train batch"),
+        (77, "does not exist"),
+    ):
+        said = (1, "", f"error: batch {number} {what}; {names}")
+        assert run("candidates", "add", "C001", "--from-batch", str(number)) == said
+        assert run("leaderboard", "--batch", str(number)) == said
 
 
 def test_members_of_any_ensemble_are_told(lab, run):
@@ -125,3 +140,28 @@ def test_members_of_what_is_no_ensemble_is_an_error(lab, run):
         assert code in (1, 2)
         assert out == ""
         assert said in err
+
+
+def test_pictures_are_told_with_their_place_and_copied(lab, run, monkeypatch, tmp_path):
+    def draw(board, searched, judged, context):
+        return tuple(pictures._put(name, name.encode(), context) for name in ("roc", "membership"))
+
+    monkeypatch.setattr(pictures, "draw", draw)
+    train = lab.make_up(5)
+    lab.list_models("C001", [(train, number, 1) for number in range(1, 6)])
+    batch_id = str(lab.ensemble({"ensembles": 2000, "members": 3, "rounds": 3}))
+    ask = ("--store-url", lab.settings.store_url, "ensemble", "pictures")
+
+    told = [line.split() for line in run(*ask, batch_id)[1].splitlines()]
+    code, out, _ = run(*ask, batch_id, "--into", "new/folder")
+
+    assert [name for name, _ in told] == ["membership", "roc"]
+    assert [Path(place).read_text() for _, place in told] == ["membership", "roc"]
+    assert code == 0
+    for name in ("membership", "roc"):
+        file = Path("new/folder", f"E{batch_id}-{name}.png")
+        assert str(file) in out
+        assert (tmp_path / file).read_text() == name
+    assert "ensemble pictures" in run("results", batch_id)[1].splitlines()[-1]
+    for number, said in ((str(train), "is a train batch"), ("77", "batch 77 does not exist")):
+        assert said in run(*ask, number)[2]

@@ -11,6 +11,7 @@ from sqlalchemy import insert, select, text, update
 from configs.errors import (
     BadData,
     BadParameter,
+    HostUnfit,
     LeaseLost,
     ParentNotReady,
     Retry,
@@ -272,6 +273,20 @@ def test_a_range_whose_file_was_damaged_is_tried_again(listed, short_ranges):
     assert executor.done == 7
 
 
+def test_a_range_that_came_to_an_unfit_host_is_tried_again(listed, short_ranges):
+    class OneUnfit(Counting):
+        def run(self, function, tasks, *, need=None, deadline=None):
+            for done in super().run(function, tasks, deadline=deadline):
+                yield replace(done, value=None, error=HostUnfit()) if self.done == 2 else done
+
+    executor = OneUnfit()
+    batch_id = listed.add(mode="ensemble", candidate_id="C001", parameters=SMALL)
+    listed.execute(batch_id, executor)
+
+    assert executor.done == 9
+    assert report(listed, batch_id) == report(listed, listed.ensemble(SMALL))
+
+
 def test_a_run_that_lost_its_batch_publishes_nothing(listed):
     batch_id = listed.add(mode="ensemble", candidate_id="C001", parameters=SMALL)
 
@@ -432,7 +447,7 @@ REFUSED = [
     ({"keep": 0}, BadParameter, "keep"),
     ({"keep": "most"}, BadParameter, "keep"),
     ({"method": "best"}, BadParameter, "method"),
-    ({"ensemble": 5}, BadParameter, "did you mean 'ensembles'"),
+    ({"ensemble": 5}, BadParameter, "did you mean ensembles"),
     ({"seed": -1}, BadParameter, "seed"),
 ]
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, insert, text
 
 from configs.errors import DatabaseRefused, Retry, Unknown, WrongState
-from storage import attempts, batches, claims, health, queues, servers, sweeping
+from storage import attempts, batches, claims, health, left, queues, servers, sweeping
 from storage.engine import make_engine, reading
 from storage.grants import ROLES, grants, how_to_give
 from storage.schema import (
@@ -278,6 +278,29 @@ def test_nothing_is_left_when_all_that_waits_waits_for_later(calls: Calls) -> No
     calls(queues.pause, "default")
     calls(batches.rerun, number)
     assert not calls(batches.pending).now
+
+
+def test_what_is_left_waiting_is_told_by_reason_with_the_first_of_each(calls: Calls) -> None:
+    other = calls.add(queue="밤")
+    calls.add()  # could run
+    parent = failed(calls, Retry.LATER)
+    far = calls.add(run_after=FAR)
+    child = calls.add(train_batch_id=parent)
+    tagged = calls.add(need_tag="gpu")
+    calls.add(queue="밤", need_tag="gpu")
+    calls.add(need_tag="gpu", cancel_requested_at=FAR)
+
+    offer: dict[str, Any] = {"server": "A", "tags": [], "free_mb": None}
+    told = calls(left.left, queues=["default"], **offer)
+
+    assert [(each.reason, each.name, each.n, each.batch_id) for each in told] == [
+        ("queue", "밤", 2, other),
+        ("time", None, 2, parent),
+        ("batch", None, 1, child),
+        ("tag", "gpu", 1, tagged),
+    ]
+    (at,) = [each.run_after for each in told if each.run_after is not None]
+    assert at < calls(batches.read, far).run_after
 
 
 # Servers.

@@ -1,6 +1,7 @@
 """Tasks on real Dask workers that declare cores, memory and a card."""
 
 from contextlib import closing
+from dataclasses import dataclass, field
 
 import pytest
 import structlog
@@ -12,6 +13,7 @@ from configs.errors import NotEnoughMemory
 from launcher.cluster import connect
 from models import devices
 from models.estimators.dl_dnn import DenseNetwork
+from pipeline import placing
 from pipeline.executor import Need
 from storage.schema import dc_batch_result, dc_model
 from tests import tasks
@@ -24,7 +26,7 @@ LARGE = {"CPU": 1, "MEMORY": 4000}
 
 
 def cluster_of(**workers):
-    """Workers of this very process, by name: (threads, resources)."""
+    """Workers of this very process, by name: (threads, resources) and maybe an address."""
     return SpecCluster(
         scheduler={
             "cls": Scheduler,
@@ -36,8 +38,15 @@ def cluster_of(**workers):
             },
         },
         workers={
-            name: {"cls": Worker, "options": {"nthreads": threads, "resources": resources}}
-            for name, (threads, resources) in workers.items()
+            name: {
+                "cls": Worker,
+                "options": {
+                    "nthreads": threads,
+                    "resources": resources,
+                    "host": host[0] if host else None,
+                },
+            }
+            for name, (threads, resources, *host) in workers.items()
         },
         silence_logs=True,
     )
@@ -113,6 +122,46 @@ def test_a_fit_too_large_for_the_worker_with_the_card_goes_to_another_and_the_lo
     assert (said["log_level"], said["needs_mb"]) == ("warning", 3000)
 
 
+@dataclass(frozen=True)
+class Task:
+    marker: str
+    number: int
+    need: Need = field(default_factory=Need)
+    note: str | None = None
+
+
+@pytest.fixture(scope="module")
+def two_hosts():
+    with (
+        cluster_of(
+            one=(1, CORE, "127.0.0.1"), two=(1, CORE, "127.0.0.2"), three=(1, CORE, "127.0.0.2")
+        ) as cluster,
+        closing(connect(cluster.scheduler_address, patience=15)) as executor,
+    ):
+        until(lambda: executor.workers == 3, 15)
+        yield executor
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_task_that_came_to_an_unfit_host_is_done_on_another_one(two_hosts, tmp_path, count):
+    given = [Task(str(tmp_path / "unfit"), number) for number in range(count)]
+    with structlog.testing.capture_logs() as logs:
+        done = list(placing.run(two_hosts, tasks.be_unfit_where_it_came_first, given))
+
+    assert len(done) == count
+    unfit = (tmp_path / "unfit").read_text()
+    assert {each.value for each in done} == two_hosts.hosts - {unfit}
+    assert len(two_hosts.hosts) == 2
+    assert len([log for log in logs if "said" in log]) == 1
+
+
+def test_idle_workers_of_a_host_that_is_avoided_take_nothing_from_busy_ones(two_hosts):
+    away = Need(avoid=frozenset({"127.0.0.2"}))
+    run(two_hosts, [away], seconds=0.2)  # Dask moves tasks whose length it can guess
+
+    assert {span[1] for span in run(two_hosts, [away] * 8, seconds=0.2)} == {"one"}
+
+
 def test_a_worker_that_is_away_for_a_moment_is_waited_for(monkeypatch):
     monkeypatch.setattr("launcher.cluster.running._LOOK_SECONDS", 0.05)
     given = [*((n, 0.2) for n in range(8)), (8, 0.0)]
@@ -177,7 +226,12 @@ def test_a_fit_that_finds_its_card_full_is_done_alone_then_on_the_cpu(
     lab.load_applicants(rows=200)
     lab.executor = executor
     with structlog.testing.capture_logs() as logs:
-        batch = lab.train([("DL-DNN", '{"max_epochs": 1}'), ("ML-RF", '{"n_estimators": 2}')])
+        batch = lab.train(
+            [
+                ("DL-DNN", '{"max_epochs": 1, "hidden_units": 4000}'),
+                ("ML-RF", '{"n_estimators": 2}'),
+            ]
+        )
 
     assert tried == ["cuda", "cuda", "cpu"]
     rows = {row[0]: row for row in lab.rows(dc_batch_result, batch)}

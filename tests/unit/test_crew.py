@@ -1,21 +1,54 @@
-"""How an embedded cluster divides a machine."""
+"""How an embedded cluster divides a machine, and which cards it has."""
 
 import pytest
 
+from launcher import host
 from launcher.cluster.local import Crew, crew_of
+
+NONE, ONE, FOUR = (), ("0",), ("0", "1", "2", "3")
 
 
 @pytest.mark.parametrize(
     ("wanted", "cores", "cards", "expected"),
     [
-        (0, 8, 0, Crew(workers=8, limit_mb=2000, cards=0, fits_a_card=0)),
-        (2, 8, 0, Crew(workers=2, limit_mb=8000, cards=0, fits_a_card=0)),
-        (0, 8, 1, Crew(workers=4, limit_mb=2000, cards=1, fits_a_card=4)),
-        (0, 16, 4, Crew(workers=8, limit_mb=1000, cards=4, fits_a_card=2)),
-        (0, 2, 1, Crew(workers=1, limit_mb=8000, cards=1, fits_a_card=1)),
-        (0, 64, 0, Crew(workers=16, limit_mb=1000, cards=0, fits_a_card=0)),
-        (64, 64, 0, Crew(workers=64, limit_mb=250, cards=0, fits_a_card=0)),
+        (0, 8, NONE, Crew(workers=8, limit_mb=2000, cards=NONE, fits_a_card=0)),
+        (2, 8, NONE, Crew(workers=2, limit_mb=8000, cards=NONE, fits_a_card=0)),
+        (0, 8, ONE, Crew(workers=4, limit_mb=2000, cards=ONE, fits_a_card=4)),
+        (0, 16, FOUR, Crew(workers=8, limit_mb=1000, cards=FOUR, fits_a_card=2)),
+        (0, 2, ONE, Crew(workers=1, limit_mb=8000, cards=ONE, fits_a_card=1)),
+        (0, 64, NONE, Crew(workers=16, limit_mb=1000, cards=NONE, fits_a_card=0)),
+        (64, 64, NONE, Crew(workers=64, limit_mb=250, cards=NONE, fits_a_card=0)),
     ],
 )
 def test_threads_are_as_many_as_cores_and_share_the_memory(wanted, cores, cards, expected):
     assert crew_of(wanted, cores, cards, 16_000) == expected
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (None, FOUR),
+        ("", NONE),
+        ("-1", NONE),
+        ("2", ("2",)),
+        ("3, 1", ("3", "1")),
+        ("0,-1,2", ("0",)),
+        ("GPU-b278b05b", ("GPU-b278b05b",)),
+    ],
+)
+def test_cards_that_an_operator_hides_are_left_alone(shown, expected, tmp_path, monkeypatch):
+    for number in FOUR:
+        (tmp_path / number).mkdir()
+    monkeypatch.setattr(host, "_GPUS", tmp_path)
+    monkeypatch.delenv(host.SEEN, raising=False)
+    if shown is not None:
+        monkeypatch.setenv(host.SEEN, shown)
+
+    assert host.cards() == expected
+
+
+def test_a_machine_without_a_driver_has_no_cards(tmp_path, monkeypatch):
+    monkeypatch.setattr(host, "_GPUS", tmp_path / "none")
+    monkeypatch.setenv(host.SEEN, "0")
+
+    assert host.cards() == NONE

@@ -282,7 +282,7 @@ def test_columns_get_the_roles_that_were_chosen():
 @pytest.mark.parametrize(
     ("choices", "words"),
     [
-        ({"target": "Y"}, "file has no column 'Y'; did you mean 'y'?"),
+        ({"target": "Y"}, "file has no column 'Y'; did you mean y? its columns are: no, when"),
         ({"target": "z"}, "file has no column 'z'; its columns are: no, when, code, x, sex, y"),
         ({"target": "y", "drop": ("z",)}, "file has no column 'z'"),
         ({"target": "y", "missing": {"z": ("1",)}}, "file has no column 'z'"),

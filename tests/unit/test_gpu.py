@@ -2,8 +2,14 @@ import os
 import subprocess
 import sys
 
-from ensemble.counters import agrees, fastest
+import pytest
+import structlog
+
+from configs.errors import CardUnusable
+from ensemble.counters import agrees, of_card
 from ensemble.votes import count
+from models import devices
+from pipeline import ranges
 
 # Numba chooses its simulator when it is imported, so another process must do it. It runs every
 # thread in Python: problems are tiny, and the rounds draw more members than Philox has words.
@@ -49,5 +55,34 @@ def test_a_counter_that_is_wrong_once_is_not_used():
     assert not agrees(wrong)
 
 
-def test_there_is_a_counter_whatever_the_machine_has():
-    assert agrees(fastest())
+def test_a_machine_whose_card_cannot_count_goes_on_with_its_processor(monkeypatch):
+    def missing(name):
+        raise ImportError(f"no module {name}")
+
+    monkeypatch.setattr("ensemble.counters.import_module", missing)
+    monkeypatch.setattr(devices, "count", lambda: 1)
+    ranges._counter.cache_clear()
+    with structlog.testing.capture_logs() as logs:
+        assert ranges._counter() is count
+    ranges._counter.cache_clear()
+
+    assert [log["said"] for log in logs] == [
+        "it cannot count votes: ImportError: no module ensemble.gpu"
+    ]
+
+
+def test_a_card_that_counts_wrongly_is_refused(monkeypatch):
+    class Gpu:
+        def count(*given):
+            return count(*given) + 1
+
+    monkeypatch.setattr("ensemble.counters.import_module", lambda _: Gpu)
+    with pytest.raises(CardUnusable, match="other votes than the processor"):
+        of_card()
+
+
+def test_a_process_that_sees_no_card_does_not_look_for_one(monkeypatch):
+    monkeypatch.setattr("ensemble.counters.import_module", lambda _: pytest.fail("it looked"))
+    monkeypatch.setattr(devices, "count", lambda: 0)
+    ranges._counter.cache_clear()
+    assert ranges._counter() is count

@@ -11,7 +11,7 @@ CHILD = """
 import json, os, sys
 from pathlib import Path
 words = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-left, name = int(words["--nworkers"]), words["--name"]
+left, name = int(words["--workers"]), words["--name"]
 seen, retired = Path("seen"), Path(os.environ["CLUSTER_WORKERS_RETIRED"])
 first = not seen.exists()
 with seen.open("a") as file:
@@ -28,7 +28,7 @@ with retired.open("a") as file:
 def test_workers_that_were_told_to_leave_do_not_come_back(tmp_path, monkeypatch, workers, again):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(keep, "_SETTLED_SECONDS", 0)
-    words = ["-c", CHILD, "--name", "one-cpu", "--nworkers", str(workers)]
+    words = ["-c", CHILD, "--name", "one-cpu", "--workers", str(workers)]
 
     assert keep._Keeper(words).run() == 0
 

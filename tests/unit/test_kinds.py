@@ -310,7 +310,7 @@ def test_each_description_has_its_estimators_and_says_alike_whether_they_use_a_c
     }
     for model_id, card in cards.items():
         of = kind.find(model_id)
-        assert (card is not None) == of.uses_gpu(of.DEFAULTS)
+        assert (card is not None) == of.uses_gpu(of.DEFAULTS, 100_000, 200_000)
         assert devices.best(card) == ("cuda" if card and torch.cuda.is_available() else "cpu")
 
 
@@ -318,22 +318,47 @@ def test_each_description_has_its_estimators_and_says_alike_whether_they_use_a_c
 def test_boosting_that_no_card_can_grow_asks_for_none(method):
     (variant,) = expand(json.dumps({"tree_method": method}), "ML-XGB", model_no=1)
 
-    found = demand.of_fit("ML-XGB", variant, rows=100, all_rows=200, columns=5)
+    found = demand.of_fit("ML-XGB", variant, rows=100_000, all_rows=200_000, columns=5)
 
     assert (found.gpu > 0) == (method != "exact")
 
 
 @pytest.mark.parametrize(
-    ("model_id", "device", "card"),
+    ("model_id", "params", "rows", "columns", "pays"),
     [
-        ("ML-XGB", "cuda", True),
-        ("ML-XGB", "cpu", False),  # by choice, or for want of a card with memory left
-        ("ML-XGB", None, True),
-        ("ML-RF", None, False),
+        ("ML-XGB", {}, 4_000, 20, False),
+        ("ML-XGB", {}, 16_000, 30, True),
+        ("DL-DNN", {"hidden_units": [64], "batch_size": 256}, 80_000, 200, False),
+        ("DL-DNN", {"hidden_units": [256, 128], "batch_size": 1024}, 16_000, 30, True),
+        ("DL-DNN", {"hidden_units": [256, 128], "batch_size": 1024}, 500, 30, False),
+        ("DL-TABNET", {"n_steps": 2}, 16_000, 30, False),
+        ("DL-TABNET", {"n_steps": 2}, 80_000, 200, True),
     ],
 )
-def test_a_model_is_scored_on_what_it_was_fitted_on(model_id, device, card):
-    found = demand.of_scoring(model_id, device=device, matrix_bytes=2**20, model_bytes=2**20)
+def test_a_card_is_asked_for_where_it_pays(model_id, params, rows, columns, pays):
+    """As measured by benchmarks/cards.py."""
+    (variant,) = expand(json.dumps(params), model_id, model_no=1)
+
+    found = demand.of_fit(model_id, variant, rows=rows, all_rows=rows, columns=columns)
+
+    assert (found.gpu > 0) == pays
+
+
+def test_rows_that_resampling_adds_count_for_whether_a_card_pays():
+    (plain,) = expand("{}", "ML-XGB", model_no=1)
+    (grown,) = expand('{"resampling": "smote"}', "ML-XGB", model_no=1)
+
+    of_plain, of_grown = (
+        demand.of_fit("ML-XGB", each, rows=9_000, all_rows=9_000, columns=20)
+        for each in (plain, grown)
+    )
+
+    assert (of_plain.gpu > 0, of_grown.gpu > 0) == (False, True)
+
+
+@pytest.mark.parametrize(("device", "card"), [("cuda", True), ("cpu", False), (None, False)])
+def test_a_model_is_scored_on_what_it_was_fitted_on(device, card):
+    found = demand.of_scoring(device=device, matrix_bytes=2**20, model_bytes=2**20)
 
     assert (found.gpu > 0) == card
     assert found.memory_mb > 12

@@ -33,7 +33,7 @@ def test_null_and_blank_mean_all_defaults(text: str | None) -> None:
         ("[1]", ["must be a JSON object", "list"]),
         ('{"testSize": NaN}', ["NaN"]),
         ('{"testSize": 0.3, "testSize": 0.4}', ["testSize", "twice"]),
-        ('{"testsize": 0.3}', ["'testsize'", "did you mean 'testSize'", "validationSize"]),
+        ('{"testsize": 0.3}', ["'testsize'", "did you mean testSize?", "validationSize"]),
         ('{"test_size": 0.3}', ["unknown key 'test_size'"]),
         ('{"testSize": 0}', ["testSize", "greater than 0"]),
         ('{"testSize": "many"}', ["testSize", "number", "share"]),

@@ -1,5 +1,7 @@
 """What is asked of Dask for a task, given what workers declare."""
 
+from dataclasses import replace
+
 import pytest
 
 from configs.errors import NotEnoughMemory
@@ -9,18 +11,24 @@ from pipeline.executor import Need
 
 def cpu(n=0, *, threads=1, memory=1000.0, **resources):
     resources = {"CPU": float(threads), "MEMORY": memory} | resources
-    return Has(address=f"cpu{n}", threads=threads, memory_mb=memory, resources=resources)
+    return Has(
+        address=f"cpu{n}", host=f"h{n}", threads=threads, memory_mb=memory, resources=resources
+    )
 
 
 def card(n=0, memory=4000.0):
     return Has(
-        address=f"gpu{n}", threads=4, memory_mb=memory, resources={"GPU": 1.0, "MEMORY": memory}
+        address=f"gpu{n}",
+        host=f"h{n}",
+        threads=4,
+        memory_mb=memory,
+        resources={"GPU": 1.0, "MEMORY": memory},
     )
 
 
 def stranger(n=0, *, memory=None, threads=1):
     """A worker that somebody started without any resources."""
-    return Has(address=f"x{n}", threads=threads, memory_mb=memory, resources={})
+    return Has(address=f"x{n}", host=f"h{n}", threads=threads, memory_mb=memory, resources={})
 
 
 TOUCH = 1 / 1024
@@ -105,12 +113,35 @@ def test_a_tag_is_had_or_done_without():
     assert place(tagged, [cpu()]) == Place(missing=("large",))
 
 
+def test_a_host_is_avoided_while_another_one_could_do_it():
+    def hosts(need, *workers, avoid="h0"):
+        return place(replace(need, avoid=frozenset({avoid})), workers).hosts
+
+    assert place(SMALL, [cpu(0), cpu(1)]).hosts == ()
+    assert hosts(SMALL, cpu(0), cpu(1), cpu(2)) == ("h1", "h2")
+    assert hosts(SMALL, cpu(0)) == ()
+    large = Need(memory_mb=3000)
+    assert hosts(large, cpu(0, memory=5000.0), cpu(1)) == ()
+    assert hosts(large, cpu(0, memory=5000.0), cpu(1, memory=5000.0), cpu(2)) == ("h1",)
+    assert hosts(Need(tag="large"), cpu(0, large=1.0), cpu(1)) == ()
+    assert hosts(SMALL, stranger(0), stranger(1), card(2)) == ("h1",)
+
+
+def test_to_avoid_the_only_host_with_a_card_a_task_does_without_one():
+    away = replace(FIT, avoid=frozenset({"h0"}))
+
+    assert place(away, [card(0), card(1), cpu(2)]).hosts == ("h1",)
+    without = place(away, [card(0), cpu(0), cpu(2)])
+    assert (without.hosts, without.resources) == (("h2",), {"CPU": TOUCH})
+    assert place(away, [card(0), cpu(0)]).resources == {"GPU": 0.25, "MEMORY": 100.0}
+
+
 def test_without_workers_nothing_is_known_and_nothing_refused():
     assert place(Need(memory_mb=10**6), []) == Place()
 
 
 def test_a_worker_that_declares_nothing_has_its_limit_less_what_it_takes_itself():
-    info = {"nthreads": 1, "memory_limit": 2 * 2**30, "resources": {}}
+    info = {"host": "h", "nthreads": 1, "memory_limit": 2 * 2**30, "resources": {}}
 
     [worker] = workers_in({"workers": {"a": info}})
     [free] = workers_in({"workers": {"a": info | {"memory_limit": None}}})

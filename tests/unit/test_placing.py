@@ -19,21 +19,42 @@ class Task:
 TASKS = [Task(number) for number in range(6)]
 
 
+def unfit(host):
+    error = HostUnfit(f"{host}: no space left")
+    error.host = host
+    return error
+
+
 class Hosts:
     """Every `period`-th task comes to a host that cannot work."""
 
-    remote, workers = True, 2
+    remote, workers, hosts = True, 2, frozenset({"two", "three"})
 
-    def __init__(self, period):
+    def __init__(self, *, period):
         self.period = period
         self.rounds = []
 
     def run(self, function, tasks, *, need, deadline=None):
         self.rounds.append(len(tasks))
         for n, task in enumerate(tasks, 1):
-            unfit = n % self.period == 0
-            error = HostUnfit("three: no space left") if unfit else None
-            yield Done(task, None if unfit else task.number, error)
+            bad = n % self.period == 0
+            yield Done(task, None if bad else task.number, unfit("three") if bad else None)
+
+
+class Choosy(Hosts):
+    """A task goes to the first host that it does not avoid, or else to the first."""
+
+    def __init__(self, *hosts, fit):
+        self.hosts, self.fit = frozenset(hosts), fit
+        self.asked = []
+
+    def run(self, function, tasks, *, need, deadline=None):
+        for task in tasks:
+            avoid = need(task).avoid
+            self.asked.append(set(avoid))
+            host = min(self.hosts - avoid or self.hosts)
+            good = host in self.fit
+            yield Done(task, host if good else None, None if good else unfit(host))
 
 
 def test_what_came_to_an_unfit_host_is_done_again_while_others_succeed():
@@ -46,8 +67,44 @@ def test_what_came_to_an_unfit_host_is_done_again_while_others_succeed():
     assert (logs[0]["tasks"], logs[0]["said"]) == (3, "three: no space left")
 
 
+def test_a_task_goes_on_to_a_host_that_was_not_found_unfit_also_if_it_is_alone():
+    hosts = Choosy("a", "b", "c", fit={"c"})
+
+    [done] = placing.run(hosts, None, TASKS[:1])
+
+    assert done.value == "c"
+    assert hosts.asked == [set(), {"a"}, {"a", "b"}]
+
+
+def test_when_every_host_was_found_unfit_that_is_said():
+    hosts = Choosy("a", "b", fit={})
+
+    [done] = placing.run(hosts, None, TASKS[:1])
+
+    assert str(done.error) == "b: no space left"
+    assert hosts.asked == [set(), {"a"}]
+
+
+def test_a_host_that_is_there_but_that_a_task_cannot_use_is_not_waited_for():
+    hosts = Choosy("a", "b", fit={})
+    hosts.hosts |= {"c"}
+    others = hosts.run
+
+    def run(function, tasks, *, need, deadline=None):
+        hosts.hosts = frozenset({"a"})
+        yield from others(function, tasks, need=need)
+        hosts.hosts |= {"c"}
+
+    hosts.run = run
+    [done] = placing.run(hosts, None, TASKS[:1])
+
+    assert str(done.error) == "a: no space left"
+    assert hosts.asked == [set(), {"a"}]
+
+
 def test_where_no_host_can_work_that_is_said_after_one_round():
     hosts = Hosts(period=1)
+    hosts.hosts = frozenset({"three"})
 
     done = list(placing.run(hosts, None, TASKS))
 

@@ -66,3 +66,8 @@ def test_membership_can_be_drawn_for_one_model_and_for_more_kinds_than_colours()
             subtitle="",
         )
         assert drawn.startswith(PNG)
+
+
+def test_the_legend_of_membership_counts_one_model_and_more():
+    assert plots.in_words("ML-RF", np.array([0.125])) == "ML-RF   1 model, mean 12.5%"
+    assert plots.in_words("ML-RF", np.array([0.1, 0.2])) == "ML-RF   2 models, mean 15.0%"

@@ -43,20 +43,22 @@ def test_other_programs_variables_are_none_of_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "environ", "text"),
+    ("overrides", "environ", "text", "where"),
     [
-        ({"databse_url": "x"}, {}, ""),
-        ({}, {"DEEPCREDIT_DATABSE_URL": "x"}, ""),
-        ({}, {}, 'databse_url = "x"'),
+        ({"databse_url": "x"}, {}, "", "the command line"),
+        ({}, {"DEEPCREDIT_DATABSE_URL": "x"}, "", "DEEPCREDIT_... of the environment"),
+        ({}, {}, 'databse_url = "x"', "deepcredit.toml"),
     ],
 )
-def test_an_unknown_setting_is_an_error_that_lists_the_known_ones(
-    overrides: dict[str, str], environ: dict[str, str], text: str, file: Path
+def test_an_unknown_setting_is_an_error_that_says_where_it_is_and_lists_the_known_ones(
+    overrides: dict[str, str], environ: dict[str, str], text: str, where: str, file: Path
 ) -> None:
     file.write_text(text, encoding="utf-8")
 
-    with pytest.raises(BadSetting, match="unknown setting databse_url") as caught:
+    with pytest.raises(BadSetting, match="unknown setting databse_url in ") as caught:
         load(overrides, environ=environ, file=file)
+
+    assert f"{where}; did you mean database_url? known settings are: " in str(caught.value)
 
     assert all(name in str(caught.value) for name in Settings.model_fields)
 

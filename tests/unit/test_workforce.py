@@ -8,12 +8,16 @@ from launcher.cluster.workforce import Lost, Workforce
 
 
 def worker(name, **resources):
-    return Has(address=name, threads=1, memory_mb=None, resources=resources)
+    return Has(address=name, host=name, threads=1, memory_mb=None, resources=resources)
 
 
 ONE, TWO, CARD = worker("one"), worker("two"), worker("card", GPU=1.0)
 LOST = ClusterUnavailable("lost the Dask scheduler")
-PLACES = {"small": Place(), "fit": Place({"GPU": 0.25})}
+PLACES = {
+    "small": Place(),
+    "fit": Place({"GPU": 0.25}),
+    "elsewhere": Place(hosts=("card", "third")),
+}
 
 
 class Answers:
@@ -81,7 +85,7 @@ def test_what_nobody_has_any_more_is_stranded_after_a_minute():
     for _ in range(8):
         look_every(link, workforce, 10, 1)
         found.append(workforce.stranded(PLACES))
-    assert found == [[]] * 7 + [["fit"]]
+    assert found == [[]] * 7 + [["fit", "elsewhere"]]
 
 
 def test_what_somebody_has_again_is_not_stranded():

@@ -1,0 +1,62 @@
+"""Dask's own commands, with what every process of a cluster needs."""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+
+from configs.errors import BadSetting
+from launcher.child import python_environment
+from launcher.cluster.certificates import FILES, read
+from launcher.cluster.config import environment
+from launcher.host import SEEN
+from launcher.session import session
+
+
+def become(*words: str, certified: Path | None, card: str = "") -> NoReturn:
+    """Let `dask WORDS` take the place of this process; `card`: the one it may see.
+
+    Its settings go as variables, since it reads some of them while it is imported.
+
+    Raises:
+        BadSetting: `certified` is no folder of certificates.
+    """
+    read(certified)
+    ours = environment(encrypted=certified is not None) | {SEEN: card}
+    command = [sys.executable, "-P", "-m", "dask", *words, *_tls(certified)]
+    os.execve(command[0], command, python_environment() | ours)  # noqa: S606 - no shell is wanted
+
+
+def certified(ctx: typer.Context, address: str, given: Path | None) -> Path | None:
+    """The folder of certificates for an address: as given, or else as the settings say.
+
+    Raises:
+        BadSetting: it is no address; tls:// without certificates, or certificates without it.
+    """
+    if not re.fullmatch(r"(tcp|tls)://[^/\s]*:\d+", address):
+        raise BadSetting(f"{address} is no address like tcp://10.0.0.1:8786")
+    if not address.startswith("tls://"):
+        if given:
+            raise BadSetting(f"--certificates: {address} does not speak TLS; write tls://...")
+        return None
+    if given:  # on a host of a cluster there are no settings
+        return given
+    cluster = session(ctx).settings.cluster
+    if cluster is None or cluster.certificates is None:
+        raise BadSetting(
+            f"{address} speaks TLS; name the folder of its certificates with --certificates, or as "
+            "`certificates` in the table [cluster] of deepcredit.toml"
+        )
+    return cluster.certificates
+
+
+def _tls(folder: Path | None) -> list[str]:
+    if folder is None:
+        return []
+    options = {"--tls-ca-file": "ca", "--tls-cert": "cert", "--tls-key": "key"}
+    return [
+        word for option, name in options.items() for word in (option, str(folder / FILES[name]))
+    ]

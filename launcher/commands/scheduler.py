@@ -1,0 +1,39 @@
+"""Start a Dask scheduler, set up as launchers and workers expect it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from launcher.cluster import dask_cli
+from launcher.folder import example, new_app
+
+app = new_app()
+
+
+@app.command(
+    epilog=example(
+        "deepcredit scheduler tcp://10.0.0.1:8786",
+        "deepcredit scheduler tls://:8786 -- --no-dashboard",
+    )
+)
+def scheduler(
+    ctx: typer.Context,
+    address: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="Where it listens; without a host: everywhere.")
+    ],
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- OPTIONS", help="For `dask scheduler`, as they are."),
+    ] = None,
+    certificates: Annotated[
+        Path | None,
+        typer.Option(help="Folder for tls://.", metavar="DIR", show_default="as in [cluster]"),
+    ] = None,
+) -> None:
+    """Start a Dask scheduler, set up as launchers and workers expect it.
+
+    For hosts that `deepcredit cluster` does not reach: containers, other service managers.
+    """
+    folder = dask_cli.certified(ctx, address, certificates)
+    dask_cli.become("scheduler", "--host", address, *(more or ()), certified=folder)

@@ -1,0 +1,112 @@
+"""Start Dask workers that declare what they have, as batches expect them."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from dask.system import CPU_COUNT
+
+from configs.errors import BadSetting
+from launcher.cluster import dask_cli
+from launcher.cluster.placement import declared, limit_mb
+from launcher.folder import example, new_app
+from launcher.host import cards, memory_mb
+
+app = new_app()
+
+_FITS_A_CARD = 4
+
+
+@app.command(
+    epilog=example(
+        "deepcredit worker tcp://10.0.0.1:8786 --workers 6",
+        "deepcredit worker tls://10.0.0.1:8786 --gpu 0 --memory-limit 16GiB --tag large",
+        "deepcredit worker tcp://scheduler:8786 -- --dashboard-address :8788",
+    )
+)
+def worker(
+    ctx: typer.Context,
+    scheduler: Annotated[
+        str, typer.Argument(metavar="SCHEDULER", help="Its address, like tcp://10.0.0.1:8786.")
+    ],
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- OPTIONS", help="For `dask worker`, as they are."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=1024, help="Processes, all alike.")] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1024,
+            help="Tasks at once in each; with --gpu: fits that share the card.",
+            show_default="1, with --gpu 4",
+        ),
+    ] = None,
+    memory_limit: Annotated[
+        str,
+        typer.Option(help="Of each, like 4GiB; 0: none; auto: by its threads.", metavar="SIZE"),
+    ] = "auto",
+    gpu: Annotated[
+        int | None,
+        typer.Option(min=0, help="The card to use, from 0; without it none is seen."),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(help="What tasks may ask for; repeatable.", metavar="NAME[=AMOUNT]"),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Its name in `cluster status`.")] = "",
+    certificates: Annotated[
+        Path | None,
+        typer.Option(help="Folder for tls://.", metavar="DIR", show_default="as in [cluster]"),
+    ] = None,
+) -> None:
+    """Start Dask workers that declare what they have, as batches expect them.
+
+    For hosts that `deepcredit cluster` does not reach: containers, other service managers.
+    """
+    folder = dask_cli.certified(ctx, scheduler, certificates)
+    many = threads or (1 if gpu is None else _FITS_A_CARD)
+    limit = _limit_mb(memory_limit, many)
+    if gpu is None:
+        has = declared(limit, threads=many)
+    else:
+        if workers > 1:
+            raise BadSetting("--gpu: a card has one worker; leave --workers out, or --gpu")
+        has = declared(limit, cards=1)
+    resources = has | dict(map(_resource, tag or ()))
+    dask_cli.become(
+        *("worker", scheduler, *(("--name", name) if name else ())),
+        *("--nworkers", str(workers), "--nthreads", str(many), "--memory-limit", f"{limit:.0f}MiB"),
+        *("--resources", " ".join(f"{k}={v:.10g}" for k, v in resources.items()), *(more or ())),
+        certified=folder,
+        card="" if gpu is None else _card(gpu),
+    )
+
+
+def _limit_mb(size: str, threads: int) -> float:
+    try:
+        return limit_mb(size, threads, CPU_COUNT, memory_mb())
+    except ValueError:
+        raise BadSetting(f"--memory-limit: {size!r} is no size like 4GiB, nor auto or 0") from None
+
+
+def _card(number: int) -> str:
+    """Its name for CUDA, of those that are not hidden."""
+    there = cards()
+    if number < len(there):
+        return there[number]
+    typer.echo(
+        f"warning: --gpu {number}: this host has {len(there)} cards, counted from 0; what comes "
+        "here computes on the CPU",
+        err=True,
+    )
+    return str(number)
+
+
+def _resource(text: str) -> tuple[str, float]:
+    named = re.fullmatch(r"([A-Za-z][\w.-]*)(?:=(\d+(?:\.\d+)?(?:e[+-]?\d+)?))?", text)
+    if named is None:
+        raise BadSetting(f"--tag: {text!r} is neither NAME nor NAME=AMOUNT")
+    return named[1], float(named[2] or 1)

@@ -1,0 +1,82 @@
+"""What waits although a launcher has nothing to run, and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, case, func, or_, select
+
+from storage.claimable import (
+    due,
+    queue_is_paused,
+    server_is_paused,
+    suits_memory,
+    suits_tag,
+    unblocked,
+    waits_for_retry,
+)
+from storage.records import Row
+from storage.schema import dc_batch
+
+Reason = Literal["queue", "paused queue", "paused server", "tag", "memory", "time", "batch"]
+
+_batch = dc_batch.c
+_READ = ("batch_id", "queue", "need_tag", "run_after")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Left(Row):
+    """Batches that wait for one reason. `name`: of the queue or tag, if it is one; `batch_id`: the
+    first of them; `run_after`: the first time that comes.
+    """
+
+    reason: Reason
+    name: str | None
+    n: int
+    batch_id: int
+    run_after: datetime | None
+
+
+def left(
+    connection: Connection,
+    *,
+    queues: Sequence[str],
+    **offer: Any,
+) -> list[Left]:
+    """What a launcher of this offer (as in `claims.claim`) leaves waiting; what it could run now
+    is not among it.
+    """
+    reason = case(
+        (_batch.queue.not_in(list(queues)), "queue"),
+        (queue_is_paused, "paused queue"),
+        (server_is_paused, "paused server"),
+        (~suits_tag, "tag"),
+        (~suits_memory, "memory"),
+        (~due, "time"),
+        (~unblocked, "batch"),
+    )
+    waiting = (
+        select(reason.label("reason"), *(_batch[name] for name in _READ))
+        .where(or_(_batch.state == "I", waits_for_retry), _batch.cancel_requested_at.is_(None))
+        .subquery()
+        .c
+    )
+    name = case(
+        (waiting.reason.in_(("queue", "paused queue")), waiting.queue),
+        (waiting.reason == "tag", waiting.need_tag),
+    ).label("name")
+    first = func.min(waiting.batch_id).label("batch_id")
+    query = (
+        select(
+            waiting.reason,
+            name,
+            func.count().label("n"),
+            first,
+            func.min(waiting.run_after).label("run_after"),
+        )
+        .where(waiting.reason.is_not(None))
+        .group_by(waiting.reason, name)
+        .order_by(first)
+    )
+    return [Left.from_row(row) for row in connection.execute(query, offer).mappings()]

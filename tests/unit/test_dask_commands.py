@@ -1,0 +1,157 @@
+"""What `deepcredit worker` and `deepcredit scheduler` make of themselves: Dask's own commands."""
+
+import os
+import sys
+
+import dask
+import pytest
+
+from configs.cluster import Cluster
+from launcher.cli import execute
+from launcher.cluster import certificates
+from launcher.cluster.config import CONFIG
+from launcher.cluster.plan import Facts, make_plan
+from launcher.versions import versions
+
+ADDRESS = "tcp://10.0.0.1:8786"
+
+
+@pytest.fixture
+def becomes(monkeypatch, tmp_path):
+    """Runs a command; returns (words for Dask, environment)."""
+    monkeypatch.chdir(tmp_path)
+    made = []
+    monkeypatch.setattr(
+        os, "execve", lambda _, words, environment: made.append((words, environment))
+    )
+    monkeypatch.setattr("launcher.commands.worker.CPU_COUNT", 8)
+    monkeypatch.setattr("launcher.commands.worker.memory_mb", lambda: 16_000)
+
+    def become(*words):
+        made.clear()
+        assert execute(words) == 0
+        [(command, environment)] = made
+        assert command[:4] == [sys.executable, "-P", "-m", "dask"]
+        return command[4:], environment
+
+    return become
+
+
+def option(words, name):
+    return words[words.index(name) + 1]
+
+
+def test_a_worker_declares_its_part_of_the_host_and_sees_no_card(becomes, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+
+    words, environment = becomes("worker", ADDRESS)
+
+    assert words[:2] == ["worker", ADDRESS]
+    assert option(words, "--nthreads") == "1"
+    assert option(words, "--memory-limit") == "2000MiB"
+    assert option(words, "--resources") == "CPU=1 MEMORY=1600"
+    assert environment["CUDA_VISIBLE_DEVICES"] == ""
+    assert environment["OMP_NUM_THREADS"] == "1"  # a task has one, however many run at once
+    assert environment["PATH"] == os.environ["PATH"]
+
+
+def test_a_worker_of_a_card_sees_that_card_alone_and_up_to_four_fits_share_it(becomes):
+    words, environment = becomes("worker", ADDRESS, "--gpu", "1", "--memory-limit", "4GiB")
+
+    assert option(words, "--nthreads") == "4"
+    assert option(words, "--resources") == "GPU=1 MEMORY=3696"
+    assert environment["CUDA_VISIBLE_DEVICES"] == "1"
+    words, _ = becomes("worker", ADDRESS, "--gpu", "1", "--threads", "2")
+    assert option(words, "--resources") == "GPU=1 MEMORY=3600"
+
+
+def test_tags_are_declared_and_what_follows_the_dashes_is_dask_s(becomes):
+    words, _ = becomes(
+        *("worker", ADDRESS, "--name", "one", "--workers", "3", "--tag", "large"),
+        *("--tag", "licence=2.5", "--memory-limit", "0", "--", "--dashboard-address", ":8788"),
+    )
+
+    assert option(words, "--nworkers") == "3"
+    assert option(words, "--name") == "one"
+    assert option(words, "--memory-limit") == "0MiB"
+    assert option(words, "--resources") == "CPU=1 large=1 licence=2.5"
+    assert words[-2:] == ["--dashboard-address", ":8788"]
+
+
+def test_dask_reads_from_the_environment_what_the_embedded_cluster_sets(becomes):
+    for words in (("scheduler", "tcp://:8786"), ("worker", ADDRESS)):
+        _, environment = becomes(*words)
+        read = dask.config.collect(paths=[], env=environment)
+        assert {key: dask.config.get(key, None, config=read) for key in CONFIG} == CONFIG
+
+
+def test_tls_takes_the_certificates_of_the_settings_or_those_it_is_told(becomes, tmp_path):
+    certificates.make(tmp_path / "tls")
+    tls = "tls://10.0.0.1:8786"
+    (tmp_path / "deepcredit.toml").write_text(
+        '[cluster]\nhosts = ["10.0.0.1"]\ncertificates = "tls"\n', encoding="utf-8"
+    )
+    encrypted = "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION"
+
+    for folder, more in (("tls", ()), (str(tmp_path / "tls"), (str(tmp_path / "tls"),))):
+        words, environment = becomes("worker", tls, *(f"--certificates={one}" for one in more))
+        assert option(words, "--tls-ca-file") == f"{folder}/ca.pem"
+        assert option(words, "--tls-cert") == f"{folder}/cert.pem"
+        assert option(words, "--tls-key") == f"{folder}/key.pem"
+        assert environment[encrypted] == "True"
+    assert "--tls-key" in becomes("scheduler", tls)[0]
+    assert encrypted not in becomes("worker", ADDRESS)[1]
+
+
+def test_what_a_plan_starts_is_understood(becomes, tmp_path):
+    """A host of a cluster has no settings, and its certificates where its processes run."""
+    certificates.make(tmp_path / "tls")
+    for file in (tmp_path / "tls").iterdir():
+        file.rename(tmp_path / file.name)
+    table = {"hosts": ["10.0.0.1"], "gpus": 1, "workers": 2, "tags": ["large"]}
+    facts = Facts(
+        machine="m",
+        cores=8,
+        gpus=1,
+        memory_mb=16_000,
+        ip="fe80::1",
+        versions=versions(),
+    )
+    cluster = Cluster.model_validate({**table, "certificates": str(tmp_path / "tls")})
+
+    plan = make_plan(cluster, {"10.0.0.1": facts})
+
+    cpu, gpu = plan.workers["10.0.0.1"]
+    ours = [process.words[6:] for process in (plan.scheduler, cpu, gpu)]
+    (scheduler, _), (plain, _), (card, environment) = [becomes(*words) for words in ours]
+    assert option(scheduler, "--host") == plan.address == plain[1] == "tls://[fe80::1]:8786"
+    assert option(plain, "--resources") == "CPU=1 MEMORY=1600 large=1"
+    assert option(plain, "--nworkers") == "2"
+    assert option(card, "--resources") == "GPU=1 MEMORY=7600 large=1"
+    assert environment["CUDA_VISIBLE_DEVICES"] == "0"
+    assert {option(each, "--tls-key") for each in (scheduler, plain, card)} == {"key.pem"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["worker", "10.0.0.1:8786"], "10.0.0.1:8786 is no address like tcp://10.0.0.1:8786"),
+        (["scheduler", "tcp://10.0.0.1"], "is no address like"),
+        (["worker", "tls://a:1"], "tls://a:1 speaks TLS; name the folder"),
+        (["worker", "tls://a:1", "--certificates", "none"], "none/key.pem"),
+        (["worker", "tcp://a:1", "--certificates", "none"], "does not speak TLS"),
+        (["worker", ADDRESS, "--memory-limit", "4foo"], "--memory-limit: '4foo' is no size"),
+        (["worker", ADDRESS, "--memory-limit", "-4GB"], "--memory-limit: '-4GB' is no size"),
+        (["worker", ADDRESS, "--gpu", "0", "--workers", "2"], "a card has one worker"),
+        (["worker", ADDRESS, "--tag", "a=b"], "--tag: 'a=b' is neither"),
+        (["worker", ADDRESS, "--tag", "a b"], "--tag: 'a b' is neither"),
+        (["worker", ADDRESS, "--tag", "a=-1"], "--tag: 'a=-1' is neither"),
+        (["worker", ADDRESS, "--theads", "2"], "No such option: --theads"),
+    ],
+)
+def test_what_cannot_be_meant_is_wrong_usage(becomes, capsys, words, said):
+    with pytest.raises(AssertionError):
+        becomes(*words)
+
+    assert said in capsys.readouterr().err
+    assert execute(words) == 2
