@@ -24,6 +24,7 @@ from sqlalchemy import Engine
 
 from benchmarks.claims import claim, connect, execute, quantile, status
 from launcher.claimer import Claimer
+from launcher.profile import Profile
 from storage import sweeping
 from storage.engine import transaction
 from storage.migrate import upgrade
@@ -147,7 +148,7 @@ def poll(overrides: dict[str, Any], name: str, ready: Event, stop: Event) -> Non
     """All that a launcher with nothing to do asks, and what its questions spare it as well."""
     engine = connect(overrides)
     peeking = connect(overrides, autocommit=True)
-    claimer = Claimer(engine, peeking, lease_seconds=120, server_id=name, identity=name, tags=())
+    claimer = Claimer(engine, peeking, Profile(server_id=name), lease_seconds=120)
     while not stop.wait(PAUSE_SECONDS * random.uniform(0.5, 1.5)):
         assert claimer.next(0) is None
         assert claim(engine, name) is None

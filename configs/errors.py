@@ -111,6 +111,12 @@ class DiskFull(DeepCreditError):
     retry = Retry.LATER
 
 
+class StoreNotOurs(DeepCreditError):
+    """The model store belongs to another database."""
+
+    retry = Retry.LATER
+
+
 class HostUnfit(DeepCreditError):
     """A host of the cluster cannot work: its settings, its disk or its key to the model store."""
 

@@ -1,7 +1,7 @@
 """Getting batches to run: look, claim, and find out about claims whose answer was lost."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from configs.errors import DatabaseUnavailable, Unknown, WrongState
 from launcher.host import free_memory_mb
+from launcher.profile import Profile
 from launcher.settlement import give_back
 from storage import batches, claims, peek
 from storage.engine import reading, transaction
@@ -31,25 +32,18 @@ class Claimer:
         self,
         engine: Engine,
         peeking: Engine,
+        profile: Profile,
         *,
         lease_seconds: float,
-        server_id: str,
-        identity: str,
-        tags: Sequence[str] = (),
-        queues: Sequence[str] = ("default",),
         reserved_mb: Callable[[], int] = lambda: 0,
     ) -> None:
         """`peeking`: an engine whose reads cost one statement (make_engine with autocommit).
-        `queues`: those to serve, the most urgent first. `reserved_mb`: what batches that run here
-        may yet take of the host's memory.
+        `reserved_mb`: what batches that run here may yet take of the host's memory.
         """
         self._engine = engine
         self._peeking = peeking
+        self._profile = profile
         self._lease_seconds = lease_seconds
-        self._server_id = server_id
-        self._identity = identity
-        self._tags = tuple(tags)
-        self._queues = tuple(queues)
         self._reserved_mb = reserved_mb
         self._doubtful: Claimed | None = None
 
@@ -101,7 +95,7 @@ class Claimer:
         def work(connection: Connection) -> Claimed | None:
             batch = claims.claim(
                 connection,
-                identity=f"{self._identity}:{slot}",
+                identity=f"{self._profile.host.identity}:{slot}",
                 lease_seconds=self._lease_seconds,
                 batch_id=batch_id,
                 **self._offer(),
@@ -122,9 +116,9 @@ class Claimer:
 
     def _offer(self) -> dict[str, Any]:
         return {
-            "server": self._server_id,
-            "queues": self._queues,
-            "tags": self._tags,
+            "server": self._profile.server_id,
+            "queues": self._profile.queues,
+            "tags": self._profile.tags,
             "free_mb": free_memory_mb(self._reserved_mb()),
         }
 

@@ -16,11 +16,11 @@ from launcher.child import COMMAND
 from launcher.claimer import Claimed, Claimer
 from launcher.embedded import Cluster, make_cluster
 from launcher.heartbeat import interval_of
-from launcher.host import this_host
 from launcher.kept_back import why_left
 from launcher.metrics import Metrics, serving
 from launcher.notify import Notifier
 from launcher.outage import Outage
+from launcher.profile import Profile
 from launcher.registration import Registration
 from launcher.slots import Slots
 from launcher.steps import Step
@@ -59,11 +59,11 @@ class Daemon:
         pipeline.messages. `notifier`: whom to tell how it stands; default: nobody.
         """
         self._settings = settings
-        self._server_id = server_id
-        self._n_slots = slots
+        self._profile = Profile(
+            server_id=server_id, slots=slots, tags=tuple(tags), queues=tuple(queues)
+        )
         self._drain = drain
         self._keeps_spare = spare
-        host = this_host()
         # A beat that waits for a dead connection must leave time for others on a new one.
         patience = max(_LEAST_TIMEOUT, interval_of(settings.lease_seconds))
         self._engine = make_engine(settings, timeout_seconds=patience)
@@ -83,22 +83,11 @@ class Daemon:
         self._claimer = Claimer(
             self._engine,
             self._peeking,
+            self._profile,
             lease_seconds=settings.lease_seconds,
-            server_id=server_id,
-            identity=host.identity,
-            tags=tags,
-            queues=queues,
             reserved_mb=self._slots.reserved_mb,
         )
-        self._registration = Registration(
-            self._engine,
-            self._peeking,
-            host,
-            server_id=server_id,
-            slots=slots,
-            tags=tags,
-            queues=queues,
-        )
+        self._registration = Registration(self._engine, self._peeking, self._profile)
         self._metrics = metrics or Metrics()
         self._metrics.watch(self._peeking, self._slots.heartbeat_age)
         self._notifier = notifier or Notifier({})
@@ -125,11 +114,13 @@ class Daemon:
         at = self._settings.metrics_host, self._settings.metrics_port
         with self._attended(), serving(self._metrics, *at):
             if self._register():
-                self._notifier.ready(f"{self._server_id} claims batches")
-                log.info("launcher started", server_id=self._server_id, slots=self._n_slots)
+                self._notifier.ready(f"{self._profile.server_id} claims batches")
+                log.info(
+                    "launcher started", server_id=self._profile.server_id, slots=self._profile.slots
+                )
                 self._loop()
                 self._registration.leave()
-        log.info("launcher stopped", server_id=self._server_id)
+        log.info("launcher stopped", server_id=self._profile.server_id)
         return 0
 
     def run_one(self, batch_id: int, watch: Callable[[Progress], None] | None = None) -> int:
@@ -196,7 +187,7 @@ class Daemon:
 
     def _stop(self, how: Stopping) -> None:
         if how is not self._stopping:
-            log.info("launcher stopping", how=how.value, server_id=self._server_id)
+            log.info("launcher stopping", how=how.value, server_id=self._profile.server_id)
             self._notifier.stopping(f"stopping: {how.value}")
             self._stopping = how
             self._slots.stop(how)
@@ -210,7 +201,9 @@ class Daemon:
             return 0.0
         if self._drain and not self._slots.busy and self._claimer.nothing_left():
             for kept in self._claimer.left():
-                log.info("left waiting", batches=kept.n, why=why_left(kept, self._server_id))
+                log.info(
+                    "left waiting", batches=kept.n, why=why_left(kept, self._profile.server_id)
+                )
             self._drained = True
             return 0.0
         if self._keeps_spare:

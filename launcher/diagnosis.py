@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -20,7 +21,9 @@ from launcher.cluster.connection import connect
 from launcher.embedded import certificates
 from launcher.kept_back import kept_back, queues_of, tags_of
 from launcher.session import Session
-from storage import health, migrate, servers
+from pipeline import ownership
+from pipeline.ownership import Standing
+from storage import health, identity, migrate, named_files, servers
 from storage.artifacts.opening import open_store
 from storage.queues import paused as paused_queues
 
@@ -52,9 +55,9 @@ class Finding:
 
 def examine(session: Session, role: str) -> Iterator[Finding]:
     """Every finding, as it is made. A subject that cannot be examined is a finding itself."""
-    reachable = True
+    closed: set[str] = set()
     for subject, look in _SUBJECTS.items():
-        if subject in _IN_DATABASE and not reachable:
+        if closed & _NEEDS.get(subject, set()):
             continue
         try:
             for level, text in look(session, role):
@@ -63,7 +66,7 @@ def examine(session: Session, role: str) -> Iterator[Finding]:
             known = isinstance(error, DeepCreditError)
             text = str(error) if known else f"unexpected {type(error).__name__}: {error}"
             yield Finding(Level.FAIL, subject, " ".join(text.split()))
-            reachable = reachable and subject != "database"
+            closed.add(subject)
 
 
 Said = tuple[Level, str]
@@ -174,11 +177,23 @@ def _clock(session: Session, _role: str) -> Found:
 
 
 def _store(session: Session, _role: str) -> Found:
-    store = open_store(session.settings)
-    try:
+    with closing(open_store(session.settings)) as store:
         yield _ok(store.check())
-    finally:
-        store.close()
+
+
+def _owner(session: Session, _role: str) -> Found:
+    ours = session.read(identity.database_id)
+    with closing(open_store(session.settings)) as store:
+        standing = ownership.look(store, ours)
+        if standing is Standing.EMPTY:
+            ownership.require_none(store, session.read(named_files.uris))
+    if standing is Standing.UNMARKED:
+        yield _warn(
+            "the store bears no mark of a database, so nothing is ever deleted there; if its "
+            f"files are those of this database ({ours}): deepcredit store adopt"
+        )
+    else:
+        yield _ok(f"{standing.value} ({ours})")
 
 
 def _disk(session: Session, _role: str) -> Found:
@@ -272,13 +287,19 @@ def _named(what: str, names: Sequence[str]) -> str:
     return f"{what}{'s' if len(names) > 1 else ''} {' and '.join(names)}"
 
 
-_IN_DATABASE = ("schema", "clock", "launchers")
+_NEEDS = {
+    "schema": {"database"},
+    "clock": {"database"},
+    "store owner": {"database", "schema", "model store"},
+    "launchers": {"database"},
+}
 _SUBJECTS: dict[str, Callable[[Session, str], Found]] = {
     "settings": _settings,
     "database": _database,
     "schema": _schema,
     "clock": _clock,
     "model store": _store,
+    "store owner": _owner,
     "disk": _disk,
     "dask": _dask,
     "gpu": _gpus,

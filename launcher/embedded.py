@@ -120,7 +120,8 @@ class EmbeddedCluster:
                 "the embedded Dask cluster did not start; the launcher's log has what it printed"
             )
         body: dict[str, Any] = json.loads(answer)
-        log.info("embedded cluster started", pid=process.pid, **self._request)
+        crew = {"workers": body["workers"], "cards": body["cards"]}
+        log.info("embedded cluster started", pid=process.pid, **crew)
         return Scheduler(body["address"], body["certificates"])
 
     def _end(self) -> None:

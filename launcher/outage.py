@@ -1,14 +1,13 @@
 """How a launcher lives through a database that does not answer."""
 
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import structlog
 
+from configs.backoff import pauses
 from configs.errors import DatabaseRefused, DatabaseUnavailable
 
-_FIRST_PAUSE = 1.0
-_LONGEST_PAUSE = 30.0
+_PAUSES = 1.0, 30.0
 
 log = structlog.get_logger(__name__)
 
@@ -23,12 +22,10 @@ class Outage:
         """`changed` is told True when it begins, False when it is over."""
         self._changed = changed
         self._away: set[str] = set()
-        self._pauses: dict[str, float] = {}
+        self._pauses: dict[str, Iterator[float]] = {}
 
     def failed(self, step: str, error: Exception) -> float:
-        """Seconds to wait before this step is tried again: doubling, with jitter, so that launchers
-        do not come back as one.
-        """
+        """Seconds to wait before this step is tried again."""
         if isinstance(error, DatabaseUnavailable | DatabaseRefused):
             if not self._away:
                 log.error("the database cannot be used; trying on", step=step, error=str(error))
@@ -36,9 +33,7 @@ class Outage:
             self._away.add(step)
         elif step not in self._pauses:
             log.error("a step of the launcher failed; trying on", step=step, exc_info=error)
-        pause = min(max(2 * self._pauses.get(step, 0.0), _FIRST_PAUSE), _LONGEST_PAUSE)
-        self._pauses[step] = pause
-        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
+        return next(self._pauses.setdefault(step, pauses(*_PAUSES)))
 
     def failing(self, step: str) -> bool:
         return step in self._pauses

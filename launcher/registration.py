@@ -1,11 +1,9 @@
 """The row of dc_server by which people see a launcher."""
 
-from collections.abc import Sequence
-
 import structlog
 from sqlalchemy import Connection, Engine
 
-from launcher.host import Host
+from launcher.profile import Profile
 from storage import servers
 from storage.engine import transaction
 
@@ -17,25 +15,13 @@ class Registration:
     pause, which an operator may set.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        peeking: Engine,
-        host: Host,
-        *,
-        server_id: str,
-        slots: int,
-        tags: Sequence[str],
-        queues: Sequence[str],
-    ) -> None:
+    def __init__(self, engine: Engine, peeking: Engine, profile: Profile) -> None:
         """`peeking`: an engine whose reads cost one statement (make_engine with autocommit)."""
         self._engine = engine
         self._peeking = peeking
-        self._host = host
-        self._server_id = server_id
-        self._slots = slots
-        self._tags = tuple(tags)
-        self._queues = tuple(queues)
+        self._profile = profile
+        self._host = profile.host
+        self._server_id = profile.server_id
         self._rival: str | None = None
 
     def enter(self) -> None:
@@ -49,9 +35,9 @@ class Registration:
                 host=self._host.name,
                 pid=self._host.pid,
                 version=self._host.version,
-                slots=self._slots,
-                tags=self._tags,
-                queues=self._queues,
+                slots=self._profile.slots,
+                tags=self._profile.tags,
+                queues=self._profile.queues,
                 gpus=self._host.gpus,
             )
 

@@ -1,6 +1,5 @@
 """Giving a batch its end, through lost connections and lost answers."""
 
-import random
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -8,6 +7,7 @@ from collections.abc import Callable, Collection
 import structlog
 from sqlalchemy import Connection, Engine
 
+from configs.backoff import pauses
 from configs.errors import DatabaseRefused, DatabaseUnavailable
 from storage import claims
 from storage.engine import transaction
@@ -45,7 +45,7 @@ def settle(
 
     started = time.monotonic()
     deadline = float("inf")
-    pause, longest = _FIRST_PAUSE, min(_LONGEST_PAUSE, seconds / 8)
+    waits = pauses(_FIRST_PAUSE, min(_LONGEST_PAUSE, seconds / 8))
     hurried = failing = False
     while True:
         try:
@@ -65,9 +65,8 @@ def settle(
         if time.monotonic() >= deadline:
             log.error("gave up ending the batch; it will be retried", **_facts(claim))
             return None
-        wait = random.uniform(0.5, 1.0) * pause  # noqa: S311 - jitter, no secret
+        wait = next(waits)
         time.sleep(wait) if hurried else hurry.wait(wait)
-        pause = min(2 * pause, longest)
 
 
 def give_back(engine: Engine, claim: Claim) -> None:

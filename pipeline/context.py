@@ -1,6 +1,5 @@
 """What a mode works with: everything that reaches outside is handed to it here."""
 
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import Connection, Engine
 
+from configs.backoff import pauses
 from configs.errors import DatabaseUnavailable
 from configs.settings import Settings
 from pipeline.executor import Executor
@@ -21,8 +21,7 @@ from storage.records import Claim
 
 T = TypeVar("T")
 
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
+_PAUSES = 0.1, 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -81,15 +80,14 @@ class Context:
         return self._persist(lambda: transaction(bulk_engine(self.engine), guarded))
 
     def _persist(self, step: Callable[[], T]) -> T:
-        ends, pause = None, _FIRST_PAUSE
+        ends, waits = None, pauses(*_PAUSES)
         while True:
             try:
                 return step()
             except DatabaseUnavailable as error:
-                now = time.monotonic()
+                now, pause = time.monotonic(), next(waits)
                 ends = ends or now + self.settings.lease_seconds
                 if now + pause >= ends:
                     raise
                 log.warning("trying on", batch_id=self.claim.batch_id, error=str(error))
-            time.sleep(random.uniform(0.5, 1.0) * pause)  # noqa: S311 - jitter, no secret
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            time.sleep(pause)

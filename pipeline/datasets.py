@@ -173,12 +173,25 @@ def _write(
             order_column = tables.write(engine, name, stored, progress)
         except tables.TableExists:
             if not next_if_taken:
+                _refuse_registered(engine, name)
                 raise
         else:
             return replace(
                 dataset, dataset_version=version, table_name=name, order_column=order_column
             )
     raise AssertionError("unreachable")
+
+
+def _refuse_registered(engine: Engine, table_name: str) -> None:
+    """Names of tables know no case, so groups that differ by it alone meet here."""
+    with reading_connection(engine) as connection:
+        known = datasets.listing(connection)
+    for other in known:
+        if other.table_name == table_name:
+            raise BadData(
+                f"table {table_name!r} holds data set {other.name}; leave --version out, or give "
+                "the group another name"
+            )
 
 
 def _compare(engine: Engine, dataset: Dataset, rows: pa.Table) -> None:

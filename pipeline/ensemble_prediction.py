@@ -180,7 +180,7 @@ def _store(
         arrays.save(file, named)
         stem = f"predictions/P{batch.batch_id}/0/0"
         uri = run_files.of_run(stem, batch.fence, "scores.safetensors")
-        return context.store.put(uri, file)
+        return context.store.put(run_files.of_one_execution(uri), file)
 
 
 def _fingerprint(answer: Answer, target: Target) -> str:

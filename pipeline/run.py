@@ -7,10 +7,10 @@ from sqlalchemy import Engine
 
 from configs.errors import LeaseLost
 from configs.settings import Settings
-from pipeline import mode, parameters
+from pipeline import mode, ownership, parameters
 from pipeline.context import Context
 from pipeline.executor import Executor
-from storage import batches
+from storage import batches, identity, named_files
 from storage.artifacts.port import Store
 from storage.cache import open_cache
 from storage.records import Claim
@@ -31,6 +31,7 @@ def execute(
 
     Raises:
         LeaseLost: the batch is no longer ours.
+        StoreNotOurs: the model store is another database's.
         DeepCreditError: what went wrong; its type says whether to try again.
     """
     with closing(open_cache(settings)) as cache:
@@ -46,5 +47,11 @@ def execute(
         batch = context.read(lambda connection: batches.read(connection, claim.batch_id))
         if batch is None or batch.claim_id != claim.claim_id:
             raise LeaseLost
+        ownership.take(
+            store,
+            context.read(identity.database_id),
+            where=engine.url,
+            named=lambda: context.read(named_files.uris),
+        )
         chosen = mode.find(batch.mode)
         return chosen.run(batch, parameters.parse(batch.batch_param, chosen.Parameters), context)

@@ -1,8 +1,9 @@
 """Names of the files that a run puts into the store.
 
-STEM.fFENCE.ENDING: the fence, so that a run that lost its batch overwrites nothing. What a worker
-puts is STEM.fFENCE.EXECUTION.ENDING, so that neither does a worker that was frozen, taken for dead,
-and wakes after another did its task: files of equal numbers may differ by bytes that say nothing.
+STEM.fFENCE.EXECUTION.ENDING: the fence, so that a run that lost its batch overwrites nothing, and
+what it leaves is known as a dead run's; the execution, so that neither does a worker that was
+frozen, taken for dead, and wakes after another did its task (files of equal numbers may differ by
+bytes that say nothing), nor a database restored from a backup, which gives its fences again.
 """
 
 import re

@@ -9,13 +9,13 @@ from configs.errors import ArtifactDamaged, ArtifactMissing, BadData, BadParamet
 from ensemble import search as engine
 from ensemble.search import Partial, Search
 from ensemble.votes import Part
-from pipeline import placing, run_files, workplace
+from pipeline import ownership, placing, run_files, workplace
 from pipeline.context import Context
 from pipeline.preparation import share_arrays
 from pipeline.progress import Progress
 from pipeline.ranges import PARTS, RangeTask, Tried, packed, parts_of, read_range, try_range
 from pipeline.stored_scores import Board
-from storage import ensembles
+from storage import ensembles, identity
 from storage.artifacts.port import Stored
 from storage.ensembles import FinishedRange
 
@@ -106,9 +106,10 @@ def search(board: Board, order: Order, context: Context) -> Searched:
 
 def forget(context: Context) -> None:
     """Delete the files of a search that is reported, also those that earlier runs left; what
-    cannot be deleted now is left.
+    cannot be deleted now, or lies in a store without our mark, is left.
     """
     with suppress(DeepCreditError):
+        ownership.require(context.store, context.read(identity.database_id))
         for uri in context.store.walk(_folder(context)):
             fence = run_files.fence_of(uri)
             if uri.endswith(_ENDING) and fence is not None and fence <= context.claim.fence:

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from pipeline.orphans import Orphan, Sorted, may_run, sort_out
+from pipeline.ownership import is_mark
 from storage import named_files
 from storage.artifacts.port import Store
 
@@ -35,7 +36,7 @@ def survey(store: Store, read: Read) -> Findings:
     missing only if it was named both before and after the walk.
     """
     before = read(named_files.uris)
-    found = list(store.sizes())
+    found = [(uri, size) for uri, size in store.sizes() if not is_mark(uri)]
     running = read(named_files.running)
     named = read(named_files.uris)
     there = {uri for uri, _ in found}
@@ -51,7 +52,7 @@ def remove(store: Store, orphan: Orphan, read: Read) -> bool:
     """Delete an orphan; False: since the survey a run began that may use it, or has named it."""
     if may_run(orphan.owner, read(named_files.running)):
         return False
-    # A fence is never used again; a file without one may have been put once more.
+    # A name with a fence is given once; a file without one may have been put once more.
     if orphan.owner.fence is None and read(lambda c: named_files.is_named(c, orphan.uri)):
         return False
     store.delete(orphan.uri)

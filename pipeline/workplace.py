@@ -111,7 +111,11 @@ def workplace(packed: str) -> Workplace:
 
 def _opened(packed: str) -> Workplace:
     settings = unpack(packed)
-    return Workplace(open_store(settings), open_cache(settings))
+    store = open_store(settings)
+    if next(store.walk(), None) is None:  # the launcher has at least marked it
+        store.close()
+        raise BadSetting(f"{store} is empty here; is its disk mounted on this host?")
+    return Workplace(store, open_cache(settings))
 
 
 @contextmanager

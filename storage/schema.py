@@ -48,6 +48,7 @@ __all__ = [
     "dc_ensemble_model",
     "dc_ensemble_range",
     "dc_ensemble_score",
+    "dc_identity",
     "dc_model",
     "dc_model_list",
     "dc_queue",
@@ -286,6 +287,13 @@ dc_queue = Table(
     metadata,
     Column("queue", String(32), primary_key=True),
     Column("paused", SmallInteger, nullable=False, server_default="0"),
+    **INNODB,
+)
+
+dc_identity = Table(
+    "dc_identity",
+    metadata,
+    Column("database_id", code(32), primary_key=True),  # the one row; a model store bears it
     **INNODB,
 )
 

@@ -13,6 +13,7 @@ from configs.settings import Settings, load
 from storage.engine import make_engine
 from storage.migrate import upgrade
 from tests.mariadb import MariaDB, MariaDBMissing, running_mariadb
+from tests.places import Place, opened
 from tests.sshd import SshdMissing, SshServer, running_sshd
 from tests.tidy import empty
 
@@ -118,6 +119,18 @@ def database_settings(engine: Engine, request: pytest.FixtureRequest) -> Setting
     kind = "sqlite" if engine.dialect.name == "sqlite" else "mariadb"
     found: Settings = request.getfixturevalue(f"{kind}_settings")
     return found
+
+
+@pytest.fixture(params=["folder", "sftp"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A model store of each kind in turn, empty."""
+    settings: dict[str, object] = {"store_url": str(tmp_path / "store")}
+    root = tmp_path / "store"
+    if request.param == "sftp":
+        server: SshServer = request.getfixturevalue("sshd_server")
+        settings, root = dict(server.settings(tmp_path.name)), server.root / tmp_path.name
+    with opened(settings, root) as place:
+        yield place
 
 
 def _migrated(overrides: dict[str, Any]) -> Iterator[Engine]:

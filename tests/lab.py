@@ -11,10 +11,10 @@ from sqlalchemy import Engine, select
 
 from configs.settings import Settings
 from models import scores
-from pipeline import applicants, datasets, run
+from pipeline import applicants, datasets, ownership, run
 from pipeline.executor import Executor, Inline
 from pipeline.roles import Choices
-from storage import arrays, batches, candidates, claims, registry, results
+from storage import arrays, batches, candidates, claims, identity, registry, results
 from storage.artifacts.opening import open_store
 from storage.engine import make_engine, reading, transaction
 from storage.records import Claim, ModelEntry, Result, Split, TrainedModel
@@ -130,6 +130,7 @@ class Lab:
         target: str | None = "default = 1",
     ) -> int:
         """A train batch that says it is complete, with scores that nobody trained."""
+        ownership.take(self.store, self.do(identity.database_id), where=self.engine.url)
         batch_id = self.add(mode="train", batch_desc="made up", state="C")
         random = np.random.default_rng(seed)
         y = {

@@ -17,6 +17,7 @@ from launcher.child import spawn
 from launcher.claimer import Claimer
 from launcher.daemon import Daemon
 from launcher.embedded import ExternalCluster
+from launcher.profile import Profile
 from launcher.supervisor import Outcome, Supervisor
 from storage import claims
 from storage.engine import make_engine, transaction
@@ -87,10 +88,8 @@ class Runs:
         return Claimer(
             self.engine,
             self.engine,
+            Profile(server_id="A"),
             lease_seconds=self.settings.lease_seconds,
-            server_id="A",
-            identity="here",
-            tags=(),
         )
 
     def supervise(self, behaviour: str, command: list[str] | None = None) -> "Running":

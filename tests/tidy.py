@@ -6,7 +6,7 @@ import pymysql
 from pymysql.cursors import Cursor
 
 from storage.migrate import VERSION_TABLE
-from storage.schema import metadata
+from storage.schema import dc_identity, metadata
 from tests.mariadb import MariaDB
 
 
@@ -18,9 +18,9 @@ def empty(server: MariaDB, database: str) -> None:
             table = f"{_quoted(database)}.{_quoted(name)}"
             if kind == "VIEW" and not name.startswith("v_"):
                 cursor.execute(f"DROP VIEW {table}")
-            elif name in metadata.tables:
+            elif name in metadata.tables and name != dc_identity.name:
                 _empty(cursor, table, numbered=used)
-            elif kind == "BASE TABLE" and name != VERSION_TABLE:
+            elif kind == "BASE TABLE" and name not in (VERSION_TABLE, dc_identity.name):
                 cursor.execute(f"DROP TABLE {table}")
 
 

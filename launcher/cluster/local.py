@@ -1,11 +1,11 @@
 """The process of the embedded local cluster: scheduler and workers on loopback."""
 
 import json
+import logging
 import os
 import select
 import signal
 import sys
-import threading
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -19,7 +19,6 @@ from launcher.cluster.placement import declared, fits_a_card
 from launcher.host import SEEN, cards, memory_mb
 from pipeline.messages import private_pipes, read_line
 
-_END_SECONDS = 3.0
 _LOOK_SECONDS = 2.0
 _CARDS_SECONDS = 60.0
 _LEAST_MB = 1000  # of a worker; less leaves little beside the libraries
@@ -36,6 +35,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     dask.config.set(CONFIG)
+    logging.getLogger("distributed.scheduler").addFilter(_is_news)
     security = Security.temporary()
     crew = crew_of(wanted["workers"], int(dask.system.CPU_COUNT), cards(), memory_mb())
     try:
@@ -55,6 +55,8 @@ def main() -> None:
         _add_cards(cluster, crew)
         credentials = security.get_tls_config_for_role("client")
         answer = {
+            "workers": crew.workers,
+            "cards": crew.cards,
             "address": cluster.scheduler_address,
             "certificates": {
                 "ca": credentials["ca_file"],
@@ -64,8 +66,6 @@ def main() -> None:
         }
         os.write(target, json.dumps(answer).encode() + b"\n")
         _keep_up(cluster, source)
-        threading.Timer(_END_SECONDS, _end).start()
-        cluster.close(timeout=_END_SECONDS)
     finally:
         _end()
 
@@ -117,8 +117,17 @@ def _keep_up(cluster: LocalCluster, source: int) -> None:
         cluster.scale(len(cluster.worker_spec))
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether the launcher's log needs it. Children are killed, and take no leave of the scheduler;
+    it then fails to tell a client that the same client is gone, and says so with a traceback.
+    """
+    return not str(record.msg).startswith("Closed comm %r while trying to write")
+
+
 def _end() -> None:
-    """Workers busy in a fit do not hear a polite request."""
+    """Workers busy in a fit do not hear a polite request, and those who hear it tell of each task
+    that it cost them. What they leave in the folder goes when the next cluster starts.
+    """
     sys.stderr.flush()
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)

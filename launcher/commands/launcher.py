@@ -1,16 +1,24 @@
 """The daemon: claims batches and runs them."""
 
+from contextlib import closing
 from typing import Annotated
 
+import structlog
 import typer
 
 from configs import logs
+from configs.errors import DatabaseUnavailable, StoreUnavailable
 from launcher.daemon import Daemon
 from launcher.folder import example, new_app
 from launcher.notify import Notifier
-from launcher.session import session
+from launcher.session import Session, session
+from pipeline import ownership
+from storage import identity
+from storage.artifacts.opening import open_store
 
 app = new_app()
+
+log = structlog.get_logger(__name__)
 
 
 @app.command(
@@ -49,8 +57,10 @@ def launcher(
     SIGTERM or Ctrl-C once: claim nothing more, let what runs finish for grace_seconds, then give
     it back; twice: at once.
     """
-    settings = session(ctx).settings
+    opened = session(ctx)
+    settings = opened.settings
     logs.configure(settings, server_id=server_id)
+    _look_at_store(opened)
     if metrics_port is not None:
         settings = settings.model_copy(update={"metrics_port": metrics_port})
     daemon = Daemon(
@@ -64,3 +74,23 @@ def launcher(
         notifier=Notifier(),
     )
     raise typer.Exit(daemon.run())
+
+
+def _look_at_store(opened: Session) -> None:
+    """Each batch looks, too; but a launcher with another's store would fail them all.
+
+    Raises:
+        StoreNotOurs: the model store is another database's.
+    """
+    # Not to be waited for: what does not answer now may do so when a batch needs it.
+    settings = opened.settings.model_copy(update={"store_patience_seconds": 0})
+    try:
+        ours = opened.read(identity.database_id)
+        with closing(open_store(settings)) as store:
+            standing = ownership.look(store, ours)
+    except (DatabaseUnavailable, StoreUnavailable) as error:
+        log.warning("cannot tell yet whose the model store is", error=str(error))
+    else:
+        log.info("model store", whose=standing.value, database_id=ours)
+    finally:
+        opened.engine.dispose()

@@ -1,5 +1,6 @@
 """Hold the model store's files against the database."""
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -7,8 +8,10 @@ import typer
 from launcher.console import progress, say
 from launcher.folder import example, new_app
 from launcher.session import Session, session
+from pipeline import ownership
 from pipeline.orphans import Orphan
 from pipeline.upkeep import Findings, remove, survey
+from storage import identity
 from storage.artifacts.opening import open_store
 from storage.artifacts.port import Store
 
@@ -19,7 +22,7 @@ _SHOWN = 20
 
 @app.callback()
 def store() -> None:
-    """Hold the model store against the database: files missing, and files nobody needs."""
+    """Hold the model store's files against the database, and say whose it is."""
 
 
 @app.command(epilog=example("deepcredit store check", "deepcredit store check --delete"))
@@ -36,20 +39,45 @@ def check(
     files nobody needs: left by runs that died, by batches that were deleted or pruned, or by
     uploads that never ended.
 
-    Launchers may be at work meanwhile. Files that are not named as ours are left alone.
+    Launchers may be at work meanwhile. Files that are not named as ours are left alone. A store
+    that another database has marked is refused; one that bears no mark is only looked at.
     """
     opened = session(ctx)
-    place = open_store(opened.settings)
     limit = None if everything else _SHOWN
-    try:
+    with closing(open_store(opened.settings)) as place:
+        ask = ownership.require if delete else ownership.look
+        ask(place, opened.read(identity.database_id))
         found = survey(place, opened.read)
         _tell(found, limit)
         if delete:
             _delete(found.sorted.orphans, place, opened)
-    finally:
-        place.close()
     if found.missing:
         raise typer.Exit(1)
+
+
+@app.command(epilog=example("deepcredit store adopt", f"deepcredit store adopt --from {'0' * 32}"))
+def adopt(
+    ctx: typer.Context,
+    from_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="ID",
+            help="Take it from the database of this id; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Mark the model store as this database's, so that files may be deleted there.
+
+    The first batch does so with an empty store. This is for one that others have filled: a copy
+    without its mark, or the store of a database whose place this one takes.
+    """
+    opened = session(ctx)
+    ours = opened.read(identity.database_id)
+    with closing(open_store(opened.settings)) as place:
+        ownership.adopt(place, ours, where=opened.engine.url, instead_of=from_ or ())
+        say(f"{place} belongs to this database, {ours}")
 
 
 def _tell(found: Findings, limit: int | None) -> None:

@@ -38,7 +38,9 @@ class Store(Protocol):
         ...
 
     def delete(self, uri: str) -> None:
-        """Remove `uri`; a file that is not there is no error."""
+        """Remove `uri`; a file that is not there is no error. Tried once, whatever the patience: by
+        a second try a run may have put the file again.
+        """
         ...
 
     def walk(self, prefix: str = "") -> Iterator[str]:

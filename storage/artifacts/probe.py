@@ -7,6 +7,8 @@ from uuid import uuid4
 
 from storage.artifacts.port import Store
 
+PREFIX = "probe-"
+
 
 def probe(store: Store) -> None:
     """Put, get and delete a file; raises what the store raises, and leaves nothing behind."""
@@ -14,7 +16,7 @@ def probe(store: Store) -> None:
     with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
         source = Path(folder, "probe")
         source.write_bytes(content)
-        stored = store.put(f"probe-{content.hex()}", source)
+        stored = store.put(f"{PREFIX}{content.hex()}", source)
         try:
             store.get(stored.uri, hashlib.sha256(content).hexdigest(), Path(folder, "back"))
         finally:

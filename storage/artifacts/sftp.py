@@ -26,8 +26,8 @@ class SftpStore:
     """Files below `root`, a path on the server; made by the first put.
 
     A lost connection is replaced and the operation done again, for up to `patience` seconds
-    without progress. Every operation may be repeated: put and get go on where they broke, and a put
-    ends in the same rename.
+    without progress. Every operation but delete may be repeated: put and get go on where they
+    broke, and a put ends in the same rename.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class SftpStore:
                     if said.code != sftp.SFTP_NO_SUCH_FILE:
                         raise refused(said, self._where(uri)) from said
 
-        persist(remove, self._where(uri), seconds=self._patience)
+        persist(remove, self._where(uri), seconds=0)
 
     def walk(self, prefix: str = "") -> Iterator[str]:
         return (uri for uri, _ in self.sizes(prefix))
@@ -161,7 +161,9 @@ class SftpStore:
                 try:
                     return session.list(self._path(folder))
                 except ServerSaid as said:
-                    if is_folder(self._path(folder), session):
+                    # One that was missing may be there by now.
+                    missing = said.code == sftp.SFTP_NO_SUCH_FILE
+                    if not missing and is_folder(self._path(folder), session):
                         raise refused(said, self._where(folder)) from said
                     return []
 

@@ -771,6 +771,7 @@ def test_doctor_finds_the_embedded_installation_in_order(ready: Run) -> None:
         "schema",
         "clock",
         "model store",
+        "store owner",
         "disk",
         "dask",
         "gpu",

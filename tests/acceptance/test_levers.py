@@ -1,9 +1,10 @@
 """Operators' commands on servers, queues, batches and old rows."""
 
 import os
+import subprocess
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from launcher.cli import execute
 from storage import batches
@@ -12,6 +13,7 @@ from storage.schema import (
     dc_batch,
     dc_batch_picture,
     dc_candidate_model_list,
+    dc_identity,
     dc_queue,
     dc_server,
 )
@@ -143,6 +145,7 @@ def test_store_check_tells_and_deletes(run, calls, tmp_path):
     row = {"batch_id": 1, "name": "n", "uri": "ensembles/E1/n.png", "sha256": "s", "bytes": 1}
     calls(lambda c: c.execute(insert(dc_batch_picture).values(row)))
 
+    assert owner(run)[1] == "WARN"
     code, text, error = run("store", "check")
     assert code == 1
     assert error == "error: missing: ensembles/E1/n.png\n"
@@ -150,9 +153,75 @@ def test_store_check_tells_and_deletes(run, calls, tmp_path):
     assert "1 missing; 2 not needed, 0.2 MB\n" in text
     assert "1 are not ours and stay, such as notes.txt\n" in text
 
+    code, text, error = run("store", "check", "--delete")
+    assert (code, text) == (1, "")
+    assert error.startswith("error: folder ")
+    assert "bears no mark of a database, so nothing is deleted there" in error
+    assert run("store", "adopt")[0] == 0
     code, text, _ = run("store", "check", "--delete")
     assert (code, "2 deleted, 0.2 MB\n" in text) == (1, True)
     assert [file.name for file in (tmp_path / "var" / "store").rglob("*.*")] == ["notes.txt"]
+
+
+def owner(run):
+    """What doctor says of it."""
+    code, text, _ = run("doctor")
+    (line,) = (line for line in text.splitlines() if "store owner" in line)
+    return code, line.split(maxsplit=3)[0], line
+
+
+def test_settings_that_name_the_store_of_another_database_cost_no_file(run, calls, tmp_path):
+    model = tmp_path / "var" / "store" / "models" / "T1" / "1" / "1.f1.ubj"
+    model.parent.mkdir(parents=True)
+    assert owner(run)[:2] == (0, "OK")
+    model.touch()
+    code, level, line = owner(run)
+    assert (code, level) == (0, "WARN")
+    assert line.endswith("deepcredit store adopt")
+    (first,) = column(calls, dc_identity.c.database_id)
+    assert run("store", "adopt")[1].endswith(f"belongs to this database, {first}\n")
+    assert owner(run)[:2] == (0, "OK")
+
+    second = "f" * 32
+    calls(lambda c: c.execute(update(dc_identity).values(database_id=second)))
+
+    for words in (
+        ("store", "check", "--delete"),
+        ("store", "check"),
+        ("store", "adopt"),
+        ("launcher", "L", "--drain"),
+    ):
+        code, text, error = run(*words)
+        assert (code, text) == (1, ""), words
+        assert f"belongs to the database {first}, and this one is {second}; " in error
+    assert owner(run)[:2] == (1, "FAIL")
+    assert model.exists()
+
+    assert run("store", "adopt", "--from", first)[0] == 0
+    code, text, _ = run("store", "check", "--delete")
+    assert (code, "1 deleted, 0.0 MB\n" in text) == (0, True)
+
+
+def test_doctor_asks_for_the_disk_of_a_store_that_should_not_be_empty(run, calls):
+    row = {"batch_id": 1, "name": "n", "uri": "ensembles/E1/n.png", "sha256": "s", "bytes": 1}
+    calls(lambda c: c.execute(insert(dc_batch_picture).values(row)))
+
+    code, level, line = owner(run)
+
+    assert (code, level) == (1, "FAIL")
+    assert "is its disk mounted?" in line
+
+
+def test_a_launcher_starts_whether_or_not_the_store_answers(run, tmp_path, monkeypatch):
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    (tmp_path / "known_hosts").touch()
+    monkeypatch.setenv("DEEPCREDIT_STORE_URL", "sftp://models@127.0.0.1:1/store")
+    monkeypatch.setenv("DEEPCREDIT_SFTP_KEY_FILE", str(key))
+    monkeypatch.setenv("DEEPCREDIT_SFTP_KNOWN_HOSTS", str(tmp_path / "known_hosts"))
+
+    assert run("launcher", "L", "--drain")[0] == 0
+    assert "cannot tell yet whose the model store is" in (tmp_path / "logs" / "L.log").read_text()
 
 
 def test_a_mistyped_path_is_no_new_database(tmp_path, monkeypatch, capsys):

@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from pipeline.ownership import is_mark
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -101,6 +103,7 @@ def in_store(batches: Sequence[Ended], store: Path) -> list[str]:
     """Every file that is named is whole; after `store check --delete` there are no others."""
     named = {file.uri for batch in batches for file in batch.files}
     there = {str(path.relative_to(store)) for path in store.rglob("*") if path.is_file()}
+    there = {uri for uri in there if not is_mark(uri)}
     found = [f"{uri} is in the store and nothing names it" for uri in sorted(there - named)]
     return found + whole(batches, store)
 

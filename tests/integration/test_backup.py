@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, func, select
 
+from configs.errors import StoreNotOurs
 from configs.settings import Settings
 from storage.engine import reading, transaction
 from storage.schema import METRICS, dc_batch, dc_queue
@@ -20,7 +21,7 @@ from tests.desk import XGB, Desk, applicants, open_desk
 from tests.mariadb import PASSWORD, USER, MariaDB
 
 PAGE = blocks(ROOT / "docs" / "servers.md")
-PAUSE, RESUME = (block.text for block in PAGE if block.language == "sql")
+PAUSE, RESUME, BECOME_ANOTHER = (block.text for block in PAGE if block.language == "sql")
 BACKUP, RESTORE, CHECK = (block.text for block in PAGE if block.language == "bash")
 FIGURES = ("model_no", "model_sub_no", "split", "n_rows", "threshold", "tn", "fp", "fn", "tp")
 
@@ -116,6 +117,9 @@ def test_what_was_restored_predicts_as_before(
         assert (figures(desk, trained), figures(desk, again)) == before
         # Its number and so the names of its files are those of the batch that the dump lacks.
         assert figures(desk, _predict(desk, desk.train('{"randomState": 8}')))
+        mariadb_server.client(BECOME_ANOTHER, restored)
+        with pytest.raises(StoreNotOurs):
+            desk.train()
     mariadb_server.drop_database(restored)
 
 

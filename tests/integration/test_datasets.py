@@ -226,6 +226,15 @@ def test_a_table_that_stands_in_the_way_is_left_alone(engine, tmp_path):
         assert connection.execute(text("SELECT mine FROM dc_data_data001_1")).all() == []
 
 
+def test_nobody_is_told_to_drop_the_table_of_a_data_set(engine, tmp_path):
+    path = small(tmp_path / "file.parquet")
+    load(engine, path)
+
+    with pytest.raises(BadData, match=r"'dc_data_data001_1' holds data set DATA001/1; leave"):
+        load(engine, path, group="data001", version=1)
+    assert load(engine, path, group="data001").dataset_version == 2
+
+
 def test_loads_at_the_same_time_get_versions_of_their_own(engine, tmp_path):
     path = small(tmp_path / "file.parquet", 3000)
 

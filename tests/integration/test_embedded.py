@@ -1,21 +1,30 @@
-"""The process of an embedded cluster: its environment, and its end while it starts."""
+"""The process of an embedded cluster: its environment, its end, and what it tells of it."""
 
+import json
+import subprocess
 import sys
 import threading
 import time
 
 import pytest
+from sqlalchemy import update
 
 from configs.errors import ClusterUnavailable
 from configs.settings import OF_A_HOST, Settings
 from launcher import embedded
 from launcher.embedded import EmbeddedCluster
+from storage.columns import utc_now
+from storage.engine import transaction
+from storage.schema import dc_batch
+from tests.bank import environment
+from tests.desk import applicants, open_desk
 from tests.waiting import alive, until
 
 TELLING = """
 import json, os, sys
 sys.stdin.readline()
-print(json.dumps({"address": " ".join(sorted(os.environ)), "certificates": {}}), flush=True)
+address = " ".join(sorted(os.environ))
+print(json.dumps({"address": address, "certificates": {}, "workers": 1, "cards": 0}), flush=True)
 sys.stdin.read()
 """
 SLOW = "import sys, time; sys.stdin.readline(); time.sleep(60)"
@@ -60,3 +69,47 @@ def test_what_the_launcher_was_told_otherwise_does_not_reach_its_own_workers(
     assert [name for name in there if name.startswith("DEEPCREDIT_")] == [
         "DEEPCREDIT_SFTP_PASSWORD"
     ]
+
+
+def test_batches_that_are_cancelled_while_they_train_leave_a_log_without_tracebacks(
+    sqlite_settings: Settings, tmp_path
+) -> None:
+    """Two at once: the cluster goes on after the first, and is closed at work after the second."""
+    path = tmp_path / "logs" / "L.log"
+    with open_desk(sqlite_settings, tmp_path) as desk:
+        desk.load(applicants(2_000))
+        grid = {"min_samples_leaf": list(range(1, 201))}  # takes minutes
+        desk.models((1, "ML-RF", json.dumps({"n_estimators": 300, "grid": grid})))
+        numbers = [desk.add(), desk.add()]
+        settings = {"LEASE_SECONDS": "4", "WORKERS": "2"}
+        env = environment(tmp_path, DATABASE_URL=sqlite_settings.database_url, **settings)
+        command = [sys.executable, "-P", "-m", "launcher", "launcher", "L", "--slots", "2"]
+        with subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL) as launcher:
+            try:
+                until(lambda: all(map(desk.trained, numbers)), 90)
+                for number in numbers:
+                    cancel(desk, number)
+            finally:
+                launcher.terminate()  # with nothing left to run it closes its cluster, and ends
+
+    said = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [(each["level"], each["event"]) for each in said] == [
+        ("info", "model store"),
+        ("info", "launcher started"),
+        ("info", "batch started"),
+        ("info", "batch started"),
+        ("info", "embedded cluster started"),
+        ("warning", "batch ended"),
+        ("warning", "batch ended"),
+        ("info", "launcher stopping"),
+        ("info", "launcher stopped"),
+    ]
+    assert said[4]["workers"] == 2
+    assert [each["error_class"] for each in said[5:7]] == ["Cancelled"] * 2
+
+
+def cancel(desk, batch_id):
+    row = update(dc_batch).where(dc_batch.c.batch_id == batch_id)
+    asked = row.values(cancel_requested_at=utc_now())
+    transaction(desk.engine, lambda connection: connection.execute(asked))
+    until(lambda: desk.batch(batch_id).state == "E")

@@ -223,8 +223,20 @@ def test_a_batch_that_died_goes_on_where_it_stopped(listed, short_ranges):
     assert executor.done == 5
     assert report(listed, batch_id) == report(listed, whole)
     assert not listed.rows(dc_ensemble_range, batch_id)
-    left = [uri for uri in listed.store.walk(f"ensembles/E{batch_id}") if not uri.endswith(".png")]
-    assert not left
+    assert not ranges_left(listed, batch_id)
+
+
+def ranges_left(lab, batch_id):
+    return [uri for uri in lab.store.walk(f"ensembles/E{batch_id}") if not uri.endswith(".png")]
+
+
+def test_nothing_is_deleted_from_a_store_without_our_mark(listed):
+    (mark,) = listed.store.walk("database")
+    listed.store.delete(mark)
+
+    batch_id = listed.ensemble(SMALL)
+
+    assert ranges_left(listed, batch_id)
 
 
 def test_ranges_of_another_search_are_not_used(listed, short_ranges):

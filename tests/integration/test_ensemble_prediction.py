@@ -13,7 +13,13 @@ from pipeline import pictures
 from pipeline.executor import Inline
 from storage import arrays, ensembles
 from storage.engine import reading
-from storage.schema import dc_batch, dc_batch_result, dc_ensemble_score, dc_model
+from storage.schema import (
+    dc_batch,
+    dc_batch_attempt,
+    dc_batch_result,
+    dc_ensemble_score,
+    dc_model,
+)
 from tests.lab import Crash, Lab
 
 NAMES = [(1, 1, 1), (1, 1, 2), (1, 1, 3), (1, 2, 1), (1, 2, 2)]
@@ -176,3 +182,19 @@ def test_a_member_that_was_trained_again_is_refused(lab):
         predict(lab, parent)
     with reading(lab.engine) as connection:
         assert connection.scalar(select(dc_batch.c.state).where(dc_batch.c.batch_id == 2)) == "C"
+
+
+def test_a_database_restored_from_before_a_run_does_not_overwrite_the_file_of_that_run(lab):
+    """It gives the number and the fence again; the store may be the original's."""
+    parent = lab.ensemble(SMALL)
+    batch_id = predict(lab, parent)
+    first = lab.folder / "store" / result(lab, batch_id)["scores_uri"]
+    before = first.stat()
+    this = update(dc_batch).where(dc_batch.c.batch_id == batch_id)
+    lab.do(lambda c: c.execute(dc_batch_attempt.delete()))
+    lab.do(lambda c: c.execute(this.values(state="I", fence=0)))
+
+    lab.execute(batch_id)
+
+    assert lab.folder / "store" / result(lab, batch_id)["scores_uri"] != first
+    assert first.stat() == before

@@ -188,9 +188,25 @@ def test_nobody_at_the_port_is_told_after_some_patience(sshd_server, opened, tmp
     began = time.monotonic()
 
     with pytest.raises(StoreUnavailable, match=r"cannot connect: Connection refused \(tries: \d"):
-        store.delete("models/1.ubj")
+        list(store.walk())
 
     assert time.monotonic() - began < 5
+
+
+def test_a_delete_is_not_made_up_for_when_the_server_comes_back(opened, tmp_path, source):
+    """What nobody needed when it was asked for may be needed by then."""
+    folder = tmp_path / "sshd"
+    with running_sshd(folder) as server:
+        store = opened(server, store_patience_seconds=60)
+        store.put("splits/1", source)
+    began = time.monotonic()
+
+    with pytest.raises(StoreUnavailable, match=r"splits/1: .*\(tries: 1\)"):
+        store.delete("splits/1")
+
+    assert time.monotonic() - began < 5
+    with running_sshd(folder, port=server.port) as again:
+        assert list(opened(again).walk()) == ["splits/1"]
 
 
 def test_check_does_not_wait_for_a_server_that_is_away(sshd_server, opened, tmp_path):

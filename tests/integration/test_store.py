@@ -5,9 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,36 +18,11 @@ from configs.errors import (
     StoreUnavailable,
 )
 from configs.settings import load
-from storage.artifacts.opening import open_store
-from storage.artifacts.port import Store
+from tests.places import Place
 from tests.waiting import until
 
 KOREAN = "models/T12/3/신용 평가 모델 1.f2.ubj"
 NOTHING = sha256(b"").hexdigest()
-
-
-@dataclass(frozen=True)
-class Place:
-    """A store, what opens it anew, and the folder in which its files lie."""
-
-    store: Store
-    settings: dict[str, str]
-    root: Path
-
-    def files(self) -> list[str]:
-        return sorted(str(path.relative_to(self.root)) for path in self.root.rglob("*.*"))
-
-
-@pytest.fixture(params=["folder", "sftp"])
-def place(request, tmp_path) -> Iterator[Place]:
-    if request.param == "folder":
-        settings, root = {"store_url": str(tmp_path / "store")}, tmp_path / "store"
-    else:
-        server = request.getfixturevalue("sshd_server")
-        settings, root = server.settings(tmp_path.name), server.root / tmp_path.name
-    store = open_store(load(settings, environ={}, file=Path("none")))
-    yield Place(store, {name: str(value) for name, value in settings.items()}, root)
-    store.close()
 
 
 @pytest.fixture

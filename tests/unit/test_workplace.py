@@ -15,6 +15,12 @@ def settings(folder, **values):
     return load(given, environ={}, file=folder / "none")
 
 
+def filled(store):
+    store.mkdir()
+    (store / "file").touch()
+    return str(store)
+
+
 def test_what_a_host_says_of_itself_is_stronger_than_the_launcher(tmp_path):
     packed = pack(settings(tmp_path, cache_limit_mb=20_000, store_patience_seconds=7))
     own = {
@@ -57,7 +63,7 @@ def test_stores_that_are_no_longer_asked_for_are_closed(tmp_path, monkeypatch):
     monkeypatch.setattr("storage.artifacts.folder.FolderStore.close", close)
     monkeypatch.setattr(workplace, "_KEPT", 2)
     places = Workplaces()
-    first, second, third = (pack(settings(tmp_path, store_url=f"{tmp_path}/{n}")) for n in "abc")
+    first, second, third = (pack(settings(tmp_path, store_url=filled(tmp_path / n))) for n in "abc")
 
     kept = places.get(first)
     dropped = places.get(second)
@@ -66,6 +72,15 @@ def test_stores_that_are_no_longer_asked_for_are_closed(tmp_path, monkeypatch):
 
     assert closed == [dropped.store]
     assert places.get(first) is kept
+
+
+def test_a_store_that_is_empty_here_alone_is_the_hosts_fault(tmp_path, monkeypatch):
+    """What a worker put there would be missing as soon as its disk is mounted."""
+    monkeypatch.setattr(workplace, "_UNFIT_PAUSE_SECONDS", 0)
+    (tmp_path / "store").mkdir()
+
+    with pytest.raises(HostUnfit, match=r"is empty here.*mounted on this host"):
+        workplace.workplace(pack(settings(tmp_path)))
 
 
 def test_settings_that_are_wrong_are_the_hosts(tmp_path, monkeypatch):

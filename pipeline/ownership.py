@@ -1,0 +1,130 @@
+"""Whose a model store is: the database that fills it leaves its id there, as the name of a file.
+
+Batches of two databases have the same numbers, and a file that the database does not name counts as
+not needed. So nothing is written to a store that another database has marked, and nothing is
+deleted from one that does not bear our own mark. Two databases that take an empty store at the same
+moment leave two marks, which is as good as another's.
+"""
+
+import tempfile
+from collections.abc import Callable, Collection
+from collections.abc import Set as AbstractSet
+from enum import Enum
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from configs.errors import StoreNotOurs, StoreUnavailable
+from pipeline.orphans import owner_of
+from storage.artifacts import probe
+from storage.artifacts.port import Store
+from storage.artifacts.uris import UNFINISHED
+
+_MARKS = "database/"
+
+
+class Standing(Enum):
+    """What a store is to a database, unless it is another's."""
+
+    OURS = "it bears the mark of this database"
+    EMPTY = "no batch has written to it"
+    UNMARKED = "there are files of batches, and no mark"
+
+
+def is_mark(uri: str) -> bool:
+    return uri.startswith(_MARKS)
+
+
+def look(store: Store, database_id: str) -> Standing:
+    """Raises StoreNotOurs: it bears the mark of another database."""
+    marks = _marks(store)
+    if not marks:
+        if not _filled(store):
+            return Standing.EMPTY
+        marks = _marks(store)  # who took it at this moment has put the mark first
+    if others := sorted(marks - {database_id}):
+        raise StoreNotOurs(
+            f"{store} belongs to the database {' and '.join(others)}, and this one is "
+            f"{database_id}; let store_url name this database's own store, or database_url the "
+            "store's database. Only if this database takes the place of the other: deepcredit "
+            f"store adopt {' '.join(f'--from {each}' for each in others)}"
+        )
+    return Standing.OURS if marks else Standing.UNMARKED
+
+
+def take(
+    store: Store,
+    database_id: str,
+    *,
+    where: URL,
+    named: Callable[[], AbstractSet[str]] = frozenset,
+) -> None:
+    """To be called before a batch writes: the first one marks the store. `named`: the files that
+    the database names; asked for an empty store alone.
+
+    Raises:
+        StoreNotOurs: it bears the mark of another database.
+        StoreUnavailable: it is empty, and should not be.
+    """
+    if look(store, database_id) is Standing.EMPTY:
+        require_none(store, named())
+        _mark(store, database_id, where)
+        look(store, database_id)
+
+
+def require_none(store: Store, named: AbstractSet[str]) -> None:
+    """Where a disk is not mounted, what is put lies below the place of the mount: lost to sight as
+    soon as the disk is back.
+
+    Raises:
+        StoreUnavailable: the empty store is not the one that these files were put into.
+    """
+    if named:
+        raise StoreUnavailable(
+            f"{store} is empty, and the database names {len(named)} files there; is its disk "
+            "mounted? If they are gone for good: deepcredit store adopt"
+        )
+
+
+def require(store: Store, database_id: str) -> None:
+    """To be called before a file is deleted.
+
+    Raises:
+        StoreNotOurs: what this database does not name may be needed by another.
+    """
+    if look(store, database_id) is Standing.UNMARKED:
+        raise StoreNotOurs(
+            f"{store} bears no mark of a database, so nothing is deleted there; if its files are "
+            f"those of this database ({database_id}): deepcredit store adopt"
+        )
+
+
+def adopt(store: Store, database_id: str, *, where: URL, instead_of: Collection[str] = ()) -> None:
+    """Mark a store that others have filled; marks of databases go that are named in `instead_of`.
+
+    Raises:
+        StoreNotOurs: it bears the mark of yet another database.
+    """
+    others = _marks(store) - {database_id}
+    if others <= set(instead_of):
+        _mark(store, database_id, where)
+        for other in others:
+            store.delete(_MARKS + other)
+    look(store, database_id)
+
+
+def _marks(store: Store) -> set[str]:
+    uris = store.walk(_MARKS.rstrip("/"))
+    return {uri.removeprefix(_MARKS) for uri in uris if not uri.endswith(UNFINISHED)}
+
+
+def _filled(store: Store) -> bool:
+    return any(owner_of(uri) and not uri.startswith(probe.PREFIX) for uri in store.walk())
+
+
+def _mark(store: Store, database_id: str, where: URL) -> None:
+    """Programs read the name alone; what is in it is for people."""
+    with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
+        file = Path(folder, "mark")
+        file.write_text(f"This model store belongs to {where.render_as_string()}\n")
+        store.put(_MARKS + database_id, file)
