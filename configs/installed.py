@@ -8,10 +8,17 @@ _OTHER_NAMES = {"xgboost": "xgboost-cpu"}
 
 def version_of(library: str) -> str | None:
     """The installed version; None if there is none."""
-    for name in (library, _OTHER_NAMES.get(library)):
-        try:
-            if name is not None:
-                return version(name)
-        except PackageNotFoundError:
-            continue
-    return None
+    return _version(library) or _version(_OTHER_NAMES.get(library, library))
+
+
+def can_use_cards(library: str) -> bool:
+    """Whether the installed build of `torch` or `xgboost` knows NVIDIA cards."""
+    found = _version(library)
+    return found is not None and not found.endswith("+cpu")
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection
 
 from configs.errors import BadSetting, ClusterUnavailable, DeepCreditError
-from configs.installed import version_of
+from configs.installed import can_use_cards, version_of
 from configs.settings import PREFIX, SECRETS
 from launcher.cluster.connection import connect
 from launcher.embedded import certificates
@@ -248,9 +248,11 @@ def _gpus(_session: Session, _role: str) -> Found:
         return
     cards = done.stdout.strip().splitlines()
     yield _ok(f"{len(cards)} GPU: {'; '.join(cards)}")
-    torch = version_of("torch") or ""
-    if torch.endswith("+cpu"):
-        yield _warn("torch is built for the CPU; `make setup GPU=1` installs the CUDA builds")
+    if blind := [name for name in ("torch", "xgboost") if not can_use_cards(name)]:
+        yield _warn(
+            f"built for the CPU alone: {', '.join(blind)}; `make setup GPU=1` installs the CUDA "
+            "builds"
+        )
 
 
 def _launchers(session: Session, _role: str) -> Found:

@@ -14,6 +14,7 @@ import dask.system
 from distributed import LocalCluster
 from distributed.security import Security
 
+from configs.installed import can_use_cards
 from launcher.cluster.config import CONFIG, ONE_THREAD
 from launcher.cluster.placement import declared, fits_a_card
 from launcher.host import SEEN, cards, memory_mb
@@ -37,7 +38,9 @@ def main() -> None:
     dask.config.set(CONFIG)
     logging.getLogger("distributed.scheduler").addFilter(_is_news)
     security = Security.temporary()
-    crew = crew_of(wanted["workers"], int(dask.system.CPU_COUNT), cards(), memory_mb())
+    # A card that no library can use would only keep cores from others.
+    usable = cards() if any(map(can_use_cards, ("torch", "xgboost"))) else ()
+    crew = crew_of(wanted["workers"], int(dask.system.CPU_COUNT), usable, memory_mb())
     try:
         cluster = LocalCluster(
             n_workers=crew.workers,
