@@ -29,6 +29,7 @@ from pyarrow import parquet
 
 from benchmarks._processes import is_ready
 from benchmarks.many_models import steps
+from configs.installed import can_use_cards
 from launcher.cluster.config import ONE_THREAD
 from models import demand, devices, kind
 from models.variants import expand
@@ -87,8 +88,8 @@ def main() -> int:
     parser.add_argument("--batches", action="store_true", help="batches alone")
     parser.add_argument("--ensembles", type=int, default=1_000_000)
     arguments = parser.parse_args()
-    if not devices.count():
-        print("no NVIDIA card here: nothing to measure")
+    if not devices.count() or not all(map(can_use_cards, ("torch", "xgboost"))):
+        print("no NVIDIA card here, or libraries built for the CPU: nothing to measure")
         return 0
     if not arguments.batches:
         single_fits()

@@ -13,6 +13,7 @@ import torch
 
 from benchmarks.votes import RULE, problem
 from configs.errors import CardFull
+from configs.installed import can_use_cards
 from ensemble.counters import of_card
 from ensemble.votes import count, pack
 from models import devices, kind
@@ -22,6 +23,10 @@ from tests.sshd import SshServer, free_port, running_sshd
 
 pytestmark = [
     pytest.mark.skipif(not devices.count(), reason="no NVIDIA card here"),
+    pytest.mark.skipif(
+        not all(map(can_use_cards, ("torch", "xgboost"))),
+        reason="libraries are built for the CPU: make setup GPU=1",
+    ),
     pytest.mark.filterwarnings("ignore::UserWarning:xgboost"),
 ]
 
