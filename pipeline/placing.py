@@ -71,15 +71,18 @@ def run(
         if unfit:
             said = str(unfit[0][1])
             log.warning("host unfit; its tasks are done again", tasks=len(unfit), said=said)
-        waiting = [*full, *(_avoiding(task, error.host) for task, error in unfit)]
+        waiting = [*full, *(_avoiding(task, hosts) for task, _ in unfit)]
 
 
 def _need(task: Placed) -> Need:
     return task.need
 
 
-def _avoiding(task: T, host: str) -> T:
-    need = replace(task.need, avoid=task.need.avoid | {host})
+def _avoiding(task: T, hosts: set[str]) -> T:
+    """Also those that were unfit for others: else two tasks may change places, and no host be left
+    that is new.
+    """
+    need = replace(task.need, avoid=task.need.avoid | hosts)
     return cast(T, replace(cast(Any, task), need=need))
 
 

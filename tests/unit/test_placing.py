@@ -76,6 +76,23 @@ def test_a_task_goes_on_to_a_host_that_was_not_found_unfit_also_if_it_is_alone()
     assert hosts.asked == [set(), {"a"}, {"a", "b"}]
 
 
+def test_a_task_keeps_off_hosts_that_were_unfit_for_others_too():
+    """Two tasks that change places would leave no host that is new, though one can work."""
+    hosts = Choosy("a", "b", "c", fit={"c"})
+    first = dict(zip(TASKS[:2], "ab", strict=True))
+    rest = hosts.run
+
+    def run(function, tasks, *, need, deadline=None):
+        hosts.run = rest
+        return (Done(task, None, unfit(first[task])) for task in tasks)
+
+    hosts.run = run
+    done = list(placing.run(hosts, None, TASKS[:2]))
+
+    assert [each.value for each in done] == ["c", "c"]
+    assert hosts.asked == [{"a", "b"}] * 2
+
+
 def test_when_every_host_was_found_unfit_that_is_said():
     hosts = Choosy("a", "b", fit={})
 
