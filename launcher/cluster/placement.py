@@ -44,7 +44,7 @@ class Has:
 class Place:
     """`workers`: those to prefer, by address; none: all alike. `hosts`: where alone it may run;
     none: anywhere. `missing`: what nobody declares. `off_card`: there are cards, but no worker with
-    one has the memory.
+    one has the memory, or all are on hosts to keep off.
     """
 
     resources: dict[str, float] = field(default_factory=dict)
@@ -105,7 +105,7 @@ def place(need: Need, workers: Sequence[Has]) -> Place:
         with suppress(NotEnoughMemory):
             plain = _place(replace(need, gpu=0.0), workers)
             if hosts := _hosts(plain, need, workers):
-                return replace(plain, hosts=hosts)
+                return replace(plain, hosts=hosts, off_card=bool(found.resources.get(GPU)))
     return found
 
 

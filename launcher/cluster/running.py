@@ -197,10 +197,12 @@ class Run(Generic[T, R]):
             tell = log.debug if name == GPU else log.info
             tell("no worker declares this resource; tasks run without it", resource=name)
         if where.off_card:
+            need = self._need(task)
             log.warning(
-                "no worker with a card has the memory for a task; it goes to one without",
+                "no worker with a card can take a task; it goes to one without",
                 task=str(getattr(task, "label", "")),
-                needs_mb=self._need(task).memory_mb,
+                needs_mb=need.memory_mb,
+                unfit_hosts=sorted(need.avoid),
             )
 
     def _next(self) -> Future[Any] | None:

@@ -133,6 +133,8 @@ def test_to_avoid_the_only_host_with_a_card_a_task_does_without_one():
     assert place(away, [card(0), card(1), cpu(2)]).hosts == ("h1",)
     without = place(away, [card(0), cpu(0), cpu(2)])
     assert (without.hosts, without.resources) == (("h2",), {"CPU": TOUCH})
+    assert without.off_card  # its scores will differ in the last digits: to be told
+    assert not place(away, [cpu(0), cpu(1)]).off_card
     assert place(away, [card(0), cpu(0)]).resources == {"GPU": 0.25, "MEMORY": 100.0}
 
 
