@@ -6,6 +6,7 @@ worker declares cannot be asked for, and what cannot bind is not: tasks without 
 spread best.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from typing import Any
 
 from dask.utils import parse_bytes
 
-from configs.errors import NotEnoughMemory
+from configs.errors import BadSetting, NotEnoughMemory
 from pipeline.executor import Need
 
 CPU, GPU, MEMORY = "CPU", "GPU", "MEMORY"
@@ -27,6 +28,7 @@ FITS_A_CARD = 4
 
 _TOUCH = 1 / 1024  # of what is had or not, and never used up: a tag, a place without a card
 _MIB = 2**20
+_NO_LIMIT = re.compile(r"0+(\.0+)? ?[kKMGT]?i?B?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,16 +73,25 @@ def fits_a_card(cores: int, cards: int) -> int:
 
 
 def limit_mb(size: str, threads: int, cores: int, memory_mb: int) -> float:
-    """A worker's limit: a size such as 4GB, or for "auto" its threads' part of the host's memory.
+    """A worker's limit, 0 for none: a size such as 4GB, or for "auto" its threads' part of the
+    host's memory.
 
     Raises:
-        ValueError: it is no size.
+        BadSetting: it is no size, or leaves nothing for fits.
     """
+    if _NO_LIMIT.fullmatch(size):
+        return 0.0
     if size == "auto":
         return memory_mb * min(1.0, threads / cores)
-    limit = float(parse_bytes(size)) / _MIB
-    if limit < 0:
-        raise ValueError(f"{size} is less than nothing")
+    try:
+        limit = float(parse_bytes(size)) / _MIB
+    except (ValueError, OverflowError):
+        raise BadSetting(f"memory limit {size!r} is no size like 4GiB, nor auto or 0") from None
+    if limit <= OWN_MB:
+        raise BadSetting(
+            f"memory limit {size!r} is {limit:.0f} MiB, and a worker takes {OWN_MB} by itself; "
+            "allow more, such as 4GiB"
+        )
     return limit
 
 

@@ -66,7 +66,7 @@ def worker(
     """
     folder = dask_cli.certified(ctx, scheduler, certificates)
     many = threads or (1 if gpu is None else FITS_A_CARD)
-    limit = _limit_mb(memory_limit, many)
+    limit = limit_mb(memory_limit, many, CPU_COUNT, memory_mb())
     if gpu is None:
         has = declared(limit, threads=many)
     else:
@@ -81,13 +81,6 @@ def worker(
         certified=folder,
         card="" if gpu is None else _card(gpu),
     )
-
-
-def _limit_mb(size: str, threads: int) -> float:
-    try:
-        return limit_mb(size, threads, CPU_COUNT, memory_mb())
-    except ValueError:
-        raise BadSetting(f"--memory-limit: {size!r} is no size like 4GiB, nor auto or 0") from None
 
 
 def _card(number: int) -> str:

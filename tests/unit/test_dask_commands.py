@@ -7,6 +7,7 @@ import dask
 import pytest
 
 from configs.cluster import Cluster
+from configs.errors import BadSetting
 from launcher.cli import execute
 from launcher.cluster import certificates
 from launcher.cluster.config import CONFIG
@@ -132,6 +133,23 @@ def test_what_a_plan_starts_is_understood(becomes, tmp_path):
     assert {option(each, "--tls-key") for each in (scheduler, plain, card)} == {"key.pem"}
 
 
+def test_a_host_may_have_no_limit_but_none_that_leaves_nothing_for_fits(becomes):
+    facts = Facts(
+        machine="m", cores=8, gpus=0, memory_mb=16_000, ip="10.0.0.1", versions=versions()
+    )
+
+    def started(limit):
+        cluster = Cluster.model_validate({"hosts": ["a"], "workers": 2, "memory_limit": limit})
+        [process] = make_plan(cluster, {"a": facts}).workers["a"]
+        return becomes(*process.words[6:])[0]
+
+    for limit in ("0", "0 GB"):
+        assert option(started(limit), "--memory-limit") == "0MiB"
+        assert option(started(limit), "--resources") == "CPU=1"
+    with pytest.raises(BadSetting, match="memory limit '16' is 0 MiB"):
+        started("16")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -140,8 +158,11 @@ def test_what_a_plan_starts_is_understood(becomes, tmp_path):
         (["worker", "tls://a:1"], "tls://a:1 speaks TLS; name the folder"),
         (["worker", "tls://a:1", "--certificates", "none"], "none/key.pem"),
         (["worker", "tcp://a:1", "--certificates", "none"], "does not speak TLS"),
-        (["worker", ADDRESS, "--memory-limit", "4foo"], "--memory-limit: '4foo' is no size"),
-        (["worker", ADDRESS, "--memory-limit", "-4GB"], "--memory-limit: '-4GB' is no size"),
+        (["worker", ADDRESS, "--memory-limit", "4foo"], "memory limit '4foo' is no size"),
+        (["worker", ADDRESS, "--memory-limit", "1e999GB"], "memory limit '1e999GB' is no size"),
+        (["worker", ADDRESS, "--memory-limit", "-4GB"], "'-4GB' is -3815 MiB, and a worker takes"),
+        (["worker", ADDRESS, "--memory-limit", "4096"], "'4096' is 0 MiB, and a worker takes"),
+        (["worker", ADDRESS, "--memory-limit", "0.5"], "'0.5' is 0 MiB, and a worker takes"),
         (["worker", ADDRESS, "--gpu", "0", "--workers", "2"], "a card has one worker"),
         (["worker", ADDRESS, "--tag", "a=b"], "--tag: 'a=b' is neither"),
         (["worker", ADDRESS, "--tag", "a b"], "--tag: 'a b' is neither"),
