@@ -47,9 +47,14 @@ def cards() -> tuple[str, ...]:
     shown = os.environ.get(SEEN)
     if shown is None:
         return tuple(str(number) for number in range(there))
-    # As CUDA reads it: what comes after a name that is none is hidden.
+    if not there:
+        return ()
+    # As CUDA reads it: what comes after a name that is none is hidden. Parts of a card have names
+    # too, so there may be more of them than cards.
+    numbers = {str(number) for number in range(there)}
     names = (name.strip() for name in shown.split(","))
-    return tuple(itertools.takewhile(lambda name: name not in ("", "-1"), names))[:there]
+    known = itertools.takewhile(lambda name: name in numbers or name[:1].isalpha(), names)
+    return tuple(dict.fromkeys(known))
 
 
 def free_memory_mb(reserved: int = 0) -> int | None:

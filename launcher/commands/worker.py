@@ -1,5 +1,6 @@
 """Start Dask workers that declare what they have."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ from configs.errors import BadSetting
 from launcher.cluster import dask_cli
 from launcher.cluster.placement import FITS_A_CARD, declared, limit_mb
 from launcher.folder import example, new_app
-from launcher.host import cards, memory_mb
+from launcher.host import SEEN, cards, memory_mb
 
 app = new_app()
 
@@ -93,7 +94,7 @@ def _card(number: int) -> str:
         "here computes on the CPU",
         err=True,
     )
-    return str(number)
+    return "" if SEEN in os.environ else str(number)
 
 
 def _resource(text: str) -> tuple[str, float]:

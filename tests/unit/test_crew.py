@@ -33,7 +33,10 @@ def test_threads_are_as_many_as_cores_and_share_the_memory(wanted, cores, cards,
         ("2", ("2",)),
         ("3, 1", ("3", "1")),
         ("0,-1,2", ("0",)),
+        ("1,4,2", ("1",)),
+        ("1,1", ("1",)),
         ("GPU-b278b05b", ("GPU-b278b05b",)),
+        ("MIG-1,MIG-2,MIG-3,MIG-4,MIG-5", ("MIG-1", "MIG-2", "MIG-3", "MIG-4", "MIG-5")),
     ],
 )
 def test_cards_that_an_operator_hides_are_left_alone(shown, expected, tmp_path, monkeypatch):

@@ -66,6 +66,18 @@ def test_a_worker_of_a_card_sees_that_card_alone_and_up_to_four_fits_share_it(be
     assert option(words, "--resources") == "GPU=1 MEMORY=3600"
 
 
+def test_a_worker_sees_no_card_that_is_hidden_from_it(becomes, monkeypatch, tmp_path, capsys):
+    (tmp_path / "gpus" / "a").mkdir(parents=True)
+    (tmp_path / "gpus" / "b").mkdir()
+    monkeypatch.setattr("launcher.host._GPUS", tmp_path / "gpus")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+
+    seen = [becomes("worker", ADDRESS, "--gpu", n)[1]["CUDA_VISIBLE_DEVICES"] for n in "01"]
+
+    assert seen == ["1", ""]
+    assert "--gpu 1: this host has 1 cards, counted from 0" in capsys.readouterr().err
+
+
 def test_tags_are_declared_and_what_follows_the_dashes_is_dask_s(becomes):
     words, _ = becomes(
         *("worker", ADDRESS, "--name", "one", "--workers", "3", "--tag", "large"),
