@@ -36,7 +36,8 @@ def certified(ctx: typer.Context, address: str, given: Path | None) -> Path | No
     Raises:
         BadSetting: it is no address; tls:// without certificates, or certificates without it.
     """
-    if not re.fullmatch(r"(tcp|tls)://[^/\s]*:\d+", address):
+    named = re.fullmatch(r"(?:tcp|tls)://[^/\s]*:(\d+)", address)
+    if named is None or not 0 < int(named[1]) < 2**16:
         raise BadSetting(f"{address} is no address like tcp://10.0.0.1:8786")
     if not address.startswith("tls://"):
         if given:

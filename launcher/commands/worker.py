@@ -10,7 +10,7 @@ from dask.system import CPU_COUNT
 
 from configs.errors import BadSetting
 from launcher.cluster import dask_cli
-from launcher.cluster.placement import FITS_A_CARD, declared, limit_mb
+from launcher.cluster.placement import FITS_A_CARD, OURS, declared, limit_mb
 from launcher.folder import example, new_app
 from launcher.host import SEEN, cards, memory_mb
 
@@ -66,6 +66,8 @@ def worker(
     For hosts that `deepcredit cluster` does not reach: containers, other service managers.
     """
     folder = dask_cli.certified(ctx, scheduler, certificates)
+    if "://:" in scheduler:
+        raise BadSetting(f"{scheduler} names no host; where does the scheduler listen?")
     many = threads or (1 if gpu is None else FITS_A_CARD)
     limit = limit_mb(memory_limit, many, CPU_COUNT, memory_mb())
     if gpu is None:
@@ -101,4 +103,8 @@ def _resource(text: str) -> tuple[str, float]:
     named = re.fullmatch(r"([A-Za-z][\w.-]*)(?:=(\d+(?:\.\d+)?(?:e[+-]?\d+)?))?", text)
     if named is None:
         raise BadSetting(f"--tag: {text!r} is neither NAME nor NAME=AMOUNT")
+    if named[1] in OURS:
+        raise BadSetting(
+            f"--tag: {named[1]} is declared by itself; see --threads, --gpu and --memory-limit"
+        )
     return named[1], float(named[2] or 1)
