@@ -34,8 +34,14 @@ def certified(ctx: typer.Context, address: str, given: Path | None) -> Path | No
     """The folder of certificates for an address: as given, or else as the settings say.
 
     Raises:
-        BadSetting: it is no address; tls:// without certificates, or certificates without it.
+        BadSetting: it is no address; tls:// without certificates, or certificates without it; an
+            option that would be lost with this process.
     """
+    if given_before := ctx.find_root().obj.overrides:
+        raise BadSetting(
+            f"{', '.join(given_before)}: no option before this command is for it; a worker has its "
+            "own from variables such as DEEPCREDIT_CACHE_DIR, and the rest from launchers"
+        )
     named = re.fullmatch(r"(?:tcp|tls)://[^/\s]*:(\d+)", address)
     if named is None or not 0 < int(named[1]) < 2**16:
         raise BadSetting(f"{address} is no address like tcp://10.0.0.1:8786")
