@@ -75,10 +75,10 @@ CASES = (
     Case("DL-DNN", "256-128, batch 1024", NET, 16_000, 30),
     Case("DL-DNN", "256-128, batch 1024", NET, 80_000, 200),
     Case("DL-DNN", "512-256, batch 4096", LARGE_NET, 80_000, 200),
-    Case("DL-TABNET", "8 x 2, batch 1024", SMALL_TABNET, 16_000, 30),
-    Case("DL-TABNET", "8 x 2, batch 1024", SMALL_TABNET, 80_000, 200),
-    Case("DL-TABNET", "16 x 3, batch 4096", TABNET, 40_000, 60),
-    Case("DL-TABNET", "32 x 4, batch 16384", LARGE_TABNET, 80_000, 200),
+    Case("DL-TABNET", "8 x 2, batch 1024/256", SMALL_TABNET, 16_000, 30),
+    Case("DL-TABNET", "8 x 2, batch 1024/256", SMALL_TABNET, 80_000, 200),
+    Case("DL-TABNET", "16 x 3, batch 4096/1024", TABNET, 40_000, 60),
+    Case("DL-TABNET", "32 x 4, batch 16384/512", LARGE_TABNET, 80_000, 200),
 )
 
 

@@ -4,7 +4,7 @@ Parameters carry torch's names: `lr` and `weight_decay` of torch.optim.Adam; `hi
 width of each hidden layer, as a list or one number; `dropout` after each of them; `batch_size`;
 `max_epochs`; and `patience`, in epochs without a lower log loss on `valid` (null: never stop).
 The weights kept are those of the best epoch. Where there is a card, it fits networks of large
-batches and wide layers: a `batch_size` of 1024 with 400 columns and units, or more.
+batches and wide layers: a `batch_size` of 1024 with 406 columns and units, or more.
 """
 
 import itertools

@@ -5,7 +5,8 @@ optimiser, the clipping and the early stopping are those of its TabNetClassifier
 loop, which prints nothing, weighs rows by their weight instead of drawing them by it, and does not
 drop the only batch of a small data set. Names and defaults are the library's, but for `patience`
 and `eval_metric` (DEFAULTS); `optimizer_params` are those of torch.optim.Adam. Where there is a
-card, it fits networks of large batches: with the defaults, of 29 columns or more.
+card, it fits networks of large virtual batches: with the defaults, of 265 columns or more, and of
+48 with a `virtual_batch_size` of 1024.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,8 @@ from models.parameters import Either, Flag, Null, Real, Spec, Table, Whole, Word
 KIND = "DL-TABNET"
 FORMAT = "safetensors"
 
-_PAYING = 2_500_000  # numbers kept of a batch; with fewer, a card waits more than it computes
+_PAYING = 30_000  # numbers kept of a batch for each launch; with fewer, a card waits for the next
+_BESIDE = 4  # the rest of a layer takes as many kernels as so many normalisations
 _ADAM = Table(
     {"lr": Real(0, 1000, above=True), "weight_decay": Real(0, 1000)},
     {"lr": 0.02, "weight_decay": 0.0},
@@ -77,7 +79,7 @@ def check(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def uses_gpu(params: Mapping[str, Any], rows: int, columns: int) -> bool:
-    return _kept(params, rows, columns) >= _PAYING
+    return _kept(params, rows, columns) >= _PAYING * _launches(params, rows)
 
 
 def memory(params: Mapping[str, Any], rows: int, columns: int) -> int:
@@ -91,3 +93,13 @@ def _kept(params: Mapping[str, Any], rows: int, columns: int) -> int:
     layers = params["n_steps"] * (params["n_independent"] + params["n_shared"] + 1)
     of_a_row = 8 * width * layers + 6 * columns * params["n_steps"]
     return int(min(params["batch_size"], rows) * of_a_row)
+
+
+def _launches(params: Mapping[str, Any], rows: int) -> int:
+    """In proportion to the kernels of a batch: each virtual batch is normalised by itself, before
+    the first step and in every step.
+    """
+    layers = params["n_independent"] + params["n_shared"]
+    normalised = (params["n_steps"] + 1) * layers + params["n_steps"]
+    virtual_batches = -(-min(params["batch_size"], rows) // params["virtual_batch_size"])
+    return int(normalised * (virtual_batches + _BESIDE))

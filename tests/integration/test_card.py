@@ -158,7 +158,7 @@ MODELS = [  # each but the forest large enough for a card to pay
         *(3, "DL-DNN"),
         '{"batch_size": 1024, "hidden_units": [512], "grid": {"lr": [0.001, 0.002, 0.004, 0.008]}}',
     ),
-    (4, "DL-TABNET", '{"max_epochs": 3, "grid": {"n_d": [16, 24]}}'),
+    (4, "DL-TABNET", '{"max_epochs": 3, "virtual_batch_size": 1024, "grid": {"n_d": [16, 24]}}'),
     (5, "DL-DNN", '{"max_epochs": 4, "batch_size": 256, "hidden_units": [32]}'),  # too small
 ]
 FIGURES = "model_no, model_sub_no, split, tn, fp, fn, tp, threshold, auc, log_loss, scores_sha256"

@@ -331,8 +331,19 @@ def test_boosting_that_no_card_can_grow_asks_for_none(method):
         ("DL-DNN", {"hidden_units": [64], "batch_size": 256}, 80_000, 200, False),
         ("DL-DNN", {"hidden_units": [256, 128], "batch_size": 1024}, 16_000, 30, True),
         ("DL-DNN", {"hidden_units": [256, 128], "batch_size": 1024}, 500, 30, False),
-        ("DL-TABNET", {"n_steps": 2}, 16_000, 30, False),
-        ("DL-TABNET", {"n_steps": 2}, 80_000, 200, True),
+        ("DL-TABNET", {"n_steps": 2, "virtual_batch_size": 256}, 16_000, 30, False),
+        ("DL-TABNET", {"n_steps": 2, "virtual_batch_size": 256}, 80_000, 200, True),
+        # Not measured: twice the kernels of the former two, at the same batch.
+        ("DL-TABNET", {}, 80_000, 200, False),
+        ("DL-TABNET", {"batch_size": 16_384}, 80_000, 30, False),
+        ("DL-TABNET", {"n_independent": 0, "n_shared": 1}, 1, 1, False),
+        # What the descriptions say.
+        ("DL-DNN", {"batch_size": 1024, "hidden_units": [300]}, 80_000, 106, True),
+        ("DL-DNN", {"batch_size": 1024, "hidden_units": [300]}, 80_000, 105, False),
+        ("DL-TABNET", {}, 80_000, 265, True),
+        ("DL-TABNET", {}, 80_000, 264, False),
+        ("DL-TABNET", {"virtual_batch_size": 1024}, 80_000, 48, True),
+        ("DL-TABNET", {"virtual_batch_size": 1024}, 80_000, 47, False),
     ],
 )
 def test_a_card_is_asked_for_where_it_pays(model_id, params, rows, columns, pays):
