@@ -4,7 +4,8 @@ Parameters carry torch's names: `lr` and `weight_decay` of torch.optim.Adam; `hi
 width of each hidden layer, as a list or one number; `dropout` after each of them; `batch_size`;
 `max_epochs`; and `patience`, in epochs without a lower log loss on `valid` (null: never stop).
 The weights kept are those of the best epoch. Where there is a card, it fits networks of large
-batches and wide layers: a `batch_size` of 1024 with 406 columns and units, or more.
+batches and wide layers: with a `batch_size` of 1024 and two hidden layers, of 403 columns and units
+or more.
 """
 
 import itertools
@@ -16,7 +17,8 @@ from models.parameters import Either, ListOf, Null, Real, Spec, Whole, resolve
 KIND = "DL-DNN"
 FORMAT = "safetensors"
 
-_PAYING = 2_500_000  # numbers kept of a batch; with fewer, a card waits more than it computes
+_PAYING = 310_000  # numbers kept of a batch for each layer; with fewer, a card waits for the next
+_BESIDE = 6  # what a batch takes besides, in hidden layers: it is most of it
 _WIDTH = Whole(1, 65_536)
 SHAPE: dict[str, Spec] = {
     "hidden_units": Either(ListOf(_WIDTH, 16), _WIDTH),
@@ -48,7 +50,8 @@ def check(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def uses_gpu(params: Mapping[str, Any], rows: int, columns: int) -> bool:
-    return _kept(params, rows, columns) >= _PAYING
+    hidden = len(_widths(params, columns)) - 2
+    return _kept(params, rows, columns) >= _PAYING * (hidden + _BESIDE)
 
 
 def memory(params: Mapping[str, Any], rows: int, columns: int) -> int:

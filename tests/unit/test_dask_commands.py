@@ -168,7 +168,10 @@ def test_a_host_may_have_no_limit_but_none_that_leaves_nothing_for_fits(becomes)
         (["worker", "10.0.0.1:8786"], "10.0.0.1:8786 is no address like tcp://10.0.0.1:8786"),
         (["scheduler", "tcp://10.0.0.1"], "is no address like"),
         (["scheduler", "tcp://10.0.0.1:99999"], "is no address like"),
-        (["--set", "cache_dir=/big", "worker", ADDRESS], "cache_dir: no option before this command"),
+        (
+            ["--set", "cache_dir=/big", "worker", ADDRESS],
+            "cache_dir: no option before this command",
+        ),
         (["worker", "tcp://:8786"], "tcp://:8786 names no host"),
         (["worker", ADDRESS, "--tag", "MEMORY=8000"], "--tag: MEMORY is declared by itself"),
         (["worker", "tls://a:1"], "tls://a:1 speaks TLS; name the folder"),

@@ -333,17 +333,18 @@ def test_boosting_that_no_card_can_grow_asks_for_none(method):
         ("DL-DNN", {"hidden_units": [256, 128], "batch_size": 1024}, 500, 30, False),
         ("DL-TABNET", {"n_steps": 2, "virtual_batch_size": 256}, 16_000, 30, False),
         ("DL-TABNET", {"n_steps": 2, "virtual_batch_size": 256}, 80_000, 200, True),
-        # Not measured: twice the kernels of the former two, at the same batch.
+        # Not measured: more kernels than the above, at the same batch.
+        ("DL-DNN", {"hidden_units": [25] * 16, "batch_size": 1024}, 80_000, 30, False),
         ("DL-TABNET", {}, 80_000, 200, False),
         ("DL-TABNET", {"batch_size": 16_384}, 80_000, 30, False),
         ("DL-TABNET", {"n_independent": 0, "n_shared": 1}, 1, 1, False),
         # What the descriptions say.
-        ("DL-DNN", {"batch_size": 1024, "hidden_units": [300]}, 80_000, 106, True),
-        ("DL-DNN", {"batch_size": 1024, "hidden_units": [300]}, 80_000, 105, False),
-        ("DL-TABNET", {}, 80_000, 265, True),
-        ("DL-TABNET", {}, 80_000, 264, False),
-        ("DL-TABNET", {"virtual_batch_size": 1024}, 80_000, 48, True),
-        ("DL-TABNET", {"virtual_batch_size": 1024}, 80_000, 47, False),
+        ("DL-DNN", {"batch_size": 1024, "hidden_units": [200, 100]}, 80_000, 103, True),
+        ("DL-DNN", {"batch_size": 1024, "hidden_units": [200, 100]}, 80_000, 102, False),
+        ("DL-TABNET", {}, 80_000, 269, True),
+        ("DL-TABNET", {}, 80_000, 268, False),
+        ("DL-TABNET", {"virtual_batch_size": 1024}, 80_000, 67, True),
+        ("DL-TABNET", {"virtual_batch_size": 1024}, 80_000, 66, False),
     ],
 )
 def test_a_card_is_asked_for_where_it_pays(model_id, params, rows, columns, pays):
