@@ -84,8 +84,9 @@ CASES = (
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--fits", action="store_true", help="single fits alone")
-    parser.add_argument("--batches", action="store_true", help="batches alone")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--fits", action="store_true", help="single fits alone")
+    part.add_argument("--batches", action="store_true", help="batches alone")
     parser.add_argument("--ensembles", type=int, default=1_000_000)
     arguments = parser.parse_args()
     if not devices.count() or not all(map(can_use_cards, ("torch", "xgboost"))):

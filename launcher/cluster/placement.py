@@ -165,7 +165,8 @@ def _off_cards(
     plain = [each for each in able if not each.resources.get(GPU)]
     if not _large(plain, need) or len(plain) == len(able):
         return able, ()
-    if counted := _having(plain, CPU, _TOUCH):
+    counted = _having(plain, CPU, _TOUCH)
+    if _large(counted, need):
         resources[CPU] = _TOUCH
         return counted, ()
     return plain, tuple(each.address for each in plain)

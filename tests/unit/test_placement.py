@@ -57,6 +57,14 @@ def test_of_workers_that_declare_no_cores_those_without_a_card_are_preferred():
     assert place(SMALL, [stranger(), card()]).workers == ("x0",)
 
 
+def test_a_large_task_is_not_refused_for_want_of_workers_that_declare():
+    workers = [cpu(memory=1000.0), card(memory=1000.0), stranger(memory=6000.0)]
+
+    assert place(Need(memory_mb=3000), workers) == Place(workers=("x0",))
+    assert place(Need(memory_mb=3000, gpu=0.25), workers).workers == ("x0",)
+    assert place(SMALL, workers).resources == {"CPU": TOUCH}
+
+
 def test_a_small_task_counts_too_where_a_worker_runs_several():
     four = cpu(threads=4, memory=4000.0)
 
