@@ -8,7 +8,6 @@ spread best.
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -102,7 +101,8 @@ def declared(limit_mb: float, *, threads: int = 0, cards: int = 0) -> dict[str, 
 
 
 def place(need: Need, workers: Sequence[Has]) -> Place:
-    """Where it may run. To keep off a host it does without a card, but not without its tag.
+    """Where it may run. To keep off a host it does without a card, or takes the place of those that
+    want one, but it does not do without its tag.
 
     Raises:
         NotEnoughMemory: no worker could ever take it.
@@ -110,14 +110,18 @@ def place(need: Need, workers: Sequence[Has]) -> Place:
     found = _place(need, workers)
     if not need.avoid:
         return found
-    if hosts := _hosts(found, need, workers):
-        return replace(found, hosts=hosts)
-    if need.gpu:
-        with suppress(NotEnoughMemory):
-            plain = _place(replace(need, gpu=0.0), workers)
-            if hosts := _hosts(plain, need, workers):
-                return replace(plain, hosts=hosts, off_card=bool(found.resources.get(GPU)))
-    return found
+    others = [each for each in workers if each.host not in need.avoid]
+    if need.tag and need.tag not in found.missing and not _having(others, need.tag, _TOUCH):
+        return found
+    try:
+        other = _place(need, others)
+    except NotEnoughMemory:
+        return found
+    hosts = _hosts(other, need, others)
+    if not hosts:
+        return found
+    cardless = GPU in set(other.missing) - set(found.missing)
+    return replace(other, hosts=hosts, missing=found.missing, off_card=other.off_card or cardless)
 
 
 def _place(need: Need, workers: Sequence[Has]) -> Place:
@@ -145,7 +149,7 @@ def _place(need: Need, workers: Sequence[Has]) -> Place:
 
 
 def _hosts(found: Place, need: Need, workers: Sequence[Has]) -> tuple[str, ...]:
-    """Where it could run without coming to a host that it is to avoid; none if nowhere.
+    """Where it could run, to be held to that.
 
     To prefer would not do: Dask lets whoever is idle take what merely prefers others, and one that
     fails every task at once is idle.
@@ -153,7 +157,7 @@ def _hosts(found: Place, need: Need, workers: Sequence[Has]) -> tuple[str, ...]:
     could = [one for one in _large(workers, need) if found.offered_by(one)]
     if found.workers:
         could = [one for one in could if one.address in found.workers]
-    return tuple(sorted({one.host for one in could} - need.avoid))
+    return tuple(sorted({one.host for one in could}))
 
 
 def _off_cards(

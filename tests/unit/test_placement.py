@@ -140,10 +140,19 @@ def test_to_avoid_the_only_host_with_a_card_a_task_does_without_one():
 
     assert place(away, [card(0), card(1), cpu(2)]).hosts == ("h1",)
     without = place(away, [card(0), cpu(0), cpu(2)])
-    assert (without.hosts, without.resources) == (("h2",), {"CPU": TOUCH})
+    assert (without.hosts, without.resources) == (("h2",), {})
     assert without.off_card  # its scores will differ in the last digits: to be told
     assert not place(away, [cpu(0), cpu(1)]).off_card
     assert place(away, [card(0), cpu(0)]).resources == {"GPU": 0.25, "MEMORY": 100.0}
+
+
+def test_to_avoid_the_only_host_without_cards_a_task_goes_to_one_with_cards():
+    away = replace(SMALL, avoid=frozenset({"h0"}))
+
+    assert place(away, [cpu(0), card(1)]).hosts == ("h1",)
+    assert place(away, [cpu(0), card(1)]).resources == {"MEMORY": 100.0}
+    assert place(away, [stranger(0), card(1), cpu(2)]).hosts == ("h2",)
+    assert place(replace(away, memory_mb=5000), [cpu(0, memory=6000.0), card(1)]).hosts == ()
 
 
 def test_without_workers_nothing_is_known_and_nothing_refused():
