@@ -103,8 +103,23 @@ def read_range(file: Path, parts: Sequence[Part], search: Search, *, every: bool
 def count_range(
     parts: Sequence[Part], search: Search, first: int, last: int, *, every: bool
 ) -> Tried:
-    """As `ensemble.search.search_range`, with every ensemble's counts if wanted."""
+    """As `ensemble.search.search_range`, with every ensemble's counts if wanted.
+
+    A card may fail later than when it was tried, as by memory that others have taken since.
+    """
     counter = _counter()
+    try:
+        return _count_range(counter, parts, search, first, last, every=every)
+    except Exception as error:
+        if counter is votes.count:
+            raise
+        _tell_unused(f"{type(error).__name__}: {error}")
+        return _count_range(votes.count, parts, search, first, last, every=every)
+
+
+def _count_range(
+    counter: Counter, parts: Sequence[Part], search: Search, first: int, last: int, *, every: bool
+) -> Tried:
     if not every:
         return Tried(searching.search_range(parts, search, first, last, counter), None)
     found, hits = [], []
@@ -113,6 +128,10 @@ def count_range(
         found.append(searching.summarise(parts, search, start, counts))
         hits.append(counts[:, :, [1, 3]].transpose(1, 0, 2).astype(np.uint32))
     return Tried(searching.merge(found), np.concatenate(hits))
+
+
+def _tell_unused(said: str) -> None:
+    log.warning("card not used", said=said, next="votes are counted by the processor")
 
 
 @lru_cache(maxsize=1)
@@ -125,7 +144,7 @@ def _counter() -> Counter:
     try:
         return of_card()
     except CardUnusable as error:
-        log.warning("card not used", said=str(error), next="votes are counted by the processor")
+        _tell_unused(str(error))
         return votes.count
 
 

@@ -1,13 +1,17 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import structlog
 
-from configs.errors import CardUnusable
+from configs.errors import BadParameter, CardUnusable
 from ensemble.counters import agrees, of_card
-from ensemble.votes import count
+from ensemble.rule import Rule
+from ensemble.search import Search
+from ensemble.votes import count, pack
 from models import devices
 from pipeline import ranges
 
@@ -86,3 +90,33 @@ def test_a_process_that_sees_no_card_does_not_look_for_one(monkeypatch):
     monkeypatch.setattr(devices, "count", lambda: 0)
     ranges._counter.cache_clear()
     assert ranges._counter() is count
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_a_card_that_fails_in_the_middle_of_a_range_leaves_it_to_the_processor(monkeypatch, every):
+    monkeypatch.setattr(ranges.searching, "STEP", 4)
+    rng = np.random.default_rng(0)
+    parts = [pack(rng.random((6, 40)) < 0.4, rng.random(40) < 0.3) for _ in range(2)]
+    search = Search(rule=Rule.majority(3, 2), seed=1, metric="f1_score", keep=5)
+    steps = []
+
+    def card(parts, rule, seed, first, last, instructions=None):
+        steps.append(first)
+        if len(steps) > 1:
+            raise MemoryError("CUDA_ERROR_OUT_OF_MEMORY")
+        return count(parts, rule, seed, first, last)
+
+    def counted(counter):
+        monkeypatch.setattr(ranges, "_counter", lambda: counter)
+        return ranges.count_range(parts, search, 1, 13, every=every)
+
+    with structlog.testing.capture_logs() as logs:
+        expected, found = counted(count), counted(card)
+
+    assert steps == [1, 5]
+    assert np.array_equal(found.best.numbers, expected.best.numbers)
+    assert np.array_equal(found.best.counts, expected.best.counts)
+    assert not every or np.array_equal(found.hits, expected.hits)
+    assert [log["said"] for log in logs] == ["MemoryError: CUDA_ERROR_OUT_OF_MEMORY"]
+    with pytest.raises(BadParameter):
+        ranges.count_range(parts, replace(search, rule=Rule.majority(7, 2)), 1, 13, every=every)
