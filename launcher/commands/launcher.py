@@ -13,7 +13,7 @@ from launcher.folder import example, new_app
 from launcher.notify import Notifier
 from launcher.session import Session, session
 from pipeline import ownership
-from storage import identity
+from storage import identity, named_files
 from storage.artifacts.opening import open_store
 
 app = new_app()
@@ -87,9 +87,9 @@ def _look_at_store(opened: Session) -> None:
     try:
         ours = opened.read(identity.database_id)
         with closing(open_store(settings)) as store:
-            standing = ownership.look(store, ours)
+            standing = ownership.examine(store, ours, lambda: opened.read(named_files.uris))
     except (DatabaseUnavailable, StoreUnavailable) as error:
-        log.warning("cannot tell yet whose the model store is", error=str(error))
+        log.warning("the model store cannot be used yet", error=str(error))
     else:
         log.info("model store", whose=standing.value, database_id=ours)
     finally:

@@ -221,7 +221,7 @@ def test_a_launcher_starts_whether_or_not_the_store_answers(run, tmp_path, monke
     monkeypatch.setenv("DEEPCREDIT_SFTP_KNOWN_HOSTS", str(tmp_path / "known_hosts"))
 
     assert run("launcher", "L", "--drain")[0] == 0
-    assert "cannot tell yet whose the model store is" in (tmp_path / "logs" / "L.log").read_text()
+    assert "the model store cannot be used yet" in (tmp_path / "logs" / "L.log").read_text()
 
 
 def test_a_mistyped_path_is_no_new_database(tmp_path, monkeypatch, capsys):
