@@ -12,14 +12,16 @@ from typing import Any
 
 import psutil
 import pytest
+from sqlalchemy import insert
 
 from configs.errors import DeepCreditError
 from configs.settings import Settings, load
 from launcher import demo
-from launcher.options import GlobalOptions
+from launcher.options import NAMED, GlobalOptions
 from launcher.session import Session, command_line
 from pipeline.datasets import load_file
 from storage import batches
+from storage.schema import dc_batch_picture
 from tests.bank import environment
 from tests.waiting import alive, until
 
@@ -112,6 +114,20 @@ def test_a_launcher_that_ends_early_is_told_of_with_its_last_words(session: Sess
     with (
         demo.launcher(wrong) as running,
         pytest.raises(DeepCreditError, match=r"ended before batch 1: .*no_such_setting"),
+    ):
+        demo.wait(session, running, number, lambda share, note: None)
+
+
+def test_an_error_that_will_be_retried_in_twenty_minutes_ends_the_demo(session: Session) -> None:
+    number = demo.submit(session, demo.statement(session, batch_desc="x", mode="train"))
+    picture = {"batch_id": 1, "name": "n", "uri": "ensembles/E1/n.png", "sha256": "s", "bytes": 1}
+    session.write(lambda c: c.execute(insert(dc_batch_picture).values(picture)))
+    settings = session.settings
+    options = GlobalOptions({name: str(getattr(settings, name)) for name in NAMED}, None)
+
+    with (
+        demo.launcher(Session(settings, options)) as running,
+        pytest.raises(DeepCreditError, match=r"batch 1 failed: .*is its disk mounted\?"),
     ):
         demo.wait(session, running, number, lambda share, note: None)
 
