@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from launcher.cli import execute
+from launcher.commands import store
+from pipeline.upkeep import survey
 from storage import batches
 from storage.columns import utc_now
 from storage.schema import (
@@ -200,6 +202,26 @@ def test_settings_that_name_the_store_of_another_database_cost_no_file(run, call
     assert run("store", "adopt", "--from", first)[0] == 0
     code, text, _ = run("store", "check", "--delete")
     assert (code, "1 deleted, 0.0 MB\n" in text) == (0, True)
+
+
+def test_what_another_database_puts_into_an_empty_store_while_we_look_stays(
+    run, tmp_path, monkeypatch
+):
+    model = tmp_path / "var" / "store" / "models" / "T1" / "1" / "1.f1.ubj"
+
+    def survey_late(*given):
+        model.parent.mkdir(parents=True)
+        model.touch()
+        (tmp_path / "var" / "store" / "database").mkdir()
+        (tmp_path / "var" / "store" / "database" / ("e" * 32)).touch()
+        return survey(*given)
+
+    monkeypatch.setattr(store, "survey", survey_late)
+
+    code, _, error = run("store", "check", "--delete")
+
+    assert (code, model.exists()) == (1, True)
+    assert f"belongs to the database {'e' * 32}" in error
 
 
 def test_doctor_asks_for_the_disk_of_a_store_that_should_not_be_empty(run, calls):
