@@ -27,7 +27,7 @@ class Standing(Enum):
 
     OURS = "it bears the mark of this database"
     EMPTY = "no batch has written to it"
-    UNMARKED = "there are files of batches, and no mark"
+    UNMARKED = "it bears no mark, so nothing is deleted there: deepcredit store adopt"
 
 
 def is_mark(uri: str) -> bool:

@@ -1,7 +1,9 @@
 """Operators' commands on servers, queues, batches and old rows."""
 
 import os
+import sqlite3
 import subprocess
+from contextlib import closing
 
 import pytest
 from sqlalchemy import insert, select, update
@@ -180,6 +182,8 @@ def test_settings_that_name_the_store_of_another_database_cost_no_file(run, call
     code, level, line = owner(run)
     assert (code, level) == (0, "WARN")
     assert line.endswith("deepcredit store adopt")
+    assert run("launcher", "L", "--drain")[0] == 0
+    assert "deepcredit store adopt" in (tmp_path / "logs" / "L.log").read_text()
     (first,) = column(calls, dc_identity.c.database_id)
     assert run("store", "adopt")[1].endswith(f"belongs to this database, {first}\n")
     assert owner(run)[:2] == (0, "OK")
@@ -244,6 +248,21 @@ def test_a_launcher_starts_whether_or_not_the_store_answers(run, tmp_path, monke
 
     assert run("launcher", "L", "--drain")[0] == 0
     assert "the model store cannot be used yet" in (tmp_path / "logs" / "L.log").read_text()
+
+
+def test_before_an_upgrade_no_batch_is_run_into_an_error(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", f"sqlite:///{tmp_path / 'old.db'}")
+    assert run("db", "upgrade")[0] == 0
+    with closing(sqlite3.connect(tmp_path / "old.db")) as database:
+        database.execute("DROP TABLE dc_identity")  # as before migration 0008
+        database.execute("INSERT INTO dc_batch (mode, state) VALUES ('train', 'I')")
+        database.commit()
+
+        for words in (("run", "1"), ("launcher", "L", "--drain")):
+            code, _, error = run(*words)
+            assert (code, "run `deepcredit db upgrade` first" in error) == (1, True), error
+
+        assert database.execute("SELECT state FROM dc_batch").fetchall() == [("I",)]
 
 
 def test_a_mistyped_path_is_no_new_database(tmp_path, monkeypatch, capsys):
