@@ -57,9 +57,6 @@ def examine(
     """As `look`, and whether an empty store is a new one. `named`: the files that the database
     names; asked for an empty store alone.
 
-    Where a disk is not mounted, what is put lies below the place of the mount: lost to sight as
-    soon as the disk is back.
-
     Raises:
         StoreNotOurs: it bears the mark of another database.
         StoreUnavailable: it is empty, and should not be.
@@ -68,11 +65,22 @@ def examine(
     if standing is Standing.EMPTY and (files := named()):
         standing = look(store, database_id)  # others may have filled it and named that meanwhile
         if standing is Standing.EMPTY:
-            raise StoreUnavailable(
-                f"{store} is empty, and the database names {len(files)} files there; is its disk "
-                "mounted? If they are gone for good: deepcredit store adopt"
-            )
+            require_none(store, files)
     return standing
+
+
+def require_none(store: Store, named: AbstractSet[str]) -> None:
+    """Where a disk is not mounted, what is put lies below the place of the mount: lost to sight as
+    soon as the disk is back.
+
+    Raises:
+        StoreUnavailable: the empty store is not the one that these files were put into.
+    """
+    if named:
+        raise StoreUnavailable(
+            f"{store} is empty, and the database names {len(named)} files there; is its disk "
+            "mounted? If they are gone for good: deepcredit store adopt"
+        )
 
 
 def take(

@@ -228,14 +228,18 @@ def test_what_another_database_puts_into_an_empty_store_while_we_look_stays(
     assert f"belongs to the database {'e' * 32}" in error
 
 
-def test_doctor_asks_for_the_disk_of_a_store_that_should_not_be_empty(run, calls):
+def test_doctor_and_launchers_ask_for_the_disk_of_a_store_that_should_not_be_empty(run, calls):
     row = {"batch_id": 1, "name": "n", "uri": "ensembles/E1/n.png", "sha256": "s", "bytes": 1}
     calls(lambda c: c.execute(insert(dc_batch_picture).values(row)))
+    calls(lambda c: c.execute(insert(dc_batch).values(mode="train", state="I")))
 
     code, level, line = owner(run)
+    started, _, error = run("launcher", "L", "--drain")
 
-    assert (code, level) == (1, "FAIL")
+    assert (code, level, started) == (1, "FAIL", 1)
     assert "is its disk mounted?" in line
+    assert "is its disk mounted?" in error
+    assert column(calls, dc_batch.c.state) == ["I"]  # it costs no batch one of its tries
 
 
 def test_a_launcher_starts_whether_or_not_the_store_answers(run, tmp_path, monkeypatch):
@@ -247,7 +251,7 @@ def test_a_launcher_starts_whether_or_not_the_store_answers(run, tmp_path, monke
     monkeypatch.setenv("DEEPCREDIT_SFTP_KNOWN_HOSTS", str(tmp_path / "known_hosts"))
 
     assert run("launcher", "L", "--drain")[0] == 0
-    assert "the model store cannot be used yet" in (tmp_path / "logs" / "L.log").read_text()
+    assert "cannot tell yet whose the model store is" in (tmp_path / "logs" / "L.log").read_text()
 
 
 def test_before_an_upgrade_no_batch_is_run_into_an_error(run, tmp_path, monkeypatch):
