@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -34,6 +34,12 @@ def _scheduler_address(value: str) -> str:
 
 def _folder_or_url(value: str) -> str:
     return value if "://" in value else str(Path(value).expanduser())
+
+
+def _bears_password(url: str) -> bool:
+    """Before the host, or as drivers take it too: `?password=`, `?passwd=`."""
+    parts = urlsplit(url)
+    return parts.password is not None or any("passw" in key for key, _ in parse_qsl(parts.query))
 
 
 HostPath = Annotated[Path, AfterValidator(Path.expanduser)]
@@ -100,7 +106,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _no_secrets_in_urls(self) -> Self:
         for name in ("database_url", "store_url"):
-            if urlsplit(getattr(self, name)).password is not None:
+            if _bears_password(getattr(self, name)):
                 variable = "DATABASE_PASSWORD" if name == "database_url" else "SFTP_PASSWORD"
                 raise ValueError(
                     f"{name} must not contain a password; set {PREFIX}{variable} or "

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -77,6 +78,7 @@ batch_size = 256
 """
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 30.0
+_SOON = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,12 +209,12 @@ def wait(session: Session, running: Launcher, number: int, bar: Bar) -> Batch:
     """Wait until a batch has ended.
 
     Raises:
-        DeepCreditError: it failed, or the launcher ended before it.
+        DeepCreditError: it failed, if only for twenty minutes; or the launcher ended before it.
     """
     while True:
         ended = running.process.poll() is not None
         now = session.read(lambda connection: batches.read(connection, number))
-        if now is None or (now.state == "E" and now.run_after is None):
+        if now is None or (now.state == "E" and not _retried_at_once(now)):
             reason = now and now.error_text
             raise DeepCreditError(
                 f"batch {number} failed: {reason or 'its row is gone'}; see {running.log}"
@@ -226,6 +228,12 @@ def wait(session: Session, running: Launcher, number: int, bar: Bar) -> Batch:
         starting = "the launcher is starting" if now.state == "I" else "starting"
         bar(now.progress or 0.0, now.progress_note or starting)
         time.sleep(_POLL_SECONDS)
+
+
+def _retried_at_once(failed: Batch) -> bool:
+    if failed.run_after is None or failed.work_end_date is None:
+        return False
+    return failed.run_after - failed.work_end_date < _SOON
 
 
 def equal_figures(session: Session, trained: int, predicted: int) -> tuple[int, int]:

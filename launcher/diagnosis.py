@@ -184,9 +184,7 @@ def _store(session: Session, _role: str) -> Found:
 def _owner(session: Session, _role: str) -> Found:
     ours = session.read(identity.database_id)
     with closing(open_store(session.settings)) as store:
-        standing = ownership.look(store, ours)
-        if standing is Standing.EMPTY:
-            ownership.require_none(store, session.read(named_files.uris))
+        standing = ownership.examine(store, ours, lambda: session.read(named_files.uris))
     if standing is Standing.UNMARKED:
         yield _warn(
             "the store bears no mark of a database, so nothing is ever deleted there; if its "

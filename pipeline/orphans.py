@@ -13,6 +13,17 @@ from enum import Enum
 from pipeline.run_files import fence_of
 from storage.artifacts.uris import UNFINISHED
 
+FOLDERS = (
+    "splits",
+    "preprocessors",
+    "labels",
+    "matrices",
+    "models",
+    "predictions",
+    "ensembles",
+)
+"""Where batches put their files."""
+
 _UNFINISHED = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(UNFINISHED)}$")
 _OF_A_BATCH = re.compile(r"^(?:models/T|predictions/P|ensembles/E)(\d+)/")
 _ON_BEHALF = re.compile(r"\.e(\d+)\.f\d+\.[^/]+$")  # scores that an ensemble batch restored

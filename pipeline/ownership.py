@@ -15,10 +15,9 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from configs.errors import StoreNotOurs, StoreUnavailable
-from pipeline.orphans import owner_of
-from storage.artifacts import probe
+from pipeline.orphans import FOLDERS, owner_of
 from storage.artifacts.port import Store
-from storage.artifacts.uris import UNFINISHED
+from storage.identity import is_id
 
 _MARKS = "database/"
 
@@ -28,7 +27,7 @@ class Standing(Enum):
 
     OURS = "it bears the mark of this database"
     EMPTY = "no batch has written to it"
-    UNMARKED = "there are files of batches, and no mark"
+    UNMARKED = "it bears no mark, so nothing is deleted there: deepcredit store adopt"
 
 
 def is_mark(uri: str) -> bool:
@@ -52,24 +51,22 @@ def look(store: Store, database_id: str) -> Standing:
     return Standing.OURS if marks else Standing.UNMARKED
 
 
-def take(
-    store: Store,
-    database_id: str,
-    *,
-    where: URL,
-    named: Callable[[], AbstractSet[str]] = frozenset,
-) -> None:
-    """To be called before a batch writes: the first one marks the store. `named`: the files that
-    the database names; asked for an empty store alone.
+def examine(
+    store: Store, database_id: str, named: Callable[[], AbstractSet[str]] = frozenset
+) -> Standing:
+    """As `look`, and whether an empty store is a new one. `named`: the files that the database
+    names; asked for an empty store alone.
 
     Raises:
         StoreNotOurs: it bears the mark of another database.
         StoreUnavailable: it is empty, and should not be.
     """
-    if look(store, database_id) is Standing.EMPTY:
-        require_none(store, named())
-        _mark(store, database_id, where)
-        look(store, database_id)
+    standing = look(store, database_id)
+    if standing is Standing.EMPTY and (files := named()):
+        standing = look(store, database_id)  # others may have filled it and named that meanwhile
+        if standing is Standing.EMPTY:
+            require_none(store, files)
+    return standing
 
 
 def require_none(store: Store, named: AbstractSet[str]) -> None:
@@ -84,6 +81,19 @@ def require_none(store: Store, named: AbstractSet[str]) -> None:
             f"{store} is empty, and the database names {len(named)} files there; is its disk "
             "mounted? If they are gone for good: deepcredit store adopt"
         )
+
+
+def take(
+    store: Store,
+    database_id: str,
+    *,
+    where: URL,
+    named: Callable[[], AbstractSet[str]] = frozenset,
+) -> None:
+    """To be called before a batch writes: the first one marks the store. Raises as `examine`."""
+    if examine(store, database_id, named) is Standing.EMPTY:
+        _mark(store, database_id, where)
+        look(store, database_id)
 
 
 def require(store: Store, database_id: str) -> None:
@@ -113,13 +123,19 @@ def adopt(store: Store, database_id: str, *, where: URL, instead_of: Collection[
     look(store, database_id)
 
 
+def is_empty(store: Store) -> bool:
+    """Whether no batch has written to it."""
+    return not _marks(store) and not _filled(store)
+
+
 def _marks(store: Store) -> set[str]:
-    uris = store.walk(_MARKS.rstrip("/"))
-    return {uri.removeprefix(_MARKS) for uri in uris if not uri.endswith(UNFINISHED)}
+    """What file servers and people leave in the folder besides is no mark."""
+    return {name for uri in store.walk(_MARKS[:-1]) if is_id(name := uri.removeprefix(_MARKS))}
 
 
 def _filled(store: Store) -> bool:
-    return any(owner_of(uri) and not uri.startswith(probe.PREFIX) for uri in store.walk())
+    """The rest of a disk need not be ours to read, such as lost+found."""
+    return any(owner_of(uri) for folder in FOLDERS for uri in store.walk(folder))
 
 
 def _mark(store: Store, database_id: str, where: URL) -> None:

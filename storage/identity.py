@@ -1,5 +1,6 @@
 """Which database this is. A copy of it, restored from a backup, is the same one."""
 
+import re
 from uuid import uuid4
 
 from sqlalchemy import Connection, select
@@ -12,12 +13,17 @@ def database_id(connection: Connection) -> str:
     """The id that the migration gave it.
 
     Raises:
-        WrongSchema: somebody has deleted it.
+        WrongSchema: somebody has changed it to what is none.
     """
-    found: str | None = connection.scalar(select(dc_identity.c.database_id))
-    if found is None:
-        raise WrongSchema(
-            "dc_identity is empty, so this database has no id that its model store could bear; "
-            f"put one there, such as {uuid4().hex}"
-        )
-    return found
+    found: list[str] = list(connection.scalars(select(dc_identity.c.database_id)))
+    if len(found) == 1 and is_id(found[0]):
+        return found[0]
+    there = " and ".join(map(repr, found)) or "nothing"
+    raise WrongSchema(
+        "dc_identity must have one row, the id that the model store bears: 32 digits of 0-9 and "
+        f"a-f, such as {uuid4().hex}; it has {there}"
+    )
+
+
+def is_id(text: str) -> bool:
+    return re.fullmatch("[0-9a-f]{32}", text) is not None

@@ -68,10 +68,19 @@ def pictures(
         if into is None:
             places = [f"{store}/{picture.uri}".removeprefix("folder ") for picture in found]
         else:
-            into.mkdir(parents=True, exist_ok=True)
+            _make(into)
             places = [str(into / f"E{batch_id}-{picture.name}.png") for picture in found]
             for picture, place in zip(found, places, strict=True):
                 store.get(picture.uri, picture.sha256, Path(place))
     width = max(len(picture.name) for picture in found)
     for picture, place in zip(found, places, strict=True):
         say(f"{picture.name:<{width}}  {place}")  # no table, which would break a place in two
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"{folder}: {error.strerror}; name a folder that can be made", param_hint="--into"
+        ) from error

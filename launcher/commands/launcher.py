@@ -13,7 +13,8 @@ from launcher.folder import example, new_app
 from launcher.notify import Notifier
 from launcher.session import Session, session
 from pipeline import ownership
-from storage import identity
+from pipeline.ownership import Standing
+from storage import identity, named_files
 from storage.artifacts.opening import open_store
 
 app = new_app()
@@ -77,20 +78,25 @@ def launcher(
 
 
 def _look_at_store(opened: Session) -> None:
-    """Each batch looks, too; but a launcher with another's store would fail them all.
+    """Each batch looks, too; but a launcher with another's store, or with a disk that is not
+    mounted, would fail them all.
 
     Raises:
         StoreNotOurs: the model store is another database's.
+        StoreUnavailable: it is empty, and should not be.
     """
     # Not to be waited for: what does not answer now may do so when a batch needs it.
     settings = opened.settings.model_copy(update={"store_patience_seconds": 0})
     try:
         ours = opened.read(identity.database_id)
+        named = opened.read(named_files.uris)  # before we look: what is named by now is there
         with closing(open_store(settings)) as store:
             standing = ownership.look(store, ours)
     except (DatabaseUnavailable, StoreUnavailable) as error:
         log.warning("cannot tell yet whose the model store is", error=str(error))
     else:
+        if standing is Standing.EMPTY:
+            ownership.require_none(store, named)
         log.info("model store", whose=standing.value, database_id=ours)
     finally:
         opened.engine.dispose()

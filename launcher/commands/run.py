@@ -11,7 +11,7 @@ from launcher.console import progress, say
 from launcher.daemon import Daemon
 from launcher.folder import example, new_app
 from launcher.session import session
-from storage import batches
+from storage import batches, identity
 
 app = new_app()
 
@@ -25,6 +25,7 @@ def run(
     """Run one batch here and now; exit 0 if it was completed, 1 if not. Ctrl-C gives it back."""
     opened = session(ctx)
     settings = opened.settings
+    opened.read(identity.database_id)  # where tables of this version are missing, run nothing
     logs.configure(settings, server_id=server_id, level=logging.WARNING)
     daemon = Daemon(settings, server_id)
     with progress(f"batch {batch_id}") as bar:

@@ -45,11 +45,13 @@ def check(
     opened = session(ctx)
     limit = None if everything else _SHOWN
     with closing(open_store(opened.settings)) as place:
+        ours = opened.read(identity.database_id)
         ask = ownership.require if delete else ownership.look
-        ask(place, opened.read(identity.database_id))
+        ask(place, ours)
         found = survey(place, opened.read)
         _tell(found, limit)
         if delete:
+            ownership.require(place, ours)  # an empty store may have been taken meanwhile
             _delete(found.sorted.orphans, place, opened)
     if found.missing:
         raise typer.Exit(1)

@@ -20,7 +20,7 @@ from configs.errors import (
 from storage.artifacts.incoming import flush_to_disk, receiving
 from storage.artifacts.port import Stored
 from storage.artifacts.probe import probe
-from storage.artifacts.uris import check_new, check_uri, unfinished
+from storage.artifacts.uris import OF_THE_DISK, check_new, check_uri, unfinished
 
 _CHUNK = 1 << 20
 # EFBIG: the file system, or the process's limit, takes no file of this size.
@@ -71,7 +71,8 @@ class FolderStore:
         with self._named(prefix or "."):
             # os.walk passes over what it cannot read unless told otherwise; a missing top is empty.
             if top.is_dir():
-                for folder, _, files in os.walk(top, onerror=_raise):
+                for folder, folders, files in os.walk(top, onerror=_raise):
+                    folders[:] = (name for name in folders if name != OF_THE_DISK)
                     for name in files:
                         file = Path(folder) / name
                         with suppress(FileNotFoundError):  # it may go while we walk

@@ -44,7 +44,9 @@ class Store(Protocol):
         ...
 
     def walk(self, prefix: str = "") -> Iterator[str]:
-        """Every uri below the folder `prefix`, in no order, unfinished uploads included."""
+        """Every uri below the folder `prefix`, in no order, unfinished uploads included. Of folders
+        lost+found nothing: only root may look into them.
+        """
         ...
 
     def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:

@@ -19,7 +19,7 @@ from storage.artifacts.sftp_connect import Login, connect
 from storage.artifacts.sftp_pool import Pool
 from storage.artifacts.sftp_session import CHUNK, Attributes, Session
 from storage.artifacts.sftp_wire import ServerSaid
-from storage.artifacts.uris import check_new, check_uri, unfinished
+from storage.artifacts.uris import OF_THE_DISK, check_new, check_uri, unfinished
 
 
 class SftpStore:
@@ -110,7 +110,7 @@ class SftpStore:
             folder = folders.pop()
             for name, attributes in self._list(folder):
                 uri = f"{folder}/{name}" if folder else name
-                if attributes.is_folder:
+                if attributes.is_folder and name != OF_THE_DISK:
                     folders.append(uri)
                 elif attributes.is_file:
                     yield uri, attributes.size

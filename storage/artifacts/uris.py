@@ -8,6 +8,9 @@ from configs.errors import BadSetting
 UNFINISHED = ".tmp"
 """Suffix of a file whose upload has not ended, or never will."""
 
+OF_THE_DISK = "lost+found"
+"""A folder in which the file system keeps what it has salvaged: only root may look into it."""
+
 _LONGEST_NAME = 200  # bytes; file systems allow 255, and an unfinished file's name is longer
 
 

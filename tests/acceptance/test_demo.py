@@ -7,19 +7,22 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from sqlalchemy import insert
 
 from configs.errors import DeepCreditError
 from configs.settings import Settings, load
 from launcher import demo
-from launcher.options import GlobalOptions
+from launcher.options import NAMED, GlobalOptions
 from launcher.session import Session, command_line
 from pipeline.datasets import load_file
 from storage import batches
+from storage.schema import dc_batch
 from tests.bank import environment
 from tests.waiting import alive, until
 
@@ -114,6 +117,21 @@ def test_a_launcher_that_ends_early_is_told_of_with_its_last_words(session: Sess
         pytest.raises(DeepCreditError, match=r"ended before batch 1: .*no_such_setting"),
     ):
         demo.wait(session, running, number, lambda share, note: None)
+
+
+def test_an_error_that_will_be_retried_in_twenty_minutes_ends_the_demo(session: Session) -> None:
+    now = datetime.now(UTC).replace(tzinfo=None)
+    row = {"mode": "train", "state": "E", "attempt": 1, "work_end_date": now, "error_text": "away"}
+    later = insert(dc_batch).values(row | {"run_after": now + timedelta(minutes=20)})
+    session.write(lambda connection: connection.execute(later))
+    settings = session.settings
+    options = GlobalOptions({name: str(getattr(settings, name)) for name in NAMED}, None)
+
+    with (
+        demo.launcher(Session(settings, options)) as running,
+        pytest.raises(DeepCreditError, match=r"batch 1 failed: away; see .*DEMO\.log"),
+    ):
+        demo.wait(session, running, 1, lambda share, note: None)
 
 
 def test_a_demo_that_is_killed_takes_its_launcher_along_which_gives_its_batch_back(

@@ -1,12 +1,16 @@
 """Operators' commands on servers, queues, batches and old rows."""
 
 import os
+import sqlite3
 import subprocess
+from contextlib import closing
 
 import pytest
 from sqlalchemy import insert, select, update
 
 from launcher.cli import execute
+from launcher.commands import store
+from pipeline.upkeep import survey
 from storage import batches
 from storage.columns import utc_now
 from storage.schema import (
@@ -178,6 +182,8 @@ def test_settings_that_name_the_store_of_another_database_cost_no_file(run, call
     code, level, line = owner(run)
     assert (code, level) == (0, "WARN")
     assert line.endswith("deepcredit store adopt")
+    assert run("launcher", "L", "--drain")[0] == 0
+    assert "deepcredit store adopt" in (tmp_path / "logs" / "L.log").read_text()
     (first,) = column(calls, dc_identity.c.database_id)
     assert run("store", "adopt")[1].endswith(f"belongs to this database, {first}\n")
     assert owner(run)[:2] == (0, "OK")
@@ -202,14 +208,38 @@ def test_settings_that_name_the_store_of_another_database_cost_no_file(run, call
     assert (code, "1 deleted, 0.0 MB\n" in text) == (0, True)
 
 
-def test_doctor_asks_for_the_disk_of_a_store_that_should_not_be_empty(run, calls):
+def test_what_another_database_puts_into_an_empty_store_while_we_look_stays(
+    run, tmp_path, monkeypatch
+):
+    model = tmp_path / "var" / "store" / "models" / "T1" / "1" / "1.f1.ubj"
+
+    def survey_late(*given):
+        model.parent.mkdir(parents=True)
+        model.touch()
+        (tmp_path / "var" / "store" / "database").mkdir()
+        (tmp_path / "var" / "store" / "database" / ("e" * 32)).touch()
+        return survey(*given)
+
+    monkeypatch.setattr(store, "survey", survey_late)
+
+    code, _, error = run("store", "check", "--delete")
+
+    assert (code, model.exists()) == (1, True)
+    assert f"belongs to the database {'e' * 32}" in error
+
+
+def test_doctor_and_launchers_ask_for_the_disk_of_a_store_that_should_not_be_empty(run, calls):
     row = {"batch_id": 1, "name": "n", "uri": "ensembles/E1/n.png", "sha256": "s", "bytes": 1}
     calls(lambda c: c.execute(insert(dc_batch_picture).values(row)))
+    calls(lambda c: c.execute(insert(dc_batch).values(mode="train", state="I")))
 
     code, level, line = owner(run)
+    started, _, error = run("launcher", "L", "--drain")
 
-    assert (code, level) == (1, "FAIL")
+    assert (code, level, started) == (1, "FAIL", 1)
     assert "is its disk mounted?" in line
+    assert "is its disk mounted?" in error
+    assert column(calls, dc_batch.c.state) == ["I"]  # it costs no batch one of its tries
 
 
 def test_a_launcher_starts_whether_or_not_the_store_answers(run, tmp_path, monkeypatch):
@@ -222,6 +252,21 @@ def test_a_launcher_starts_whether_or_not_the_store_answers(run, tmp_path, monke
 
     assert run("launcher", "L", "--drain")[0] == 0
     assert "cannot tell yet whose the model store is" in (tmp_path / "logs" / "L.log").read_text()
+
+
+def test_before_an_upgrade_no_batch_is_run_into_an_error(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", f"sqlite:///{tmp_path / 'old.db'}")
+    assert run("db", "upgrade")[0] == 0
+    with closing(sqlite3.connect(tmp_path / "old.db")) as database:
+        database.execute("DROP TABLE dc_identity")  # as before migration 0008
+        database.execute("INSERT INTO dc_batch (mode, state) VALUES ('train', 'I')")
+        database.commit()
+
+        for words in (("run", "1"), ("launcher", "L", "--drain")):
+            code, _, error = run(*words)
+            assert (code, "run `deepcredit db upgrade` first" in error) == (1, True), error
+
+        assert database.execute("SELECT state FROM dc_batch").fetchall() == [("I",)]
 
 
 def test_a_mistyped_path_is_no_new_database(tmp_path, monkeypatch, capsys):

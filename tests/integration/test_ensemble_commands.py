@@ -165,3 +165,5 @@ def test_pictures_are_told_with_their_place_and_copied(lab, run, monkeypatch, tm
     assert "ensemble pictures" in run("results", batch_id)[1].splitlines()[-1]
     for number, said in ((str(train), "is a train batch"), ("77", "batch 77 does not exist")):
         assert said in run(*ask, number)[2]
+    below_a_file = run(*ask, batch_id, "--into", f"new/folder/E{batch_id}-roc.png/x")
+    assert (below_a_file[0], "name a folder that can be made" in below_a_file[2]) == (2, True)

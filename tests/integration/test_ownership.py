@@ -8,6 +8,7 @@ from sqlalchemy import make_url, update
 
 from configs.errors import StoreNotOurs, StoreUnavailable, WrongSchema, retry_of
 from pipeline import ownership
+from pipeline.orphans import FOLDERS
 from pipeline.ownership import Standing
 from storage import identity
 from storage.engine import reading, transaction
@@ -55,6 +56,42 @@ def test_an_empty_store_where_files_should_be_is_not_written_to(place):
 
     ownership.adopt(place.store, OURS, where=WHERE)
     ownership.take(place.store, OURS, where=WHERE, named=lambda: {MODEL})
+
+
+def test_what_another_launcher_has_put_meanwhile_is_no_unmounted_disk(place, put):
+    def named():
+        take(place)
+        put(MODEL)
+        return {MODEL}
+
+    ownership.take(place.store, OURS, where=WHERE, named=named)
+
+    assert ownership.look(place.store, OURS) is Standing.OURS
+
+
+@pytest.mark.parametrize(
+    "name", [".nfs00000000b1d20001", ".DS_Store", "Thumbs.db", f".{OURS}.x7Yz1Q", f"old/{OTHER}"]
+)
+def test_what_is_left_beside_the_mark_is_no_mark(place, put, name):
+    take(place)
+    put(f"database/{name}")
+
+    ownership.require(place.store, OURS)
+
+
+def test_folders_that_are_not_ours_need_not_be_readable(place, put, monkeypatch):
+    everything = place.store.walk
+
+    def walk(prefix=""):
+        assert prefix, "a disk has a folder lost+found, which none but root may read"
+        return everything(prefix)
+
+    monkeypatch.setattr(place.store, "walk", walk)
+    take(place)
+    put(MODEL)
+    take(place)
+
+    assert not ownership.is_empty(place.store)
 
 
 def test_another_database_neither_writes_nor_deletes(place):
@@ -149,6 +186,7 @@ def test_a_batch_marks_the_store_and_one_of_another_database_writes_nothing_ther
     desk.train()
     files = set(desk.store.walk())
     assert f"database/{before}" in files
+    assert {uri.split("/")[0] for uri in files} <= {*FOLDERS, "database"}
 
     become_another(desk)
     try:
@@ -174,12 +212,20 @@ def test_a_disk_that_is_not_mounted_gets_no_models(desk):
     assert list(store.iterdir()) == []
 
 
-def test_a_database_without_an_id_says_how_to_give_it_one(desk):
+@pytest.mark.parametrize("ids", [[], [OURS, OTHER], ["production"]])
+def test_a_database_without_one_id_says_how_to_give_it_one(desk, ids):
+    def put_ids(ids):
+        def work(connection):
+            connection.execute(dc_identity.delete())
+            for each in ids:
+                connection.execute(dc_identity.insert().values(database_id=each))
+
+        transaction(desk.engine, work)
+
     kept = id_of(desk)
-    transaction(desk.engine, lambda connection: connection.execute(dc_identity.delete()))
+    put_ids(ids)
     try:
-        with pytest.raises(WrongSchema, match=r"put one there, such as \w{32}$"):
+        with pytest.raises(WrongSchema, match=r"one row, .* such as [0-9a-f]{32}; it has "):
             id_of(desk)
     finally:
-        row = dc_identity.insert().values(database_id=kept)
-        transaction(desk.engine, lambda connection: connection.execute(row))
+        put_ids([kept])

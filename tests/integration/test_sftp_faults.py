@@ -362,6 +362,7 @@ def test_a_write_that_the_server_could_not_make_is_noticed(opened, tmp_path, sou
 def test_connections_are_few_however_many_threads(opened, tmp_path, source):
     source.write_bytes(b"small")
     with running_sshd(tmp_path / "sshd") as server:
+        until(lambda: not psutil.Process(server.pid).children())  # who looked whether it is up
         store = opened(server, sftp_connections=2)
         most = 0
         done = threading.Event()

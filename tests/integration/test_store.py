@@ -135,6 +135,14 @@ def test_sizes_are_those_of_the_files(place, source):
     assert list(place.store.sizes("splits")) == [("splits/a.safetensors", 0)]
 
 
+def test_walk_passes_over_what_the_file_system_has_salvaged(place, source):
+    place.store.put("models/T1/1.ubj", source)
+    (place.root / "lost+found").mkdir()
+    (place.root / "lost+found" / "#42").touch()
+
+    assert list(place.store.walk()) == ["models/T1/1.ubj"]
+
+
 def test_walk_lists_below_a_folder_unfinished_uploads_included(place, source):
     uris = ["models/T1/1/1.f1.ubj", "models/T1/2/1.f1.ubj", "models/T12/1/1.f1.ubj", KOREAN, "top"]
     assert list(place.store.walk()) == []

@@ -64,9 +64,10 @@ def test_an_unknown_setting_is_an_error_that_says_where_it_is_and_lists_the_know
 
 
 @pytest.mark.parametrize("name", ["database_url", "store_url"])
-def test_a_password_in_a_url_is_refused_and_not_repeated(name: str) -> None:
+@pytest.mark.parametrize("url", ["user:geheim@host/path", "user@host/path?a=b&passwd=geheim"])
+def test_a_password_in_a_url_is_refused_and_not_repeated(name: str, url: str) -> None:
     with pytest.raises(BadSetting, match=r"DEEPCREDIT_\w+_PASSWORD") as caught:
-        load({name: "scheme://user:geheim@host/path"}, environ={}, file=NOWHERE)
+        load({name: f"scheme://{url}"}, environ={}, file=NOWHERE)
 
     assert "geheim" not in str(caught.value)
 

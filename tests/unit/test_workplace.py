@@ -16,8 +16,8 @@ def settings(folder, **values):
 
 
 def filled(store):
-    store.mkdir()
-    (store / "file").touch()
+    (store / "labels").mkdir(parents=True)
+    (store / "labels" / "file").touch()
     return str(store)
 
 
