@@ -103,7 +103,7 @@ def real_bank(
     database = mariadb.new_database()
     with ExitStack() as stack:
         stack.callback(mariadb.drop_database, database)
-        sftp = sshd.settings(f"{database}")
+        sftp = sshd.settings(f"{database}_{mariadb.port}")  # names recur on other servers
         env = environment(
             folder,
             DATABASE_URL=mariadb.url(database),

@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from distributed import get_worker
 from distributed.comm.addressing import get_address_host
@@ -116,8 +117,10 @@ def surroundings(_: int) -> dict[str, str]:
 def be_unfit_where_it_came_first(task: Any) -> str:
     """The first host that takes a task of this marker cannot work, as its file then says."""
     marker, host = Path(task.marker), get_address_host(get_worker().address)
-    with suppress(FileExistsError), marker.open("x") as file:
-        file.write(host)
+    mine = marker.with_name(uuid4().hex)
+    mine.write_text(host)
+    with suppress(FileExistsError):
+        os.link(mine, marker)  # there with its content, or not at all
     if host == marker.read_text():
         raise HostUnfit(f"{host}: no space left")
     return host
