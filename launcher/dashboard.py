@@ -34,7 +34,6 @@ _RUNS = (
     Column("mode", "mode", text=True),
     Column("done", "done"),
     Column("for", "for"),
-    Column("left", "left"),
     Column("note", "note", prose=True),
 )
 _QUEUES = (
@@ -53,7 +52,6 @@ _FAILURES = (
 _NAME = 20  # of a server; a longer one is cut, so that its row stays in one line
 _ERROR = 160
 _ONE_QUEUE = '["default"]'
-_LITTLE = 0.02  # of a batch: what is done by then tells nothing about the rest
 
 
 def page(overview: Overview, *, width: int, silent_after: float) -> RenderableType:
@@ -183,16 +181,8 @@ def _run(run: Run) -> dict[str, object]:
         "mode": run.mode,
         "done": None if run.progress is None else f"{run.progress:.0%}",
         "for": in_words(run.seconds),
-        "left": in_words(left(run)),
         "note": note,
     }
-
-
-def left(run: Run) -> float | None:
-    """Seconds until it is done if it goes on as it did; None: too early to tell."""
-    if run.progress is None or run.seconds is None or run.progress < _LITTLE:
-        return None
-    return run.seconds * (1 - run.progress) / run.progress
 
 
 def _failure(failure: Failure) -> dict[str, object]:

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+_NEARLY = 0.99  # other steps may follow, and only the end of the batch is 1
+
 
 @dataclass(kw_only=True)
 class Progress:
@@ -32,7 +34,7 @@ class Progress:
         ended = self.before + self.done
         failures = f", {self.failed} failed" if self.failed else ""
         note = f"{ended:,} of {self.total:,} {self.unit}{failures}{self._left(ended)}{last}"
-        self.report(ended / self.total if self.total else 1.0, note)
+        self.report(min(ended / self.total if self.total else 1.0, _NEARLY), note)
 
     def _left(self, ended: int) -> str:
         left = self.total - ended

@@ -40,12 +40,7 @@ def restore(
     matrices = _matrices([model for model, _ in lost], split, context)
     models = {name_of(model): model for model, _ in lost}
     tasks = [_task(model, matrices[model.preprocessor_sha256], split, context) for model, _ in lost]
-    progress = Progress(
-        total=len(tasks),
-        before=0,
-        unit="lost scores",
-        report=lambda share, note: context.report(0.05 * share, note),
-    )
+    progress = Progress(total=len(tasks), before=0, unit="lost scores", report=context.report)
     restored = []
     for ended in placing.run(context.executor, score_parts, tasks):
         model = models[ended.task.name]

@@ -77,10 +77,7 @@ def search(board: Board, order: Order, context: Context) -> Searched:
     done = [finished for finished, _ in kept]
     best = [tried.best for _, tried in kept]
     progress = Progress(
-        total=order.ensembles,
-        before=_count(done),
-        unit="ensembles",
-        report=lambda share, note: context.report(0.05 + 0.85 * share, note),
+        total=order.ensembles, before=_count(done), unit="ensembles", report=context.report
     )
     tasks = _tasks(order, votes, done, context)
     for ended in placing.run(context.executor, try_range, tasks, deadline=order.deadline):

@@ -90,9 +90,9 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     with ThreadPoolExecutor(1, "baselines") as pool:
         learning = pool.submit(baselines, board, parameters.metric)
         searched = searching.search(board, _order(parameters, deadline), context)
-        context.report(0.9, f"{searched.tried:,} ensembles tried; learning baselines")
+        context.report(0.99, f"{searched.tried:,} ensembles tried; learning baselines")
         learned = learning.result()
-    context.report(0.93, "comparing methods")
+    context.report(0.99, "comparing methods")
     judged = methods.judge(
         board,
         searched,
@@ -101,7 +101,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
         bootstrap_seed=parameters.random_state,
     )
     report = _report(board, searched, judged, parameters, context)
-    context.report(0.97, "writing the results")
+    context.report(0.99, "writing the results")
     context.commit_many(
         lambda connection: ensembles.replace_report(
             connection,

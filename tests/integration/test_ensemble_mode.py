@@ -1,6 +1,7 @@
 """Ensemble batches from candidates to report, on models made up by the dozen."""
 
 import json
+import re
 import shutil
 from dataclasses import dataclass, replace
 
@@ -411,6 +412,10 @@ def test_the_statement_of_the_legacy_system_works_unchanged(lab):
     shares = [float(note.split()[0]) for note in lab.notes]
     assert shares == sorted(shares)
     assert max(shares) <= 1
+    for note in lab.notes:
+        if counted := re.match(r"(\S+) (\S+) of 1,000,000 ensembles", note):
+            share = int(counted[2].replace(",", "")) / 1_000_000
+            assert float(counted[1]) == min(round(share, 3), 0.99)
 
 
 def test_what_is_tried_within_the_time_limit_is_kept(listed):

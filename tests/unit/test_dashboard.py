@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from configs.errors import DatabaseUnavailable
-from launcher.dashboard import left, page, watch
+from launcher.dashboard import page, watch
 from launcher.durations import in_words, seconds_of
 from storage.overview import Failure, Overview, Queue, Run, ServerSeen, Waiting
 
@@ -60,15 +60,12 @@ def test_nothing_is_said_in_words():
     ]
 
 
-def test_a_running_batch_tells_how_long_it_may_take():
-    text = shown(servers=(server(),), runs=(running(),))
+def test_of_the_time_left_only_the_note_tells():
+    note = "3 of 12 models, about 2 min left"
+    text = shown(servers=(server(),), runs=(running(progress_note=note),))
 
-    assert "25% 1 min 00 s 3 min 00 s 모형 3/12" in " ".join(text.split())
-
-
-@pytest.mark.parametrize("progress", [None, 0.0, 0.01])
-def test_too_early_there_is_no_guess(progress):
-    assert left(running(progress=progress)) is None
+    assert f"25% 1 min 00 s {note}" in " ".join(text.split())
+    assert text.count("left") == 1
 
 
 @pytest.mark.parametrize(

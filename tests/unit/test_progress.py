@@ -28,6 +28,18 @@ def test_progress_tells_share_failures_and_the_time_left() -> None:
     ]
 
 
+def test_a_last_unit_is_not_the_end_of_the_batch() -> None:
+    told: list[float] = []
+    progress = Progress(
+        total=2_000, before=0, unit="ensembles", report=lambda share, _: told.append(share)
+    )
+
+    progress.advance(units=1)
+    progress.advance(units=1_999)
+
+    assert told == [0, 0.0005, 0.99]
+
+
 def test_spans_read_as_people_say_them() -> None:
     assert [span(s) for s in (0.4, 89, 90, 5399, 5400, 36_000)] == [
         "0 s",
