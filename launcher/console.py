@@ -12,13 +12,11 @@ from typing import Any, Protocol
 
 import typer
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
-
-WIDE = 110
-"""Terminals with so many columns also show the columns that are `wide`."""
 
 CUT = 120
 """Where there is no terminal, prose is cut after so many columns: one long error would make every
@@ -26,6 +24,8 @@ line as long.
 """
 
 _UNBOUNDED = 100_000
+_GAP = 2
+_PROSE = 20  # narrower, prose is hard to read
 
 
 class Format(Enum):
@@ -41,7 +41,8 @@ class Column:
     """A column of a table: `name` is its key in a row, `header` what people read.
 
     Numbers stand to the right; `text` stands to the left; `prose` does so too and may be broken
-    into lines where space is short.
+    into lines where space is short. `wide` ones are left out, the last first, where the terminal is
+    too narrow for all.
     """
 
     name: str
@@ -82,7 +83,10 @@ def show(
         output = console()
         if title:
             say(title)
-        output.print(table(rows, columns, output.width))
+        shown = fitting(rows, columns, output.width)
+        output.print(table(rows, shown, output.width))
+        if away := [column.header for column in columns if column not in shown]:
+            say(f"left out to fit: {', '.join(away)}; --format csv has all")
     else:
         typer.echo(empty, err=True)
 
@@ -129,12 +133,28 @@ class _Lines:
             typer.echo(f"{self._words}: {share:4.0%} {note}".rstrip(), err=True)
 
 
+def fitting(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int
+) -> list[Column]:
+    """The columns that a terminal of this width has room for."""
+    widths = {column: _width(rows, column) + _GAP for column in columns}
+    for column in reversed([column for column in columns if column.wide]):
+        if sum(widths.values()) - _GAP <= width:
+            break
+        del widths[column]
+    return list(widths)
+
+
+def _width(rows: Sequence[Mapping[str, Any]], column: Column) -> int:
+    longest = max(_cell(row.get(column.name), column).cell_len for row in rows)
+    return max(min(longest, _PROSE) if column.prose else longest, cell_len(column.header))
+
+
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int) -> Table:
     """Rows as they are shown on a terminal of this width."""
     cut = width >= _UNBOUNDED
-    shown = [column for column in columns if width >= WIDE or not column.wide]
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    for column in shown:
+    for column in columns:
         grid.add_column(
             column.header,
             justify="left" if column.text or column.prose else "right",
@@ -143,7 +163,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: i
             max_width=CUT if cut and column.prose else None,
         )
     for row in rows:
-        grid.add_row(*(_cell(row.get(column.name), column) for column in shown))
+        grid.add_row(*(_cell(row.get(column.name), column) for column in columns))
     return grid
 
 

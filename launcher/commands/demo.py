@@ -161,7 +161,7 @@ def _leaderboard(opened: Session, trained: int) -> None:
         {"rank": rank, "model": f"{row['model_no']}/{row['model_sub_no']}"} | row
         for rank, row in enumerate(found, start=1)
     ]
-    show(rows, columns(_METRIC))
+    show(rows, columns(_METRIC, found))
 
 
 def _methods(opened: Session, searched: int) -> None:

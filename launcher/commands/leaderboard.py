@@ -1,5 +1,6 @@
 """Trained models, best first: valid and test side by side."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -15,8 +16,11 @@ from storage import batches, datasets, leaderboard, results
 app = new_app()
 
 
-def columns(metric: str) -> tuple[Column, ...]:
-    """The columns of a table ranked by a metric."""
+def columns(metric: str, rows: Sequence[leaderboard.Row]) -> tuple[Column, ...]:
+    """The columns of a table ranked by a metric; of several data sets it always names each row's,
+    since their figures do not compare.
+    """
+    several = len({row["dataset"] for row in rows}) > 1
     beside = [name for name in ("auc", "ks", "f1_score") if name != metric][:2]
     measured = [
         Column(f"{split}_{name}", f"{split} {name.removesuffix('_score')}", digits=4)
@@ -31,9 +35,9 @@ def columns(metric: str) -> tuple[Column, ...]:
         *measured[:4],
         *(Column(c.name, c.header, digits=4, wide=True) for c in measured[4:]),
         Column("threshold", "threshold", digits=3, wide=True),
-        Column("fit_seconds", "fit s", digits=1),
+        Column("fit_seconds", "fit s", digits=1, wide=several),
         Column("device", "device", text=True, wide=True),
-        Column("dataset", "data set", text=True, wide=True),
+        Column("dataset", "data set", prose=True, wide=not several),
     )
 
 
@@ -81,7 +85,7 @@ def models(
     ]
     if form is not Format.TABLE:
         rows = [{"rank": row["rank"]} | original for row, original in zip(rows, found, strict=True)]
-    show(rows, columns(metric), form, empty="no trained model yet")
+    show(rows, columns(metric, found), form, empty="no trained model yet")
 
 
 def _require(connection: Connection, dataset: tuple[str, int] | None, batch: int | None) -> None:

@@ -720,6 +720,16 @@ def test_tables_fit_a_terminal_of_80_columns_also_in_korean(
     assert "하반기" in "".join(lines)
 
 
+def test_what_is_left_out_to_fit_a_terminal_is_named_there(trained: Run, tmp_path: Path) -> None:
+    def said(columns: int) -> list[str]:
+        lines = _on_terminal(["results", "1"], tmp_path, columns=columns)
+        return [line for line in lines if "left out" in line]
+
+    assert said(80) == ["left out to fit: recall, brier, threshold; --format csv has all"]
+    assert said(120) == []
+    assert "left out" not in trained("results", "1")[1]
+
+
 def test_a_long_text_is_cut_in_a_pipe_and_whole_in_csv(ready: Run, engine: Engine) -> None:
     text = "저축은행 " * 60
     _add(engine, state="E", error_class="BadData", error_text=text)

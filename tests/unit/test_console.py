@@ -1,0 +1,57 @@
+import io
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from launcher.commands.leaderboard import columns
+from launcher.console import fitting, table
+
+MODEL = {
+    "rank": 10,
+    "model_id": "DL-TABNET",
+    "batch_id": 1234,
+    "model": "9001/12",
+    "valid_auc": 0.75,
+    "test_auc": 0.75,
+    "valid_ks": 0.5,
+    "test_ks": 0.5,
+    "valid_f1_score": 0.5,
+    "test_f1_score": 0.5,
+    "threshold": 0.125,
+    "fit_seconds": 120.5,
+    "device": "cpu",
+}
+
+
+def drawn(rows, width=80):
+    output = io.StringIO()
+    shown = fitting(rows, columns("auc", rows), width)
+    Console(file=output, width=width).print(table(rows, shown, width))
+    return output.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"), [(["DATA001/1", "대출/2"], True), (["D1/1", "D1/1"], False)]
+)
+def test_a_leaderboard_of_several_data_sets_names_each_rows_however_narrow(names, shown):
+    lines = drawn([MODEL | {"dataset": name} for name in names])
+
+    assert max(map(cell_len, lines)) <= 80
+    assert ("data set" in lines[0]) is shown
+    assert any("대출/2" in line and "0.7500" in line for line in lines) is shown
+
+
+def test_columns_are_left_out_only_where_there_is_no_room_for_them():
+    rows = [MODEL | {"dataset": "D1/1"}]
+    all_of_them = columns("auc", rows)
+
+    for width in range(60, 140):
+        shown = fitting(rows, all_of_them, width)
+        lines = drawn(rows, width)
+        assert shown == [column for column in all_of_them if column in shown]
+        if width >= 80:
+            assert all(column.header in lines[0] for column in shown)
+            assert "0.7500" in lines[2]
+    assert len(fitting(rows, all_of_them, 130)) == len(all_of_them)
+    assert not any(column.wide for column in fitting(rows, all_of_them, 60))
