@@ -9,7 +9,7 @@ import typer
 from configs.settings import PREFIX, SECRETS
 from launcher import demo as steps
 from launcher.commands.leaderboard import columns
-from launcher.commands.results import method_columns, method_rows
+from launcher.commands.results import METHODS, method_columns, method_rows
 from launcher.console import progress, say, show
 from launcher.folder import example, new_app
 from launcher.session import Session, command_line, session
@@ -73,7 +73,7 @@ def demo(
         _step("6. An ensemble batch over these models")
         searched = _search(opened, trained)
         _await(opened, running, searched)
-    _step("7. What was found: ordered by valid; test played no part in any choice")
+    _step("7. What was found; test played no part in any choice")
     _leaderboard(opened, trained)
     _methods(opened, searched)
     _next(opened, dataset, trained, searched, time.monotonic() - started)
@@ -168,7 +168,7 @@ def _methods(opened: Session, searched: int) -> None:
     say(f"\n   {command_line(opened)} results {searched}")
     say("   (in SQL: views v_method and v_ensemble)\n")
     found = opened.read(lambda connection: leaderboard.methods(connection, searched))
-    show(method_rows(found), method_columns(found[0]["metric"]))
+    show(method_rows(found), method_columns(found[0]["metric"]), title=METHODS)
 
 
 def _next(opened: Session, dataset: Dataset, trained: int, searched: int, seconds: float) -> None:

@@ -48,6 +48,11 @@ _ENSEMBLES = (
 )
 
 
+METHODS = """\
+methods, the answer first, then by valid; from and to: the interval of test;
+gain: over the best single model on the same rows of test"""
+
+
 @app.command(
     epilog=example("deepcredit results 123", "deepcredit results 123 --format csv > results.csv")
 )
@@ -84,11 +89,14 @@ def method_columns(metric: str) -> tuple[Column, ...]:
     return (
         Column("method", "method", text=True),
         Column("answer", "", text=True),
-        Column("n_models", "models"),
+        Column("n_models", "models", wide=True),
         Column(f"valid_{metric}", f"valid {name}", digits=4),
         Column(f"test_{metric}", f"test {name}", digits=4),
-        Column("test_low", "from", digits=4),
-        Column("test_high", "to", digits=4),
+        Column("test_low", "from", digits=4, wide=True),
+        Column("test_high", "to", digits=4, wide=True),
+        Column("test_gain", "gain", digits=4),
+        Column("test_gain_low", "gain from", digits=4, wide=True),
+        Column("test_gain_high", "gain to", digits=4, wide=True),
         Column("test_auc", "test auc", digits=4, wide=True),
     )
 
@@ -107,7 +115,7 @@ def _show_ensembles(
     methods = opened.read(lambda connection: leaderboard.methods(connection, batch_id))
     if methods:
         columns = method_columns(methods[0]["metric"])
-        show(method_rows(methods), columns, title="methods, with the interval of test:")
+        show(method_rows(methods), columns, title=METHODS)
         say("")
     show(ensembles, _ENSEMBLES, title="the best ensembles, by valid:")
     say(f"\npictures: deepcredit ensemble pictures {batch_id}")

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from ensemble.sampling import members_of
 from launcher.cli import execute
 from pipeline import pictures
-from storage import candidates
+from storage import candidates, leaderboard
 from storage.engine import reading
 from storage.schema import dc_batch_detail_t4
 from tests.lab import Lab
@@ -167,3 +167,21 @@ def test_pictures_are_told_with_their_place_and_copied(lab, run, monkeypatch, tm
         assert said in run(*ask, number)[2]
     below_a_file = run(*ask, batch_id, "--into", f"new/folder/E{batch_id}-roc.png/x")
     assert (below_a_file[0], "name a folder that can be made" in below_a_file[2]) == (2, True)
+
+
+def test_results_show_what_each_method_gains_over_the_best_single_model(lab, run):
+    train = lab.make_up(9)
+    lab.list_models("C001", [(train, number, 1) for number in range(1, 10)])
+    batch_id = lab.ensemble({"ensembles": 2000, "members": 4, "rounds": 3})
+    with reading(lab.engine) as connection:
+        methods = leaderboard.methods(connection, batch_id)
+
+    code, out, _ = run("results", str(batch_id))
+
+    head, *rows = out[out.index("method  ") :].splitlines()
+    assert code == 0
+    assert rows[1].split()[:2] == ["vote", "answer"]
+    end = head.index(" gain ") + len(" gain")
+    assert [row[:end].split()[-1] for row in rows[1 : 1 + len(methods)]] == [
+        f"{method['test_gain']:.4f}" for method in methods
+    ]
