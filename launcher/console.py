@@ -14,7 +14,8 @@ import typer
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column as Cells
 from rich.table import Table
 from rich.text import Text
 
@@ -98,21 +99,21 @@ def say(text: str) -> None:
 
 @contextmanager
 def progress(words: str) -> Iterator[Bar]:
-    """A bar with the time left on stderr; where that is no terminal, a line for each new note."""
+    """A bar on stderr, with no time but what its note tells; where that is no terminal, a line for
+    each new note.
+    """
     terminal = console(stderr=True)
     if not terminal.is_terminal:
         yield _Lines(words)
         return
     columns = (
         TextColumn("{task.fields[words]}", markup=False),
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=10),
         TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
+        # It takes the room that the others leave, and it alone is cut.
+        TextColumn("{task.fields[note]}", markup=False, table_column=Cells(ratio=1, no_wrap=True)),
     )
-    with Progress(*columns, console=terminal, transient=True) as bars:
+    with Progress(*columns, console=terminal, transient=True, expand=True) as bars:
         task = bars.add_task("", total=1.0, words=words, note="")
 
         def update(share: float, note: str) -> None:

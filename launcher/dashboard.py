@@ -9,6 +9,7 @@ import time
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -51,11 +52,28 @@ _FAILURES = (
 )
 _NAME = 20  # of a server; a longer one is cut, so that its row stays in one line
 _ERROR = 160
+_FOOT = 2  # lines below the page
 _ONE_QUEUE = '["default"]'
 
 
-def page(overview: Overview, *, width: int, silent_after: float) -> RenderableType:
-    """`silent_after`: a server that was not seen for so many seconds is called silent."""
+def page(
+    overview: Overview, *, width: int, silent_after: float, height: int | None = None
+) -> RenderableType:
+    """`silent_after`: a server that was not seen for so many seconds is called silent. `height`:
+    of the errors only the newest that still fit it are shown.
+    """
+    whole = _page(overview, width, silent_after)
+    while height is not None and overview.failures and _lines(whole, width) > height:
+        overview = replace(overview, failures=overview.failures[:-1])
+        whole = _page(overview, width, silent_after)
+    return whole
+
+
+def _lines(whole: RenderableType, width: int) -> int:
+    return len(Console(width=width).render_lines(whole))
+
+
+def _page(overview: Overview, width: int, silent_after: float) -> RenderableType:
     busy: dict[str | None, int] = {}
     for run in overview.runs:
         busy[run.serve_server_id] = busy.get(run.serve_server_id, 0) + 1
@@ -78,18 +96,19 @@ def page(overview: Overview, *, width: int, silent_after: float) -> RenderableTy
         oldest = overview.oldest
         since = in_words(oldest.seconds)
         parts.append(Text(f"oldest waiting: batch {oldest.batch_id}, for {since}"))
+    if overview.failed:
+        listed = len(overview.failures)
+        newest = f", the newest {listed}:" if 0 < listed < overview.failed else ""
+        parts.append(Text(f"\nfailed for good in the last day: {overview.failed}{newest}"))
     if overview.failures:
-        parts += [
-            Text(f"\nfailed for good in the last day: {overview.failed}"),
-            table([*map(_failure, overview.failures)], _FAILURES, width),
-        ]
+        parts.append(table([*map(_failure, overview.failures)], _FAILURES, width))
     return Group(*parts)
 
 
 def watch(
-    draw: Callable[[int], RenderableType], console: Console, *, every: float, keys: bool
+    draw: Callable[[int, int], RenderableType], console: Console, *, every: float, keys: bool
 ) -> None:
-    """Show what `draw` gives for the terminal's width, until q or Ctrl-C.
+    """Show what `draw` gives for the terminal's width and height, until q or Ctrl-C.
 
     A database that does not answer is said and asked again. `keys`: whether stdin is a terminal.
     """
@@ -97,7 +116,7 @@ def watch(
     with _pressed(keys) as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             try:
-                last = draw(console.width)
+                last = draw(console.width, console.height - _FOOT)
                 words = f"\n{time.strftime('%H:%M:%S')}, every {every:g} s; q ends"
             except DatabaseUnavailable as error:
                 words = f"\n{error}; trying on; q ends"

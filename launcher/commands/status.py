@@ -32,8 +32,10 @@ def status(
     opened = session(ctx)
     silent_after = opened.settings.lease_seconds
 
-    def draw(width: int) -> RenderableType:
-        return page(opened.read(overview.read), width=width, silent_after=silent_after)
+    def draw(width: int, height: int | None = None) -> RenderableType:
+        return page(
+            opened.read(overview.read), width=width, height=height, silent_after=silent_after
+        )
 
     output = console()
     if once or not output.is_terminal:

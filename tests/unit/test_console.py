@@ -1,11 +1,12 @@
 import io
+import re
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
 from launcher.commands.leaderboard import columns
-from launcher.console import fitting, table
+from launcher.console import fitting, progress, table
 
 MODEL = {
     "rank": 10,
@@ -55,3 +56,25 @@ def test_columns_are_left_out_only_where_there_is_no_room_for_them():
             assert "0.7500" in lines[2]
     assert len(fitting(rows, all_of_them, 130)) == len(all_of_them)
     assert not any(column.wide for column in fitting(rows, all_of_them, 60))
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_beside_a_bar_80_columns_have_room_for_the_time_left(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    for name, value in (("COLUMNS", "80"), ("TERM", "xterm"), ("NO_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+
+    with progress("   loading var/demo/demo.csv") as bar:
+        bar(0.4, "writing 5000 rows")
+    with progress("batch 12") as bar:
+        bar(0.6, "224 of 374 models, 10 failed, about 12 min left, last ML-XGB 9001/12")
+
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()))
+    assert any(re.search(r"demo\.csv .* 40% writing 5000 rows", line) for line in lines)
+    assert any(re.search(r"batch 12 .* 60% 224 of .* 12 min left", line) for line in lines)
+    assert max(map(cell_len, lines)) <= 80

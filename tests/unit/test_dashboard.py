@@ -44,11 +44,12 @@ def running(**changes):
     return Run(**(columns | changes))
 
 
-def shown(width=80, silent_after=120, **parts):
+def shown(width=80, silent_after=120, height=None, **parts):
     empty = {"servers": (), "runs": (), "queues": (), "oldest": None, "failures": (), "failed": 0}
     output = io.StringIO()
     console = Console(file=output, width=width, highlight=False)
-    console.print(page(Overview(**(empty | parts)), width=width, silent_after=silent_after))
+    overview = Overview(**(empty | parts))
+    console.print(page(overview, width=width, height=height, silent_after=silent_after))
     return output.getvalue()
 
 
@@ -109,10 +110,25 @@ def test_every_line_fits_80_columns(name, note, error, paused):
     assert max(cell_len(line) for line in text.splitlines()) <= 80
 
 
+@pytest.mark.parametrize(("height", "listed"), [(24, 3), (12, 0), (5, 0), (60, 9)])
+def test_as_many_errors_are_listed_as_fit_a_terminal(height, listed):
+    errors = tuple(
+        Failure(batch_id=n, mode="train", seconds=60, error_class="BadData", error_text="x" * 90)
+        for n in range(9)
+    )
+    text = shown(servers=(server(),), runs=(running(),), failures=errors, failed=12, height=height)
+
+    assert text.count("BadData") == listed
+    assert len(text.splitlines()) <= max(height, 11)
+    newest = f", the newest {listed}:" if listed else ""
+    assert f"failed for good in the last day: 12{newest}\n" in text
+
+
 def test_watching_outlives_a_database_that_is_away():
     answers = [DatabaseUnavailable("it does not answer"), None, KeyboardInterrupt()]
 
-    def draw(width):
+    def draw(width, height):
+        assert (width, height) == (80, 22)  # two lines are for the time and the keys
         answer = answers.pop(0)
         if answer is not None:
             raise answer
@@ -133,7 +149,7 @@ def test_q_ends_it(monkeypatch):
     with os.fdopen(slave) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
 
-        def draw(width):
+        def draw(width, height):
             os.write(master, b"xq")
             return Text("page")
 
