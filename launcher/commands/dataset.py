@@ -187,7 +187,9 @@ def show_(
     found = session(ctx).read(lambda connection: registered.read(connection, group, version))
     if form is Format.TABLE:
         show([_row(found)], _SETS)
-    show([_column(asdict(column)) for column in found.columns], _COLUMNS, form)
+        _show_columns(found)
+    else:
+        show([_column(asdict(column)) for column in found.columns], _COLUMNS, form)
 
 
 def _choices(
@@ -234,7 +236,13 @@ def _report(made: Dataset, told: list[str]) -> None:
     say(f"{made.name}: {made.n_rows} rows, {len(made.columns)} columns, features: {features}")
     if made.positive_rate is not None:
         say(f"{made.target_column}: {made.positive_rate:.4f} positive; table {made.table_name}")
-    show([_column(asdict(column)) for column in made.columns], _COLUMNS)
+    _show_columns(made)
+
+
+def _show_columns(dataset: Dataset) -> None:
+    """Of a target or a time the kind says only how its values are stored."""
+    rows = [_column(asdict(column)) for column in dataset.columns]
+    show([row if row["role"] == "feature" else row | {"kind": None} for row in rows], _COLUMNS)
 
 
 def _row(found: Dataset) -> dict[str, Any]:

@@ -273,6 +273,10 @@ def test_data_sets_are_listed_and_shown(ready: Run) -> None:
         ("나이", "feature"),
     ]
     assert ready("dataset", "show", "D1/1") == ready("dataset", "show", "D1", "1")
+    table = ready("dataset", "show", "D1/1")[1]
+    assert re.search(r"^ *\d +연체 +target +- ", table, re.MULTILINE)
+    assert re.search(r"^ *\d +나이 +feature +numeric ", table, re.MULTILINE)
+    assert {row["kind"] for row in shown} == {"numeric", "categorical"}
     for words in (("D1", "2"), ("D1/2",)):
         said = _error(ready("dataset", "show", *words), 1)
         assert said == "error: unknown data set D1/2; there are: D1/1"
