@@ -5,6 +5,7 @@ from io import BytesIO
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.typing import LegendLocType
 
 INK = "#1f2933"
@@ -18,10 +19,15 @@ SECOND = "#d9480f"
 OTHERS = ("#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d3b", "#6b7280", "#b8b000")
 
 _DPI = 150
+_MARGIN = 0.12  # inches left and right
+
+
+def _layout() -> ConstrainedLayoutEngine:
+    return ConstrainedLayoutEngine(w_pad=_MARGIN)
 
 
 def blank(width: float, height: float, title: str, subtitle: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout=_layout(), facecolor="white")
     axes = figure.add_subplot()
     _bare(axes)
     head(figure, title, subtitle)
@@ -29,7 +35,7 @@ def blank(width: float, height: float, title: str, subtitle: str) -> tuple[Figur
 
 
 def stacked(width: float, height: float, ratios: list[float]) -> tuple[Figure, Sequence[Axes]]:
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout=_layout(), facecolor="white")
     panels = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
     for axes in panels:
         _bare(axes)
@@ -58,6 +64,13 @@ def legend(axes: Axes, place: LegendLocType, title: str = "") -> None:
     if title:
         box.set_title(title)
         box.get_title().set(fontsize=8, color=SOFT)
+
+
+def legend_above(axes: Axes) -> None:
+    """Outside, so that it covers nothing whatever the shape of what is drawn."""
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=8.5, borderpad=0
+    )
 
 
 def png(figure: Figure) -> bytes:

@@ -9,7 +9,20 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from models.canvas import FIRST, GRID, INK, OTHERS, SECOND, SOFT, blank, head, legend, png, stacked
+from models.canvas import (
+    FIRST,
+    GRID,
+    INK,
+    OTHERS,
+    SECOND,
+    SOFT,
+    blank,
+    head,
+    legend,
+    legend_above,
+    png,
+    stacked,
+)
 from models.kind import Labels, Scores
 from models.scores import auc, cuts
 
@@ -119,7 +132,7 @@ def distribution(
     below.set_ylim(-len(marks) + 0.4, 0.6)
     below.set_xlabel(f"{metric}   (ring: valid, dot: test, bar: 95 % interval on test)")
     below.grid(visible=False, axis="y")
-    legend(above, "upper left")
+    legend_above(above)
     return png(figure)
 
 

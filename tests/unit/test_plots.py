@@ -54,6 +54,24 @@ def test_a_distribution_can_be_drawn_with_and_without_what_is_undefined():
         assert drawn.startswith(PNG)
 
 
+def test_a_distribution_has_its_legend_above_the_bars_and_its_labels_off_the_edge(monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "png", lambda figure: figures.append(figure) or PNG)
+    bars = plots.Bars(start=np.array([0.4]), end=np.array([0.5]), n=np.array([9]))
+    label = "vote: best of the search"
+    mark = plots.Mark(label=label, valid=0.5, test=0.4, low=0.3, high=0.5, winner=True)
+    plots.distribution(bars, bars, [mark], metric="mcc", subtitle="")
+
+    (figure,) = figures
+    figure.draw_without_rendering()
+    above, below = figure.axes
+
+    assert above.get_legend().get_window_extent().y0 >= above.get_window_extent().y1
+    (drawn,) = below.get_yticklabels()
+    assert drawn.get_text() == label
+    assert drawn.get_window_extent().x0 > 0.1 * figure.dpi
+
+
 def test_membership_can_be_drawn_for_one_model_and_for_more_kinds_than_colours():
     for models in (1, 40):
         share = np.linspace(0.1, 0.2, models)
