@@ -1,5 +1,6 @@
 """The demo: the whole way from a file to ranked models, in the steps an operator would take."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -79,6 +80,9 @@ batch_size = 256
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 30.0
 _SOON = timedelta(minutes=1)
+_COLUMNS = 76  # of 80: statements are shown indented and with a semicolon
+_CLAUSES = ("VALUES", "SELECT", "FROM", "WHERE")
+_WORD = re.compile(r"(?:'(?:[^']|'')*'|[^\s'])+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +135,7 @@ def put_models(session: Session, folder: Path) -> int:
 
 def statement(session: Session, **columns: Any) -> str:
     """An INSERT into dc_batch as an operator would write it."""
-    return _sql(session, insert(dc_batch).values(**columns)).replace(" VALUES ", "\nVALUES ", 1)
+    return _sql(session, insert(dc_batch).values(**columns))
 
 
 def candidates(session: Session, batch_id: int) -> str:
@@ -141,7 +145,7 @@ def candidates(session: Session, batch_id: int) -> str:
     rows = select(name, *key).where(dc_model.c.batch_id == batch_id)
     names = ["candidate_id", *(column.name for column in key)]
     listing = insert(dc_candidate_model_list).from_select(names, rows)
-    return _sql(session, listing).replace(" SELECT ", "\nSELECT ", 1)
+    return _sql(session, listing)
 
 
 def submit(session: Session, sql: str) -> int:
@@ -255,7 +259,21 @@ def _sql(session: Session, statement: Insert) -> str:
     dialect = session.engine.dialect
     compiled = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
     shown = compiled.replace("%%", "%") if _doubles_percent(session) else compiled
-    return "\n".join(line.rstrip() for line in shown.splitlines())
+    return _in_lines(shown)
+
+
+def _in_lines(sql: str) -> str:
+    """A statement whose clauses begin lines, which are as long as fits, texts in them kept."""
+    lines = [""]
+    for word in _WORD.findall(sql):
+        joined = f"{lines[-1]} {word}".removeprefix(" ")
+        if word in _CLAUSES:
+            lines.append(word)
+        elif len(joined) > _COLUMNS:
+            lines.append(f"    {word}")
+        else:
+            lines[-1] = joined
+    return "\n".join(lines)
 
 
 def _doubles_percent(session: Session) -> bool:

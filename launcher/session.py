@@ -72,17 +72,21 @@ def session(ctx: typer.Context) -> Session:
 
 
 def command_line(session: Session) -> str:
-    """How to call `deepcredit` on this installation, without a password, from another shell in this
-    folder, which has none of our DEEPCREDIT_... variables.
+    """How to call `deepcredit` on this installation from another shell in this folder, once that
+    has what `exports` says.
     """
-    options, settings = session.options, session.settings
-    there = load(environ={}, file=options.config or Path(FILE))
-    differing = {
-        name: str(getattr(settings, name))
-        for name in Settings.model_fields
-        if name not in SECRETS and getattr(settings, name) != getattr(there, name)
-    }
     program = Path(sys.executable).with_name("deepcredit")
     if program.is_relative_to(Path.cwd()):
         program = program.relative_to(Path.cwd())
-    return shlex.join([str(program), *GlobalOptions(differing, options.config).words()])
+    return shlex.join([str(program), *GlobalOptions({}, session.options.config).words()])
+
+
+def exports(session: Session) -> list[str]:
+    """Lines for a shell that has none of our DEEPCREDIT_... variables; secrets are left out."""
+    settings = session.settings
+    there = load(environ={}, file=session.options.config or Path(FILE))
+    return [
+        f"export {PREFIX}{name.upper()}={shlex.quote(str(getattr(settings, name)))}"
+        for name in Settings.model_fields
+        if name not in SECRETS and getattr(settings, name) != getattr(there, name)
+    ]

@@ -12,7 +12,7 @@ from launcher.commands.leaderboard import columns
 from launcher.commands.results import METHODS, method_columns, method_rows
 from launcher.console import progress, say, show
 from launcher.folder import example, new_app
-from launcher.session import Session, command_line, session
+from launcher.session import Session, command_line, exports, session
 from pipeline import datasets
 from pipeline.roles import Choices
 from storage import leaderboard
@@ -173,17 +173,21 @@ def _methods(opened: Session, searched: int) -> None:
 
 def _next(opened: Session, dataset: Dataset, trained: int, searched: int, seconds: float) -> None:
     say(f"\nDone in {seconds:.0f} s. What to try next:")
+    if lines := exports(opened):
+        say("\n".join(f"  {line}" for line in ("# Another shell needs these first:", *lines, "")))
     command = command_line(opened)
-    for words, what in (
-        (f"results {trained}", "every count and metric of the train batch"),
+    hints = (
+        (f"results {trained}", "figures of every model"),
         (f"results {searched}", "the best ensembles"),
         (f"ensemble pictures {searched}", "where their pictures are"),
         ("batch list", "the batches, in words"),
-        (f"leaderboard --dataset {dataset.name} --metric ks", "ranked otherwise"),
-        ("demo --help", "how to do the same with a file of yours"),
-        ("doctor", "is this installation in order"),
-    ):
-        say(f"  {command} {words:<42}  # {what}")
+        (f"leaderboard --dataset {dataset.name}", "all models of these data"),
+        ("demo --help", "with a file of yours"),
+        ("doctor", "is all in order"),
+    )
+    width = max(len(words) for words, _ in hints)
+    for words, what in hints:
+        say(f"  {command} {words:<{width}}  # {what}")
     secret = [PREFIX + name.upper() for name in SECRETS if getattr(opened.settings, name)]
     if secret:
         say(f"In another shell set {' and '.join(secret)} first, as here.")

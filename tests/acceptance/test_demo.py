@@ -13,13 +13,14 @@ from typing import Any
 
 import psutil
 import pytest
+from rich.cells import cell_len
 from sqlalchemy import insert
 
 from configs.errors import DeepCreditError
 from configs.settings import Settings, load
 from launcher import demo
 from launcher.options import NAMED, GlobalOptions
-from launcher.session import Session, command_line
+from launcher.session import Session, command_line, exports
 from pipeline.datasets import load_file
 from storage import batches
 from storage.schema import dc_batch
@@ -52,10 +53,16 @@ def test_the_demo_goes_the_whole_way(tmp_path: Path) -> None:
     assert len(ranked) == 10
     assert re.search(r"^vote +answer +10 ", out, re.MULTILINE)
 
+    statements = re.findall(r"^   INSERT .*?;$", out, re.MULTILINE | re.DOTALL)
+    assert len(statements) == 4
+    assert max(map(cell_len, "\n".join(statements).splitlines())) <= 80
     commands = re.findall(r"^ +(\S*/deepcredit .*)$", out, re.MULTILINE)
+    exports = re.findall(r"^ +(export .*)$", out, re.MULTILINE)
     assert len(commands) == 9
+    assert any("DEEPCREDIT_DATABASE_URL=" in line for line in exports)
     for command in commands:
-        _in_a_fresh_shell(command, tmp_path)
+        assert "--database-url" not in command
+        _in_a_fresh_shell("\n".join([*exports, command]), tmp_path)
 
 
 def test_a_file_of_ones_own_that_cannot_be_used_is_an_error_before_anything_runs(
@@ -96,7 +103,7 @@ def test_a_model_file_that_a_person_changed_is_kept_and_used(
 
 def test_a_statement_is_run_as_it_is_shown_on_both_databases(database_settings: Settings) -> None:
     session = Session(database_settings, GlobalOptions({}, None))
-    text = r"it's 100 % of C:\\new, %s :name 신용"
+    text = r"it's 100 % of C:\\new, %s :name 신용 VALUES ('a',  'b') FROM t " + "so long  " * 9
 
     sql = demo.statement(session, mode="train", batch_desc=text)
     number = demo.submit(session, sql)
@@ -155,15 +162,18 @@ def test_a_demo_that_is_killed_takes_its_launcher_along_which_gives_its_batch_ba
 
 
 @pytest.mark.parametrize(
-    ("overrides", "words"),
+    ("overrides", "exported"),
     [
         ({}, []),
-        ({"database_url": "sqlite:///my bank.db"}, ["--database-url=sqlite:///my bank.db"]),
-        ({"poll_seconds": 0.5}, ["--set=poll_seconds=0.5"]),
+        (
+            {"database_url": "sqlite:///my bank.db"},
+            ["export DEEPCREDIT_DATABASE_URL='sqlite:///my bank.db'"],
+        ),
+        ({"poll_seconds": 0.5}, ["export DEEPCREDIT_POLL_SECONDS=0.5"]),
     ],
 )
-def test_a_command_is_shown_with_what_another_shell_does_not_know(
-    overrides: dict[str, Any], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_another_shell_does_not_know_is_shown_once_and_no_secret(
+    overrides: dict[str, Any], exported: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = tmp_path / "other.toml"
@@ -171,10 +181,11 @@ def test_a_command_is_shown_with_what_another_shell_does_not_know(
     environ = {"DEEPCREDIT_DATABASE_PASSWORD": "geheim"}
     settings = load(overrides, environ=environ, file=config)
 
-    shown = command_line(Session(settings, GlobalOptions({}, config)))
+    session = Session(settings, GlobalOptions({}, config))
 
     program = str(Path(sys.executable).with_name("deepcredit"))
-    assert shlex.split(shown) == [program, *words, f"--config={config}"]
+    assert shlex.split(command_line(session)) == [program, f"--config={config}"]
+    assert exports(session) == exported
 
 
 def test_the_command_of_an_environment_in_this_folder_is_shown_as_people_write_it(
