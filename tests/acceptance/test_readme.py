@@ -46,6 +46,7 @@ def test_the_first_real_batch_of_the_readme_runs(tmp_path: Path, mariadb_server:
         *(("ML-XGB", "101", str(variant)) for variant in (1, 2, 3, 4)),
     ]
     assert all(0.6 < float(line[4]) < 0.95 for line in models)
+    assert all(float(line[5]) != 0.5 and float(line[6]) > 0.15 for line in models)
     assert [line[2] for line in lines[7:]] == ["test"] * 5
     mariadb_server.drop_database(database)
 
