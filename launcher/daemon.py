@@ -242,7 +242,7 @@ class Daemon:
         """False: told to stop before the database answered."""
         while not self._signals:
             try:
-                with naming_old_schema():
+                with naming_old_schema(self._engine):
                     self._registration.enter()
             except DatabaseUnavailable as error:
                 pause = self._outage.failed("register", error)

@@ -30,6 +30,8 @@ from storage.schema import dc_batch, dc_candidate_model_list, dc_model
 
 DATA_GROUP = MODEL_GROUP = "DEMO"
 SERVER = "DEMO"
+QUEUE = "demo"
+"""Of its own: what others have waiting in this database is not the demo's to run."""
 CANDIDATES = "DEMO"
 MEMBERS = 5
 """Of the demo's ten models; with so few, thirty cannot be drawn."""
@@ -134,8 +136,8 @@ def put_models(session: Session, folder: Path) -> int:
 
 
 def statement(session: Session, **columns: Any) -> str:
-    """An INSERT into dc_batch as an operator would write it."""
-    return _sql(session, insert(dc_batch).values(**columns))
+    """An INSERT into dc_batch as an operator would write it, for the demo's queue."""
+    return _sql(session, insert(dc_batch).values(**columns, queue=QUEUE))
 
 
 def candidates(session: Session, batch_id: int) -> str:
@@ -184,7 +186,7 @@ def launcher(session: Session) -> Iterator[Launcher]:
     with (
         tempfile.TemporaryFile() as said,
         subprocess.Popen(
-            [*command, "launcher", SERVER],
+            [*command, "launcher", SERVER, "--queue", QUEUE],
             env=python_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

@@ -154,7 +154,7 @@ def _rights(connection: Connection, role: str) -> Found:
             "`deepcredit db grants` prints, or say --role",
         )
     else:
-        yield _ok(f"this account may do all that a {role} does")
+        yield _ok(f"this account may do all that the role {role} needs")
 
 
 def _schema(session: Session, _role: str) -> Found:

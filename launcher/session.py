@@ -33,13 +33,13 @@ class Session:
 
     def read(self, question: Callable[[Connection], T]) -> T:
         self._require_a_file()
-        with naming_old_schema(), reading(self.engine) as connection:
+        with naming_old_schema(self.engine), reading(self.engine) as connection:
             return question(connection)
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction; it may run more than once."""
         self._require_a_file()
-        with naming_old_schema():
+        with naming_old_schema(self.engine):
             return transaction(self.engine, work)
 
     def _require_a_file(self) -> None:

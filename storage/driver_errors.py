@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pymysql.err import InternalError
+from sqlalchemy import Engine, inspect
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from configs.errors import DatabaseRefused, DatabaseUnavailable, WrongSchema
@@ -12,8 +13,9 @@ from configs.errors import DatabaseRefused, DatabaseUnavailable, WrongSchema
 _LOCK_WAIT = 1205
 # Snapshot changed, lock wait timeout, deadlock: roll back and do it again.
 REPEAT = frozenset({1020, _LOCK_WAIT, 1213})
+_NO_ACCESS = 1044  # to a database, which the server also says of one that is not there
 # Wrong user or password, host not allowed, no such database, no privilege.
-_REFUSED = frozenset({1044, 1045, 1049, 1130, 1142, 1143, 1227, 1698})
+_REFUSED = frozenset({_NO_ACCESS, 1045, 1049, 1130, 1142, 1143, 1227, 1698})
 # Too many connections, a node of a cluster that is not ready, a server that is read-only for now,
 # or one that kept us from our turn until `transaction` gave up.
 _BUSY = REPEAT | {1040, 1047, 1203, 1226, 1290, 1836}
@@ -42,7 +44,9 @@ def naming_errors() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        reason = _reason(error)
+        reason = reason_of(error)
+        if error_number(error) == _NO_ACCESS:
+            reason += ", or there is no such database"
         if error_number(error) in _REFUSED or _sqlite_code(error) in _SQLITE_REFUSED:
             raise DatabaseRefused(
                 f"the database refused us: {reason}; check DEEPCREDIT_DATABASE_URL, the password "
@@ -59,16 +63,22 @@ def naming_errors() -> Iterator[None]:
 
 
 @contextmanager
-def naming_old_schema() -> Iterator[None]:
+def naming_old_schema(engine: Engine) -> Iterator[None]:
     """Say what to do about a table or column that is not there."""
     try:
         yield
     except (OperationalError, ProgrammingError) as error:
-        missing = error_number(error) in _MISSING
-        text = str(error.orig)
-        if missing or text.startswith(("no such table", "no such column")):
+        text = reason_of(error)
+        if error_number(error) in _MISSING or text.startswith(("no such table", "no such column")):
+            if not _has_tables(engine):
+                text = "the database has no tables yet"
             raise WrongSchema(f"{text}; run `deepcredit db upgrade` first") from error
         raise
+
+
+def _has_tables(engine: Engine) -> bool:
+    with naming_errors():
+        return inspect(engine).has_table("dc_batch")
 
 
 def is_disconnect(error: DBAPIError) -> bool:
@@ -96,6 +106,7 @@ def _sqlite_code(error: DBAPIError) -> int | None:
     return None if code is None else code & 0xFF
 
 
-def _reason(error: DBAPIError) -> str:
+def reason_of(error: DBAPIError) -> str:
+    """What the database said, without its number."""
     args = getattr(error.orig, "args", ())
     return str(args[-1]) if args else type(error.orig).__name__

@@ -13,11 +13,11 @@ from storage.schema import dc_model_list
 _models = dc_model_list.c
 
 
-def group(connection: Connection, model_group: str) -> list[ModelEntry]:
-    """The models in use (`use_yn` is Y) of a group, by model_no.
+def group(connection: Connection, model_group: str | None) -> list[ModelEntry]:
+    """The models in use (`use_yn` is Y) of the group that a train batch names, by model_no.
 
     Raises:
-        Unknown: the group does not exist, or none of its models is in use.
+        Unknown: it names none, the group does not exist, or none of its models is in use.
     """
     found = _read(
         connection,
@@ -50,7 +50,7 @@ def _read(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[Model
     return [ModelEntry.from_row(row) for row in connection.execute(query).mappings()]
 
 
-def _no_group(connection: Connection, model_group: str) -> str:
+def _no_group(connection: Connection, model_group: str | None) -> str:
     query = select(_models.model_group_id).distinct().order_by(_models.model_group_id)
     groups = list(connection.scalars(query))
     if model_group in groups:
@@ -59,4 +59,7 @@ def _no_group(connection: Connection, model_group: str) -> str:
             "set use_yn to 'Y' in dc_model_list for those to train"
         )
     there = f"there are: {', '.join(groups)}" if groups else "dc_model_list is empty"
-    return f"unknown model group {model_group!r}; {there}"
+    wrong = (
+        f"unknown model group {model_group!r}" if model_group else "a train batch needs model_group"
+    )
+    return f"{wrong}; {there}"

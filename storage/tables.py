@@ -25,10 +25,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable, DropTable
 from sqlalchemy.types import TypeEngine
 
-from configs.errors import BadData, DeepCreditError
+from configs.errors import BadData, DatabaseRefused, DeepCreditError
 from storage.bulk import bulk_engine, fill
 from storage.columns import MARIADB
-from storage.driver_errors import error_number, naming_errors
+from storage.driver_errors import error_number, naming_errors, reason_of
 
 ORDER_COLUMN = "dc_row_no"
 MAX_COLUMNS = 1000
@@ -37,6 +37,7 @@ MAX_NAME = 64
 _VARCHAR = 255
 # MariaDB counts 4 bytes a character of every VARCHAR towards a row of 65,535; TEXT counts 12.
 _VARCHAR_BUDGET = 12_000
+_NO_RIGHT = 1142  # on a table, so also to create it
 # No column, no such name, duplicate name, too many columns, row too large.
 _BAD_TABLE = frozenset({1059, 1060, 1074, 1103, 1113, 1117, 1118, 1166})
 
@@ -109,6 +110,7 @@ def write(
     Raises:
         TableExists: the table is there already; it is left alone.
         BadData: a column's name cannot be stored, or a row is too long.
+        DatabaseRefused: this account may not create tables.
     """
     check_names(data.column_names, f"table {name!r}")
     order_column = order_column_for(data.column_names)
@@ -120,10 +122,16 @@ def write(
             _check_free(engine, name)
             _create_and_fill(engine, target, data, progress)
         except DBAPIError as error:
+            if error_number(error) == _NO_RIGHT:
+                raise DatabaseRefused(
+                    "loading data needs an account that may CREATE tables; the database refused "
+                    f"us: {reason_of(error)}"
+                ) from error
             _check_free(engine, name)  # whoever made it meanwhile made ours fail
             if error_number(error) in _BAD_TABLE:
-                reason = error.orig.args[-1] if error.orig else error
-                raise BadData(f"the database cannot hold such a table: {reason}") from error
+                raise BadData(
+                    f"the database cannot hold such a table: {reason_of(error)}"
+                ) from error
             raise
     return order_column
 

@@ -45,26 +45,32 @@ def demo(
 ) -> None:
     """Load data, train, predict, search ensembles and show what was found, in a few minutes.
 
-    Uses the database and model store of the settings; without settings, files below var/.
+    Uses the database and model store of the settings; without settings, files below var/. Its
+    batches have a queue of their own, demo; it runs no others.
     """
     if (csv is None) != (target is None):
         raise typer.BadParameter("--csv and --target go together", param_hint="--csv")
     started = time.monotonic()
     opened = session(ctx)
     _FOLDER.mkdir(parents=True, exist_ok=True)
-    _step(f"1. Tables in {opened.engine.url.render_as_string()}")
-    upgrade(opened.engine, lambda line: say(f"   {line}"))
-    _step("2. Data")
     own = csv and steps.OwnData(
         path=csv, choices=Choices(target=target, positive=positive, id_column=id_column)
     )
+    group = own.group if own else steps.DATA_GROUP
+    say(f"Data set {group}, models of group {steps.MODEL_GROUP} and their batches go")
+    say(f"   into the database {opened.engine.url.render_as_string()}")
+    say(f"   and the model store {opened.settings.store_url}")
+    _step("1. Tables")
+    upgrade(opened.engine, lambda line: say(f"   {line}"))
+    _step("2. Data")
     dataset = _data(opened, own or None, rows)
     _step("3. Models")
     variants = steps.put_models(opened, _FOLDER)
     say(f"   {_FOLDER}/models.toml holds group {steps.MODEL_GROUP}: {variants} variants")
     _step("4. Batches: these statements are all that an operator does")
     trained, predicted = _submit(opened, dataset)
-    _step(f"5. A launcher claims what waits (deepcredit launcher {steps.SERVER})")
+    command = f"deepcredit launcher {steps.SERVER} --queue {steps.QUEUE}"
+    _step(f"5. A launcher claims what waits ({command})")
     with steps.launcher(opened) as running:
         for number in (trained, predicted):
             _await(opened, running, number)

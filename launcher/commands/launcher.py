@@ -57,6 +57,9 @@ def launcher(
 
     SIGTERM or Ctrl-C once: claim nothing more, let what runs finish for grace_seconds, then give
     it back; twice: at once.
+
+    With --drain it exits with 0 when nothing is left that it could run, whether batches failed or
+    not: `deepcredit batch list --state E` has those.
     """
     opened = session(ctx)
     settings = opened.settings

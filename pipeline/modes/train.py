@@ -85,8 +85,6 @@ def _entries(
 ) -> list[tuple[ModelEntry, tuple[Variant, ...]]]:
     """The rows of dc_model_list to train, each with its variants; every parameter checked."""
     group = batch.model_group
-    if group is None:
-        raise Unknown("a train batch needs model_group")
     listed = registry.group(connection, group)
     if parameters.models is not None:
         absent = set(parameters.models) - {entry.model_no for entry in listed}

@@ -174,9 +174,24 @@ def test_a_secret_on_the_command_line_is_refused_and_not_repeated(run: Run) -> N
     assert "geheim" not in line
 
 
-def test_a_database_without_tables_is_an_error_that_says_what_to_run(run: Run) -> None:
-    for words in (["batch", "list"], ["leaderboard"], ["model", "list"], ["dataset", "list"]):
+def test_a_database_without_tables_is_an_error_that_says_what_to_run(
+    run: Run, mariadb_server: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = (["batch", "list"], ["leaderboard"], ["model", "list"], ["dataset", "list"])
+    for words in asked:
         assert "run `deepcredit db upgrade`" in _error(run(*words), 1)
+
+    name = mariadb_server.new_database()
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(name))
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", PASSWORD)
+    for words in (*asked, ["queue", "pause", "q"], ["status", "--once"], ["launcher", "L"]):
+        code, _, error = run(*words)
+        last = error.splitlines()[-1]
+        assert (code, last) == (
+            1,
+            "error: the database has no tables yet; run `deepcredit db upgrade` first",
+        )
+    mariadb_server.drop_database(name)
 
 
 def test_debug_shows_the_traceback_and_the_line(ready: Run) -> None:
@@ -449,6 +464,7 @@ TRAIN = ("train", "--dataset", "DATA001/1", "--model-group", "M100")
         (["train", "--model-group", "M100"], 1, "needs dataset_group and dataset_version"),
         ([*TRAIN[:2], "DATA01/1", *TRAIN[3:]], 1, "data set DATA01/1; there are: DATA001/1"),
         ([*TRAIN[:2], "DATA001/2", *TRAIN[3:]], 1, "data set DATA001/2; there are: DATA001/1"),
+        ([*TRAIN[:3]], 1, "a train batch needs model_group; there are: M100"),
         ([*TRAIN[:4], "M10"], 1, "unknown model group 'M10'; there are: M100"),
         ([*TRAIN, "--param", "testsize=0.3"], 2, "did you mean testSize? allowed are: "),
         ([*TRAIN, "--param", "testSize=-1"], 2, "testSize: "),
@@ -870,8 +886,17 @@ def test_doctor_names_the_rights_that_an_account_lacks(
 
     assert code == 1
     assert re.search("^FAIL +database .*UPDATE on dc_batch.*db grants", out, re.MULTILINE)
-    assert run("doctor", "--role", "reader")[0] == 0
+    code, out, _ = run("doctor", "--role", "reader")
+    assert (code, "may do all that the role reader needs" in out) == (0, True)
 
+    Path("a.csv").write_text(APPLICANTS, encoding="utf-8")
+    code, _, error = run("dataset", "load", "a.csv", "--group", "A", "--target", "연체")
+    assert code == 1
+    assert "error: loading data needs an account that may CREATE tables; " in error
+
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(f"{name}x", user="reads"))
+    assert f"to database '{name}x', or there is no such database; " in _error(run("status"), 1)
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(name, user="reads"))
     monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", "wrong")
     refused = run("doctor")[1]
     assert re.search("^FAIL +database .*refused", refused, re.MULTILINE)

@@ -43,15 +43,24 @@ def session(sqlite_settings: Settings) -> Session:
 
 @pytest.mark.slow
 def test_the_demo_goes_the_whole_way(tmp_path: Path) -> None:
+    assert _run(tmp_path, "db", "upgrade").returncode == 0
+    _sql(tmp_path, "INSERT INTO dc_batch (batch_desc, mode, priority) VALUES ('mine', 'train', 1)")
+
     out = _demo(tmp_path, "--rows", "600")
 
+    assert f"into the database sqlite:///{tmp_path}/deepcredit.db" in out
+    assert f"and the model store {tmp_path}/store" in out
     assert "DEMO/1: 600 rows" in out
     assert "INSERT INTO dc_batch" in out
     assert "10 of 10 models, stored and loaded again, gave the very same test AUC" in out
-    ranked = re.findall(r"^ *\d+ +(\S+) +1 +9\d{3}/\d +0\.\d{4}", out, re.MULTILINE)
+    ranked = re.findall(r"^ *\d+ +(\S+) +2 +9\d{3}/\d +0\.\d{4}", out, re.MULTILINE)
     assert sorted(set(ranked)) == ["DL-DNN", "DL-TABNET", "ML-RF", "ML-XGB"]
     assert len(ranked) == 10
     assert re.search(r"^vote +answer +10 ", out, re.MULTILINE)
+
+    found = _sql(tmp_path, "SELECT batch_desc, state, queue FROM dc_batch ORDER BY batch_id")
+    assert found[0] == ("mine", "I", "default")
+    assert [row[1:] for row in found[1:]] == [("C", "demo")] * 3
 
     statements = re.findall(r"^   INSERT .*?;$", out, re.MULTILINE | re.DOTALL)
     assert len(statements) == 4
@@ -157,8 +166,7 @@ def test_a_demo_that_is_killed_takes_its_launcher_along_which_gives_its_batch_ba
 
     until(lambda: not any(alive(each.pid) for each in started), 30)
     assert _said(tmp_path, "launcher stopped")
-    with closing(sqlite3.connect(tmp_path / "deepcredit.db")) as database:
-        assert database.execute("SELECT state, attempt FROM dc_batch").fetchall() == [("I", 0)] * 2
+    assert _sql(tmp_path, "SELECT state, attempt FROM dc_batch") == [("I", 0)] * 2
 
 
 @pytest.mark.parametrize(
@@ -196,6 +204,11 @@ def test_the_command_of_an_environment_in_this_folder_is_shown_as_people_write_i
     shown = command_line(Session(load(environ={}), GlobalOptions({}, None)))
 
     assert shown == f"{Path(sys.prefix).name}/bin/deepcredit"
+
+
+def _sql(folder: Path, statement: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(folder / "deepcredit.db")) as database, database:
+        return database.execute(statement).fetchall()
 
 
 def _in_a_fresh_shell(command: str, folder: Path) -> None:

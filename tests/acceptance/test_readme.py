@@ -12,6 +12,8 @@ from tests.bank import ROOT, environment
 from tests.blocks import blocks
 from tests.mariadb import PASSWORD, MariaDB
 
+METHODS = {"vote", "all", "mean", "greedy", "weighted", "stack", "tuned", "single"}
+
 
 @pytest.mark.slow
 def test_the_first_real_batch_of_the_readme_runs(tmp_path: Path, mariadb_server: MariaDB) -> None:
@@ -33,8 +35,8 @@ def test_the_first_real_batch_of_the_readme_runs(tmp_path: Path, mariadb_server:
         else:
             _run(block.text, tmp_path, env)
 
-    inserted, answer = answers
-    assert inserted == ""
+    inserted, answer, listed, methods = answers
+    assert inserted == listed == ""
     lines = [line.split("\t") for line in answer.splitlines()]
     assert [line[:4] for line in lines[:2]] == [
         ["1", "train", "completed", "1"],
@@ -46,7 +48,12 @@ def test_the_first_real_batch_of_the_readme_runs(tmp_path: Path, mariadb_server:
         *(("ML-XGB", "101", str(variant)) for variant in (1, 2, 3, 4)),
     ]
     assert all(0.6 < float(line[4]) < 0.95 for line in models)
+    assert all(float(line[5]) != 0.5 and float(line[6]) > 0.15 for line in models)
     assert [line[2] for line in lines[7:]] == ["test"] * 5
+    found = {line.split("\t")[0]: line.split("\t")[1:] for line in methods.splitlines()}
+    assert set(found) == METHODS
+    assert [name for name, columns in found.items() if columns[0] == "1"] == ["vote"]
+    assert all(float(columns[3]) > 0.15 for columns in found.values())
     mariadb_server.drop_database(database)
 
 

@@ -88,6 +88,7 @@ def test_what_was_restored_predicts_as_before(
     restored = f"{database}_restored"
     backup = str(tmp_path / "backup")
     dump, copy = BACKUP.split("\ntar", 1)
+    beginning = dump.partition("mkdir")[0]
     with open_desk(mariadb_settings, tmp_path) as desk:
         desk.load(applicants(), id_column="id")
         desk.models(XGB)
@@ -95,7 +96,8 @@ def test_what_was_restored_predicts_as_before(
         places = {"DATABASE": database, "STORE": mariadb_settings.store_url, "BACKUP": backup}
         shell.run(dump, **places)
         later = desk.train('{"randomState": 7}')
-        shell.run("tar" + copy, **places)
+        shell.run(f"{beginning}tar{copy}", **places)
+        assert {path.stat().st_mode & 0o777 for path in Path(backup).iterdir()} == {0o600}
         predicted = _predict(desk, trained)
         before = figures(desk, trained), figures(desk, predicted)
         uri = desk.trained(later)[0].scores_uri

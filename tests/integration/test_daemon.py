@@ -413,7 +413,7 @@ def test_a_wrong_password_is_told_at_once(runs):
 def test_a_database_that_was_not_upgraded_is_told_at_once(settings, tmp_path):
     runs = Runs(settings(database_url=f"sqlite:///{tmp_path / 'empty.db'}"), tmp_path)
 
-    with pytest.raises(WrongSchema, match="run `deepcredit db upgrade` first"):
+    with pytest.raises(WrongSchema, match="no tables yet; run `deepcredit db upgrade` first"):
         runs.daemon("succeed").run()
     runs.engine.dispose()
 

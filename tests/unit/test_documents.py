@@ -2,11 +2,13 @@
 
 import re
 import runpy
+from typing import get_args
 
 import pytest
 
 from configs import errors
 from configs.errors import DeepCreditError
+from pipeline.modes.ensemble import Parameters
 from storage.schema import metadata
 from storage.views import VIEWS
 from tests.bank import ROOT
@@ -36,6 +38,16 @@ def test_the_guide_names_every_column_of_a_table(name: str) -> None:
 
 def test_the_page_on_ensembles_names_its_tables() -> None:
     assert {name for name in OF_ENSEMBLES if f"`{name}`" not in ENSEMBLES} == set()
+
+
+def test_the_page_on_ensembles_tells_methods_to_choose_from_those_to_compare_with() -> None:
+    (table,) = re.findall(r"^\| method \|.*?\n\n", ENSEMBLES, re.MULTILINE | re.DOTALL)
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.MULTILINE))
+
+    allowed = get_args(Parameters.model_fields["method"].annotation)
+    compared = {name for name, text in rows.items() if text.startswith("for comparison only")}
+    assert set(rows) - compared == set(allowed)
+    assert compared == {"tuned", "single"}
 
 
 @pytest.mark.parametrize("name", sorted(VIEWS))
