@@ -9,6 +9,8 @@ from storage.health import Wanted
 from storage.left import Left
 from storage.records import Server
 
+NO_CLUSTER = "the Dask cluster cannot be used; `deepcredit doctor` examines it"
+
 
 def kept_back(wanted: Wanted, alive: Sequence[Server], shut: Sequence[str]) -> str | None:
     """What keeps such batches from ever being claimed, and what to do; None: nothing does."""

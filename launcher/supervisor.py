@@ -119,7 +119,7 @@ class Supervisor:
                 child.wait(_LEAVE_SECONDS)
         self._summarise(verdict, state)
         spoilt = isinstance(verdict, Fail) and verdict.error_class in _OF_THE_CLUSTER
-        error_class = verdict.error_class if isinstance(verdict, Fail) else None
+        error_class = verdict.error_class if isinstance(verdict, Fail | Release) else None
         return Outcome(state, stale=spoilt or not spoken, error_class=error_class)
 
     def _start(self, running: ExitStack) -> Child | None:
@@ -212,8 +212,11 @@ class Supervisor:
                     ),
                     ("E",),
                 )
-            case Release():
-                work, expected = lambda connection: claims.release(connection, claim), ("I", "E")
+            case Release(reason, cause):
+                work, expected = (
+                    lambda connection: claims.release(connection, claim, cause, reason),
+                    ("I", "E"),
+                )
             case Abandon() | Wait():
                 return None
             case _:

@@ -278,12 +278,13 @@ class Lent:
 
     def __init__(self, cluster):
         self.scheduler = cluster.scheduler
+        self.answers = cluster.answers
 
     def close(self):
         pass
 
 
-def test_a_child_without_a_cluster_fails_for_now(sqlite_settings, tmp_path):
+def test_a_batch_without_a_cluster_is_given_back(sqlite_settings, tmp_path):
     (tmp_path / "file").touch()
     settings = sqlite_settings.model_copy(update={"cache_dir": tmp_path / "file"})
     runs = Runs(settings, tmp_path)
@@ -291,7 +292,18 @@ def test_a_child_without_a_cluster_fails_for_now(sqlite_settings, tmp_path):
 
     assert Daemon(settings, "B").run_one(batch_id) == 1
     row = runs.row(batch_id)
-    assert row.error_class == "ClusterUnavailable"
-    assert "did not start" in row.error_text
-    assert row.run_after is not None
+    assert (row.state, row.attempt) == ("I", 0)
+    assert runs.attempts(batch_id) == [("I", "ClusterAway")]
+    runs.engine.dispose()
+
+
+def test_a_batch_without_a_scheduler_is_given_back(sqlite_settings, tmp_path):
+    runs = Runs(sqlite_settings, tmp_path)
+    batch_id = runs.add()
+
+    daemon = Daemon(sqlite_settings, "B", cluster=ExternalCluster("tcp://127.0.0.1:9"))
+    assert daemon.run_one(batch_id) == 1
+    row = runs.row(batch_id)
+    assert (row.state, row.attempt) == ("I", 0)
+    assert runs.attempts(batch_id) == [("I", "ClusterAway")]
     runs.engine.dispose()
