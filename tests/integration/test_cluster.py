@@ -12,6 +12,7 @@ from distributed import LocalCluster
 
 from configs.errors import BadData, BadSetting, ClusterUnavailable, Retry, WorkerLost
 from configs.settings import Settings
+from launcher.cli import execute
 from launcher.cluster import connect
 from launcher.cluster.connection import differences, versions
 from launcher.daemon import Daemon
@@ -223,6 +224,21 @@ def empty_scheduler():
 def test_a_scheduler_without_workers_is_said_to_have_none(empty_scheduler):
     with pytest.raises(ClusterUnavailable, match="has no workers"):
         connect(empty_scheduler, patience=0.3)
+
+
+def test_status_without_hosts_is_that_of_the_scheduler_in_the_settings(
+    empty_scheduler, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+
+    assert execute(["--set", f"scheduler={empty_scheduler}", "cluster", "status"]) == 0
+    shown = capsys.readouterr()
+    assert f"scheduler  {empty_scheduler}" in shown.out
+    assert "the scheduler has no workers" in shown.out + shown.err
+    assert execute(["--set", "scheduler=tcp://127.0.0.1:9", "cluster", "status"]) == 1
+    assert "tcp://127.0.0.1:9 does not answer" in capsys.readouterr().err
+    assert execute(["cluster", "status"]) != 0
+    assert "no hosts are configured" in capsys.readouterr().err
 
 
 def test_a_scheduler_that_is_not_there_is_named(tmp_path):
