@@ -155,10 +155,10 @@ class Daemon:
             # One at a time: against a database that hangs, each takes as long as its timeout.
             step = min(self._steps, key=lambda each: each.due)
             pause = min(step.due, self._grace_ends) - time.monotonic()
-            if pause > 0:
-                self._wait(pause)
-            else:
+            if pause <= 0:
                 step.turn()
+            elif outcome := self._wait(pause):
+                self._absence.heed(outcome)
 
     def _may_claim(self) -> bool:
         return self._stopping is Stopping.NO and self._slots.next_free is not None
@@ -174,8 +174,6 @@ class Daemon:
         slot, outcome = event
         self._slots.vacate(slot, outcome)
         self._metrics.ended(outcome)
-        if outcome is not None:
-            self._absence.heed(outcome)
         self._polling.hasten()
         return outcome
 
