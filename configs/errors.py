@@ -137,6 +137,10 @@ class ClusterUnavailable(DeepCreditError):
     retry = Retry.LATER
 
 
+class ClusterAway(ClusterUnavailable):
+    """The Dask cluster could not be used when the batch was to begin; it was given back."""
+
+
 class ParentNotReady(DeepCreditError):
     """The batch that this one builds on was set to run again."""
 

@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 from configs import logs
-from configs.errors import ClusterUnavailable, WorkerLost
-from configs.settings import load
-from launcher.cluster import connect
+from configs.errors import ClusterAway, ClusterUnavailable, WorkerLost
+from configs.settings import Settings, load
+from launcher.cluster import DaskExecutor, connect
 from launcher.spare import WARM
 from pipeline import mode
 from pipeline.messages import Finished, Job, Progress, Send, failure, open_channel
@@ -54,15 +54,7 @@ def _run(job: Job, report: Callable[[float, str], None]) -> str:
     try:
         with (
             closing(open_store(settings)) as store,
-            closing(
-                connect(
-                    job.scheduler,
-                    job.certificates,
-                    remote=not job.embedded,
-                    steady=not job.embedded,
-                    renew_after=settings.worker_tasks,
-                )
-            ) as executor,
+            closing(_connect(job, settings)) as executor,
         ):
             return execute(
                 job.claim,
@@ -78,6 +70,23 @@ def _run(job: Job, report: Callable[[float, str], None]) -> str:
         raise WorkerLost(f"the embedded cluster was lost: {error}") from error
     finally:
         engine.dispose()
+
+
+def _connect(job: Job, settings: Settings) -> DaskExecutor:
+    """
+    Raises:
+        ClusterAway: nothing of the batch has been done, so this is no attempt at it.
+    """
+    try:
+        return connect(
+            job.scheduler,
+            job.certificates,
+            remote=not job.embedded,
+            steady=not job.embedded,
+            renew_after=settings.worker_tasks,
+        )
+    except ClusterUnavailable as error:
+        raise ClusterAway(str(error)) from error
 
 
 def _reporter(send: Send) -> Callable[[float, str], None]:

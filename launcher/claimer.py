@@ -84,6 +84,11 @@ class Claimer:
         with reading(self._engine) as connection:
             return not batches.pending(connection, **self._offer()).now
 
+    def ready(self) -> int:
+        """How many batches this launcher could claim now."""
+        with reading(self._engine) as connection:
+            return batches.pending(connection, **self._offer()).ready
+
     def left(self) -> list[Left]:
         """What waits although nothing is left for this launcher."""
         with reading(self._engine) as connection:

@@ -12,11 +12,12 @@ import structlog
 
 from configs.errors import DatabaseUnavailable
 from configs.settings import Settings
+from launcher.absence import Absence
 from launcher.child import COMMAND
 from launcher.claimer import Claimed, Claimer
 from launcher.embedded import Cluster, make_cluster
 from launcher.heartbeat import interval_of
-from launcher.kept_back import why_left
+from launcher.kept_back import NO_CLUSTER, why_left
 from launcher.metrics import Metrics, serving
 from launcher.notify import Notifier
 from launcher.outage import Outage
@@ -91,6 +92,7 @@ class Daemon:
         self._metrics = metrics or Metrics()
         self._metrics.watch(self._peeking, self._slots.heartbeat_age)
         self._notifier = notifier or Notifier({})
+        self._absence = Absence(self._cluster.answers)
         self._outage = Outage(self._metrics.database_away)
         self._signals = 0
         self._stopping = Stopping.NO
@@ -153,10 +155,10 @@ class Daemon:
             # One at a time: against a database that hangs, each takes as long as its timeout.
             step = min(self._steps, key=lambda each: each.due)
             pause = min(step.due, self._grace_ends) - time.monotonic()
-            if pause > 0:
-                self._wait(pause)
-            else:
+            if pause <= 0:
                 step.turn()
+            elif outcome := self._wait(pause):
+                self._absence.heed(outcome)
 
     def _may_claim(self) -> bool:
         return self._stopping is Stopping.NO and self._slots.next_free is not None
@@ -194,21 +196,29 @@ class Daemon:
 
     def _poll(self) -> float:
         """Claim a batch and start it; if there is none, look again a little later."""
+        if away := self._absence.left():
+            if self._drain and not self._slots.busy:
+                self._leave(ready=self._claimer.ready())
+            return away
         slot = self._slots.next_free
         claimed = None if slot is None else self._claimer.next(slot)
         if claimed is not None:
             self._start(claimed)
             return 0.0
         if self._drain and not self._slots.busy and self._claimer.nothing_left():
-            for kept in self._claimer.left():
-                log.info(
-                    "left waiting", batches=kept.n, why=why_left(kept, self._profile.server_id)
-                )
-            self._drained = True
+            self._leave()
             return 0.0
         if self._keeps_spare:
             self._slots.prepare()
         return self._settings.poll_seconds * random.uniform(0.5, 1.5)  # noqa: S311
+
+    def _leave(self, ready: int = 0) -> None:
+        """There is nothing more to run; `ready`: batches that lack the cluster alone."""
+        if ready:
+            log.info("left waiting", batches=ready, why=NO_CLUSTER)
+        for kept in self._claimer.left():
+            log.info("left waiting", batches=kept.n, why=why_left(kept, self._profile.server_id))
+        self._drained = True
 
     def _start(self, claimed: Claimed, watch: Callable[[Progress], None] | None = None) -> None:
         self._slots.start(claimed.batch, claimed.at, self._stopping, watch)

@@ -255,7 +255,7 @@ def _gpus(_session: Session, _role: str) -> Found:
 
 def _launchers(session: Session, _role: str) -> Found:
     found = session.read(servers.listing)
-    waiting = session.read(health.waiting)
+    wanted = session.read(health.wanted)
     alive = [server for server in found if server.identity is not None]
     for server in alive:
         queues = _named("queue", queues_of(server))
@@ -265,20 +265,13 @@ def _launchers(session: Session, _role: str) -> Found:
             f"{server.serve_server_id} on {server.host}, {server.slots} slots, {queues}, {tags}, "
             f"last seen {server.last_seen:%Y-%m-%d %H:%M:%S} UTC{paused}",
         )
-    if waiting and not alive:
-        yield _warn(
-            f"{waiting} batches wait and no launcher runs; start one with "
-            "`deepcredit launcher SERVER_ID`",
-        )
-    elif not alive:
+    if not alive and not wanted:
         yield _ok("none runs, and no batch waits")
-    else:
-        shut = session.read(paused_queues)
-        wanted = session.read(health.wanted)
-        kept = {kept_back(each, alive, shut): each.batch_id for each in reversed(wanted)}
-        kept.pop(None, None)
-        for why, batch_id in sorted(kept.items(), key=lambda item: item[1])[:_MOST_KEPT]:
-            yield _warn(f"batch {batch_id} waits: {why}")
+    shut = session.read(paused_queues)
+    kept = {kept_back(each, alive, shut): each.batch_id for each in reversed(wanted)}
+    kept.pop(None, None)
+    for why, batch_id in sorted(kept.items(), key=lambda item: item[1])[:_MOST_KEPT]:
+        yield _warn(f"batch {batch_id} waits: {why}")
 
 
 def _named(what: str, names: Sequence[str]) -> str:

@@ -4,23 +4,26 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import structlog
 
 from configs.cluster import certificates_in
-from configs.errors import BadSetting, ClusterUnavailable
+from configs.errors import BadSetting, ClusterAway
 from configs.settings import Settings, without_a_hosts_own
 from launcher.child import lines_of, python_environment
 
 COMMAND = (sys.executable, "-P", "-m", "launcher.cluster.local")
 _START_SECONDS = 120.0
 _CLOSE_SECONDS = 10.0
+_PORT_SECONDS = 3.0  # the launcher does nothing else meanwhile
 _KILL_SECONDS = 0.1  # between looks at one that is starting
 
 log = structlog.get_logger(__name__)
@@ -38,7 +41,11 @@ class Cluster(Protocol):
     """Gives batches a scheduler."""
 
     def scheduler(self) -> Scheduler:
-        """May take as long as a local cluster takes to start. Raises ClusterUnavailable."""
+        """May take as long as a local cluster takes to start. Raises ClusterAway."""
+        ...
+
+    def answers(self) -> bool:
+        """Whether it is worth another try, after batches found that it cannot be used."""
         ...
 
     def close(self) -> None: ...
@@ -52,6 +59,15 @@ class ExternalCluster:
 
     def scheduler(self) -> Scheduler:
         return self._scheduler
+
+    def answers(self) -> bool:
+        """Whether a scheduler's port is open; whether it has workers is for the batch, too."""
+        place = urlsplit(self._scheduler.address)
+        try:
+            socket.create_connection((place.hostname, place.port), _PORT_SECONDS).close()
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
         """Leave it alone: it serves others too."""
@@ -81,6 +97,10 @@ class EmbeddedCluster:
             if self._scheduler is None:
                 self._scheduler = self._start()
             return self._scheduler
+
+    def answers(self) -> bool:
+        """It is started when a batch asks for it."""
+        return True
 
     def close(self) -> None:
         """Soon, also while another thread waits for it to start, which may take minutes."""
@@ -116,7 +136,7 @@ class EmbeddedCluster:
             timer.cancel()
         if not answer:
             self._end()
-            raise ClusterUnavailable(
+            raise ClusterAway(
                 "the embedded Dask cluster did not start; the launcher's log has what it printed"
             )
         body: dict[str, Any] = json.loads(answer)

@@ -9,6 +9,8 @@ from storage.health import Wanted
 from storage.left import Left
 from storage.records import Server
 
+NO_CLUSTER = "the Dask cluster cannot be used; `deepcredit doctor` examines it"
+
 
 def kept_back(wanted: Wanted, alive: Sequence[Server], shut: Sequence[str]) -> str | None:
     """What keeps such batches from ever being claimed, and what to do; None: nothing does."""
@@ -22,7 +24,7 @@ def kept_back(wanted: Wanted, alive: Sequence[Server], shut: Sequence[str]) -> s
         start += f" --tag {quote(tag)}"
     serving = [server for server in alive if queue in queues_of(server)]
     if not serving:
-        return f"no launcher serves queue {queue}; {start}`"
+        return f"no launcher {f'serves queue {queue}' if alive else 'runs'}; {start}`"
     fit = [server for server in serving if tag is None or tag in tags_of(server)]
     if tag is not None and not fit:
         return f"no launcher of queue {queue} has tag {tag}; {start}`"

@@ -11,7 +11,7 @@ from typing import assert_never
 import structlog
 from sqlalchemy import Connection, Engine
 
-from configs.errors import ClusterUnavailable, WorkerLost
+from configs.errors import ClusterUnavailable, Retry, WorkerLost
 from configs.settings import SECRETS, Settings
 from launcher.child import Child
 from launcher.embedded import Cluster
@@ -119,7 +119,7 @@ class Supervisor:
                 child.wait(_LEAVE_SECONDS)
         self._summarise(verdict, state)
         spoilt = isinstance(verdict, Fail) and verdict.error_class in _OF_THE_CLUSTER
-        error_class = verdict.error_class if isinstance(verdict, Fail) else None
+        error_class = verdict.error_class if isinstance(verdict, Fail | Release) else None
         return Outcome(state, stale=spoilt or not spoken, error_class=error_class)
 
     def _start(self, running: ExitStack) -> Child | None:
@@ -212,8 +212,11 @@ class Supervisor:
                     ),
                     ("E",),
                 )
-            case Release():
-                work, expected = lambda connection: claims.release(connection, claim), ("I", "E")
+            case Release(reason, cause):
+                work, expected = (
+                    lambda connection: claims.release(connection, claim, cause, reason),
+                    ("I", "E"),
+                )
             case Abandon() | Wait():
                 return None
             case _:
@@ -228,7 +231,9 @@ class Supervisor:
         )
 
     def _summarise(self, verdict: Verdict, state: State | None) -> None:
-        """One line a batch, and before it the traceback of a failure."""
+        """One line a batch, and before it the traceback of a failure that may pass or is a fault of
+        the code. What an operator must mend is said in the line; dc_batch_attempt has all of them.
+        """
         facts: dict[str, object] = {
             "outcome": state or "lost",
             "seconds": round(time.monotonic() - self._began, 3),
@@ -237,7 +242,7 @@ class Supervisor:
             case Finish(summary):
                 facts["summary"] = summary
             case Fail(error_class, error_text, retry, traceback):
-                if traceback:
+                if traceback and retry is not Retry.NEVER:
                     self._log.error("batch failed", error=error_text, exception=traceback)
                 facts |= {"error_class": error_class, "error": error_text, "retry": retry.value}
             case Release(reason) | Abandon(reason):

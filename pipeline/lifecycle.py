@@ -7,7 +7,7 @@ import signal
 from dataclasses import dataclass
 from enum import Enum
 
-from configs.errors import Cancelled, ChildLost, LeaseLost, Retry
+from configs.errors import Cancelled, ChildLost, ClusterAway, LeaseLost, Retry
 from pipeline.messages import Failed, Finished
 
 
@@ -69,9 +69,12 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Give the batch back with its attempt, if it is still ours: set I."""
+    """Give the batch back with its attempt, if it is still ours: set I. `error_class`: of what
+    kept it from beginning.
+    """
 
     reason: str = "the launcher stops"
+    error_class: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,8 @@ def _failed(word: Failed, now: Situation) -> Verdict:
         return Abandon("a guarded write of the run was refused: the batch is no longer ours")
     if now.cancel_requested:
         return _cancelled()
+    if word.error_class == ClusterAway.__name__:
+        return Release(word.error_text, word.error_class)
     return Fail(word.error_class, word.error_text, word.retry, word.traceback)
 
 

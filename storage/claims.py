@@ -151,8 +151,11 @@ def fail(
     return done
 
 
-def release(connection: Connection, claim: Claim) -> bool:
-    """U back to I, the attempt not counted: for a launcher that stops. False as for `finish`.
+def release(
+    connection: Connection, claim: Claim, error_class: str | None = None, why: str | None = None
+) -> bool:
+    """U back to I, the attempt not counted: for a launcher that stops, or a run that could not
+    begin. False as for `finish`. The history of the batch keeps the reason.
 
     A batch whose cancel was requested ends in E, Cancelled, instead.
     """
@@ -166,7 +169,7 @@ def release(connection: Connection, claim: Claim) -> bool:
     }
     guard = and_(owned(claim), _batch.cancel_requested_at.is_(None))
     if assign(connection, guard, values):
-        attempts.end(connection, claim.batch_id, claim.fence, "I")
+        attempts.end(connection, claim.batch_id, claim.fence, "I", error_class, why)
         return True
     return fail(
         connection,

@@ -64,11 +64,6 @@ def refused(connection: Connection, role: str) -> list[str]:
     return lines
 
 
-def waiting(connection: Connection) -> int:
-    """How many batches wait, for the first time or again."""
-    return connection.scalar(select(func.count()).select_from(dc_batch).where(_waits)) or 0
-
-
 def wanted(connection: Connection) -> list[Wanted]:
     """What waiting batches ask of launchers, by the first of those that ask the same."""
     batch = dc_batch.c

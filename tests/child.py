@@ -5,11 +5,13 @@ It speaks the real protocol, and writes its pid to the file named by its second 
 
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from configs.errors import BadData
+from configs.errors import BadData, ClusterAway
 from pipeline.messages import Failed, Finished, Progress, failure, open_channel
 
 
@@ -32,6 +34,14 @@ def main() -> None:
                 raise BadData("the table is empty")
             except BadData as error:
                 send(failure(error))
+        case ("needs-cluster", _, _):
+            place = urlsplit(job.scheduler)
+            try:
+                socket.create_connection((place.hostname, place.port), 5).close()
+            except OSError as error:
+                send(failure(ClusterAway(str(error))))
+            else:
+                send(Finished("had it"))
         case ("lost", _, _):
             from configs.errors import LeaseLost, Retry
 

@@ -1,5 +1,6 @@
 """Dask, and nothing else in the program imports it: launchers must stay small."""
 
 from launcher.cluster.connection import connect
+from launcher.cluster.executor import DaskExecutor
 
-__all__ = ["connect"]
+__all__ = ["DaskExecutor", "connect"]

@@ -71,7 +71,8 @@ def look(
         info, processing, here, there = asyncio.run(_ask(address, certificates, patience))
     except (OSError, RuntimeError, TimeoutError) as error:
         raise NoAnswer(
-            f"the Dask scheduler at {address} does not answer; `deepcredit cluster start` starts it"
+            f"the Dask scheduler at {address} does not answer; `deepcredit cluster start` or "
+            "`deepcredit scheduler` starts it"
         ) from error
     workers = [
         _worker(name, each, processing.get(name, ()), answering=name in there)

@@ -7,9 +7,10 @@ import typer
 
 from configs.cluster import Cluster
 from configs.errors import BadSetting
+from launcher import embedded
 from launcher.cluster import certificates as making
 from launcher.cluster import deploy, scaling
-from launcher.cluster.look import Picture, Worker
+from launcher.cluster.look import Picture, Worker, look
 from launcher.console import Column, Format, progress, say, show
 from launcher.folder import example, new_app
 from launcher.session import session
@@ -57,8 +58,16 @@ def status(
     ctx: typer.Context,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
-    """Show scheduler, dashboard, and each worker; exit 1 if the scheduler does not answer."""
-    _show(deploy.find(_cluster(ctx)), form)
+    """Show scheduler, dashboard, and each worker; exit 1 if the scheduler does not answer.
+
+    Without a table [cluster]: of the scheduler that the settings name.
+    """
+    settings = session(ctx).settings
+    if settings.cluster is None and settings.scheduler:
+        picture = look(settings.scheduler, embedded.certificates(settings))
+    else:
+        picture = deploy.find(_cluster(ctx))
+    _show(picture, form)
 
 
 @app.command(epilog=example("deepcredit cluster scale one=4 two=0"))

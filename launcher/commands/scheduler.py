@@ -36,4 +36,5 @@ def scheduler(
     For hosts that `deepcredit cluster` does not reach: containers, other service managers.
     """
     folder = dask_cli.certified(ctx, address, certificates)
+    dask_cli.check_free(address)
     dask_cli.become("scheduler", "--host", address, *(more or ()), certified=folder)

@@ -69,7 +69,13 @@ def worker(
     if "://:" in scheduler:
         raise BadSetting(f"{scheduler} names no host; where does the scheduler listen?")
     many = threads or (1 if gpu is None else FITS_A_CARD)
-    limit = limit_mb(memory_limit, many, CPU_COUNT, memory_mb())
+    memory = memory_mb()
+    limit = limit_mb(memory_limit, many, CPU_COUNT, memory)
+    if workers * limit > memory + 1:  # of parts of it, rounded
+        raise BadSetting(
+            f"--workers times --memory-limit are {workers * limit:,.0f} MiB, but there are "
+            f"{memory:,} MiB; set one of them lower"
+        )
     if gpu is None:
         has = declared(limit, threads=many)
     else:

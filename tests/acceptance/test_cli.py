@@ -821,11 +821,20 @@ def test_doctor_says_what_to_do_about_what_is_not(run: Run) -> None:
 
 
 def test_doctor_sees_that_batches_wait_and_nobody_runs_them(ready: Run, engine: Engine) -> None:
-    _add(engine)
+    def found() -> list[str]:
+        return re.findall("^[A-Z]+ +launchers +(.*)$", ready("doctor")[1], re.MULTILINE)
 
-    assert re.search(
-        "^WARN +launchers .*deepcredit launcher SERVER_ID", ready("doctor")[1], re.MULTILINE
-    )
+    assert found() == ["none runs, and no batch waits"]
+    for columns in ({}, {"queue": "nigth", "need_tag": "gpu"}, {"queue": "nigth"}, {}):
+        _add(engine, **columns)
+    start = "no launcher runs; start one with `deepcredit launcher SERVER_ID"
+    assert found() == [
+        f"batch 1 waits: {start}`",
+        f"batch 2 waits: {start} --queue nigth --tag gpu`",
+        f"batch 3 waits: {start} --queue nigth`",
+    ]
+    ready("queue", "pause", "nigth")
+    assert found()[1] == "batch 2 waits: queue nigth is paused; `deepcredit queue resume nigth`"
 
 
 def test_doctor_names_batches_that_no_launcher_will_ever_take(ready: Run, engine: Engine) -> None:

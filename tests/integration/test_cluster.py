@@ -12,6 +12,7 @@ from distributed import LocalCluster
 
 from configs.errors import BadData, BadSetting, ClusterUnavailable, Retry, WorkerLost
 from configs.settings import Settings
+from launcher.cli import execute
 from launcher.cluster import connect
 from launcher.cluster.connection import differences, versions
 from launcher.daemon import Daemon
@@ -225,6 +226,21 @@ def test_a_scheduler_without_workers_is_said_to_have_none(empty_scheduler):
         connect(empty_scheduler, patience=0.3)
 
 
+def test_status_without_hosts_is_that_of_the_scheduler_in_the_settings(
+    empty_scheduler, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+
+    assert execute(["--set", f"scheduler={empty_scheduler}", "cluster", "status"]) == 0
+    shown = capsys.readouterr()
+    assert f"scheduler  {empty_scheduler}" in shown.out
+    assert "the scheduler has no workers" in shown.out + shown.err
+    assert execute(["--set", "scheduler=tcp://127.0.0.1:9", "cluster", "status"]) == 1
+    assert "tcp://127.0.0.1:9 does not answer" in capsys.readouterr().err
+    assert execute(["cluster", "status"]) != 0
+    assert "no hosts are configured" in capsys.readouterr().err
+
+
 def test_a_scheduler_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ClusterUnavailable, match=r"tcp://127\.0\.0\.1:9 does not answer"):
         connect("tcp://127.0.0.1:9", patience=0.3)
@@ -278,12 +294,13 @@ class Lent:
 
     def __init__(self, cluster):
         self.scheduler = cluster.scheduler
+        self.answers = cluster.answers
 
     def close(self):
         pass
 
 
-def test_a_child_without_a_cluster_fails_for_now(sqlite_settings, tmp_path):
+def test_a_batch_without_a_cluster_is_given_back(sqlite_settings, tmp_path):
     (tmp_path / "file").touch()
     settings = sqlite_settings.model_copy(update={"cache_dir": tmp_path / "file"})
     runs = Runs(settings, tmp_path)
@@ -291,7 +308,18 @@ def test_a_child_without_a_cluster_fails_for_now(sqlite_settings, tmp_path):
 
     assert Daemon(settings, "B").run_one(batch_id) == 1
     row = runs.row(batch_id)
-    assert row.error_class == "ClusterUnavailable"
-    assert "did not start" in row.error_text
-    assert row.run_after is not None
+    assert (row.state, row.attempt) == ("I", 0)
+    assert runs.attempts(batch_id) == [("I", "ClusterAway")]
+    runs.engine.dispose()
+
+
+def test_a_batch_without_a_scheduler_is_given_back(sqlite_settings, tmp_path):
+    runs = Runs(sqlite_settings, tmp_path)
+    batch_id = runs.add()
+
+    daemon = Daemon(sqlite_settings, "B", cluster=ExternalCluster("tcp://127.0.0.1:9"))
+    assert daemon.run_one(batch_id) == 1
+    row = runs.row(batch_id)
+    assert (row.state, row.attempt) == ("I", 0)
+    assert runs.attempts(batch_id) == [("I", "ClusterAway")]
     runs.engine.dispose()

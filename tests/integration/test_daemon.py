@@ -1,10 +1,12 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ from structlog.testing import capture_logs
 from configs.errors import DatabaseRefused, Unknown, WrongSchema, WrongState
 from launcher.claimer import Claimer
 from launcher.daemon import Daemon
+from launcher.embedded import ExternalCluster
 from launcher.host import memory_mb
 from storage import queues, servers
 from storage.columns import utc_now
@@ -261,6 +264,9 @@ class Noted:
         self.asked += 1
         return NOWHERE.scheduler()
 
+    def answers(self):
+        return True
+
     def close(self):
         self.closed += 1
 
@@ -503,3 +509,47 @@ def test_the_log_names_what_it_runs(runs):
 
     [summary] = [event for event in events(runs) if event["event"] == "batch ended"]
     assert (summary["batch_id"], summary["outcome"], summary["mode"]) == (batch_id, "C", "train")
+
+
+@contextmanager
+def away():
+    """A scheduler that does not answer yet, at a port that nobody else gets, and its cluster."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        yield listener, ExternalCluster(f"tcp://127.0.0.1:{listener.getsockname()[1]}")
+
+
+def test_a_scheduler_that_is_away_costs_no_attempts_and_nothing_more_is_claimed(runs):
+    batch_ids = [runs.add() for _ in range(3)]
+    with away() as (listener, cluster), capture_logs() as said:
+        command = runs.command("needs-cluster")
+        with in_thread(Daemon(runs.settings, "B", command=command, cluster=cluster)):
+            until(lambda: "cannot be used" in str(said))
+            assert states(runs, *batch_ids) == ["I"] * 3
+            # The launcher looks again after one second or two.
+            listener.listen()
+            until(lambda: states(runs, *batch_ids) == ["C"] * 3)
+
+    assert [runs.row(batch_id).attempt for batch_id in batch_ids] == [1] * 3
+    assert runs.attempts(batch_ids[0]) == [("I", "ClusterAway"), ("C", None)]
+    assert [runs.attempts(batch_id) for batch_id in batch_ids[1:]] == [[("C", None)]] * 2
+    assert [event["event"] for event in said if "the cluster" in event["event"]] == [
+        "the cluster cannot be used; claiming nothing until it answers",
+        "the cluster answers; claiming again",
+    ]
+
+
+def test_drain_does_not_wait_for_a_scheduler_that_is_away(runs):
+    batch_ids = [runs.add() for _ in range(3)]
+    other = runs.add(queue="night")
+    with away() as (_, cluster), capture_logs() as said:
+        command = runs.command("needs-cluster")
+        daemon = Daemon(runs.settings, "B", command=command, cluster=cluster, drain=True)
+        with in_thread(daemon) as codes:
+            until(lambda: codes == [0], 30)
+
+    assert states(runs, *batch_ids, other) == ["I"] * 4
+    assert [(e["batches"], e["why"]) for e in said if e["event"] == "left waiting"] == [
+        (3, "the Dask cluster cannot be used; `deepcredit doctor` examines it"),
+        (1, "queue night is not served here; --queue night would"),
+    ]

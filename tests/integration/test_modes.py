@@ -277,7 +277,7 @@ def test_one_failing_model_does_not_take_the_others_with_it(ready: Desk) -> None
     assert [rows[key].state for key in sorted(rows)] == ["C", "C", "E", "E"]
     assert "samplingStrategy" in rows[2, "test"].error_text
     assert rows[2, "test"].auc is None
-    assert ready.reports[-1] == (1.0, "2 of 2 models, 1 failed, last ML-XGB 2/1")
+    assert ready.reports[-1] == (0.99, "2 of 2 models, 1 failed, last ML-XGB 2/1")
     with pytest.raises(ModelFailed, match="ML-XGB 2/1"):
         ready.train('{"onModelError": "fail"}')
     with pytest.raises(AllModelsFailed, match="0 of 1 models"):

@@ -12,7 +12,7 @@ from launcher.child import spawn
 from launcher.settlement import settle
 from launcher.supervisor import Outcome
 from pipeline.lifecycle import Stopping
-from storage import claims, sweeping
+from storage import attempts, claims, sweeping
 from storage.columns import utc_now
 from storage.engine import transaction
 from storage.schema import dc_batch
@@ -122,13 +122,24 @@ def test_bad_input_is_final_and_says_why(both_runs):
     assert (row.state, row.error_class, row.error_text) == ("E", "BadData", "the table is empty")
     assert row.run_after is None
     assert runs.attempts(batch_id) == [("E", "BadData")]
-    [failed] = [line for line in logged if line["event"] == "batch failed"]
-    assert failed["exception"].startswith("Traceback (most recent call last):")
+    assert "Traceback" not in str(logged)
+    assert "Traceback (most recent call last):" in history(runs, batch_id)
+    [ended] = [line for line in logged if line["event"] == "batch ended"]
+    assert (ended["error_class"], ended["error"]) == ("BadData", "the table is empty")
+
+
+def history(runs, batch_id):
+    with runs.engine.connect() as connection:
+        return attempts.listing(connection, batch_id)[0].error_text
 
 
 def test_a_fault_of_the_code_is_tried_again_later(runs):
     batch_id = runs.add()
-    runs.supervise("bug").outcome()
+    with capture_logs() as logged:
+        runs.supervise("bug").outcome()
+
+    [failed] = [line for line in logged if line["event"] == "batch failed"]
+    assert failed["exception"].startswith("Traceback (most recent call last):")
 
     row = runs.row(batch_id)
     assert (row.error_class, row.error_text) == (

@@ -1,6 +1,7 @@
 """What `deepcredit worker` and `deepcredit scheduler` make of themselves: Dask's own commands."""
 
 import os
+import socket
 import sys
 
 import dask
@@ -9,7 +10,7 @@ import pytest
 from configs.cluster import Cluster
 from configs.errors import BadSetting
 from launcher.cli import execute
-from launcher.cluster import certificates
+from launcher.cluster import certificates, dask_cli
 from launcher.cluster.config import CONFIG
 from launcher.cluster.plan import Facts, make_plan
 from launcher.versions import versions
@@ -25,6 +26,7 @@ def becomes(monkeypatch, tmp_path):
     monkeypatch.setattr(
         os, "execve", lambda _, words, environment: made.append((words, environment))
     )
+    monkeypatch.setattr(dask_cli, "check_free", lambda _: None)
     monkeypatch.setattr("launcher.commands.worker.CPU_COUNT", 8)
     monkeypatch.setattr("launcher.commands.worker.memory_mb", lambda: 16_000)
 
@@ -183,6 +185,12 @@ def test_a_host_may_have_no_limit_but_none_that_leaves_nothing_for_fits(becomes)
         (["worker", ADDRESS, "--memory-limit", "4096"], "'4096' is 0 MiB, and a worker takes"),
         (["worker", ADDRESS, "--memory-limit", "0.5"], "'0.5' is 0 MiB, and a worker takes"),
         (["worker", ADDRESS, "--gpu", "0", "--workers", "2"], "a card has one worker"),
+        (
+            ["worker", ADDRESS, "--workers", "2", "--memory-limit", "8GiB"],
+            "--workers times --memory-limit are 16,384 MiB, but there are 16,000 MiB",
+        ),
+        (["worker", ADDRESS, "--memory-limit", "60GiB"], "are 61,440 MiB"),
+        (["worker", ADDRESS, "--workers", "9"], "are 18,000 MiB"),
         (["worker", ADDRESS, "--tag", "a=b"], "--tag: 'a=b' is neither"),
         (["worker", ADDRESS, "--tag", "a b"], "--tag: 'a b' is neither"),
         (["worker", ADDRESS, "--tag", "a=-1"], "--tag: 'a=-1' is neither"),
@@ -195,3 +203,20 @@ def test_what_cannot_be_meant_is_wrong_usage(becomes, capsys, words, said):
 
     assert said in capsys.readouterr().err
     assert execute(words) == 2
+
+
+def test_a_scheduler_is_not_started_where_it_cannot_listen(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        assert execute(["scheduler", address]) == 2
+        assert (
+            f"cannot listen at {address}: Address already in use; a scheduler or another program "
+            "has the port" in capsys.readouterr().err
+        )
+        with pytest.raises(BadSetting, match="Address already in use"):
+            dask_cli.check_free(address.replace("127.0.0.1", ""))
+        with socket.create_connection(taken.getsockname()), taken.accept()[0]:
+            pass  # closed here first, so that the port waits a minute for what may still come
+    dask_cli.check_free(address)
+    with pytest.raises(BadSetting, match="write an address and a port of this host"):
+        dask_cli.check_free("tcp://192.0.2.1:8786")

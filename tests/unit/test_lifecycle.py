@@ -52,6 +52,13 @@ def test_a_refused_write_of_the_child_means_lost():
     assert isinstance(verdict(last_word=refused), Abandon)
 
 
+def test_a_batch_that_could_not_begin_is_given_back_unless_it_was_cancelled():
+    away = Failed("ClusterAway", "no scheduler", Retry.LATER, "Traceback ...")
+
+    assert verdict(last_word=away) == Release("no scheduler", "ClusterAway")
+    assert isinstance(verdict(last_word=away, cancel_requested=True), Fail)
+
+
 def test_a_running_child_does_not_outlive_its_lease():
     assert isinstance(verdict(lease_left=0.0), Abandon)
     assert isinstance(verdict(lease_left=-5.0, stopping=Stopping.NOW), Abandon)
