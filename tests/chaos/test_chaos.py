@@ -17,7 +17,7 @@ from tests.sshd import SshServer
 Fight = Callable[[Plan], Report]
 CONTROLS_SHOW = {
     "clock": ("its lease is longer than a lease",),
-    "id": ("stale run was accepted", "accepted finishes"),
+    "id": ("stale run was accepted", "accepted finishes", "results of fences"),
     "state": ("stale run was accepted",),
 }
 
