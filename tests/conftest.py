@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from tests.sshd import SshdMissing, SshServer, running_sshd
 from tests.tidy import empty
 
 SettingsFactory = Callable[..., Settings]
+
+# A shell without job control makes what it starts in the background ignore Ctrl-C, and every process
+# that a test starts would, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
