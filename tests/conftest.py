@@ -20,8 +20,8 @@ from tests.tidy import empty
 
 SettingsFactory = Callable[..., Settings]
 
-# A shell without job control makes what it starts in the background ignore Ctrl-C, and every process
-# that a test starts would, too.
+# A shell without job control makes what it starts in the background ignore Ctrl-C, and so would
+# every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
