@@ -27,6 +27,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from benchmarks import _batch
 from benchmarks._processes import is_ready
 from benchmarks.many_models import steps
 from configs.installed import can_use_cards
@@ -120,8 +121,8 @@ def single_fits() -> None:
 def _rate(case: Case, device: str, threads: int = 1) -> float:
     """Fits a minute of a process; the first, which loads the libraries, is not counted."""
     params = kind.find(case.model_id).check(case.params)
-    _fit(case.model_id, params, device, _rows(1000, case.columns))
-    data = _rows(case.rows * 5 // 4, case.columns)
+    _fit(case.model_id, params, device, rows_of(1000, case.columns))
+    data = rows_of(case.rows * 5 // 4, case.columns)
     began = time.perf_counter()
     enough = began + (CORE_SECONDS if device == "cpu" else CARD_SECONDS)
 
@@ -145,7 +146,8 @@ def _fit(model_id: str, params: dict[str, Any], device: str, data: tuple[np.ndar
     kind.scores_of(estimator, X[cut:])
 
 
-def _rows(count: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+def rows_of(count: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Made-up applicants, of whom three columns tell something, and who was in arrears."""
     dice = np.random.default_rng(0)
     X = dice.normal(size=(count, columns)).astype(np.float32)
     y = X[:, 0] + X[:, 1] * X[:, 2] + dice.normal(size=count) > 0.8
@@ -199,7 +201,9 @@ def _batches(bank: Bank, where: str, ensembles: int) -> None:
     launcher = bank.launcher("BENCH").pid
     for name in ("SMALL", *BATCHES):  # the first one finds workers without their libraries
         bank.wait(lambda: is_ready(launcher))
-        seconds = _run(bank, f"'train', '{name}', 1, '{name}', NULL, NULL")
+        seconds = _batch.seconds(
+            bank, "train", dataset_group=name, dataset_version=1, model_group=name
+        )
         [[fits, on_card]] = bank.sql(
             "SELECT COUNT(*), SUM(device = 'cuda') FROM dc_model WHERE batch_id = "
             "(SELECT MAX(batch_id) FROM dc_batch)"
@@ -212,31 +216,15 @@ def _batches(bank: Bank, where: str, ensembles: int) -> None:
     bank.deepcredit("candidates", "add", "C001", "--from-batch", "1")
     bank.wait(lambda: is_ready(launcher))
     asked = json.dumps({"ensembles": ensembles})
-    seconds = _run(bank, f"'ensemble', NULL, NULL, NULL, 'C001', '{asked}'")
+    seconds = _batch.seconds(bank, "ensemble", candidate_id="C001", batch_param=asked)
     print(f"{where:5} {ensembles:,} ensembles, a whole batch: {seconds:.1f} s", flush=True)
 
 
 def _load(bank: Bank, name: str, rows: int, columns: int) -> None:
-    X, y = _rows(rows, columns)
+    X, y = rows_of(rows, columns)
     table = {f"x{number}": X[:, number] for number in range(columns)} | {"y": y.astype(np.int64)}
     parquet.write_table(pa.table(table), bank.folder / "rows.parquet")
     bank.deepcredit("dataset", "load", "rows.parquet", "--group", name, "--target", "y")
-
-
-def _run(bank: Bank, values: str) -> float:
-    """Seconds of a batch from claim to C, by the database's clock."""
-    bank.sql(
-        "INSERT INTO dc_batch (mode, dataset_group, dataset_version, model_group, candidate_id, "
-        f"batch_param) VALUES ({values})"
-    )
-    [[batch_id]] = bank.sql("SELECT MAX(batch_id) FROM dc_batch")
-    bank.wait(lambda: bank.state(int(batch_id)) in "CE", 900, every=0.5)
-    assert bank.state(int(batch_id)) == "C", bank.log()
-    [[seconds]] = bank.sql(
-        "SELECT (julianday(work_end_date) - julianday(work_date)) * 86400 FROM dc_batch "
-        f"WHERE batch_id = {batch_id}"
-    )
-    return float(seconds)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from benchmarks import _bare
+from benchmarks import _bare, _batch
 from benchmarks._processes import is_ready, peaks
 from configs.settings import Settings, load
 from models import kind
@@ -31,6 +32,7 @@ from tests.bank import SHARED, Bank, small_bank
 from tests.sshd import running_sshd
 
 MOST_OVERHEAD = 0.10
+DATA: dict[str, Any] = {"dataset_group": "DATA001", "dataset_version": 1}
 LEGACY_LOAD, LEGACY_PREDICT = 20.0, 35.0
 
 
@@ -104,12 +106,12 @@ def _measure(folder: Path, share: float) -> int:
         settings = load({}, environ=bank.env, file=Path("none"))
         [before] = _bare.seconds(bank.env, "DATA001", fits, processes=2)
         launcher = bank.launcher("BENCH").pid
-        _run(bank, "'train', NULL, 'DATA001', 1, 'WARM'")
+        _batch.seconds(bank, "train", model_group="WARM", **DATA)
         bank.wait(lambda: is_ready(launcher))
-        train = _run(bank, "'train', NULL, 'DATA001', 1, 'M1'")
+        train = _batch.seconds(bank, "train", model_group="M1", **DATA)
         load_seconds = _load_all(settings, folder / "fetched", 2, len(fits))
         bank.wait(lambda: is_ready(launcher))
-        predict = _run(bank, "'predict', 2, 'DATA001', 1, NULL")
+        predict = _batch.seconds(bank, "predict", train_batch_id=2, **DATA)
         bank.close()
         [after] = _bare.seconds(bank.env, "DATA001", fits, processes=2)
     bare = (before + after) / 2
@@ -145,22 +147,6 @@ def _add_model(bank: Bank, number: int, model_id: str, group: str, param: str) -
         "INSERT INTO dc_model_list (model_no, model_id, model_group_id, model_param) "
         f"VALUES ({number}, '{model_id}', '{group}', '{param}')"
     )
-
-
-def _run(bank: Bank, values: str) -> float:
-    """Seconds of a batch from claim to C, by the database's clock."""
-    bank.sql(
-        "INSERT INTO dc_batch (mode, train_batch_id, dataset_group, dataset_version, model_group) "
-        f"VALUES ({values})"
-    )
-    [[batch_id]] = bank.sql("SELECT MAX(batch_id) FROM dc_batch")
-    bank.wait(lambda: bank.state(int(batch_id)) in "CE", 900, every=1.0)
-    assert bank.state(int(batch_id)) == "C", bank.log()
-    [[seconds]] = bank.sql(
-        "SELECT (julianday(work_end_date) - julianday(work_date)) * 86400 FROM dc_batch "
-        f"WHERE batch_id = {batch_id}"
-    )
-    return float(seconds)
 
 
 def _load_all(settings: Settings, cache: Path, batch_id: int, count: int) -> float:

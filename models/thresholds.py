@@ -47,6 +47,7 @@ Spec = Fixed | Best | Cheapest
 
 def parse(value: object) -> Spec:
     """From JSON; numbers may be strings. Raises BadParameter, naming what is allowed."""
+    refused: Exception | None = None
     try:
         if not isinstance(value, Mapping):
             return Fixed(Real(0, 1).read(value))
@@ -55,9 +56,9 @@ def parse(value: object) -> Spec:
         if set(value) == {"costFn", "costFp"}:
             cost = Real(0, above=True)
             return Cheapest(cost.read(value["costFn"]), cost.read(value["costFp"]))
-    except (ValueError, OverflowError):
-        pass
-    raise BadParameter(f"threshold = {value!r:.200}: allowed: {ALLOWED}")
+    except (ValueError, OverflowError) as error:
+        refused = error
+    raise BadParameter(f"threshold = {value!r:.200}: allowed: {ALLOWED}") from refused
 
 
 def choose(spec: Spec, y_valid: Labels, scores_valid: Scores) -> float:

@@ -6,7 +6,7 @@ import re
 import socket
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Annotated, NoReturn
 from urllib.parse import urlsplit
 
 import typer
@@ -17,6 +17,16 @@ from launcher.cluster.certificates import FILES, read
 from launcher.cluster.config import environment
 from launcher.host import SEEN
 from launcher.session import session
+
+# What both commands are told.
+Certificates = Annotated[
+    Path | None,
+    typer.Option(help="Folder for tls://.", metavar="DIR", show_default="as in [cluster]"),
+]
+More = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="-- OPTIONS", help="For Dask's own command, as they are."),
+]
 
 
 def become(*words: str, certified: Path | None, card: str = "") -> NoReturn:

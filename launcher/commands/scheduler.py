@@ -1,6 +1,5 @@
 """Start a Dask scheduler, set up for launchers and workers."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,14 +21,8 @@ def scheduler(
     address: Annotated[
         str, typer.Argument(metavar="ADDRESS", help="Where it listens; without a host: everywhere.")
     ],
-    more: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="-- OPTIONS", help="For `dask scheduler`, as they are."),
-    ] = None,
-    certificates: Annotated[
-        Path | None,
-        typer.Option(help="Folder for tls://.", metavar="DIR", show_default="as in [cluster]"),
-    ] = None,
+    more: dask_cli.More = None,
+    certificates: dask_cli.Certificates = None,
 ) -> None:
     """Start a Dask scheduler, set up for launchers and workers.
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,10 +28,7 @@ def worker(
     scheduler: Annotated[
         str, typer.Argument(metavar="SCHEDULER", help="Its address, like tcp://10.0.0.1:8786.")
     ],
-    more: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="-- OPTIONS", help="For `dask worker`, as they are."),
-    ] = None,
+    more: dask_cli.More = None,
     workers: Annotated[int, typer.Option(min=1, max=1024, help="Processes, all alike.")] = 1,
     threads: Annotated[
         int | None,
@@ -56,10 +52,7 @@ def worker(
         typer.Option(help="What tasks may ask for; repeatable.", metavar="NAME[=AMOUNT]"),
     ] = None,
     name: Annotated[str, typer.Option(help="Its name in `cluster status`.")] = "",
-    certificates: Annotated[
-        Path | None,
-        typer.Option(help="Folder for tls://.", metavar="DIR", show_default="as in [cluster]"),
-    ] = None,
+    certificates: dask_cli.Certificates = None,
 ) -> None:
     """Start Dask workers that declare what they have.
 

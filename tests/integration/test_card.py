@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.cards import rows_of
 from benchmarks.votes import RULE, problem
 from configs.errors import CardFull
 from configs.installed import can_use_cards
@@ -38,15 +39,8 @@ FITTED = {
 MIB = 2**20
 
 
-def rows(count: int, columns: int, seed: int = 0):
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(count, columns)).astype(np.float32)
-    y = (X[:, 0] + X[:, 1] * X[:, 2] + rng.normal(size=count) > 0.8).astype(np.int8)
-    return X, y
-
-
 def fitted(model_id: str, device: str, size: tuple[int, int] = (6000, 20)):
-    X, y = rows(*size)
+    X, y = rows_of(*size)
     cut = len(y) * 2 // 3
     of = kind.estimators(model_id)
     params = kind.find(model_id).check(FITTED[model_id])
