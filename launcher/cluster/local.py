@@ -38,9 +38,7 @@ def main() -> None:
     dask.config.set(CONFIG)
     logging.getLogger("distributed.scheduler").addFilter(_is_news)
     security = Security.temporary()
-    # A card that no library can use would only keep cores from others.
-    usable = cards() if any(map(can_use_cards, ("torch", "xgboost"))) else ()
-    crew = crew_of(wanted["workers"], int(dask.system.CPU_COUNT), usable, memory_mb())
+    crew = crew_of(wanted["workers"], int(dask.system.CPU_COUNT), usable_cards(), memory_mb())
     try:
         cluster = LocalCluster(
             n_workers=crew.workers,
@@ -81,6 +79,11 @@ class Crew:
     limit_mb: int
     cards: tuple[str, ...]
     fits_a_card: int
+
+
+def usable_cards() -> tuple[str, ...]:
+    """A card that no library knows would only keep cores from others."""
+    return cards() if any(map(can_use_cards, ("torch", "xgboost"))) else ()
 
 
 def crew_of(wanted: int, cores: int, cards: tuple[str, ...], memory: int) -> Crew:

@@ -3,6 +3,7 @@
 import pytest
 
 from launcher import host
+from launcher.cluster import local
 from launcher.cluster.local import Crew, crew_of
 
 NONE, ONE, FOUR = (), ("0",), ("0", "1", "2", "3")
@@ -55,3 +56,13 @@ def test_a_machine_without_a_driver_has_no_cards(tmp_path, monkeypatch):
     monkeypatch.setenv(host.SEEN, "0")
 
     assert host.cards() == NONE
+
+
+@pytest.mark.parametrize(
+    ("builds", "expected"), [({"torch"}, ONE), ({"xgboost"}, ONE), (set(), NONE)]
+)
+def test_a_card_that_no_library_knows_gets_no_worker(builds, expected, monkeypatch):
+    monkeypatch.setattr(local, "cards", lambda: ONE)
+    monkeypatch.setattr(local, "can_use_cards", builds.__contains__)
+
+    assert local.usable_cards() == expected
