@@ -13,7 +13,8 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from models import tensors
+from models import network_files, tensors, training
+from models.adam import Adam
 from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
 from models.kinds.dl_dnn import KIND, SHAPE
 from models.weights import for_stopping
@@ -83,20 +84,18 @@ class DenseNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # skl
             raise ValueError("sample_weight needs one weight a row, not all of them zero")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with tensors.one_thread():
-            made, chance = tensors.seeded(
+            made, chance = training.seeded(
                 lambda: _network(X.shape[1], self.hidden_units, self.dropout),
                 seed=seed,
                 device=self.device,
             )
             self.network_ = made.to(self.device)
-            self.n_iter_ = tensors.train(
+            self.n_iter_ = training.train(
                 self.network_,
-                torch.optim.Adam(
-                    self.network_.parameters(), lr=self.lr, weight_decay=self.weight_decay
-                ),
+                Adam(self.network_.parameters(), lr=self.lr, weight_decay=self.weight_decay),
                 # The mean weight is 1, so that weights do not change the size of a step.
-                tensors.rows(X, y, weight / weight.mean(), self.device),
-                tensors.Recipe(
+                training.rows(X, y, weight / weight.mean(), self.device),
+                training.Recipe(
                     batch_size=self.batch_size, max_epochs=self.max_epochs, patience=self.patience
                 ),
                 loss=self._loss,
@@ -124,7 +123,7 @@ class DenseNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # skl
     def _forward(self, X: Tensor) -> Tensor:
         return torch.sigmoid(self.network_(X)).squeeze(1)
 
-    def _loss(self, rows: tensors.Rows) -> Tensor:
+    def _loss(self, rows: training.Rows) -> Tensor:
         return nn.functional.binary_cross_entropy_with_logits(
             self.network_(rows.X).squeeze(1), rows.y, weight=rows.weight
         )
@@ -155,16 +154,16 @@ def save(estimator: Estimator, path: Path) -> None:
         "hidden_units": model.hidden_units,
         "dropout": model.dropout,
     }
-    tensors.save(model.network_, path, kind=KIND, description=description)
+    network_files.save(model.network_, path, kind=KIND, description=description)
 
 
 def load(path: Path, *, device: str) -> DenseNetwork:
-    shape, weights = tensors.load(path, kind=KIND, specs=SHAPE)
+    shape, weights = network_files.load(path, kind=KIND, specs=SHAPE)
     n_features = shape.pop("n_features")
     model = DenseNetwork(**shape, device=device)
-    with torch.device("meta"):  # takes no memory, whatever sizes the file claims
+    with network_files.without_weights():  # whatever sizes the file claims
         model.network_ = _network(n_features, model.hidden_units, model.dropout)
-    tensors.restore(model.network_, weights)
+    network_files.restore(model.network_, weights)
     model.network_.to(device)
     model.n_features_in_ = n_features
     model.classes_ = np.array([0, 1], dtype=np.int8)
@@ -179,7 +178,7 @@ def _network(n_features: int, hidden_units: Sequence[int] | int, dropout: float)
             nn.Linear(width, units),
             nn.BatchNorm1d(units),
             nn.ReLU(),
-            tensors.Dropout(dropout),
+            training.Dropout(dropout),
         ]
         width = units
     return nn.Sequential(*layers, nn.Linear(width, 1))

@@ -11,7 +11,8 @@ from pytorch_tabnet.tab_network import TabNet
 from torch import Tensor, nn
 
 from configs.errors import ArtifactDamaged, BadParameter
-from models import tensors
+from models import network_files, tensors, training
+from models.adam import Adam
 from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
 from models.kinds.dl_tabnet import KIND, SHAPE, check
 from models.scores import auc
@@ -40,15 +41,15 @@ class AttentiveNetwork:
         weight = np.ones(len(y)) if sample_weight is None else sample_weight
         given = self.params
         with tensors.one_thread():
-            made, chance = tensors.seeded(
+            made, chance = training.seeded(
                 lambda: _network(X.shape[1], given), seed=self.seed, device=self.device
             )
             self.network_ = cast(TabNet, made).to(self.device)
-            tensors.train(
+            training.train(
                 self.network_,
-                torch.optim.Adam(self.network_.parameters(), **given["optimizer_params"]),
-                tensors.rows(X, y, weight / weight.mean(), self.device),
-                tensors.Recipe(
+                Adam(self.network_.parameters(), **given["optimizer_params"]),
+                training.rows(X, y, weight / weight.mean(), self.device),
+                training.Recipe(
                     batch_size=given["batch_size"],
                     max_epochs=given["max_epochs"],
                     patience=given["patience"],
@@ -72,7 +73,7 @@ class AttentiveNetwork:
         positive: Tensor = torch.softmax(logits, dim=1)[:, 1]
         return positive
 
-    def _loss(self, rows: tensors.Rows) -> Tensor:
+    def _loss(self, rows: training.Rows) -> Tensor:
         logits, entropy = self._fitted(rows.X)
         losses = nn.functional.cross_entropy(logits, rows.y.long(), reduction="none")
         sparsity = float(self.params["lambda_sparse"])
@@ -112,11 +113,11 @@ def save(estimator: Estimator, path: Path) -> None:
         raise ValueError("fit first")
     description = {name: model.params[name] for name in SHAPE}
     description["n_features"] = model.network_.input_dim
-    tensors.save(model.network_, path, kind=KIND, description=description)
+    network_files.save(model.network_, path, kind=KIND, description=description)
 
 
 def load(path: Path, *, device: str) -> AttentiveNetwork:
-    shape, weights = tensors.load(path, kind=KIND, specs=SHAPE)
+    shape, weights = network_files.load(path, kind=KIND, specs=SHAPE)
     n_features = shape.pop("n_features")
     try:
         model = build(check(shape), seed=0, device=device)
@@ -127,9 +128,9 @@ def load(path: Path, *, device: str) -> AttentiveNetwork:
         raise ArtifactDamaged(
             f"{path}: not a {KIND} model: {len(weights)} weights, {layers} layers"
         )
-    with torch.device("meta"):  # takes no memory, whatever sizes the file claims
+    with network_files.without_weights():  # whatever sizes the file claims
         model.network_ = _network(n_features, model.params)
-    tensors.restore(model.network_, weights)
+    network_files.restore(model.network_, weights)
     model.network_.to(device)
     return model
 

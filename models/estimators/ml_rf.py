@@ -1,55 +1,60 @@
-"""ML-RF in scikit-learn, and its files.
+"""ML-RF in scikit-learn, and its files: the arrays of all trees in a compressed .npz.
 
-skops asks which types a file may hold; the answer stands here, never in the file. It trusts many
-types by default and imports what a file names while it reads it, so every type is compared with
-our list before skops sees the file. scikit-learn follows a tree's indices without checking them,
-so they are checked after loading.
+scikit-learn follows a tree's indices without checking them, so they are checked before it gets
+them.
 """
 
-import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, cast
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree._tree import Tree
 
 from configs.errors import ArtifactDamaged
 from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
 from models.kinds.ml_rf import KIND
+from models.trees import MOST_FEATURES, point_inside
 
 CARD = None
 
-TYPES = frozenset(
-    {
-        ("builtins.dict", "DictNode"),
-        ("builtins.list", "ListNode"),
-        ("builtins.tuple", "TupleNode"),
-        ("builtins.str", "JsonNode"),
-        ("builtins.str", "TypeNode"),
-        ("numpy.int8", "NdArrayNode"),
-        ("numpy.int64", "NdArrayNode"),
-        ("numpy.ndarray", "NdArrayNode"),
-        ("sklearn.ensemble._forest.RandomForestClassifier", "ObjectNode"),
-        ("sklearn.tree._classes.DecisionTreeClassifier", "ObjectNode"),
-        ("sklearn.tree._tree.Tree", "TreeNode"),
-    }
-)
-"""Every type a forest's file may hold, with the way skops makes it. Nothing else is loaded."""
+VERSION = 1
 
-_MOST_UNPACKED = 100
-"""Bytes for each byte of the file; a forest unpacks to 6 to 12."""
+_NODE: dict[str, np.dtype[Any]] = {
+    "left_child": np.dtype("<i4"),
+    "right_child": np.dtype("<i4"),
+    "feature": np.dtype("<i4"),
+    "threshold": np.dtype("<f8"),
+    "impurity": np.dtype("<f8"),
+    "n_node_samples": np.dtype("<i4"),
+    "weighted_n_node_samples": np.dtype("<f8"),
+    "missing_go_to_left": np.dtype("u1"),
+}
+"""What scikit-learn has of each node, by its own names."""
+
+_PER_NODE: dict[str, np.dtype[Any]] = {**_NODE, "positive": np.dtype("<f8")}
+_PER_TREE: dict[str, np.dtype[Any]] = {"node_count": np.dtype("<i4"), "max_depth": np.dtype("<i4")}
+_OF_ALL: dict[str, np.dtype[Any]] = {"version": np.dtype("<i4"), "n_features": np.dtype("<i4")}
+_ARRAYS = {**_OF_ALL, **_PER_TREE, **_PER_NODE}
+"""`positive` is a node's share of rows of class 1. The nodes of all trees stand in one array."""
+
+_FREE, _MOST_UNPACKED = 64_000_000, 100
+"""Bytes that any file may unpack to, and for each byte of it; a forest unpacks to 10 to 20."""
 
 
 class Forest:
-    """A RandomForestClassifier that ignores `eval_set` and adds up its trees in one order."""
+    """Trees that RandomForestClassifier grew, whose shares are added up in one order."""
 
-    def __init__(self, forest: RandomForestClassifier) -> None:
-        self.forest = forest
+    def __init__(
+        self, params: Mapping[str, Any], *, seed: int, trees: list[Tree], n_features: int = 0
+    ) -> None:
+        self.params = params
+        self.seed = seed
+        self.trees = trees
+        self.n_features = n_features
 
     def fit(
         self,
@@ -59,98 +64,112 @@ class Forest:
         eval_set: tuple[Matrix, Labels] | None = None,  # noqa: ARG002 - nothing to stop early
     ) -> Self:
         require_both_classes(y)
-        self.forest.fit(X, y, sample_weight=sample_weight)
+        forest = RandomForestClassifier(**self.params, random_state=self.seed, n_jobs=1)
+        forest.fit(X, y, sample_weight=sample_weight)
+        self.trees = [tree.tree_ for tree in forest.estimators_]
+        self.n_features = X.shape[1]
         return self
 
     def predict_proba(self, X: Matrix) -> NDArray[np.float64]:
-        return cast(NDArray[np.float64], self.forest.predict_proba(X))
+        if X.shape[1] != self.n_features:
+            raise ValueError(f"{X.shape[1]} columns; the forest knows {self.n_features}")
+        positive = np.zeros(len(X))
+        for tree in self.trees:
+            positive += tree.predict(X)[:, 1]
+        positive /= len(self.trees)
+        return np.column_stack((1 - positive, positive))
 
 
 def build(params: Mapping[str, Any], *, seed: int, device: str) -> Forest:  # noqa: ARG001 - the CPU's alone
-    # Several threads would add the trees' probabilities in whatever order they end.
-    return Forest(RandomForestClassifier(**params, random_state=seed, n_jobs=1))
+    return Forest(params, seed=seed, trees=[])
 
 
 def save(estimator: Estimator, path: Path) -> None:
-    skops.io.dump(
-        cast(Forest, estimator).forest, path, compression=zipfile.ZIP_DEFLATED, compresslevel=1
-    )
+    forest = cast(Forest, estimator)
+    states = [tree.__getstate__() for tree in forest.trees]
+    nodes = np.concatenate([state["nodes"] for state in states])
+    found: dict[str, Any] = {
+        "version": VERSION,
+        "n_features": forest.n_features,
+        "positive": np.concatenate([state["values"][:, 0, 1] for state in states]),
+        **{name: [state[name] for state in states] for name in _PER_TREE},
+        **{name: nodes[name] for name in _NODE},
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        for name, dtype in _ARRAYS.items():
+            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(
+                    member, np.asarray(found[name], dtype), allow_pickle=False
+                )
 
 
 def load(path: Path, *, device: str) -> Forest:  # noqa: ARG001 - the CPU's alone
     try:
-        nodes = list(_nodes_in(path))
-        foreign = sorted({_type_of(node) for node in nodes} - TYPES)
-        if foreign:
-            name, loader = foreign[0]
-            raise ArtifactDamaged(f"{path}: holds the type {name} ({loader}), no part of a forest")
-        files = [str(node["file"]) for node in nodes if "file" in node]
-        if len(set(files)) < len(files):  # each is unpacked by itself
-            raise ArtifactDamaged(f"{path}: holds an array that stands for several")
-        forest = skops.io.load(path, trusted=sorted({name for name, _ in TYPES}))
-    except ArtifactDamaged:
-        raise
-    except Exception as error:  # skops raises whatever its parts do
+        stored = _read(path)
+        _check(stored)
+    except Exception as error:  # zipfile and NumPy raise whatever their parts do
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ArtifactDamaged(f"{path}: not a {KIND} model: {reason}") from error
-    if not _is_sound(forest):
-        raise ArtifactDamaged(f"{path}: not a {KIND} model, or its trees point outside themselves")
-    return Forest(forest)
+    return Forest({}, seed=0, trees=_trees(stored), n_features=int(stored["n_features"]))
 
 
-def _nodes_in(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Everything in a skops file that says how to make an object."""
+def _read(path: Path) -> dict[str, NDArray[Any]]:
     with zipfile.ZipFile(path) as file:
         unpacked = sum(member.file_size for member in file.infolist())  # no more than that is read
-        if unpacked > _MOST_UNPACKED * path.stat().st_size:
-            raise ArtifactDamaged(f"{path}: would unpack to {unpacked} bytes, no forest does")
-        waiting: list[Any] = [json.loads(file.read("schema.json"))]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            if not node.keys().isdisjoint(("__class__", "__module__", "__loader__")):
-                yield node
-            waiting.extend(node.values())
-        elif isinstance(node, list):
-            waiting.extend(node)
+        if unpacked > _FREE + _MOST_UNPACKED * path.stat().st_size:
+            raise ValueError(f"it would unpack to {unpacked} bytes")
+        if sorted(file.namelist()) != sorted(f"{name}.npy" for name in _ARRAYS):
+            raise ValueError("it holds other arrays than those of a forest")
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in _ARRAYS}
 
 
-def _type_of(node: Mapping[str, Any]) -> tuple[str, str]:
-    """What it would be, and the node of skops that would make it."""
-    return f"{node.get('__module__')}.{node.get('__class__')}", str(node.get("__loader__"))
+def _check(stored: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ValueError unless these are trees that scikit-learn can follow without harm."""
+    if {name: array.dtype for name, array in stored.items()} != _ARRAYS:
+        raise ValueError("its arrays have other types than those of a forest")
+    if any(stored[name].shape != () for name in _OF_ALL) or stored["version"] != VERSION:
+        raise ValueError(f"it is not of version {VERSION}")
+    counts, n_features = stored["node_count"], int(stored["n_features"])
+    if not (
+        counts.ndim == 1
+        and len(counts) > 0
+        and np.all(counts > 0)
+        and stored["max_depth"].shape == counts.shape
+        and all(stored[name].shape == (counts.sum(),) for name in _PER_NODE)
+    ):
+        raise ValueError("its trees have more or less than their nodes")
+    if not 0 < n_features <= MOST_FEATURES or not point_inside(
+        counts,
+        stored["left_child"],
+        stored["right_child"],
+        stored["feature"],
+        n_features=n_features,
+    ):
+        raise ValueError("its trees point outside themselves")
+    if not np.all((stored["positive"] >= 0) & (stored["positive"] <= 1)):
+        raise ValueError("a share of its trees is none")
 
 
-def _is_sound(forest: Any) -> bool:
-    """Whether it scores two classes, by trees whose indices all name a node or column there is."""
-    if not isinstance(forest, RandomForestClassifier):
-        return False
-    state = vars(forest)
-    trees, classes = state.get("estimators_"), state.get("classes_")
-    return (
-        isinstance(trees, list)
-        and len(trees) > 0
-        and np.array_equal(classes, (0, 1))
-        and all(
-            isinstance(tree, DecisionTreeClassifier)
-            and _points_inside(tree, state.get("n_features_in_"))
-            for tree in trees
+def _trees(stored: Mapping[str, NDArray[Any]]) -> list[Tree]:
+    n_features, counts = int(stored["n_features"]), stored["node_count"]
+    two_classes = np.array([2], dtype=np.intp)
+    empty = Tree(n_features, two_classes, 1)
+    nodes = np.zeros(counts.sum(), dtype=empty.__getstate__()["nodes"].dtype)
+    for name in _NODE:
+        nodes[name] = stored[name]
+    values = np.stack((1 - stored["positive"], stored["positive"]), axis=1)[:, np.newaxis, :]
+    trees = []
+    for last, count, depth in zip(np.cumsum(counts), counts, stored["max_depth"], strict=True):
+        tree = Tree(n_features, two_classes, 1)
+        part = slice(last - count, last)
+        tree.__setstate__(
+            {
+                "max_depth": int(depth),
+                "node_count": int(count),
+                "nodes": nodes[part],
+                "values": values[part],
+            }
         )
-    )
-
-
-def _points_inside(tree: DecisionTreeClassifier, n_features: int | None) -> bool:
-    nodes = tree.tree_.__getstate__()["nodes"]
-    numbers = np.arange(len(nodes))
-    left, right, feature = nodes["left_child"], nodes["right_child"], nodes["feature"]
-    inner = left != -1
-    return bool(
-        len(nodes) == tree.tree_.node_count
-        and tree.tree_.n_features == n_features
-        # A child comes after its parent: so no walk through the tree can go round in circles.
-        and np.all(left[inner] > numbers[inner])
-        and np.all(right[inner] > numbers[inner])
-        and np.all(left[inner] < len(nodes))
-        and np.all(right[inner] < len(nodes))
-        and np.all(feature[inner] >= 0)
-        and np.all(feature[inner] < n_features)
-    )
+        trees.append(tree)
+    return trees

@@ -1,4 +1,4 @@
-"""ML-RF: random forest (scikit-learn), saved with skops."""
+"""ML-RF: random forest (scikit-learn)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from configs.errors import BadParameter
 from models.parameters import Either, Flag, Null, Real, Share, Spec, Whole, Word, resolve
 
 KIND = "ML-RF"
-FORMAT = "skops"
+FORMAT = "npz"
 
 PARAMETERS: dict[str, Spec] = {
     "n_estimators": Whole(1, 100_000),

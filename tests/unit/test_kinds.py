@@ -18,7 +18,7 @@ from xgboost import XGBClassifier
 from xgboost.core import XGBoostError
 
 from configs.errors import ArtifactDamaged, BadData, BadParameter, CardFull, Unknown
-from models import demand, devices, kind, tensors
+from models import demand, devices, kind, training
 from models.estimators.dl_dnn import DenseNetwork
 from models.parameters import Real
 from models.variants import expand
@@ -265,13 +265,13 @@ def test_odd_settings_train_and_survive_saving(model_id, params, tmp_path):
 
 def test_training_that_diverges_says_what_to_change():
     network = torch.nn.Linear(6, 1)
-    recipe = tensors.Recipe(batch_size=100, max_epochs=5, patience=None)
+    recipe = training.Recipe(batch_size=100, max_epochs=5, patience=None)
 
     with pytest.raises(BadParameter, match="diverged in epoch 1; lower the learning rate"):
-        tensors.train(
+        training.train(
             network,
             torch.optim.Adam(network.parameters()),
-            tensors.rows(*TRAIN, np.ones(len(TRAIN[1])), "cpu"),
+            training.rows(*TRAIN, np.ones(len(TRAIN[1])), "cpu"),
             recipe,
             loss=lambda rows: network(rows.X).mean() * math.inf,
             watch=None,

@@ -1,17 +1,16 @@
 """Files that try to do something when they are loaded, and files of versions that were released."""
 
 import json
+import os
 import shutil
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-import skops.io
 import xgboost as xgb
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from sklearn.linear_model import LogisticRegression
+from sklearn.ensemble import RandomForestClassifier
 
 from configs.errors import ArtifactDamaged
 from models import kind
@@ -24,163 +23,158 @@ Y = (X[:, 0] > 0).astype(np.int8)
 @pytest.fixture
 def forest(tmp_path):
     of = kind.estimators("ML-RF")
-    path = tmp_path / "forest.skops"
+    path = tmp_path / "forest.npz"
     of.save(of.build({"n_estimators": 2}, seed=1, device="cpu").fit(X, Y), path)
     return path
 
 
-def _rewrite(path, change):
-    """Change the parsed schema.json of a skops file in place."""
-    with zipfile.ZipFile(path) as file:
-        content = {name: file.read(name) for name in file.namelist()}
-    schema = json.loads(content["schema.json"])
-    change(schema, content)
-    content["schema.json"] = json.dumps(schema).encode()
-    with zipfile.ZipFile(path, "w") as file:
-        for name, data in content.items():
-            file.writestr(name, data)
+def _bend(path, **changed):
+    """Change arrays of a forest's file, or add some."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file) | changed
+    np.savez_compressed(path, **arrays)
 
 
-def _method_that_runs(command):
-    """What a file would hold to have a command run: os.system, through operator.methodcaller."""
-    text = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "is_json": True}
-    return {
-        "__class__": "methodcaller",
-        "__module__": "operator",
-        "__loader__": "OperatorFuncNode",
-        "__id__": 1,
-        "attrs": {
-            "__class__": "tuple",
-            "__module__": "builtins",
-            "__loader__": "TupleNode",
-            "content": [
-                {**text, "content": json.dumps("system")},
-                {**text, "content": json.dumps(command)},
-            ],
-        },
-    }
+class _Command:
+    """What a file would hold to have a command run when it is unpickled."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.marker}",)
 
 
-HOSTILE = {
-    "operator": lambda marker: _method_that_runs(f"touch {marker}"),
-    "function": lambda _: {
-        "__class__": "function",
-        "__module__": "os",
-        "__loader__": "FunctionNode",
-        "content": {"module_path": "os", "function": "system"},
-        "__id__": 2,
-    },
-    "module to import": lambda _: {
-        "__class__": "Trap",
-        "__module__": "trap",
-        "__loader__": "ObjectNode",
-        "content": None,
-        "__id__": 3,
-    },
-    "known type, other way": lambda _: {
-        "__class__": "dict",
-        "__module__": "builtins",
-        "__loader__": "ReduceNode",
-        "__id__": 4,
-    },
-    "type without a name": lambda _: {"__loader__": "FunctionNode", "content": {}, "__id__": 5},
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("place", ["inside a forest", "instead of one"])
-def test_a_file_that_names_any_other_type_is_refused_and_runs_nothing(
-    forest, tmp_path, monkeypatch, name, place
-):
+def test_a_forest_that_holds_an_object_runs_nothing(forest, tmp_path):
     marker = tmp_path / "was-here"
-    (tmp_path / "trap.py").write_text(f"open({str(marker)!r}, 'w').close()\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    node = HOSTILE[name](marker)
+    array = np.empty(1, dtype=object)
+    array[0] = _Command(marker)
+    with np.load(forest, allow_pickle=False) as file:
+        arrays = dict(file) | {"impurity": array}
+    np.savez(forest, allow_pickle=True, **arrays)
 
-    def plant(schema, _):
-        if place == "inside a forest":
-            schema["content"]["content"]["verbose"] = node
-        else:
-            kept = {key: schema[key] for key in ("protocol", "_skops_version")}
-            schema.clear()
-            schema.update(node | kept)
-
-    _rewrite(forest, plant)
-
-    with pytest.raises(ArtifactDamaged, match=r"holds the type .*no part of a forest"):
+    with pytest.raises(ArtifactDamaged, match="allow_pickle"):
         kind.estimators("ML-RF").load(forest, device="cpu")
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("member", ["schema.json", "0.npy"])
-def test_a_forest_that_unpacks_to_much_more_than_it_is_is_refused(forest, member):
-    with zipfile.ZipFile(forest) as file:
-        content = {name: file.read(name) for name in file.namelist()} | {member: b""}
-    with zipfile.ZipFile(forest, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, data in content.items():
-            file.writestr(name, data or b"{}" + b" " * 20_000_000)
-
-    with pytest.raises(ArtifactDamaged, match="would unpack to 2"):
-        kind.estimators("ML-RF").load(forest, device="cpu")
-
-
-def test_a_forest_that_unpacks_one_array_again_and_again_is_refused(forest):
-    def point_all_at_one(schema, _):
-        waiting, name = [schema], None
-        while waiting:
-            node = waiting.pop()
-            if isinstance(node, dict):
-                if "file" in node:
-                    name = node["file"] = name or node["file"]
-                waiting.extend(node.values())
-            elif isinstance(node, list):
-                waiting.extend(node)
-
-    _rewrite(forest, point_all_at_one)
-
-    with pytest.raises(ArtifactDamaged, match="stands for several"):
-        kind.estimators("ML-RF").load(forest, device="cpu")
-
-
-def test_an_estimator_that_skops_trusts_is_still_no_forest(tmp_path):
-    path = tmp_path / "model.skops"
-    skops.io.dump(LogisticRegression().fit(X, Y), path)
-
-    with pytest.raises(ArtifactDamaged, match="LogisticRegression"):
-        kind.estimators("ML-RF").load(path, device="cpu")
-
-
-def test_a_forest_of_another_target_is_refused(tmp_path):
-    path = tmp_path / "model.skops"
-    of = kind.estimators("ML-RF")
-    estimator = of.build({"n_estimators": 2}, seed=1, device="cpu")
-    estimator.forest.fit(X, Y + 1)
-    of.save(estimator, path)
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\5\6" + bytes(18)], ids=str)
+def test_what_is_no_forest_is_refused(forest, content):
+    forest.write_bytes(content)
 
     with pytest.raises(ArtifactDamaged, match="not a ML-RF model"):
-        of.load(path, device="cpu")
+        kind.estimators("ML-RF").load(forest, device="cpu")
+
+
+def test_a_forest_that_is_damaged_anywhere_is_refused(forest):
+    whole = forest.read_bytes()
+    rows = kind.scores_of(kind.estimators("ML-RF").load(forest, device="cpu"), X)
+
+    for place in range(0, len(whole), 3):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        forest.write_bytes(damaged)
+        try:
+            loaded = kind.estimators("ML-RF").load(forest, device="cpu")
+        except ArtifactDamaged:
+            continue
+        # Some bytes of a zip mean nothing, such as its dates.
+        assert np.array_equal(kind.scores_of(loaded, X), rows)
+
+
+def test_a_forest_that_unpacks_to_much_more_than_it_is_is_refused(forest):
+    _bend(forest, impurity=np.zeros(10_000_000))
+
+    with pytest.raises(ArtifactDamaged, match="would unpack to 8"):
+        kind.estimators("ML-RF").load(forest, device="cpu")
+
+
+def test_trees_that_are_all_alike_are_saved_and_loaded(tmp_path):
+    """They unpack to a thousand times their file."""
+    of = kind.estimators("ML-RF")
+    one = of.build({"n_estimators": 300, "bootstrap": False}, seed=1, device="cpu")
+    one.fit(np.ascontiguousarray(X[:, :1]), Y)
+    one.trees *= 30
+
+    of.save(one, tmp_path / "forest.npz")
+    loaded = of.load(tmp_path / "forest.npz", device="cpu")
+
+    assert len(loaded.trees) == 9000
+
+
+def test_a_forest_s_file_holds_all_that_its_trees_know(forest):
+    grown = kind.estimators("ML-RF").build({"n_estimators": 2}, seed=1, device="cpu").fit(X, Y)
+    loaded = kind.estimators("ML-RF").load(forest, device="cpu")
+
+    for tree, other in zip(grown.trees, loaded.trees, strict=True):
+        state, found = tree.__getstate__(), other.__getstate__()
+        assert found["max_depth"] == state["max_depth"]
+        assert np.array_equal(found["nodes"], state["nodes"])
+        assert np.array_equal(found["values"][:, :, 1], state["values"][:, :, 1])
+
+
+def test_a_forest_scores_like_scikit_learn_s(forest):
+    theirs = RandomForestClassifier(n_estimators=2, random_state=1).fit(X, Y)
+
+    scores = kind.estimators("ML-RF").load(forest, device="cpu").predict_proba(X)
+
+    assert np.array_equal(scores[:, 1], theirs.predict_proba(X)[:, 1])
+    assert scores.sum(axis=1) == pytest.approx(1)
+
+
+def test_a_forest_refuses_rows_of_another_width(forest):
+    with pytest.raises(ValueError, match="3 columns; the forest knows 4"):
+        kind.estimators("ML-RF").load(forest, device="cpu").predict_proba(X[:, :3])
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [("feature", 10**6), ("feature", -5), ("left_child", 10**6), ("right_child", 0)],
+    ("name", "value", "why"),
+    [
+        ("version", np.int32(2), "not of version 1"),
+        ("version", np.ones(2, "i4"), "not of version 1"),
+        ("version", np.int64(1), "other types"),
+        ("n_features", np.int32(0), "point outside"),
+        ("n_features", np.int32(2_000_000), "point outside"),
+        ("n_features", np.ones(2, "i4"), "not of version 1"),
+        ("node_count", np.zeros(0, "i4"), "more or less"),
+        ("node_count", np.array([-1, 1], "i4"), "more or less"),
+        ("node_count", np.array([1], "i4"), "more or less"),
+        ("max_depth", np.ones(1, "i4"), "more or less"),
+        ("impurity", np.ones(1), "more or less"),
+        ("threshold", np.ones(1, "f4"), "other types"),
+        ("another", np.ones(1), "other arrays"),
+    ],
+    ids=str,
 )
-def test_a_tree_that_points_outside_itself_is_refused(forest, field, value):
-    def bend(_, content):
-        for name, data in content.items():
-            if not name.endswith(".npy"):
-                continue
-            target = forest.with_name("nodes.npy")
-            target.write_bytes(data)
-            nodes = np.load(target)
-            if nodes.dtype.names and field in nodes.dtype.names:
-                nodes[field][0] = value
-                np.save(target, nodes)
-                content[name] = target.read_bytes()
+def test_a_forest_of_another_shape_is_refused(forest, name, value, why):
+    _bend(forest, **{name: value})
 
-    _rewrite(forest, bend)
+    with pytest.raises(ArtifactDamaged, match=why):
+        kind.estimators("ML-RF").load(forest, device="cpu")
 
-    with pytest.raises(ArtifactDamaged, match="point outside themselves"):
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("feature", 10**6, "point outside themselves"),
+        ("feature", -5, "point outside themselves"),
+        ("left_child", 10**6, "point outside themselves"),
+        ("left_child", -2, "point outside themselves"),
+        ("right_child", 0, "point outside themselves"),
+        ("positive", 1.5, "share of its trees"),
+        ("positive", np.nan, "share of its trees"),
+    ],
+)
+def test_a_tree_that_points_outside_itself_or_scores_beyond_one_is_refused(
+    forest, name, value, why
+):
+    with np.load(forest, allow_pickle=False) as file:
+        array = file[name]
+        second = file["node_count"][0]
+    array[second] = value  # the root of the second tree
+    _bend(forest, **{name: array})
+
+    with pytest.raises(ArtifactDamaged, match=why):
         kind.estimators("ML-RF").load(forest, device="cpu")
 
 

@@ -1,0 +1,93 @@
+"""Files of networks: weights as safetensors, with what rebuilds the network in their metadata."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from configs.errors import ArtifactDamaged, BadParameter
+from models.parameters import Spec, Whole, read
+from models.trees import MOST_FEATURES
+
+VERSION = "1"
+
+
+def save(network: nn.Module, path: Path, *, kind: str, description: Mapping[str, Any]) -> None:
+    """Write the weights, and the `description` that makes the network anew."""
+    # Copies, because TabNet's layers share weights and safetensors knows no sharing.
+    tensors = {
+        name: value.cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in network.state_dict().items()
+    }
+    metadata = {"kind": kind, "version": VERSION, "network": json.dumps(description)}
+    save_file(tensors, path, metadata=metadata)
+
+
+def load(
+    path: Path, *, kind: str, specs: Mapping[str, Spec]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What `save` wrote: the description, of `specs` and `n_features`, and the weights.
+
+    Raises:
+        ArtifactDamaged: the file is not one of this kind.
+    """
+    all_specs = {"n_features": Whole(1, MOST_FEATURES), **specs}
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        if (metadata.get("kind"), metadata.get("version")) != (kind, VERSION):
+            raise ArtifactDamaged(f"{path}: not a {kind} model of version {VERSION}")
+        description = json.loads(metadata["network"])
+        if not isinstance(description, dict) or description.keys() != all_specs.keys():
+            raise ArtifactDamaged(f"{path}: not a {kind} model: it is described as another thing")
+        values = {name: read(name, spec, description[name]) for name, spec in all_specs.items()}
+        return values, load_file(path)
+    except (
+        safetensors.SafetensorError,
+        BadParameter,
+        KeyError,
+        ValueError,
+        RecursionError,
+    ) as error:
+        raise ArtifactDamaged(f"{path}: not a {kind} model: {error}") from error
+
+
+def restore(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put weights into a network of exactly their names, shapes and types.
+
+    The network may be on the meta device: it is not filled, its tensors are replaced.
+
+    Raises:
+        ArtifactDamaged: the file describes another network than it holds.
+    """
+    wanted = {name: (value.shape, value.dtype) for name, value in network.state_dict().items()}
+    if wanted != {name: (value.shape, value.dtype) for name, value in tensors.items()}:
+        raise ArtifactDamaged("the model file holds other weights than its description says")
+    network.load_state_dict(tensors, assign=True)
+    network.eval()
+
+
+class _Undrawn(TorchFunctionMode):
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func is Tensor.normal_:
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """A network made here takes no memory, whatever sizes it has, and its weights are not drawn.
+
+    For want of a drawing kernel on its meta device torch would import its compiler.
+    """
+    with torch.device("meta"), _Undrawn():
+        yield
