@@ -4,7 +4,7 @@ import multiprocessing
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,14 @@ from benchmarks.cards import rows_of
 from benchmarks.votes import RULE, problem
 from configs.errors import CardFull
 from configs.installed import can_use_cards
+from configs.settings import Settings
 from ensemble.counters import of_card
 from ensemble.votes import count, pack
+from launcher.cluster.connection import connect
+from launcher.embedded import EmbeddedCluster
 from models import devices, kind
 from models.scores import auc
-from tests.bank import ROOT, SHARED, Bank, families, small_bank
+from tests.bank import ROOT, SHARED, Bank, small_bank
 from tests.sshd import SshServer, free_port, running_sshd
 
 pytestmark = [
@@ -259,13 +262,15 @@ def test_a_fit_for_which_the_card_has_no_memory_is_done_on_the_cpu_and_says_so(t
 
 
 def test_the_worker_of_a_card_sees_it_and_others_do_not(tmp_path):
-    def seen() -> set[str | None]:
-        workers = families(launcher.pid, "spawn_main")
-        return {each.environ().get("CUDA_VISIBLE_DEVICES") for each in workers}
+    cluster = EmbeddedCluster(Settings(workers=2, cache_dir=tmp_path))
+    try:
+        scheduler = cluster.scheduler()
+        with closing(connect(scheduler.address, scheduler.certificates)) as executor:
+            seen = executor.client.run(devices.count)
+    finally:
+        cluster.close()
 
-    with card_bank(tmp_path) as bank:
-        launcher = bank.launcher("SERVER_001")
-        bank.wait(lambda: {"", "0"} <= seen())
+    assert sorted(seen.values()) == [0, 0, *[1] * devices.count()]
 
 
 def test_a_cluster_over_ssh_has_a_worker_for_the_card(tmp_path):
