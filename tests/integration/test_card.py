@@ -118,6 +118,7 @@ def little_left(mib: int) -> Iterator[None]:
     mine, theirs = context.Pipe()
     process = context.Process(target=_take, args=(theirs, mib))
     process.start()
+    theirs.close()  # so that its death ends the wait
     try:
         assert mine.recv() == "taken"
         yield
@@ -129,7 +130,7 @@ def little_left(mib: int) -> Iterator[None]:
 def _take(pipe, mib: int) -> None:
     free, _ = torch.cuda.mem_get_info()
     kept = []
-    for piece in (1024, 64, 8):  # the context itself took some
+    for piece in (1024, 64, 12):  # torch would take 20 for a piece of 1 to 10
         while free > (mib + piece) * MIB:
             kept.append(torch.empty(piece * MIB, dtype=torch.uint8, device="cuda"))
             free, _ = torch.cuda.mem_get_info()
