@@ -22,7 +22,6 @@ from configs.errors import (
 from models.scores import Metrics
 from pipeline import placing
 from pipeline.context import Context
-from pipeline.executor import Need
 from pipeline.parameters import BatchParameters
 from pipeline.progress import Progress
 from storage import results
@@ -79,17 +78,11 @@ class ModelRun:
         )
 
 
-class ModelTask(Protocol):
+class ModelTask(placing.Placed, Protocol):
     """What a worker gets: it says whose work it is."""
 
     @property
     def run(self) -> ModelRun: ...
-
-    @property
-    def need(self) -> Need: ...
-
-    @property
-    def note(self) -> str | None: ...
 
 
 T = TypeVar("T", bound=ModelTask)
