@@ -115,8 +115,7 @@ def work_through(
     for ended in placing.run(context.executor, function, tasks, deadline=deadline):
         run = ended.task.run
         if ended.error is None:
-            assert ended.value is not None
-            commit(ended.task, ended.value)
+            commit(ended.task, ended.result())
         else:
             errors.append(f"{run.label}: {type(ended.error).__name__}: {ended.error}")
             _commit_failure(run, ended.error, splits, context)

@@ -44,10 +44,9 @@ def restore(
     restored = []
     for ended in placing.run(context.executor, score_parts, tasks):
         model = models[ended.task.name]
-        if ended.value is None:
-            assert ended.error is not None
+        if ended.error is not None:
             raise _explained(model, reasons[ended.task.name], ended.error) from ended.error
-        restored.append(_commit(model, ended.value, context))
+        restored.append(_commit(model, ended.result(), context))
         progress.advance(written(ended.task.name))
     return restored
 

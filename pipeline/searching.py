@@ -81,10 +81,7 @@ def search(board: Board, order: Order, context: Context) -> Searched:
     )
     tasks = _tasks(order, votes, done, context)
     for ended in placing.run(context.executor, try_range, tasks, deadline=order.deadline):
-        if ended.value is None:
-            assert ended.error is not None
-            raise ended.error
-        finished = _finished(ended.task, ended.value, fingerprint, context)
+        finished = _finished(ended.task, ended.result(), fingerprint, context)
         tried = _read(finished, order, parts, context)
         best = [engine.merge([*best, tried.best])]
         _commit(finished, context)
