@@ -60,9 +60,7 @@ def _matrices(models: Sequence[TrainedModel], split: Split, context: Context) ->
             f"scores were lost and data set {dataset.name} was registered anew since the models "
             "were trained on it; train them again"
         )
-    frame = context.read(
-        lambda connection: frames.read_from(connection, dataset, target_needed=False)
-    )
+    frame = context.read(lambda connection: frames.read_from(connection, dataset))
     file = context.cache.fetch(context.store, split.uri, split.sha256)
     rows = np.concatenate(arrays.load(file, "rows_valid", "rows_test"))
     matrices = {}

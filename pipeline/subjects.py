@@ -85,9 +85,7 @@ def require_target(dataset: Dataset, split: Split) -> None:
 
 def read(target: Target, context: Context) -> Subject:
     """Read the rows; the data set need not have a target column."""
-    frame = context.read(
-        lambda connection: frames.read_from(connection, target.dataset, target_needed=False)
-    )
+    frame = context.read(lambda connection: frames.read_from(connection, target.dataset))
     rows = None
     if target.scope == "test":
         file = context.cache.fetch(context.store, target.split.uri, target.split.sha256)
