@@ -1,6 +1,5 @@
 """One task a model: run them on the cluster, commit each as it ends, sum up."""
 
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -109,7 +108,7 @@ def work_through(
         AllModelsFailed: not one model succeeded, in this run or an earlier one.
     """
     before = planned - len(tasks)
-    deadline = time.monotonic() + parameters.time_limit if parameters.time_limit else None
+    deadline = parameters.deadline()
     progress = Progress(total=planned, before=before, unit="models", report=context.report)
     errors: list[str] = []
     for ended in placing.run(context.executor, function, tasks, deadline=deadline):
