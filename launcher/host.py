@@ -57,7 +57,7 @@ def cards() -> tuple[str, ...]:
     return tuple(dict.fromkeys(known))
 
 
-def free_memory_mb(reserved: int = 0) -> int | None:
+def free_memory_mb(reserved: int) -> int | None:
     """What new processes may use without swapping, if those that are here may yet come to take
     `reserved`; None where the kernel does not tell.
     """
