@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, null, or_
+from sqlalchemy import Connection, Row, and_, null
 
 from storage import attempts
-from storage.claimable import waits_for_retry
+from storage.claimable import waits
 from storage.columns import utc_now
 from storage.schema import dc_batch
 from storage.transitions import assign, cancelled, failed, locked, unchanged
@@ -30,8 +30,7 @@ def sweep(connection: Connection) -> list[tuple[int, int]]:
     for row in locked(connection, _batch.state == "U", _batch.lease_until.is_(None)):
         assign(connection, unchanged(row), {"lease_until": utc_now(_ADOPTED_SECONDS)})
     for row in locked(connection, _batch.cancel_requested_at.is_not(None), _batch.state != "U"):
-        waiting = or_(_batch.state == "I", waits_for_retry)
-        if not assign(connection, and_(unchanged(row), waiting), cancelled()):
+        if not assign(connection, and_(unchanged(row), waits), cancelled()):
             # It had ended before; kept, the request would cancel its next run.
             assign(connection, unchanged(row), {"cancel_requested_at": null()})
     return swept

@@ -22,7 +22,7 @@ from storage.claimable import (
     key_is_busy,
     parent_is_open,
     queue_is_paused,
-    waits_for_retry,
+    waits,
     waits_for_retry_of,
 )
 from storage.columns import seconds_between, utc_now
@@ -67,7 +67,6 @@ def _sentence(*parts: str | ColumnElement[Any]) -> ColumnElement[str]:
 
 def _waits_for() -> ColumnElement[str]:
     """Why a batch does not run; NULL for one that runs or has ended."""
-    waits = or_(_batch.state == "I", waits_for_retry)
     parent_state = select(_words(_parent)).where(_parent.c.batch_id == _batch.train_batch_id)
     twin_waits = and_(_batch.state == "E", has_active_twin)
     holder = select(_holder.c.batch_id).where(_holder.c.running_key == _batch.concurrency_key)
