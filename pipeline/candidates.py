@@ -55,9 +55,7 @@ def _require_ended(listed: str, context: Context) -> None:
     names = context.read(lambda connection: candidates.names(connection, listed))
     for number in sorted({name[0] for name in names}):
         found = _batch(number, context)
-        if found is None or found.state == "C":
-            continue
-        if found.state != "E" or found.run_after is not None:
+        if found is not None and not found.ended:
             raise ParentNotReady(
                 f"candidate_id {listed!r} names models of batch {number}, which is not complete yet"
             )

@@ -92,12 +92,12 @@ def _parent(connection: Connection, batch: Batch) -> Batch:
         raise Unknown(
             f"train_batch_id {number} is a {parent.mode} batch, not a train or ensemble batch"
         )
-    if parent.state == "E" and parent.run_after is None:
+    if not parent.ended:
+        raise ParentNotReady(f"train_batch_id {number} is not complete yet")
+    if parent.state == "E":
         raise ParentFailed(
             f"train_batch_id {number} ended in {parent.error_class}: {parent.error_text}"
         )
-    if parent.state != "C":
-        raise ParentNotReady(f"train_batch_id {number} is not complete yet")
     return parent
 
 
