@@ -44,8 +44,7 @@ def variable(connection: Connection, *names: str) -> str | None:
 
 def clock(connection: Connection) -> datetime:
     """The database's time in UTC."""
-    now = connection.scalar(select(utc_now()))
-    return now if isinstance(now, datetime) else datetime.fromisoformat(str(now))
+    return connection.execute(select(utc_now())).scalar_one()
 
 
 def refused(connection: Connection, role: str) -> list[str]:
