@@ -26,6 +26,7 @@ from storage.claimable import (
     waits_for_retry_of,
 )
 from storage.columns import seconds_between, utc_now
+from storage.metadata import COUNTS
 from storage.schema import (
     METRICS,
     VOTE_METRICS,
@@ -36,7 +37,6 @@ from storage.schema import (
     dc_model,
 )
 
-_COUNTS = ("tn", "fp", "fn", "tp")
 _batch = dc_batch.c
 _parent = dc_batch.alias("parent")
 _holder = dc_batch.alias("holder")
@@ -180,7 +180,7 @@ def _leaderboard() -> Select[*tuple[Any, ...]]:
         model.model_sub_no,
         model.model_id,
         model.threshold,
-        *_side_by_side(valid, test, (*METRICS, "n_rows", *_COUNTS)),
+        *_side_by_side(valid, test, (*METRICS, "n_rows", *COUNTS)),
         model.seconds.label("fit_seconds"),
         model.device,
         model.params,
@@ -206,7 +206,7 @@ def _ensembles() -> Select[*tuple[Any, ...]]:
             valid.c.batch_id,
             valid.c.rank_no,
             valid.c.ensemble_no,
-            *_side_by_side(valid, test, (*VOTE_METRICS, *_COUNTS)),
+            *_side_by_side(valid, test, (*VOTE_METRICS, *COUNTS)),
             _batch.batch_desc,
         )
         .select_from(
@@ -238,7 +238,7 @@ def _methods() -> Select[*tuple[Any, ...]]:
             test.c.gain.label("test_gain"),
             test.c.gain_low.label("test_gain_low"),
             test.c.gain_high.label("test_gain_high"),
-            *_side_by_side(valid, test, (*METRICS, "n_rows", *_COUNTS)),
+            *_side_by_side(valid, test, (*METRICS, "n_rows", *COUNTS)),
             valid.c.threshold,
             _batch.batch_desc,
         )
