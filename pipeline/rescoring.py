@@ -12,11 +12,12 @@ from configs.errors import (
     DatasetChanged,
     ParentNotReady,
 )
-from pipeline import frames, placing, preprocess, run_files, workplace
+from pipeline import frames, placing, run_files, workplace
 from pipeline.context import Context
 from pipeline.part_scoring import PartTask, score_parts, task_of
 from pipeline.preparation import publish_matrix
 from pipeline.progress import Progress
+from pipeline.subjects import preprocessor_of
 from storage import arrays, datasets, results
 from storage.artifacts.port import Stored
 from storage.candidates import name_of, written
@@ -67,8 +68,7 @@ def _matrices(models: Sequence[TrainedModel], split: Split, context: Context) ->
     for model in models:
         sha256 = model.preprocessor_sha256
         if sha256 not in matrices:
-            path = context.cache.fetch(context.store, model.preprocessor_uri, sha256)
-            fitted = preprocess.from_json(path.read_text(encoding="utf-8"))
+            fitted = preprocessor_of(model, context)
             matrices[sha256] = publish_matrix(fitted, frame, rows, context)
     return matrices
 
