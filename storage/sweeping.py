@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, null
 
+from configs.errors import Cancelled, LeaseExpired
 from storage import attempts
 from storage.claimable import waits
 from storage.columns import utc_now
@@ -37,9 +38,9 @@ def sweep(connection: Connection) -> list[tuple[int, int]]:
 
 
 def _expire(connection: Connection, row: Row[*tuple[Any, ...]]) -> bool:
-    error_class, text = "LeaseExpired", f"{row.serve_server_id} stopped renewing its lease"
+    error_class, text = LeaseExpired.__name__, f"{row.serve_server_id} stopped renewing its lease"
     if row.cancel_requested_at is not None:
-        error_class, text = "Cancelled", f"cancelled; {text}"
+        error_class, text = Cancelled.__name__, f"cancelled; {text}"
     guard = and_(unchanged(row), _batch.lease_until < utc_now())
     # The fence moves on, so that whatever still writes under the old one is refused.
     if not assign(connection, guard, {"fence": _batch.fence + 1} | failed(error_class, text, 0)):

@@ -17,6 +17,7 @@ from sqlalchemy import (
     select,
 )
 
+from configs.errors import Cancelled
 from storage.claimable import (
     has_active_twin,
     key_is_busy,
@@ -53,7 +54,7 @@ def _words(table: FromClause) -> ColumnElement[str]:
         (batch.state == "U", "running"),
         (batch.state == "C", "completed"),
         (waits_for_retry_of(table), "waiting for a retry"),
-        (batch.error_class == "Cancelled", "cancelled"),
+        (batch.error_class == Cancelled.__name__, "cancelled"),
         else_="failed",
     )
 
