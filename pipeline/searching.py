@@ -6,8 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from configs.errors import ArtifactDamaged, ArtifactMissing, BadData, BadParameter, DeepCreditError
-from ensemble import search as engine
-from ensemble.search import Partial, Search
+from ensemble.search import Partial, Search, merge, missing, search_key
 from ensemble.votes import Part
 from pipeline import ownership, placing, run_files, workplace
 from pipeline.context import Context
@@ -83,7 +82,7 @@ def search(board: Board, order: Order, context: Context) -> Searched:
     for ended in placing.run(context.executor, try_range, tasks, deadline=order.deadline):
         finished = _finished(ended.task, ended.result(), fingerprint, context)
         tried = _read(finished, order, parts, context)
-        best = [engine.merge([*best, tried.best])]
+        best = [merge([*best, tried.best])]
         _commit(finished, context)
         done.append(finished)
         progress.advance(units=finished.last_no - finished.first_no + 1)
@@ -92,7 +91,7 @@ def search(board: Board, order: Order, context: Context) -> Searched:
     return Searched(
         order=order,
         parts=parts,
-        best=engine.merge(best),
+        best=merge(best),
         tried=_count(done),
         ranges=tuple(sorted(done, key=lambda finished: finished.first_no)),
     )
@@ -143,7 +142,7 @@ def _tasks(
             every=order.every,
             uri=_uri(f"{first}-{last - 1}", context),
         )
-        for first, last in engine.missing(order.ensembles, tried, size)
+        for first, last in missing(order.ensembles, tried, size)
     ]
 
 
@@ -154,7 +153,7 @@ def range_size(ensembles: int, workers: int) -> int:
 
 
 def _fingerprint(parts: tuple[Part, ...], order: Order) -> str:
-    key = f"{engine.search_key(parts, order.search)} {order.every}"
+    key = f"{search_key(parts, order.search)} {order.every}"
     return hashlib.sha256(key.encode()).hexdigest()
 
 
