@@ -32,13 +32,13 @@ class Bootstrap:
     methods: tuple[str, ...]
     values: npt.NDArray[np.float64]
 
-    def interval(self, method: str, level: float = LEVEL) -> Interval:
+    def interval(self, method: str) -> Interval:
         """Percentile interval of a method's metric."""
-        return _percentiles(self._of(method), level)
+        return _percentiles(self._of(method))
 
-    def difference(self, method: str, other: str, level: float = LEVEL) -> Interval:
+    def difference(self, method: str, other: str) -> Interval:
         """Percentile interval of how much better `method` is than `other` on the same rows."""
-        return _percentiles(self._of(method) - self._of(other), level)
+        return _percentiles(self._of(method) - self._of(other))
 
     def _of(self, method: str) -> npt.NDArray[np.float64]:
         row: npt.NDArray[np.float64] = self.values[self.methods.index(method)]
@@ -50,7 +50,6 @@ def bootstrap(
     labels: npt.NDArray[np.bool_],
     name: str,
     seed: int,
-    draws: int = DRAWS,
 ) -> Bootstrap:
     """Resample rows; compute metric `name` of each method's decisions, (rows,), on each resample.
 
@@ -64,7 +63,7 @@ def bootstrap(
         code |= decision.astype(np.int64) << place
     cells, sizes = np.unique(code, return_counts=True)
     generator = np.random.Generator(np.random.PCG64(seed))
-    drawn = generator.multinomial(len(labels), sizes / len(labels), size=draws)
+    drawn = generator.multinomial(len(labels), sizes / len(labels), size=DRAWS)
     one = (cells & 1).astype(np.bool_)
     values = []
     for place in range(1, len(decisions) + 1):
@@ -75,9 +74,9 @@ def bootstrap(
     return Bootstrap(tuple(decisions), np.array(values))
 
 
-def _percentiles(values: npt.NDArray[np.float64], level: float) -> Interval:
+def _percentiles(values: npt.NDArray[np.float64]) -> Interval:
     defined = values[~np.isnan(values)]
     if not len(defined):
         return None
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

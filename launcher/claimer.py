@@ -49,10 +49,8 @@ class Claimer:
 
     def next(self, slot: int) -> Claimed | None:
         """The next batch for this slot; None: there is none at the moment."""
-        if self._doubtful is not None:
-            doubtful = self._doubtful
-            if self._is_ours(doubtful):
-                return doubtful
+        if (doubtful := self._doubtful) is not None and self._is_ours(doubtful):
+            return doubtful
         with reading(self._peeking) as connection:
             promising = peek.claimable(connection, **self._offer())
         return self._claim(slot, None) if promising else None
@@ -136,7 +134,7 @@ class Claimer:
             reason = f"is running on {batch.serve_server_id}"
         elif batch.state == "C":
             reason = f"is completed; `deepcredit batch rerun {batch_id}` lets it run again"
-        elif batch.state == "E" and batch.run_after is None:
+        elif batch.ended:
             reason = f"has failed for good; `deepcredit batch retry {batch_id}` lets it run again"
         else:
             reason = (

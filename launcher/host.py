@@ -5,10 +5,11 @@ import itertools
 import os
 import socket
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+from configs.installed import version_of
+from launcher.processes import boot_id
+
 _MEMORY = Path("/proc/meminfo")
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUP = Path("/proc/self/cgroup")
@@ -34,7 +35,7 @@ def this_host() -> Host:
         identity=f"{name}:{pid}:{_boot_id()}",
         name=name,
         pid=pid,
-        version=_version(),
+        version=version_of("deepcredit") or "unknown",
         gpus=len(cards()),
     )
 
@@ -57,7 +58,7 @@ def cards() -> tuple[str, ...]:
     return tuple(dict.fromkeys(known))
 
 
-def free_memory_mb(reserved: int = 0) -> int | None:
+def free_memory_mb(reserved: int) -> int | None:
     """What new processes may use without swapping, if those that are here may yet come to take
     `reserved`; None where the kernel does not tell.
     """
@@ -96,13 +97,6 @@ def _cgroup_limits() -> list[int]:
 
 def _boot_id() -> str:
     try:
-        return _BOOT_ID.read_text(encoding="ascii").strip()
+        return boot_id()
     except OSError:
         return "unknown-boot"
-
-
-def _version() -> str:
-    try:
-        return version("deepcredit")
-    except PackageNotFoundError:
-        return "unknown"

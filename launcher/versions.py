@@ -12,7 +12,6 @@ _SAME = (
     "distributed",
     "imbalanced-learn",
     "numpy",
-    "pandas",
     "pytorch-tabnet",
     "scikit-learn",
     "torch",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from configs.errors import BadData, ParentNotReady, Unknown
 from pipeline.context import Context
-from pipeline.subjects import require_target
+from pipeline.subjects import named, require_target
 from storage import batches, candidates, datasets, results
 from storage.candidates import ModelName, name_of, written
 from storage.records import Batch, Split, TrainedModel
@@ -55,9 +55,7 @@ def _require_ended(listed: str, context: Context) -> None:
     names = context.read(lambda connection: candidates.names(connection, listed))
     for number in sorted({name[0] for name in names}):
         found = _batch(number, context)
-        if found is None or found.state == "C":
-            continue
-        if found.state != "E" or found.run_after is not None:
+        if found is not None and not found.ended:
             raise ParentNotReady(
                 f"candidate_id {listed!r} names models of batch {number}, which is not complete yet"
             )
@@ -86,10 +84,7 @@ def _require_one_split(listed: str, models: Sequence[TrainedModel], context: Con
 
 def _require_dataset(batch: Batch, split: Split, context: Context) -> None:
     """The data set the row names, if any, must be that of the candidates, whatever its name."""
-    group = batch.dataset_group or split.dataset_group
-    version = batch.dataset_version
-    if version is None:
-        version = split.dataset_version
+    group, version = named(batch, split)
     if f"{group}/{version}" == split.dataset:
         return
     dataset = context.read(lambda connection: datasets.read(connection, group, version))

@@ -19,6 +19,7 @@ from models import scores
 from models.kind import Labels, Scores
 from models.scores import Metrics
 from storage.candidates import ModelName
+from storage.metadata import COUNTS
 
 Called = NDArray[np.bool_]
 
@@ -45,7 +46,7 @@ class Outcome:
         counts = reference.confusion(self.called, y == 1)
         decided = scores.from_counts(*map(int, counts))
         ranked = scores.measure(y, self.score, 0.5)
-        of_decision = ("tn", "fp", "fn", "tp", *scores.VOTE_METRICS)
+        of_decision = (*COUNTS, *scores.VOTE_METRICS)
         return replace(ranked, **{name: getattr(decided, name) for name in of_decision})
 
 

@@ -139,8 +139,7 @@ def _scores(
         return dict(zip(names, board.test.scores, strict=True)), board.test.y
     context.report(0.0, f"reading {target.dataset.name}")
     subject = subjects.read(target, context)
-    deadline = None if parameters.time_limit is None else time.monotonic() + parameters.time_limit
-    found = score_members(answer.models, subject, deadline, context)
+    found = score_members(answer.models, subject, parameters.deadline(), context)
     if len(found) < len(answer.models):
         raise BadParameter(
             f"batch_param: timeLimit: {len(found)} of {len(answer.models)} models had scored by "

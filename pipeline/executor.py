@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from configs.errors import HostUnfit
 
@@ -20,6 +20,12 @@ class Done(Generic[T, R]):
     task: T
     value: R | None
     error: Exception | None
+
+    def result(self) -> R:
+        """The value; raises the error."""
+        if self.error is not None:
+            raise self.error
+        return cast(R, self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,5 @@
 """One task a model: run them on the cluster, commit each as it ends, sum up."""
 
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +21,6 @@ from configs.errors import (
 from models.scores import Metrics
 from pipeline import placing
 from pipeline.context import Context
-from pipeline.executor import Need
 from pipeline.parameters import BatchParameters
 from pipeline.progress import Progress
 from storage import results
@@ -79,17 +77,11 @@ class ModelRun:
         )
 
 
-class ModelTask(Protocol):
+class ModelTask(placing.Placed, Protocol):
     """What a worker gets: it says whose work it is."""
 
     @property
     def run(self) -> ModelRun: ...
-
-    @property
-    def need(self) -> Need: ...
-
-    @property
-    def note(self) -> str | None: ...
 
 
 T = TypeVar("T", bound=ModelTask)
@@ -116,14 +108,13 @@ def work_through(
         AllModelsFailed: not one model succeeded, in this run or an earlier one.
     """
     before = planned - len(tasks)
-    deadline = time.monotonic() + parameters.time_limit if parameters.time_limit else None
+    deadline = parameters.deadline()
     progress = Progress(total=planned, before=before, unit="models", report=context.report)
     errors: list[str] = []
     for ended in placing.run(context.executor, function, tasks, deadline=deadline):
         run = ended.task.run
         if ended.error is None:
-            assert ended.value is not None
-            commit(ended.task, ended.value)
+            commit(ended.task, ended.result())
         else:
             errors.append(f"{run.label}: {type(ended.error).__name__}: {ended.error}")
             _commit_failure(run, ended.error, splits, context)

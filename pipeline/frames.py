@@ -76,7 +76,7 @@ class Frame:
         return self.y
 
 
-def read_from(connection: Connection, dataset: Dataset, *, target_needed: bool = True) -> Frame:
+def read_from(connection: Connection, dataset: Dataset) -> Frame:
     """Read a data set and check that it is still what was registered.
 
     Raises:
@@ -92,21 +92,18 @@ def read_from(connection: Connection, dataset: Dataset, *, target_needed: bool =
             f"{dataset.table_name!r}: {rows.num_rows} rows now, {dataset.n_rows} then; content "
             f"{found[:12]} now, {dataset.content_sha256[:12]} then); load it as a new version"
         )
-    return frame_of(dataset, rows, target_needed=target_needed)
+    return frame_of(dataset, rows)
 
 
-def frame_of(dataset: Dataset, rows: pa.Table, *, target_needed: bool = True) -> Frame:
+def frame_of(dataset: Dataset, rows: pa.Table) -> Frame:
     """A frame of canonical rows (see storage.content), which it shares where it can."""
     if rows.num_rows == 0:
         raise BadData(f"data set {dataset.name} is empty: table {dataset.table_name!r} has no rows")
-    y = _labels(dataset, rows)
-    if y is None and target_needed:
-        raise BadData(f"data set {dataset.name} has no target; register it with --target COLUMN")
     return Frame(
         name=dataset.name,
         content_sha256=dataset.content_sha256,
         n_rows=rows.num_rows,
-        y=y,
+        y=_labels(dataset, rows),
         features=tuple(_feature(column, rows) for column in dataset.columns_of("feature")),
         time=_ranks(dataset.columns_of("time"), rows, instants),
         groups=_ranks(dataset.columns_of("group"), rows, _as_text),

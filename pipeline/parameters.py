@@ -1,6 +1,7 @@
 """batch_param: JSON text in, typed parameters out, or an error that names key and remedy."""
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Any, Literal, NoReturn, TypeVar
 
@@ -29,6 +30,10 @@ class BatchParameters(BaseModel):
         description="fail: one failed model ends the batch, as it always does in ensembles, which "
         "need all of theirs",
     )
+
+    def deadline(self) -> float | None:
+        """When timeLimit ends if it begins now, on time.monotonic; None: there is none."""
+        return None if self.time_limit is None else time.monotonic() + self.time_limit
 
 
 def parse(text: str | None, model: type[P]) -> P:

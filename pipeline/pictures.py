@@ -88,7 +88,7 @@ def _bars(counts: NDArray[np.int64], ends: NDArray[np.float64]) -> list[Bars]:
     few rows a metric has few values, and fine bins would look like a comb.
     """
     there = np.flatnonzero(counts.any(axis=0))
-    width = -(-len(range(there[0], there[-1] + 1)) // _FINEST) if len(there) else 1
+    width = -(-(there[-1] + 1 - there[0]) // _FINEST) if len(there) else 1
     ends = np.append(ends[:-1:width], ends[-1])
     starts = np.arange(0, counts.shape[1], width)
     bars = []

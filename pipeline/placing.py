@@ -2,7 +2,7 @@
 host unfit.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar, cast
 
@@ -29,21 +29,17 @@ T = TypeVar("T", bound=Placed)
 R = TypeVar("R")
 
 
-class Function(Protocol):
-    """A module's own function of one task."""
-
-    __name__: str
-
-    def __call__(self, task: Any, /) -> Any: ...
-
-
 def need_of(demand: Demand, tag: str | None = None) -> Need:
     return Need(memory_mb=demand.memory_mb, gpu=demand.gpu, tag=tag or "")
 
 
 def run(
-    executor: Executor, function: Any, tasks: Sequence[T], *, deadline: float | None = None
-) -> Iterator[Done[T, Any]]:
+    executor: Executor,
+    function: Callable[[T], R],
+    tasks: Sequence[T],
+    *,
+    deadline: float | None = None,
+) -> Iterator[Done[T, R]]:
     """As the executor runs them; but some are done again when the others have ended: a task that
     found its card full, first with the card to itself, then on the CPU; and one that came to an
     unfit host, on another one, as long as others succeed or there is a host that was not found

@@ -14,6 +14,7 @@ from pipeline import frames, preprocess, split
 from pipeline.context import Context
 from pipeline.frames import Frame
 from pipeline.parameters import BatchParameters
+from pipeline.rules import Preprocessor, to_json
 from storage import arrays
 from storage.artifacts.port import Stored
 from storage.records import Dataset, Split
@@ -82,7 +83,7 @@ def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> 
 
 
 def publish_matrix(
-    fitted: preprocess.Preprocessor,
+    fitted: Preprocessor,
     frame: Frame,
     rows: NDArray[np.int64] | None,
     context: Context,
@@ -150,9 +151,9 @@ def _publish_split(dataset: Dataset, frame: Frame, parts: split.Split, context: 
     )
 
 
-def _publish_preprocessor(fitted: preprocess.Preprocessor, context: Context) -> Stored:
+def _publish_preprocessor(fitted: Preprocessor, context: Context) -> Stored:
     with tempfile.TemporaryDirectory(dir=context.cache.scratch()) as folder:
         file = Path(folder, "preprocessor.json")
-        file.write_text(preprocess.to_json(fitted), encoding="utf-8")
+        file.write_text(to_json(fitted), encoding="utf-8")
         sha256, cached = context.cache.adopt(file)
     return context.store.put(f"preprocessors/{sha256}.json", cached)

@@ -12,17 +12,7 @@ from numpy.typing import NDArray
 from configs.errors import BadData
 from pipeline.frames import Categorical, Feature, Frame, Numeric, sentinels_of
 from pipeline.matching import numbers_of, outputs_of
-from pipeline.rules import (
-    CategoricalRule,
-    Dropped,
-    NumericRule,
-    Preprocessor,
-    Rule,
-    from_json,
-    to_json,
-)
-
-__all__ = ["Preprocessor", "apply", "blocks", "fit", "from_json", "shape", "to_json"]
+from pipeline.rules import CategoricalRule, Dropped, NumericRule, Preprocessor, Rule
 
 Matrix = NDArray[np.float32]
 Rows = NDArray[np.int64]

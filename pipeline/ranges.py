@@ -11,10 +11,9 @@ import structlog
 from numpy.typing import NDArray
 
 from configs.errors import CardUnusable
-from ensemble import search as searching
 from ensemble import votes
 from ensemble.counters import Counter, of_card
-from ensemble.search import Partial, Search
+from ensemble.search import STEP, Partial, Search, merge, ranges, search_range, summarise
 from ensemble.votes import Part
 from models import devices
 from models.kind import Labels
@@ -121,13 +120,13 @@ def _count_range(
     counter: Counter, parts: Sequence[Part], search: Search, first: int, last: int, *, every: bool
 ) -> Tried:
     if not every:
-        return Tried(searching.search_range(parts, search, first, last, counter), None)
+        return Tried(search_range(parts, search, first, last, counter), None)
     found, hits = [], []
-    for start, stop in searching.ranges(first, last, searching.STEP):
+    for start, stop in ranges(first, last, STEP):
         counts = counter(parts, search.rule, search.seed, start, stop)
-        found.append(searching.summarise(parts, search, start, counts))
+        found.append(summarise(parts, search, start, counts))
         hits.append(counts[:, :, [1, 3]].transpose(1, 0, 2).astype(np.uint32))
-    return Tried(searching.merge(found), np.concatenate(hits))
+    return Tried(merge(found), np.concatenate(hits))
 
 
 def _tell_unused(said: str) -> None:

@@ -11,6 +11,7 @@ from ensemble.metrics import METRICS, merit, metric
 from pipeline.context import Context
 from pipeline.ranges import PARTS
 from pipeline.searching import Searched
+from storage.metadata import COUNTS
 
 _CHUNK = 50_000
 
@@ -97,7 +98,7 @@ def _table(numbers: Numbers, ranks: Numbers, counts: Numbers) -> pa.Table:
         "split": pa.array([PARTS[part] for part in order] * len(numbers), pa.string()),
         "rank_no": pa.array(np.repeat(ranks, len(order))),
     }
-    for place, count in enumerate(("tn", "fp", "fn", "tp")):
+    for place, count in enumerate(COUNTS):
         columns[count] = pa.array(np.ascontiguousarray(flat[:, place]))
     for each in METRICS:
         columns[each] = pa.array(metric(each, flat), from_pandas=True)

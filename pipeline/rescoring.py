@@ -12,11 +12,12 @@ from configs.errors import (
     DatasetChanged,
     ParentNotReady,
 )
-from pipeline import frames, placing, preprocess, run_files, workplace
+from pipeline import frames, placing, run_files, workplace
 from pipeline.context import Context
 from pipeline.part_scoring import PartTask, score_parts, task_of
 from pipeline.preparation import publish_matrix
 from pipeline.progress import Progress
+from pipeline.subjects import preprocessor_of
 from storage import arrays, datasets, results
 from storage.artifacts.port import Stored
 from storage.candidates import name_of, written
@@ -44,10 +45,9 @@ def restore(
     restored = []
     for ended in placing.run(context.executor, score_parts, tasks):
         model = models[ended.task.name]
-        if ended.value is None:
-            assert ended.error is not None
+        if ended.error is not None:
             raise _explained(model, reasons[ended.task.name], ended.error) from ended.error
-        restored.append(_commit(model, ended.value, context))
+        restored.append(_commit(model, ended.result(), context))
         progress.advance(written(ended.task.name))
     return restored
 
@@ -61,17 +61,14 @@ def _matrices(models: Sequence[TrainedModel], split: Split, context: Context) ->
             f"scores were lost and data set {dataset.name} was registered anew since the models "
             "were trained on it; train them again"
         )
-    frame = context.read(
-        lambda connection: frames.read_from(connection, dataset, target_needed=False)
-    )
+    frame = context.read(lambda connection: frames.read_from(connection, dataset))
     file = context.cache.fetch(context.store, split.uri, split.sha256)
     rows = np.concatenate(arrays.load(file, "rows_valid", "rows_test"))
     matrices = {}
     for model in models:
         sha256 = model.preprocessor_sha256
         if sha256 not in matrices:
-            path = context.cache.fetch(context.store, model.preprocessor_uri, sha256)
-            fitted = preprocess.from_json(path.read_text(encoding="utf-8"))
+            fitted = preprocessor_of(model, context)
             matrices[sha256] = publish_matrix(fitted, frame, rows, context)
     return matrices
 

@@ -48,11 +48,8 @@ def score_members(
     ]
     progress = Progress(total=len(models), before=len(found), unit="models", report=context.report)
     for ended in placing.run(context.executor, score_parts, tasks, deadline=deadline):
-        if ended.value is None:
-            assert ended.error is not None
-            raise ended.error
         name = ended.task.name
-        finished = _finished(ended.task, ended.value, wanted[name], context)
+        finished = _finished(ended.task, ended.result(), wanted[name], context)
         found[name] = _load(finished, scope, context)
         progress.advance(written(name))
     return found

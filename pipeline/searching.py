@@ -6,8 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from configs.errors import ArtifactDamaged, ArtifactMissing, BadData, BadParameter, DeepCreditError
-from ensemble import search as engine
-from ensemble.search import Partial, Search
+from ensemble.search import Partial, Search, merge, missing, search_key
 from ensemble.votes import Part
 from pipeline import ownership, placing, run_files, workplace
 from pipeline.context import Context
@@ -81,12 +80,9 @@ def search(board: Board, order: Order, context: Context) -> Searched:
     )
     tasks = _tasks(order, votes, done, context)
     for ended in placing.run(context.executor, try_range, tasks, deadline=order.deadline):
-        if ended.value is None:
-            assert ended.error is not None
-            raise ended.error
-        finished = _finished(ended.task, ended.value, fingerprint, context)
+        finished = _finished(ended.task, ended.result(), fingerprint, context)
         tried = _read(finished, order, parts, context)
-        best = [engine.merge([*best, tried.best])]
+        best = [merge([*best, tried.best])]
         _commit(finished, context)
         done.append(finished)
         progress.advance(units=finished.last_no - finished.first_no + 1)
@@ -95,7 +91,7 @@ def search(board: Board, order: Order, context: Context) -> Searched:
     return Searched(
         order=order,
         parts=parts,
-        best=engine.merge(best),
+        best=merge(best),
         tried=_count(done),
         ranges=tuple(sorted(done, key=lambda finished: finished.first_no)),
     )
@@ -146,7 +142,7 @@ def _tasks(
             every=order.every,
             uri=_uri(f"{first}-{last - 1}", context),
         )
-        for first, last in engine.missing(order.ensembles, tried, size)
+        for first, last in missing(order.ensembles, tried, size)
     ]
 
 
@@ -157,7 +153,7 @@ def range_size(ensembles: int, workers: int) -> int:
 
 
 def _fingerprint(parts: tuple[Part, ...], order: Order) -> str:
-    key = f"{engine.search_key(parts, order.search)} {order.every}"
+    key = f"{search_key(parts, order.search)} {order.every}"
     return hashlib.sha256(key.encode()).hexdigest()
 
 

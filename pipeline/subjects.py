@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import BadData, BadParameter, DatasetChanged
-from pipeline import frames, preprocess
+from pipeline import frames
 from pipeline.context import Context
 from pipeline.frames import Frame
 from pipeline.preparation import publish_arrays, publish_matrix
+from pipeline.rules import Preprocessor, from_json
 from storage import arrays, datasets
 from storage.artifacts.port import Stored
 from storage.records import Batch, Dataset, Split, TrainedModel
@@ -55,7 +56,8 @@ def target_of(batch: Batch, split: Split, scope: Scope | None, context: Context)
         BadData: it has the rows trained on, but another target.
         BadParameter: rows were set aside in another data set than this.
     """
-    dataset = _dataset(batch, split, context)
+    group, version = named(batch, split)
+    dataset = context.read(lambda connection: datasets.read(connection, group, version))
     # The same rows under another name are still those that models learned.
     same = dataset.content_sha256 == split.content_sha256
     if not same and dataset.name == split.dataset:
@@ -85,9 +87,7 @@ def require_target(dataset: Dataset, split: Split) -> None:
 
 def read(target: Target, context: Context) -> Subject:
     """Read the rows; the data set need not have a target column."""
-    frame = context.read(
-        lambda connection: frames.read_from(connection, target.dataset, target_needed=False)
-    )
+    frame = context.read(lambda connection: frames.read_from(connection, target.dataset))
     rows = None
     if target.scope == "test":
         file = context.cache.fetch(context.store, target.split.uri, target.split.sha256)
@@ -97,9 +97,13 @@ def read(target: Target, context: Context) -> Subject:
 
 def publish_rows(subject: Subject, model: TrainedModel, context: Context) -> Stored:
     """The rows as a matrix, prepared as the model's training part was; nothing is learned."""
+    return publish_matrix(preprocessor_of(model, context), subject.frame, subject.rows, context)
+
+
+def preprocessor_of(model: TrainedModel, context: Context) -> Preprocessor:
+    """What was learned from the model's training part."""
     path = context.cache.fetch(context.store, model.preprocessor_uri, model.preprocessor_sha256)
-    fitted = preprocess.from_json(path.read_text(encoding="utf-8"))
-    return publish_matrix(fitted, subject.frame, subject.rows, context)
+    return from_json(path.read_text(encoding="utf-8"))
 
 
 def publish_labels(subject: Subject, context: Context) -> Stored | None:
@@ -109,10 +113,7 @@ def publish_labels(subject: Subject, context: Context) -> Stored | None:
     return publish_arrays("labels/{sha256}.safetensors", {"y": subject.y}, context)
 
 
-def _dataset(batch: Batch, split: Split, context: Context) -> Dataset:
-    """The data set the row names, else the one trained on."""
-    group = batch.dataset_group or split.dataset_group
-    version = batch.dataset_version
-    if version is None:
-        version = split.dataset_version
-    return context.read(lambda connection: datasets.read(connection, group, version))
+def named(batch: Batch, split: Split) -> tuple[str, int]:
+    """Group and version that the row names; what it leaves out is as in training."""
+    group, version = batch.dataset_group, batch.dataset_version
+    return group or split.dataset_group, split.dataset_version if version is None else version

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from configs.errors import LeaseLost
 from storage.columns import shorten, utc_now
 from storage.records import Attempt, Batch
 from storage.schema import dc_batch_attempt
@@ -55,7 +56,7 @@ def _end_forgotten(connection: Connection, batch: Batch) -> None:
         .values(
             finished_at=utc_now(),
             outcome="E",
-            error_class="LeaseLost",
+            error_class=LeaseLost.__name__,
             error_text="an operator changed the batch while it ran",
         )
     )

@@ -8,17 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert, null, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert, null, select
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import Unknown, WrongState
 from storage.claimable import (
     due,
+    is_open,
     queue_is_paused,
     server_is_paused,
     suits,
     unblocked,
-    waits_for_retry,
+    waits,
 )
 from storage.columns import utc_now
 from storage.records import Batch, State
@@ -95,8 +96,7 @@ def cancel(connection: Connection, batch_id: int) -> bool:
     if row.state == "U":
         here = _batch.batch_id == batch_id
         return assign(connection, here, {"cancel_requested_at": utc_now()})
-    waiting = and_(_batch.batch_id == batch_id, or_(_batch.state == "I", waits_for_retry))
-    return assign(connection, waiting, cancelled())
+    return assign(connection, and_(_batch.batch_id == batch_id, waits), cancelled())
 
 
 def retry(connection: Connection, batch_id: int) -> None:
@@ -155,17 +155,14 @@ def pending(
     free_mb: int | None = None,
 ) -> Pending:
     """Count without locks, for what a launcher offers (as in `claims.claim`)."""
-    waits = and_(or_(_batch.state == "I", waits_for_retry), _batch.cancel_requested_at.is_(None))
-    ready = and_(waits, due, suits, ~queue_is_paused, ~server_is_paused)
+    wanted = and_(waits, _batch.cancel_requested_at.is_(None))
+    ready = and_(wanted, due, suits, ~queue_is_paused, ~server_is_paused)
     query = select(
         _count(and_(ready, unblocked)).label("ready"),
         _count(_batch.state == "U").label("running"),
         _count(and_(ready, ~unblocked)).label("blocked"),
-        _count(and_(waits, ~ready)).label("later"),
-    ).where(
-        or_(_batch.state == "I", _batch.state == "U", waits_for_retry),
-        _batch.queue.in_(list(queues)),
-    )
+        _count(and_(wanted, ~ready)).label("later"),
+    ).where(is_open, _batch.queue.in_(list(queues)))
     offer = {"server": server, "tags": list(tags), "free_mb": free_mb}
     return Pending(**connection.execute(query, offer).mappings().one())
 
@@ -216,12 +213,7 @@ def _refuse_if_needed(connection: Connection, batch_id: int) -> None:
             f"ensemble batch {ensemble} draws from models of batch {batch_id}; delete it first"
         )
     child = connection.scalar(
-        select(_batch.batch_id)
-        .where(
-            _batch.train_batch_id == batch_id,
-            or_(_batch.state == "I", _batch.state == "U", waits_for_retry),
-        )
-        .limit(1)
+        select(_batch.batch_id).where(_batch.train_batch_id == batch_id, is_open).limit(1)
     )
     if child is not None:
         raise WrongState(f"batch {child} builds on batch {batch_id} and is not at its end")

@@ -38,6 +38,17 @@ def waits_for_retry_of(table: FromClause) -> ColumnElement[bool]:
 
 waits_for_retry = waits_for_retry_of(dc_batch)
 
+waits = or_(_batch.state == "I", waits_for_retry)
+"""The row may yet be claimed, if nothing keeps it back."""
+
+
+def is_open_of(table: FromClause) -> ColumnElement[bool]:
+    """A row that has not come to its end."""
+    return or_(table.c.state == "I", table.c.state == "U", waits_for_retry_of(table))
+
+
+is_open = is_open_of(dc_batch)
+
 retry_is_due = and_(waits_for_retry, _batch.run_after <= utc_now())
 
 due = or_(_batch.run_after.is_(None), _batch.run_after <= utc_now())
@@ -48,11 +59,7 @@ key_is_busy = exists().where(_running.c.running_key == _batch.concurrency_key)
 parent_is_open = exists().where(
     _parent.c.batch_id == _batch.train_batch_id,
     _parent.c.batch_id != _batch.batch_id,
-    or_(
-        _parent.c.state == "I",
-        _parent.c.state == "U",
-        waits_for_retry_of(_parent),
-    ),
+    is_open_of(_parent),
 )
 """The batch that this one builds on has not yet come to its end."""
 
@@ -123,7 +130,5 @@ RETRIES = _first(
 )
 """Likewise rows whose retry is due, in the order in which they are."""
 
-THIS_ONE = _SEEN.where(
-    _batch.batch_id == bindparam("batch_id"), or_(_batch.state == "I", waits_for_retry), unblocked
-)
+THIS_ONE = _SEEN.where(_batch.batch_id == bindparam("batch_id"), waits, unblocked)
 """The row that a person asked for here: its queue, its time and its needs do not matter."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, case, null, select
 
-from configs.errors import LeaseLost, Retry
+from configs.errors import Cancelled, LeaseLost, Retry
 from storage import attempts, taking
 from storage.columns import shorten, utc_now
 from storage.records import Batch, Claim, State
@@ -174,9 +174,9 @@ def release(
     return fail(
         connection,
         claim,
-        error_class="Cancelled",
+        error_class=Cancelled.__name__,
         error_text="an operator cancelled the batch",
-        retry=Retry.NEVER,
+        retry=Cancelled.retry,
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Table, delete, insert, select
 
 from storage.bulk import fill
 from storage.candidates import ModelName
+from storage.metadata import COUNTS
 from storage.records import Row
 from storage.schema import (
     METRICS,
@@ -196,11 +197,10 @@ def methods(connection: Connection, batch_id: int) -> tuple[Method, ...]:
         .order_by(table.c.method, table.c.split.desc())
     ).mappings()
     plain = [f.name for f in fields(Method) if f.name not in ("chosen", "metrics")]
-    counts = ("tn", "fp", "fn", "tp")
     return tuple(
         Method(
             chosen=bool(row["chosen"]),
-            metrics={name: row[name] for name in (*counts, *METRICS)},
+            metrics={name: row[name] for name in (*COUNTS, *METRICS)},
             **{name: row[name] for name in plain},
         )
         for row in rows

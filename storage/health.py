@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Executable, delete, func, insert, select, table, update
 from sqlalchemy.exc import DBAPIError
 
-from storage.claimable import waits_for_retry
+from storage.claimable import waits
 from storage.columns import utc_now
 from storage.driver_errors import error_number
 from storage.grants import rights
@@ -16,7 +16,6 @@ from storage.schema import dc_batch, metadata
 from storage.views import VIEWS
 
 _REFUSED = (1142, 1143)
-_waits = (dc_batch.c.state == "I") | waits_for_retry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,8 +44,7 @@ def variable(connection: Connection, *names: str) -> str | None:
 
 def clock(connection: Connection) -> datetime:
     """The database's time in UTC."""
-    now = connection.scalar(select(utc_now()))
-    return now if isinstance(now, datetime) else datetime.fromisoformat(str(now))
+    return connection.execute(select(utc_now())).scalar_one()
 
 
 def refused(connection: Connection, role: str) -> list[str]:
@@ -70,7 +68,7 @@ def wanted(connection: Connection) -> list[Wanted]:
     first = func.min(batch.batch_id)
     query = (
         select(first.label("batch_id"), batch.queue, batch.need_tag)
-        .where(_waits, batch.cancel_requested_at.is_(None))
+        .where(waits, batch.cancel_requested_at.is_(None))
         .group_by(batch.queue, batch.need_tag)
         .order_by(first)
     )

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    FromClause,
     Select,
     Table,
     and_,
@@ -17,7 +16,7 @@ from sqlalchemy import (
     union,
 )
 
-from storage.claimable import waits_for_retry_of
+from storage.claimable import is_open_of
 from storage.columns import utc_now
 from storage.schema import (
     LEFT_BY_BATCHES,
@@ -149,7 +148,7 @@ def _deserted(table: Table, after: int) -> Select[int]:
             dc_ensemble_model.c.model_batch_id == row,
             exists().where(_child.c.batch_id == dc_ensemble_model.c.batch_id),
         ),
-        exists().where(_child.c.train_batch_id == row, _is_open(_child)),
+        exists().where(_child.c.train_batch_id == row, is_open_of(_child)),
     )
     there = exists().where(_batch.batch_id == row)
     return select(row).where(row > after, ~there, ~needed).distinct()
@@ -167,14 +166,9 @@ def _needed(seconds: float) -> ColumnElement[bool]:
         exists().where(dc_ensemble_model.c.model_batch_id == _batch.batch_id),
         exists().where(
             _child.c.train_batch_id == _batch.batch_id,
-            or_(_is_open(_child), _child.c.work_end_date >= utc_now(-seconds)),
+            or_(is_open_of(_child), _child.c.work_end_date >= utc_now(-seconds)),
         ),
     )
-
-
-def _is_open(batch: FromClause) -> ColumnElement[bool]:
-    """It is not at its end."""
-    return or_(batch.c.state.in_(("I", "U")), waits_for_retry_of(batch))
 
 
 def _without_ensembles(connection: Connection, ours: Sequence[int], rows: int) -> list[int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, case, func, or_, select
+from sqlalchemy import Connection, case, func, select
 
 from storage.claimable import (
     due,
@@ -14,7 +14,7 @@ from storage.claimable import (
     suits_memory,
     suits_tag,
     unblocked,
-    waits_for_retry,
+    waits,
 )
 from storage.records import Row
 from storage.schema import dc_batch
@@ -58,7 +58,7 @@ def left(
     )
     waiting = (
         select(reason.label("reason"), *(_batch[name] for name in _READ))
-        .where(or_(_batch.state == "I", waits_for_retry), _batch.cancel_requested_at.is_(None))
+        .where(waits, _batch.cancel_requested_at.is_(None))
         .subquery()
         .c
     )

@@ -28,6 +28,8 @@ from sqlalchemy.dialects import mysql
 from configs.errors import BadData, Unknown
 from storage.kinds import written
 
+log = structlog.get_logger(__name__)
+
 _CURSOR_ROWS, _CURSOR_CELLS = 20_000, 500_000  # as Python's objects, of tens of bytes each
 _PARTITIONS = 3
 _PARTITION_ROWS = 10_000  # below this a second connection costs more than it saves
@@ -187,7 +189,7 @@ def _through_connectorx(url: URL, questions: Sequence[Select[Any]]) -> pa.Table 
         reason = type(error).__name__
     else:
         return _widened(found)
-    structlog.get_logger("storage.reading").warning("slow_read", connectorx=reason)
+    log.warning("slow_read", connectorx=reason)
     return None
 
 

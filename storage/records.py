@@ -58,10 +58,15 @@ class Batch(Row):
     created_at: datetime
 
     @property
+    def ended(self) -> bool:
+        """Whether it came to its end, as `storage.claimable.is_open` says that it did not."""
+        retry = self.run_after is not None and self.attempt < self.max_attempts
+        return self.state == "C" or (self.state == "E" and not retry)
+
+    @property
     def failure(self) -> str | None:
         """Why it ended in a final error, in one line; None: it did not."""
-        retry = self.run_after is not None and self.attempt < self.max_attempts
-        if self.state != "E" or retry:
+        if self.state != "E" or not self.ended:
             return None
         line = ((self.error_text or "").strip().splitlines() or [""])[0]
         said = ": ".join(filter(None, (self.error_class, line)))

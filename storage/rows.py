@@ -48,10 +48,9 @@ def arrange(
     by `id_column`, as text; else by all columns, which leaves only identical rows to chance.
     The columns are taken out of `raw`.
     """
-    order = None if order_column is None else raw[order_column]
     rows = canonical_of(raw, columns)
-    if order_column is not None and order is not None:
-        indices = _by_number(order_column, order)
+    if order_column is not None:
+        indices = _by_number(order_column, raw[order_column])
     elif id_column is not None:
         indices = _by_id(id_column, rows.column(id_column))
     else:

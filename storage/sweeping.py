@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, null, or_
+from sqlalchemy import Connection, Row, and_, null
 
+from configs.errors import Cancelled, LeaseExpired
 from storage import attempts
-from storage.claimable import waits_for_retry
+from storage.claimable import waits
 from storage.columns import utc_now
 from storage.schema import dc_batch
 from storage.transitions import assign, cancelled, failed, locked, unchanged
@@ -30,17 +31,16 @@ def sweep(connection: Connection) -> list[tuple[int, int]]:
     for row in locked(connection, _batch.state == "U", _batch.lease_until.is_(None)):
         assign(connection, unchanged(row), {"lease_until": utc_now(_ADOPTED_SECONDS)})
     for row in locked(connection, _batch.cancel_requested_at.is_not(None), _batch.state != "U"):
-        waiting = or_(_batch.state == "I", waits_for_retry)
-        if not assign(connection, and_(unchanged(row), waiting), cancelled()):
+        if not assign(connection, and_(unchanged(row), waits), cancelled()):
             # It had ended before; kept, the request would cancel its next run.
             assign(connection, unchanged(row), {"cancel_requested_at": null()})
     return swept
 
 
 def _expire(connection: Connection, row: Row[*tuple[Any, ...]]) -> bool:
-    error_class, text = "LeaseExpired", f"{row.serve_server_id} stopped renewing its lease"
+    error_class, text = LeaseExpired.__name__, f"{row.serve_server_id} stopped renewing its lease"
     if row.cancel_requested_at is not None:
-        error_class, text = "Cancelled", f"cancelled; {text}"
+        error_class, text = Cancelled.__name__, f"cancelled; {text}"
     guard = and_(unchanged(row), _batch.lease_until < utc_now())
     # The fence moves on, so that whatever still writes under the old one is refused.
     if not assign(connection, guard, {"fence": _batch.fence + 1} | failed(error_class, text, 0)):

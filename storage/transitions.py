@@ -19,6 +19,7 @@ from sqlalchemy import (
     update,
 )
 
+from configs.errors import Cancelled
 from storage.columns import shorten, utc_now
 from storage.records import Claim
 from storage.schema import dc_batch
@@ -130,7 +131,7 @@ def cancelled() -> dict[str, Any]:
         "state": "E",
         "run_after": null(),
         "lease_until": null(),
-        "error_class": "Cancelled",
+        "error_class": Cancelled.__name__,
         "error_text": "cancelled before it ran",
         "cancel_requested_at": null(),
     }

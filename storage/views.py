@@ -17,15 +17,17 @@ from sqlalchemy import (
     select,
 )
 
+from configs.errors import Cancelled
 from storage.claimable import (
     has_active_twin,
     key_is_busy,
     parent_is_open,
     queue_is_paused,
-    waits_for_retry,
+    waits,
     waits_for_retry_of,
 )
 from storage.columns import seconds_between, utc_now
+from storage.metadata import COUNTS
 from storage.schema import (
     METRICS,
     VOTE_METRICS,
@@ -36,7 +38,6 @@ from storage.schema import (
     dc_model,
 )
 
-_COUNTS = ("tn", "fp", "fn", "tp")
 _batch = dc_batch.c
 _parent = dc_batch.alias("parent")
 _holder = dc_batch.alias("holder")
@@ -53,7 +54,7 @@ def _words(table: FromClause) -> ColumnElement[str]:
         (batch.state == "U", "running"),
         (batch.state == "C", "completed"),
         (waits_for_retry_of(table), "waiting for a retry"),
-        (batch.error_class == "Cancelled", "cancelled"),
+        (batch.error_class == Cancelled.__name__, "cancelled"),
         else_="failed",
     )
 
@@ -67,7 +68,6 @@ def _sentence(*parts: str | ColumnElement[Any]) -> ColumnElement[str]:
 
 def _waits_for() -> ColumnElement[str]:
     """Why a batch does not run; NULL for one that runs or has ended."""
-    waits = or_(_batch.state == "I", waits_for_retry)
     parent_state = select(_words(_parent)).where(_parent.c.batch_id == _batch.train_batch_id)
     twin_waits = and_(_batch.state == "E", has_active_twin)
     holder = select(_holder.c.batch_id).where(_holder.c.running_key == _batch.concurrency_key)
@@ -181,7 +181,7 @@ def _leaderboard() -> Select[*tuple[Any, ...]]:
         model.model_sub_no,
         model.model_id,
         model.threshold,
-        *_side_by_side(valid, test, (*METRICS, "n_rows", *_COUNTS)),
+        *_side_by_side(valid, test, (*METRICS, "n_rows", *COUNTS)),
         model.seconds.label("fit_seconds"),
         model.device,
         model.params,
@@ -207,7 +207,7 @@ def _ensembles() -> Select[*tuple[Any, ...]]:
             valid.c.batch_id,
             valid.c.rank_no,
             valid.c.ensemble_no,
-            *_side_by_side(valid, test, (*VOTE_METRICS, *_COUNTS)),
+            *_side_by_side(valid, test, (*VOTE_METRICS, *COUNTS)),
             _batch.batch_desc,
         )
         .select_from(
@@ -239,7 +239,7 @@ def _methods() -> Select[*tuple[Any, ...]]:
             test.c.gain.label("test_gain"),
             test.c.gain_low.label("test_gain_low"),
             test.c.gain_high.label("test_gain_high"),
-            *_side_by_side(valid, test, (*METRICS, "n_rows", *_COUNTS)),
+            *_side_by_side(valid, test, (*METRICS, "n_rows", *COUNTS)),
             valid.c.threshold,
             _batch.batch_desc,
         )

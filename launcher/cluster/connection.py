@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import dask
+import structlog
 from distributed import Client
 from distributed.client import ClosedClientError
 from distributed.comm.addressing import parse_address, parse_host_port
@@ -25,7 +26,7 @@ _AGAIN_PATIENCE_SECONDS = 15.0
 _AGAIN_PAUSE_SECONDS = 0.5
 _CLOSE_SECONDS = 3.0
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 def connect(

@@ -10,7 +10,7 @@ from configs.errors import ClusterUnavailable
 from launcher.cluster.certificates import FILES, read
 from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import NoAnswer, Picture, look
-from launcher.cluster.plan import Facts, Process, make_plan
+from launcher.cluster.plan import Facts, Process, address_of, make_plan
 
 Say = Callable[[float, str], None]
 
@@ -79,9 +79,7 @@ def find(cluster: Cluster) -> Picture:
     ip = host.address
     if host.interface or not _is_ip(ip):
         ip = _ask_facts(cluster, host).ip
-    protocol = "tls" if cluster.certificates else "tcp"
-    written = f"[{ip}]" if ":" in ip else ip
-    return look(f"{protocol}://{written}:{cluster.scheduler_port}", read(cluster.certificates))
+    return look(address_of(cluster, ip), read(cluster.certificates))
 
 
 def ask_facts(cluster: Cluster, hosts: Iterable[Host]) -> dict[str, Facts]:

@@ -35,8 +35,8 @@ class DaskExecutor:
         client: Client,
         *,
         remote: bool,
-        reconnect: Callable[[float], Client] | None = None,
-        renew_after: int = 0,
+        reconnect: Callable[[float], Client] | None,
+        renew_after: int,
     ) -> None:
         self.client = client
         self.remote = remote

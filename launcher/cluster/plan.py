@@ -83,10 +83,8 @@ def make_plan(cluster: Cluster, facts: Mapping[str, Facts]) -> Plan:
     _check_addresses(facts)
     wanted = {host.name: _worker_count(host, facts[host.name]) for host in cluster.hosts}
     _check_room(cluster.hosts, facts, wanted)
-    scheduler = cluster.scheduler
-    ip = facts[scheduler.name].ip
-    protocol = "tls" if cluster.certificates else "tcp"
-    address = f"{protocol}://{_bracketed(ip)}:{cluster.scheduler_port}"
+    ip = facts[cluster.scheduler.name].ip
+    address = address_of(cluster, ip)
     return Plan(
         address,
         _scheduler(cluster, ip, address),
@@ -95,6 +93,12 @@ def make_plan(cluster: Cluster, facts: Mapping[str, Facts]) -> Plan:
             for host in cluster.hosts
         },
     )
+
+
+def address_of(cluster: Cluster, ip: str) -> str:
+    """Of a scheduler on a host with this address."""
+    protocol = "tls" if cluster.certificates else "tcp"
+    return f"{protocol}://{_bracketed(ip)}:{cluster.scheduler_port}"
 
 
 def _scheduler(cluster: Cluster, ip: str, address: str) -> Process:

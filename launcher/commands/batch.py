@@ -236,7 +236,7 @@ def _await(opened: Session, batch_id: int, timeout: float | None) -> Batch | Non
     with progress(f"batch {batch_id}") as bar:
         while True:
             now = _read(opened, batch_id)
-            if now.state == "C" or (now.state == "E" and now.run_after is None):
+            if now.ended:
                 return now
             bar(now.progress or 0.0, now.progress_note or "")
             if deadline is not None and time.monotonic() >= deadline:

@@ -1,7 +1,9 @@
 """Load data sets, register tables, list and show them."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +12,7 @@ import typer
 from launcher.console import Column, Format, progress, say, show
 from launcher.folder import example, new_app
 from launcher.naming import dataset_name
-from launcher.session import Session, session
+from launcher.session import session
 from pipeline import datasets
 from pipeline.roles import Choices
 from storage import datasets as registered
@@ -104,19 +106,8 @@ def load(
         categorical,
         missing,
     )
-    opened, told = session(ctx), list[str]()
-    _check_schema(opened)
-    with progress(f"loading {file.name}") as bar:
-        made = datasets.load_file(
-            opened.engine,
-            file,
-            group=group,
-            version=version,
-            choices=choices,
-            progress=bar,
-            tell=told.append,
-        )
-    _report(made, told)
+    make = partial(datasets.load_file, path=file, group=group, version=version, choices=choices)
+    _make(ctx, f"loading {file.name}", make)
 
 
 @app.command(
@@ -152,19 +143,10 @@ def register(
         categorical,
         missing,
     )
-    opened, told = session(ctx), list[str]()
-    _check_schema(opened)
-    with progress(f"reading {table}") as bar:
-        made = datasets.register_table(
-            opened.engine,
-            table,
-            group=group,
-            version=version,
-            choices=choices,
-            progress=bar,
-            tell=told.append,
-        )
-    _report(made, told)
+    make = partial(
+        datasets.register_table, table_name=table, group=group, version=version, choices=choices
+    )
+    _make(ctx, f"reading {table}", make)
 
 
 @app.command("list", epilog=example("deepcredit dataset list"))
@@ -223,12 +205,12 @@ def _sentinels(text: str) -> tuple[str, tuple[str, ...]]:
     return name, tuple(value.strip() for value in values.split(","))
 
 
-def _check_schema(opened: Session) -> None:
-    """A database without our tables is told of before a file is read."""
-    opened.read(registered.listing)
-
-
-def _report(made: Dataset, told: list[str]) -> None:
+def _make(ctx: typer.Context, words: str, make: Callable[..., Dataset]) -> None:
+    """Make a data set, and say what it holds."""
+    opened, told = session(ctx), list[str]()
+    opened.read(registered.listing)  # a database without our tables is told of at once
+    with progress(words) as bar:
+        made = make(opened.engine, progress=bar, tell=told.append)
     for line in told:
         say(f"note: {line}")
     kinds = Counter(column.kind for column in made.columns_of("feature"))

@@ -1,6 +1,5 @@
 """Mode ensemble: a million votes of a candidate list's models, the best of them, and baselines."""
 
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Literal
@@ -81,8 +80,7 @@ def check(connection: Connection, batch: Batch, parameters: Parameters) -> None:
 def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     """Search, compare, report; ranges that an earlier run finished are not tried again."""
     _require_space(parameters)
-    limit = parameters.time_limit
-    deadline = None if limit is None else time.monotonic() + limit
+    deadline = parameters.deadline()
     chosen = gather(batch, context)
     parameters.rule.check(len(chosen.models))
     board = assemble(chosen, context)

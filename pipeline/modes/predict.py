@@ -34,8 +34,8 @@ class Parameters(BatchParameters):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """The rows to score: prepared, with labels where the outcome is known."""
+class Rows:
+    """The rows to score, prepared, with labels where the outcome is known."""
 
     split: SplitName
     matrix: Stored
@@ -92,12 +92,12 @@ def _parent(connection: Connection, batch: Batch) -> Batch:
         raise Unknown(
             f"train_batch_id {number} is a {parent.mode} batch, not a train or ensemble batch"
         )
-    if parent.state == "E" and parent.run_after is None:
+    if not parent.ended:
+        raise ParentNotReady(f"train_batch_id {number} is not complete yet")
+    if parent.state == "E":
         raise ParentFailed(
             f"train_batch_id {number} ended in {parent.error_class}: {parent.error_text}"
         )
-    if parent.state != "C":
-        raise ParentNotReady(f"train_batch_id {number} is not complete yet")
     return parent
 
 
@@ -114,20 +114,18 @@ def _models(parent: Batch, context: Context) -> tuple[TrainedModel, ...]:
     return models
 
 
-def _prepare(
-    batch: Batch, model: TrainedModel, parameters: Parameters, context: Context
-) -> Prepared:
+def _prepare(batch: Batch, model: TrainedModel, parameters: Parameters, context: Context) -> Rows:
     split = context.read(lambda connection: results.read_split(connection, model.split_id))
     target = subjects.target_of(batch, split, parameters.scope, context)
     subject = subjects.read(target, context)
-    return Prepared(
+    return Rows(
         split=target.scope,
         matrix=subjects.publish_rows(subject, model, context),
         labels=subjects.publish_labels(subject, context),
     )
 
 
-def _fingerprint(model: TrainedModel, rows: Prepared) -> str:
+def _fingerprint(model: TrainedModel, rows: Rows) -> str:
     determined_by = {
         "model": model.sha256,
         "threshold": model.threshold,
@@ -138,7 +136,7 @@ def _fingerprint(model: TrainedModel, rows: Prepared) -> str:
     return hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()
 
 
-def _task(batch: Batch, model: TrainedModel, rows: Prepared, context: Context) -> ScoreTask:
+def _task(batch: Batch, model: TrainedModel, rows: Rows, context: Context) -> ScoreTask:
     return ScoreTask(
         run=ModelRun(
             batch_id=batch.batch_id,

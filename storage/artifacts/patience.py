@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 _PAUSES = 0.1, 5.0
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 
 def _none() -> int:
@@ -45,6 +45,6 @@ def persist(
                 since, seen, waits = now, progress(), pauses(*_PAUSES)
             if now - since >= seconds:
                 raise StoreUnavailable(f"{what}: {error} (tries: {tries})") from error
-            _log.warning("store connection lost", operation=what, error=str(error), tries=tries)
+            log.warning("store connection lost", operation=what, error=str(error), tries=tries)
         time.sleep(next(waits))
         tries += 1

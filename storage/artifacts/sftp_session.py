@@ -68,9 +68,6 @@ class Session:
         """Whether nothing is under way, so that the next request meets a clean session."""
         return self._wire.quiet and not self._open_files
 
-    def close(self) -> None:
-        self._wire.close()
-
     def read(self, path: str, offset: int = 0) -> Iterator[bytes]:
         """The content from `offset` on. A reader that stops early makes the session unusable.
 

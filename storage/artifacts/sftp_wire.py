@@ -48,9 +48,6 @@ class Wire:
         """Whether part of an answer is here already."""
         return bool(self._received) or self._channel.recv_ready()
 
-    def close(self) -> None:
-        self._channel.close()
-
     def ask(self, kind: int, *fields: bytes) -> Message:
         """Send a request and wait for its answer."""
         return self.answer(self.send(kind, *fields))

@@ -105,9 +105,9 @@ def apart(words):
     return unicodedata.normalize("NFD", words)
 
 
-def frame_of(engine, dataset, **named):
+def frame_of(engine, dataset):
     with connected(engine) as connection:
-        return frames.read_from(connection, dataset, **named)
+        return frames.read_from(connection, dataset)
 
 
 def read_back(engine, group="DATA001", version=1):
@@ -608,9 +608,11 @@ def test_group_and_version_are_registered_once(engine, tmp_path):
 def test_a_data_set_without_a_target_can_only_be_scored(engine, tmp_path):
     dataset = load(engine, small(tmp_path / "file.parquet"), choices=Choices(target=None))
 
-    assert frame_of(engine, dataset, target_needed=False).y is None
+    frame = frame_of(engine, dataset)
+
+    assert frame.y is None
     with pytest.raises(BadData, match="has no target; register it with --target COLUMN"):
-        frame_of(engine, dataset)
+        _ = frame.labels
 
 
 def test_an_empty_table_is_an_error(engine, tmp_path):

@@ -2,18 +2,21 @@
 
 import json
 from datetime import datetime
+from itertools import product
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, insert, text
+from sqlalchemy import Engine, insert, select, text
 
 from configs.errors import DatabaseRefused, Retry, Unknown, WrongState
 from storage import attempts, batches, claims, health, left, queues, servers, sweeping
+from storage.claimable import is_open
 from storage.engine import make_engine, reading
 from storage.grants import ROLES, grants, how_to_give
 from storage.schema import (
     METRICS,
     VOTE_METRICS,
+    dc_batch,
     dc_batch_result,
     dc_batch_result_t4,
     dc_candidate_model_list,
@@ -78,6 +81,16 @@ def test_listing_shows_the_newest_first(calls: Calls) -> None:
     assert [b.batch_id for b in calls(batches.listing)] == numbers[::-1]
     assert [b.batch_id for b in calls(batches.listing, "C")] == numbers[:1]
     assert [b.batch_id for b in calls(batches.listing, limit=1)] == numbers[2:]
+
+
+def test_what_has_ended_in_python_is_not_open_in_sql(calls: Calls) -> None:
+    for state, run_after, attempt in product("IUCE", (None, FAR), (1, 3)):
+        calls.add(state=state, run_after=run_after, attempt=attempt, max_attempts=3)
+
+    still = select(dc_batch.c.batch_id).where(is_open)
+    assert {b.batch_id for b in calls(batches.listing) if not b.ended} == set(
+        calls(lambda connection: connection.scalars(still).all())
+    )
 
 
 def test_cancel_ends_what_waits_and_asks_what_runs(calls: Calls) -> None:

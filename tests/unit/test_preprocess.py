@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from configs.errors import BadData
 from pipeline import preprocess
 from pipeline.frames import Categorical, Frame, Numeric
-from pipeline.preprocess import apply, fit, from_json, to_json
-from pipeline.rules import CategoricalRule, NumericRule
+from pipeline.preprocess import apply, fit
+from pipeline.rules import CategoricalRule, NumericRule, Preprocessor, from_json, to_json
 from storage import arrays
 
 
@@ -383,7 +383,7 @@ def test_text_that_is_no_preparation_is_an_error(text, words):
 def test_names_of_matrix_columns_are_unique_even_if_columns_imitate_them():
     rule = NumericRule("c = a", (), 0.0, 1.0, value=True, indicator=False)
     imitated = CategoricalRule("c", (), ("a", "b"), other=False, missing=False)
-    fitted = preprocess.Preprocessor((rule, imitated), ())
+    fitted = Preprocessor((rule, imitated), ())
 
     assert fitted.feature_names == ("c = a", "c = a (2)", "c = b")
     assert json.loads(to_json(fitted))["feature_names"] == ["c = a", "c = a (2)", "c = b"]

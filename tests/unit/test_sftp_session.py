@@ -48,9 +48,6 @@ class Peer:
     def recv_ready(self) -> bool:
         return bool(self._out or self._answers)
 
-    def close(self) -> None:
-        self.closed = True
-
     def _handle(self, kind: int, body: bytes) -> None:
         if kind == sftp.CMD_INIT:
             self._answers.append(struct.pack(">BI", sftp.CMD_VERSION, 3))
