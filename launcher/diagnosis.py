@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -94,15 +94,26 @@ def _settings(session: Session, _role: str) -> Found:
     for name in ("log_dir", "cache_dir"):
         folder = getattr(settings, name)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / ".doctor"
-            probe.touch()
-            probe.unlink()
+            _write_into(folder)
         except OSError as error:
             yield _fail(
                 f"{name} {folder}: {error.strerror}; set {PREFIX}{name.upper()} to a folder that "
                 "this user may write",
             )
+
+
+def _write_into(folder: Path) -> None:
+    """Raises OSError. What it makes it removes: root's folders would be closed to launchers."""
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".doctor"
+        probe.touch()
+        probe.unlink()
+    finally:
+        with suppress(OSError):  # somebody else puts something there meanwhile
+            for each in made:
+                each.rmdir()
 
 
 def _database(session: Session, role: str) -> Found:
