@@ -7,14 +7,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 # GPU=1 installs the CUDA builds, for servers with NVIDIA cards.
 LOCK := $(if $(GPU),requirements-gpu.lock,requirements.lock)
-STAMP := $(VENV)/installed-$(LOCK)
+# What was installed is known by its content: files that come in an archive may be older than the
+# last installation.
+INSTALLED := $(LOCK) requirements-dev.lock pyproject.toml .ci/setup
+STAMP := $(VENV)/installed-$(shell cat $(INSTALLED) | cksum | cut -d ' ' -f 1)
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## create .venv and install everything that the lock names
 
-$(STAMP): requirements.lock requirements-gpu.lock requirements-dev.lock pyproject.toml .ci/setup
+$(STAMP):
 	@.ci/setup "$(PYTHON)" "$(VENV)" "$(LOCK)"
 	@rm -f $(VENV)/installed-* && touch $@
 

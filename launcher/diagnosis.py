@@ -4,8 +4,8 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from configs.errors import BadSetting, ClusterUnavailable, DeepCreditError
 from configs.installed import can_use_cards, version_of
 from configs.settings import PREFIX, SECRETS
+from launcher.cluster.certificates import last_day
 from launcher.cluster.connection import connect
 from launcher.embedded import certificates
 from launcher.kept_back import kept_back, queues_of, tags_of
@@ -32,6 +33,7 @@ OLDEST_MARIADB, OLDEST_SQLITE = (10, 6), (3, 35)
 _CLOCK_SECONDS = 5.0
 _PORT_SECONDS = 5.0
 _MOST_KEPT = 3  # the next ones show once these are seen to
+_FEW_DAYS = 30
 _FEW_GB, _NO_GB = 5.0, 0.5
 _GPU_QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
 
@@ -94,15 +96,26 @@ def _settings(session: Session, _role: str) -> Found:
     for name in ("log_dir", "cache_dir"):
         folder = getattr(settings, name)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / ".doctor"
-            probe.touch()
-            probe.unlink()
+            _write_into(folder)
         except OSError as error:
             yield _fail(
                 f"{name} {folder}: {error.strerror}; set {PREFIX}{name.upper()} to a folder that "
                 "this user may write",
             )
+
+
+def _write_into(folder: Path) -> None:
+    """Raises OSError. What it makes it removes: root's folders would be closed to launchers."""
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".doctor"
+        probe.touch()
+        probe.unlink()
+    finally:
+        with suppress(OSError):  # somebody else puts something there meanwhile
+            for each in made:
+                each.rmdir()
 
 
 def _database(session: Session, role: str) -> Found:
@@ -227,13 +240,25 @@ def _dask(session: Session, _role: str) -> Found:
         )
         return
     try:
-        executor = connect(address, certificates(session.settings))
+        files = certificates(session.settings)
+        executor = connect(address, files)
     except (ClusterUnavailable, BadSetting) as error:
         yield _fail(str(error))
         return
     workers = executor.workers
     executor.close()
     yield _ok(f"{parts.netloc}: {workers} threads, versions equal to ours")
+    if files:
+        yield from _ending(files)
+
+
+def _ending(files: Mapping[str, str]) -> Found:
+    left = (last_day(files) - datetime.now(UTC)).days
+    if left < _FEW_DAYS:
+        yield _warn(
+            f"the cluster's certificate ends in {left} days, and nobody connects after that: stop "
+            "the cluster and make a new one (docs/cluster.md)"
+        )
 
 
 def _gpus(_session: Session, _role: str) -> Found:

@@ -31,10 +31,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Scheduler:
-    """Where to connect; `certificates` (ca, cert, key as PEM text) if it asks for TLS."""
+    """Where to connect; `certificates` (ca, cert, key as PEM text) if it asks for TLS, as the
+    embedded one does, and others may.
+    """
 
     address: str
     certificates: Mapping[str, str] | None = field(default=None, repr=False)
+    embedded: bool = False
 
 
 class Cluster(Protocol):
@@ -142,7 +145,7 @@ class EmbeddedCluster:
         body: dict[str, Any] = json.loads(answer)
         crew = {"workers": body["workers"], "cards": body["cards"]}
         log.info("embedded cluster started", pid=process.pid, **crew)
-        return Scheduler(body["address"], body["certificates"])
+        return Scheduler(body["address"], body["certificates"], embedded=True)
 
     def _end(self) -> None:
         process, self._process, self._scheduler = self._process, None, None

@@ -161,6 +161,7 @@ class Supervisor:
                     mode="json", exclude=set(SECRETS), exclude_none=True
                 ),
                 certificates=scheduler.certificates,
+                embedded=scheduler.embedded,
             )
         )
 

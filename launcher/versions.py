@@ -5,15 +5,19 @@ from collections.abc import Mapping
 
 from configs.installed import version_of
 
-# What bears on the numbers, or on what can be sent from one process to another.
+# What bears on the numbers, or on what can be sent from one process to another, or read by it.
 _SAME = (
     "deepcredit",
+    "cloudpickle",
     "dask",
     "distributed",
     "imbalanced-learn",
+    "msgpack",
     "numpy",
     "pytorch-tabnet",
+    "safetensors",
     "scikit-learn",
+    "scipy",
     "torch",
     "xgboost",
 )

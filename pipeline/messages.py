@@ -23,19 +23,16 @@ _PARENT_DIED = 3
 class Job:
     """What a child is to run. `settings` holds no secrets: the child reads its own environment.
 
-    `certificates` (ca, cert, key as PEM text) are those of an embedded cluster; they are secret,
-    so they are no part of the repr.
+    `certificates` (ca, cert, key as PEM text) are for a scheduler that asks for TLS; they are
+    secret, so they are no part of the repr. `embedded`: whether the cluster is the launcher's own,
+    which shares its cache, and which it starts anew when it is lost.
     """
 
     claim: Claim
     scheduler: str
     settings: Mapping[str, Any]
     certificates: Mapping[str, str] | None = field(default=None, repr=False)
-
-    @property
-    def embedded(self) -> bool:
-        """Whether the cluster is the launcher's own, which it starts anew when it is lost."""
-        return self.certificates is not None
+    embedded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +139,7 @@ def decode_job(line: bytes) -> Job:
             scheduler=body["scheduler"],
             settings=body["settings"],
             certificates=body["certificates"],
+            embedded=body["embedded"],
         )
     except (ValueError, KeyError, TypeError) as error:
         raise Malformed(f"not a job: {line[:200]!r}") from error

@@ -1,8 +1,11 @@
 """Certificates for a cluster that speaks TLS."""
 
 import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
+from cryptography import x509
 from distributed.security import Security
 
 from configs.cluster import certificates_in
@@ -16,11 +19,31 @@ def read(folder: Path | None) -> dict[str, str] | None:
     if folder is None:
         return None
     try:
-        return certificates_in(folder)
+        found = certificates_in(folder)
     except (OSError, ValueError) as error:
         raise BadSetting(
             f"certificates: {error}; `deepcredit cluster certificates` makes them"
         ) from error
+    try:
+        check_valid(found)
+    except ValueError as error:
+        raise BadSetting(f"certificates: {folder}: {error}") from error
+    return found
+
+
+def last_day(certificates: Mapping[str, str]) -> datetime:
+    """When the certificate ends. Raises ValueError: it is none."""
+    return x509.load_pem_x509_certificate(certificates["cert"].encode()).not_valid_after_utc
+
+
+def check_valid(certificates: Mapping[str, str]) -> None:
+    """Dask would only say that nobody answers. Raises ValueError: it has ended, or is none."""
+    end = last_day(certificates)
+    if end <= datetime.now(UTC):
+        raise ValueError(
+            f"the certificate ended on {end:%Y-%m-%d}; stop the cluster, move the folder away, and "
+            "make a new one with `deepcredit cluster certificates`"
+        )
 
 
 def make(folder: Path) -> None:

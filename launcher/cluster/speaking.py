@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 from distributed.core import rpc
 from distributed.security import Security
 
+from configs.errors import ClusterUnavailable
+from launcher.cluster.certificates import check_valid
+
 
 @asynccontextmanager
 async def speaking(address: str, certificates: Mapping[str, str] | None) -> AsyncIterator[Any]:
@@ -30,9 +33,17 @@ async def check_port(address: str) -> None:
 
 
 def security(certificates: Mapping[str, str] | None) -> Security | None:
-    """Dask's form of ca, cert and key as PEM text."""
+    """Dask's form of ca, cert and key as PEM text.
+
+    Raises:
+        ClusterUnavailable: they are valid no more.
+    """
     if certificates is None:
         return None
+    try:
+        check_valid(certificates)
+    except ValueError as error:
+        raise ClusterUnavailable(f"certificates: {error}") from error
     return Security(
         require_encryption=True,
         tls_ca_file=certificates["ca"],

@@ -38,13 +38,23 @@ def persist(
     seen, waits, tries = progress(), pauses(*_PAUSES), 1
     while True:
         try:
-            return operation()
+            result = operation()
         except ConnectionLost as error:
             now = time.monotonic()
             if since is None or progress() != seen:
                 since, seen, waits = now, progress(), pauses(*_PAUSES)
             if now - since >= seconds:
                 raise StoreUnavailable(f"{what}: {error} (tries: {tries})") from error
-            log.warning("store connection lost", operation=what, error=str(error), tries=tries)
+            log.warning(
+                "store connection lost; trying again",
+                operation=what,
+                error=str(error),
+                tries=tries,
+                at_most_seconds=round(seconds - (now - since)),
+            )
+        else:
+            if tries > 1:
+                log.info("store connection is back; this is done", operation=what, tries=tries)
+            return result
         time.sleep(next(waits))
         tries += 1

@@ -809,6 +809,18 @@ def test_doctor_finds_the_embedded_installation_in_order(ready: Run) -> None:
         assert re.search(rf"^(OK|WARN) +{subject} ", out, re.MULTILINE), subject
 
 
+def test_doctor_leaves_no_folder_that_it_made(ready: Run) -> None:
+    ready("doctor")
+    assert not Path("logs").exists()  # of root, they would be closed to a launcher's account
+    assert not Path("var/cache").exists()
+
+    Path("logs").mkdir()
+    code, out, _ = ready("doctor")
+
+    assert code == 0, out
+    assert list(Path("logs").iterdir()) == []
+
+
 def test_doctor_says_what_to_do_about_what_is_not(run: Run) -> None:
     Path("file").touch()
 

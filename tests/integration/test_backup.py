@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, select
 
 from configs.errors import StoreNotOurs
 from configs.settings import Settings
+from storage import batches, queues
 from storage.engine import reading, transaction
 from storage.schema import METRICS, dc_batch, dc_queue
 from tests.bank import ROOT, environment
@@ -137,14 +138,16 @@ def test_queues_stand_still_for_an_upgrade_and_go_on(
     database = mariadb_settings.database_url.rpartition("/")[2].partition("?")[0]
     with open_desk(mariadb_settings, tmp_path) as desk:
         desk.add(queue="night")
+        transaction(desk.engine, lambda connection: queues.pause(connection, "held"))
         paused = select(dc_queue.c.queue).where(dc_queue.c.paused != 0).order_by(dc_queue.c.queue)
 
         mariadb_server.client(PAUSE, database)
 
         with reading(desk.engine) as connection:
-            assert connection.scalars(paused).all() == ["default", "night"]
+            assert connection.scalars(paused).all() == ["default", "held", "night"]
+            assert not batches.pending(connection, queues=("night",)).ready
         mariadb_server.client(RESUME, database)
         with reading(desk.engine) as connection:
-            assert connection.scalars(paused).all() == []
-            assert connection.scalar(select(func.count()).select_from(dc_queue)) == 2
+            assert connection.scalars(paused).all() == ["held"]
+            assert connection.scalar(select(func.count()).select_from(dc_queue)) == 3
         transaction(desk.engine, lambda connection: connection.execute(delete(dc_queue)))

@@ -1,4 +1,6 @@
-"""Two hosts with addresses of their own, as network namespaces; one is cut off in the middle."""
+"""Two hosts with addresses and caches of their own, as network namespaces, that speak TLS; one is
+cut off in the middle.
+"""
 
 import json
 import os
@@ -112,9 +114,15 @@ def network(tmp_path):
 def bank(tmp_path, network):
     port = free_port()
     # A broken line is noticed after so long (Dask takes no less), not after half a minute.
-    (tmp_path / "worker.env").write_text("DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=11s\n")
-    (tmp_path / "worker.env").chmod(0o600)
-    hosts = [f'{{address = "{network.base}.{n}", name = "{name}"}}' for n, name in HOSTS]
+    patience = "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=11s\n"
+    for _, name in (*HOSTS, (1, "home")):
+        file = tmp_path / f"{name}.env"
+        file.write_text(f"{patience}DEEPCREDIT_CACHE_DIR={tmp_path / name}\n")
+        file.chmod(0o600)
+    hosts = [
+        f'{{address = "{network.base}.{n}", name = "{name}", env_file = "{tmp_path / name}.env"}}'
+        for n, name in HOSTS
+    ]
     settings = {
         "user": current_user(),
         "key_file": str(network.key),
@@ -122,7 +130,8 @@ def bank(tmp_path, network):
         "port": network.port,
         "python": sys.executable,
         "folder": str(tmp_path / "hosts"),
-        "env_file": str(tmp_path / "worker.env"),
+        "env_file": str(tmp_path / "home.env"),
+        "certificates": str(tmp_path / "tls"),
         "scheduler_port": port,
         "dashboard_port": free_port(),
         "workers": 1,
@@ -132,8 +141,9 @@ def bank(tmp_path, network):
     (tmp_path / "deepcredit.toml").write_text(
         "\n".join(["[cluster]", f"hosts = [{', '.join([home, *hosts])}]", *lines])
     )
-    env = environment(tmp_path, SCHEDULER=f"tcp://{network.base}.1:{port}")
+    env = environment(tmp_path, SCHEDULER=f"tls://{network.base}.1:{port}")
     bank = Bank(tmp_path, env, lambda statement: [])
+    bank.deepcredit("cluster", "certificates", "tls")
     yield bank
     for name in network.names:
         network.mend(name)

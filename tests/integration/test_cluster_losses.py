@@ -281,7 +281,9 @@ def test_a_batch_goes_on_when_a_model_store_that_was_away_is_back(sqlite_setting
         training = pool.submit(lab.train, [("ML-XGB", MANY)])
         until(lambda: list(server.root.rglob("*.ubj")), 30)
         first.close()
-        until(lambda: any(log["event"] == "store connection lost" for log in logs), 30)
+        until(
+            lambda: any(log["event"] == "store connection lost; trying again" for log in logs), 30
+        )
         stored = len(list(server.root.rglob("*.ubj")))
         stack.enter_context(running_sshd(tmp_path / "sshd", port=server.port))
         batch = training.result(60)

@@ -178,6 +178,19 @@ def test_what_an_image_copies_is_not_ignored_by_its_build() -> None:
     assert not any("docker" in line or "secrets" in line for line in kept if line[:1] == "!")
 
 
+def test_a_new_version_changes_no_table_under_a_launcher_that_runs() -> None:
+    """`up` would make the tables new first, and end the launcher, who waits for that, last."""
+    page = (DOCKER / "README.md").read_text(encoding="utf-8")
+    (steps,) = re.findall(r"^\| a new version.*\| `(.*)`; ", page, re.MULTILINE)
+
+    assert steps.split(" && ") == [
+        "docker compose build",
+        "docker compose stop launcher",
+        "docker compose up --detach",
+    ]
+    assert "migrate" in compose()["services"]["launcher"]["depends_on"]
+
+
 def test_no_file_has_a_password_in_it() -> None:
     pattern = re.compile(r"(password|passphrase|secret|token)\s*[:=]\s*\S", re.IGNORECASE)
     for file in FILES:

@@ -231,7 +231,7 @@ def test_work_goes_on_when_a_server_comes_back(opened, tmp_path, source):
             waiting.result(timeout=30)
 
     assert (tmp_path / "back").read_bytes() == CONTENT
-    assert logs[0]["event"] == "store connection lost"
+    assert logs[0]["event"] == "store connection lost; trying again"
     assert "models/1.ubj" in logs[0]["operation"]
 
 

@@ -10,6 +10,7 @@ from configs.settings import load
 from launcher.cluster.hosts import command
 from launcher.cluster.plan import Facts, make_plan
 from launcher.versions import versions
+from tests.bank import ROOT
 
 
 def cluster(**table):
@@ -115,11 +116,21 @@ def test_a_host_that_was_scaled_has_what_was_asked_for_then_whatever_runs_by_now
     assert planned(None, {"cpu": (4, 4)}) == {"cpu": 2}  # runs with other settings: is refused
 
 
-def test_other_versions_are_named():
-    there = versions() | {"numpy": "1.0"}
+@pytest.mark.parametrize("name", ["cloudpickle", "msgpack", "numpy", "python", "scipy"])
+def test_other_versions_are_named(name):
+    there = versions() | {name: "1.0"}
 
-    with pytest.raises(ClusterUnavailable, match=r"10\.0\.0\.1 has numpy 1\.0 in place of"):
+    with pytest.raises(ClusterUnavailable, match=rf"10\.0\.0\.1 has {name} 1\.0 in place of"):
         make_plan(cluster(), {"10.0.0.1": facts(versions=there)})
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-gpu.lock"])
+def test_what_must_be_the_same_is_installed_wherever_we_run(lock):
+    """Images, and hosts that nobody develops on, lack what requirements-dev.lock adds."""
+    installed = (ROOT / lock).read_text(encoding="utf-8").replace("xgboost-cpu==", "xgboost==")
+
+    for name in versions().keys() - {"python", "deepcredit"}:
+        assert f"\n{name}==" in installed, name
 
 
 def test_hosts_with_and_without_cards_have_other_builds_and_make_one_cluster(monkeypatch):

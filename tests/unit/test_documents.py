@@ -82,6 +82,21 @@ def test_links_between_the_documents_lead_somewhere() -> None:
     assert broken == []
 
 
+def test_what_workers_are_told_to_use_was_made_by_a_command_of_the_guide() -> None:
+    pages = "\n".join((DOCS / f"{name}.md").read_text("utf-8") for name in ("cluster", "servers"))
+
+    told = re.findall(r"^ +DEEPCREDIT_[A-Z_]+=(/\S+)$", pages, re.MULTILINE)
+    installs = re.findall(r"^install .*$", pages, re.MULTILINE)
+    assert len(told) == 2
+    assert all(any(path in line.split() for line in installs) for path in told)
+
+
+def test_the_account_has_a_home_for_its_keys_and_the_clusters_folder() -> None:
+    for name in ("servers", "systemd"):
+        (command,) = re.findall(r"useradd --system .*", (DOCS / f"{name}.md").read_text("utf-8"))
+        assert "--create-home" in command
+
+
 def _row(name: str) -> str:
     """The table row of the guide that describes a table or view."""
     (row,) = re.findall(rf"^\| `{name}` \|.*$", GUIDE, re.MULTILINE)

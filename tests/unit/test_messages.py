@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,13 @@ def test_certificates_travel_but_are_not_shown():
 
     assert decode_job(encode(job)) == job
     assert "PRIVATE" not in repr(job)
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+def test_an_embedded_cluster_is_not_told_by_its_certificates(embedded):
+    job = replace(JOB, certificates={"key": "PRIVATE"}, embedded=embedded)
+
+    assert decode_job(encode(job)).embedded == embedded
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import time
 from itertools import count
 
 import pytest
+from structlog.testing import capture_logs
 
 from configs.errors import StoreRefused, StoreUnavailable
 from storage.artifacts.patience import persist
@@ -25,6 +26,23 @@ class Failing:
 
 def test_a_lost_connection_is_tried_again():
     assert persist(Failing(2, ConnectionLost()), "put", seconds=20) == 3
+
+
+def test_the_log_says_what_is_done_about_it_and_that_it_was():
+    with capture_logs() as logs:
+        persist(Failing(0, ConnectionLost()), "put a/b", seconds=20)
+        assert logs == []
+        persist(Failing(1, ConnectionLost("it broke")), "put a/b", seconds=20)
+
+    lost, back = logs
+    assert lost["event"] == "store connection lost; trying again"
+    assert (lost["log_level"], lost["error"], lost["at_most_seconds"]) == (
+        "warning",
+        "it broke",
+        20,
+    )
+    assert back["event"] == "store connection is back; this is done"
+    assert (back["operation"], back["tries"]) == ("put a/b", 2)
 
 
 def test_without_patience_there_is_one_try():

@@ -1,0 +1,88 @@
+"""A cluster's certificate that ends, which Dask tells as a scheduler that does not answer."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from configs.errors import BadSetting, ClusterUnavailable
+from launcher import diagnosis
+from launcher.cluster import certificates
+from launcher.cluster.connection import connect
+from launcher.cluster.look import look
+
+Made = Callable[[timedelta], Path]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    """Makes a folder of certificates that end so long from now."""
+
+    def make(left: timedelta) -> Path:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "dask-internal")])
+        end = datetime.now(UTC) + left
+        builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        signed = (
+            builder.not_valid_before(end - timedelta(days=365))
+            .not_valid_after(end)
+            .sign(key, hashes.SHA256())
+        )
+        text = signed.public_bytes(serialization.Encoding.PEM)
+        private = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        for file, content in (("ca", text), ("cert", text), ("key", private)):
+            (tmp_path / f"{file}.pem").write_bytes(content)
+            (tmp_path / f"{file}.pem").chmod(0o600)
+        return tmp_path
+
+    return make
+
+
+def test_one_that_has_ended_is_named_before_anything_is_started(made: Made) -> None:
+    with pytest.raises(BadSetting, match=r"the certificate ended on .*make a new one"):
+        certificates.read(made(timedelta(seconds=-1)))
+
+
+@pytest.mark.parametrize("ask", [look, connect])
+def test_one_that_has_ended_is_named_by_who_asks_the_scheduler(
+    made: Made, ask: Callable[..., object]
+) -> None:
+    folder = made(timedelta(seconds=-1))
+    texts = {name: (folder / f"{name}.pem").read_text() for name in certificates.FILES}
+
+    with pytest.raises(ClusterUnavailable, match="the certificate ended on "):
+        ask("tls://127.0.0.1:9", texts, patience=2)
+
+
+def test_what_is_no_certificate_is_said(made: Made) -> None:
+    folder = made(timedelta(days=1))
+    (folder / "cert.pem").write_text("nothing")
+
+    with pytest.raises(BadSetting, match=r"^certificates: "):
+        certificates.read(folder)
+
+
+@pytest.mark.parametrize(("days", "warnings"), [(31.5, 0), (29.5, 1)])
+def test_doctor_tells_that_one_ends_soon(made: Made, days: float, warnings: int) -> None:
+    found = certificates.read(made(timedelta(days=days)))
+    assert found is not None
+
+    assert len(list(diagnosis._ending(found))) == warnings
+
+
+def test_what_we_make_is_valid_for_a_year(tmp_path: Path) -> None:
+    certificates.make(tmp_path / "tls")
+    found = certificates.read(tmp_path / "tls")
+    assert found is not None
+
+    left = certificates.last_day(found) - datetime.now(UTC)
+    assert timedelta(days=364) < left <= timedelta(days=365)
