@@ -192,6 +192,12 @@ LOSSES = {
     "row": lambda desk, model: transaction(
         desk.engine, lambda c: c.execute(text("DELETE FROM dc_model WHERE model_no = 1"))
     ),
+    "metrics of a split": lambda desk, model: transaction(
+        desk.engine,
+        lambda c: c.execute(
+            text("DELETE FROM dc_batch_result WHERE model_no = 1 AND split = 'test'")
+        ),
+    ),
 }
 
 
