@@ -53,6 +53,12 @@ def test_the_header_shows_the_delimiter(write, delimiter):
     assert values(path) == {"a": ["1"], "b": ["2"]}
 
 
+def test_a_quote_amid_a_value_is_a_quote(write):
+    table = read_file(write('a,b\n15" wheels,1\nx,2\n'))
+
+    assert table.column("a").to_pylist() == ['15" wheels', "x"]
+
+
 def test_quotes_hold_delimiters_newlines_and_quotes(write):
     path = write('"a ""1""",b\r\n"x,\ny","he said ""no"""\r\n')
 
