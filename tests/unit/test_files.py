@@ -179,6 +179,17 @@ def test_a_long_number_that_names_something_keeps_every_digit(kind):
     assert as_identifier("id", short).values.to_pylist() == [7]
 
 
+def test_row_numbers_that_pandas_left_in_a_file_are_no_feature(tmp_path):
+    path = tmp_path / "file.parquet"
+    pq.write_table(pa.table({"x": [1, 2], "y": [0, 1], "__index_level_0__": [5, 9]}), path)
+    raw, said = read_file(path), []
+    _, columns = describe(raw, raw.column_names, Choices(target="y"), "file", said.append)
+
+    roles = {column.column_name: column.role for column in columns}
+    assert roles == {"x": "feature", "y": "target", "__index_level_0__": "ignore"}
+    assert said == ["__index_level_0__: row numbers that pandas left in the file, ignored"]
+
+
 def test_a_parquet_column_that_no_table_can_hold_must_be_dropped(tmp_path):
     path = tmp_path / "file.parquet"
     pq.write_table(pa.table({"x": [1, 2], "list": [[1], [2]], "bytes": [b"1", b"2"]}), path)
