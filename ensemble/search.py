@@ -169,14 +169,12 @@ def ranges(first: int, last: int, size: int) -> Iterator[Range]:
         yield start, min(start + size, last)
 
 
-def missing(ensembles: int, done: Iterable[Range], size: int) -> list[Range]:
+def missing(ensembles: int, done: Iterable[Range], size: int) -> Iterator[Range]:
     """Ranges of at most `size` that, with those done, make 1, ..., ensembles."""
-    todo: list[Range] = []
     following = 1
     for start, stop in [*sorted(done), (ensembles + 1, ensembles + 1)]:
-        todo += ranges(following, min(start, ensembles + 1), size)
+        yield from ranges(following, min(start, ensembles + 1), size)
         following = max(following, stop)
-    return todo
 
 
 def edges(name: str) -> npt.NDArray[np.float64]:

@@ -77,7 +77,7 @@ def _parse(model_param: str | None) -> dict[str, Any]:
         return {}
     try:
         given = json.loads(model_param, object_pairs_hook=_once, parse_constant=_refuse)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of too many digits
         raise BadParameter(f"not JSON: {error}") from error
     if given is None:
         return {}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from configs.errors import BadData, DatasetChanged
-from pipeline.labels import labels_of
+from pipeline.labels import classes_of
 from storage.content import content_sha256, whole
 from storage.kinds import instants
 from storage.records import Dataset, DatasetColumn, Role
@@ -57,6 +57,8 @@ class Frame:
     """Dense ranks, oldest 0; -1 is missing."""
     groups: NDArray[np.int64] | None = None
     """Equal numbers for equal groups; -1 is missing."""
+    zeros: tuple[str, ...] = ()
+    """The words of the target that mean 0, where it is known."""
     roles: Mapping[str, Role] | None = None
     """The role of every column of the data set, to say why one is no feature."""
 
@@ -99,11 +101,13 @@ def frame_of(dataset: Dataset, rows: pa.Table) -> Frame:
     """A frame of canonical rows (see storage.content), which it shares where it can."""
     if rows.num_rows == 0:
         raise BadData(f"data set {dataset.name} is empty: table {dataset.table_name!r} has no rows")
+    y, zeros = _classes(dataset, rows)
     return Frame(
         name=dataset.name,
         content_sha256=dataset.content_sha256,
         n_rows=rows.num_rows,
-        y=_labels(dataset, rows),
+        y=y,
+        zeros=zeros,
         features=tuple(_feature(column, rows) for column in dataset.columns_of("feature")),
         time=_ranks(dataset.columns_of("time"), rows, instants),
         groups=_ranks(dataset.columns_of("group"), rows, _as_text),
@@ -111,11 +115,11 @@ def frame_of(dataset: Dataset, rows: pa.Table) -> Frame:
     )
 
 
-def _labels(dataset: Dataset, rows: pa.Table) -> NDArray[np.int8] | None:
+def _classes(dataset: Dataset, rows: pa.Table) -> tuple[NDArray[np.int8] | None, tuple[str, ...]]:
     for column in dataset.columns_of("target"):
         values = rows.column(column.column_name)
-        return labels_of(values, column, dataset.positive_value, f"data set {dataset.name}")
-    return None
+        return classes_of(values, column, dataset.positive_value, f"data set {dataset.name}")
+    return None, ()
 
 
 def _feature(column: DatasetColumn, rows: pa.Table) -> Feature:

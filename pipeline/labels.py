@@ -19,7 +19,15 @@ _SHOWN = 5
 def labels_of(
     values: pa.ChunkedArray, column: DatasetColumn, positive: str | None, where: str
 ) -> NDArray[np.int8]:
-    """Labels of a canonical target column; 1 is `positive`, or 1 or true where that is None.
+    """As `classes_of`, without the words."""
+    return classes_of(values, column, positive, where)[0]
+
+
+def classes_of(
+    values: pa.ChunkedArray, column: DatasetColumn, positive: str | None, where: str
+) -> tuple[NDArray[np.int8], tuple[str, ...]]:
+    """Labels of a canonical target column, and the words of class 0; 1 is `positive`, or 1 or true
+    where that is None.
 
     Raises:
         BadData: values are missing, or are not 0 and 1 (or two, one of them `positive`).
@@ -38,7 +46,7 @@ def labels_of(
         _check_positive(name, sorted(words), positive)
         ones = [word == positive for word in words]
     labels: NDArray[np.int8] = np.array(ones, np.int8)[codes]
-    return labels
+    return labels, tuple(word for word, one in zip(words, ones, strict=True) if not one)
 
 
 def _encoded(values: pa.ChunkedArray, column: DatasetColumn) -> tuple[NDArray[np.int32], list[str]]:

@@ -1,17 +1,20 @@
 """batch_param: JSON text in, typed parameters out, or an error that names key and remedy."""
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, Literal, NoReturn, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
 from configs.errors import BadParameter
 from configs.meant import meant
 
 P = TypeVar("P", bound="BatchParameters")
+
+_POWER = re.compile(r"-?\d+(\.\d+)?[eE][+-]?\d+")
 
 
 class BatchParameters(BaseModel):
@@ -34,6 +37,18 @@ class BatchParameters(BaseModel):
     def deadline(self) -> float | None:
         """When timeLimit ends if it begins now, on time.monotonic; None: there is none."""
         return None if self.time_limit is None else time.monotonic() + self.time_limit
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _only_numbers_as_numbers(cls, value: Any, field: ValidationInfo) -> Any:
+        """So that no true is read as 1, which for testSize is one row, and "1e6" is what 1e6 is."""
+        if cls.model_fields[str(field.field_name)].annotation is bool:
+            return value
+        several = value if isinstance(value, list) else [value]
+        if any(isinstance(each, bool) for each in several):
+            raise ValueError("true and false are no numbers")
+        power = isinstance(value, str) and _POWER.fullmatch(value)
+        return float(value) if power else value
 
 
 def parse(text: str | None, model: type[P]) -> P:
@@ -61,7 +76,7 @@ def read_object(text: str | None, name: str) -> dict[str, Any]:
         raise BadParameter(
             f"{name} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadParameter(f"{name}: {error}") from None
     if not isinstance(values, dict):
         kind = type(values).__name__

@@ -2,6 +2,7 @@
 found in the values.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from storage.records import DatasetColumn, Role
 
 Tell = Callable[[str], None]
 
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _LIKE_AN_ID = 0.5  # this share of rows with a category of their own
 
 
@@ -108,10 +110,14 @@ def describe(
         if role == "ignore" and not kinds.storable(raw.schema.field(name).type):
             continue
         missing = tuple(choices.missing.get(name, ()))
-        found = _found(name, raw.column(name), role, missing, name in choices.categorical)
+        forced = name in choices.categorical
+        found = _found(name, raw.column(name), role, missing, forced)
         if role == "feature" and found.is_date:
             role = "ignore"
             tell(f"{name}: dates, ignored; name it with --time, or force it with --categorical")
+        if role == "feature" and _PANDAS_INDEX.fullmatch(name) and not forced:
+            role = "ignore"
+            tell(f"{name}: row numbers that pandas left in the file, ignored")
         if found.infinities:
             tell(f"{name}: {found.infinities} infinite values, stored as missing")
         if role == "feature" and found.kind == "categorical":

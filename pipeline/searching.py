@@ -1,9 +1,11 @@
 """Trying ensembles by ranges over the executor: committed one by one, resumed, merged exactly."""
 
 import hashlib
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
 from configs.errors import ArtifactDamaged, ArtifactMissing, BadData, BadParameter, DeepCreditError
 from ensemble.search import Partial, Search, merge, missing, search_key
@@ -19,6 +21,7 @@ from storage.artifacts.port import Stored
 from storage.ensembles import FinishedRange
 
 _SHORTEST, _LONGEST = 10_000, 1_000_000
+_LONGEST_TIMED = 100_000  # what is begun at the deadline is lost
 _RANGES_PER_WORKER = 8
 _MOST_RANGES = 2_000
 _ENDING = "safetensors"
@@ -34,6 +37,10 @@ class Order:
     """Whether the counts of every ensemble are wanted, not those of the best alone."""
     deadline: float | None
     """On time.monotonic; what is not tried by then is left out."""
+
+    @property
+    def late(self) -> bool:
+        return self.deadline is not None and time.monotonic() >= self.deadline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +85,14 @@ def search(board: Board, order: Order, context: Context) -> Searched:
     progress = Progress(
         total=order.ensembles, before=_count(done), unit="ensembles", report=context.report
     )
-    tasks = _tasks(order, votes, done, context)
-    for ended in placing.run(context.executor, try_range, tasks, deadline=order.deadline):
-        finished = _finished(ended.task, ended.result(), fingerprint, context)
-        tried = _read(finished, order, parts, context)
-        best = [merge([*best, tried.best])]
-        _commit(finished, context)
-        done.append(finished)
-        progress.advance(units=finished.last_no - finished.first_no + 1)
+    while not order.late and (tasks := _tasks(order, votes, done, context)):
+        for ended in placing.run(context.executor, try_range, tasks, deadline=order.deadline):
+            finished = _finished(ended.task, ended.result(), fingerprint, context)
+            tried = _read(finished, order, parts, context)
+            best = [merge([*best, tried.best])]
+            _commit(finished, context)
+            done.append(finished)
+            progress.advance(units=finished.last_no - finished.first_no + 1)
     if not best:
         raise BadParameter("batch_param: timeLimit: not one range of ensembles was tried by then")
     return Searched(
@@ -129,8 +136,9 @@ def _resume(
 def _tasks(
     order: Order, votes: Stored, done: Iterable[FinishedRange], context: Context
 ) -> list[RangeTask]:
+    """The next of the ranges that are missing."""
     tried = [(finished.first_no, finished.last_no + 1) for finished in done]
-    size = range_size(order.ensembles, context.executor.workers)
+    size = range_size(order.ensembles, context.executor.workers, timed=order.deadline is not None)
     settings = workplace.pack(context.settings)
     return [
         RangeTask(
@@ -142,13 +150,18 @@ def _tasks(
             every=order.every,
             uri=_uri(f"{first}-{last - 1}", context),
         )
-        for first, last in missing(order.ensembles, tried, size)
+        for first, last in islice(missing(order.ensembles, tried, size), _MOST_RANGES)
     ]
 
 
-def range_size(ensembles: int, workers: int) -> int:
-    """Several ranges a worker, so that none waits long for the last; few enough to commit each."""
+def range_size(ensembles: int, workers: int, *, timed: bool = False) -> int:
+    """Several ranges a worker, so that none waits long for the last; few enough to commit each.
+
+    A `timed` search has short ones however many it asks for: its deadline says how many there are.
+    """
     even = -(-ensembles // (_RANGES_PER_WORKER * max(workers, 1)))
+    if timed:
+        return max(_SHORTEST, min(even, _LONGEST_TIMED))
     return max(_SHORTEST, min(even, _LONGEST), -(-ensembles // _MOST_RANGES))
 
 

@@ -86,8 +86,18 @@ def require_target(dataset: Dataset, split: Split) -> None:
 
 
 def read(target: Target, context: Context) -> Subject:
-    """Read the rows; the data set need not have a target column."""
-    frame = context.read(lambda connection: frames.read_from(connection, target.dataset))
+    """Read the rows; the data set need not have a target column.
+
+    Raises:
+        BadData: its 0 is what was 1 in training, so that every metric would be of the contrary.
+    """
+    dataset, split = target.dataset, target.split
+    frame = context.read(lambda connection: frames.read_from(connection, dataset))
+    if any(split.target == f"{dataset.target_column} = {word}" for word in frame.zeros):
+        raise BadData(
+            f"data set {dataset.name} has the target {dataset.target}, but the models were trained "
+            f"with {split.target} ({split.dataset}); load it with --positive as that one"
+        )
     rows = None
     if target.scope == "test":
         file = context.cache.fetch(context.store, target.split.uri, target.split.sha256)

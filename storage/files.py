@@ -129,7 +129,9 @@ def _name_bad_line(path: Path, delimiter: str, expected: int) -> None:
 
 
 def _check_quotes(path: Path, delimiter: str) -> None:
-    """Refuse a quote that is never closed: the rest of the file would be one value."""
+    """Refuse a quote that is never closed: the rest of the file would be one value. One amid a
+    value, as in 15" wheels, opens nothing.
+    """
     size = 1 << 24
     with path.open("rb") as file:
         quotes = sum(block.count(b'"') for block in iter(lambda: file.read(size), b""))
@@ -141,6 +143,7 @@ def _check_quotes(path: Path, delimiter: str) -> None:
         with suppress(csv.Error):
             for _ in reader:
                 started = reader.line_num + 1
+            return
     raise BadData(f'{path}: line {started} opens a quote (") that is never closed')
 
 

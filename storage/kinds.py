@@ -80,6 +80,10 @@ def find(name: str, values: pa.ChunkedArray, sentinels: Sequence[str] = ()) -> F
 
 def as_text(name: str, values: pa.ChunkedArray) -> Found:
     """A column that is categorical whatever it holds."""
+    values = _decoded(values)
+    if pa.types.is_uint64(values.type) or _is_whole_decimal(values.type):
+        # Every digit counts, and a double has but 15 of them.
+        return Found("categorical", values.cast(pa.string()))
     values = _plain(name, values)
     if pa.types.is_floating(values.type):
         return Found("categorical", written(values))
@@ -174,12 +178,23 @@ def _plain(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
             f"column {name!r} holds values of type {values.type}, which are neither numbers nor "
             f"text; leave it out with --drop {name}"
         )
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
+    values = _decoded(values)
+    if pa.types.is_decimal(values.type):
+        # Arrow's own cast to doubles is often off by the last bit: 3.30 would not be 3.3.
+        values = values.cast(pa.string())
     plain = values.cast(target, safe=False)
     if pa.types.is_string(target):
         return composed(pc.if_else(pc.equal(plain, ""), None, plain))
     return plain
+
+
+def _decoded(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = values.type
+    return values.cast(kind.value_type) if pa.types.is_dictionary(kind) else values
+
+
+def _is_whole_decimal(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_decimal(kind)) and kind.scale == 0
 
 
 def _parsed(text: pa.ChunkedArray) -> Found | None:

@@ -1,5 +1,6 @@
 """Bulk reads of a table or view into Arrow: through connectorx on MariaDB, a cursor on SQLite."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,7 @@ _INTEGER = frozenset({"tinyint", "smallint", "mediumint", "int", "year"})
 _FRACTION = frozenset({"decimal", "float", "bit"})
 _TEXT = frozenset({"varchar", "tinytext", "text", "mediumtext", "longtext"})
 _OTHER_TEXT = frozenset({"char", "enum", "set", "json", "uuid", "inet4", "inet6"})
+_DIGITS = 15  # that every double holds
 _MOMENT = frozenset({"date", "datetime", "time"})
 
 
@@ -52,7 +54,8 @@ class TableColumn:
 
     name: str
     data_type: str = ""
-    unsigned: bool = False
+    long: bool = False
+    """Whether it has whole numbers of more digits than a double or an int64 holds."""
 
 
 def columns_of(connection: Connection, table_name: str) -> tuple[TableColumn, ...]:
@@ -78,12 +81,19 @@ def columns_of(connection: Connection, table_name: str) -> tuple[TableColumn, ..
             .order_by(catalogue.c.ordinal_position)
         )
         columns = tuple(
-            TableColumn(name, kind.lower(), "unsigned" in full.lower())
+            TableColumn(name, kind.lower(), _is_long(full.lower()))
             for name, kind, full in connection.execute(question)
         )
     if not columns:
         raise Unknown(f"there is no table or view {table_name!r} in the database")
     return columns
+
+
+def _is_long(full_type: str) -> bool:
+    whole = re.match(r"decimal\((\d+),0\)", full_type)
+    if whole:
+        return int(whole[1]) > _DIGITS
+    return full_type.startswith("bigint") and "unsigned" in full_type
 
 
 def read_table(
@@ -128,13 +138,15 @@ def _expression(found: TableColumn) -> ColumnElement[Any]:
     """The column as the server should send it: BIGINT, DOUBLE or text."""
     value = _named(found.name)
     kind = found.data_type
-    if kind in ("", "double") or (kind == "bigint" and not found.unsigned) or kind in _TEXT:
+    if found.long:
+        return cast(value, String)
+    if kind in ("", "double", "bigint") or kind in _TEXT:
         return value
     if kind in _INTEGER:
         return cast(value, BigInteger)
     if kind in _FRACTION:
         return value + literal_column("0e0")
-    if kind in _MOMENT or kind in _OTHER_TEXT or kind == "bigint":  # unsigned: beyond int64
+    if kind in _MOMENT or kind in _OTHER_TEXT:
         return cast(value, String)
     if kind == "timestamp":
         zone: ColumnElement[str] = literal_column("@@session.time_zone")

@@ -4,6 +4,7 @@ Writers call these inside a transaction that already holds the batch (`claims.ho
 which lost its batch writes nothing.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict
@@ -96,14 +97,20 @@ def keep_trained(
         if {model.uri, model.scores_uri} <= files
     }
     wanted = {key: fingerprint for key, fingerprint in wanted.items() if key in there}
-    return keep_matching(connection, batch_id, wanted, files)
+    return keep_matching(connection, batch_id, wanted, files, rows_each=2)
 
 
 def keep_matching(
-    connection: Connection, batch_id: int, wanted: Mapping[ModelKey, str], files: AbstractSet[str]
+    connection: Connection,
+    batch_id: int,
+    wanted: Mapping[ModelKey, str],
+    files: AbstractSet[str],
+    *,
+    rows_each: int = 1,
 ) -> set[ModelKey]:
-    """Drop what earlier runs of a batch left, but for models whose fingerprint is the wanted one
-    and whose scores are among `files`, which are in the store.
+    """Drop what earlier runs of a batch left, but for models whose fingerprint is the wanted one,
+    whose scores are among `files`, which are in the store, and which have all their `rows_each`
+    rows of metrics, one a split.
 
     Returns the keys of those: they need not be done again.
     """
@@ -113,11 +120,12 @@ def keep_matching(
             table.model_no, table.model_sub_no, table.state, table.fingerprint, table.scores_uri
         ).where(table.batch_id == batch_id)
     )
-    kept = {
+    matching = Counter(
         (model_no, sub)
         for model_no, sub, state, fingerprint, scores in rows
         if state == "C" and scores in files and wanted.get((model_no, sub)) == fingerprint
-    }
+    )
+    kept = {key for key, number in matching.items() if number == rows_each}
     for stale in (dc_model, dc_batch_result):
         found = connection.execute(
             select(stale.c.model_no, stale.c.model_sub_no)

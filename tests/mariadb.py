@@ -66,6 +66,7 @@ class MariaDB:
                     *_as_root(),
                     f"--init-file={self.folder / 'users.sql'}",
                     f"--datadir={self.folder / 'data'}",
+                    _temporary(self.folder),
                     f"--port={self.port}",
                     "--socket=mariadbd.sock",  # relative to the data: a long path would not fit
                     "--pid-file=mariadbd.pid",
@@ -212,7 +213,7 @@ def free_port() -> int:
 
 
 def _install(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
     escaped = PASSWORD.replace("'", "''")
     (folder / "users.sql").write_text(
         f"CREATE USER IF NOT EXISTS '{USER}'@'127.0.0.1' IDENTIFIED BY '{escaped}';\n"
@@ -224,6 +225,7 @@ def _install(folder: Path) -> None:
             "--no-defaults",
             *_as_root(),
             f"--datadir={folder / 'data'}",
+            _temporary(folder),
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
         ],
@@ -231,6 +233,11 @@ def _install(folder: Path) -> None:
         capture_output=True,
         timeout=120,
     )
+
+
+def _temporary(folder: Path) -> str:
+    """Its own, for a server that starts deletes the temporary tables of all that share it."""
+    return f"--tmpdir={folder / 'tmp'}"
 
 
 def _as_root() -> tuple[str, ...]:

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 from sqlalchemy import Engine, text
 
 from storage.schema import dc_batch
+from tests.mariadb import running_mariadb
 
 
 def test_a_test_starts_with_an_empty_database_first_time(engine: Engine) -> None:
@@ -15,3 +18,13 @@ def test_a_test_starts_with_an_empty_database_second_time(engine: Engine) -> Non
         connection.execute(text("CREATE TABLE left_over (a INTEGER)"))
         connection.execute(dc_batch.insert().values(mode="train"))
         assert connection.scalar(dc_batch.select().with_only_columns(dc_batch.c.batch_id)) == 1
+
+
+def test_a_server_that_starts_leaves_the_temporary_tables_of_others_alone(
+    mariadb_engine: Engine, tmp_path: Path
+) -> None:
+    with mariadb_engine.begin() as connection:
+        connection.execute(text("CREATE TEMPORARY TABLE passing (a INTEGER) ENGINE=Aria"))
+        with running_mariadb(tmp_path):
+            pass
+        connection.execute(text("DROP TEMPORARY TABLE passing"))

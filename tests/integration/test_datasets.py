@@ -428,6 +428,18 @@ def test_every_type_of_mariadb_is_read(mariadb_engine):
     slow.dispose()
 
 
+def test_a_long_decimal_that_names_rows_keeps_every_digit(mariadb_engine):
+    execute(
+        mariadb_engine,
+        "CREATE TABLE accounts (account DECIMAL(20,0), x DECIMAL(20,0), y INTEGER)",
+        "INSERT INTO accounts VALUES (12345678901234567891, 2, 1), (12345678901234567890, 1, 0)",
+    )
+    choices = Choices(target="y", id_column="account")
+    dataset = register_table(mariadb_engine, "accounts", group="G", choices=choices)
+
+    assert frame_of(mariadb_engine, dataset).by_name["x"].values.tolist() == [1, 2]
+
+
 def test_binary_columns_must_be_dropped(engine):
     execute(
         engine,

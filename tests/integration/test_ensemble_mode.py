@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -428,18 +429,23 @@ def test_what_is_tried_within_the_time_limit_is_kept(listed):
     class Late(Inline):
         def run(self, function, tasks, *, need=None, deadline=None):
             assert deadline is not None
-            for number, task in enumerate(tasks):
-                assert task.last - task.first == 500_000_000
-                if number in (0, 2):
-                    short = replace(task, last=task.first + 10_000)
-                    yield from super().run(function, [short])
+            yield from super().run(function, [tasks[0], tasks[2]])
+            time.sleep(max(0.0, deadline - time.monotonic()))
 
     summary = listed.execute(batch_id, Late())
-    assert summary.startswith("20,000 ensembles of 24 models (1,000,000,000,000 were asked for")
+    assert summary.startswith("200,000 ensembles of 24 models (1,000,000,000,000 were asked for")
     with reading(listed.engine) as connection:
-        assert len(members_in(connection, batch_id, 1_000_010_000)) == SMALL["rounds"]
-        with pytest.raises(BadParameter, match=r"1 to 10000, 1000000001 to 1000010000, not 10001$"):
-            members_in(connection, batch_id, 10_001)
+        assert len(members_in(connection, batch_id, 300_000)) == SMALL["rounds"]
+        with pytest.raises(BadParameter, match=r"1 to 100000, 200001 to 300000, not 100001$"):
+            members_in(connection, batch_id, 100_001)
+
+
+def test_a_search_goes_on_until_its_deadline_however_many_ranges_that_takes(listed, monkeypatch):
+    monkeypatch.setattr(searching, "_MOST_RANGES", 2)
+    monkeypatch.setattr(searching, "_LONGEST_TIMED", 10_000)
+    parameters = SMALL | {"ensembles": 50_000, "timeLimit": 600}
+    batch_id = listed.add(mode="ensemble", candidate_id="C001", parameters=parameters)
+    assert listed.execute(batch_id).startswith("50,000 ensembles of 24 models; ")
 
 
 REFUSED = [

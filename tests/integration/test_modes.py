@@ -167,6 +167,19 @@ def test_rows_trained_on_with_another_target_are_refused(desk: Desk) -> None:
         desk.run(desk.add(mode="predict", train_batch_id=trained, dataset_version=2))
 
 
+def test_labels_of_other_rows_that_mean_the_contrary_are_refused(desk: Desk) -> None:
+    desk.models(XGB)
+    for seed, positive in enumerate(("bad", "good", "bad")):
+        frame = applicants(seed=seed)
+        frame["y"] = np.where(frame["y"] == 1, "bad", "good")
+        desk.load(frame, positive=positive)
+    trained = desk.train()
+
+    with pytest.raises(BadData, match=r"target y = good, but .* with y = bad \(G/1\)"):
+        desk.run(desk.add(mode="predict", train_batch_id=trained, dataset_version=2))
+    assert desk.run(desk.add(mode="predict", train_batch_id=trained, dataset_version=3))
+
+
 def test_a_second_run_of_a_batch_trains_only_what_is_missing(ready: Desk) -> None:
     ready.models((2, "ML-XGB", '{"n_estimators": 7}'))
     batch_id = ready.train()
@@ -191,6 +204,12 @@ LOSSES = {
     "scores": lambda desk, model: desk.store.delete(model.scores_uri),
     "row": lambda desk, model: transaction(
         desk.engine, lambda c: c.execute(text("DELETE FROM dc_model WHERE model_no = 1"))
+    ),
+    "metrics of a split": lambda desk, model: transaction(
+        desk.engine,
+        lambda c: c.execute(
+            text("DELETE FROM dc_batch_result WHERE model_no = 1 AND split = 'test'")
+        ),
     ),
 }
 

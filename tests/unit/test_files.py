@@ -9,7 +9,7 @@ import pytest
 from configs.errors import BadData
 from pipeline.roles import Choices, describe
 from storage.files import read_file
-from storage.kinds import as_identifier, find, instants
+from storage.kinds import as_identifier, as_text, find, instants
 from storage.tables import check_names, order_column_for, table_name
 
 
@@ -51,6 +51,12 @@ def test_the_header_shows_the_delimiter(write, delimiter):
     path = write(f"a{delimiter}b\n1{delimiter}2\n")
 
     assert values(path) == {"a": ["1"], "b": ["2"]}
+
+
+def test_a_quote_amid_a_value_is_a_quote(write):
+    table = read_file(write('a,b\n15" wheels,1\nx,2\n'))
+
+    assert table.column("a").to_pylist() == ['15" wheels', "x"]
 
 
 def test_quotes_hold_delimiters_newlines_and_quotes(write):
@@ -148,6 +154,40 @@ def test_parquet_types_become_numbers_and_texts(tmp_path):
         "float32: 1 infinite values, stored as missing",
         "date: dates, ignored; name it with --time, or force it with --categorical",
     ]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.decimal128(10, 2), pa.decimal128(38, 10), pa.decimal256(50, 5)], ids=str
+)
+def test_a_decimal_is_the_number_that_a_csv_file_says(kind):
+    written = [f"{number / 100:.2f}" for number in range(1, 2000)]
+    decimals = pa.chunked_array([pa.array(map(Decimal, written), kind)])
+
+    assert find("x", decimals).values.to_pylist() == list(map(float, written))
+    assert find("x", decimals).values.equals(find("x", pa.chunked_array([written])).values)
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(38, 0), pa.uint64()], ids=str)
+def test_a_long_number_that_names_something_keeps_every_digit(kind):
+    alike = [12345678901234567890, 12345678901234567891]
+    numbers = [Decimal(number) for number in alike] if pa.types.is_decimal(kind) else alike
+    named = pa.chunked_array([pa.array(numbers, kind)])
+
+    assert as_identifier("id", named).values.to_pylist() == list(map(str, alike))
+    assert as_text("code", named).values.to_pylist() == list(map(str, alike))
+    short = pa.chunked_array([pa.array([Decimal(7)], pa.decimal128(38, 0))])
+    assert as_identifier("id", short).values.to_pylist() == [7]
+
+
+def test_row_numbers_that_pandas_left_in_a_file_are_no_feature(tmp_path):
+    path = tmp_path / "file.parquet"
+    pq.write_table(pa.table({"x": [1, 2], "y": [0, 1], "__index_level_0__": [5, 9]}), path)
+    raw, said = read_file(path), []
+    _, columns = describe(raw, raw.column_names, Choices(target="y"), "file", said.append)
+
+    roles = {column.column_name: column.role for column in columns}
+    assert roles == {"x": "feature", "y": "target", "__index_level_0__": "ignore"}
+    assert said == ["__index_level_0__: row numbers that pandas left in the file, ignored"]
 
 
 def test_a_parquet_column_that_no_table_can_hold_must_be_dropped(tmp_path):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from configs.errors import BadParameter
 from pipeline import mode
+from pipeline.modes.ensemble import Parameters as EnsembleParameters
 from pipeline.modes.predict import Parameters as PredictParameters
 from pipeline.modes.train import Parameters as TrainParameters
 from pipeline.parameters import parse
@@ -16,6 +17,15 @@ def test_numbers_may_come_as_strings() -> None:
     text = '{"testSize": "0.3", "validationSize": "0.2", "randomState": "42"}'
 
     assert parse(text, TrainParameters) == parse(None, TrainParameters)
+
+
+def test_a_power_of_ten_is_a_number_with_and_without_quotes() -> None:
+    for text in (
+        '{"ensembles": 1e6, "timeLimit": 1e2}',
+        '{"ensembles": "1e6", "timeLimit": "1E2"}',
+    ):
+        found = parse(text, EnsembleParameters)
+        assert (found.ensembles, found.time_limit) == (1_000_000, 100.0)
 
 
 @pytest.mark.parametrize("text", [None, "", "  ", "{}"])
@@ -44,6 +54,11 @@ def test_null_and_blank_mean_all_defaults(text: str | None) -> None:
         ('{"models": "3"}', ["models"]),
         ('{"onModelError": "stop"}', ["onModelError", "'continue' or 'fail'"]),
         ('{"timeLimit": 0}', ["timeLimit", "seconds"]),
+        ('{"testSize": true}', ["testSize", "true and false are no numbers", "share"]),
+        ('{"threshold": true}', ["threshold", "true and false are no numbers", "costFn"]),
+        ('{"models": [true]}', ["models", "true and false are no numbers"]),
+        ('{"testSize": ' + 5000 * "9" + "}", ["digits"]),
+        (100_000 * "[", ["recursion"]),
     ],
 )
 def test_what_is_wrong_is_named_with_what_is_allowed(text: str, words: list[str]) -> None:

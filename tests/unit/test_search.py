@@ -149,7 +149,7 @@ def test_parts_that_overlap_or_belong_to_other_searches_are_not_merged(parts):
     ],
 )
 def test_what_is_missing_after_a_crash_is_cut_anew(done, expected):
-    assert missing(10, done, 4) == expected
+    assert list(missing(10, done, 4)) == expected
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,15 @@ def test_a_chosen_threshold_cuts_the_same_after_it_was_stored_as_a_double(rows):
     assert np.array_equal(decide(scores, chosen), scores.astype(np.float64) >= chosen)
 
 
+def test_costs_that_only_rounding_sets_apart_are_equal():
+    y = np.array([1, 1, 1, 0], dtype=np.int8)
+    scores = np.array([0.2, 0.2, 0.2, 0.2], dtype=np.float32)
+
+    # Three misses or one false alarm, so the higher cut wins: no row is called 1.
+    for costs in ({"costFn": 0.1, "costFp": 0.3}, {"costFn": 1, "costFp": 3}):
+        assert not decide(scores, choose(parse(costs), y, scores)).any()
+
+
 def test_a_costly_miss_lowers_the_threshold():
     y = np.array([0, 0, 0, 1, 0, 1], dtype=np.int8)
     scores = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], dtype=np.float32)

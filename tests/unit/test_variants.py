@@ -81,6 +81,7 @@ def test_a_strategy_holds_only_where_rows_are_resampled():
         ("[1]", "must be a JSON object"),
         ("7", "must be a JSON object"),
         ("[" * 100_000, "not JSON"),
+        ('{"n_estimators": ' + "9" * 5000 + "}", "not JSON"),
         ('{"learning_rate": NaN}', "NaN is no JSON number"),
         ('{"max_depth": 1, "max_depth": 2}', "max_depth is written twice"),
         (
