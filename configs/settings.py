@@ -168,6 +168,11 @@ def without_a_hosts_own(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in own}
 
 
+def without_secrets(settings: Settings) -> dict[str, Any]:
+    """For a process of ours on this host, which has the secrets from the same environment."""
+    return settings.model_dump(mode="json", exclude=set(SECRETS), exclude_none=True)
+
+
 def _problem(details: Mapping[str, Any]) -> str:
     name = ".".join(map(str, details["loc"])) or "settings"
     return f"{name}: {details['msg'].removeprefix('Value error, ')}"

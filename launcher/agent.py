@@ -22,7 +22,7 @@ from typing import Any
 from uuid import uuid4
 
 from launcher.child import python_environment
-from launcher.host import memory_mb, this_host
+from launcher.host import cards, memory_mb
 from launcher.keep import workers_of
 from launcher.processes import boot_id, family, kill, started_at
 from launcher.versions import versions
@@ -46,15 +46,15 @@ def main() -> None:
 
 
 def facts(request: Mapping[str, Any]) -> dict[str, Any]:
-    """What the host has. `machine` is the same for two names of one machine. `wanted`: workers by
-    the last `scale`; `running`: of each process of workers without a card, how many were started
-    and how many of them stay.
+    """What the host has; `gpus`: cards that what is started here may see. `machine` is the same for
+    two names of one machine. `wanted`: workers by the last `scale`; `running`: of each process of
+    workers without a card, how many were started and how many of them stay.
     """
     folder = Path(request["folder"]).expanduser()
     return {
         "machine": boot_id(),
         "cores": len(os.sched_getaffinity(0)),
-        "gpus": this_host().gpus,
+        "gpus": len(cards(os.environ | _read_settings(request["env_file"]))),
         "memory_mb": memory_mb(),
         "ip": _address(request["interface"]),
         "versions": versions(),

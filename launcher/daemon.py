@@ -1,8 +1,6 @@
 """The launcher: claims batches, runs each in a slot, looks after those that others lost."""
 
 import random
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from launcher.heartbeat import interval_of
 from launcher.kept_back import NO_CLUSTER, why_left
 from launcher.metrics import Metrics, serving
 from launcher.notify import Notifier
+from launcher.orders import Orders
 from launcher.outage import Outage
 from launcher.profile import Profile
 from launcher.registration import Registration
@@ -94,9 +93,8 @@ class Daemon:
         self._notifier = notifier or Notifier({})
         self._absence = Absence(self._cluster.answers)
         self._outage = Outage(self._metrics.database_away)
-        self._signals = 0
+        self._orders = Orders(settings.grace_seconds, wake=lambda: self._events.put(None))
         self._stopping = Stopping.NO
-        self._grace_ends = float("inf")
         self._drained = False
         self._polling = Step("poll", self._poll, self._outage, wanted=self._may_claim)
         self._steps = (
@@ -139,22 +137,21 @@ class Daemon:
         with self._attended():
             self._start(self._claimer.this(batch_id), watch)
             while self._slots.busy:
-                if self._signals:
+                if self._orders.stopping() is not Stopping.NO:
                     self._stop(Stopping.NOW)
                 outcome = self._wait(None) or outcome
         return 0 if outcome is not None and outcome.state == "C" else 1
 
     def stop(self) -> None:
-        """What SIGTERM, SIGINT and SIGHUP do: the first drains, the second stops at once."""
-        self._signals += 1
-        self._events.put(None)
+        """What a signal does: the first drains, the second stops at once."""
+        self._orders.give()
 
     def _loop(self) -> None:
-        while self._heeding_signals() and not self._drained:
+        while self._heeding_orders() and not self._drained:
             self._notifier.alive()
             # One at a time: against a database that hangs, each takes as long as its timeout.
             step = min(self._steps, key=lambda each: each.due)
-            pause = min(step.due, self._grace_ends) - time.monotonic()
+            pause = min(step.due, self._orders.due) - time.monotonic()
             if pause <= 0:
                 step.turn()
             elif outcome := self._wait(pause):
@@ -177,14 +174,9 @@ class Daemon:
         self._polling.hasten()
         return outcome
 
-    def _heeding_signals(self) -> bool:
+    def _heeding_orders(self) -> bool:
         """Do as we were told; whether there is a reason to go on."""
-        if self._signals and self._stopping is Stopping.NO:
-            self._grace_ends = time.monotonic() + self._settings.grace_seconds
-            self._stop(Stopping.DRAINING)
-        if self._signals > 1 or time.monotonic() >= self._grace_ends:
-            self._grace_ends = float("inf")
-            self._stop(Stopping.NOW)
+        self._stop(self._orders.stopping())
         return self._slots.busy or self._stopping is Stopping.NO
 
     def _stop(self, how: Stopping) -> None:
@@ -250,7 +242,7 @@ class Daemon:
 
     def _register(self) -> bool:
         """False: told to stop before the database answered."""
-        while not self._signals:
+        while self._orders.stopping() is Stopping.NO:
             try:
                 with naming_old_schema(self._engine):
                     self._registration.enter()
@@ -268,22 +260,16 @@ class Daemon:
     @contextmanager
     def _attended(self) -> Iterator[None]:
         """Signals are heard inside, and nothing is left running afterwards, whatever happens."""
-        previous = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
-                    previous[number] = signal.signal(number, lambda *_: self.stop())
-        try:
-            yield
-        finally:
-            if self._slots.busy:
-                self._stop(Stopping.NOW)
-            while self._slots.busy:
-                self._wait(None)
-            self._claimer.give_back_doubtful()
-            self._slots.close()
-            self._cluster.close()
-            self._peeking.dispose()
-            self._engine.dispose()
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+        with self._orders.heard():
+            try:
+                yield
+            finally:
+                if self._slots.busy:
+                    self._stop(Stopping.NOW)
+                while self._slots.busy:
+                    self._wait(None)
+                self._claimer.give_back_doubtful()
+                self._slots.close()
+                self._cluster.close()
+                self._peeking.dispose()
+                self._engine.dispose()

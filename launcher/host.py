@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +41,12 @@ def this_host() -> Host:
     )
 
 
-def cards() -> tuple[str, ...]:
-    """NVIDIA cards that processes of ours may use, as CUDA_VISIBLE_DEVICES names them, which hides
-    the others from us as from every program.
+def cards(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """NVIDIA cards that processes with such an environment may use, as CUDA_VISIBLE_DEVICES names
+    them, which hides the others from us as from every program.
     """
     there = len(list(_GPUS.iterdir())) if _GPUS.is_dir() else 0
-    shown = os.environ.get(SEEN)
+    shown = environ.get(SEEN)
     if shown is None:
         return tuple(str(number) for number in range(there))
     if not there:

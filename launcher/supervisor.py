@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from configs.errors import ClusterUnavailable, Retry, WorkerLost
-from configs.settings import SECRETS, Settings
+from configs.settings import Settings, without_secrets
 from launcher.child import Child
 from launcher.embedded import Cluster
 from launcher.heartbeat import Heartbeat
@@ -157,9 +157,7 @@ class Supervisor:
             Job(
                 claim=self._claim,
                 scheduler=scheduler.address,
-                settings=self._settings.model_dump(
-                    mode="json", exclude=set(SECRETS), exclude_none=True
-                ),
+                settings=without_secrets(self._settings),
                 certificates=scheduler.certificates,
                 embedded=scheduler.embedded,
             )

@@ -16,8 +16,10 @@ from typing import Any
 
 import psutil
 
+from launcher.embedded import ExternalCluster
 from tests.mariadb import PASSWORD, MariaDB
 from tests.sshd import SshServer, free_port
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("DEEPCREDIT_SHARED", ROOT.parent / "shared"))
@@ -128,7 +130,7 @@ def real_bank(
 
 @contextmanager
 def dask(folder: Path, env: Mapping[str, str], workers: int) -> Iterator[str]:
-    """A scheduler and worker processes; yields the address."""
+    """A scheduler and worker processes; yields the address when the scheduler listens."""
     address = f"tcp://127.0.0.1:{free_port()}"
     common = [sys.executable, "-P", "-m", "launcher"]
     quiet = ["--", "--no-dashboard"]
@@ -144,6 +146,7 @@ def dask(folder: Path, env: Mapping[str, str], workers: int) -> Iterator[str]:
                 subprocess.Popen(command, env=dict(env), cwd=folder, stdout=log, stderr=log)
                 for command in commands
             )
+            until(ExternalCluster(address).answers)
             yield address
         finally:
             for process in processes:

@@ -91,7 +91,7 @@ def ask_facts(cluster: Cluster, hosts: Iterable[Host]) -> dict[str, Facts]:
 
 
 def _ask_facts(cluster: Cluster, host: Host) -> Facts:
-    request = {"action": "facts", "interface": host.interface}
+    request = {"action": "facts", "interface": host.interface, "env_file": host.env_file}
     told = ask(host, cluster.known_hosts, request)
     # An agent of another version may tell more or less; that it is another is said by `start`.
     known = {field.name: told[field.name] for field in fields(Facts) if field.name in told}

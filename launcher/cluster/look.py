@@ -3,8 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +20,7 @@ from launcher.cluster.speaking import check_port, speaking
 
 _PATIENCE_SECONDS = 15.0
 _WORKER_SECONDS = 3.0
+_PAGES_SECONDS = 3.0
 
 
 class NoAnswer(ClusterUnavailable):
@@ -86,6 +89,22 @@ def look(
     )
 
 
+def has_pages(dashboard: str) -> bool:
+    """Whether a scheduler has its dashboard: one with --no-dashboard names its address, too, and
+    serves figures for programs there. A page that cannot be reached from here counts as one.
+    """
+    parts = urlsplit(dashboard)
+    if not parts.hostname:
+        return bool(dashboard)
+    asked = HTTPConnection(parts.hostname, parts.port, timeout=_PAGES_SECONDS)
+    try:
+        with closing(asked):
+            asked.request("HEAD", parts.path)  # a GET would have it drawn
+            return asked.getresponse().status != HTTPStatus.NOT_FOUND
+    except (OSError, HTTPException):
+        return True
+
+
 async def _ask(
     address: str, certificates: Mapping[str, str] | None, patience: float
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
@@ -139,7 +158,7 @@ def _worker(
 
 def _dashboard(address: str, services: Mapping[str, int]) -> str:
     port = services.get("dashboard")
-    host = urlsplit(address).hostname
+    host = urlsplit(address).netloc.rpartition(":")[0]  # an IPv6 address keeps its brackets
     return format_dashboard_link(host, port) if port and host else ""
 
 

@@ -197,8 +197,11 @@ def _check_room(
                 f"{names}: workers times memory_limit are {memory:,.0f} MiB, but there are "
                 f"{has.memory_mb:,} MiB; set workers or memory_limit lower"
             )
-        if max(host.gpus for host in here) > has.gpus:
-            problems.append(f"{names}: gpus asks for more than the {has.gpus} cards there are")
+    problems += [
+        f"{host.name}: gpus asks for more than the {facts[host.name].gpus} cards that it may see"
+        for host in hosts
+        if host.gpus > facts[host.name].gpus
+    ]
     if problems:
         raise BadSetting("; ".join(problems))
 

@@ -14,14 +14,18 @@ from distributed.security import Security
 from configs.errors import ClusterUnavailable
 from launcher.cluster.certificates import check_valid
 
+_CONNECT_SECONDS = 8.0
+
 
 @asynccontextmanager
 async def speaking(address: str, certificates: Mapping[str, str] | None) -> AsyncIterator[Any]:
     """What answers a scheduler's remote calls. Calls raise OSError or RuntimeError if nobody does,
-    which Dask finds out late: it goes on trying where nobody listens.
+    which Dask finds out late: it goes on trying where nobody listens. Connecting may take less time
+    than an answer, for to a busy scheduler the kernel connects, too.
     """
     known = security(certificates) or Security()
-    async with rpc(address, connection_args=known.get_connection_args("client")) as scheduler:
+    arguments = known.get_connection_args("client")
+    async with rpc(address, timeout=_CONNECT_SECONDS, connection_args=arguments) as scheduler:
         yield scheduler
 
 

@@ -10,7 +10,7 @@ from configs.errors import BadSetting
 from launcher import embedded
 from launcher.cluster import certificates as making
 from launcher.cluster import deploy, scaling
-from launcher.cluster.look import Picture, Worker, look
+from launcher.cluster.look import Picture, Worker, has_pages, look
 from launcher.console import Column, Format, progress, say, show
 from launcher.folder import example, new_app
 from launcher.session import session
@@ -148,7 +148,8 @@ def _show(picture: Picture, form: Format) -> None:
         for worker in picture.workers
     ]
     if form is Format.TABLE:
-        say(f"scheduler  {picture.address}\ndashboard  {picture.dashboard or 'none'}\n")
+        dashboard = picture.dashboard if has_pages(picture.dashboard) else "none"
+        say(f"scheduler  {picture.address}\ndashboard  {dashboard}\n")
     show(rows, _COLUMNS, form, empty="the scheduler has no workers")
     for line in picture.differences:
         typer.echo(f"warning: {line}", err=True)

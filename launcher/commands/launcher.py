@@ -1,23 +1,26 @@
 """The daemon: claims batches and runs them."""
 
-from contextlib import closing
+import json
+import subprocess
+import sys
 from typing import Annotated
 
 import structlog
 import typer
 
-from configs import logs
-from configs.errors import DatabaseUnavailable, StoreUnavailable
+from configs import errors, logs
+from configs.errors import ChildLost, DeepCreditError
+from configs.settings import Settings, without_secrets
+from launcher.child import python_environment
 from launcher.daemon import Daemon
 from launcher.folder import example, new_app
 from launcher.notify import Notifier
-from launcher.session import Session, session
-from pipeline import ownership
-from pipeline.ownership import Standing
-from storage import identity, named_files
-from storage.artifacts.opening import open_store
+from launcher.session import session
+from pipeline.messages import Failed, Finished, Malformed, decode
 
 app = new_app()
+
+_LOOK = (sys.executable, "-P", "-m", "launcher.store_main")
 
 log = structlog.get_logger(__name__)
 
@@ -61,10 +64,9 @@ def launcher(
     With --drain it exits with 0 when nothing is left that it could run, whether batches failed or
     not: `deepcredit batch list --state E` has those.
     """
-    opened = session(ctx)
-    settings = opened.settings
+    settings = session(ctx).settings
     logs.configure(settings, server_id=server_id)
-    _look_at_store(opened)
+    _look_at_store(settings)
     if metrics_port is not None:
         settings = settings.model_copy(update={"metrics_port": metrics_port})
     daemon = Daemon(
@@ -80,26 +82,36 @@ def launcher(
     raise typer.Exit(daemon.run())
 
 
-def _look_at_store(opened: Session) -> None:
+def _look_at_store(settings: Settings) -> None:
     """Each batch looks, too; but a launcher with another's store, or with a disk that is not
     mounted, would fail them all.
 
     Raises:
         StoreNotOurs: the model store is another database's.
         StoreUnavailable: it is empty, and should not be.
+        ChildLost: the process that was to look at it died.
     """
     # Not to be waited for: what does not answer now may do so when a batch needs it.
-    settings = opened.settings.model_copy(update={"store_patience_seconds": 0})
+    hurried = settings.model_copy(update={"store_patience_seconds": 0})
+    looked = subprocess.run(
+        _LOOK,
+        input=json.dumps(without_secrets(hurried)).encode() + b"\n",
+        stdout=subprocess.PIPE,
+        env=python_environment(),
+        start_new_session=True,
+        check=False,
+    )
     try:
-        ours = opened.read(identity.database_id)
-        named = opened.read(named_files.uris)  # before we look: what is named by now is there
-        with closing(open_store(settings)) as store:
-            standing = ownership.look(store, ours)
-    except (DatabaseUnavailable, StoreUnavailable) as error:
-        log.warning("cannot tell yet whose the model store is", error=str(error))
-    else:
-        if standing is Standing.EMPTY:
-            ownership.require_none(store, named)
-        log.info("model store", whose=standing.value, database_id=ours)
-    finally:
-        opened.engine.dispose()
+        told = decode(looked.stdout)
+    except Malformed:
+        raise ChildLost(
+            f"the process that was to look at the model store ended with exit code "
+            f"{looked.returncode}; what it printed says why"
+        ) from None
+    match told, looked.returncode:
+        case Finished(whose), _:
+            log.info("model store", whose=whose)
+        case Failed(error_text=why), 0:
+            log.warning("cannot tell yet whose the model store is", error=why)
+        case Failed(error_class, why), _:
+            raise getattr(errors, error_class, DeepCreditError)(why)

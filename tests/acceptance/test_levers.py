@@ -254,6 +254,19 @@ def test_a_launcher_starts_whether_or_not_the_store_answers(run, tmp_path, monke
     assert "cannot tell yet whose the model store is" in (tmp_path / "logs" / "L.log").read_text()
 
 
+def test_a_launcher_that_cannot_look_at_its_store_says_why(run, monkeypatch):
+    monkeypatch.setenv("DEEPCREDIT_STORE_URL", "sftp://models@127.0.0.1:1/store")
+    monkeypatch.delenv("DEEPCREDIT_SFTP_KEY_FILE", raising=False)
+    code, _, error = run("launcher", "L", "--drain")
+    assert (code, error.splitlines()) == (2, [error.strip()])
+    assert error.startswith("error: an SFTP store needs DEEPCREDIT_SFTP_KEY_FILE, or ")
+
+    monkeypatch.setattr("launcher.commands.launcher._LOOK", ("/bin/sh", "-c", "exit 9"))
+    code, _, error = run("launcher", "L", "--drain")
+    assert (code, error.splitlines()) == (1, [error.strip()])
+    assert "look at the model store ended with exit code 9; what it printed says why" in error
+
+
 def test_before_an_upgrade_no_batch_is_run_into_an_error(run, tmp_path, monkeypatch):
     monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", f"sqlite:///{tmp_path / 'old.db'}")
     assert run("db", "upgrade")[0] == 0

@@ -15,6 +15,7 @@ from configs.settings import Settings
 from launcher.cli import execute
 from launcher.cluster import connect
 from launcher.cluster.connection import differences, versions
+from launcher.cluster.look import has_pages
 from launcher.daemon import Daemon
 from launcher.embedded import EmbeddedCluster, ExternalCluster, make_cluster
 from pipeline.executor import Done
@@ -233,12 +234,17 @@ def test_status_without_hosts_is_that_of_the_scheduler_in_the_settings(
 
     assert execute(["--set", f"scheduler={empty_scheduler}", "cluster", "status"]) == 0
     shown = capsys.readouterr()
-    assert f"scheduler  {empty_scheduler}" in shown.out
+    assert f"scheduler  {empty_scheduler}\ndashboard  none\n" in shown.out
     assert "the scheduler has no workers" in shown.out + shown.err
     assert execute(["--set", "scheduler=tcp://127.0.0.1:9", "cluster", "status"]) == 1
     assert "tcp://127.0.0.1:9 does not answer" in capsys.readouterr().err
     assert execute(["cluster", "status"]) != 0
     assert "no hosts are configured" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["", "/proxy/8787/status", "http://[::1]:9/status"])
+def test_a_dashboard_that_cannot_be_reached_from_here_may_be_there(address):
+    assert has_pages(address) == bool(address)
 
 
 def test_a_scheduler_that_is_not_there_is_named(tmp_path):

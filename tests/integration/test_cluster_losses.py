@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -21,6 +22,7 @@ from distributed.comm import CommClosedError
 from configs.errors import ClusterUnavailable
 from launcher.cluster import connect, connection, scaling
 from launcher.cluster.look import look
+from launcher.embedded import ExternalCluster
 from storage.schema import dc_batch_result
 from tests import tasks
 from tests.bank import ROOT, end
@@ -38,7 +40,9 @@ class Cluster:
         self.address = f"tcp://127.0.0.1:{self.port}"
 
     def scheduler(self):
-        return self._start("scheduler", self.address, "--")
+        process = self._start("scheduler", self.address, "--")
+        until(ExternalCluster(self.address).answers)
+        return process
 
     @property
     def scheduler_process(self):
@@ -225,6 +229,24 @@ def test_a_scheduler_that_hangs_is_given_up(cluster, monkeypatch):
                 executor.workers  # noqa: B018 - the question itself must raise
         finally:
             cluster.scheduler_process.send_signal(signal.SIGCONT)
+
+
+def test_a_scheduler_that_is_busy_is_waited_for_and_one_that_is_not_there_is_not(
+    cluster, monkeypatch
+):
+    monkeypatch.setattr("launcher.cluster.speaking._CONNECT_SECONDS", 1)
+    cluster.scheduler_process.send_signal(signal.SIGSTOP)
+    go_on = threading.Timer(4, cluster.scheduler_process.send_signal, [signal.SIGCONT])
+    go_on.start()
+    began = time.monotonic()
+    with closing(connect(cluster.address)):
+        assert time.monotonic() - began > 3
+    go_on.join()
+
+    began = time.monotonic()
+    with pytest.raises(ClusterUnavailable, match="does not answer"):
+        connect(f"tcp://127.0.0.1:{free_port()}")
+    assert time.monotonic() - began < 10
 
 
 def test_a_frozen_worker_is_shown_as_one_and_keeps_nobody_from_the_rest(tmp_path, monkeypatch):

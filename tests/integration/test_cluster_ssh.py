@@ -112,7 +112,7 @@ def test_a_cluster_is_started_shown_used_and_ended(desk):
 
     assert "one: scheduler started" in started
     assert "two: cpu started" in started
-    assert address in started
+    assert f"scheduler  {address}\ndashboard  http://127.0.0.1:" in started
     assert "two: cpu already runs" in again
     assert [record["pid"] for record in desk.records()] == pids
     assert [(each["worker"], each["threads"], each["tags"]) for each in shown] == [

@@ -52,7 +52,7 @@ def test_a_launcher_says_when_it_is_ready_alive_and_stopping(sqlite_settings, tm
     with in_thread(runs.daemon("succeed", notifier=notifier(manager))):
         assert hear() == "READY=1\nSTATUS=B claims batches"
         until(lambda: hear() == "WATCHDOG=1")
-    until(lambda: hear() == "STOPPING=1\nSTATUS=stopping: draining")
+    until(lambda: hear() == "STOPPING=1\nSTATUS=stopping: now")
     runs.engine.dispose()
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from configs.cluster import Cluster
 from configs.errors import ClusterUnavailable
+from launcher import agent
 from launcher.cluster import deploy
 from launcher.cluster.hosts import ask, ask_all
 from launcher.versions import versions
@@ -58,6 +59,24 @@ def test_an_older_agent_that_tells_less_is_named_with_its_version(told):
 
     with pytest.raises(ClusterUnavailable, match=r"10\.0\.0\.1 has deepcredit 0\.0\.1, which"):
         deploy.start(cluster, lambda *_: None)
+
+
+def test_cards_are_counted_as_those_see_them_who_are_started(told, tmp_path, monkeypatch):
+    for name in "abc":
+        (tmp_path / "gpus" / name).mkdir(parents=True)
+    monkeypatch.setattr("launcher.host._GPUS", tmp_path / "gpus")
+    monkeypatch.setenv("SSH_CONNECTION", "10.0.0.9 1 10.0.0.1 22")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    env_file = tmp_path / "worker.env"
+    env_file.write_text("CUDA_VISIBLE_DEVICES=2\n")
+    env_file.chmod(0o600)
+    cluster = told(json.dumps({"answer": FACTS | {"versions": versions()}}))
+
+    for file, seen in (("", 3), (str(env_file), 1)):
+        hosts = (cluster.scheduler.model_copy(update={"env_file": file}),)
+        deploy.ask_facts(cluster, hosts)
+        request = json.loads((tmp_path / "asked").read_text())
+        assert agent.facts(request)["gpus"] == seen
 
 
 def test_nobody_need_be_asked():

@@ -90,6 +90,9 @@ def test_two_machines_do_not():
 def test_more_cards_than_there_are_are_refused():
     with pytest.raises(BadSetting, match="gpus asks for more than the 1 cards"):
         make_plan(cluster(gpus=2), {"10.0.0.1": facts(gpus=1)})
+    two_names = cluster(hosts=["a", "b"], gpus=1, workers=0)
+    with pytest.raises(BadSetting, match=r"^b: gpus asks for more than the 0 cards"):
+        make_plan(two_names, {"a": facts(gpus=1), "b": facts(gpus=0)})
 
 
 def test_limits_that_add_up_to_more_memory_than_there_is_are_refused():

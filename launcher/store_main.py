@@ -1,0 +1,55 @@
+"""What a launcher lets another process execute: a look at the model store, settings on stdin, one
+message on stdout. What speaks SFTP takes 10 MB, which the launcher would keep as long as it lives.
+"""
+
+import json
+import os
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from configs.errors import DatabaseUnavailable, StoreUnavailable
+from configs.settings import load
+from launcher.options import GlobalOptions
+from launcher.session import Session
+from pipeline import ownership
+from pipeline.messages import Failed, Finished, encode, failure, private_pipes, read_line
+from pipeline.ownership import Standing
+from storage import identity, named_files
+from storage.artifacts.opening import open_store
+
+
+def main() -> int:
+    """Exit code 1: a launcher would fail all its batches, and must not start."""
+    source, target = private_pipes()
+    answer: Finished | Failed
+    try:
+        settings = load(json.loads(read_line(source)), file=Path(os.devnull))
+        answer, code = _look(Session(settings, GlobalOptions({}, None))), 0
+    except BaseException as error:
+        answer, code = failure(error), 1
+    os.write(target, encode(answer))
+    return code
+
+
+def _look(opened: Session) -> Finished | Failed:
+    """Whose the store is; Failed: that cannot be told yet.
+
+    Raises:
+        StoreNotOurs: it is another database's.
+        StoreUnavailable: it is empty, and should not be.
+    """
+    try:
+        ours = opened.read(identity.database_id)
+        named = opened.read(named_files.uris)  # before we look: what is named by now is there
+        with closing(open_store(opened.settings)) as store:
+            standing = ownership.look(store, ours)
+    except (DatabaseUnavailable, StoreUnavailable) as error:
+        return failure(error)
+    if standing is Standing.EMPTY:
+        ownership.require_none(store, named)
+    return Finished(f"{standing.value}; the database is {ours}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
