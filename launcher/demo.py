@@ -1,31 +1,31 @@
 """The demo: the whole way from a file to ranked models, in the steps an operator would take."""
 
-import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from sqlalchemy import Connection, Insert, insert, literal, select
+from sqlalchemy import Connection, insert, literal, select
 
-from configs.errors import DeepCreditError
+from configs.errors import DeepCreditError, WrongState
 from launcher import modelfile
 from launcher.child import python_environment
 from launcher.console import Bar
 from launcher.session import Session
+from launcher.statements import as_shown
 from models import variants
 from pipeline import applicants
 from pipeline.roles import Choices
 from storage import batches, leaderboard, registry
 from storage import datasets as registered
-from storage.records import Batch, Dataset
+from storage.records import Batch, Dataset, ModelEntry
 from storage.schema import dc_batch, dc_candidate_model_list, dc_model
 
 DATA_GROUP = MODEL_GROUP = "DEMO"
@@ -82,9 +82,6 @@ batch_size = 256
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 30.0
 _SOON = timedelta(minutes=1)
-_COLUMNS = 76  # of 80: statements are shown indented and with a semicolon
-_CLAUSES = ("VALUES", "SELECT", "FROM", "WHERE")
-_WORD = re.compile(r"(?:'(?:[^']|'')*'|[^\s'])+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,21 +120,40 @@ def registered_before(session: Session, rows: int) -> Dataset | None:
 
 
 def put_models(session: Session, folder: Path) -> int:
-    """Write the demo's models where a person can change them, and load them; count variants."""
+    """Write the demo's models where a person can change them, and load them; count variants.
+
+    Raises:
+        WrongState: one has the model_no of a model of another group, which is not replaced.
+    """
     path = folder / "models.toml"
     if not path.exists():
         path.write_text(MODELS, encoding="utf-8")
     entries = modelfile.read(path)
-    session.write(lambda connection: registry.put(connection, entries))
+
+    def work(connection: Connection) -> None:
+        _require_free(registry.listing(connection), {entry.model_no for entry in entries}, path)
+        registry.put(connection, entries)
+
+    session.write(work)
     return sum(
         len(variants.expand(entry.model_param, entry.model_id, model_no=entry.model_no))
         for entry in entries
     )
 
 
+def _require_free(there: Sequence[ModelEntry], wanted: set[int], path: Path) -> None:
+    for each in there:
+        if each.model_no in wanted and each.model_group_id != MODEL_GROUP:
+            raise WrongState(
+                f"model_no {each.model_no} of dc_model_list belongs to group "
+                f"{each.model_group_id}; give the demo's model another number in {path}, "
+                "then run the demo again"
+            )
+
+
 def statement(session: Session, **columns: Any) -> str:
     """An INSERT into dc_batch as an operator would write it, for the demo's queue."""
-    return _sql(session, insert(dc_batch).values(**columns, queue=QUEUE))
+    return as_shown(session, insert(dc_batch).values(**columns, queue=QUEUE))
 
 
 def candidates(session: Session, batch_id: int) -> str:
@@ -147,18 +163,7 @@ def candidates(session: Session, batch_id: int) -> str:
     rows = select(name, *key).where(dc_model.c.batch_id == batch_id)
     names = ["candidate_id", *(column.name for column in key)]
     listing = insert(dc_candidate_model_list).from_select(names, rows)
-    return _sql(session, listing)
-
-
-def submit(session: Session, sql: str) -> int:
-    """Run an INSERT exactly as it is shown; the new batch_id, if it has one."""
-    # A driver that fills in %s wants every other % twice.
-    raw = sql.replace("%", "%%") if _doubles_percent(session) else sql
-
-    def work(connection: Connection) -> int:
-        return int(connection.exec_driver_sql(raw).lastrowid or 0)
-
-    return session.write(work)
+    return as_shown(session, listing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,28 +260,3 @@ def equal_figures(session: Session, trained: int, predicted: int) -> tuple[int, 
 
     first, second = figures(trained), figures(predicted)
     return sum(first[key] == second.get(key) for key in first), len(first)
-
-
-def _sql(session: Session, statement: Insert) -> str:
-    dialect = session.engine.dialect
-    compiled = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-    shown = compiled.replace("%%", "%") if _doubles_percent(session) else compiled
-    return _in_lines(shown)
-
-
-def _in_lines(sql: str) -> str:
-    """A statement whose clauses begin lines, which are as long as fits, texts in them kept."""
-    lines = [""]
-    for word in _WORD.findall(sql):
-        joined = f"{lines[-1]} {word}".removeprefix(" ")
-        if word in _CLAUSES:
-            lines.append(word)
-        elif len(joined) > _COLUMNS:
-            lines.append(f"    {word}")
-        else:
-            lines[-1] = joined
-    return "\n".join(lines)
-
-
-def _doubles_percent(session: Session) -> bool:
-    return session.engine.dialect.paramstyle in ("format", "pyformat")

@@ -6,53 +6,31 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum
 from pathlib import Path
 from urllib.parse import urlsplit
-
-from sqlalchemy import Connection
 
 from configs.errors import BadSetting, ClusterUnavailable, DeepCreditError
 from configs.installed import can_use_cards, version_of
 from configs.settings import PREFIX, SECRETS
+from launcher import database_findings
 from launcher.cluster.certificates import last_day
 from launcher.cluster.connection import connect
 from launcher.embedded import certificates
+from launcher.findings import Finding, Found, Level, fail, ok, warn
 from launcher.kept_back import kept_back, queues_of, tags_of
 from launcher.session import Session
 from pipeline import ownership
 from pipeline.ownership import Standing
-from storage import health, identity, migrate, named_files, servers
+from storage import health, identity, named_files, servers
 from storage.artifacts.opening import open_store
 from storage.queues import paused as paused_queues
 
-ROLE = "deepcredit_{}"
-OLDEST_MARIADB, OLDEST_SQLITE = (10, 6), (3, 35)
-_CLOCK_SECONDS = 5.0
 _PORT_SECONDS = 5.0
 _MOST_KEPT = 3  # the next ones show once these are seen to
 _FEW_DAYS = 30
 _FEW_GB, _NO_GB = 5.0, 0.5
 _GPU_QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
-
-
-class Level(Enum):
-    """How bad a finding is."""
-
-    OK = "OK"
-    WARN = "WARN"
-    FAIL = "FAIL"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line: what was found, and what to do about it if it is not in order."""
-
-    level: Level
-    subject: str
-    text: str
 
 
 def examine(session: Session, role: str) -> Iterator[Finding]:
@@ -71,34 +49,18 @@ def examine(session: Session, role: str) -> Iterator[Finding]:
             closed.add(subject)
 
 
-Said = tuple[Level, str]
-Found = Iterator[Said]
-
-
-def _ok(text: str) -> Said:
-    return Level.OK, text
-
-
-def _warn(text: str) -> Said:
-    return Level.WARN, text
-
-
-def _fail(text: str) -> Said:
-    return Level.FAIL, text
-
-
 def _settings(session: Session, _role: str) -> Found:
     settings = session.settings
     python = ".".join(map(str, sys.version_info[:3]))
-    yield _ok(f"deepcredit {version_of('deepcredit')} on Python {python}")
+    yield ok(f"deepcredit {version_of('deepcredit')} on Python {python}")
     secrets = [name for name in SECRETS if getattr(settings, name) is not None]
-    yield _ok(f"secrets from the environment: {', '.join(secrets) or 'none'}")
+    yield ok(f"secrets from the environment: {', '.join(secrets) or 'none'}")
     for name in ("log_dir", "cache_dir"):
         folder = getattr(settings, name)
         try:
             _write_into(folder)
         except OSError as error:
-            yield _fail(
+            yield fail(
                 f"{name} {folder}: {error.strerror}; set {PREFIX}{name.upper()} to a folder that "
                 "this user may write",
             )
@@ -118,80 +80,9 @@ def _write_into(folder: Path) -> None:
                 each.rmdir()
 
 
-def _database(session: Session, role: str) -> Found:
-    name = session.engine.url.render_as_string(hide_password=True)
-    yield from session.read(lambda connection: list(_about(connection, name, role)))
-
-
-def _about(connection: Connection, name: str, role: str) -> Found:
-    found = ".".join(map(str, health.version(connection)[:3]))
-    if connection.dialect.name == "sqlite":
-        say = _fail if health.version(connection) < OLDEST_SQLITE else _ok
-        yield say(f"SQLite {found} at {name}: one machine only")
-        return
-    yield from _mariadb(connection, f"MariaDB {found} at {name}")
-    yield from _rights(connection, role)
-
-
-def _mariadb(connection: Connection, what: str) -> Found:
-    if health.version(connection) < OLDEST_MARIADB:
-        yield _fail(f"{what}: 10.6 or newer is needed (SKIP LOCKED); upgrade the server")
-    else:
-        yield _ok(what)
-    isolation = health.variable(connection, "transaction_isolation", "tx_isolation")
-    say = _ok if isolation == "READ-COMMITTED" else _fail
-    yield say(f"isolation of our sessions: {isolation}")
-    if health.variable(connection, "log_bin") == "ON":
-        binlog = health.variable(connection, "binlog_format")
-        if binlog == "STATEMENT":
-            yield _fail("binlog_format is STATEMENT; SET GLOBAL binlog_format = 'MIXED'")
-        else:
-            yield _ok(f"binary log: {binlog}")
-    flushed = health.variable(connection, "innodb_flush_log_at_trx_commit")
-    if flushed == "0":
-        yield _warn(
-            "innodb_flush_log_at_trx_commit is 0: a crash of the server forgets what was committed "
-            "a second before, results too; SET GLOBAL innodb_flush_log_at_trx_commit = 1"
-        )
-    charset = health.variable(connection, "character_set_connection")
-    say = _ok if charset == "utf8mb4" else _fail
-    yield say(f"character set: {charset}")
-
-
-def _rights(connection: Connection, role: str) -> Found:
-    missing = health.refused(connection, ROLE.format(role))
-    if missing:
-        shown = ", ".join(missing[:6]) + (" and more" if len(missing) > 6 else "")
-        yield _fail(
-            f"as {role} this account lacks {shown}; an administrator runs what "
-            "`deepcredit db grants` prints, or say --role",
-        )
-    else:
-        yield _ok(f"this account may do all that the role {role} needs")
-
-
-def _schema(session: Session, _role: str) -> Found:
-    migrate.require(session.engine)
-    yield _ok(f"version {migrate.head()}; `deepcredit db check` compares every column")
-
-
-def _clock(session: Session, _role: str) -> Found:
-    before = datetime.now(UTC)
-    there = session.read(health.clock).replace(tzinfo=UTC)
-    after = datetime.now(UTC)
-    apart = (there - (before + (after - before) / 2)).total_seconds()
-    if abs(apart) > _CLOCK_SECONDS:
-        yield _warn(
-            f"this host's clock is {-apart:+.0f} s off the database's; leases follow the database, "
-            "but logs will mislead: start NTP",
-        )
-    else:
-        yield _ok(f"host and database differ by {abs(apart):.1f} s")
-
-
 def _store(session: Session, _role: str) -> Found:
     with closing(open_store(session.settings)) as store:
-        yield _ok(store.check())
+        yield ok(store.check())
 
 
 def _owner(session: Session, _role: str) -> Found:
@@ -199,12 +90,12 @@ def _owner(session: Session, _role: str) -> Found:
     with closing(open_store(session.settings)) as store:
         standing = ownership.examine(store, ours, lambda: session.read(named_files.uris))
     if standing is Standing.UNMARKED:
-        yield _warn(
+        yield warn(
             "the store bears no mark of a database, so nothing is ever deleted there; if its "
             f"files are those of this database ({ours}): deepcredit store adopt"
         )
     else:
-        yield _ok(f"{standing.value} ({ours})")
+        yield ok(f"{standing.value} ({ours})")
 
 
 def _disk(session: Session, _role: str) -> Found:
@@ -219,35 +110,33 @@ def _disk(session: Session, _role: str) -> Found:
         free = shutil.disk_usage(there).free / 1e9
         what = f"{name} {folder}: {free:.1f} GB free"
         if free < _FEW_GB:
-            say = _fail if free < _NO_GB else _warn
+            say = fail if free < _NO_GB else warn
             yield say(f"{what}; free some space or set another folder")
         else:
-            yield _ok(what)
+            yield ok(what)
 
 
 def _dask(session: Session, _role: str) -> Found:
     address = session.settings.scheduler
     if not address:
         workers = session.settings.workers or "one a core"
-        yield _ok(f"embedded cluster, workers: {workers}")
+        yield ok(f"embedded cluster, workers: {workers}")
         return
     parts = urlsplit(address)
     try:
         socket.create_connection((parts.hostname, parts.port), _PORT_SECONDS).close()
     except OSError as error:
-        yield _fail(
-            f"nothing answers at {address}: {error}; start it or check DEEPCREDIT_SCHEDULER"
-        )
+        yield fail(f"nothing answers at {address}: {error}; start it or check DEEPCREDIT_SCHEDULER")
         return
     try:
         files = certificates(session.settings)
         executor = connect(address, files)
     except (ClusterUnavailable, BadSetting) as error:
-        yield _fail(str(error))
+        yield fail(str(error))
         return
     workers = executor.workers
     executor.close()
-    yield _ok(f"{parts.netloc}: {workers} threads, versions equal to ours")
+    yield ok(f"{parts.netloc}: {workers} threads, versions equal to ours")
     if files:
         yield from _ending(files)
 
@@ -255,7 +144,7 @@ def _dask(session: Session, _role: str) -> Found:
 def _ending(files: Mapping[str, str]) -> Found:
     left = (last_day(files) - datetime.now(UTC)).days
     if left < _FEW_DAYS:
-        yield _warn(
+        yield warn(
             f"the cluster's certificate ends in {left} days, and nobody connects after that: stop "
             "the cluster and make a new one (docs/cluster.md)"
         )
@@ -263,16 +152,16 @@ def _ending(files: Mapping[str, str]) -> Found:
 
 def _gpus(_session: Session, _role: str) -> Found:
     if shutil.which(_GPU_QUERY[0]) is None:
-        yield _ok("no nvidia-smi: models are trained on the CPU")
+        yield ok("no nvidia-smi: models are trained on the CPU")
         return
     done = subprocess.run(_GPU_QUERY, capture_output=True, text=True, timeout=20, check=False)
     if done.returncode:
-        yield _warn(f"nvidia-smi fails: {done.stdout.strip() or done.stderr.strip()}")
+        yield warn(f"nvidia-smi fails: {done.stdout.strip() or done.stderr.strip()}")
         return
     cards = done.stdout.strip().splitlines()
-    yield _ok(f"{len(cards)} GPU: {'; '.join(cards)}")
+    yield ok(f"{len(cards)} GPU: {'; '.join(cards)}")
     if blind := [name for name in ("torch", "xgboost") if not can_use_cards(name)]:
-        yield _warn(
+        yield warn(
             f"built for the CPU alone: {', '.join(blind)}; `make setup GPU=1` installs the CUDA "
             "builds"
         )
@@ -286,17 +175,17 @@ def _launchers(session: Session, _role: str) -> Found:
         queues = _named("queue", queues_of(server))
         tags = _named("tag", tags_of(server))
         paused = ", paused" if server.paused else ""
-        yield _ok(
+        yield ok(
             f"{server.serve_server_id} on {server.host}, {server.slots} slots, {queues}, {tags}, "
             f"last seen {server.last_seen:%Y-%m-%d %H:%M:%S} UTC{paused}",
         )
     if not alive and not wanted:
-        yield _ok("none runs, and no batch waits")
+        yield ok("none runs, and no batch waits")
     shut = session.read(paused_queues)
     kept = {kept_back(each, alive, shut): each.batch_id for each in reversed(wanted)}
     kept.pop(None, None)
     for why, batch_id in sorted(kept.items(), key=lambda item: item[1])[:_MOST_KEPT]:
-        yield _warn(f"batch {batch_id} waits: {why}")
+        yield warn(f"batch {batch_id} waits: {why}")
 
 
 def _named(what: str, names: Sequence[str]) -> str:
@@ -313,9 +202,9 @@ _NEEDS = {
 }
 _SUBJECTS: dict[str, Callable[[Session, str], Found]] = {
     "settings": _settings,
-    "database": _database,
-    "schema": _schema,
-    "clock": _clock,
+    "database": database_findings.database,
+    "schema": database_findings.schema,
+    "clock": database_findings.clock,
     "model store": _store,
     "store owner": _owner,
     "disk": _disk,

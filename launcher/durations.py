@@ -1,4 +1,6 @@
-"""How people write lengths of time: 90d on a command line, 2 h 05 min on a screen."""
+"""How people write lengths of time: 90d on a command line and in a narrow table, 2 h 05 min where
+there is room.
+"""
 
 import re
 
@@ -34,3 +36,10 @@ def in_words(seconds: float | None) -> str:
     if whole < 2 * _SECONDS["d"]:
         return f"{whole // 3600} h {whole % 3600 // 60:02} min"
     return f"{whole // _SECONDS['d']} d {whole % _SECONDS['d'] // 3600} h"
+
+
+def in_short(seconds: float) -> str:
+    """The largest unit of which there are two, alone: 119s, 12m, 47h, 90d."""
+    whole = max(0, round(seconds))
+    unit = next((unit for unit in ("d", "h", "m") if whole >= 2 * _SECONDS[unit]), "s")
+    return f"{whole // _SECONDS[unit]}{unit}"

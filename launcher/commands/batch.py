@@ -9,8 +9,9 @@ import typer
 from sqlalchemy import Connection
 
 from configs.errors import BadParameter, Unknown, WrongState
-from launcher.console import Column, Format, progress, say, show
+from launcher.console import Format, progress, say, show
 from launcher.folder import example, new_app
+from launcher.listing import COLUMNS, as_listed
 from launcher.naming import dataset_name
 from launcher.session import Session, session
 from pipeline import mode as modes
@@ -21,17 +22,6 @@ from storage.records import Batch, State
 app = new_app()
 
 _POLL_SECONDS = 0.5
-_COLUMNS = (
-    Column("batch_id", "batch"),
-    Column("mode", "mode", text=True),
-    Column("status", "status", text=True),
-    Column("done", "done"),
-    Column("batch_desc", "description", prose=True),
-    Column("dataset", "data set", text=True, wide=True),
-    Column("model_group", "models", text=True, wide=True),
-    Column("serve_server_id", "server", text=True, wide=True),
-    Column("note", "note", prose=True),
-)
 BatchId = Annotated[int, typer.Argument(metavar="ID", help="batch_id of the batch.")]
 
 
@@ -126,13 +116,13 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
-    """List batches, the newest first."""
+    """List batches, the newest first. Ages count from when a batch was added."""
     rows = session(ctx).read(
         lambda connection: leaderboard.batches(connection, state=state, limit=limit)
     )
     if form is Format.TABLE:
-        rows = [row | {"done": _share(row["progress"]), "note": _note(row)} for row in rows]
-    show(rows, _COLUMNS, form, empty="no batch")
+        rows = [*map(as_listed, rows)]
+    show(rows, COLUMNS, form, empty="no batch")
 
 
 @app.command("show", epilog=example("deepcredit batch show 123"))
@@ -249,18 +239,6 @@ def _read(opened: Session, batch_id: int) -> Batch:
     if found is None:
         raise Unknown(batches.no_such(batch_id))
     return found
-
-
-def _share(progress: float | None) -> str | None:
-    return None if progress is None else f"{progress:.0%}"
-
-
-def _note(row: leaderboard.Row) -> str | None:
-    """Why a batch waits, what it does, or the first line of its error."""
-    if row["state"] == "E" and row["last_error"]:
-        return str(row["last_error"]).strip().splitlines()[0]
-    waits = row["waits_for"]
-    return f"waits for {waits}" if waits else row["progress_note"]
 
 
 def _parameters(pairs: list[str], text: str | None) -> str | None:

@@ -13,6 +13,7 @@ from launcher.commands.results import METHODS, method_columns, method_rows
 from launcher.console import progress, say, show
 from launcher.folder import example, new_app
 from launcher.session import Session, command_line, exports, session
+from launcher.statements import submit
 from pipeline import datasets
 from pipeline.roles import Choices
 from storage import leaderboard
@@ -129,14 +130,14 @@ def _submit(opened: Session, dataset: Dataset) -> tuple[int, int]:
 
 
 def _insert(opened: Session, sql: str) -> int:
-    number = steps.submit(opened, sql)
+    number = submit(opened, sql)
     say("\n".join(f"   {line}" for line in f"{sql};\n-- batch_id {number}".splitlines()))
     return number
 
 
 def _search(opened: Session, trained: int) -> int:
     listing = steps.candidates(opened, trained)
-    steps.submit(opened, listing)
+    submit(opened, listing)
     say("\n".join(f"   {line}" for line in f"{listing};".splitlines()))
     return _insert(
         opened,

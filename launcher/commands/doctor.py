@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from launcher.console import say
-from launcher.diagnosis import Level, examine
+from launcher.diagnosis import examine
+from launcher.findings import Level
 from launcher.folder import example, new_app
 from launcher.session import session
 

@@ -37,6 +37,7 @@ _FAILED = (
 _ENSEMBLES = (
     Column("rank_no", "#"),
     Column("ensemble_no", "ensemble"),
+    Column("alike", "alike"),
     Column("valid_f1_score", "valid f1", digits=4),
     Column("test_f1_score", "test f1", digits=4),
     Column("valid_accuracy", "valid accuracy", digits=4, wide=True),
@@ -46,7 +47,8 @@ _ENSEMBLES = (
     Column("test_fn", "fn"),
     Column("test_tp", "tp"),
 )
-
+_COMPARED = 1000
+"""So many of the best are looked at for equal ones: what a batch keeps unless told otherwise."""
 
 METHODS = """\
 methods, the answer first, then by valid; from and to: the interval of test;
@@ -59,15 +61,20 @@ gain: over the best single model on the same rows of test"""
 def results(
     ctx: typer.Context,
     batch_id: Annotated[int, typer.Argument(metavar="ID", help="batch_id of the batch.")],
-    limit: Annotated[int, typer.Option(min=1, help="How many ensembles.")] = 20,
+    limit: Annotated[
+        int, typer.Option(min=1, help="How many ensembles; in a table equal ones are one.")
+    ] = 20,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
     """Show what a batch has found so far: metrics of its models, or its best ensembles."""
     opened = session(ctx)
     rows = opened.read(lambda connection: leaderboard.results(connection, batch_id))
-    ensembles = opened.read(lambda c: leaderboard.ensembles(c, batch_id, limit=limit))
-    if ensembles:
-        _show_ensembles(opened, batch_id, ensembles, form)
+    most = max(limit, _COMPARED) if form is Format.TABLE else limit
+    ensembles = opened.read(lambda c: leaderboard.ensembles(c, batch_id, limit=most))
+    if ensembles and form is Format.TABLE:
+        _show_ensembles(opened, batch_id, ensembles, limit)
+    elif ensembles:
+        show(ensembles, _ENSEMBLES, form)
     elif form is not Format.TABLE:
         show(rows, [Column(name, name) for name in ("batch_id", "model_no", "model_sub_no")], form)
     else:
@@ -106,18 +113,28 @@ def method_rows(methods: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row | {"answer": "answer" if row["chosen"] else ""} for row in methods]
 
 
+def _alike(ensembles: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of ensembles with the same figures the first alone, with the number of them all."""
+    first: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in ensembles:
+        figures = tuple(row[name] for name in row if name not in ("rank_no", "ensemble_no"))
+        first.setdefault(figures, row | {"alike": 0})["alike"] += 1
+    return list(first.values())
+
+
 def _show_ensembles(
-    opened: Session, batch_id: int, ensembles: list[dict[str, Any]], form: Format
+    opened: Session, batch_id: int, ensembles: list[dict[str, Any]], lines: int
 ) -> None:
-    if form is not Format.TABLE:
-        show(ensembles, _ENSEMBLES, form)
-        return
     methods = opened.read(lambda connection: leaderboard.methods(connection, batch_id))
     if methods:
         columns = method_columns(methods[0]["metric"])
         show(method_rows(methods), columns, title=METHODS)
         say("")
-    show(ensembles, _ENSEMBLES, title="the best ensembles, by valid:")
+    title = (
+        "the best ensembles, by valid;\n"
+        f"alike: how many of the best {len(ensembles):,} have the figures of the one named"
+    )
+    show(_alike(ensembles)[:lines], _ENSEMBLES, title=title)
     say(f"\npictures: deepcredit ensemble pictures {batch_id}")
 
 

@@ -14,16 +14,17 @@ from typing import Any
 import psutil
 import pytest
 from rich.cells import cell_len
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
-from configs.errors import DeepCreditError
+from configs.errors import DeepCreditError, WrongState
 from configs.settings import Settings, load
 from launcher import demo
 from launcher.options import NAMED, GlobalOptions
 from launcher.session import Session, command_line, exports
+from launcher.statements import submit
 from pipeline.datasets import load_file
-from storage import batches
-from storage.schema import dc_batch
+from storage import batches, registry
+from storage.schema import dc_batch, dc_model_list
 from tests.bank import environment
 from tests.waiting import alive, until
 
@@ -110,12 +111,37 @@ def test_a_model_file_that_a_person_changed_is_kept_and_used(
     assert (tmp_path / "models.toml").read_text(encoding="utf-8") == ONE_MODEL
 
 
+def test_a_number_that_another_groups_model_has_is_left_to_it(
+    session: Session, tmp_path: Path
+) -> None:
+    assert demo.put_models(session, tmp_path) == 10
+    theirs = {"model_no": 9003, "model_id": "ML-RF", "model_group_id": "M900"}
+    session.write(
+        lambda connection: connection.execute(
+            update(dc_model_list).values(theirs).where(dc_model_list.c.model_no == 9003)
+        )
+    )
+    before = session.read(registry.listing)
+    file = tmp_path / "models.toml"
+    changed = file.read_text(encoding="utf-8").replace("n_estimators = 150", "n_estimators = 15")
+    file.write_text(changed, encoding="utf-8")
+
+    with pytest.raises(WrongState, match=r"^model_no 9003 .* group M900; .*models\.toml"):
+        demo.put_models(session, tmp_path)
+
+    assert session.read(registry.listing) == before
+    file.write_text(changed.replace("9003", "9903"), encoding="utf-8")
+    assert demo.put_models(session, tmp_path) == 10
+    kept = [each for each in session.read(registry.listing) if each.model_group_id == "M900"]
+    assert kept == [each for each in before if each.model_group_id == "M900"]
+
+
 def test_a_statement_is_run_as_it_is_shown_on_both_databases(database_settings: Settings) -> None:
     session = Session(database_settings, GlobalOptions({}, None))
     text = r"it's 100 % of C:\\new, %s :name 신용 VALUES ('a',  'b') FROM t " + "so long  " * 9
 
     sql = demo.statement(session, mode="train", batch_desc=text)
-    number = demo.submit(session, sql)
+    number = submit(session, sql)
 
     stored = session.read(lambda connection: batches.read(connection, number))
     session.engine.dispose()
@@ -125,7 +151,7 @@ def test_a_statement_is_run_as_it_is_shown_on_both_databases(database_settings: 
 
 
 def test_a_launcher_that_ends_early_is_told_of_with_its_last_words(session: Session) -> None:
-    number = demo.submit(session, demo.statement(session, mode="train"))
+    number = submit(session, demo.statement(session, mode="train"))
     wrong = Session(session.settings, GlobalOptions({"no_such_setting": "1"}, None))
 
     with (

@@ -185,3 +185,29 @@ def test_results_show_what_each_method_gains_over_the_best_single_model(lab, run
     assert [row[:end].split()[-1] for row in rows[1 : 1 + len(methods)]] == [
         f"{method['test_gain']:.4f}" for method in methods
     ]
+
+
+def test_results_list_ensembles_with_equal_figures_once_and_csv_lists_every_one(lab, run):
+    train = lab.make_up(4)
+    lab.list_models("C001", [(train, number, 1) for number in range(1, 5)])
+    batch_id = str(lab.ensemble({"ensembles": 2000, "members": 3, "rounds": 1, "keep": 300}))
+    figures = [f"{part}_{n}" for part in ("valid", "test") for n in ("tn", "fp", "fn", "tp")]
+    with reading(lab.engine) as connection:
+        kept = leaderboard.ensembles(connection, int(batch_id), limit=300)
+    groups = {}
+    for row in kept:
+        groups.setdefault(tuple(row[name] for name in figures), []).append(row)
+
+    out = run("results", batch_id)[1]
+    short = run("results", batch_id, "--limit", "1")[1]
+    every = run("results", batch_id, "--limit", "300", "--format", "csv")[1]
+
+    head, _, *lines = out[out.index("#  ensemble") :].splitlines()
+    rows = [line.split() for line in lines[: lines.index("")]]
+    assert head.split()[:3] == ["#", "ensemble", "alike"]
+    assert [tuple(map(int, row[:3])) for row in rows] == [
+        (same[0]["rank_no"], same[0]["ensemble_no"], len(same)) for same in groups.values()
+    ]
+    assert sum(int(row[2]) for row in rows) == 300 > len(rows)
+    assert short.splitlines()[-3].split() == rows[0]
+    assert len(every.splitlines()) == 301

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from configs.errors import DatabaseUnavailable
 from launcher.dashboard import page, watch
-from launcher.durations import in_words, seconds_of
+from launcher.durations import in_short, in_words, seconds_of
 from storage.overview import Failure, Overview, Queue, Run, ServerSeen, Waiting
 
 
@@ -185,3 +185,12 @@ def test_other_lengths_are_refused(text):
 )
 def test_lengths_of_time_are_told(seconds, words):
     assert in_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-1, "0s"), (119, "119s"), (120, "2m"), (7199, "119m"), (100_000, "27h"), (200_000, "2d")],
+)
+def test_lengths_of_time_are_told_in_short_and_read_again(seconds, words):
+    assert in_short(seconds) == words
+    assert seconds_of(words, "--x") == pytest.approx(max(0, seconds), rel=0.5)

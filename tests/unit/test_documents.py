@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -15,6 +16,7 @@ from tests.bank import ROOT
 
 DOCS = ROOT / "docs"
 GUIDE = (DOCS / "operators.md").read_text(encoding="utf-8")
+TABLES = (DOCS / "tables.md").read_text(encoding="utf-8")
 PAGES = runpy.run_path(str(DOCS / "generate.py"))["PAGES"]
 ENSEMBLES = (DOCS / "ensembles.md").read_text(encoding="utf-8")
 OF_ENSEMBLES = {"dc_batch_method", "dc_batch_histogram", "dc_batch_picture"}
@@ -29,7 +31,7 @@ def test_a_written_page_is_what_would_be_written_now(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(metadata.tables) - OF_ENSEMBLES - OF_LAUNCHERS))
-def test_the_guide_names_every_column_of_a_table(name: str) -> None:
+def test_the_page_of_tables_names_every_column_of_a_table(name: str) -> None:
     row = _row(name)
 
     for column in metadata.tables[name].columns:
@@ -51,7 +53,7 @@ def test_the_page_on_ensembles_tells_methods_to_choose_from_those_to_compare_wit
 
 
 @pytest.mark.parametrize("name", sorted(VIEWS))
-def test_the_guide_names_every_column_of_a_view(name: str) -> None:
+def test_the_page_of_tables_names_every_column_of_a_view(name: str) -> None:
     row = _row(name)
 
     for column in VIEWS[name].selected_columns:
@@ -73,10 +75,12 @@ def test_links_between_the_documents_lead_somewhere() -> None:
     pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")]
 
     broken = [
-        (page.name, link)
+        (page.name, link, heading)
         for page in pages
-        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
-        if not (page.parent / link).exists()
+        for link, heading in re.findall(
+            r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")
+        )
+        if not _leads(page.parent / link if link else page, heading)
     ]
 
     assert broken == []
@@ -97,9 +101,19 @@ def test_the_account_has_a_home_for_its_keys_and_the_clusters_folder() -> None:
         assert "--create-home" in command
 
 
+def _leads(page: Path, heading: str) -> bool:
+    return page.exists() and (not heading or heading in _anchors(page))
+
+
+def _anchors(page: Path) -> set[str]:
+    """What a link may name of a page: its headings, as GitHub writes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def _row(name: str) -> str:
-    """The table row of the guide that describes a table or view."""
-    (row,) = re.findall(rf"^\| `{name}` \|.*$", GUIDE, re.MULTILINE)
+    """The line that describes a table or view."""
+    (row,) = re.findall(rf"^\| `{name}` \|.*$", TABLES, re.MULTILINE)
     return str(row)
 
 
@@ -108,5 +122,5 @@ def _names(text: str, column: str) -> bool:
 
 
 def _metrics() -> set[str]:
-    (paragraph,) = re.findall(r"^Metrics are of class 1.*?\n\n", GUIDE, re.MULTILINE | re.DOTALL)
+    (paragraph,) = re.findall(r"^Metrics are of class 1.*\Z", TABLES, re.MULTILINE | re.DOTALL)
     return set(re.findall("`([a-z0-9_]+)`", paragraph))

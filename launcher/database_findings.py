@@ -1,0 +1,84 @@
+"""What may be wrong with the database: its version, settings and rights, its tables, its clock."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from launcher.findings import Found, fail, ok, warn
+from launcher.session import Session
+from storage import health, migrate
+
+ROLE = "deepcredit_{}"
+OLDEST_MARIADB, OLDEST_SQLITE = (10, 6), (3, 35)
+_CLOCK_SECONDS = 5.0
+
+
+def database(session: Session, role: str) -> Found:
+    name = session.engine.url.render_as_string(hide_password=True)
+    yield from session.read(lambda connection: list(_about(connection, name, role)))
+
+
+def _about(connection: Connection, name: str, role: str) -> Found:
+    found = ".".join(map(str, health.version(connection)[:3]))
+    if connection.dialect.name == "sqlite":
+        say = fail if health.version(connection) < OLDEST_SQLITE else ok
+        yield say(f"SQLite {found} at {name}: one machine only")
+        return
+    yield from _mariadb(connection, f"MariaDB {found} at {name}")
+    yield from _rights(connection, role)
+
+
+def _mariadb(connection: Connection, what: str) -> Found:
+    if health.version(connection) < OLDEST_MARIADB:
+        yield fail(f"{what}: 10.6 or newer is needed (SKIP LOCKED); upgrade the server")
+    else:
+        yield ok(what)
+    isolation = health.variable(connection, "transaction_isolation", "tx_isolation")
+    say = ok if isolation == "READ-COMMITTED" else fail
+    yield say(f"isolation of our sessions: {isolation}")
+    if health.variable(connection, "log_bin") == "ON":
+        binlog = health.variable(connection, "binlog_format")
+        if binlog == "STATEMENT":
+            yield fail("binlog_format is STATEMENT; SET GLOBAL binlog_format = 'MIXED'")
+        else:
+            yield ok(f"binary log: {binlog}")
+    flushed = health.variable(connection, "innodb_flush_log_at_trx_commit")
+    if flushed == "0":
+        yield warn(
+            "innodb_flush_log_at_trx_commit is 0: a crash of the server forgets what was committed "
+            "a second before, results too; SET GLOBAL innodb_flush_log_at_trx_commit = 1"
+        )
+    charset = health.variable(connection, "character_set_connection")
+    say = ok if charset == "utf8mb4" else fail
+    yield say(f"character set: {charset}")
+
+
+def _rights(connection: Connection, role: str) -> Found:
+    missing = health.refused(connection, ROLE.format(role))
+    if missing:
+        shown = ", ".join(missing[:6]) + (" and more" if len(missing) > 6 else "")
+        yield fail(
+            f"as {role} this account lacks {shown}; an administrator runs what "
+            "`deepcredit db grants` prints, or say --role",
+        )
+    else:
+        yield ok(f"this account may do all that the role {role} needs")
+
+
+def schema(session: Session, _role: str) -> Found:
+    migrate.require(session.engine)
+    yield ok(f"version {migrate.head()}; `deepcredit db check` compares every column")
+
+
+def clock(session: Session, _role: str) -> Found:
+    before = datetime.now(UTC)
+    there = session.read(health.clock).replace(tzinfo=UTC)
+    after = datetime.now(UTC)
+    apart = (there - (before + (after - before) / 2)).total_seconds()
+    if abs(apart) > _CLOCK_SECONDS:
+        yield warn(
+            f"this host's clock is {-apart:+.0f} s off the database's; leases follow the database, "
+            "but logs will mislead: start NTP",
+        )
+    else:
+        yield ok(f"host and database differ by {abs(apart):.1f} s")

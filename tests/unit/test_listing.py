@@ -1,0 +1,84 @@
+"""The list of batches on a narrow terminal."""
+
+import io
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+from sqlalchemy.dialects.sqlite import dialect
+
+from launcher.console import fitting, table
+from launcher.listing import COLUMNS, SHORT, as_listed
+from storage.views import create_view
+
+ROW = {
+    "batch_id": 12345,
+    "mode": "ensemble",
+    "state": "U",
+    "status": "running",
+    "progress": 0.456,
+    "progress_note": "456,000 of 1,000,000 ensembles, about 2 min left",
+    "waits_for": None,
+    "last_error": None,
+    "age_seconds": 100_000,
+    "batch_desc": "앙상블 신용평가",
+    "dataset": "DATA001/1",
+    "serve_server_id": "SERVER_001",
+    "model_group": "M100",
+}
+
+
+def test_80_columns_have_data_set_server_age_and_progress_of_a_batch():
+    rows = [
+        as_listed(ROW),
+        as_listed(ROW | {"mode": "train", "status": "running, but not heard of"}),
+        as_listed(ROW | {"mode": "predict", "state": "E", "status": "waiting for a retry"}),
+    ]
+    shown = fitting(rows, COLUMNS, 80)
+    output = io.StringIO()
+    Console(file=output, width=80).print(table(rows, shown, 80))
+    lines = output.getvalue().splitlines()
+
+    assert max(map(cell_len, lines)) <= 80
+    assert [column.name for column in COLUMNS if column not in shown] == [
+        "batch_desc",
+        "model_group",
+    ]
+    for words in ("12345", "ensemble", "running 46%", "27h", "DATA001/1", "SERVER_001", "456,000"):
+        assert words in lines[2]
+
+
+def test_a_description_comes_back_first_where_there_is_more_room():
+    rows = [as_listed(ROW)]
+
+    left = {w: [c.header for c in COLUMNS if c not in fitting(rows, COLUMNS, w)] for w in (95, 120)}
+
+    assert left == {95: ["models"], 120: []}
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "note"),
+    [
+        ({"state": "I", "status": "waiting", "waits_for": "a free server"}, "waiting", "waits for"),
+        ({"state": "C", "status": "completed", "progress": 1.0}, "completed", "456,000 of"),
+        ({"progress": None, "progress_note": "reading"}, "running", "reading"),
+        ({"status": "being cancelled"}, "cancelling", "456,000 of"),
+        (
+            {"state": "E", "status": "failed", "last_error": "BadData: 표\nmore"},
+            "failed",
+            "BadData: 표",
+        ),
+    ],
+)
+def test_a_batch_is_told_in_short(changed, status, note):
+    row = as_listed(ROW | changed)
+
+    assert row["status"] == status
+    assert row["note"].startswith(note)
+    assert "\n" not in row["note"]
+
+
+def test_the_words_that_are_shortened_are_those_of_the_view():
+    sql = create_view("v_batch", dialect())
+
+    assert [word for word in SHORT if f"'{word}'" not in sql] == []
