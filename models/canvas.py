@@ -56,7 +56,7 @@ def _bare(axes: Axes) -> None:
 
 def head(figure: Figure, title: str, subtitle: str) -> None:
     figure.suptitle(f"{title}\n", x=0.01, ha="left", size=12.5, weight="bold", color=INK)
-    figure.text(0.01, 0.985 - 0.3 / figure.get_figheight(), subtitle, size=9, color=SOFT, va="top")
+    figure.text(0.01, 0.98 - 0.23 / figure.get_figheight(), subtitle, size=9, color=SOFT, va="top")
 
 
 def legend(axes: Axes, place: LegendLocType, title: str = "") -> None:
@@ -69,7 +69,7 @@ def legend(axes: Axes, place: LegendLocType, title: str = "") -> None:
 def legend_above(axes: Axes) -> None:
     """Outside, so that it covers nothing whatever the shape of what is drawn."""
     axes.legend(
-        loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=8.5, borderpad=0
+        loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=8.5, borderpad=0
     )
 
 

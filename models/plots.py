@@ -121,16 +121,19 @@ def distribution(
     above.tick_params(labelbottom=False)
     above.yaxis.set_major_formatter(lambda n, _: f"{n:,.0f}")
     winner = next((mark for mark in marks if mark.winner), None)
+    dotted: dict[str, Any] = {"linewidth": 1.0, "linestyle": (0, (2, 2))}
     for axes in (above, below):
         for value, colour in _of_winner(winner):
-            axes.axvline(value, color=colour, linewidth=1.0, linestyle=(0, (2, 2)), zorder=1)
+            axes.axvline(value, color=colour, zorder=1, **dotted)
+    if winner:
+        above.plot([], [], color=INK, label="the winner", **dotted)
     for row, mark in enumerate(marks):
         _dumbbell(below, -row, mark)
     below.set_yticks(range(0, -len(marks), -1), [mark.label for mark in marks])
     for tick, mark in zip(below.get_yticklabels(), marks, strict=True):
         tick.set_fontweight("bold" if mark.winner else "normal")
     below.set_ylim(-len(marks) + 0.4, 0.6)
-    below.set_xlabel(f"{metric}   (ring: valid, dot: test, bar: 95 % interval on test)")
+    below.set_xlabel(f"{metric}   (ring: valid, dot and figure: test, bar: 95 % interval on test)")
     below.grid(visible=False, axis="y")
     legend_above(above)
     return png(figure)
@@ -175,7 +178,9 @@ def membership(
         )
     axes.set_xlim(-1, len(kinds))
     axes.set_xticks([])
-    axes.set_xlabel("models, by kind and share; grey: what chance gives")
+    axes.set_xlabel(
+        "models, by kind and share, the first named batch/model/variant; grey: by chance"
+    )
     axes.set_ylabel("share of the rounds it votes in")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     axes.grid(visible=False, axis="x")
@@ -214,6 +219,18 @@ def _dumbbell(axes: Axes, y: float, mark: Mark) -> None:
         axes.plot(mark.valid, y, "o", markersize=7, color="white", mec=FIRST, mew=1.6, zorder=3)
     if mark.test is not None:
         axes.plot(mark.test, y, "o", markersize=6, color=SECOND, zorder=4)
+        axes.annotate(
+            f"{mark.test:.4f}",
+            (1, y),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center_baseline",
+            size=8.5,
+            color=SECOND,
+            weight="bold" if mark.winner else "normal",
+            annotation_clip=False,
+        )
 
 
 def _looks(curves: Sequence[Curve]) -> list[dict[str, Any]]:

@@ -129,6 +129,8 @@ def read_table(
     if connection.dialect.name != "sqlite":
         parts = _parts(question, order_column, n_rows)
         found = _through_connectorx(connection.engine.url, parts)
+        if found is not None and len(parts) > 1:
+            found = _in_order(found)
     if found is None:
         found = _through_cursor(connection, question, wanted)
     return found.rename_columns(wanted)
@@ -214,6 +216,15 @@ def _widened(found: pa.Table) -> pa.Table:
         return pa.float64() if pa.types.is_floating(kind) else pa.string()
 
     return found.cast(pa.schema([field.with_type(wide(field.type)) for field in found.schema]))
+
+
+def _in_order(found: pa.Table) -> pa.Table:
+    """The parts by the first of their last column, the order; they come as they end. So the rows
+    are mostly in order, and need not be sorted, which would copy all of them.
+    """
+    batches = [batch for batch in found.to_batches() if batch.num_rows]
+    batches.sort(key=lambda batch: batch.columns[-1][0].as_py() or 0)
+    return pa.Table.from_batches(batches, found.schema)
 
 
 def _through_cursor(

@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import connectorx
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -347,6 +348,25 @@ def test_connectorx_is_what_reads(mariadb_engine, tmp_path):
     found = reading._through_connectorx(mariadb_engine.url, [question])
 
     assert found.column("c0").to_pylist() == [float(number) for number in range(300)]
+
+
+def test_parts_that_come_in_another_order_need_no_sorting(mariadb_engine, tmp_path, monkeypatch):
+    dataset = load(mariadb_engine, small(tmp_path / "file.parquet", 30_000))
+    read = connectorx.read_sql
+
+    def last_part_first(*arguments, **options):
+        batches = read(*arguments, **options).to_batches()
+        return pa.Table.from_batches(sorted(batches, key=lambda each: -each.columns[-1][0].as_py()))
+
+    monkeypatch.setattr(connectorx, "read_sql", last_part_first)
+    with connected(mariadb_engine) as connection:
+        found = reading.read_table(
+            connection, dataset.table_name, ["x"], order_column="dc_row_no", n_rows=30_000
+        )
+
+    order = found.column("dc_row_no")
+    assert order.num_chunks > 1
+    assert (np.diff(order.to_numpy()) > 0).all()
 
 
 def test_no_error_of_connectorx_shows_the_password(mariadb_engine, capfd):

@@ -72,6 +72,27 @@ def test_a_distribution_has_its_legend_above_the_bars_and_its_labels_off_the_edg
     assert drawn.get_window_extent().x0 > 0.1 * figure.dpi
 
 
+def test_a_distribution_says_what_is_dotted_and_each_methods_figure_on_test(monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "png", lambda figure: figures.append(figure) or PNG)
+    bars = plots.Bars(start=np.array([0.4]), end=np.array([0.5]), n=np.array([9]))
+    vote = plots.Mark(label="vote", valid=0.5, test=0.43215, low=0.3, high=0.5, winner=True)
+    stack = plots.Mark(label="stack", valid=0.5, test=None, low=None, high=None)
+    plots.distribution(bars, bars, [vote, stack], metric="mcc", subtitle="batch 1: " + "words " * 9)
+
+    (figure,) = figures
+    figure.draw_without_rendering()
+    above, below = figure.axes
+    (value,) = below.texts
+    box = above.get_legend().get_window_extent()
+
+    assert [text.get_text() for text in above.get_legend().get_texts()][-1] == "the winner"
+    assert value.get_text() == "0.4321"
+    assert below.get_window_extent().x1 < value.get_window_extent().x0
+    assert value.get_window_extent().x1 < figure.bbox.x1
+    assert not any(text.get_window_extent().overlaps(box) for text in figure.texts)
+
+
 def test_membership_can_be_drawn_for_one_model_and_for_more_kinds_than_colours():
     for models in (1, 40):
         share = np.linspace(0.1, 0.2, models)
