@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -37,8 +38,26 @@ def peaks() -> Iterator[dict[str, float]]:
         thread.join()
 
 
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """Memory of a process in MB: the highest, that beyond what it had at the beginning, and its
+    own: without pages of files, libraries among them, which processes of a host share.
+    """
+
+    peak: float
+    growth: float
+    own: float
+
+    def most(self, other: "Grown") -> "Grown":
+        return Grown(
+            max(self.peak, other.peak),
+            max(self.growth, other.growth),
+            max(self.own, other.own),
+        )
+
+
 class Growth:
-    """How much each process grew beyond what it had at the beginning, by role, in MB."""
+    """How much each process grew beyond what it had at the beginning, by role."""
 
     def __init__(self) -> None:
         self._before: dict[int, tuple[str, float]] = {}
@@ -47,12 +66,15 @@ class Growth:
                 Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # the peak begins anew
                 self._before[process.pid] = role, process.memory_info().rss / 2**20
 
-    def look(self) -> dict[str, tuple[float, float]]:
-        """Role to (growth, peak) of the process that grew most."""
-        found: dict[str, tuple[float, float]] = {}
+    def look(self) -> dict[str, Grown]:
+        """The most of any process of a role. The kernel keeps the peaks; what is a process's own
+        is what it is at this moment.
+        """
+        found: dict[str, Grown] = {}
         for pid, (role, before) in self._before.items():
-            most = peak(pid)
-            found[role] = max(found.get(role, (0.0, 0.0)), (most - before, most))
+            most, own = (_status(pid, name) for name in ("VmHWM", "RssAnon"))
+            grown = Grown(most, most - before, own)
+            found[role] = found.get(role, grown).most(grown)
         return found
 
 
@@ -85,9 +107,13 @@ def role_of(process: psutil.Process) -> str:
 
 def peak(pid: int) -> float:
     """MB that a process has had at most; 0 if it is gone."""
+    return _status(pid, "VmHWM")
+
+
+def _status(pid: int, name: str) -> float:
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
-    kilobytes = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    kilobytes = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
     return int(kilobytes[0]) / 1024 if kilobytes else 0.0
