@@ -100,6 +100,11 @@ def test_a_strategy_holds_only_where_rows_are_resampled():
         ({"resampling": "over", "samplingStrategy": 1.2}, "samplingStrategy = 1.2"),
         ({"resampling": "under", "samplingStrategy": "minority"}, "does not go with"),
         ({"samplingStrategy": 0.5}, "samplingStrategy says nothing without resampling"),
+        ({"grid": {"samplingStrategy": [0.5, 1]}}, "samplingStrategy says nothing without"),
+        (
+            {"resampling": "none", "grid": {"samplingStrategy": [0.5]}},
+            "samplingStrategy says nothing without",
+        ),
         ({"classWeight": "heavy"}, 'classWeight = "heavy"'),
         ({"classWeight": {"0": 1, "2": 3}}, "classWeight"),
         ({"classWeight": {"1": 0}}, "classWeight"),
