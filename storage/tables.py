@@ -66,7 +66,7 @@ def check_names(names: Sequence[str], where: str) -> None:
             raise BadData(f"{where}: column {position} has no name; give it one in the header")
         reason = _unusable(name)
         if reason:
-            raise BadData(f"{where}: column {position}, {name!r}, {reason}; rename it")
+            raise BadData(f"{where}: column {position}, {name!r:.80}, {reason}; rename it")
         folded = name.casefold()
         if folded in seen:
             raise BadData(
