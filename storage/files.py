@@ -1,5 +1,6 @@
 """CSV and Parquet files as Arrow tables of texts and numbers, with errors that name the place."""
 
+import codecs
 import csv
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -129,13 +130,15 @@ def _opened(path: Path) -> TextIO:
 def _name_bad_bytes(path: Path) -> None:
     """Raise BadData for the first line that is not UTF-8, if there is one."""
     with path.open("rb") as file:
+        marked = file.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        found = "UTF-16" if marked else "CP949"
         for number, line in enumerate(file, 1):
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
                 raise BadData(
                     f"{path}: line {number} is not UTF-8 (byte {line[error.start]:#04x}); convert "
-                    f"the file first, for example: iconv -f CP949 -t UTF-8 {path.name}"
+                    f"the file first, for example: iconv -f {found} -t UTF-8 {path.name}"
                 ) from None
 
 

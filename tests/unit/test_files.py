@@ -97,9 +97,10 @@ LONG = "x" * 200_000
         ("a,b\n", "the file has no rows"),
         ("", "line 1 is empty"),
         ("\na,b\n1,2\n", "line 1 is empty"),
-        ("a,b\n1,2\n3,한국\n".encode("cp949"), r"line 3 is not UTF-8 \(byte 0xc7\).*iconv"),
+        ("a,b\n1,2\n3,한국\n".encode("cp949"), r"line 3 is not UTF-8 \(byte 0xc7\).*-f CP949 "),
         ("나이,b\n1,2\n".encode("cp949"), r"line 1 is not UTF-8"),
-        ("a,b\n1,2\n".encode("utf-16"), r"line 1 is not UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16"), r"line 1 is not UTF-8 .*iconv -f UTF-16 -t UTF-8"),
+        ("\ufeffa\n1\n".encode("utf-16-be"), r"line 1 is not UTF-8 .*iconv -f UTF-16 -t UTF-8"),
     ],
     ids=lambda text: str(text)[:40],
 )
