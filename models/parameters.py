@@ -23,16 +23,16 @@ class Spec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A whole number from `low` to `high`."""
+    """A whole number from `low` to `high`, also one written as 1e2 or 100.0."""
 
     low: int
     high: int = 2**31 - 1
 
     def read(self, value: object) -> int:
         number = _number(value)
-        if not isinstance(number, int) or not self.low <= number <= self.high:
+        if number % 1 or not self.low <= number <= self.high:
             raise ValueError
-        return number
+        return int(number)
 
     def __str__(self) -> str:
         if self.high == 2**31 - 1:
@@ -69,7 +69,8 @@ class Real:
 class Share:
     """A number with a decimal point, above 0 and below 1 (or 1.0 itself): a part of the whole.
 
-    scikit-learn tells the count 1 from the share 1.0, so this never reads a whole number.
+    scikit-learn tells the count 1 from the share 1.0, so this never reads a whole number; where
+    either may stand, it comes before Whole, which would read 1.0.
     """
 
     one: bool = True

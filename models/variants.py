@@ -59,7 +59,7 @@ def expand(model_param: str | None, model_id: str, *, model_no: int) -> tuple[Va
             _variant(number, of, {**given, **choice})
             for number, choice in enumerate(_combinations(grid), start=1)
         )
-        if "samplingStrategy" in given and all(v.resampling == "none" for v in variants):
+        if "samplingStrategy" in {*given, *grid} and all(v.resampling == "none" for v in variants):
             raise BadParameter("samplingStrategy says nothing without resampling")
     except BadParameter as error:
         raise BadParameter(f"model_no {model_no}: model_param: {error}") from error

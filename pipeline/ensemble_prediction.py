@@ -28,7 +28,6 @@ from pipeline.candidates import Candidates
 from pipeline.combining import Ballot, Combination, Outcome, Rounds, from_json
 from pipeline.context import Context
 from pipeline.fanout import ModelRun
-from pipeline.parameters import BatchParameters
 from pipeline.scoring_members import score_members
 from pipeline.stored_scores import assemble
 from pipeline.subjects import Scope, Target
@@ -53,8 +52,8 @@ class Answer:
 def run(
     batch: Batch,
     parent: Batch,
-    parameters: BatchParameters,
     scope: Scope | None,
+    deadline: float | None,
     context: Context,
 ) -> str:
     """Score rows with the method that an ensemble batch chose; return one line that sums up."""
@@ -63,7 +62,7 @@ def run(
     split_id = answer.models[0].split_id
     split = context.read(lambda connection: results.read_split(connection, split_id))
     target = subjects.target_of(batch, split, scope, context)
-    scores, y = _scores(answer, target, parameters, context)
+    scores, y = _scores(answer, target, deadline, context)
     ballot = _ballot(answer.models, scores)
     outcome = answer.combination.apply(ballot)
     file = _store(batch, target, outcome, _mean(answer.combination, scores), context)
@@ -130,7 +129,7 @@ def _require_same(
 
 
 def _scores(
-    answer: Answer, target: Target, parameters: BatchParameters, context: Context
+    answer: Answer, target: Target, deadline: float | None, context: Context
 ) -> tuple[dict[ModelName, Scores], Labels | None]:
     """Scores of each model on the rows, and labels where they are known."""
     if target.scope == "test":
@@ -139,7 +138,7 @@ def _scores(
         return dict(zip(names, board.test.scores, strict=True)), board.test.y
     context.report(0.0, f"reading {target.dataset.name}")
     subject = subjects.read(target, context)
-    found = score_members(answer.models, subject, parameters.deadline(), context)
+    found = score_members(answer.models, subject, deadline, context)
     if len(found) < len(answer.models):
         raise BadParameter(
             f"batch_param: timeLimit: {len(found)} of {len(answer.models)} models had scored by "

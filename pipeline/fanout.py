@@ -97,6 +97,7 @@ def work_through(
     splits: Sequence[SplitName],
     planned: int,
     parameters: BatchParameters,
+    deadline: float | None,
     context: Context,
 ) -> str:
     """Run every task and `commit` each value at once; return one line that sums up.
@@ -108,7 +109,6 @@ def work_through(
         AllModelsFailed: not one model succeeded, in this run or an earlier one.
     """
     before = planned - len(tasks)
-    deadline = parameters.deadline()
     progress = Progress(total=planned, before=before, unit="models", report=context.report)
     errors: list[str] = []
     for ended in placing.run(context.executor, function, tasks, deadline=deadline):

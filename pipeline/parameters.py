@@ -26,7 +26,7 @@ class BatchParameters(BaseModel):
 
     random_state: int = Field(42, ge=0, le=2**32 - 1, description="seed of everything random")
     time_limit: float | None = Field(
-        None, gt=0, description="seconds; what is finished by then is kept"
+        None, gt=0, description="seconds of the run, reading included; what is done by then is kept"
     )
     on_model_error: Literal["continue", "fail"] = Field(
         "continue",

@@ -1,10 +1,12 @@
 """CSV and Parquet files as Arrow tables of texts and numbers, with errors that name the place."""
 
+import codecs
 import csv
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +20,8 @@ NULL_WORDS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "\\N")
 """What means a missing value in any column of a CSV file, besides cells of blanks only."""
 
 _DELIMITERS = (",", ";", "\t", "|")
+_LONGEST = 1 << 26  # characters of one value; what is longer has lost its closing quote
+_LARGEST_BLOCK = 2**31 - 1
 _PARQUET = (".parquet", ".pq")
 
 
@@ -57,33 +61,48 @@ def _read_parquet(path: Path) -> pa.Table:
 def _read_csv(path: Path) -> pa.Table:
     names, delimiter = _header(path)
     check_names(composed(names), str(path))
+    try:
+        table, is_whole = _parse(path, names, delimiter, arrow_csv.ReadOptions())
+    except pa.ArrowInvalid:
+        _name_bad_bytes(path)
+        # A record longer than a block is in one piece in a block of the whole file.
+        whole = arrow_csv.ReadOptions(
+            use_threads=False, block_size=min(path.stat().st_size + 1, _LARGEST_BLOCK)
+        )
+        try:
+            table, is_whole = _parse(path, names, delimiter, whole)
+        except pa.ArrowInvalid as error:
+            raise BadData(f"{path}: {error}") from error
+    if not is_whole:
+        _name_bad_line(path, delimiter, len(names))
+    if table.column_names != names:
+        raise BadData(f"{path}: line 1 cannot be read as names of columns")
+    return pa.table([_without_blanks(values) for values in table.columns], names=names)
+
+
+def _parse(
+    path: Path, names: Sequence[str], delimiter: str, options: arrow_csv.ReadOptions
+) -> tuple[pa.Table, bool]:
+    """The rows that have a value for each name, and whether these are all."""
     bad_rows: list[arrow_csv.InvalidRow] = []
 
     def note(row: arrow_csv.InvalidRow) -> str:
         bad_rows.append(row)
         return "skip"
 
-    try:
-        table = arrow_csv.read_csv(
-            path,
-            parse_options=arrow_csv.ParseOptions(
-                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=note
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
-                strings_can_be_null=True,
-                null_values=NULL_WORDS,
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        _name_bad_bytes(path)
-        raise BadData(f"{path}: {error}") from error
-    if bad_rows:
-        _name_bad_line(path, delimiter, len(names))
-    _check_quotes(path, delimiter)
-    if table.column_names != names:
-        raise BadData(f"{path}: line 1 cannot be read as names of columns")
-    return pa.table([_without_blanks(values) for values in table.columns], names=names)
+    table = arrow_csv.read_csv(
+        path,
+        read_options=options,
+        parse_options=arrow_csv.ParseOptions(
+            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=note
+        ),
+        convert_options=arrow_csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            strings_can_be_null=True,
+            null_values=NULL_WORDS,
+        ),
+    )
+    return table, not bad_rows
 
 
 def _header(path: Path) -> tuple[list[str], str]:
@@ -97,26 +116,35 @@ def _header(path: Path) -> tuple[list[str], str]:
         _name_bad_bytes(path)
         raise
     delimiter = next((sign for sign in _DELIMITERS if sign in line), ",")
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as text:
+    _check_quotes(path, delimiter)
+    with _opened(path) as text:
         return next(csv.reader(text, delimiter=delimiter)), delimiter
+
+
+def _opened(path: Path) -> TextIO:
+    """For csv.reader, whose own limit of 131,072 characters a value may exceed."""
+    csv.field_size_limit(_LONGEST)
+    return path.open(encoding="utf-8-sig", errors="replace", newline="")
 
 
 def _name_bad_bytes(path: Path) -> None:
     """Raise BadData for the first line that is not UTF-8, if there is one."""
     with path.open("rb") as file:
+        marked = file.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        found = "UTF-16" if marked else "CP949"
         for number, line in enumerate(file, 1):
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
                 raise BadData(
                     f"{path}: line {number} is not UTF-8 (byte {line[error.start]:#04x}); convert "
-                    f"the file first, for example: iconv -f CP949 -t UTF-8 {path.name}"
+                    f"the file first, for example: iconv -f {found} -t UTF-8 {path.name}"
                 ) from None
 
 
 def _name_bad_line(path: Path, delimiter: str, expected: int) -> None:
     """Raise BadData for the first record that has another number of values than the header."""
-    with path.open(encoding="utf-8-sig", newline="") as text:
+    with _opened(path) as text:
         reader = csv.reader(text, delimiter=delimiter)
         with suppress(csv.Error):
             for record in reader:
@@ -138,7 +166,7 @@ def _check_quotes(path: Path, delimiter: str) -> None:
     if quotes % 2 == 0:
         return
     started = 1
-    with path.open(encoding="utf-8-sig", newline="") as text:
+    with _opened(path) as text:
         reader = csv.reader(text, delimiter=delimiter, strict=True)
         with suppress(csv.Error):
             for _ in reader:

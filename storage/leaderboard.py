@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, TableClause, column, select, table
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    TableClause,
+    and_,
+    column,
+    select,
+    table,
+)
 
 from configs.errors import Unknown
 from storage.batches import no_such
@@ -48,13 +58,42 @@ def models(
     Raises:
         BadParameter: there is no such metric.
     """
-    order = _best_first(metric)
-    query = select(_ranked).order_by(*order, *(_ranked.c[name] for name in _KEY)).limit(limit)
+    require_metric(metric)
+    chosen = _chosen(_ranked, dataset, batch_id)
+    order = _best_first(_ranked, f"valid_{metric}", metric)
+    best = _best_results(metric, dataset, batch_id, limit).subquery("best")
+    same = and_(*(_ranked.c[name] == best.c[name] for name in _KEY))
+    found = _read(connection, select(_ranked).join(best, same).order_by(*order))
+    if len(found) == limit:
+        return found
+    # There are few, or the metric is undefined for some.
+    return _read(connection, select(_ranked).where(*chosen).order_by(*order).limit(limit))
+
+
+def _best_results(
+    metric: str, dataset: str | None, batch_id: int | None, limit: int
+) -> Select[*tuple[Any, ...]]:
+    """The models that come first, from results alone: a row of dc_model is long, and to read and
+    sort a million of them takes many seconds.
+    """
+    result = dc_batch_result.c
+    return (
+        select(*(result[name] for name in _KEY))
+        .where(result.split == "valid", result[metric].is_not(None))
+        .where(*_chosen(dc_batch_result, dataset, batch_id))
+        .order_by(*_best_first(dc_batch_result, metric, metric))
+        .limit(limit)
+    )
+
+
+def _chosen(of: FromClause, dataset: str | None, batch_id: int | None) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
     if dataset is not None:
-        query = query.where(_ranked.c.dataset == dataset)
+        batches_of = select(_in_words.c.batch_id).where(_in_words.c.dataset == dataset)
+        conditions.append(of.c.batch_id.in_(batches_of))
     if batch_id is not None:
-        query = query.where(_ranked.c.batch_id == batch_id)
-    return _read(connection, query)
+        conditions.append(of.c.batch_id == batch_id)
+    return conditions
 
 
 def ensembles(connection: Connection, batch_id: int, *, limit: int = 50) -> list[Row]:
@@ -94,11 +133,11 @@ def results(connection: Connection, batch_id: int) -> list[Row]:
     return _read(connection, query)
 
 
-def _best_first(metric: str) -> tuple[Any, ...]:
-    """Undefined last, on MariaDB as on SQLite."""
-    require_metric(metric)
-    value = _ranked.c[f"valid_{metric}"]
-    return value.is_(None), value if metric in LOWER_IS_BETTER else value.desc()
+def _best_first(of: FromClause, column_name: str, metric: str) -> tuple[Any, ...]:
+    """Undefined last, on MariaDB as on SQLite; equal ones by their keys."""
+    value = of.c[column_name]
+    best = value if metric in LOWER_IS_BETTER else value.desc()
+    return value.is_(None), best, *(of.c[name] for name in _KEY)
 
 
 def _read(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[Row]:

@@ -38,8 +38,9 @@ _VARCHAR = 255
 # MariaDB counts 4 bytes a character of every VARCHAR towards a row of 65,535; TEXT counts 12.
 _VARCHAR_BUDGET = 12_000
 _NO_RIGHT = 1142  # on a table, so also to create it
-# No column, no such name, duplicate name, too many columns, row too large.
-_BAD_TABLE = frozenset({1059, 1060, 1074, 1103, 1113, 1117, 1118, 1166})
+_TOO_LONG = 1118  # a row, of the table's definition or of its data
+# No column, no such name, duplicate name, too many columns.
+_BAD_TABLE = frozenset({1059, 1060, 1074, 1103, 1113, 1117, 1166})
 
 
 class TableExists(BadData):
@@ -66,7 +67,7 @@ def check_names(names: Sequence[str], where: str) -> None:
             raise BadData(f"{where}: column {position} has no name; give it one in the header")
         reason = _unusable(name)
         if reason:
-            raise BadData(f"{where}: column {position}, {name!r}, {reason}; rename it")
+            raise BadData(f"{where}: column {position}, {name!r:.80}, {reason}; rename it")
         folded = name.casefold()
         if folded in seen:
             raise BadData(
@@ -128,12 +129,25 @@ def write(
                     f"us: {reason_of(error)}"
                 ) from error
             _check_free(engine, name)  # whoever made it meanwhile made ours fail
+            if error_number(error) == _TOO_LONG:
+                raise BadData(_too_long(data)) from error
             if error_number(error) in _BAD_TABLE:
                 raise BadData(
                     f"the database cannot hold such a table: {reason_of(error)}"
                 ) from error
             raise
     return order_column
+
+
+def _too_long(data: pa.Table) -> str:
+    """InnoDB's limit is half a page, less what it notes of the row and of each column."""
+    texts = sum(pa.types.is_string(kind) for kind in data.schema.types)
+    numbers = data.num_columns - texts - 1  # but for those of the rows
+    return (
+        f"a row of {numbers} numbers and {texts} texts is too long for the database: it holds some "
+        "8,000 bytes, 8 for a number, up to 42 for a text, none for a missing value, as in 980 "
+        "numbers or 190 texts; leave columns out with --drop"
+    )
 
 
 def drop(engine: Engine, name: str) -> None:

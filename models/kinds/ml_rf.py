@@ -13,15 +13,15 @@ PARAMETERS: dict[str, Spec] = {
     "n_estimators": Whole(1, 100_000),
     "criterion": Word("gini", "entropy", "log_loss"),
     "max_depth": Either(Whole(1), Null()),
-    "min_samples_split": Either(Whole(2), Share()),
-    "min_samples_leaf": Either(Whole(1), Share(one=False)),
+    "min_samples_split": Either(Share(), Whole(2)),
+    "min_samples_leaf": Either(Share(one=False), Whole(1)),
     "min_weight_fraction_leaf": Real(0, 0.5),
-    "max_features": Either(Word("sqrt", "log2"), Whole(1), Share(), Null()),
+    "max_features": Either(Word("sqrt", "log2"), Share(), Whole(1), Null()),
     "max_leaf_nodes": Either(Whole(2), Null()),
     "min_impurity_decrease": Real(0),
     "bootstrap": Flag(),
     "ccp_alpha": Real(0),
-    "max_samples": Either(Whole(1), Share(), Null()),
+    "max_samples": Either(Share(), Whole(1), Null()),
 }
 DEFAULTS: dict[str, Any] = {"n_estimators": 100}
 

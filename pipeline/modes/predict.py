@@ -52,9 +52,10 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     """Score with every model of `train_batch_id`, or with the ensemble that it found; what an
     earlier run finished is kept.
     """
+    deadline = parameters.deadline()
     parent = context.read(lambda connection: _parent(connection, batch))
     if parent.mode == "ensemble":
-        return ensemble_prediction.run(batch, parent, parameters, parameters.scope, context)
+        return ensemble_prediction.run(batch, parent, parameters.scope, deadline, context)
     models = _models(parent, context)
     context.report(0.0, "reading the data set")
     rows = _prepare(batch, models[0], parameters, context)
@@ -70,6 +71,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
         splits=(rows.split,),
         planned=len(tasks),
         parameters=parameters,
+        deadline=deadline,
         context=context,
     )
 

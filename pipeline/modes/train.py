@@ -44,6 +44,7 @@ def check(connection: Connection, batch: Batch, parameters: Parameters) -> None:
 
 def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     """Train what is not yet trained; a batch that was cut off goes on where it stopped."""
+    deadline = parameters.deadline()
     spec = thresholds.parse(parameters.threshold)
     entries = context.read(lambda connection: _entries(connection, batch, parameters))
     dataset = context.read(lambda connection: _dataset(connection, batch))
@@ -69,6 +70,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
         splits=("valid", "test"),
         planned=len(tasks),
         parameters=parameters,
+        deadline=deadline,
         context=context,
     )
 

@@ -318,9 +318,18 @@ def test_a_server_that_refuses_local_files_gets_inserts(mariadb_server, mariadb_
 def test_a_row_too_long_for_the_database_leaves_nothing_behind(mariadb_engine, tmp_path):
     texts = {f"t{n}": ["가" * 60, "b"] for n in range(300)}
 
-    with pytest.raises((BadData, DBAPIError), match="Row size too large"):
+    with pytest.raises(BadData, match=r"row of 1 numbers and 300 texts .* 190 texts; .* --drop"):
         load(mariadb_engine, save(tmp_path / "file.parquet", **texts, y=[0, 1]))
     assert tables_of(mariadb_engine) == set()
+
+
+def test_a_row_holds_some_980_numbers_or_190_texts(mariadb_engine, tmp_path):
+    wide = tmp_path / "file.parquet"
+
+    with pytest.raises(BadData, match=r"row of 1000 numbers and 0 texts .* 980 numbers"):
+        load(mariadb_engine, save(wide, **{f"x{n}": [0.5, 1.5] for n in range(999)}, y=[0, 1]))
+    load(mariadb_engine, save(wide, **{f"x{n}": [0.5, 1.5] for n in range(980)}, y=[0, 1]))
+    load(mariadb_engine, save(wide, **{f"t{n}": ["가" * 13, "b"] for n in range(190)}, y=[0, 1]))
 
 
 def test_only_the_bulk_connection_may_send_files(mariadb_engine):

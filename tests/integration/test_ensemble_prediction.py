@@ -1,5 +1,7 @@
 """Predict batches that name an ensemble batch, on models trained for real."""
 
+import time
+
 import numpy as np
 import pytest
 from sqlalchemy import select, update
@@ -9,7 +11,7 @@ from ensemble.reference import round_ones
 from ensemble.rule import Rule
 from ensemble.sampling import members_of
 from models.scores import decide
-from pipeline import pictures
+from pipeline import frames, pictures
 from pipeline.executor import Inline
 from storage import arrays, ensembles
 from storage.engine import reading
@@ -149,6 +151,26 @@ def test_members_that_an_earlier_run_scored_do_not_score_again(lab):
     assert len(done) == 2
     row = result(lab, batch_id)
     assert {n: row[n] for n in (*COUNTS, "auc")} == {n: expected[n] for n in (*COUNTS, "auc")}
+
+
+def test_the_time_limit_counts_from_before_the_rows_are_read(lab, monkeypatch):
+    began, deadlines = [], []
+    read_from = frames.read_from
+
+    def read(*arguments):
+        began.append(time.monotonic())
+        return read_from(*arguments)
+
+    class Clocks(Inline):
+        def run(self, function, tasks, *, need=None, deadline=None):
+            deadlines.append(deadline)
+            yield from super().run(function, tasks)
+
+    monkeypatch.setattr(frames, "read_from", read)
+    other = {"dataset_group": "DATA002", "dataset_version": 1}
+    predict(lab, lab.ensemble(SMALL), Clocks(), parameters={"timeLimit": 60}, **other)
+
+    assert deadlines[-1] - 60 <= began[-1]
 
 
 def test_what_cannot_be_applied_is_refused(lab):

@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, delete, insert
 
 from configs.errors import BadParameter, Unknown
 from storage import leaderboard
@@ -60,6 +60,20 @@ def test_models_are_ordered_by_valid_and_undefined_ones_come_last(engine: Engine
     assert [row["model_no"] for row in found] == [3, 4, 1, 2]
     assert [row["test_auc"] for row in found] == [-0.9, -0.8, -0.7, None]
     assert [row["dataset"] for row in few] == ["한국/1", "한국/2"]
+
+
+def test_fewer_models_are_the_first_of_more(engine: Engine) -> None:
+    _train(engine, 1, {n: {"auc": auc} for n, auc in enumerate((0.7, None, 0.9, 0.7), 1)})
+    _train(engine, 1, {5: {"auc": 0.8}, 6: {"auc": None}})
+    with engine.begin() as connection:  # as an operator may
+        connection.execute(delete(dc_model).where(dc_model.c.model_no == 3))
+        connection.execute(delete(dc_batch_result).where(dc_batch_result.c.model_no == 6))
+
+    with engine.connect() as connection:
+        for limit in range(1, 8):
+            for dataset in (None, "한국/1"):
+                found = leaderboard.models(connection, dataset=dataset, limit=limit)
+                assert [row["model_no"] for row in found] == [5, 1, 4, 2, 6][:limit]
 
 
 def test_errors_are_ordered_from_the_smallest(engine: Engine) -> None:

@@ -4,8 +4,10 @@ import json
 import os
 import re
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +31,7 @@ from configs.settings import Settings
 from models import devices
 from models.estimators.dl_dnn import DenseNetwork
 from models.scores import measure
+from pipeline import frames
 from pipeline.executor import Done, Inline
 from pipeline.fitting import FitTask
 from storage import arrays
@@ -333,6 +336,32 @@ def test_what_is_finished_within_the_time_limit_is_kept(ready: Desk) -> None:
 
     assert "1 not trained within timeLimit" in ready.run(batch_id)
     assert len(ready.trained(batch_id)) == 1
+
+
+class Clocks(Inline):
+    """When the tasks must end."""
+
+    def run(self, function, tasks, *, need=None, deadline=None):
+        self.deadline = deadline
+        yield from super().run(function, tasks)
+
+
+def test_the_time_limit_counts_from_before_the_data_are_read(ready: Desk, monkeypatch) -> None:
+    began = []
+    read_from = frames.read_from
+
+    def read(*arguments: Any) -> Any:
+        began.append(time.monotonic())
+        return read_from(*arguments)
+
+    monkeypatch.setattr(frames, "read_from", read)
+    ready.executor = Clocks()
+    limit = '{"timeLimit": 60, "scope": "all"}'
+
+    trained = ready.train('{"timeLimit": 60}')
+    assert ready.executor.deadline - 60 <= began.pop()
+    ready.run(ready.add(mode="predict", train_batch_id=trained, batch_param=limit))
+    assert ready.executor.deadline - 60 <= began.pop()
 
 
 TAKE = text("UPDATE dc_batch SET state = 'I'")

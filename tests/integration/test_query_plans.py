@@ -7,7 +7,7 @@ import pytest
 from pymysql.cursors import DictCursor
 from sqlalchemy import Connection, Engine, event, text
 
-from storage import batches, claims, peek, sweeping
+from storage import batches, claims, leaderboard, peek, sweeping
 from storage.claimable import RETRIES
 
 FINISHED = (
@@ -18,6 +18,17 @@ WAITING = "INSERT INTO dc_batch (mode, queue) SELECT 'train', 'default' FROM seq
 DUE = (
     "INSERT INTO dc_batch (mode, state, attempt, run_after)"
     " SELECT 'train', 'E', 1, UTC_TIMESTAMP(6) - INTERVAL seq SECOND FROM seq_1_to_{n}"
+)
+MODELS = (
+    "INSERT INTO dc_model (batch_id, model_no, model_sub_no, fence, model_id, params, threshold,"
+    " uri, format, sha256, bytes, scores_uri, scores_sha256, split_id, preprocessor_uri,"
+    " preprocessor_sha256, fingerprint)"
+    " SELECT seq, 1, 1, 1, 'ML-RF', '{{}}', 0.5, '', '', '', 1, '', '', '', '', '', ''"
+    " FROM seq_1_to_{n}"
+)
+RESULTS = (
+    "INSERT INTO dc_batch_result (batch_id, model_no, model_sub_no, split, fence, state, auc)"
+    " SELECT batch_id, model_no, model_sub_no, '{split}', 1, 'C', RAND() FROM dc_model"
 )
 
 OFFER = {"server": "S", "queue": "default", "tags": ["gpu"], "free_mb": 1000, "passed": []}
@@ -94,6 +105,21 @@ def test_what_launchers_repeat_follows_its_indexes(mariadb_engine: Engine, rows:
         claims.claim(connection, server="S", identity="S", lease_seconds=60, queues=("none",))
         assert rows_read(connection) - before < 500
         connection.rollback()
+
+
+def test_the_best_of_many_models_are_found_without_reading_the_others(
+    mariadb_engine: Engine,
+) -> None:
+    with mariadb_engine.begin() as connection:
+        connection.execute(text(WAITING.format(n=2_000)))
+        connection.execute(text(MODELS.format(n=2_000)))
+        for split in ("valid", "test"):
+            connection.execute(text(RESULTS.format(split=split)))
+        connection.execute(text("ANALYZE TABLE dc_model, dc_batch_result"))
+
+    (plan,) = plans(mariadb_engine, lambda connection: leaderboard.models(connection, limit=5))
+
+    assert [step["type"] for step in plan if step["table"] == "dc_model"] == ["eq_ref"]
 
 
 def test_counting_what_is_left_reads_nothing_that_has_ended(mariadb_engine: Engine) -> None:

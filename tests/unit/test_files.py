@@ -65,12 +65,29 @@ def test_quotes_hold_delimiters_newlines_and_quotes(write):
     assert values(path) == {'a "1"': ["x,\ny"], "b": ['he said "no"']}
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_value_may_be_longer_than_the_blocks_that_a_file_is_read_in(write, quote):
+    long = "한" * 1_000_000
+
+    path = write(f'a,b\n1,x\n2,{quote}{long}{quote}\n3,15" wheels\n')
+
+    assert values(path) == {"a": ["1", "2", "3"], "b": ["x", long, '15" wheels']}
+
+
+MANY = "5,6\n" * 1_000_000
+LONG = "x" * 200_000
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         ("a,b\n1,2\n3\n", r"line 3 has 1 values, but the header names 2 columns"),
         ('a,b\n"x\ny",2\n1,2,3\n', r"line 4 has 3 values, but the header names 2 columns"),
         ('a,b\n1,2\n3,"4\n5,6\n', r"line 3 opens a quote \(\"\) that is never closed"),
+        (f'a,b\n1,2\n3,"4\n{MANY}', r"line 3 opens a quote \(\"\) that is never closed"),
+        (f'a,"b\n{MANY}', r"line 1 opens a quote \(\"\) that is never closed"),
+        (f"a,b\n1,{LONG}\n3\n", r"line 3 has 1 values, but the header names 2 columns"),
+        (f"a,{LONG}\n1,2\n", r"column 2, 'x{79}, is longer than 64 characters"),
         ("a,a\n1,2\n", r"columns 'a' and 'a' have the same name"),
         ("Age,b,AGE\n1,2,3\n", r"columns 'Age' and 'AGE' have the same name"),
         ("a,,c\n1,2,3\n", r"column 2 has no name"),
@@ -80,10 +97,12 @@ def test_quotes_hold_delimiters_newlines_and_quotes(write):
         ("a,b\n", "the file has no rows"),
         ("", "line 1 is empty"),
         ("\na,b\n1,2\n", "line 1 is empty"),
-        ("a,b\n1,2\n3,한국\n".encode("cp949"), r"line 3 is not UTF-8 \(byte 0xc7\).*iconv"),
+        ("a,b\n1,2\n3,한국\n".encode("cp949"), r"line 3 is not UTF-8 \(byte 0xc7\).*-f CP949 "),
         ("나이,b\n1,2\n".encode("cp949"), r"line 1 is not UTF-8"),
-        ("a,b\n1,2\n".encode("utf-16"), r"line 1 is not UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16"), r"line 1 is not UTF-8 .*iconv -f UTF-16 -t UTF-8"),
+        ("\ufeffa\n1\n".encode("utf-16-be"), r"line 1 is not UTF-8 .*iconv -f UTF-16 -t UTF-8"),
     ],
+    ids=lambda text: str(text)[:40],
 )
 def test_a_bad_file_is_an_error_that_names_the_place(write, content, words):
     path = write(content)

@@ -62,6 +62,25 @@ def test_numbers_may_be_strings():
     assert variant.class_weight == {"0": 1.0, "1": 3.0}
 
 
+@pytest.mark.parametrize("written", ["100", "100.0", "1e2", '"100"', '"100.0"', '"1e2"'])
+def test_a_whole_number_may_be_written_as_batch_param_takes_it(written):
+    (variant,) = _expand(f'{{"n_estimators": {written}, "early_stopping_rounds": {written}}}')
+
+    for name in ("n_estimators", "early_stopping_rounds"):
+        assert repr(variant.params[name]) == "100"  # so that it is no other model
+
+
+@pytest.mark.parametrize(
+    ("written", "count"),
+    [("1", "1"), ("1.0", "1.0"), ('"1.0"', "1.0"), ("0.5", "0.5"), ("1e2", "100")],
+)
+def test_what_may_be_a_share_is_a_count_only_where_it_is_no_share(written, count):
+    (variant,) = _expand(f'{{"max_features": {written}, "max_samples": {written}}}', "ML-RF")
+
+    for name in ("max_features", "max_samples"):
+        assert repr(variant.params[name]) == count
+
+
 def test_a_variant_can_be_written_as_json():
     for model_id in kind.available():
         for variant in expand('{"classWeight": {"1": 2}}', model_id, model_no=1):
@@ -93,6 +112,8 @@ def test_a_strategy_holds_only_where_rows_are_resampled():
         ({"n_estimators": 1.5}, "n_estimators = 1.5 is not allowed; it must be a whole number"),
         ({"n_estimators": True}, "n_estimators = true"),
         ({"n_estimators": "many"}, 'n_estimators = "many"'),
+        ({"n_estimators": "1e999"}, "n_estimators"),
+        ({"early_stopping_rounds": float("1e400")}, "Infinity is no JSON number"),
         ({"n_estimators": 10**30}, "n_estimators = 1000"),
         ({"learning_rate": 0}, "it must be a number above 0"),
         ({"learning_rate": "inf"}, "learning_rate"),
@@ -100,6 +121,11 @@ def test_a_strategy_holds_only_where_rows_are_resampled():
         ({"resampling": "over", "samplingStrategy": 1.2}, "samplingStrategy = 1.2"),
         ({"resampling": "under", "samplingStrategy": "minority"}, "does not go with"),
         ({"samplingStrategy": 0.5}, "samplingStrategy says nothing without resampling"),
+        ({"grid": {"samplingStrategy": [0.5, 1]}}, "samplingStrategy says nothing without"),
+        (
+            {"resampling": "none", "grid": {"samplingStrategy": [0.5]}},
+            "samplingStrategy says nothing without",
+        ),
         ({"classWeight": "heavy"}, 'classWeight = "heavy"'),
         ({"classWeight": {"0": 1, "2": 3}}, "classWeight"),
         ({"classWeight": {"1": 0}}, "classWeight"),
