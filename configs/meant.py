@@ -1,7 +1,7 @@
-"""What somebody may have meant by a name that does not exist."""
+"""Names in messages: what there is, and what somebody may have meant."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def meant(name: str, known: Iterable[str]) -> str:
@@ -9,3 +9,8 @@ def meant(name: str, known: Iterable[str]) -> str:
     folded = {each.casefold(): each for each in known}
     near = difflib.get_close_matches(name.casefold(), folded, n=1)
     return f"did you mean {folded[near[0]]}? " if near else ""
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """`a, b, ...`: the first of them."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

@@ -4,7 +4,6 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from launcher.cluster import DaskExecutor, connect
 from launcher.spare import WARM
 from pipeline import mode
 from pipeline.messages import Finished, Job, Progress, Send, failure, open_channel
+from pipeline.progress import Report
 from pipeline.run import execute
 from storage.artifacts.opening import open_store
 from storage.engine import make_engine
@@ -45,7 +45,7 @@ def warm_up() -> None:
             mode.find(name)
 
 
-def _run(job: Job, report: Callable[[float, str], None]) -> str:
+def _run(job: Job, report: Report) -> str:
     # The launcher has read the file of settings; secrets are in the environment alone.
     settings = load(job.settings, file=Path(os.devnull))
     # The launcher repeats in its own log what we print.
@@ -89,7 +89,7 @@ def _connect(job: Job, settings: Settings) -> DaskExecutor:
         raise ClusterAway(str(error)) from error
 
 
-def _reporter(send: Send) -> Callable[[float, str], None]:
+def _reporter(send: Send) -> Report:
     """Reports may come by the thousand; the launcher needs a few."""
     next_report = 0.0
 

@@ -228,7 +228,7 @@ class Daemon:
             return 2 * self._round()  # nobody could renew a lease: those who live come first
         for batch_id, fence in transaction(self._engine, sweeping.sweep) if lost else ():
             log.warning("lease expired; the batch was given an end", batch_id=batch_id, fence=fence)
-            self._metrics.swept(1)
+            self._metrics.swept()
             self._polling.hasten()
         return self._round()
 

@@ -83,8 +83,8 @@ class Metrics:
             if outcome.error_class in _OF_THE_STORE:
                 self._store_errors.inc()
 
-    def swept(self, count: int) -> None:
-        self._swept.inc(count)
+    def swept(self) -> None:
+        self._swept.inc()
 
     def database_away(self, away: bool) -> None:
         if away:

@@ -12,6 +12,7 @@ from configs.backoff import pauses
 from configs.errors import DatabaseUnavailable
 from configs.settings import Settings
 from pipeline.executor import Executor
+from pipeline.progress import Report
 from storage import claims
 from storage.artifacts.port import Store
 from storage.bulk import bulk_engine
@@ -42,7 +43,7 @@ class Context:
     cache: Cache
     executor: Executor
     claim: Claim
-    report: Callable[[float, str], None]
+    report: Report
     """Tells progress (0 to 1) and a note; cheap, call it often."""
 
     def read(self, question: Callable[[Connection], T]) -> T:

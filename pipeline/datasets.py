@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from configs.errors import BadData, DatabaseUnavailable, Unknown
 from pipeline.labels import labels_of
+from pipeline.progress import Report
 from pipeline.roles import Choices, Tell, describe
 from storage import datasets, files, reading, tables
 from storage.content import canonical, columns_in, content_sha256
@@ -18,8 +19,6 @@ from storage.engine import reading as reading_connection
 from storage.engine import transaction
 from storage.records import Dataset, DatasetColumn
 from storage.rows import arrange, columns_read, read_rows
-
-Progress = Callable[[float, str], None]
 
 _MAX_GROUP = 100
 
@@ -35,7 +34,7 @@ def load_file(
     group: str,
     choices: Choices,
     version: int | None = None,
-    progress: Progress = _silent,
+    progress: Report = _silent,
     tell: Tell = _silent,
 ) -> Dataset:
     """Load a CSV or Parquet file into a new table and register it; `version` None is the next
@@ -79,7 +78,7 @@ def register_table(
     group: str,
     choices: Choices,
     version: int | None = None,
-    progress: Progress = _silent,
+    progress: Report = _silent,
     tell: Tell = _silent,
 ) -> Dataset:
     """Register a table or view that exists, as it is; nothing is copied. Its rows are ordered by

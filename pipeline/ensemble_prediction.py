@@ -6,8 +6,6 @@ each member scores once, and each is committed by itself. What comes of it is on
 and one row of dc_batch_result, with model_no 0 and model_id ENSEMBLE.
 """
 
-import hashlib
-import json
 import tempfile
 import time
 from collections import Counter
@@ -182,10 +180,9 @@ def _store(
 
 
 def _fingerprint(answer: Answer, target: Target) -> str:
-    determined_by = {
-        "parameters": answer.method.parameters,
-        "models": [model.sha256 for model in answer.models],
-        "rows": target.dataset.content_sha256,
-        "scope": target.scope,
-    }
-    return hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()
+    return results.fingerprint(
+        parameters=answer.method.parameters,
+        models=[model.sha256 for model in answer.models],
+        rows=target.dataset.content_sha256,
+        scope=target.scope,
+    )

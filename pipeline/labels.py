@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from configs.errors import BadData
+from configs.meant import some
 from storage.kinds import written
 from storage.records import DatasetColumn
 
@@ -83,5 +84,4 @@ def _not_binary(name: str, there: list[str]) -> str:
 
 
 def _some(there: list[str]) -> str:
-    shown = ", ".join(repr(value) for value in there[:_SHOWN])
-    return shown + (", ..." if len(there) > _SHOWN else "")
+    return some(list(map(repr, there)), _SHOWN)

@@ -25,7 +25,7 @@ from models.scores import decide
 from pipeline import drawing
 from pipeline.combining import Ballot, Combination, Rounds, Sum
 from pipeline.searching import Searched
-from pipeline.stored_scores import Board, Part
+from pipeline.stored_scores import Board, ScoredPart
 from storage.candidates import ModelName, name_of
 
 ORDER = ("vote", "all", "mean", "greedy", "weighted", "stack", "tuned", "single")
@@ -59,7 +59,7 @@ def winner(searched: Searched, names: Sequence[ModelName]) -> Rounds:
     )
 
 
-def ballot_of(board: Board, part: Part) -> Ballot:
+def ballot_of(board: Board, part: ScoredPart) -> Ballot:
     """What the candidates say of one part."""
     names = names_of(board)
     return Ballot(

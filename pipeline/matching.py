@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from configs.errors import BadData
+from configs.meant import some
 from pipeline.frames import Feature, Numeric, sentinels_of
 from pipeline.rules import CategoricalRule, NumericRule
 from storage.kinds import as_numbers
@@ -88,7 +89,7 @@ def _by_number(
 
 
 def _untold(feature: Feature, value: float, meant: list[str], where: str) -> str:
-    shown = ", ".join(map(repr, meant[:_SHOWN])) + (", ..." if len(meant) > _SHOWN else "")
+    shown = some(list(map(repr, meant)), _SHOWN)
     return (
         f"{where}: column {feature.name!r} was read as numbers, and {value:g} is not clearly one "
         f"of the categories that the models learned ({shown}); load it with --categorical "

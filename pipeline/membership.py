@@ -3,6 +3,7 @@
 from sqlalchemy import Connection
 
 from configs.errors import BadParameter, Unknown
+from configs.meant import some
 from ensemble.sampling import members_of
 from pipeline.combining import Rounds, from_json
 from storage import batches, ensembles
@@ -34,7 +35,7 @@ def members_in(
     assert isinstance(best, Rounds)
     if not any(first <= ensemble_no <= last for first, last in best.tried):
         spans = [f"{first} to {last}" for first, last in best.tried]
-        shown = ", ".join(spans[:_SHOWN]) + (", ..." if len(spans) > _SHOWN else "")
+        shown = some(spans, _SHOWN)
         raise BadParameter(f"batch {batch_id} has ensembles {shown}, not {ensemble_no}")
     names = [member.name for member in ensembles.members(connection, batch_id)]
     rounds, members = len(best.rounds), len(best.rounds[0])

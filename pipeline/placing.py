@@ -16,13 +16,18 @@ log = structlog.get_logger(__name__)
 
 
 class Placed(Protocol):
-    """A dataclass that says where it may run. `note` tells what became of that."""
+    """A dataclass that says where it may run. `note` tells what became of that, `label` what it is
+    to people.
+    """
 
     @property
     def need(self) -> Need: ...
 
     @property
     def note(self) -> str | None: ...
+
+    @property
+    def label(self) -> str: ...
 
 
 T = TypeVar("T", bound=Placed)
@@ -87,6 +92,6 @@ def _elsewhere(task: T, error: CardFull) -> T:
         share, note = 1.0, "no memory left on a shared card: done with the card to itself"
     else:
         share, note = 0.0, "no memory left on a card of its own: done on the CPU"
-    log.warning("card full", task=str(getattr(task, "label", "")), next=note, said=str(error))
+    log.warning("card full", task=task.label, next=note, said=str(error))
     other = replace(cast(Any, task), need=replace(task.need, gpu=share), note=note)
     return cast(T, other)

@@ -4,6 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+Report = Callable[[float, str], None]
+"""Is told the share done, and a word on what is being done."""
+
 _NEARLY = 0.99  # other steps may follow, and only the end of the batch is 1
 
 
@@ -14,7 +17,7 @@ class Progress:
     total: int
     before: int
     unit: str
-    report: Callable[[float, str], None]
+    report: Report
     clock: Callable[[], float] = time.monotonic
     done: int = 0
     failed: int = 0

@@ -51,6 +51,10 @@ class RangeTask:
     need: Need = _A_CARD
     note: str | None = None
 
+    @property
+    def label(self) -> str:
+        return f"ensembles {self.first} to {self.last - 1}"
+
 
 @dataclass(frozen=True, slots=True)
 class Tried:

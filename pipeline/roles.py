@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.errors import BadData
-from configs.meant import meant
+from configs.meant import meant, some
 from storage import kinds
 from storage.records import DatasetColumn, Role
 
@@ -146,8 +146,7 @@ def _check_names(
 
 
 def _no_column(name: str, there: Sequence[str], where: str) -> str:
-    shown = ", ".join(there[:30]) + (", ..." if len(there) > 30 else "")
-    return f"{where} has no column {name!r}; {meant(name, there)}its columns are: {shown}"
+    return f"{where} has no column {name!r}; {meant(name, there)}its columns are: {some(there, 30)}"
 
 
 def _found(

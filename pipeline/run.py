@@ -1,6 +1,5 @@
 """The one entry into a batch's work: read the row, check its parameters, run its mode."""
 
-from collections.abc import Callable
 from contextlib import closing
 
 from sqlalchemy import Engine
@@ -10,6 +9,7 @@ from configs.settings import Settings
 from pipeline import mode, ownership, parameters
 from pipeline.context import Context
 from pipeline.executor import Executor
+from pipeline.progress import Report
 from storage import batches, identity, named_files
 from storage.artifacts.port import Store
 from storage.cache import open_cache
@@ -23,7 +23,7 @@ def execute(
     engine: Engine,
     store: Store,
     executor: Executor,
-    report: Callable[[float, str], None],
+    report: Report,
 ) -> str:
     """Run the claimed batch and return a line that sums it up.
 

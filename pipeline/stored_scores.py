@@ -21,7 +21,7 @@ _THREADS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class ScoredPart:
     """Rows of valid or of test: labels (rows,), scores (models, rows) and votes (models, rows)."""
 
     y: Labels
@@ -34,8 +34,8 @@ class Board:
     """All that ensembles are made of. Models stand in the order of the candidates."""
 
     models: tuple[TrainedModel, ...]
-    valid: Part
-    test: Part
+    valid: ScoredPart
+    test: ScoredPart
 
 
 def assemble(candidates: Candidates, context: Context) -> Board:
@@ -66,11 +66,11 @@ def assemble(candidates: Candidates, context: Context) -> Board:
     )
 
 
-def _part(y: Labels, scores: Scores, models: Sequence[TrainedModel]) -> Part:
+def _part(y: Labels, scores: Scores, models: Sequence[TrainedModel]) -> ScoredPart:
     votes = np.empty(scores.shape, dtype=np.bool_)
     for row, model in enumerate(models):
         votes[row] = decide(scores[row], model.threshold)
-    return Part(y=y, scores=scores, votes=votes)
+    return ScoredPart(y=y, scores=scores, votes=votes)
 
 
 def _files(

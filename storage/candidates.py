@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, func, insert, select
 
 from configs.errors import BadParameter, Unknown
-from configs.meant import meant
+from configs.meant import meant, some
 from storage import results
 from storage.records import TrainedModel
 from storage.schema import METRICS, dc_batch_result, dc_candidate_model_list, dc_model
@@ -151,8 +151,7 @@ def written(name: ModelName) -> str:
 
 
 def _what_exists(connection: Connection) -> str:
-    there = lists(connection)
+    there = [f"{name} ({count} models)" for name, count in lists(connection)]
     if not there:
         return "there are no lists yet: see `deepcredit candidates add --help`"
-    shown = ", ".join(f"{name} ({count} models)" for name, count in there[:20])
-    return f"there are: {shown}{', ...' if len(there) > 20 else ''}"
+    return f"there are: {some(there, 20)}"

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, insert, select
 
 from configs.errors import BadData, Unknown
+from configs.meant import some
 from storage.records import Dataset, DatasetColumn
 from storage.schema import dc_dataset, dc_dataset_column
 
@@ -125,5 +126,4 @@ def _what_exists(connection: Connection, group: str) -> str:
         there = [f"{name}/{version}" for name, version in connection.execute(newest)]
         if not there:
             return "there are none yet: load one with `deepcredit dataset load`"
-    shown = ", ".join(there[:20]) + (", ..." if len(there) > 20 else "")
-    return f"there are: {shown}"
+    return f"there are: {some(there, 20)}"

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, delete, insert, select
 from storage.bulk import fill
 from storage.candidates import ModelName
 from storage.metadata import COUNTS
-from storage.records import Row
+from storage.records import Record
 from storage.schema import (
     METRICS,
     dc_batch_detail_t4,
@@ -36,7 +36,7 @@ _REPORT = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FinishedRange(Row):
+class FinishedRange(Record):
     """Ensembles first_no to last_no, both included, are counted; what came of it is in a file."""
 
     first_no: int
@@ -49,7 +49,7 @@ class FinishedRange(Row):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Member(Row):
+class Member(Record):
     """A model that an ensemble batch drew from, with the threshold at which it voted."""
 
     position: int
@@ -86,7 +86,7 @@ class Method:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Detail(Row):
+class Detail(Record):
     """The members of one round of an ensemble: a JSON list of [batch_id, model_no, model_sub_no]"""
 
     ensemble_no: int
@@ -95,7 +95,7 @@ class Detail(Row):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bin(Row):
+class Bin(Record):
     """How many ensembles have a metric from `bin_from` up to `bin_to`; None: it is undefined."""
 
     metric: str
@@ -107,7 +107,7 @@ class Bin(Row):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Picture(Row):
+class Picture(Record):
     name: str
     uri: str
     sha256: str

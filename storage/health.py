@@ -11,7 +11,7 @@ from storage.columns import utc_now
 from storage.driver_errors import error_number
 from storage.grants import rights
 from storage.migrate import VERSION_TABLE
-from storage.records import Row
+from storage.records import Record
 from storage.schema import dc_batch, metadata
 from storage.views import VIEWS
 
@@ -19,7 +19,7 @@ _REFUSED = (1142, 1143)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted(Row):
+class Wanted(Record):
     """A queue and a tag that waiting batches need, and the first of these."""
 
     batch_id: int

@@ -16,7 +16,7 @@ from storage.claimable import (
     unblocked,
     waits,
 )
-from storage.records import Row
+from storage.records import Record
 from storage.schema import dc_batch
 
 Reason = Literal["queue", "paused queue", "paused server", "tag", "memory", "time", "batch"]
@@ -26,7 +26,7 @@ _READ = ("batch_id", "queue", "need_tag", "run_after")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Left(Row):
+class Left(Record):
     """Batches that wait for one reason. `name`: of the queue or tag, if it is one; `batch_id`: the
     first of them; `run_after`: the first time that comes.
     """

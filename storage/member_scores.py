@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Connection, delete, insert, select
 
 from storage.candidates import ModelName
-from storage.records import Row
+from storage.records import Record
 from storage.schema import dc_ensemble_score
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MemberScores(Row):
+class MemberScores(Record):
     """Where a member's scores on the rows of a predict batch are."""
 
     model_batch_id: int

@@ -19,10 +19,10 @@ from sqlalchemy import (
 
 from storage.claimable import waits_for_retry
 from storage.columns import seconds_between, utc_now
-from storage.records import Row
+from storage.records import Record
 from storage.schema import dc_batch, dc_queue, dc_server
 
-R = TypeVar("R", bound=Row)
+R = TypeVar("R", bound=Record)
 
 _DAY = 24 * 60 * 60
 
@@ -31,7 +31,7 @@ _server = dc_server.c
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ServerSeen(Row):
+class ServerSeen(Record):
     """A launcher; `identity` None: it has stopped. `silent`: seconds since it was last seen."""
 
     serve_server_id: str
@@ -44,7 +44,7 @@ class ServerSeen(Row):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Run(Row):
+class Run(Record):
     """A running batch. `seconds`: since its claim; `overdue`: its lease has ended."""
 
     batch_id: int
@@ -60,7 +60,7 @@ class Run(Row):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Queue(Row):
+class Queue(Record):
     """`due` and `later`: batches in E that are to be retried now, and in a while."""
 
     queue: str
@@ -71,7 +71,7 @@ class Queue(Row):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Waiting(Row):
+class Waiting(Record):
     """`seconds`: since it was added, or since a launcher gave it back."""
 
     batch_id: int
@@ -80,7 +80,7 @@ class Waiting(Row):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Failure(Row):
+class Failure(Record):
     batch_id: int
     mode: str | None
     seconds: int

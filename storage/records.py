@@ -13,7 +13,7 @@ ColumnKind = Literal["numeric", "categorical"]
 SplitName = Literal["valid", "test", "all"]
 
 
-class Row:
+class Record:
     """What every record shares: it is made from a row that has at least its columns."""
 
     __slots__ = ()
@@ -24,7 +24,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Batch(Row):
+class Batch(Record):
     """A row of dc_batch: what an operator asked for and how it stands."""
 
     batch_id: int
@@ -74,7 +74,7 @@ class Batch(Row):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Claim(Row):
+class Claim(Record):
     """Proof that a run owns its batch. `fence` grows with every claim and names the run's files."""
 
     batch_id: int
@@ -84,7 +84,7 @@ class Claim(Row):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Attempt(Row):
+class Attempt(Record):
     """A row of dc_batch_attempt: one claim and how it ended. `outcome` I: it was given back."""
 
     batch_id: int
@@ -100,7 +100,7 @@ class Attempt(Row):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DatasetColumn(Row):
+class DatasetColumn(Record):
     column_name: str
     position: int
     role: Role
@@ -141,7 +141,7 @@ class Dataset:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ModelEntry(Row):
+class ModelEntry(Record):
     """A row of dc_model_list; `model_param` is the JSON as written."""
 
     model_no: int
@@ -153,7 +153,7 @@ class ModelEntry(Row):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Split(Row):
+class Split(Record):
     """Which rows train, choose and judge. `split_id` is equal only for equal rows and labels of
     equal data; group and version are the name under which these were first seen.
     """
@@ -175,7 +175,7 @@ class Split(Row):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainedModel(Row):
+class TrainedModel(Record):
     """A row of dc_model: one variant, trained."""
 
     batch_id: int
@@ -225,7 +225,7 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Server(Row):
+class Server(Record):
     serve_server_id: str
     identity: str | None
     host: str | None

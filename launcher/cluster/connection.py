@@ -88,7 +88,7 @@ def _open(address: str, certificates: Mapping[str, str] | None, patience: float)
 
 def _no_answer(address: str) -> ClusterUnavailable:
     return ClusterUnavailable(
-        f"the Dask scheduler at {address} does not answer; start it or check DEEPCREDIT_SCHEDULER"
+        f"{address} does not answer as a Dask scheduler; start one or check DEEPCREDIT_SCHEDULER"
     )
 
 

@@ -74,8 +74,8 @@ def look(
         info, processing, here, there = asyncio.run(_ask(address, certificates, patience))
     except (OSError, RuntimeError, TimeoutError) as error:
         raise NoAnswer(
-            f"the Dask scheduler at {address} does not answer; `deepcredit cluster start` or "
-            "`deepcredit scheduler` starts it"
+            f"{address} does not answer as a Dask scheduler; `deepcredit cluster start` or "
+            "`deepcredit scheduler` starts one"
         ) from error
     workers = [
         _worker(name, each, processing.get(name, ()), answering=name in there)

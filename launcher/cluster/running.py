@@ -16,6 +16,7 @@ from distributed.client import ClosedClientError
 from distributed.comm.addressing import get_address_host
 
 from configs.errors import ClusterUnavailable, HostUnfit, NotEnoughMemory, WorkerLost
+from launcher.cluster.backlog import Backlog
 from launcher.cluster.placement import GPU, Place, place
 from launcher.cluster.renewal import note_task
 from launcher.cluster.workforce import Link, Lost, Workforce
@@ -24,7 +25,6 @@ from pipeline.executor import Done, Need, hearing
 T = TypeVar("T")
 R = TypeVar("R")
 
-_AHEAD = 3  # tasks sent to a thread: one runs, one sends its files, the next is already there
 _LOOK_SECONDS = 5.0
 _RESULT_SECONDS = 3.0
 
@@ -63,17 +63,12 @@ class Run(Generic[T, R]):
         self._need = need
         self._deadline = deadline
         self._renew_after = renew_after
-        # Kept apart, or those that wait for a card would keep the others from idle cores.
-        self._waiting: dict[bool, deque[T]] = {True: deque(), False: deque()}
-        for task in tasks:
-            self._wait(task)
-        self._suspects: deque[T] = deque()
+        self._backlog = Backlog(tasks, wants_card=lambda task: need(task).gpu > 0)
         self._refused: deque[Done[T, R]] = deque()
         self._name = f"{function.__name__}-{uuid4().hex}"
         self._numbers = count()
         self._running: dict[Any, _Sent[T]] = {}
         self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
-        self._alone = False
         self._workforce = Workforce(link)
         self._missing: set[str] = set()
 
@@ -122,9 +117,8 @@ class Run(Generic[T, R]):
         )
         self._workforce.come_back()
         for sent in self._running.values():
-            self._wait(sent.task)
+            self._backlog.add(sent.task)
         self._running.clear()
-        self._alone = False
         self._ended = SimpleQueue()
         log.info("scheduler is back; the batch goes on", workers=len(self._workforce.there))
 
@@ -132,35 +126,14 @@ class Run(Generic[T, R]):
         while self._refused:
             yield self._refused.popleft()
 
-    def _wait(self, task: T) -> None:
-        self._waiting[self._wish(task)].append(task)
-
-    def _wish(self, task: T) -> bool:
-        return self._need(task).gpu > 0
-
     def _fill(self) -> bool:
         """Whether anything runs, after as much as may run was sent."""
-        for wishes, limit in self._pools():
-            at_work = sum(self._wish(sent.task) in wishes for sent in self._running.values())
-            for wish in wishes:
-                while self._waiting[wish] and at_work < limit:
-                    at_work += self._submit(self._waiting[wish].popleft())
-        if not self._running:
-            self._alone = bool(self._suspects)
-            while self._suspects and not self._running:  # one may be refused
-                self._submit(self._suspects.popleft())
-        return bool(self._running)
-
-    def _pools(self) -> Iterator[tuple[tuple[bool, ...], int]]:
-        """Which tasks, by whether they want a card, share how many places at the scheduler."""
         there = self._workforce.there
         cards = sum(each.threads for each in there if each.resources.get(GPU))
         others = sum(each.threads for each in there) - cards
-        if cards and others:
-            yield (True,), _AHEAD * cards
-            yield (False,), _AHEAD * others
-        else:
-            yield (True, False), max(1, _AHEAD * (cards + others))
+        running = [sent.task for sent in self._running.values()]
+        self._backlog.give(self._submit, running, cards=cards, others=others)
+        return bool(self._running)
 
     def _submit(self, task: T) -> bool:
         try:
@@ -183,7 +156,7 @@ class Run(Generic[T, R]):
                 allow_other_workers=bool(where.workers) and not where.hosts,
             )
         except ClosedClientError as error:  # it has tried for long to reach the scheduler
-            self._wait(task)
+            self._backlog.add(task)
             raise Lost("lost the Dask scheduler while tasks were running") from error
         self._running[future.key] = _Sent(future, task, where)
         future.add_done_callback(self._ended.put)
@@ -260,11 +233,11 @@ class Run(Generic[T, R]):
     def _failed(self, task: T, future: Future[Any]) -> Done[T, R] | None:
         error = future.exception()
         if isinstance(error, KilledWorker):
-            if not self._alone:
+            if not self._backlog.alone:
                 log.warning(
                     "two workers died with a task; it is tried alone when nothing else runs"
                 )
-                self._suspects.append(task)
+                self._backlog.suspect(task)
                 return None
             lost = WorkerLost(
                 f"{error.allowed_failures + 1} workers died while each ran this task and nothing "

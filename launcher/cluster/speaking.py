@@ -26,7 +26,10 @@ async def speaking(address: str, certificates: Mapping[str, str] | None) -> Asyn
     known = security(certificates) or Security()
     arguments = known.get_connection_args("client")
     async with rpc(address, timeout=_CONNECT_SECONDS, connection_args=arguments) as scheduler:
-        yield scheduler
+        try:
+            yield scheduler
+        except MemoryError as error:  # words of another protocol, taken for a length
+            raise OSError(f"{address} does not speak as Dask does") from error
 
 
 async def check_port(address: str) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from configs.settings import PREFIX, SECRETS
 from launcher import demo as steps
-from launcher.commands.leaderboard import columns
+from launcher.commands.leaderboard import columns, ranked
 from launcher.commands.results import METHODS, method_columns, method_rows
 from launcher.console import progress, say, show
 from launcher.folder import example, new_app
@@ -164,11 +164,7 @@ def _leaderboard(opened: Session, trained: int) -> None:
     found = opened.read(
         lambda connection: leaderboard.models(connection, batch_id=trained, metric=_METRIC)
     )
-    rows = [
-        {"rank": rank, "model": f"{row['model_no']}/{row['model_sub_no']}"} | row
-        for rank, row in enumerate(found, start=1)
-    ]
-    show(rows, columns(_METRIC, found))
+    show(ranked(found), columns(_METRIC, found))
 
 
 def _methods(opened: Session, searched: int) -> None:

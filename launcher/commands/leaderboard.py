@@ -41,6 +41,14 @@ def columns(metric: str, rows: Sequence[leaderboard.Row]) -> tuple[Column, ...]:
     )
 
 
+def ranked(found: Sequence[leaderboard.Row]) -> list[leaderboard.Row]:
+    """Rows of that table."""
+    return [
+        {"rank": rank, "model": f"{row['model_no']}/{row['model_sub_no']}"} | row
+        for rank, row in enumerate(found, start=1)
+    ]
+
+
 @app.command(
     epilog=example(
         "deepcredit leaderboard --dataset DATA001/1",
@@ -79,10 +87,7 @@ def models(
         return rows
 
     found = session(ctx).read(read)
-    rows = [
-        {"rank": rank, "model": f"{row['model_no']}/{row['model_sub_no']}"} | row
-        for rank, row in enumerate(found, start=1)
-    ]
+    rows = ranked(found)
     if form is not Format.TABLE:
         rows = [{"rank": row["rank"]} | original for row, original in zip(rows, found, strict=True)]
     show(rows, columns(metric, found), form, empty="no trained model yet")

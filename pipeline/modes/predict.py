@@ -2,8 +2,6 @@
 to another data set.
 """
 
-import hashlib
-import json
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -128,14 +126,13 @@ def _prepare(batch: Batch, model: TrainedModel, parameters: Parameters, context:
 
 
 def _fingerprint(model: TrainedModel, rows: Rows) -> str:
-    determined_by = {
-        "model": model.sha256,
-        "threshold": model.threshold,
-        "matrix": rows.matrix.sha256,
-        "labels": rows.labels and rows.labels.sha256,
-        "split": rows.split,
-    }
-    return hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()
+    return results.fingerprint(
+        model=model.sha256,
+        threshold=model.threshold,
+        matrix=rows.matrix.sha256,
+        labels=rows.labels and rows.labels.sha256,
+        split=rows.split,
+    )
 
 
 def _task(batch: Batch, model: TrainedModel, rows: Rows, context: Context) -> ScoreTask:

@@ -1,6 +1,5 @@
 """Mode train: every variant of a model group, fitted on one split, each committed by itself."""
 
-import hashlib
 import json
 from dataclasses import asdict
 from typing import Any
@@ -153,19 +152,17 @@ def _fingerprint(
     spec: thresholds.Spec,
     prepared: Prepared,
 ) -> str:
-    """Of all that determines a model's numbers: with the same one it need not be trained again."""
-    determined_by = {
-        "model_id": model_id,
-        "variant": asdict(variant),
-        "seed": parameters.random_state,
-        "threshold": asdict(spec),
-        "split_id": prepared.split.split_id,
-        "split": prepared.split.sha256,
-        "preprocessor": prepared.preprocessor.sha256,
-        "matrix": prepared.matrix.sha256,
-        "versions": dict(versions()),
-    }
-    return hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()
+    return results.fingerprint(
+        model_id=model_id,
+        variant=asdict(variant),
+        seed=parameters.random_state,
+        threshold=asdict(spec),
+        split_id=prepared.split.split_id,
+        split=prepared.split.sha256,
+        preprocessor=prepared.preprocessor.sha256,
+        matrix=prepared.matrix.sha256,
+        versions=dict(versions()),
+    )
 
 
 def _commit(task: FitTask, fitted: Fitted, prepared: Prepared, context: Context) -> None:

@@ -5,12 +5,14 @@ done about it.
 import os
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -271,6 +273,24 @@ def test_a_frozen_worker_is_shown_as_one_and_keeps_nobody_from_the_rest(tmp_path
 
         assert {w.name: w.answering for w in picture.workers} == {"sound": True, "frozen": False}
         until(lambda: [w.name for w in look(own.address, None).workers] == ["frozen"], 20)
+
+
+class OfAnotherKind(socketserver.BaseRequestHandler):
+    """Of 8 bytes of this Dask makes a length, of 3 EiB."""
+
+    def handle(self):
+        self.request.recv(1)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.mark.parametrize("ask", [connect, partial(look, certificates=None)])
+def test_a_server_of_web_pages_does_not_answer_as_a_scheduler(ask):
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), OfAnotherKind) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.server_address[1]}"
+        with pytest.raises(ClusterUnavailable, match=f"{address} does not answer as a Dask sched"):
+            ask(address)
+        server.shutdown()
 
 
 def test_a_port_that_accepts_and_says_nothing_is_no_scheduler():

@@ -6,7 +6,7 @@ from ensemble.blend import Blend
 from models.scores import decide
 from pipeline.combining import Ballot, Rounds, Sum, from_json, to_json
 from pipeline.learning import ORDER, baselines
-from pipeline.stored_scores import Board, Part
+from pipeline.stored_scores import Board, ScoredPart
 from storage.records import TrainedModel
 
 MODELS = 7
@@ -22,7 +22,7 @@ def part(seed, levels):
     scores = (np.round(told * levels) / levels).astype(np.float32)
     nudged = rng.random(scores.shape) < 0.3
     scores[nudged] = np.nextafter(scores[nudged], np.float32(0))
-    return Part(y=y, scores=scores, votes=decide(scores, 0.5))
+    return ScoredPart(y=y, scores=scores, votes=decide(scores, 0.5))
 
 
 def model(number):
@@ -66,7 +66,7 @@ def test_a_row_is_called_where_its_score_reaches_the_threshold(seed, metric):
 def test_a_stack_of_models_that_say_nothing_still_scores():
     scores = np.full((MODELS, 40), 0.25, np.float32)
     labels = np.arange(40) % 4 == 0
-    rows = Part(y=labels.astype(np.int8), scores=scores, votes=scores > 0.5)
+    rows = ScoredPart(y=labels.astype(np.int8), scores=scores, votes=scores > 0.5)
     blend = ways.find()["stack"](scores, labels, "f1_score")
 
     outcome = Sum.named(blend, NAMES).apply(ballot(rows))

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from configs.errors import HostUnfit
+from configs.errors import CardFull, HostUnfit
 from pipeline import placing
 from pipeline.executor import Done, Need
+from pipeline.ranges import RangeTask
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,10 @@ class Task:
     number: int
     need: Need = field(default_factory=Need)
     note: str | None = None
+
+    @property
+    def label(self) -> str:
+        return f"task {self.number}"
 
 
 TASKS = [Task(number) for number in range(6)]
@@ -55,6 +60,26 @@ class Choosy(Hosts):
             host = min(self.hosts - avoid or self.hosts)
             good = host in self.fit
             yield Done(task, host if good else None, None if good else unfit(host))
+
+
+class FullCard(Hosts):
+    """No task finds memory on its card."""
+
+    def run(self, function, tasks, *, need, deadline=None):
+        for task in tasks:
+            full = CardFull("out of memory") if need(task).gpu else None
+            yield Done(task, None if full else task.note, full)
+
+
+def test_a_task_whose_card_is_full_is_named_and_ends_on_the_cpu():
+    task = RangeTask(
+        settings="", votes=None, search=None, first=1, last=1001, every=False, uri="", note=None
+    )
+    with structlog.testing.capture_logs() as logs:
+        [done] = placing.run(FullCard(period=1), None, [task])
+
+    assert done.value == "no memory left on a card of its own: done on the CPU"
+    assert [(log["event"], log["task"]) for log in logs] == [("card full", "ensembles 1 to 1000")]
 
 
 def test_what_came_to_an_unfit_host_is_done_again_while_others_succeed():
