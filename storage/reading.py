@@ -203,7 +203,7 @@ def _through_connectorx(url: URL, questions: Sequence[Select[Any]]) -> pa.Table 
         reason = type(error).__name__
     else:
         return _widened(found)
-    log.warning("slow_read", connectorx=reason)
+    log.warning("connectorx failed; the ordinary cursor reads, ten times slower", error=reason)
     return None
 
 
