@@ -6,6 +6,7 @@ from io import BytesIO
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.legend import Legend
 from matplotlib.typing import LegendLocType
 
 INK = "#1f2933"
@@ -59,11 +60,9 @@ def head(figure: Figure, title: str, subtitle: str) -> None:
     figure.text(0.01, 0.98 - 0.23 / figure.get_figheight(), subtitle, size=9, color=SOFT, va="top")
 
 
-def legend(axes: Axes, place: LegendLocType, title: str = "") -> None:
+def legend(axes: Axes, place: LegendLocType, title: str) -> None:
     box = axes.legend(loc=place, frameon=True, framealpha=0.9, edgecolor="none", fontsize=8.5)
-    if title:
-        box.set_title(title)
-        box.get_title().set(fontsize=8, color=SOFT)
+    _entitle(box, title)
 
 
 def legend_above(axes: Axes) -> None:
@@ -71,6 +70,17 @@ def legend_above(axes: Axes) -> None:
     axes.legend(
         loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=8.5, borderpad=0
     )
+
+
+def legend_below(figure: Figure, title: str = "") -> None:
+    """Outside, as `legend_above`, with room for more."""
+    box = figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
+    _entitle(box, title)
+
+
+def _entitle(box: Legend, title: str) -> None:
+    box.set_title(title)
+    box.get_title().set(fontsize=8, color=SOFT)
 
 
 def png(figure: Figure) -> bytes:

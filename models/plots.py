@@ -20,6 +20,7 @@ from models.canvas import (
     head,
     legend,
     legend_above,
+    legend_below,
     png,
     stacked,
 )
@@ -95,7 +96,7 @@ def precision_recall(y: Labels, curves: Sequence[Curve], *, subtitle: str) -> by
     axes.set_ylabel("share of ones among those called 1 (precision)")
     label = f"all called 1: {rate:.3f}"
     axes.axhline(rate, color=SOFT, linewidth=0.8, linestyle=(0, (4, 4)), label=label)
-    legend(axes, "lower left", "dots: the decision")
+    legend_below(figure, "dots: the decision")
     return png(figure)
 
 
@@ -126,7 +127,7 @@ def distribution(
         for value, colour in _of_winner(winner):
             axes.axvline(value, color=colour, zorder=1, **dotted)
     if winner:
-        above.plot([], [], color=INK, label="the winner", **dotted)
+        above.plot([], [], color=INK, label="the answer", **dotted)
     for row, mark in enumerate(marks):
         _dumbbell(below, -row, mark)
     below.set_yticks(range(0, -len(marks), -1), [mark.label for mark in marks])
@@ -175,6 +176,7 @@ def membership(
             textcoords="offset points",
             size=7.5,
             color=colours.get(kind, INK),
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
         )
     axes.set_xlim(-1, len(kinds))
     axes.set_xticks([])
@@ -184,7 +186,7 @@ def membership(
     axes.set_ylabel("share of the rounds it votes in")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     axes.grid(visible=False, axis="x")
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
+    legend_below(figure)
     return png(figure)
 
 
@@ -234,13 +236,18 @@ def _dumbbell(axes: Axes, y: float, mark: Mark) -> None:
 
 
 def _looks(curves: Sequence[Curve]) -> list[dict[str, Any]]:
+    """A curve that lies on an earlier one has gaps, through which that shows."""
     others = iter(OTHERS)
-    return [
-        {"color": FIRST, "linewidth": 2.2, "zorder": 5}
-        if curve.winner
-        else {"color": next(others, INK), "linewidth": 1.1, "zorder": 3}
-        for curve in curves
-    ]
+    looks: list[dict[str, Any]] = []
+    for number, curve in enumerate(curves):
+        if curve.winner:
+            look: dict[str, Any] = {"color": FIRST, "linewidth": 2.2, "zorder": 5}
+        else:
+            look = {"color": next(others, INK), "linewidth": 1.1, "zorder": 3}
+        if any(np.array_equal(curve.scores, other.scores) for other in curves[:number]):
+            look |= {"linestyle": (0, (4, 4)), "zorder": 6}
+        looks.append(look)
+    return looks
 
 
 def _dot(axes: Axes, x: float, y: float, look: dict[str, Any]) -> None:

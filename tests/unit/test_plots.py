@@ -86,7 +86,7 @@ def test_a_distribution_says_what_is_dotted_and_each_methods_figure_on_test(monk
     (value,) = below.texts
     box = above.get_legend().get_window_extent()
 
-    assert [text.get_text() for text in above.get_legend().get_texts()][-1] == "the winner"
+    assert [text.get_text() for text in above.get_legend().get_texts()][-1] == "the answer"
     assert value.get_text() == "0.4321"
     assert below.get_window_extent().x1 < value.get_window_extent().x0
     assert value.get_window_extent().x1 < figure.bbox.x1
@@ -110,3 +110,14 @@ def test_membership_can_be_drawn_for_one_model_and_for_more_kinds_than_colours()
 def test_the_legend_of_membership_counts_one_model_and_more():
     assert plots.in_words("ML-RF", np.array([0.125])) == "ML-RF   1 model, mean 12.5%"
     assert plots.in_words("ML-RF", np.array([0.1, 0.2])) == "ML-RF   2 models, mean 15.0%"
+
+
+def test_a_curve_that_lies_on_another_lets_it_show() -> None:
+    scores = np.linspace(0, 1, 20, dtype=np.float32)
+    single = plots.Curve(label="single", scores=scores, called=scores > 0.5)
+    tuned = plots.Curve(label="tuned", scores=scores.copy(), called=scores > 0.4)
+    other = plots.Curve(label="other", scores=scores[::-1].copy(), called=scores > 0.4)
+
+    looks = plots._looks([single, tuned, other])
+
+    assert ["linestyle" in look for look in looks] == [False, True, False]
