@@ -8,8 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -26,7 +25,6 @@ _START_SECONDS = 120.0
 _CLOSE_SECONDS = 10.0
 _PORT_SECONDS = 3.0  # the launcher does nothing else meanwhile
 _KILL_SECONDS = 0.1  # between looks at one that is starting
-_LIFETIME_SECONDS = 300 * 86_400.0  # its certificate ends after a year
 
 log = structlog.get_logger(__name__)
 
@@ -85,9 +83,7 @@ class EmbeddedCluster:
     that no other user of the host can send it code. When this process dies, it dies.
     """
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._started = 0.0
+    def __init__(self, settings: Settings) -> None:
         self._request = {
             "workers": settings.workers,
             "directory": str(settings.cache_dir.absolute() / "dask"),
@@ -101,12 +97,8 @@ class EmbeddedCluster:
             if self._process is not None and self._process.poll() is not None:
                 log.warning("embedded cluster died", exit_code=self._process.returncode)
                 self._end()
-            if self._scheduler and self._clock() - self._started > _LIFETIME_SECONDS:
-                log.info("embedded cluster is old; another takes its place")
-                self._end()
             if self._scheduler is None:
                 self._scheduler = self._start()
-                self._started = self._clock()
             return self._scheduler
 
     def answers(self) -> bool:

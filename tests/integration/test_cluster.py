@@ -166,21 +166,6 @@ def test_a_killed_cluster_ends_the_run_and_another_is_started(embedded):
         assert next(executor.run(tasks.double, [1])).value == 2
 
 
-def test_a_cluster_is_replaced_before_its_certificate_ends(tmp_path):
-    days = [0.0]
-    cluster = EmbeddedCluster(Settings(workers=1, cache_dir=tmp_path), lambda: days[0] * 86_400)
-    try:
-        first = cluster.scheduler()
-        days[0] = 299.0
-        assert cluster.scheduler() is first
-        days[0] = 301.0
-        second = cluster.scheduler()
-        assert second.address != first.address
-        assert cluster.scheduler() is second
-    finally:
-        cluster.close()
-
-
 LAUNCHER = """
 import sys, time
 from pathlib import Path
