@@ -44,6 +44,9 @@ _ARRAYS = {**_OF_ALL, **_PER_TREE, **_PER_NODE}
 _FREE, _MOST_UNPACKED = 64_000_000, 100
 """Bytes that any file may unpack to, and for each byte of it; a forest unpacks to 10 to 20."""
 
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""zipfile unpacks these as far as it is asked; of others a whole block, whatever it makes."""
+
 
 class Forest:
     """Trees that RandomForestClassifier grew, whose shares are added up in one order."""
@@ -116,6 +119,8 @@ def load(path: Path, *, device: str) -> Forest:  # noqa: ARG001 - the CPU's alon
 def _read(path: Path) -> dict[str, NDArray[Any]]:
     with zipfile.ZipFile(path) as file:
         unpacked = sum(member.file_size for member in file.infolist())  # no more than that is read
+        if any(member.compress_type not in _BOUNDED for member in file.infolist()):
+            raise ValueError("it is packed otherwise than a forest")
         if unpacked > _FREE + _MOST_UNPACKED * path.stat().st_size:
             raise ValueError(f"it would unpack to {unpacked} bytes")
         if sorted(file.namelist()) != sorted(f"{name}.npy" for name in _ARRAYS):

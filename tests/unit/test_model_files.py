@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,19 @@ def test_a_forest_that_unpacks_to_much_more_than_it_is_is_refused(forest):
     _bend(forest, impurity=np.zeros(10_000_000))
 
     with pytest.raises(ArtifactDamaged, match="would unpack to 8"):
+        kind.estimators("ML-RF").load(forest, device="cpu")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_forest_packed_so_that_its_size_is_no_bound_is_refused(forest, method):
+    """A few kilobytes of bzip2 unpack to gigabytes before anybody sees how many."""
+    with zipfile.ZipFile(forest) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(forest, "w", method) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+
+    with pytest.raises(ArtifactDamaged, match="packed otherwise"):
         kind.estimators("ML-RF").load(forest, device="cpu")
 
 
