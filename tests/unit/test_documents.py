@@ -57,6 +57,15 @@ def test_the_guide_tells_of_every_error_class_whether_it_is_tried_again() -> Non
                 assert above.startswith(words[getattr(errors, name).retry]), name
 
 
+def test_a_link_that_is_written_as_a_page_leads_there() -> None:
+    pages = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
+    links = re.compile(r"\[([\w./-]+\.md)\]\(([^)#]+)")
+
+    for page in pages:
+        for text, target in links.findall(page.read_text(encoding="utf-8")):
+            assert Path(text).name == Path(target).name, page
+
+
 def test_the_page_on_ensembles_names_its_tables() -> None:
     assert {name for name in OF_ENSEMBLES if f"`{name}`" not in ENSEMBLES} == set()
 
