@@ -67,6 +67,12 @@ def test_what_is_no_forest_is_refused(forest, content):
         kind.estimators("ML-RF").load(forest, device="cpu")
 
 
+@pytest.mark.parametrize("model_id", kind.available())
+def test_a_file_that_cannot_be_read_is_not_called_damaged(model_id, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        kind.estimators(model_id).load(tmp_path / "gone", device="cpu")
+
+
 def test_a_forest_that_is_damaged_anywhere_is_refused(forest):
     whole = forest.read_bytes()
     rows = kind.scores_of(kind.estimators("ML-RF").load(forest, device="cpu"), X)
