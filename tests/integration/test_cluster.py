@@ -167,6 +167,13 @@ def test_a_killed_cluster_ends_the_run_and_another_is_started(embedded):
         assert next(executor.run(tasks.double, [1])).value == 2
 
 
+def test_a_launcher_s_own_cluster_alone_is_embedded_whatever_it_speaks(embedded):
+    own = embedded.scheduler()
+    other = ExternalCluster("tls://10.0.0.1:8786", own.certificates).scheduler()
+
+    assert (own.embedded, other.embedded) == (True, False)
+
+
 def test_a_cluster_that_is_busy_is_waited_for_although_it_speaks_tls(embedded, monkeypatch):
     monkeypatch.setattr("launcher.cluster.speaking._LISTEN_SECONDS", 1)
     found = embedded.scheduler()
