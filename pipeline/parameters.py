@@ -47,8 +47,11 @@ class BatchParameters(BaseModel):
         several = value if isinstance(value, list) else [value]
         if any(isinstance(each, bool) for each in several):
             raise ValueError("true and false are no numbers")
-        power = isinstance(value, str) and _POWER.fullmatch(value)
-        return float(value) if power else value
+        read = [
+            float(each) if isinstance(each, str) and _POWER.fullmatch(each) else each
+            for each in several
+        ]
+        return read if isinstance(value, list) else read[0]
 
 
 def parse(text: str | None, model: type[P]) -> P:

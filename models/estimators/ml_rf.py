@@ -4,6 +4,7 @@ scikit-learn follows a tree's indices without checking them, so they are checked
 them.
 """
 
+import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +44,9 @@ _ARRAYS = {**_OF_ALL, **_PER_TREE, **_PER_NODE}
 
 _FREE, _MOST_UNPACKED = 64_000_000, 100
 """Bytes that any file may unpack to, and for each byte of it; a forest unpacks to 10 to 20."""
+
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""zipfile unpacks these as far as it is asked; of others a whole block, whatever it makes."""
 
 
 class Forest:
@@ -104,8 +108,9 @@ def save(estimator: Estimator, path: Path) -> None:
 
 
 def load(path: Path, *, device: str) -> Forest:  # noqa: ARG001 - the CPU's alone
+    content = path.read_bytes()  # here, where a file that cannot be read is not taken for damaged
     try:
-        stored = _read(path)
+        stored = _read(content)
         _check(stored)
     except Exception as error:  # zipfile and NumPy raise whatever their parts do
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -113,14 +118,16 @@ def load(path: Path, *, device: str) -> Forest:  # noqa: ARG001 - the CPU's alon
     return Forest({}, seed=0, trees=_trees(stored), n_features=int(stored["n_features"]))
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
-    with zipfile.ZipFile(path) as file:
+def _read(content: bytes) -> dict[str, NDArray[Any]]:
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
         unpacked = sum(member.file_size for member in file.infolist())  # no more than that is read
-        if unpacked > _FREE + _MOST_UNPACKED * path.stat().st_size:
+        if any(member.compress_type not in _BOUNDED for member in file.infolist()):
+            raise ValueError("it is packed otherwise than a forest")
+        if unpacked > _FREE + _MOST_UNPACKED * len(content):
             raise ValueError(f"it would unpack to {unpacked} bytes")
         if sorted(file.namelist()) != sorted(f"{name}.npy" for name in _ARRAYS):
             raise ValueError("it holds other arrays than those of a forest")
-    with np.load(path, allow_pickle=False) as arrays:
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in _ARRAYS}
 
 

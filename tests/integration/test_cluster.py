@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from contextlib import closing
@@ -164,6 +165,28 @@ def test_a_killed_cluster_ends_the_run_and_another_is_started(embedded):
     assert again.address != scheduler.address
     with closing(connect(again.address, again.certificates, patience=15)) as executor:
         assert next(executor.run(tasks.double, [1])).value == 2
+
+
+def test_a_launcher_s_own_cluster_alone_is_embedded_whatever_it_speaks(embedded):
+    own = embedded.scheduler()
+    other = ExternalCluster("tls://10.0.0.1:8786", own.certificates).scheduler()
+
+    assert (own.embedded, other.embedded) == (True, False)
+
+
+def test_a_cluster_that_is_busy_is_waited_for_although_it_speaks_tls(embedded, monkeypatch):
+    monkeypatch.setattr("launcher.cluster.speaking._LISTEN_SECONDS", 1)
+    found = embedded.scheduler()
+    pid = embedded._process.pid
+    os.kill(pid, signal.SIGSTOP)
+    go_on = threading.Timer(4, os.kill, [pid, signal.SIGCONT])
+    go_on.start()
+    began = time.monotonic()
+    try:
+        with closing(connect(found.address, found.certificates)):
+            assert time.monotonic() - began > 3
+    finally:
+        go_on.join()
 
 
 LAUNCHER = """

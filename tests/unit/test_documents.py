@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from configs import errors
-from configs.errors import DeepCreditError
+from configs.errors import DeepCreditError, Retry
 from pipeline.modes.ensemble import Parameters
 from storage.schema import metadata
 from storage.views import VIEWS
@@ -36,6 +36,34 @@ def test_the_page_of_tables_names_every_column_of_a_table(name: str) -> None:
 
     for column in metadata.tables[name].columns:
         assert _names(row, column.name) or column.name in _metrics(), column.name
+
+
+def test_the_guide_tells_of_every_error_class_whether_it_is_tried_again() -> None:
+    words = {
+        Retry.NEVER: "final",
+        Retry.LATER: "retried after 20 minutes",
+        Retry.AT_ONCE: "retried at once",
+    }
+    above = ""
+    for names, cells in re.findall(r"^\| ((?:`[A-Z]\w+`[^|]*)+) \| (.*) \|$", GUIDE, re.MULTILINE):
+        happens, more, _ = cells.partition(" | ")
+        happens = happens if more else "final at once"  # as the text above its table says
+        above = above if happens == "as above" else happens
+        for name in re.findall(r"`(\w+)`", names):
+            if name not in (
+                "CardUnusable",
+                "ClusterAway",
+            ):  # the one is no end, the other no attempt
+                assert above.startswith(words[getattr(errors, name).retry]), name
+
+
+def test_a_link_that_is_written_as_a_page_leads_there() -> None:
+    pages = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
+    links = re.compile(r"\[([\w./-]+\.md)\]\(([^)#]+)")
+
+    for page in pages:
+        for text, target in links.findall(page.read_text(encoding="utf-8")):
+            assert Path(text).name == Path(target).name, page
 
 
 def test_the_page_on_ensembles_names_its_tables() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,12 @@ def test_what_is_no_forest_is_refused(forest, content):
         kind.estimators("ML-RF").load(forest, device="cpu")
 
 
+@pytest.mark.parametrize("model_id", kind.available())
+def test_a_file_that_cannot_be_read_is_not_called_damaged(model_id, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        kind.estimators(model_id).load(tmp_path / "gone", device="cpu")
+
+
 def test_a_forest_that_is_damaged_anywhere_is_refused(forest):
     whole = forest.read_bytes()
     rows = kind.scores_of(kind.estimators("ML-RF").load(forest, device="cpu"), X)
@@ -86,6 +93,19 @@ def test_a_forest_that_unpacks_to_much_more_than_it_is_is_refused(forest):
     _bend(forest, impurity=np.zeros(10_000_000))
 
     with pytest.raises(ArtifactDamaged, match="would unpack to 8"):
+        kind.estimators("ML-RF").load(forest, device="cpu")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_forest_packed_so_that_its_size_is_no_bound_is_refused(forest, method):
+    """A few kilobytes of bzip2 unpack to gigabytes before anybody sees how many."""
+    with zipfile.ZipFile(forest) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(forest, "w", method) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+
+    with pytest.raises(ArtifactDamaged, match="packed otherwise"):
         kind.estimators("ML-RF").load(forest, device="cpu")
 
 
@@ -178,6 +198,16 @@ def test_a_tree_that_points_outside_itself_or_scores_beyond_one_is_refused(
         kind.estimators("ML-RF").load(forest, device="cpu")
 
 
+def test_a_tree_without_nodes_is_refused(forest):
+    with np.load(forest, allow_pickle=False) as file:
+        first = int(file["node_count"][0])
+        cut = {name: array[:first] for name, array in file.items() if array.ndim}
+    _bend(forest, **cut | {"node_count": np.array([first, 0], "i4"), "max_depth": np.ones(2, "i4")})
+
+    with pytest.raises(ArtifactDamaged, match="more or less than their nodes"):
+        kind.estimators("ML-RF").load(forest, device="cpu")
+
+
 def test_boosting_of_another_origin_is_refused(tmp_path):
     path = tmp_path / "model.ubj"
     xgb.train({"objective": "binary:logistic"}, xgb.DMatrix(X, Y), 2).save_model(path)
@@ -218,6 +248,15 @@ def test_boosting_whose_trees_point_outside_themselves_is_refused(boosting, fiel
     content = bytearray(boosting.read_bytes())
     first = content.index(f"{field}[$l#L".encode()) + len(field) + 5 + 8
     content[first + 4 * node : first + 4 * node + 4] = value.to_bytes(4, signed=True)
+    boosting.write_bytes(content)
+
+    with pytest.raises(ArtifactDamaged, match="point outside themselves"):
+        kind.estimators("ML-XGB").load(boosting, device="cpu")
+
+
+def test_boosting_that_splits_by_categories_is_refused(boosting):
+    content = bytearray(boosting.read_bytes())
+    content[content.index(b"split_type[$U#L") + len(b"split_type[$U#L") + 8] = 1
     boosting.write_bytes(content)
 
     with pytest.raises(ArtifactDamaged, match="point outside themselves"):
@@ -314,6 +353,19 @@ def test_a_network_of_another_description_is_refused(model_id, description, tmp_
     save_file(load_file(path), path, metadata=metadata)
 
     with pytest.raises(ArtifactDamaged):
+        of.load(path, device="cpu")
+
+
+@pytest.mark.parametrize("model_id", ["DL-DNN", "DL-TABNET"])
+def test_weights_of_another_type_are_refused(model_id, tmp_path):
+    path = tmp_path / "model.safetensors"
+    of = _network(model_id, path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    wider = {name: weights.double() for name, weights in load_file(path).items()}
+    save_file(wider, path, metadata=metadata)
+
+    with pytest.raises(ArtifactDamaged, match="other weights than its description"):
         of.load(path, device="cpu")
 
 

@@ -26,6 +26,8 @@ def test_a_power_of_ten_is_a_number_with_and_without_quotes() -> None:
     ):
         found = parse(text, EnsembleParameters)
         assert (found.ensembles, found.time_limit) == (1_000_000, 100.0)
+    for text in ('{"models": [1e1, 2]}', '{"models": ["1e1", "2"]}'):
+        assert parse(text, TrainParameters).models == (10, 2)
 
 
 @pytest.mark.parametrize("text", [None, "", "  ", "{}"])

@@ -124,6 +124,13 @@ def test_what_is_not_allowed_is_refused_with_what_is(value):
         parse(value)
 
 
+def test_a_cut_that_is_cheaper_by_more_than_rounding_is_chosen():
+    y, scores = np.array([1, 0], np.int8), np.array([0.4, 0.6], np.float32)
+
+    # To call both 1 costs 1; to call neither 1 costs a little more.
+    assert choose(Cheapest(1 + 1e-12, 1), y, scores) == np.float32(0.4)
+
+
 def test_a_given_threshold_needs_no_valid_rows_but_a_chosen_one_does():
     nothing = np.zeros(0, dtype=np.int8), np.zeros(0, dtype=np.float32)
 
