@@ -31,6 +31,7 @@ from pipeline import frames, preprocess, split
 from pipeline.datasets import load_file, register_table
 from pipeline.roles import Choices
 from storage import datasets, reading, tables
+from storage.engine import make_engine
 from storage.engine import reading as connected
 from storage.engine import transaction
 from tests.bank import SHARED
@@ -357,6 +358,27 @@ def test_connectorx_is_what_reads(mariadb_engine, tmp_path):
     found = reading._through_connectorx(mariadb_engine.url, [question])
 
     assert found.column("c0").to_pylist() == [float(number) for number in range(300)]
+
+
+@pytest.mark.parametrize("password", ["geheim 암호!", "é%/@:"])
+def test_a_password_in_any_script_serves_every_connection(
+    mariadb_server, mariadb_engine, settings, tmp_path, password
+):
+    database = mariadb_engine.url.database
+    mariadb_server.client(
+        f"CREATE USER korean@'127.0.0.1' IDENTIFIED BY '{password}';"
+        f"GRANT ALL ON `{database}`.* TO korean@'127.0.0.1'"
+    )
+    url = mariadb_server.url(database, user="korean")
+    engine = make_engine(settings(database_url=url, database_password=password))
+    try:
+        with capture_logs() as logs:
+            dataset = load(engine, small(tmp_path / "file.parquet", 300))
+            assert frame_of(engine, dataset).n_rows == 300
+        assert logs == []  # connectorx read it too
+    finally:
+        engine.dispose()
+        mariadb_server.client("DROP USER korean@'127.0.0.1'")
 
 
 def test_parts_that_come_in_another_order_need_no_sorting(mariadb_engine, tmp_path, monkeypatch):
