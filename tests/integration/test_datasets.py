@@ -538,6 +538,23 @@ def test_a_view_can_be_registered(engine, tmp_path):
         assert [found.name for found in datasets.listing(connection)] == ["DATA001/1", "RICH/1"]
 
 
+def test_our_row_numbers_are_no_feature_of_a_view(engine, tmp_path):
+    load(engine, small(tmp_path / "file.parquet"))
+    execute(engine, "CREATE VIEW every AS SELECT * FROM dc_data_data001_1 WHERE x < 30")
+    said = []
+
+    found = register_table(
+        engine, "every", group="V", choices=Choices(target="y"), tell=said.append
+    )
+    named = Choices(target="y", id_column="dc_row_no")
+    by_number = register_table(engine, "every", group="V", choices=named)
+
+    assert said == ["dc_row_no: row numbers of a table that `dataset load` made, ignored"]
+    assert found.columns[0].role == "ignore"
+    assert set(frame_of(engine, found).by_name) == {"x", "c"}
+    assert by_number.columns[0].role == "id"
+
+
 def test_sqlite_columns_may_mix_numbers_and_texts(sqlite_engine):
     execute(
         sqlite_engine,
