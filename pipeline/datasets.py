@@ -50,7 +50,7 @@ def load_file(
     first = _free_version(engine, group, version)
     progress(0.0, f"reading {path.name}")
     raw = files.read_file(path)
-    stored, columns = describe(raw, raw.column_names, choices, str(path), tell)
+    stored, columns = describe(raw, raw.column_names, choices, str(path), tell, in_order=True)
     rows = canonical(stored, columns_read(columns))
     dataset = _dataset(group, first, "", columns, choices, rows, str(path))
     dataset = _write(

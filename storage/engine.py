@@ -94,8 +94,8 @@ def _mariadb(url: URL, isolation: Isolation, timeout_seconds: float) -> Engine:
 
 
 def password_of(url: URL) -> dict[str, bytes]:
-    """For connect_args: in UTF-8, as the server's own client sends it. Of text PyMySQL makes Latin-1,
-    which has no Korean.
+    """For connect_args: in UTF-8, as the server's own client sends it. Text PyMySQL would turn into
+    Latin-1, which has no Korean.
     """
     return {"password": str(url.password).encode()} if url.password else {}
 

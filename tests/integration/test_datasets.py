@@ -31,9 +31,8 @@ from pipeline import frames, preprocess, split
 from pipeline.datasets import load_file, register_table
 from pipeline.roles import Choices
 from storage import datasets, reading, tables
-from storage.engine import make_engine
+from storage.engine import make_engine, transaction
 from storage.engine import reading as connected
-from storage.engine import transaction
 from tests.bank import SHARED
 from tests.mariadb import PASSWORD
 
