@@ -491,6 +491,14 @@ def test_what_a_run_would_end_with_at_once_is_an_error_of_batch_add(
     assert len(json.loads(stocked("batch", "list", "--format", "json")[1])) == 1
 
 
+def test_a_count_that_may_have_meant_a_percentage_is_noted_beside_the_number(stocked: Run) -> None:
+    code, out, err = stocked("batch", "add", "--mode", *TRAIN, "--param", "testSize=2")
+
+    assert (code, out.strip().isdigit()) == (0, True)
+    assert err.startswith("note: testSize 2: 2 of ")
+    assert err.strip().endswith("rows, not 2 %")
+
+
 def test_a_batch_may_be_added_that_waits_for_the_one_it_builds_on(
     stocked: Run, engine: Engine
 ) -> None:
