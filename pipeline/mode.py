@@ -47,9 +47,8 @@ def find(mode: str | None) -> Mode:
     """
     if mode not in available():
         there = available()
-        raise Unknown(
-            f"unknown mode {mode!r}; {meant(mode or '', there)}there are: {', '.join(there)}"
-        )
+        wrong = "mode is NULL" if mode is None else f"unknown mode {mode!r}"
+        raise Unknown(f"{wrong}; {meant(mode or '', there)}there are: {', '.join(there)}")
     return cast("Mode", importlib.import_module(f"pipeline.modes.{mode}"))
 
 

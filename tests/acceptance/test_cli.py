@@ -376,10 +376,10 @@ def test_what_a_model_names_is_listed_also_where_it_is_the_default(ready: Run) -
     [
         ("model = 1", ["expected [[model]] tables"]),
         ("[[model", ["not valid TOML"]),
-        ("[[model]]\nmodel_no = 1", ["number 1", "model_id", "known keys"]),
+        ("[[model]]\nmodel_no = 1", ["number 1: model_id is missing; known keys"]),
         (
             MODELS.replace('use_yn = "N"', "usr_yn = 1"),
-            ["number 2", "usr_yn", "did you mean use_yn? known keys"],
+            ["number 2: unknown key 'usr_yn'; did you mean use_yn? known keys"],
         ),
         (
             MODELS.replace("ML-RF", "ML-RFF"),
@@ -468,7 +468,7 @@ TRAIN = ("train", "--dataset", "DATA001/1", "--model-group", "M100")
         ([*TRAIN[:4], "M10"], 1, "unknown model group 'M10'; there are: M100"),
         ([*TRAIN, "--param", "testsize=0.3"], 2, "did you mean testSize? allowed are: "),
         ([*TRAIN, "--param", "testSize=-1"], 2, "testSize: "),
-        ([*TRAIN, "--param", "threshold=2"], 2, "threshold = 2.0: allowed: "),
+        ([*TRAIN, "--param", "threshold=2"], 2, "threshold = 2.0 is not allowed; allowed: "),
         ([*TRAIN, "--param", "models=[2]"], 2, "model_no 2 is not in use in group 'M100'"),
         (["predict"], 1, "a predict batch needs train_batch_id"),
         (["predict", "--train-batch", "7"], 1, "train_batch_id 7: there is no such batch"),

@@ -455,7 +455,7 @@ def test_a_tampered_model_is_refused_before_it_is_opened(ready: Desk) -> None:
 
 BAD_ROWS = [
     ({"mode": "trian"}, Unknown, ["'trian'", "predict", "train"]),
-    ({"mode": None}, Unknown, ["None", "train"]),
+    ({"mode": None}, Unknown, ["mode is NULL; there are: ", "train"]),
     ({"dataset_group": "H"}, Unknown, ["H", "G"]),
     ({"dataset_version": 9}, Unknown, ["9", "1"]),
     ({"dataset_group": None}, Unknown, ["dataset_group"]),

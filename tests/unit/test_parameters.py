@@ -41,7 +41,11 @@ def test_null_and_blank_mean_all_defaults(text: str | None) -> None:
     ("text", "words"),
     [
         ("{", ["not JSON", "line 1"]),
-        ("[1]", ["must be a JSON object", "list"]),
+        ("[1]", ["must be a JSON object", "not a list"]),
+        ("null", ["must be a JSON object", "not null"]),
+        ("7", ["must be a JSON object", "not a number"]),
+        ("true", ["must be a JSON object", "not true or false"]),
+        ('"x"', ["must be a JSON object", "not a text"]),
         ('{"testSize": NaN}', ["NaN"]),
         ('{"testSize": 0.3, "testSize": 0.4}', ["testSize", "twice"]),
         ('{"testsize": 0.3}', ["'testsize'", "did you mean testSize?", "validationSize"]),
