@@ -68,8 +68,12 @@ def _entry(path: Path, place: int, table: Any) -> ModelEntry:
         problem = error.errors()[0]
         key = ".".join(map(str, problem["loc"])) or "table"
         known = ", ".join(_Model.model_fields)
-        hint = meant(key, _Model.model_fields) if problem["type"] == "extra_forbidden" else ""
-        raise BadParameter(f"{where}: {key}: {problem['msg']}; {hint}known keys: {known}") from None
+        wrong = f"{key}: {problem['msg']}; "
+        if problem["type"] == "extra_forbidden":
+            wrong = f"unknown key {key!r}; {meant(key, _Model.model_fields)}"
+        elif problem["type"] == "missing":
+            wrong = f"{key} is missing; "
+        raise BadParameter(f"{where}: {wrong}known keys: {known}") from None
     try:
         variants.expand(entry.model_param, entry.model_id, model_no=entry.model_no)
     except (BadParameter, Unknown) as error:

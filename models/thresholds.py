@@ -4,12 +4,14 @@ A chosen threshold is one of the scores, so as float32 it cuts exactly where it 
 that are equally good the highest wins: the one that calls the fewest rows 1.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from configs.errors import BadData, BadParameter
+from configs.meant import meant
 from models.kind import Labels, Scores
 from models.parameters import Real, Word
 from models.scores import VOTE_METRICS, Cuts, Floats, cuts, vote_metrics
@@ -60,7 +62,11 @@ def parse(value: object) -> Spec:
             return Cheapest(cost.read(value["costFn"]), cost.read(value["costFp"]))
     except (ValueError, OverflowError) as error:
         refused = error
-    raise BadParameter(f"threshold = {value!r:.200}: allowed: {ALLOWED}") from refused
+    written = json.dumps(value, ensure_ascii=False, default=str)
+    hint = meant(str(value.get("metric", "")), VOTE_METRICS) if isinstance(value, Mapping) else ""
+    raise BadParameter(
+        f"batch_param: threshold = {written:.200} is not allowed; {hint}allowed: {ALLOWED}"
+    ) from refused
 
 
 def choose(spec: Spec, y_valid: Labels, scores_valid: Scores) -> float:

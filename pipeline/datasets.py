@@ -50,7 +50,7 @@ def load_file(
     first = _free_version(engine, group, version)
     progress(0.0, f"reading {path.name}")
     raw = files.read_file(path)
-    stored, columns = describe(raw, raw.column_names, choices, str(path), tell)
+    stored, columns = describe(raw, raw.column_names, choices, str(path), tell, in_order=True)
     rows = canonical(stored, columns_read(columns))
     dataset = _dataset(group, first, "", columns, choices, rows, str(path))
     dataset = _write(
@@ -99,12 +99,24 @@ def register_table(
     if raw.num_rows == 0:
         raise BadData(f"{where} is empty")
     progress(0.6, "finding types")
+    choices = _without_row_numbers(choices, there, tell)
     stored, columns = describe(raw, there, choices, where, tell)
     rows = arrange(columns_in(stored), columns_read(columns), None, choices.id_column)
     dataset = _dataset(group, version, table_name, columns, choices, rows, where)
     transaction(engine, lambda connection: datasets.register(connection, dataset))
     progress(1.0, "done")
     return dataset
+
+
+def _without_row_numbers(choices: Choices, there: Sequence[str], tell: Tell) -> Choices:
+    """A view of a table that `load_file` made mostly has our row numbers too, which tell how its
+    file was sorted.
+    """
+    chosen = {*choices.roles(), *choices.categorical}
+    ours = [name for name in there if tables.is_order_column(name) and name not in chosen]
+    for name in ours:
+        tell(f"{name}: row numbers of a table that `dataset load` made, ignored")
+    return replace(choices, drop=(*choices.drop, *ours))
 
 
 def _free_version(engine: Engine, group: str, version: int | None) -> int:

@@ -20,8 +20,12 @@ class Mode(Protocol):
     Parameters: type[BatchParameters]
     """The keys of its batch_param."""
 
-    def check(self, connection: Connection, batch: Batch, parameters: BatchParameters) -> None:
-        """Raise what a run would end with before it reads the data: it names what is not there."""
+    def check(
+        self, connection: Connection, batch: Batch, parameters: BatchParameters
+    ) -> tuple[str, ...]:
+        """Raise what a run would end with before it reads the data: it names what is not there.
+        Return what a person may want otherwise.
+        """
         ...
 
     def run(self, batch: Batch, parameters: BatchParameters, context: Context) -> str:
@@ -43,15 +47,17 @@ def find(mode: str | None) -> Mode:
     """
     if mode not in available():
         there = available()
-        raise Unknown(
-            f"unknown mode {mode!r}; {meant(mode or '', there)}there are: {', '.join(there)}"
-        )
+        wrong = "mode is NULL" if mode is None else f"unknown mode {mode!r}"
+        raise Unknown(f"{wrong}; {meant(mode or '', there)}there are: {', '.join(there)}")
     return cast("Mode", importlib.import_module(f"pipeline.modes.{mode}"))
 
 
-def check(connection: Connection, batch: Batch) -> None:
-    """Raise the error that a run of this row would end with at once, as far as one can tell."""
+def check(connection: Connection, batch: Batch) -> tuple[str, ...]:
+    """Raise the error that a run of this row would end with at once, as far as one can tell;
+    return what a person may want otherwise.
+    """
     chosen = find(batch.mode)
-    chosen.check(connection, batch, parse(batch.batch_param, chosen.Parameters))
+    doubts = chosen.check(connection, batch, parse(batch.batch_param, chosen.Parameters))
     if batch.dataset_group is not None and batch.dataset_version is not None:
         datasets.read(connection, batch.dataset_group, batch.dataset_version)
+    return doubts

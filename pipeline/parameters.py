@@ -14,6 +14,14 @@ from configs.meant import meant
 
 P = TypeVar("P", bound="BatchParameters")
 
+_JSON_KINDS = {
+    list: "a list",
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
 _POWER = re.compile(r"-?\d+(\.\d+)?[eE][+-]?\d+")
 
 
@@ -82,7 +90,7 @@ def read_object(text: str | None, name: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise BadParameter(f"{name}: {error}") from None
     if not isinstance(values, dict):
-        kind = type(values).__name__
+        kind = _JSON_KINDS[type(values)]
         raise BadParameter(f'{name} must be a JSON object such as {{"testSize": 0.3}}, not {kind}')
     return values
 

@@ -19,6 +19,8 @@ from storage import arrays
 from storage.artifacts.port import Stored
 from storage.records import Dataset, Split
 
+_PERCENT = 100
+
 
 class SplitParameters(BatchParameters):
     """The keys of batch_param that say which rows train, choose and judge."""
@@ -33,6 +35,16 @@ class SplitParameters(BatchParameters):
         "random", description="random, time (newest rows test) or group (no group in two parts)"
     )
     stratify: bool = Field(True, description="random parts keep the share of positives")
+
+    def doubts(self, n_rows: int) -> tuple[str, ...]:
+        """Sizes that are counts, but so small that a person may have meant a percentage."""
+        sizes = (("testSize", self.test_size), ("validationSize", self.validation_size))
+        return tuple(
+            f"{key} {size:g}: {size:g} of {n_rows} rows"
+            + (f", not {size:g} %" if size <= _PERCENT else "")
+            for key, size in sizes
+            if 1 <= size == int(size) and (size < _PERCENT or size * _PERCENT < n_rows)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

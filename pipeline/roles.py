@@ -20,6 +20,9 @@ Tell = Callable[[str], None]
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _LIKE_AN_ID = 0.5  # this share of rows with a category of their own
+_LIKE_NUMBERS = 0.9  # this share of values that are numbers
+_NUMBER = r"^\s*-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+_THOUSANDS = r"^\s*-?\d{1,3}(,\d{3})+(\.\d*)?\s*$"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +93,19 @@ def _nfc(text: str) -> str:
 
 
 def describe(
-    raw: pa.Table, there: Sequence[str], choices: Choices, where: str, tell: Tell
+    raw: pa.Table,
+    there: Sequence[str],
+    choices: Choices,
+    where: str,
+    tell: Tell,
+    *,
+    in_order: bool = False,
 ) -> tuple[pa.Table, tuple[DatasetColumn, ...]]:
     """The table as it is stored (int64, float64, string) and a record for each of its columns.
 
     `there` names the columns of the source; `raw` may lack those to be dropped. One that is to
     be dropped and that no table can hold is left out. `tell` hears what was decided that a
-    person may want otherwise.
+    person may want otherwise; `in_order` says that the rows stand as that person sees them.
 
     Raises:
         BadData: a column that was named is not there, or cannot have the role it was given.
@@ -121,7 +130,10 @@ def describe(
         if found.infinities:
             tell(f"{name}: {found.infinities} infinite values, stored as missing")
         if role == "feature" and found.kind == "categorical":
-            _tell_of_ids(name, found.values, tell)
+            about = None if forced else _almost_numbers(found.values, missing, in_order)
+            about = about or _like_an_id(found.values)
+            if about:
+                tell(f"{name}: {about}")
         arrays[name] = found.values
         columns.append(
             DatasetColumn(
@@ -163,7 +175,34 @@ def _found(
     return found
 
 
-def _tell_of_ids(name: str, values: pa.ChunkedArray, tell: Tell) -> None:
+def _almost_numbers(
+    values: pa.ChunkedArray, missing: tuple[str, ...], in_order: bool
+) -> str | None:
+    """What made texts of a column of numbers: some values that are none, or their commas."""
+    meant = pc.if_else(pc.is_in(values, value_set=pa.array(missing, pa.string())), None, values)
+    total = len(meant) - meant.null_count
+    plain = pc.match_substring_regex(meant, _NUMBER)
+    numbers = pc.sum(plain).as_py() or 0
+    if _LIKE_NUMBERS * total <= numbers < total:
+        row = pc.index(plain, False).as_py()
+        holder = f"row {row + 1} holds" if in_order else "others are texts such as"
+        return (
+            f"{numbers} of {total} values are numbers, but {holder} {meant[row].as_py()!r:.80}; it "
+            "becomes categorical: mend that, or name what means missing with --missing"
+        )
+    grouped = pc.match_substring_regex(meant, _THOUSANDS)
+    commas = pc.sum(grouped).as_py() or 0
+    if commas and numbers + commas >= _LIKE_NUMBERS * total:
+        example = meant[pc.index(grouped, True).as_py()].as_py()
+        return (
+            f"{commas} of {total} values are numbers with commas such as {example!r:.80}; it "
+            "becomes categorical: write them without"
+        )
+    return None
+
+
+def _like_an_id(values: pa.ChunkedArray) -> str | None:
     different = pc.count_distinct(values).as_py()
-    if different > _LIKE_AN_ID * len(values):
-        tell(f"{name}: {different} different texts; if it identifies rows, name it with --id")
+    if different <= _LIKE_AN_ID * len(values):
+        return None
+    return f"{different} different texts; if it identifies rows, name it with --id"

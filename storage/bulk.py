@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from configs.errors import BadData
 from storage.driver_errors import error_number
+from storage.engine import password_of
 
 _CHUNK_ROWS = 20_000
 _TIMEOUT_SECONDS = 600
@@ -29,6 +30,7 @@ def bulk_engine(engine: Engine) -> Engine:
         poolclass=NullPool,
         hide_parameters=True,
         connect_args={
+            **password_of(engine.url),
             "charset": "utf8mb4",
             "local_infile": True,
             "connect_timeout": 10,

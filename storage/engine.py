@@ -75,6 +75,7 @@ def _mariadb(url: URL, isolation: Isolation, timeout_seconds: float) -> Engine:
             pool_recycle=300,
             hide_parameters=True,
             connect_args={
+                **password_of(url),
                 "charset": "utf8mb4",
                 "connect_timeout": min(10, timeout_seconds),
                 "read_timeout": timeout_seconds,
@@ -90,6 +91,13 @@ def _mariadb(url: URL, isolation: Isolation, timeout_seconds: float) -> Engine:
         raise BadSetting(f"database_url: {error}") from error
     _ping_the_idle(engine)
     return engine
+
+
+def password_of(url: URL) -> dict[str, bytes]:
+    """For connect_args: in UTF-8, as the server's own client sends it. Text PyMySQL would turn into
+    Latin-1, which has no Korean.
+    """
+    return {"password": str(url.password).encode()} if url.password else {}
 
 
 def _ping_the_idle(engine: Engine) -> None:

@@ -101,6 +101,11 @@ def order_column_for(names: Sequence[str]) -> str:
     return name
 
 
+def is_order_column(name: str) -> bool:
+    """Whether `order_column_for` gives such a name."""
+    return re.fullmatch(rf"{ORDER_COLUMN}(_\d+)?", name) is not None
+
+
 def write(
     engine: Engine, name: str, data: pa.Table, progress: Callable[[float], None] = _silent
 ) -> str:

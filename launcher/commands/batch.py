@@ -97,14 +97,16 @@ def add(
     }
     given = {name: value for name, value in columns.items() if value is not None}
 
-    def work(connection: Connection) -> int:
+    def work(connection: Connection) -> tuple[int, tuple[str, ...]]:
         number = batches.add(connection, **given)
         added = batches.read(connection, number)
         assert added is not None
-        modes.check(connection, added)  # an error takes the row back
-        return number
+        return number, modes.check(connection, added)  # an error takes the row back
 
-    say(str(session(ctx).write(work)))
+    number, doubts = session(ctx).write(work)
+    for doubt in doubts:
+        typer.echo(f"note: {doubt}", err=True)  # the output is the number alone
+    say(str(number))
 
 
 @app.command("list", epilog=example("deepcredit batch list --state E --limit 10"))

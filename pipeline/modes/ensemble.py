@@ -71,10 +71,11 @@ class Parameters(BatchParameters):
         return Rule.majority(self.members, self.rounds, self.round_votes, self.final_votes)
 
 
-def check(connection: Connection, batch: Batch, parameters: Parameters) -> None:
+def check(connection: Connection, batch: Batch, parameters: Parameters) -> tuple[str, ...]:
     """Raise what a run would end with before it reads scores."""
     _require_space(parameters)
     parameters.rule.check(len(candidates.names(connection, list_of(batch))))
+    return ()
 
 
 def run(batch: Batch, parameters: Parameters, context: Context) -> str:

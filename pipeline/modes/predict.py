@@ -40,10 +40,11 @@ class Rows:
     labels: Stored | None
 
 
-def check(connection: Connection, batch: Batch, parameters: Parameters) -> None:  # noqa: ARG001 - as every mode
+def check(connection: Connection, batch: Batch, parameters: Parameters) -> tuple[str, ...]:  # noqa: ARG001 - as every mode
     """Raise what a run would end with before it reads the data."""
     with suppress(ParentNotReady):  # it waits for that one
         _parent(connection, batch)
+    return ()
 
 
 def run(batch: Batch, parameters: Parameters, context: Context) -> str:

@@ -34,11 +34,11 @@ class Parameters(SplitParameters):
     )
 
 
-def check(connection: Connection, batch: Batch, parameters: Parameters) -> None:
-    """Raise what a run would end with before it reads the data."""
+def check(connection: Connection, batch: Batch, parameters: Parameters) -> tuple[str, ...]:
+    """Raise what a run would end with before it reads the data; return doubts of its sizes."""
     thresholds.parse(parameters.threshold)
     _entries(connection, batch, parameters)
-    _dataset(connection, batch)
+    return parameters.doubts(_dataset(connection, batch).n_rows)
 
 
 def run(batch: Batch, parameters: Parameters, context: Context) -> str:
@@ -61,7 +61,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
         return results.keep_trained(connection, batch.batch_id, wanted, files)
 
     kept = context.commit(begin)
-    return fanout.work_through(
+    summary = fanout.work_through(
         fit_variant,
         [task for key, task in tasks.items() if key not in kept],
         lambda task, fitted: _commit(task, fitted, prepared, context),
@@ -72,6 +72,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
         deadline=deadline,
         context=context,
     )
+    return "; ".join([summary, *parameters.doubts(dataset.n_rows)])
 
 
 def _dataset(connection: Connection, batch: Batch) -> Dataset:

@@ -376,10 +376,10 @@ def test_what_a_model_names_is_listed_also_where_it_is_the_default(ready: Run) -
     [
         ("model = 1", ["expected [[model]] tables"]),
         ("[[model", ["not valid TOML"]),
-        ("[[model]]\nmodel_no = 1", ["number 1", "model_id", "known keys"]),
+        ("[[model]]\nmodel_no = 1", ["number 1: model_id is missing; known keys"]),
         (
             MODELS.replace('use_yn = "N"', "usr_yn = 1"),
-            ["number 2", "usr_yn", "did you mean use_yn? known keys"],
+            ["number 2: unknown key 'usr_yn'; did you mean use_yn? known keys"],
         ),
         (
             MODELS.replace("ML-RF", "ML-RFF"),
@@ -468,7 +468,7 @@ TRAIN = ("train", "--dataset", "DATA001/1", "--model-group", "M100")
         ([*TRAIN[:4], "M10"], 1, "unknown model group 'M10'; there are: M100"),
         ([*TRAIN, "--param", "testsize=0.3"], 2, "did you mean testSize? allowed are: "),
         ([*TRAIN, "--param", "testSize=-1"], 2, "testSize: "),
-        ([*TRAIN, "--param", "threshold=2"], 2, "threshold = 2.0: allowed: "),
+        ([*TRAIN, "--param", "threshold=2"], 2, "threshold = 2.0 is not allowed; allowed: "),
         ([*TRAIN, "--param", "models=[2]"], 2, "model_no 2 is not in use in group 'M100'"),
         (["predict"], 1, "a predict batch needs train_batch_id"),
         (["predict", "--train-batch", "7"], 1, "train_batch_id 7: there is no such batch"),
@@ -489,6 +489,14 @@ def test_what_a_run_would_end_with_at_once_is_an_error_of_batch_add(
 
     assert text in _error(stocked("batch", "add", "--mode", *words), code)
     assert len(json.loads(stocked("batch", "list", "--format", "json")[1])) == 1
+
+
+def test_a_count_that_may_have_meant_a_percentage_is_noted_beside_the_number(stocked: Run) -> None:
+    code, out, err = stocked("batch", "add", "--mode", *TRAIN, "--param", "testSize=2")
+
+    assert (code, out.strip().isdigit()) == (0, True)
+    assert err.startswith("note: testSize 2: 2 of ")
+    assert err.strip().endswith("rows, not 2 %")
 
 
 def test_a_batch_may_be_added_that_waits_for_the_one_it_builds_on(

@@ -31,8 +31,8 @@ from pipeline import frames, preprocess, split
 from pipeline.datasets import load_file, register_table
 from pipeline.roles import Choices
 from storage import datasets, reading, tables
+from storage.engine import make_engine, transaction
 from storage.engine import reading as connected
-from storage.engine import transaction
 from tests.bank import SHARED
 from tests.mariadb import PASSWORD
 
@@ -359,6 +359,27 @@ def test_connectorx_is_what_reads(mariadb_engine, tmp_path):
     assert found.column("c0").to_pylist() == [float(number) for number in range(300)]
 
 
+@pytest.mark.parametrize("password", ["geheim 암호!", "é%/@:"])
+def test_a_password_in_any_script_serves_every_connection(
+    mariadb_server, mariadb_engine, settings, tmp_path, password
+):
+    database = mariadb_engine.url.database
+    mariadb_server.client(
+        f"CREATE USER korean@'127.0.0.1' IDENTIFIED BY '{password}';"
+        f"GRANT ALL ON `{database}`.* TO korean@'127.0.0.1'"
+    )
+    url = mariadb_server.url(database, user="korean")
+    engine = make_engine(settings(database_url=url, database_password=password))
+    try:
+        with capture_logs() as logs:
+            dataset = load(engine, small(tmp_path / "file.parquet", 300))
+            assert frame_of(engine, dataset).n_rows == 300
+        assert logs == []  # connectorx read it too
+    finally:
+        engine.dispose()
+        mariadb_server.client("DROP USER korean@'127.0.0.1'")
+
+
 def test_parts_that_come_in_another_order_need_no_sorting(mariadb_engine, tmp_path, monkeypatch):
     dataset = load(mariadb_engine, small(tmp_path / "file.parquet", 30_000))
     read = connectorx.read_sql
@@ -514,6 +535,23 @@ def test_a_view_can_be_registered(engine, tmp_path):
     assert frame_of(engine, dataset).by_name["twice"].values.tolist()[0] == 60
     with connected(engine) as connection:
         assert [found.name for found in datasets.listing(connection)] == ["DATA001/1", "RICH/1"]
+
+
+def test_our_row_numbers_are_no_feature_of_a_view(engine, tmp_path):
+    load(engine, small(tmp_path / "file.parquet"))
+    execute(engine, "CREATE VIEW every AS SELECT * FROM dc_data_data001_1 WHERE x < 30")
+    said = []
+
+    found = register_table(
+        engine, "every", group="V", choices=Choices(target="y"), tell=said.append
+    )
+    named = Choices(target="y", id_column="dc_row_no")
+    by_number = register_table(engine, "every", group="V", choices=named)
+
+    assert said == ["dc_row_no: row numbers of a table that `dataset load` made, ignored"]
+    assert found.columns[0].role == "ignore"
+    assert set(frame_of(engine, found).by_name) == {"x", "c"}
+    assert by_number.columns[0].role == "id"
 
 
 def test_sqlite_columns_may_mix_numbers_and_texts(sqlite_engine):

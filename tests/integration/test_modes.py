@@ -78,6 +78,12 @@ def test_train_commits_models_with_valid_and_test_figures_and_scores(ready: Desk
         assert all(getattr(row, name) == getattr(again, name) for name in ("tn", "tp", *METRICS))
 
 
+def test_the_summary_of_a_batch_tells_counts_from_percentages(ready: Desk) -> None:
+    summary = ready.run(ready.add(batch_param='{"testSize": "30", "validationSize": 0.2}'))
+
+    assert summary == "1 of 1 models trained; testSize 30: 30 of 300 rows, not 30 %"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [("CACHE_DIRR", "/var", "cache_dirr"), ("CACHE_DIR", "/dev/null/cache", "Not a directory")],
@@ -449,7 +455,7 @@ def test_a_tampered_model_is_refused_before_it_is_opened(ready: Desk) -> None:
 
 BAD_ROWS = [
     ({"mode": "trian"}, Unknown, ["'trian'", "predict", "train"]),
-    ({"mode": None}, Unknown, ["None", "train"]),
+    ({"mode": None}, Unknown, ["mode is NULL; there are: ", "train"]),
     ({"dataset_group": "H"}, Unknown, ["H", "G"]),
     ({"dataset_version": 9}, Unknown, ["9", "1"]),
     ({"dataset_group": None}, Unknown, ["dataset_group"]),

@@ -367,6 +367,40 @@ def test_texts_that_nearly_all_differ_are_mentioned():
     assert said == ["name: 3 different texts; if it identifies rows, name it with --id"]
 
 
+def _said_of(values, missing=(), **options):
+    said = []
+    table = pa.table({"x": values, "z": list(range(len(values)))})
+    choices = Choices(target=None, missing={"x": missing}, **options)
+    describe(table, table.column_names, choices, "file", said.append, in_order=True)
+    return said
+
+
+def test_a_value_that_makes_texts_of_numbers_is_named():
+    numbers = [" 1e3", None, "-2.5", "-1", ".5", *map(str, range(990))]
+    ends = "; it becomes categorical: mend that, or name what means missing with --missing"
+    assert _said_of([*numbers[:5], "삼백만", *numbers[5:]]) == [
+        f"x: 994 of 995 values are numbers, but row 6 holds '삼백만'{ends}"
+    ]
+    assert _said_of(["-", *numbers, "?"], missing=("-",)) == [
+        f"x: 994 of 995 values are numbers, but row 997 holds '?'{ends}"
+    ]
+    assert _said_of(["-", *numbers], missing=("-",)) == []
+    [of_ids] = _said_of(["-", *numbers], categorical=("x",))
+    assert of_ids.endswith("name it with --id")
+
+
+@pytest.mark.parametrize("texts", [8, 2, 1])
+def test_one_text_of_ten_is_few_and_two_are_many(texts):
+    said = _said_of(["1", "2"] * (5 - texts // 2) + ["1"] * (texts % 2) + ["a"] * texts)
+    assert len(said) == (texts == 1)
+
+
+def test_commas_between_thousands_are_named():
+    [said] = _said_of(["100", "1,100", "-2,500.5", "1,000,000"])
+    assert said.startswith("x: 3 of 4 values are numbers with commas such as '1,100'; it becomes")
+    assert _said_of(["1,10", "1,100", "1,2", "1,1"])[0].endswith("name it with --id")
+
+
 # Names.
 
 

@@ -7,7 +7,14 @@ KNOWN = ("testSize", "validationSize", "ML-RF", "ML-XGB")
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("test_size", "testSize"), ("TESTSIZE", "testSize"), ("ml-xbg", "ML-XGB"), ("rf", None)],
+    [
+        ("test_size", "testSize"),
+        ("TESTSIZE", "testSize"),
+        ("ml-xbg", "ML-XGB"),
+        ("rf", None),
+        ("val", "validationSize"),
+        ("ml", None),
+    ],
 )
 def test_the_nearest_known_name_is_offered_whatever_its_case(
     name: str, nearest: str | None

@@ -11,6 +11,7 @@ from pipeline.modes.ensemble import Parameters as EnsembleParameters
 from pipeline.modes.predict import Parameters as PredictParameters
 from pipeline.modes.train import Parameters as TrainParameters
 from pipeline.parameters import parse
+from pipeline.preparation import SplitParameters
 
 
 def test_numbers_may_come_as_strings() -> None:
@@ -42,7 +43,11 @@ def test_null_and_blank_mean_all_defaults(text: str | None) -> None:
     ("text", "words"),
     [
         ("{", ["not JSON", "line 1"]),
-        ("[1]", ["must be a JSON object", "list"]),
+        ("[1]", ["must be a JSON object", "not a list"]),
+        ("null", ["must be a JSON object", "not null"]),
+        ("7", ["must be a JSON object", "not a number"]),
+        ("true", ["must be a JSON object", "not true or false"]),
+        ('"x"', ["must be a JSON object", "not a text"]),
         ('{"testSize": NaN}', ["NaN"]),
         ('{"testSize": 0.3, "testSize": 0.4}', ["testSize", "twice"]),
         ('{"testsize": 0.3}', ["'testsize'", "did you mean testSize?", "validationSize"]),
@@ -88,3 +93,19 @@ def test_any_json_is_read_or_refused(value: object) -> None:
 
 def test_modes_are_found_by_listing_their_folder() -> None:
     assert {"train", "predict"} <= set(mode.available())
+
+
+@pytest.mark.parametrize(
+    ("sizes", "n_rows", "doubts"),
+    [
+        ('{"testSize": 0.3}', 1000, ()),
+        ('{"testSize": 100}', 10_000, ()),
+        ('{"testSize": 99}', 1000, ("testSize 99: 99 of 1000 rows, not 99 %",)),
+        ('{"testSize": 100}', 10_001, ("testSize 100: 100 of 10001 rows, not 100 %",)),
+        ('{"testSize": 200}', 30_000, ("testSize 200: 200 of 30000 rows",)),
+        ('{"validationSize": 1}', 300, ("validationSize 1: 1 of 300 rows, not 1 %",)),
+        ('{"testSize": 1.5}', 300, ()),
+    ],
+)
+def test_small_counts_are_doubted(sizes: str, n_rows: int, doubts: tuple[str, ...]) -> None:
+    assert parse(sizes, SplitParameters).doubts(n_rows) == doubts

@@ -131,6 +131,12 @@ def test_a_cut_that_is_cheaper_by_more_than_rounding_is_chosen():
     assert choose(Cheapest(1 + 1e-12, 1), y, scores) == np.float32(0.4)
 
 
+def test_a_metric_that_begins_as_another_is_taken_for_it():
+    said = r'^batch_param: threshold = {"metric": "f1"} is not allowed; did you mean f1_score\?'
+    with pytest.raises(BadParameter, match=said):
+        parse({"metric": "f1"})
+
+
 def test_a_given_threshold_needs_no_valid_rows_but_a_chosen_one_does():
     nothing = np.zeros(0, dtype=np.int8), np.zeros(0, dtype=np.float32)
 
