@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine, insert, select, text
 
 from configs.errors import DatabaseRefused, Retry, Unknown, WrongState
+from pipeline.progress import Progress
 from storage import attempts, batches, claims, health, left, queues, servers, sweeping
 from storage.claimable import is_open
 from storage.engine import make_engine, reading
@@ -107,6 +108,34 @@ def test_cancel_ends_what_waits_and_asks_what_runs(calls: Calls) -> None:
     assert calls.read(dead).error_class == "Boom"
     with pytest.raises(Unknown, match="99"):
         calls(batches.cancel, 99)
+
+
+def test_a_cancelled_batch_says_what_was_done_and_no_estimate(calls: Calls) -> None:
+    number = calls.add()
+    claim = calls.take(batch_id=number)
+    clock = iter((0.0, 5.0))
+
+    def report(share: float, note: str) -> None:
+        calls.beat(claim, progress=share, note=note)
+
+    done = Progress(total=8, before=2, unit="models", report=report, clock=lambda: next(clock))
+    done.advance("ML-RF")
+    assert calls.read(number).progress_note == "3 of 8 models, about 25 s left, last ML-RF"
+
+    calls(batches.cancel, number)
+    calls.fail(claim, Retry.NEVER)
+
+    assert calls.read(number).state == "E"
+    assert calls.read(number).progress_note == "3 of 8 models"
+
+
+def test_a_batch_cancelled_while_it_waits_for_a_retry_has_no_estimate(calls: Calls) -> None:
+    number = failed(calls, Retry.LATER)
+    calls.sql("UPDATE dc_batch SET progress_note = '3 of 8 models, about 25 s left, last A'")
+
+    calls(batches.cancel, number)
+
+    assert calls.read(number).progress_note == "3 of 8 models"
 
 
 def test_retry_starts_what_failed_from_the_first_attempt(calls: Calls) -> None:
