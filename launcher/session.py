@@ -81,6 +81,13 @@ def command_line(session: Session) -> str:
     return shlex.join([str(program), *GlobalOptions({}, session.options.config).words()])
 
 
+def needed_first(session: Session) -> list[str]:
+    """What a shell needs before `command_line`: this one, too, where options gave the settings."""
+    whose = "Your" if session.options.overrides else "Another"
+    lines = exports(session)
+    return [f"# {whose} shell needs these first:", *lines] if lines else []
+
+
 def exports(session: Session) -> list[str]:
     """Lines for a shell that has none of our DEEPCREDIT_... variables; secrets are left out."""
     settings = session.settings

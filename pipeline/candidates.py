@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from configs.errors import BadData, ParentNotReady, Unknown
 from pipeline.context import Context
 from pipeline.subjects import named, require_target
@@ -35,7 +37,7 @@ def gather(batch: Batch, context: Context) -> Candidates:
         BadData: the models were trained on different splits or targets, or on a data set that is
             not the one the row names.
     """
-    listed = list_of(batch)
+    listed = context.read(lambda connection: list_of(connection, batch))
     _require_ended(listed, context)
     models = context.read(lambda connection: candidates.models(connection, listed))
     _require_one_split(listed, models, context)
@@ -44,10 +46,11 @@ def gather(batch: Batch, context: Context) -> Candidates:
     return Candidates(models=models, split=split)
 
 
-def list_of(batch: Batch) -> str:
-    """The row's candidate_id. Raises Unknown where it has none."""
+def list_of(connection: Connection, batch: Batch) -> str:
+    """The row's candidate_id. Raises Unknown where it has none, and names the lists there are."""
     if batch.candidate_id is None:
-        raise Unknown("an ensemble batch needs candidate_id; see `deepcredit candidates --help`")
+        there = candidates.what_exists(connection)
+        raise Unknown(f"an ensemble batch needs candidate_id; {there}")
     return batch.candidate_id
 
 

@@ -42,7 +42,7 @@ def names(connection: Connection, candidate_id: str) -> tuple[ModelName, ...]:
     )
     found = tuple((batch, model, sub) for batch, model, sub in rows)
     if not found:
-        raise Unknown(f"candidate_id {candidate_id!r} lists no model; {_what_exists(connection)}")
+        raise Unknown(f"candidate_id {candidate_id!r} lists no model; {what_exists(connection)}")
     return found
 
 
@@ -150,7 +150,8 @@ def written(name: ModelName) -> str:
     return f"batch {name[0]}, model {name[1]}/{name[2]}"
 
 
-def _what_exists(connection: Connection) -> str:
+def what_exists(connection: Connection) -> str:
+    """The lists there are, for an error about one that is not."""
     there = [f"{name} ({count} models)" for name, count in lists(connection)]
     if not there:
         return "there are no lists yet: see `deepcredit candidates add --help`"

@@ -39,8 +39,9 @@ def register(
             "started_at": utc_now(),
             "last_seen": utc_now(),
             "slots": slots,
-            "tags": json.dumps(list(tags)),
-            "queues": json.dumps(list(queues)),
+            # As JSON_QUOTE of SQL writes a name, which v_batch looks for.
+            "tags": json.dumps(list(tags), ensure_ascii=False),
+            "queues": json.dumps(list(queues), ensure_ascii=False),
             "gpus": gpus,
         },
     )

@@ -111,6 +111,13 @@ FINISHED: Mapping[str, Any] = {
 """What a row gets that goes to C; `note` None leaves what there is."""
 
 
+def _what_was_done() -> ColumnElement[str]:
+    """The note without its estimate, as pipeline/progress.py writes one: nothing is left to do."""
+    note = _batch.progress_note
+    estimate = func.instr(note, ", about ")
+    return case((estimate > 0, func.substr(note, 1, estimate - 1)), else_=note)
+
+
 def failed(error_class: str, error_text: str, delay: float | None) -> dict[str, Any]:
     """What a row gets that goes from U to E; `delay` in seconds, None: it is not retried."""
     retry = and_(_batch.attempt < _batch.max_attempts, ~_cancel_requested)
@@ -118,6 +125,7 @@ def failed(error_class: str, error_text: str, delay: float | None) -> dict[str, 
         "state": "E",
         "work_end_date": utc_now(),
         "lease_until": null(),
+        "progress_note": _what_was_done(),
         "error_class": shorten(error_class, 100),
         "error_text": shorten(error_text, 100_000),
         "run_after": null() if delay is None else case((retry, utc_now(delay)), else_=null()),
@@ -131,6 +139,7 @@ def cancelled() -> dict[str, Any]:
         "state": "E",
         "run_after": null(),
         "lease_until": null(),
+        "progress_note": _what_was_done(),
         "error_class": Cancelled.__name__,
         "error_text": "cancelled before it ran",
         "cancel_requested_at": null(),

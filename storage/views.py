@@ -37,6 +37,7 @@ from storage.schema import (
     dc_batch_result_t4,
     dc_model,
 )
+from storage.serving import missing_launcher
 
 _batch = dc_batch.c
 _parent = dc_batch.alias("parent")
@@ -92,7 +93,7 @@ def _waits_for() -> ColumnElement[str]:
             ),
         ),
         (twin_waits, _sentence("its turn: another batch has dedupe_key ", _batch.dedupe_key)),
-        else_=_suitable_server(),
+        else_=missing_launcher(_suitable_server()),
     )
 
 

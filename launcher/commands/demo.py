@@ -12,7 +12,7 @@ from launcher.commands.leaderboard import columns, ranked
 from launcher.commands.results import METHODS, method_columns, method_rows
 from launcher.console import progress, say, show
 from launcher.folder import example, new_app
-from launcher.session import Session, command_line, exports, session
+from launcher.session import Session, command_line, needed_first, session
 from launcher.statements import submit
 from pipeline import datasets
 from pipeline.roles import Choices
@@ -176,8 +176,8 @@ def _methods(opened: Session, searched: int) -> None:
 
 def _next(opened: Session, dataset: Dataset, trained: int, searched: int, seconds: float) -> None:
     say(f"\nDone in {seconds:.0f} s. What to try next:")
-    if lines := exports(opened):
-        say("\n".join(f"  {line}" for line in ("# Another shell needs these first:", *lines, "")))
+    if lines := needed_first(opened):
+        say("\n".join(f"  {line}" for line in lines) + "\n")
     command = command_line(opened)
     hints = (
         (f"results {trained}", "figures of every model"),

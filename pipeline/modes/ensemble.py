@@ -74,7 +74,7 @@ class Parameters(BatchParameters):
 def check(connection: Connection, batch: Batch, parameters: Parameters) -> tuple[str, ...]:
     """Raise what a run would end with before it reads scores."""
     _require_space(parameters)
-    parameters.rule.check(len(candidates.names(connection, list_of(batch))))
+    parameters.rule.check(len(candidates.names(connection, list_of(connection, batch))))
     return ()
 
 

@@ -473,7 +473,7 @@ TRAIN = ("train", "--dataset", "DATA001/1", "--model-group", "M100")
         (["predict"], 1, "a predict batch needs train_batch_id"),
         (["predict", "--train-batch", "7"], 1, "train_batch_id 7: there is no such batch"),
         (["predict", "--train-batch", "1", "--dataset", "D/1"], 1, "there are: DATA001/1"),
-        (["ensemble"], 1, "needs candidate_id"),
+        (["ensemble"], 1, "needs candidate_id; there are: C1 (2 models)"),
         (["ensemble", "--candidate", "C2"], 1, "C2' lists no model; there are: C1 (2 models)"),
         (["ensemble", "--candidate", "C1"], 2, "with 2 candidate models it can be 1 to 2"),
         (["ensemble", "--candidate", "C1", "--dataset", "D/1", "--param", "members=1"], 1, "D/1"),

@@ -20,7 +20,7 @@ from configs.errors import DeepCreditError, WrongState
 from configs.settings import Settings, load
 from launcher import demo
 from launcher.options import NAMED, GlobalOptions
-from launcher.session import Session, command_line, exports
+from launcher.session import Session, command_line, exports, needed_first
 from launcher.statements import submit
 from pipeline.datasets import load_file
 from storage import batches, registry
@@ -69,6 +69,7 @@ def test_the_demo_goes_the_whole_way(tmp_path: Path) -> None:
     commands = re.findall(r"^ +(\S*/deepcredit .*)$", out, re.MULTILINE)
     exports = re.findall(r"^ +(export .*)$", out, re.MULTILINE)
     assert len(commands) == 9
+    assert not re.search(r"^ +$", out, re.MULTILINE)
     assert any("DEEPCREDIT_DATABASE_URL=" in line for line in exports)
     for command in commands:
         assert "--database-url" not in command
@@ -220,6 +221,25 @@ def test_what_another_shell_does_not_know_is_shown_once_and_no_secret(
     program = str(Path(sys.executable).with_name("deepcredit"))
     assert shlex.split(command_line(session)) == [program, f"--config={config}"]
     assert exports(session) == exported
+
+
+@pytest.mark.parametrize(
+    ("overrides", "environ", "whose"),
+    [
+        ({"store_url": "elsewhere"}, {}, "Your"),
+        ({}, {"DEEPCREDIT_STORE_URL": "elsewhere"}, "Another"),
+        ({}, {}, None),
+    ],
+)
+def test_this_shell_is_named_where_options_gave_the_settings(
+    overrides: dict[str, Any], environ: dict[str, str], whose: str | None
+) -> None:
+    settings = load(overrides, environ=environ)
+
+    said = needed_first(Session(settings, GlobalOptions(overrides, None)))
+
+    lines = [f"# {whose} shell needs these first:", "export DEEPCREDIT_STORE_URL=elsewhere"]
+    assert said == (lines if whose else [])
 
 
 def test_the_command_of_an_environment_in_this_folder_is_shown_as_people_write_it(

@@ -478,7 +478,7 @@ def test_numbers_may_come_as_strings(listed):
 def test_an_unknown_or_empty_list_is_an_error_that_names_those_there_are(listed):
     with pytest.raises(Unknown, match=r"C002.*there are: C001 \(24 models\)"):
         listed.ensemble(SMALL, candidate_id="C002")
-    with pytest.raises(Unknown, match="needs candidate_id"):
+    with pytest.raises(Unknown, match=r"needs candidate_id; there are: C001 \(24 models\)"):
         listed.ensemble(SMALL, candidate_id=None)
 
 

@@ -131,7 +131,7 @@ def test_batches_in_words_come_newest_first(engine: Engine) -> None:
         waiting = leaderboard.batches(connection, state="I")
 
     assert [(row["batch_id"], row["status"]) for row in found] == [(2, "waiting"), (1, "completed")]
-    assert [row["waits_for"] for row in waiting] == ["a free server"]
+    assert [row["waits_for"] for row in waiting] == ["a launcher (none runs)"]
 
 
 def test_ensembles_come_by_rank_with_valid_and_test_side_by_side(engine: Engine) -> None:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine, insert, select, text
 
 from configs.errors import DatabaseRefused, Retry, Unknown, WrongState
+from pipeline.progress import Progress
 from storage import attempts, batches, claims, health, left, queues, servers, sweeping
 from storage.claimable import is_open
 from storage.engine import make_engine, reading
@@ -107,6 +108,34 @@ def test_cancel_ends_what_waits_and_asks_what_runs(calls: Calls) -> None:
     assert calls.read(dead).error_class == "Boom"
     with pytest.raises(Unknown, match="99"):
         calls(batches.cancel, 99)
+
+
+def test_a_cancelled_batch_says_what_was_done_and_no_estimate(calls: Calls) -> None:
+    number = calls.add()
+    claim = calls.take(batch_id=number)
+    clock = iter((0.0, 5.0))
+
+    def report(share: float, note: str) -> None:
+        calls.beat(claim, progress=share, note=note)
+
+    done = Progress(total=8, before=2, unit="models", report=report, clock=lambda: next(clock))
+    done.advance("ML-RF")
+    assert calls.read(number).progress_note == "3 of 8 models, about 25 s left, last ML-RF"
+
+    calls(batches.cancel, number)
+    calls.fail(claim, Retry.NEVER)
+
+    assert calls.read(number).state == "E"
+    assert calls.read(number).progress_note == "3 of 8 models"
+
+
+def test_a_batch_cancelled_while_it_waits_for_a_retry_has_no_estimate(calls: Calls) -> None:
+    number = failed(calls, Retry.LATER)
+    calls.sql("UPDATE dc_batch SET progress_note = '3 of 8 models, about 25 s left, last A'")
+
+    calls(batches.cancel, number)
+
+    assert calls.read(number).progress_note == "3 of 8 models"
 
 
 def test_retry_starts_what_failed_from_the_first_attempt(calls: Calls) -> None:
@@ -382,6 +411,8 @@ def view(calls: Calls, name: str) -> list[dict[str, Any]]:
 
 
 def test_v_batch_says_how_a_batch_stands_and_what_it_waits_for(calls: Calls) -> None:
+    served = ("default", "q", "밤")
+    calls(servers.register, server="S", identity="a", queues=served, tags=["gpu"], **REGISTRATION)
     running = calls.add(concurrency_key="k", dataset_group="데이터", dataset_version=2)
     calls.take(batch_id=running)
     expected = {running: ("running", None)}
@@ -425,6 +456,44 @@ def test_v_batch_says_how_a_batch_stands_and_what_it_waits_for(calls: Calls) -> 
     assert 0 <= rows[running]["age_seconds"] < 60
     assert 0 <= rows[running]["run_seconds"] < 60
     assert "Boom: it broke" in [row["last_error"] for row in rows.values()]
+
+
+def test_v_batch_says_which_launcher_a_batch_lacks(calls: Calls) -> None:
+    for columns in ({}, {"queue": "밤"}, {"queue": "밤", "need_tag": "큰"}):
+        calls.add(**columns)
+
+    def waits() -> list[str]:
+        return [row["waits_for"] for row in view(calls, "v_batch")]
+
+    assert waits() == ["a launcher (none runs)"] * 3
+
+    calls(servers.register, server="A", identity="a", queues=["밤"], **REGISTRATION)
+    assert waits() == [
+        "a launcher that serves queue default (none does)",
+        "a free server that serves queue 밤",
+        "a launcher that serves queue 밤 and has tag 큰 (none does)",
+    ]
+
+    calls(
+        servers.register,
+        server="B",
+        identity="b",
+        queues=["default", "밤"],
+        tags=["gpu", "큰"],
+        **REGISTRATION,
+    )
+    assert all(each.startswith("a free server") for each in waits())
+
+    calls(servers.pause, "B")
+    assert waits() == [
+        "a launcher that serves queue default (all are paused)",
+        "a free server that serves queue 밤",
+        "a launcher that serves queue 밤 (all are paused)",
+    ]
+
+    calls(servers.remove, "B", "b")
+    calls.sql("UPDATE dc_server SET last_seen = '2020-01-01 00:00:00'")
+    assert waits() == ["a launcher (none runs)"] * 3
 
 
 def test_v_batch_says_until_when_a_batch_waits(calls: Calls) -> None:
