@@ -18,7 +18,7 @@ from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster import events
 from launcher.cluster.config import CONFIG
 from launcher.cluster.executor import DaskExecutor
-from launcher.cluster.speaking import await_port, security, speaking
+from launcher.cluster.speaking import security, speaking
 from launcher.versions import differences, versions
 
 _PATIENCE_SECONDS = 60.0
@@ -105,7 +105,6 @@ def _open_again(address: str, certificates: Mapping[str, str] | None, until: flo
 
 async def _greet(address: str, certificates: Mapping[str, str] | None) -> None:
     """A Client would wait for ever where a port is open and nobody speaks."""
-    await await_port(address)
     async with speaking(address, certificates) as scheduler:
         await scheduler.identity(n_workers=0)
 

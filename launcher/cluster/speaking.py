@@ -14,33 +14,23 @@ from distributed.security import Security
 from configs.errors import ClusterUnavailable
 from launcher.cluster.certificates import check_valid
 
-_LISTEN_SECONDS = 8.0
-_PAUSE_SECONDS = 0.5
+_CONNECT_SECONDS = 8.0
 
 
 @asynccontextmanager
 async def speaking(address: str, certificates: Mapping[str, str] | None) -> AsyncIterator[Any]:
     """What answers a scheduler's remote calls. Calls raise OSError or RuntimeError if nobody does,
-    which Dask finds out late: it goes on trying where nobody listens.
+    which Dask finds out late: it goes on trying where nobody listens. Connecting may take less time
+    than an answer, for to a busy scheduler the kernel connects, too; but not by TLS.
     """
     known = security(certificates) or Security()
-    async with rpc(address, connection_args=known.get_connection_args("client")) as scheduler:
+    limit = None if certificates else _CONNECT_SECONDS
+    arguments = known.get_connection_args("client")
+    async with rpc(address, timeout=limit, connection_args=arguments) as scheduler:
         try:
             yield scheduler
         except MemoryError as error:  # words of another protocol, taken for a length
             raise OSError(f"{address} does not speak as Dask does") from error
-
-
-async def await_port(address: str) -> None:
-    """Raises OSError where nobody listens for some seconds. To a busy scheduler the kernel
-    connects, while Dask, if it speaks TLS, waits for the scheduler to connect.
-    """
-    async with asyncio.timeout(_LISTEN_SECONDS):
-        while True:
-            try:
-                return await check_port(address)
-            except OSError:
-                await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def check_port(address: str) -> None:

@@ -175,16 +175,16 @@ def test_a_launcher_s_own_cluster_alone_is_embedded_whatever_it_speaks(embedded)
 
 
 def test_a_cluster_that_is_busy_is_waited_for_although_it_speaks_tls(embedded, monkeypatch):
-    monkeypatch.setattr("launcher.cluster.speaking._LISTEN_SECONDS", 1)
+    monkeypatch.setattr("launcher.cluster.speaking._CONNECT_SECONDS", 1)
     found = embedded.scheduler()
     pid = embedded._process.pid
     os.kill(pid, signal.SIGSTOP)
-    go_on = threading.Timer(4, os.kill, [pid, signal.SIGCONT])
+    go_on = threading.Timer(2.5, os.kill, [pid, signal.SIGCONT])
     go_on.start()
     began = time.monotonic()
     try:
         with closing(connect(found.address, found.certificates)):
-            assert time.monotonic() - began > 3
+            assert time.monotonic() - began > 2
     finally:
         go_on.join()
 

@@ -236,7 +236,7 @@ def test_a_scheduler_that_hangs_is_given_up(cluster, monkeypatch):
 def test_a_scheduler_that_is_busy_is_waited_for_and_one_that_is_not_there_is_not(
     cluster, monkeypatch
 ):
-    monkeypatch.setattr("launcher.cluster.speaking._LISTEN_SECONDS", 1)
+    monkeypatch.setattr("launcher.cluster.speaking._CONNECT_SECONDS", 1)
     cluster.scheduler_process.send_signal(signal.SIGSTOP)
     go_on = threading.Timer(4, cluster.scheduler_process.send_signal, [signal.SIGCONT])
     go_on.start()
