@@ -304,6 +304,9 @@ def test_hold_lets_the_owner_through_as_often_as_it_likes(desk: Calls) -> None:
     for _ in range(2):
         desk(claims.hold, claim)
 
+    assert desk.states() == "U"
+    assert desk.finish(claim)
+
 
 def test_a_beat_renews_the_lease_and_keeps_progress_that_is_not_given(desk: Calls) -> None:
     number = desk.add()

@@ -135,6 +135,8 @@ def test_a_worker_that_did_more_tasks_before_the_setting_was_lowered_is_renewed(
         until(lambda: "renewed" in {log.get("why") for log in logs}, 10)
         until(lambda: any(log["event"] == "worker joined the cluster" for log in logs), 30)
 
+    assert {log["why"] for log in logs if "why" in log} == {"renewed"}
+
 
 def test_a_worker_that_dies_is_in_the_log(cluster, tmp_path):
     with (

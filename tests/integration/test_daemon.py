@@ -183,6 +183,10 @@ def test_memory_that_a_running_batch_asked_for_is_not_offered_twice(runs):
     small = runs.add(need_mem_mb=1)
     with in_thread(runs.daemon("hang", slots=3)):
         until(lambda: states(runs, *batch_ids, small) == ["U", "I", "U"])
+        seen = listed(runs)["B"].last_seen
+        until(lambda: listed(runs)["B"].last_seen > seen)
+
+        assert states(runs, *batch_ids, small) == ["U", "I", "U"]
 
 
 def test_a_paused_server_claims_nothing(runs):
@@ -280,6 +284,8 @@ def test_workers_busy_with_a_cancelled_batch_are_replaced(runs):
         runs.change(batch_id, cancel_requested_at=utc_now())
         until(lambda: states(runs, batch_id) == ["E"])
         until(lambda: cluster.closed)
+
+    assert runs.row(batch_id).error_class == "Cancelled"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -502,6 +508,8 @@ def test_a_row_set_running_by_hand_is_looked_after(runs):
     batch_id = runs.add(state="U")
     with in_thread(runs.daemon("succeed")):
         until(lambda: runs.row(batch_id).lease_until is not None)
+
+    assert runs.row(batch_id).attempt <= 1
 
 
 def test_the_log_names_what_it_runs(runs):

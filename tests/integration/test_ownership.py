@@ -77,6 +77,8 @@ def test_what_is_left_beside_the_mark_is_no_mark(place, put, name):
     put(f"database/{name}")
 
     ownership.require(place.store, OURS)
+    with pytest.raises(StoreNotOurs):
+        ownership.require(place.store, OTHER)
 
 
 def test_folders_that_are_not_ours_need_not_be_readable(place, put, monkeypatch):

@@ -148,14 +148,18 @@ def test_q_ends_it(monkeypatch):
     master, slave = pty.openpty()
     with os.fdopen(slave) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
+        drawn = []
 
         def draw(width, height):
+            drawn.append(width)
             os.write(master, b"xq")
             return Text("page")
 
         console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True)
         watch(draw, console, every=30, keys=True)
     os.close(master)
+
+    assert drawn == [80]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import socket
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from launcher.notify import Notifier
 
@@ -52,6 +53,12 @@ def test_abstract_names_begin_with_an_at_sign():
         assert receiver.recv(1000).startswith(b"READY=1")
 
 
-@pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": "/nowhere/at/all"}])
-def test_nobody_listening_is_no_failure(environ):
-    Notifier(environ).ready("claims batches")
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [({}, []), ({"NOTIFY_SOCKET": "/nowhere/at/all"}, ["cannot tell the service manager"])],
+)
+def test_nobody_listening_is_no_failure(environ, said):
+    with capture_logs() as logs:
+        Notifier(environ).ready("claims batches")
+
+    assert [log["event"] for log in logs] == said
