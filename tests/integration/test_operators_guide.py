@@ -1,4 +1,4 @@
-"""The SQL of the operator's guide, as it stands there, through the mariadb client."""
+"""The SQL of the operator's guide and of the page on ensembles, through the mariadb client."""
 
 import pytest
 from sqlalchemy import Engine
@@ -8,7 +8,8 @@ from tests.bank import ROOT
 from tests.blocks import Block, blocks
 from tests.mariadb import MariaDB
 
-SQL = [block for block in blocks(ROOT / "docs" / "operators.md") if block.language == "sql"]
+PAGES = [ROOT / "docs" / name for name in ("operators.md", "ensembles.md")]
+SQL = [block for page in PAGES for block in blocks(page) if block.language == "sql"]
 
 
 @pytest.mark.parametrize("block", SQL, ids=lambda block: block.text.splitlines()[0][:60])
@@ -16,6 +17,12 @@ def test_the_sql_of_the_guide_runs(
     block: Block, mariadb_server: MariaDB, mariadb_settings: Settings, mariadb_engine: Engine
 ) -> None:
     mariadb_server.client(block.text, mariadb_engine.url.database or "")
+
+
+def test_all_sql_of_the_pages_is_run() -> None:
+    written = sum(page.read_text(encoding="utf-8").count("\n```sql\n") for page in PAGES)
+
+    assert len(SQL) == written
 
 
 def test_the_guide_starts_with_sql() -> None:
