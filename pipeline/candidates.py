@@ -10,7 +10,7 @@ from configs.errors import BadData, ParentNotReady, Unknown
 from pipeline.context import Context
 from pipeline.subjects import named, require_target
 from storage import batches, candidates, datasets, results
-from storage.candidates import ModelName, name_of, written
+from storage.model_names import ModelName, name_of, written
 from storage.records import Batch, Split, TrainedModel
 
 _SHOWN = 8

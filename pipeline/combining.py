@@ -18,8 +18,8 @@ from ensemble.blend import Blend
 from models import scores
 from models.kind import Labels, Scores
 from models.scores import Metrics
-from storage.candidates import ModelName
 from storage.metadata import COUNTS
+from storage.model_names import ModelName
 
 Called = NDArray[np.bool_]
 

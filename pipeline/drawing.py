@@ -10,8 +10,8 @@ from ensemble.drawing import SHIFT
 from ensemble.kernel import kernel_for, pool_of
 from ensemble.native import Instructions
 from ensemble.search import Search
-from storage.candidates import ModelName
 from storage.ensembles import Detail
+from storage.model_names import ModelName
 
 BEST = 1_000
 """Among so many of the best ensembles members are counted for a picture."""

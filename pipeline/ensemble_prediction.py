@@ -25,14 +25,14 @@ from pipeline import run_files, subjects
 from pipeline.candidates import Candidates
 from pipeline.combining import Ballot, Combination, Outcome, Rounds, from_json
 from pipeline.context import Context
-from pipeline.fanout import ModelRun
+from pipeline.model_run import ModelRun
 from pipeline.scoring_members import score_members
 from pipeline.stored_scores import assemble
 from pipeline.subjects import Scope, Target
 from storage import arrays, candidates, ensembles, results
 from storage.artifacts.port import Stored
-from storage.candidates import ModelName, name_of, written
 from storage.ensembles import Member, Method
+from storage.model_names import ModelName, name_of, written
 from storage.records import Batch, TrainedModel
 
 MODEL_ID = "ENSEMBLE"

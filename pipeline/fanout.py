@@ -1,9 +1,7 @@
 """One task a model: run them on the cluster, commit each as it ends, sum up."""
 
-import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from configs.errors import (
     AllModelsFailed,
@@ -18,13 +16,13 @@ from configs.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from models.scores import Metrics
 from pipeline import placing
 from pipeline.context import Context
+from pipeline.model_run import ModelRun
 from pipeline.parameters import BatchParameters
 from pipeline.progress import Progress
 from storage import results
-from storage.records import Result, SplitName
+from storage.records import SplitName
 
 # Where the store, the database, the cluster or a host of it failed, the batch fails, not its model.
 _NOT_THE_MODELS = (
@@ -38,43 +36,6 @@ _NOT_THE_MODELS = (
     StoreRefused,
     StoreUnavailable,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRun:
-    """Names one model in one run of one batch; every row it writes carries these."""
-
-    batch_id: int
-    fence: int
-    model_no: int
-    model_sub_no: int
-    model_id: str
-
-    @property
-    def key(self) -> results.ModelKey:
-        return self.model_no, self.model_sub_no
-
-    @property
-    def label(self) -> str:
-        return f"{self.model_id} {self.model_no}/{self.model_sub_no}"
-
-    def success(
-        self, split: SplitName, metrics: Metrics | None, n_rows: int, **columns: Any
-    ) -> Result:
-        measured = asdict(metrics) if metrics else {}
-        return Result(
-            **asdict(self), split=split, state="C", n_rows=n_rows, metrics=measured, **columns
-        )
-
-    def failure(self, split: SplitName, error: Exception) -> Result:
-        text = "".join(traceback.format_exception(error))
-        return Result(
-            **asdict(self),
-            split=split,
-            state="E",
-            error_class=type(error).__name__,
-            error_text=text,
-        )
 
 
 class ModelTask(placing.Placed, Protocol):

@@ -10,7 +10,7 @@ from models.scores import Metrics, measure
 from models.variants import Variant
 from pipeline import run_files
 from pipeline.executor import Need, computed
-from pipeline.fanout import ModelRun
+from pipeline.model_run import ModelRun
 from pipeline.workplace import Workplace, workplace
 from storage import arrays
 from storage.artifacts.port import Stored

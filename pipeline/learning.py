@@ -26,7 +26,7 @@ from pipeline import drawing
 from pipeline.combining import Ballot, Combination, Rounds, Sum
 from pipeline.searching import Searched
 from pipeline.stored_scores import Board, ScoredPart
-from storage.candidates import ModelName, name_of
+from storage.model_names import ModelName, name_of
 
 ORDER = ("vote", "all", "mean", "greedy", "weighted", "stack", "tuned", "single")
 """In which methods are shown."""

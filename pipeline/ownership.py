@@ -15,11 +15,8 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from configs.errors import StoreNotOurs, StoreUnavailable
-from pipeline.orphans import FOLDERS, owner_of
+from pipeline.marks import MARKS, is_filled, marks
 from storage.artifacts.port import Store
-from storage.identity import is_id
-
-_MARKS = "database/"
 
 
 class Standing(Enum):
@@ -30,25 +27,21 @@ class Standing(Enum):
     UNMARKED = "it bears no mark, so nothing is deleted there: deepcredit store adopt"
 
 
-def is_mark(uri: str) -> bool:
-    return uri.startswith(_MARKS)
-
-
 def look(store: Store, database_id: str) -> Standing:
     """Raises StoreNotOurs: it bears the mark of another database."""
-    marks = _marks(store)
-    if not marks:
-        if not _filled(store):
+    found = marks(store)
+    if not found:
+        if not is_filled(store):
             return Standing.EMPTY
-        marks = _marks(store)  # who took it at this moment has put the mark first
-    if others := sorted(marks - {database_id}):
+        found = marks(store)  # who took it at this moment has put the mark first
+    if others := sorted(found - {database_id}):
         raise StoreNotOurs(
             f"{store} belongs to the database {' and '.join(others)}, and this one is "
             f"{database_id}; let store_url name this database's own store, or database_url the "
             "store's database. Only if this database takes the place of the other: deepcredit "
             f"store adopt {' '.join(f'--from {each}' for each in others)}"
         )
-    return Standing.OURS if marks else Standing.UNMARKED
+    return Standing.OURS if found else Standing.UNMARKED
 
 
 def examine(
@@ -115,27 +108,12 @@ def adopt(store: Store, database_id: str, *, where: URL, instead_of: Collection[
     Raises:
         StoreNotOurs: it bears the mark of yet another database.
     """
-    others = _marks(store) - {database_id}
+    others = marks(store) - {database_id}
     if others <= set(instead_of):
         _mark(store, database_id, where)
         for other in others:
-            store.delete(_MARKS + other)
+            store.delete(MARKS + other)
     look(store, database_id)
-
-
-def is_empty(store: Store) -> bool:
-    """Whether no batch has written to it."""
-    return not _marks(store) and not _filled(store)
-
-
-def _marks(store: Store) -> set[str]:
-    """What file servers and people leave in the folder besides is no mark."""
-    return {name for uri in store.walk(_MARKS[:-1]) if is_id(name := uri.removeprefix(_MARKS))}
-
-
-def _filled(store: Store) -> bool:
-    """The rest of a disk need not be ours to read, such as lost+found."""
-    return any(owner_of(uri) for folder in FOLDERS for uri in store.walk(folder))
 
 
 def _mark(store: Store, database_id: str, where: URL) -> None:
@@ -143,4 +121,4 @@ def _mark(store: Store, database_id: str, where: URL) -> None:
     with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
         file = Path(folder, "mark")
         file.write_text(f"This model store belongs to {where.render_as_string()}\n")
-        store.put(_MARKS + database_id, file)
+        store.put(MARKS + database_id, file)

@@ -8,7 +8,7 @@ from pipeline.executor import Need
 from pipeline.workplace import workplace
 from storage import arrays
 from storage.artifacts.port import Stored
-from storage.candidates import ModelName, name_of, written
+from storage.model_names import ModelName, name_of, written
 from storage.records import TrainedModel
 
 

@@ -17,8 +17,8 @@ from pipeline.drawing import BEST, shares
 from pipeline.methods import Judged
 from pipeline.searching import Searched
 from pipeline.stored_scores import Board
-from storage.candidates import name_of
 from storage.ensembles import Picture
+from storage.model_names import name_of
 
 _FINEST = 50
 """Bins from the least metric of all ensembles to the greatest, in the picture."""

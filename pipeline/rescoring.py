@@ -20,7 +20,7 @@ from pipeline.progress import Progress
 from pipeline.subjects import preprocessor_of
 from storage import arrays, datasets, results
 from storage.artifacts.port import Stored
-from storage.candidates import name_of, written
+from storage.model_names import name_of, written
 from storage.records import Split, TrainedModel
 
 

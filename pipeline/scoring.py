@@ -7,7 +7,7 @@ from models import devices, kind
 from models.scores import Metrics, measure
 from pipeline import run_files
 from pipeline.executor import Need
-from pipeline.fanout import ModelRun
+from pipeline.model_run import ModelRun
 from pipeline.workplace import workplace
 from storage import arrays
 from storage.artifacts.port import Stored

@@ -13,8 +13,8 @@ from pipeline.progress import Progress
 from pipeline.subjects import Subject
 from storage import arrays, member_scores
 from storage.artifacts.port import Stored
-from storage.candidates import ModelName, name_of, written
 from storage.member_scores import MemberScores
+from storage.model_names import ModelName, name_of, written
 from storage.records import TrainedModel
 
 

@@ -14,7 +14,7 @@ from pipeline.candidates import Candidates
 from pipeline.context import Context
 from pipeline.rescoring import restore
 from storage import arrays
-from storage.candidates import name_of, written
+from storage.model_names import name_of, written
 from storage.records import Split, TrainedModel
 
 _THREADS = 8

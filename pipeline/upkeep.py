@@ -6,8 +6,8 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from pipeline.marks import is_mark
 from pipeline.orphans import Orphan, Sorted, may_run, sort_out
-from pipeline.ownership import is_mark
 from storage import named_files
 from storage.artifacts.port import Store
 

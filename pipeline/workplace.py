@@ -15,7 +15,7 @@ from typing import Any
 from configs import settings as configuration
 from configs.errors import BadSetting, DiskFull, HostUnfit, StoreRefused
 from configs.settings import OF_A_HOST, PATHS_OF_A_HOST, PREFIX, Settings
-from pipeline import ownership, run_files
+from pipeline import marks, run_files
 from storage.artifacts.opening import open_store
 from storage.artifacts.port import Store, Stored
 from storage.cache import Cache, open_cache
@@ -112,7 +112,7 @@ def workplace(packed: str) -> Workplace:
 def _opened(packed: str) -> Workplace:
     settings = unpack(packed)
     store = open_store(settings)
-    if ownership.is_empty(store):  # the launcher has at least marked it
+    if marks.is_empty(store):  # the launcher has at least marked it
         store.close()
         raise BadSetting(f"{store} is empty here; is its disk mounted on this host?")
     return Workplace(store, open_cache(settings))

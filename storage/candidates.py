@@ -7,11 +7,9 @@ from sqlalchemy import Connection, func, insert, select
 from configs.errors import BadParameter, Unknown
 from configs.meant import meant, some
 from storage import results
+from storage.model_names import ModelName, name_of, written
 from storage.records import TrainedModel
 from storage.schema import METRICS, dc_batch_result, dc_candidate_model_list, dc_model
-
-ModelName = tuple[int, int, int]
-"""(batch_id, model_no, model_sub_no)"""
 
 LOWER_IS_BETTER = ("brier", "log_loss")
 
@@ -139,15 +137,6 @@ def add(connection: Connection, candidate_id: str, wanted: Iterable[ModelName]) 
             ],
         )
     return len(new)
-
-
-def name_of(model: TrainedModel) -> ModelName:
-    return model.batch_id, model.model_no, model.model_sub_no
-
-
-def written(name: ModelName) -> str:
-    """As people read it: batch 12, model 3/1."""
-    return f"batch {name[0]}, model {name[1]}/{name[2]}"
 
 
 def what_exists(connection: Connection) -> str:

@@ -11,8 +11,8 @@ import pyarrow as pa
 from sqlalchemy import Connection, Table, delete, insert, select
 
 from storage.bulk import fill
-from storage.candidates import ModelName
 from storage.metadata import COUNTS
+from storage.model_names import ModelName
 from storage.records import Record
 from storage.schema import (
     METRICS,

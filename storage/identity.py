@@ -1,11 +1,11 @@
 """Which database this is. A copy of it, restored from a backup, is the same one."""
 
-import re
 from uuid import uuid4
 
 from sqlalchemy import Connection, select
 
 from configs.errors import WrongSchema
+from storage.artifacts.uris import is_id
 from storage.schema import dc_identity
 
 
@@ -23,7 +23,3 @@ def database_id(connection: Connection) -> str:
         "dc_identity must have one row, the id that the model store bears: 32 digits of 0-9 and "
         f"a-f, such as {uuid4().hex}; it has {there}"
     )
-
-
-def is_id(text: str) -> bool:
-    return re.fullmatch("[0-9a-f]{32}", text) is not None

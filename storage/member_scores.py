@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, delete, insert, select
 
-from storage.candidates import ModelName
+from storage.model_names import ModelName
 from storage.records import Record
 from storage.schema import dc_ensemble_score
 

@@ -3,14 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Literal, Self
-
-from sqlalchemy import RowMapping
+from typing import Any, Literal, Protocol, Self
 
 State = Literal["I", "U", "C", "E"]
 Role = Literal["feature", "target", "id", "time", "group", "ignore", "sensitive"]
 ColumnKind = Literal["numeric", "categorical"]
 SplitName = Literal["valid", "test", "all"]
+
+
+class Row(Protocol):
+    """Of the database, by the names of its columns. Records need no library to read it: workers
+    carry them, and talk to no database.
+    """
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 class Record:
@@ -19,7 +25,7 @@ class Record:
     __slots__ = ()
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any] | RowMapping) -> Self:
+    def from_row(cls, row: Row) -> Self:
         return cls(**{f.name: row[f.name] for f in fields(cls)})  # type: ignore[arg-type]
 
 

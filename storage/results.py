@@ -16,11 +16,9 @@ from sqlalchemy import Connection, Delete, Table, bindparam, delete, insert, sel
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import BadData, Unknown
+from storage.model_names import ModelKey
 from storage.records import Result, Split, TrainedModel
 from storage.schema import dc_batch, dc_batch_result, dc_model, dc_split
-
-ModelKey = tuple[int, int]
-"""(model_no, model_sub_no)"""
 
 _KEY = ("batch_id", "model_no", "model_sub_no", "split")
 _SHOWN = 10

@@ -24,8 +24,8 @@ from pipeline.ranking import best_rows, every_row
 from pipeline.searching import Order, Searched
 from pipeline.stored_scores import Board, assemble
 from storage import candidates, ensembles
-from storage.candidates import name_of
 from storage.ensembles import Member, Picture, Report
+from storage.model_names import name_of
 from storage.records import Batch
 
 MOST_KEPT = 1_000_000

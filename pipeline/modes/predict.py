@@ -13,7 +13,7 @@ from configs.errors import ParentFailed, ParentNotReady, Unknown
 from models import demand
 from pipeline import ensemble_prediction, fanout, placing, subjects, workplace
 from pipeline.context import Context
-from pipeline.fanout import ModelRun
+from pipeline.model_run import ModelRun
 from pipeline.parameters import BatchParameters
 from pipeline.scoring import Scored, ScoreTask, score_model
 from storage import batches, results

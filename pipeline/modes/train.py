@@ -14,10 +14,11 @@ from models.versions import versions
 from pipeline import fanout, placing, workplace
 from pipeline.context import Context
 from pipeline.executor import Need
-from pipeline.fanout import ModelRun
 from pipeline.fitting import FitTask, Fitted, fit_variant
+from pipeline.model_run import ModelRun
 from pipeline.preparation import Prepared, SplitParameters, prepare
 from storage import datasets, registry, results
+from storage.model_names import ModelKey
 from storage.records import Batch, Dataset, ModelEntry, TrainedModel
 
 
@@ -56,7 +57,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     wanted = {key: task.fingerprint for key, task in tasks.items()}
     files = frozenset(context.store.walk(f"models/T{batch.batch_id}"))
 
-    def begin(connection: Connection) -> set[results.ModelKey]:
+    def begin(connection: Connection) -> set[ModelKey]:
         results.put_split(connection, prepared.split)
         return results.keep_trained(connection, batch.batch_id, wanted, files)
 

@@ -1,5 +1,6 @@
 """Names of files in the store: relative, the same on every adapter, and never leading out of it."""
 
+import re
 import unicodedata
 from uuid import uuid4
 
@@ -54,3 +55,8 @@ def _problem(uri: str) -> str | None:
     if any(len(name.encode()) > _LONGEST_NAME for name in names):
         return f"has a name of more than {_LONGEST_NAME} bytes in it"
     return None
+
+
+def is_id(name: str) -> bool:
+    """Whether it is the id of a database, which names that database's mark in the store."""
+    return re.fullmatch("[0-9a-f]{32}", name) is not None

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pipeline.ownership import is_mark
+from pipeline.marks import is_mark
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import make_url, update
 
 from configs.errors import StoreNotOurs, StoreUnavailable, WrongSchema, retry_of
-from pipeline import ownership
+from pipeline import marks, ownership
 from pipeline.orphans import FOLDERS
 from pipeline.ownership import Standing
 from storage import identity
@@ -93,7 +93,7 @@ def test_folders_that_are_not_ours_need_not_be_readable(place, put, monkeypatch)
     put(MODEL)
     take(place)
 
-    assert not ownership.is_empty(place.store)
+    assert not marks.is_empty(place.store)
 
 
 def test_another_database_neither_writes_nor_deletes(place):

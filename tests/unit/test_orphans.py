@@ -3,7 +3,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.fitting import FitTask, ModelRun
+from pipeline.fitting import FitTask
+from pipeline.model_run import ModelRun
 from pipeline.orphans import Owner, Why, owner_of, sort_out
 from pipeline.run_files import of_one_execution
 from pipeline.scoring import ScoreTask

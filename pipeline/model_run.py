@@ -1,0 +1,46 @@
+"""One model in one run of one batch: what its rows and its files are called."""
+
+import traceback
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from models.scores import Metrics
+from storage.model_names import ModelKey
+from storage.records import Result, SplitName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRun:
+    """Names one model in one run of one batch; every row it writes carries these."""
+
+    batch_id: int
+    fence: int
+    model_no: int
+    model_sub_no: int
+    model_id: str
+
+    @property
+    def key(self) -> ModelKey:
+        return self.model_no, self.model_sub_no
+
+    @property
+    def label(self) -> str:
+        return f"{self.model_id} {self.model_no}/{self.model_sub_no}"
+
+    def success(
+        self, split: SplitName, metrics: Metrics | None, n_rows: int, **columns: Any
+    ) -> Result:
+        measured = asdict(metrics) if metrics else {}
+        return Result(
+            **asdict(self), split=split, state="C", n_rows=n_rows, metrics=measured, **columns
+        )
+
+    def failure(self, split: SplitName, error: Exception) -> Result:
+        text = "".join(traceback.format_exception(error))
+        return Result(
+            **asdict(self),
+            split=split,
+            state="E",
+            error_class=type(error).__name__,
+            error_text=text,
+        )
