@@ -35,20 +35,37 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows on the device: X (n, f) and y, weight (n,)."""
+    """A batch on the device: X (n, f) and y, weight (n,), float32."""
 
     X: Tensor
     y: Tensor
     weight: Tensor
 
-    def take(self, index: Tensor) -> "Rows":
-        return Rows(self.X[index], self.y[index], self.weight[index])
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All rows to learn from. For a CPU X stays the array it is: a mapped matrix is not copied."""
+
+    X: Matrix | Tensor
+    y: Tensor
+    weight: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        return self.y.device
+
+    def take(self, index: Tensor) -> Rows:
+        if isinstance(self.X, Tensor):
+            X = self.X[index]
+        else:
+            X = torch.from_numpy(self.X.take(index.numpy(), axis=0))
+        return Rows(X, self.y[index], self.weight[index])
 
 
 def train(
     network: nn.Module,
     optimizer: Adam,
-    rows: Rows,
+    table: Table,
     recipe: Recipe,
     *,
     loss: Callable[[Rows], Tensor],
@@ -66,7 +83,7 @@ def train(
     best, best_epoch, kept = math.inf, 0, None
     for epoch in range(1, recipe.max_epochs + 1):
         network.train()
-        total = _epoch(network, optimizer, rows, recipe, loss, chance)
+        total = _epoch(network, optimizer, table, recipe, loss, chance)
         network.eval()
         figure = watch() if watch else 0.0
         if not (math.isfinite(total) and math.isfinite(figure)):
@@ -86,16 +103,16 @@ def train(
 def _epoch(
     network: nn.Module,
     optimizer: Adam,
-    rows: Rows,
+    table: Table,
     recipe: Recipe,
     loss: Callable[[Rows], Tensor],
     chance: torch.Generator,
 ) -> float:
-    total = torch.zeros((), device=rows.X.device)
-    order = torch.randperm(len(rows.X), generator=chance).to(rows.X.device)
+    total = torch.zeros((), device=table.device)
+    order = torch.randperm(len(table.X), generator=chance).to(table.device)
     for part in _batches(order, recipe):
         optimizer.zero_grad()
-        value = loss(rows.take(part))
+        value = loss(table.take(part))
         value.backward()  # type: ignore[no-untyped-call]
         if recipe.clip_value:
             nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_value)
@@ -130,11 +147,13 @@ def _normalisable(height: int, virtual: int | None) -> int:
     return 0
 
 
-def rows(X: Matrix, y: NDArray[Any], weight: NDArray[np.float64], device: str) -> Rows:
-    """Copies on the device; y and weight as float32."""
-    return Rows(
-        *(torch.tensor(array, dtype=torch.float32, device=device) for array in (X, y, weight))
-    )
+def table(X: Matrix, y: NDArray[Any], weight: NDArray[np.float64], device: str) -> Table:
+    """What a fit learns from, on its device."""
+
+    def moved(array: NDArray[Any]) -> Tensor:
+        return torch.tensor(array, dtype=torch.float32, device=device)
+
+    return Table(X if device == "cpu" else moved(X), moved(y), moved(weight))
 
 
 class Dropout(nn.Dropout):

@@ -94,7 +94,7 @@ class DenseNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # skl
                 self.network_,
                 Adam(self.network_.parameters(), lr=self.lr, weight_decay=self.weight_decay),
                 # The mean weight is 1, so that weights do not change the size of a step.
-                training.rows(X, y, weight / weight.mean(), self.device),
+                training.table(X, y, weight / weight.mean(), self.device),
                 training.Recipe(
                     batch_size=self.batch_size, max_epochs=self.max_epochs, patience=self.patience
                 ),

@@ -48,7 +48,7 @@ class AttentiveNetwork:
             training.train(
                 self.network_,
                 Adam(self.network_.parameters(), **given["optimizer_params"]),
-                training.rows(X, y, weight / weight.mean(), self.device),
+                training.table(X, y, weight / weight.mean(), self.device),
                 training.Recipe(
                     batch_size=given["batch_size"],
                     max_epochs=given["max_epochs"],

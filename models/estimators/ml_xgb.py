@@ -102,8 +102,10 @@ class Boosting:
     def predict_proba(self, X: Matrix) -> NDArray[np.float32]:
         if self.booster_ is None:
             raise ValueError("fit first")
-        rows = xgb.DMatrix(X, nthread=1)
-        positive = self.booster_.predict(rows)
+        if self.native["device"] == "cpu":  # reads the rows where they lie
+            positive = self.booster_.inplace_predict(X)
+        else:
+            positive = self.booster_.predict(xgb.DMatrix(X, nthread=1))
         return np.column_stack((1 - positive, positive))
 
 

@@ -271,7 +271,7 @@ def test_training_that_diverges_says_what_to_change():
         training.train(
             network,
             torch.optim.Adam(network.parameters()),
-            training.rows(*TRAIN, np.ones(len(TRAIN[1])), "cpu"),
+            training.table(*TRAIN, np.ones(len(TRAIN[1])), "cpu"),
             recipe,
             loss=lambda rows: network(rows.X).mean() * math.inf,
             watch=None,
