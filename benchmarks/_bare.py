@@ -4,7 +4,8 @@ matrix in memory and keep nothing.
 
 import multiprocessing
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from configs.settings import load
@@ -19,20 +20,22 @@ Fit = tuple[str, Variant]  # the model_id, and what to fit
 _data = {}
 
 
-def seconds(
-    env: Mapping[str, str], dataset: str, fits: Sequence[Fit], *, processes: int, rounds: int = 1
-) -> list[float]:
-    """Wall-clock seconds of all fits, once a round; `env` names the database."""
+@contextmanager
+def loop(
+    env: Mapping[str, str], dataset: str, fits: Sequence[Fit], *, processes: int
+) -> Iterator[Callable[[], float]]:
+    """What is called to do all fits, and tells the wall-clock seconds; `env` names the database."""
     context = multiprocessing.get_context("spawn")
     warm_ups = {model_id: (model_id, variant) for model_id, variant in reversed(fits)}
-    found = []
     with context.Pool(processes, initializer=_warm, initargs=(_arrays(env, dataset),)) as pool:
         pool.map(_fit_all, [list(warm_ups.values())] * processes, chunksize=1)
-        for _ in range(rounds):
+
+        def once() -> float:
             started = time.perf_counter()
             assert sum(pool.imap_unordered(_fit, fits, chunksize=1)) == len(fits)
-            found.append(time.perf_counter() - started)
-    return found
+            return time.perf_counter() - started
+
+        yield once
 
 
 def _arrays(env: Mapping[str, str], group: str) -> dict:

@@ -1,10 +1,9 @@
 """374 models of all four kinds on taiwan: trained in one batch, loaded, and predicted with.
 
 Two workers of an external Dask scheduler, an SFTP store on a local sshd, SQLite. Beside it, in the
-same run, the same fits in a bare loop over two warm processes that keep nothing: once before and
-once after, since the speed of a shared machine drifts, and the mean of both counts.
+same run, the same fits in a bare loop over two warm processes that keep nothing.
 
-    python -m benchmarks.many_models [--keep FOLDER] [--share 0.1]
+    python -m benchmarks.many_models [--rounds 3] [--keep FOLDER] [--share 0.1]
 
 `--keep` leaves the database (deepcredit.db) and the store (sshd/files/store) in a new folder.
 """
@@ -19,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _bare, _batch
+from benchmarks import _bare, _batch, _paired
+from benchmarks._paired import MOST_OVERHEAD
 from benchmarks._processes import is_ready, peaks
 from configs.settings import Settings, load
 from models import kind
@@ -31,7 +31,6 @@ from storage.engine import make_engine, reading
 from tests.bank import SHARED, Bank, small_bank
 from tests.sshd import running_sshd
 
-MOST_OVERHEAD = 0.10
 DATA: dict[str, Any] = {"dataset_group": "DATA001", "dataset_version": 1}
 LEGACY_LOAD, LEGACY_PREDICT = 20.0, 35.0
 
@@ -83,16 +82,17 @@ MODELS = (
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3, help="train batches between bare loops")
     parser.add_argument("--keep", type=Path, help="a new folder, which stays")
     parser.add_argument("--share", type=float, default=1.0, help="of each grid, for a quick try")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = arguments.keep or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
-        return _measure(folder.absolute(), arguments.share)
+        return _measure(folder.absolute(), arguments.share, arguments.rounds)
 
 
-def _measure(folder: Path, share: float) -> int:
+def _measure(folder: Path, share: float, rounds: int) -> int:
     with (
         running_sshd(folder / "sshd") as sshd,
         small_bank(
@@ -104,27 +104,23 @@ def _measure(folder: Path, share: float) -> int:
     ):
         fits = _load(bank, share)
         settings = load({}, environ=bank.env, file=Path("none"))
-        [before] = _bare.seconds(bank.env, "DATA001", fits, processes=2)
         launcher = bank.launcher("BENCH").pid
-        _batch.seconds(bank, "train", model_group="WARM", **DATA)
-        bank.wait(lambda: is_ready(launcher))
-        train = _batch.seconds(bank, "train", model_group="M1", **DATA)
+
+        def train(group: str = "M1") -> float:
+            bank.wait(lambda: is_ready(launcher))
+            return _batch.seconds(bank, "train", model_group=group, **DATA)
+
+        train("WARM")
+        with _bare.loop(bank.env, "DATA001", fits, processes=2) as bare:
+            trained = _paired.measure(train, bare, rounds)
         load_seconds = _load_all(settings, folder / "fetched", 2, len(fits))
         bank.wait(lambda: is_ready(launcher))
         predict = _batch.seconds(bank, "predict", train_batch_id=2, **DATA)
-        bank.close()
-        [after] = _bare.seconds(bank.env, "DATA001", fits, processes=2)
-    bare = (before + after) / 2
-    print(f"{len(fits)} models, two workers")
-    print(f"trained in one batch, claim to C: {train:6.1f} s")
-    print(
-        f"the same fits in a bare loop:     {bare:6.1f} s ({before:.1f} before, {after:.1f} after)"
-    )
-    print(f"overhead: {train / bare - 1:+.1%} (at most {MOST_OVERHEAD:.0%} wanted)")
-    print(f"fetched and loaded, one process:  {load_seconds:6.1f} s (legacy {LEGACY_LOAD:.0f} s)")
-    print(f"predicted, claim to C:            {predict:6.1f} s (legacy {LEGACY_PREDICT:.0f} s)")
+    print(f"{len(fits)} models trained in a batch, two workers", *trained.lines(), sep="\n")
+    print(f"all fetched and loaded, one process: {load_seconds:.1f} s (legacy {LEGACY_LOAD:.0f} s)")
+    print(f"predicted with all, claim to C:     {predict:.1f} s (legacy {LEGACY_PREDICT:.0f} s)")
     print("peak memory:", ", ".join(f"{role} {mb:.0f} MB" for role, mb in sorted(memory.items())))
-    return 0 if train <= bare * (1 + MOST_OVERHEAD) else 1
+    return 0 if trained.overhead <= MOST_OVERHEAD else 1
 
 
 def _load(bank: Bank, share: float) -> list[_bare.Fit]:

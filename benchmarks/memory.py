@@ -2,7 +2,7 @@
 
 The matrix is 80 MB, of float32. What a process takes by itself, with its libraries loaded, is
 told apart from what the batch makes it take beyond that: the latter may be three times the matrix.
-MariaDB, an SFTP store, an external Dask scheduler with two workers.
+MariaDB, an SFTP store, an external Dask scheduler with one worker, which fits all kinds.
 
     python -m benchmarks.memory
 """
@@ -38,7 +38,7 @@ def main() -> int:
         tempfile.TemporaryDirectory() as name,
         running_mariadb(Path(name, "mariadb")) as mariadb,
         running_sshd(Path(name, "sshd")) as sshd,
-        real_bank(Path(name), mariadb, sshd, workers=2) as bank,
+        real_bank(Path(name), mariadb, sshd, workers=1) as bank,
     ):
         _load(bank)
         launcher = bank.launcher("BENCH").pid

@@ -9,11 +9,11 @@ over two warm processes that have the matrix in memory and keep nothing.
 
 import argparse
 import json
-import statistics
+import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import _bare
+from benchmarks import _bare, _paired
 from benchmarks._processes import is_ready
 from models.variants import expand
 from tests.bank import SHARED, Bank, real_bank
@@ -31,32 +31,11 @@ GRID = {
 }
 
 
-def batch_seconds(bank: Bank, rounds: int) -> list[float]:
-    launcher = bank.launcher("BENCH")
-    seconds = []
-    for number in range(rounds + 1):
-        models = "[4]" if number == 0 else "[1]"
-        bank.wait(lambda: is_ready(launcher.pid))
-        bank.sql(
-            "INSERT INTO dc_batch (mode, dataset_group, dataset_version, model_group, batch_param)"
-            f" VALUES ('train', 'DATA001', 1, 'M1', '{{\"models\": {models}}}')"
-        )
-        batch_id = number + 1
-        bank.wait(lambda batch_id=batch_id: bank.state(batch_id) in "CE", 600)
-        assert bank.state(batch_id) == "C", bank.log()
-        took = bank.sql(
-            "SELECT TIMESTAMPDIFF(MICROSECOND, work_date, work_end_date) / 1e6 FROM dc_batch "
-            f"WHERE batch_id = {batch_id}"
-        )
-        if number:
-            seconds.append(float(took[0][0]))
-    return seconds
-
-
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
+    fits = [("ML-XGB", variant) for variant in expand(json.dumps(GRID), "ML-XGB", model_no=1)]
     with (
         tempfile.TemporaryDirectory() as name,
         running_mariadb(Path(name, "mariadb")) as mariadb,
@@ -64,14 +43,30 @@ def main() -> None:
         real_bank(Path(name), mariadb, sshd, workers=2) as bank,
     ):
         _load(bank)
-        batches = batch_seconds(bank, rounds)
-        bank.close()
-        fits = [("ML-XGB", variant) for variant in expand(json.dumps(GRID), "ML-XGB", model_no=1)]
-        bare = _bare.seconds(bank.env, "DATA001", fits, processes=2, rounds=rounds)
-    batch, loop = statistics.median(batches), statistics.median(bare)
-    print(f"train batch, 40 XGBoost variants, claim to C: {batch:6.2f} s  {_all(batches)}")
-    print(f"the same fits in a bare loop:                 {loop:6.2f} s  {_all(bare)}")
-    print(f"overhead: {batch / loop - 1:+.1%} (at most 10 %)")
+        launcher = bank.launcher("BENCH").pid
+        _batch_seconds(bank, launcher, models=[4])  # workers import their libraries
+        with _bare.loop(bank.env, "DATA001", fits, processes=2) as bare:
+            found = _paired.measure(
+                lambda: _batch_seconds(bank, launcher, models=[1]), bare, rounds
+            )
+    print("40 XGBoost variants trained in a batch, two workers", *found.lines(), sep="\n")
+    return 0 if found.overhead <= _paired.MOST_OVERHEAD else 1
+
+
+def _batch_seconds(bank: Bank, launcher: int, *, models: list[int]) -> float:
+    bank.wait(lambda: is_ready(launcher))
+    bank.sql(
+        "INSERT INTO dc_batch (mode, dataset_group, dataset_version, model_group, batch_param) "
+        f"VALUES ('train', 'DATA001', 1, 'M1', '{{\"models\": {models}}}')"
+    )
+    [[batch_id]] = bank.sql("SELECT MAX(batch_id) FROM dc_batch")
+    bank.wait(lambda: bank.state(int(batch_id)) in "CE", 600)
+    assert bank.state(int(batch_id)) == "C", bank.log()
+    [[seconds]] = bank.sql(
+        "SELECT TIMESTAMPDIFF(MICROSECOND, work_date, work_end_date) / 1e6 FROM dc_batch "
+        f"WHERE batch_id = {batch_id}"
+    )
+    return float(seconds)
 
 
 def _load(bank: Bank) -> None:
@@ -88,9 +83,5 @@ def _load(bank: Bank) -> None:
     bank.deepcredit("dataset", "load", str(data), "--group", "DATA001", *target)
 
 
-def _all(seconds: list[float]) -> str:
-    return "(" + ", ".join(f"{s:.2f}" for s in seconds) + ")"
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
