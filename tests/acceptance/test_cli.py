@@ -508,7 +508,8 @@ def test_a_batch_may_be_added_that_waits_for_the_one_it_builds_on(
 
 
 def test_a_batch_is_cancelled_retried_and_listed_in_words(ready: Run, engine: Engine) -> None:
-    number = str(_add(engine, batch_desc="[모형] one"))
+    trained = _add(engine)
+    number = str(_add(engine, mode="predict", train_batch_id=trained, batch_desc="[모형] one"))
 
     assert "waiting" in ready("batch", "list")[1]
     assert "cancelled" in ready("batch", "cancel", number)[1]

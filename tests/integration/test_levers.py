@@ -241,32 +241,39 @@ def test_delete_takes_all_that_a_batch_left(calls: Calls) -> None:
 
 def test_delete_leaves_what_is_needed(calls: Calls) -> None:
     listed, parent, member = finished(calls), finished(calls), finished(calls)
-    child = calls.add(train_batch_id=parent)
+    child, ensemble = finished(calls, mode="predict", train_batch_id=parent), calls.add(mode="e")
     key = {"batch_id": listed, "model_no": 1, "model_sub_no": 1}
     with calls.engine.begin() as connection:
-        connection.execute(insert(dc_candidate_model_list).values(candidate_id="C001", **key))
-        connection.execute(
-            insert(dc_ensemble_model).values(
-                batch_id=77,
-                position=0,
-                model_batch_id=member,
-                model_no=1,
-                model_sub_no=1,
-                model_id="x",
-                threshold=0.5,
-                sha256="x",
+        for candidate_id in ("C002", "C001"):
+            connection.execute(
+                insert(dc_candidate_model_list).values(candidate_id=candidate_id, **key)
             )
-        )
+        for position in range(2):
+            connection.execute(
+                insert(dc_ensemble_model).values(
+                    batch_id=ensemble,
+                    position=position,
+                    model_batch_id=member,
+                    model_no=1,
+                    model_sub_no=position,
+                    model_id="x",
+                    threshold=0.5,
+                    sha256="x",
+                )
+            )
 
-    with pytest.raises(WrongState, match="candidate list C001"):
+    with pytest.raises(WrongState, match="by candidate list C001, candidate list C002; delete"):
         calls(batches.delete, listed)
-    with pytest.raises(WrongState, match=f"batch {child} builds on"):
+    with pytest.raises(WrongState, match=f"by predict batch {child}; delete"):
         calls(batches.delete, parent)
-    with pytest.raises(WrongState, match="ensemble batch 77 draws from"):
+    with pytest.raises(WrongState, match=f"by e batch {ensemble}; delete"):
         calls(batches.delete, member)
 
-    calls.finish(calls.take())
-    calls(batches.delete, parent)
+    assert calls(batches.delete, parent, force=True) == [f"predict batch {child}"]
+    assert calls(batches.delete, ensemble) == []
+    assert calls(batches.delete, member) == []
+    calls.sql("UPDATE dc_batch SET train_batch_id = batch_id")
+    assert calls(batches.delete, child) == []  # its own name keeps none
 
 
 def test_deleting_a_running_batch_takes_it_from_its_runner(calls: Calls) -> None:
