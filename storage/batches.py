@@ -30,6 +30,7 @@ from storage.transitions import assign, cancelled
 _batch = dc_batch.c
 COLUMNS = tuple(_batch[field.name] for field in fields(Batch))
 """What a Batch is read from."""
+_STANDS = {"U": "runs", "C": "is completed", "E": "has failed"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,8 +110,9 @@ def retry(connection: Connection, batch_id: int) -> None:
     """
     row = _locked(connection, batch_id)
     if row.state not in ("I", "E"):
-        words = {"U": "runs", "C": "is completed"}[row.state]
-        raise WrongState(f"batch {batch_id} {words}; only one that failed or waits can be retried")
+        raise WrongState(
+            f"batch {batch_id} {_STANDS[row.state]}; only one that failed or waits can be retried"
+        )
     _reset(connection, batch_id)
 
 
@@ -127,8 +129,19 @@ def rerun(connection: Connection, batch_id: int) -> None:
 
 
 def set_priority(connection: Connection, batch_id: int, priority: int) -> None:
-    """Lower is sooner; it tells among batches that wait."""
-    _locked(connection, batch_id)
+    """Lower is sooner.
+
+    Raises:
+        Unknown: there is no such batch.
+        WrongState: it is not in I; retries come by their time.
+    """
+    row = _locked(connection, batch_id)
+    if row.state != "I":
+        again = f"; `deepcredit batch retry {batch_id}` lets it wait" if row.state == "E" else ""
+        raise WrongState(
+            f"batch {batch_id} {_STANDS[row.state]}: nothing is changed, for priority tells among "
+            f"waiting batches alone{again}"
+        )
     assign(connection, _batch.batch_id == batch_id, {"priority": priority})
 
 

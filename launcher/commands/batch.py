@@ -184,7 +184,7 @@ def priority(
         int, typer.Argument(metavar="N", min=0, max=32_767, help="Lower is sooner; usual: 100.")
     ],
 ) -> None:
-    """Let a waiting batch run sooner or later than others."""
+    """Let a waiting batch run sooner or later than others. Retries come by their time instead."""
     session(ctx).write(lambda connection: batches.set_priority(connection, batch_id, number))
     say(f"batch {batch_id} has priority {number}")
 

@@ -83,6 +83,27 @@ def test_a_batch_is_moved_up(run, calls):
     assert run("batch", "priority", "999", "1")[0] == 1
 
 
+@pytest.mark.parametrize(
+    ("columns", "words", "remedy"),
+    [
+        ({"state": "U"}, "runs", ""),
+        ({"state": "C"}, "is completed", ""),
+        ({"state": "E"}, "has failed", "; `deepcredit batch retry 1` lets it wait"),
+        (
+            {"state": "E", "attempt": 1, "run_after": utc_now(1200)},
+            "has failed",
+            "; `deepcredit batch retry 1` lets it wait",
+        ),
+    ],
+)
+def test_only_a_batch_that_waits_is_moved_up(run, calls, columns, words, remedy):
+    assert calls.add(**columns) == 1
+
+    said = f"error: batch 1 {words}: nothing is changed, for priority tells among waiting batches"
+    assert run("batch", "priority", "1", "7") == (1, "", f"{said} alone{remedy}\n")
+    assert calls(batches.read, 1).priority == 100
+
+
 def predicting(calls, **columns):
     """A predict batch that can run once its train batch is completed."""
     parent = calls.add()
