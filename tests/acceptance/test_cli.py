@@ -387,6 +387,23 @@ def test_what_a_model_names_is_listed_also_where_it_is_the_default(ready: Run) -
         ),
         (MODELS.replace("n_estimators", "n_estimator"), ["n_estimator", "n_estimators"]),
         (MODELS.replace("model_no = 2", "model_no = 1"), ["model_no 1 is there twice"]),
+        ("model = [1]", ["number 1: it must be a table; known keys: model_no"]),
+        (
+            MODELS.replace("model_no = 2", "model_no = true"),
+            ["number 2: model_no = true is not allowed; it must be a whole number of at least 0"],
+        ),
+        (MODELS.replace("model_no = 2", "model_no = 3000000000"), ["model_no = 3000000000"]),
+        (
+            MODELS.replace('_id = "M100"', "_id = 100"),
+            ["number 1: model_group_id = 100 is not allowed; it must be a text of 1 to 100"],
+        ),
+        (MODELS.replace('"부스팅"', f'"{501 * "x"}"'), ["model_desc = ", "0 to 500 characters"]),
+        (MODELS.replace('"N"', '"n"'), ['use_yn = "n" is not allowed; it must be "Y" or "N"']),
+        (MODELS.replace('use_yn = "N"', "param = 3"), ["param = 3", "a table, such as { n_est"]),
+        (
+            MODELS.replace("n_estimators = 20", "n_estimators = 1979-05-27"),
+            ["number 1: model_no 1: model_param: n_estimators", "must be a whole number from 1"],
+        ),
     ],
 )
 def test_a_model_file_that_is_wrong_says_where(ready: Run, text: str, words: list[str]) -> None:
@@ -471,7 +488,7 @@ TRAIN = ("train", "--dataset", "DATA001/1", "--model-group", "M100")
         ([*TRAIN[:3]], 1, "a train batch needs model_group; there are: M100"),
         ([*TRAIN[:4], "M10"], 1, "unknown model group 'M10'; did you mean M100? there are"),
         ([*TRAIN, "--param", "testsize=0.3"], 2, "did you mean testSize? allowed are: "),
-        ([*TRAIN, "--param", "testSize=-1"], 2, "testSize: "),
+        ([*TRAIN, "--param", "testSize=-1"], 2, "testSize = -1 is not"),
         ([*TRAIN, "--param", "threshold=2"], 2, "threshold = 2.0 is not allowed; allowed: "),
         ([*TRAIN, "--param", "models=[2]"], 2, "model_no 2 is not in use in group 'M100'"),
         (["predict"], 1, "a predict batch needs train_batch_id"),
