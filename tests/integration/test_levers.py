@@ -3,6 +3,7 @@
 import json
 from datetime import datetime
 from itertools import product
+from subprocess import CalledProcessError
 from typing import Any
 
 import pytest
@@ -24,6 +25,8 @@ from storage.schema import (
     dc_ensemble_model,
     dc_model,
 )
+from tests.bank import ROOT
+from tests.blocks import blocks
 from tests.calls import Calls
 from tests.conftest import SettingsFactory
 from tests.mariadb import MariaDB
@@ -623,6 +626,27 @@ def test_each_role_may_do_its_work_and_no_more(as_role: Any, mariadb_engine: Eng
 
     operator = as_role("deepcredit_operator")
     operator(batches.delete, number)
+
+
+def test_the_guide_gives_a_role_to_an_account(
+    mariadb_server: MariaDB, mariadb_engine: Engine
+) -> None:
+    page = blocks(ROOT / "docs" / "servers.md")
+    give = next(block.text for block in page if block.language == "sql")
+    database = mariadb_engine.url.database or ""
+    mariadb_server.client(";".join(grants(database)))
+
+    mariadb_server.client(give.replace("10.0.0.%", "127.0.0.%"))
+
+    kim = {"user": "kim", "password": "..."}
+    try:
+        mariadb_server.client("INSERT INTO dc_batch (mode) VALUES ('train')", database, **kim)
+        with pytest.raises(CalledProcessError) as refused:
+            mariadb_server.client("UPDATE dc_batch_result SET auc = 1", database, **kim)
+        assert "UPDATE command denied" in refused.value.stderr
+    finally:
+        mariadb_server.client("DROP USER 'kim'@'127.0.0.%'")
+        mariadb_server.client(";".join(f"DROP ROLE {role}" for role in ROLES))
 
 
 def test_names_in_grants_are_quoted_and_no_patterns() -> None:
