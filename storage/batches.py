@@ -158,8 +158,8 @@ def delete(connection: Connection, batch_id: int, *, force: bool = False) -> lis
     names = _named_by(connection, batch_id)
     if names and not force:
         raise WrongState(
-            f"batch {batch_id} is named by {some(names, 20)}; delete those first (a list "
-            "by its rows in dc_candidate_model_list), or say --force"
+            f"batch {batch_id} is named by {some(names, 20)}; delete those first (a list by its "
+            "rows in dc_candidate_model_list), or say --force"
         )
     for table in LEFT_BY_BATCHES:
         connection.execute(table.delete().where(table.c.batch_id == batch_id))
@@ -233,7 +233,7 @@ def _named_by(connection: Connection, batch_id: int) -> list[str]:
         ).order_by("batch_id")
     )
     return [f"candidate list {name}" for name in lists] + [
-        f"{mode} batch {number}" for number, mode in others if number != batch_id
+        f"{mode or ''} batch {number}".lstrip() for number, mode in others if number != batch_id
     ]
 
 

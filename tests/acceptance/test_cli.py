@@ -521,6 +521,16 @@ def test_a_count_that_may_have_meant_a_percentage_is_noted_beside_the_number(sto
     assert err.strip().endswith("rows, not 2 %")
 
 
+def test_an_ensemble_of_models_that_are_gone_is_not_added(stocked: Run, engine: Engine) -> None:
+    ended = _add(engine, state="C")
+    with engine.begin() as connection:
+        candidates.add(connection, "C1", [(ended, 1, 1)])
+
+    words = ("--mode", "ensemble", "--candidate", "C1", "--param", "members=1")
+    said = _error(stocked("batch", "add", *words), 1)
+    assert f"1 of 1 models are not in dc_model, the first: batch {ended}, model 1/1" in said
+
+
 def test_a_batch_may_be_added_that_waits_for_the_one_it_builds_on(
     stocked: Run, engine: Engine
 ) -> None:
@@ -697,7 +707,7 @@ def test_a_leaderboard_of_what_does_not_exist_is_an_error(stocked: Run, engine: 
 
     assert said("--batch", "9") == "batch 9 does not exist; none has models yet"
     assert said("--batch", predict) == (
-        f"batch {predict} is a predict batch; name a train batch; none has models yet"
+        f"batch {predict} is of mode predict; name a train batch; none has models yet"
     )
     assert said("--dataset", "D/1") == "unknown data set D/1; there are: DATA001/1"
     for options in (("--batch", number), ("--dataset", "DATA001/1")):

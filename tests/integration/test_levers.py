@@ -244,7 +244,7 @@ def test_delete_takes_all_that_a_batch_left(calls: Calls) -> None:
 
 def test_delete_leaves_what_is_needed(calls: Calls) -> None:
     listed, parent, member = finished(calls), finished(calls), finished(calls)
-    child, ensemble = finished(calls, mode="predict", train_batch_id=parent), calls.add(mode="e")
+    child, ensemble = finished(calls, mode="predict", train_batch_id=parent), calls.add(mode=None)
     key = {"batch_id": listed, "model_no": 1, "model_sub_no": 1}
     with calls.engine.begin() as connection:
         for candidate_id in ("C002", "C001"):
@@ -269,7 +269,7 @@ def test_delete_leaves_what_is_needed(calls: Calls) -> None:
         calls(batches.delete, listed)
     with pytest.raises(WrongState, match=f"by predict batch {child}; delete"):
         calls(batches.delete, parent)
-    with pytest.raises(WrongState, match=f"by e batch {ensemble}; delete"):
+    with pytest.raises(WrongState, match=f"by batch {ensemble}; delete"):
         calls(batches.delete, member)
 
     assert calls(batches.delete, parent, force=True) == [f"predict batch {child}"]
