@@ -21,6 +21,7 @@ from pydantic import (
 from configs.cluster import Cluster
 from configs.errors import BadSetting
 from configs.meant import meant
+from configs.wording import plain
 
 PREFIX = "DEEPCREDIT_"
 FILE = "deepcredit.toml"
@@ -175,7 +176,7 @@ def without_secrets(settings: Settings) -> dict[str, Any]:
 
 def _problem(details: Mapping[str, Any]) -> str:
     name = ".".join(map(str, details["loc"])) or "settings"
-    return f"{name}: {details['msg'].removeprefix('Value error, ')}"
+    return f"{name}: {plain(details['msg'])}"
 
 
 def _from_file(file: Path) -> dict[str, Any]:

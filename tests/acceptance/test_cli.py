@@ -17,7 +17,7 @@ from rich.cells import cell_len
 from sqlalchemy import Engine, insert, literal, update
 from typer.core import TyperGroup
 
-from configs.settings import load
+from configs.settings import Settings, load
 from launcher import folder
 from launcher.cli import execute
 from storage import candidates, servers
@@ -138,7 +138,8 @@ def test_help_imports_none_of_the_libraries_that_take_long() -> None:
         (["batc"], "Did you mean 'batch'"),
         (["batch", "shwo", "1"], "Did you mean 'show'"),
         (["batch", "show"], "Missing argument 'ID'; see deepcredit batch show --help"),
-        (["batch", "show", "one"], "Invalid value for 'ID'"),
+        (["batch", "show", "one"], "Invalid value for 'ID': it must be a whole number; see deep"),
+        (["batch", "priority", "1", "99999"], "'N': it must be at most 32767; see deepcredit"),
         (["batch", "list", "--state", "Q"], "'--state': 'Q' is not one of 'I', 'U', 'C', 'E'"),
         (
             ["batch", "add", "--mode", "tran"],
@@ -511,6 +512,33 @@ def test_what_a_run_would_end_with_at_once_is_an_error_of_batch_add(
 
     assert text in _error(stocked("batch", "add", "--mode", *words), code)
     assert len(json.loads(stocked("batch", "list", "--format", "json")[1])) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "column"),
+    [
+        ("--queue", "밤" * 33, "queue"),
+        ("--priority", "99999", "priority"),
+        ("--dataset", "DATA001/3000000000", "dataset_version"),
+    ],
+)
+def test_a_value_that_does_not_fit_the_database_is_named(
+    ready: Run,
+    mariadb_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    value: str,
+    column: str,
+) -> None:
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_settings.database_url)
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", PASSWORD)
+
+    said = _error(ready("batch", "add", "--mode", "train", option, value), 2)
+    assert re.search(rf"the database does not take a value: .* for column '{column}'$", said)
+
+
+def test_a_number_that_sqlite_does_not_know_is_an_error(ready: Run) -> None:
+    assert "does not take a value: " in _error(ready("batch", "show", "9" * 30), 2)
 
 
 def test_a_count_that_may_have_meant_a_percentage_is_noted_beside_the_number(stocked: Run) -> None:
