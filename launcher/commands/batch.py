@@ -147,7 +147,7 @@ def show_(
 
 @app.command(epilog=example("deepcredit batch cancel 123"))
 def cancel(ctx: typer.Context, batch_id: BatchId) -> None:
-    """Cancel a batch that waits, or ask the launcher that runs it to stop within 15 seconds."""
+    """Cancel a batch that waits or runs. The launcher that runs it stops it within 15 seconds."""
     opened = session(ctx)
     if not opened.write(lambda connection: batches.cancel(connection, batch_id)):
         say(f"batch {batch_id} had already ended")
@@ -159,7 +159,7 @@ def cancel(ctx: typer.Context, batch_id: BatchId) -> None:
 
 @app.command(epilog=example("deepcredit batch retry 123"))
 def retry(ctx: typer.Context, batch_id: BatchId) -> None:
-    """Let a batch in error run again as soon as may be; finished models are kept.
+    """Let a batch in error run again as soon as may be. Finished models are kept.
 
     What its run would end with at once is an error already here, and the batch stays as it is.
     """
@@ -168,7 +168,7 @@ def retry(ctx: typer.Context, batch_id: BatchId) -> None:
 
 @app.command(epilog=example("deepcredit batch rerun 123"))
 def rerun(ctx: typer.Context, batch_id: BatchId) -> None:
-    """Let a batch run again whatever its state; finished models are kept. One that runs is
+    """Let a batch run again whatever its state. Finished models are kept; one that runs is
     stopped first.
 
     What its run would end with at once is an error already here, and the batch stays as it is.
@@ -197,7 +197,7 @@ def delete(
         bool, typer.Option("--force", help="Also if a list or another batch names it.")
     ] = False,
 ) -> None:
-    """Delete a batch with its results and models; one that runs is stopped. Refused while a
+    """Delete a batch with its results and models. One that runs is stopped. Refused while a
     candidate list or another batch names it: predict in train_batch_id, ensemble in its members.
 
     Its files stay until `deepcredit store check --delete`.

@@ -120,6 +120,17 @@ def test_the_listing_says_of_each_command_what_its_own_help_says(run: Run) -> No
         assert re.search(rf"^  {name} +\S.*[^.][.]$", out, re.MULTILINE), name  # and is not cut
 
 
+@pytest.mark.parametrize("name", sorted({words[0] for words in _leaves() if len(words) > 1}))
+def test_a_groups_listing_has_a_whole_sentence_of_each_command_at_80_columns(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run(name, "--help")[1].partition("Commands:\n")[2].splitlines()
+
+    assert lines
+    assert [line for line in lines if not re.fullmatch(r"  \w+ +\S.*[^.][.]", line)] == []
+
+
 def test_help_imports_none_of_the_libraries_that_take_long() -> None:
     heavy = "torch sklearn pandas numpy pyarrow sqlalchemy distributed dask alembic rich xgboost"
     code = (
