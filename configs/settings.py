@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
@@ -82,8 +82,8 @@ class Settings(BaseModel):
         20_000, ge=0, description="size of that cache, least recently used go first; 0: no limit"
     )
     log_dir: HostPath = Field(Path("logs"), description="folder of the launchers' logs")
-    log_format: str = Field(
-        "auto", pattern="^(auto|text|json)$", description="auto: text on a terminal, else JSON"
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto", description="auto: text on a terminal, else JSON"
     )
     lease_seconds: float = Field(
         120, gt=0, le=3600, description="a batch unheard of for so long is retried"

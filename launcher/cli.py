@@ -126,7 +126,8 @@ def _usage(error: TyperException) -> str:
     if option and any(option in parameter.opts for parameter in here.command.params):
         return f"error: {option} goes before the command: deepcredit {option} ..."
     line = " ".join(plain(text).split()).rstrip(".")
-    return f"error: {line}; see {context.command_path} --help"
+    stop = "" if line.endswith("?") else ";"
+    return f"error: {line}{stop} see {context.command_path} --help"
 
 
 def _pair(text: str) -> tuple[str, str]:

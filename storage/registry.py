@@ -66,9 +66,9 @@ def _no_group(connection: Connection, model_group: str | None) -> str:
             f"model group {model_group!r} has no model in use; "
             "set use_yn to 'Y' in dc_model_list for those to train"
         )
-    wrong = (
-        f"unknown model group {model_group!r}" if model_group else "a train batch needs model_group"
-    )
+    wrong = f"unknown model group {model_group!r}"
+    if model_group is None:
+        wrong = "a train batch needs model_group"
     if not groups:
         return f"{wrong}; dc_model_list is empty: fill it with `deepcredit model load`"
     return f"{wrong}; {meant(model_group or '', groups)}there are: {some(groups, 20)}"

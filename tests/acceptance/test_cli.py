@@ -146,12 +146,12 @@ def test_help_imports_none_of_the_libraries_that_take_long() -> None:
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["batc"], "Did you mean 'batch'"),
+        (["batc"], "Did you mean 'batch'? see deepcredit --help"),
         (["batch", "shwo", "1"], "Did you mean 'show'"),
         (["batch", "show"], "Missing argument 'ID'; see deepcredit batch show --help"),
         (["batch", "show", "one"], "Invalid value for 'ID': it must be a whole number; see deep"),
         (["batch", "priority", "1", "99999"], "'N': it must be at most 32767; see deepcredit"),
-        (["batch", "list", "--state", "Q"], "'--state': 'Q' is not one of 'I', 'U', 'C', 'E'"),
+        (["batch", "list", "--state", "Q"], "'--state': 'Q' is not one of 'I', 'U', 'C', 'E'; see"),
         (
             ["batch", "add", "--mode", "tran"],
             "unknown mode 'tran'; did you mean train? there are: ",

@@ -526,7 +526,9 @@ def test_a_parent_that_is_no_train_batch_or_failed_ends_its_predict_batch(ready:
     with pytest.raises(BadParameter):
         ready.run(failed)
     child = ready.add(mode="predict", train_batch_id=failed)
-    with pytest.raises(ParentFailed, match=f"{failed} ended in BadParameter"):
+    with pytest.raises(
+        ParentFailed, match=f"{failed} ended in BadParameter and must run again first: "
+    ):
         ready.run(child)
     with pytest.raises(Unknown, match="is a predict batch"):
         ready.run(ready.add(mode="predict", train_batch_id=child))

@@ -54,6 +54,8 @@ def test_an_unknown_group_is_an_error_that_lists_the_groups(filled: Engine) -> N
         pytest.raises(Unknown, match=r"'Mxx'; there are: M100, OFF"),
     ):
         registry.group(connection, "Mxx")
+    with filled.connect() as connection, pytest.raises(Unknown, match="unknown model group ''"):
+        registry.listing(connection, "")
 
 
 @pytest.mark.parametrize("question", [registry.group, registry.listing])
