@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
@@ -21,6 +21,7 @@ from pydantic import (
 from configs.cluster import Cluster
 from configs.errors import BadSetting
 from configs.meant import meant
+from configs.wording import plain
 
 PREFIX = "DEEPCREDIT_"
 FILE = "deepcredit.toml"
@@ -81,8 +82,8 @@ class Settings(BaseModel):
         20_000, ge=0, description="size of that cache, least recently used go first; 0: no limit"
     )
     log_dir: HostPath = Field(Path("logs"), description="folder of the launchers' logs")
-    log_format: str = Field(
-        "auto", pattern="^(auto|text|json)$", description="auto: text on a terminal, else JSON"
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto", description="auto: text on a terminal, else JSON"
     )
     lease_seconds: float = Field(
         120, gt=0, le=3600, description="a batch unheard of for so long is retried"
@@ -175,7 +176,7 @@ def without_secrets(settings: Settings) -> dict[str, Any]:
 
 def _problem(details: Mapping[str, Any]) -> str:
     name = ".".join(map(str, details["loc"])) or "settings"
-    return f"{name}: {details['msg'].removeprefix('Value error, ')}"
+    return f"{name}: {plain(details['msg'])}"
 
 
 def _from_file(file: Path) -> dict[str, Any]:

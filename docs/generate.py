@@ -8,15 +8,14 @@ import inspect
 import io
 import json
 import os
-import types
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
-from annotated_types import Ge, Gt, Le, Lt
 from typer.core import TyperGroup
 
+from configs.allowed import allowed
 from configs.cluster import Cluster, Host, HostSettings
 from configs.settings import PREFIX, SECRETS, Settings
 from launcher import folder
@@ -175,48 +174,11 @@ def _table(model: type[BatchParameters], without: Any) -> list[str]:
     for name, field in model.model_fields.items():
         if name not in without:
             default = "" if field.default is None else f"`{json.dumps(field.default)}`"
-            allowed = _cell(_allowed(field.annotation, field.metadata))
             lines.append(
-                f"| `{field.alias or name}` | {default} | {allowed} | {_cell(field.description)} |"
+                f"| `{field.alias or name}` | {default} | {_cell(allowed(field))} "
+                f"| {_cell(field.description)} |"
             )
     return lines
-
-
-def _allowed(annotation: Any, limits: list[Any]) -> str:
-    """A type and its limits in words."""
-    if get_origin(annotation) is Literal:
-        return ", ".join(f"`{json.dumps(value)}`" for value in get_args(annotation))
-    if hasattr(annotation, "__metadata__"):
-        base = get_args(annotation)[0]
-        metadata = [part for each in annotation.__metadata__ for part in _parts(each)]
-        return _allowed(base, metadata)
-    if isinstance(annotation, types.UnionType) or get_origin(annotation) is not None:
-        origin = get_origin(annotation)
-        if origin in (tuple, list):
-            return f"list of {_allowed(get_args(annotation)[0], [])}s"
-        if origin is dict:
-            return "object"
-        kinds = [a for a in get_args(annotation) if a is not type(None)]
-        return " or ".join(_allowed(a, limits) for a in kinds)
-    names = {int: "whole number", float: "number", bool: "`true`, `false`", str: "text"}
-    return names.get(annotation, "value") + "".join(_limit(limit) for limit in limits)
-
-
-def _parts(each: Any) -> list[Any]:
-    return list(getattr(each, "metadata", [each]))
-
-
-def _limit(limit: Any) -> str:
-    match limit:
-        case Ge():
-            return f", at least {limit.ge}"
-        case Gt():
-            return f", above {limit.gt}"
-        case Le():
-            return f", at most {limit.le}"
-        case Lt():
-            return f", below {limit.lt}"
-    return ""
 
 
 def _kind(model_id: str) -> list[str]:

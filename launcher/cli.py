@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from configs.errors import BadParameter, BadSetting, DeepCreditError
+from configs.wording import plain
 from launcher.folder import CommandFolder, example
 from launcher.options import GlobalOptions
 
@@ -124,8 +125,9 @@ def _usage(error: TyperException) -> str:
     here = context.find_root()
     if option and any(option in parameter.opts for parameter in here.command.params):
         return f"error: {option} goes before the command: deepcredit {option} ..."
-    line = " ".join(text.replace("Value error, ", "").split()).rstrip(".")
-    return f"error: {line}; see {context.command_path} --help"
+    line = " ".join(plain(text).split()).rstrip(".")
+    stop = "" if line.endswith("?") else ";"
+    return f"error: {line}{stop} see {context.command_path} --help"
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -53,7 +53,6 @@ _FAILURES = (
 _NAME = 20  # of a server; a longer one is cut, so that its row stays in one line
 _ERROR = 160
 _FOOT = 2  # lines below the page
-_ONE_QUEUE = '["default"]'
 
 
 def page(
@@ -166,8 +165,7 @@ def _server(
         "busy": busy.get(seen.serve_server_id, 0),
         "slots": seen.slots,
         "tags": _listed(seen.tags),
-        # Most installations have one queue, and need not read of it.
-        "queues": None if seen.queues == _ONE_QUEUE else _listed(seen.queues),
+        "queues": _listed(seen.queues),
     }
 
 

@@ -2,38 +2,55 @@
 
 import json
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from configs.errors import BadParameter, Unknown
 from configs.meant import meant
-from models import variants
+from models import parameters, variants
+from models.parameters import Spec, Whole, Word
 from storage.records import ModelEntry
 
 
-class _Model(BaseModel):
-    """One `[[model]]` table."""
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text of `shortest` to `longest` characters."""
 
-    model_config = ConfigDict(extra="forbid")
+    longest: int
+    shortest: int = 1
 
-    model_no: int = Field(ge=0)
-    model_id: str = Field(min_length=1, max_length=100)
-    model_group_id: str = Field(min_length=1, max_length=100)
-    model_desc: str | None = Field(None, max_length=500)
-    use_yn: str = Field("Y", pattern="^[YN]$")
-    param: dict[str, Any] = Field(default_factory=dict)
+    def read(self, value: object) -> str:
+        if not isinstance(value, str) or not self.shortest <= len(value) <= self.longest:
+            raise ValueError
+        return value
 
-    def entry(self) -> ModelEntry:
-        return ModelEntry(
-            model_no=self.model_no,
-            model_id=self.model_id,
-            model_group_id=self.model_group_id,
-            model_param=json.dumps(self.param, ensure_ascii=False) if self.param else None,
-            use_yn=self.use_yn,
-            model_desc=self.model_desc,
-        )
+    def __str__(self) -> str:
+        return f"a text of {self.shortest} to {self.longest} characters"
+
+
+class _Param:
+    """model_param as JSON; its keys are for the kind to judge."""
+
+    def read(self, value: object) -> str | None:
+        if not isinstance(value, dict):
+            raise ValueError  # noqa: TRY004 - as every Spec
+        # A date or time of TOML, which no key takes, is refused as the text that it becomes.
+        return json.dumps(value, ensure_ascii=False, default=str) if value else None
+
+    def __str__(self) -> str:
+        return "a table, such as { n_estimators = 300 }"
+
+
+_KEYS: dict[str, Spec] = {
+    "model_no": Whole(0),
+    "model_id": _Text(100),
+    "model_group_id": _Text(100),
+    "model_desc": _Text(500, shortest=0),
+    "use_yn": Word("Y", "N"),
+    "param": _Param(),
+}
+_DEFAULTS = {"model_desc": None, "use_yn": "Y", "param": None}
 
 
 def read(path: Path) -> list[ModelEntry]:
@@ -60,22 +77,25 @@ def read(path: Path) -> list[ModelEntry]:
     return entries
 
 
-def _entry(path: Path, place: int, table: Any) -> ModelEntry:
-    where = f"{path}: [[model]] number {place}"
+def _entry(path: Path, place: int, table: object) -> ModelEntry:
     try:
-        entry = _Model.model_validate(table).entry()
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(map(str, problem["loc"])) or "table"
-        known = ", ".join(_Model.model_fields)
-        wrong = f"{key}: {problem['msg']}; "
-        if problem["type"] == "extra_forbidden":
-            wrong = f"unknown key {key!r}; {meant(key, _Model.model_fields)}"
-        elif problem["type"] == "missing":
-            wrong = f"{key} is missing; "
-        raise BadParameter(f"{where}: {wrong}known keys: {known}") from None
-    try:
+        entry = _checked(table)
         variants.expand(entry.model_param, entry.model_id, model_no=entry.model_no)
     except (BadParameter, Unknown) as error:
-        raise BadParameter(f"{where}: {error}") from error
+        raise BadParameter(f"{path}: [[model]] number {place}: {error}") from error
     return entry
+
+
+def _checked(table: object) -> ModelEntry:
+    known = f"known keys: {', '.join(_KEYS)}"
+    if not isinstance(table, dict):
+        raise BadParameter(f"it must be a table; {known}")
+    for name in table:
+        if name not in _KEYS:
+            raise BadParameter(f"unknown key {name!r}; {meant(name, _KEYS)}{known}")
+    for name in _KEYS:
+        if name not in table and name not in _DEFAULTS:
+            raise BadParameter(f"{name} is missing; {known}")
+    given = {name: parameters.read(name, _KEYS[name], value) for name, value in table.items()}
+    values: dict[str, Any] = _DEFAULTS | given
+    return ModelEntry(model_param=values.pop("param"), **values)

@@ -1,6 +1,13 @@
-"""How people name data sets on a command line."""
+"""How people write data sets and parameters on a command line."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
 
 import typer
+
+from configs.errors import BadParameter
+from pipeline.parameters import read_object
 
 
 def dataset_name(text: str, option: str = "--dataset") -> tuple[str, int]:
@@ -9,3 +16,22 @@ def dataset_name(text: str, option: str = "--dataset") -> tuple[str, int]:
     if not group or not (version.isascii() and version.isdecimal()):
         raise typer.BadParameter(f"{text!r} is not like DATA001/1", param_hint=option)
     return group, int(version)
+
+
+def parameters(pairs: Iterable[str], text: str | None) -> str | None:
+    """batch_param as JSON; its keys are for the mode to judge."""
+    values = read_object(text, "--json")
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise BadParameter(f"--param: {pair!r} is not KEY=VALUE, such as testSize=0.3")
+        values[key] = _value(value)
+    return json.dumps(values, ensure_ascii=False) if values else None
+
+
+def _value(text: str) -> Any:
+    """JSON where it is JSON (0.3, true, [1, 2]), else the text itself."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

@@ -2,7 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, Engine
 from configs.errors import BadSetting, WrongSchema
 from configs.settings import FILE, PREFIX, SECRETS, Settings, load
 from launcher.options import GlobalOptions
-from storage.driver_errors import naming_old_schema
+from storage.driver_errors import naming_bad_values, naming_old_schema
 from storage.engine import make_engine, reading, transaction
 
 T = TypeVar("T")
@@ -33,14 +34,19 @@ class Session:
 
     def read(self, question: Callable[[Connection], T]) -> T:
         self._require_a_file()
-        with naming_old_schema(self.engine), reading(self.engine) as connection:
+        with self._naming_errors(), reading(self.engine) as connection:
             return question(connection)
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction; it may run more than once."""
         self._require_a_file()
-        with naming_old_schema(self.engine):
+        with self._naming_errors():
             return transaction(self.engine, work)
+
+    @contextmanager
+    def _naming_errors(self) -> Iterator[None]:
+        with naming_old_schema(self.engine), naming_bad_values():
+            yield
 
     def _require_a_file(self) -> None:
         """SQLite would make an empty database of every path that is mistyped."""

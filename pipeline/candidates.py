@@ -38,8 +38,7 @@ def gather(batch: Batch, context: Context) -> Candidates:
             not the one the row names.
     """
     listed = context.read(lambda connection: list_of(connection, batch))
-    _require_ended(listed, context)
-    models = context.read(lambda connection: candidates.models(connection, listed))
+    models = context.read(lambda connection: trained(connection, listed))
     _require_one_split(listed, models, context)
     split = _split(models[0].split_id, context)
     _require_dataset(batch, split, context)
@@ -54,14 +53,20 @@ def list_of(connection: Connection, batch: Batch) -> str:
     return batch.candidate_id
 
 
-def _require_ended(listed: str, context: Context) -> None:
-    names = context.read(lambda connection: candidates.names(connection, listed))
-    for number in sorted({name[0] for name in names}):
-        found = _batch(number, context)
+def trained(connection: Connection, listed: str) -> tuple[TrainedModel, ...]:
+    """The models of a list.
+
+    Raises:
+        Unknown: no such list, or it names a model that was never trained.
+        ParentNotReady: a batch whose models it names has not come to its end.
+    """
+    for number in sorted({name[0] for name in candidates.names(connection, listed)}):
+        found = batches.read(connection, number)
         if found is not None and not found.ended:
             raise ParentNotReady(
                 f"candidate_id {listed!r} names models of batch {number}, which is not complete yet"
             )
+    return candidates.models(connection, listed)
 
 
 def _require_one_split(listed: str, models: Sequence[TrainedModel], context: Context) -> None:
@@ -101,10 +106,6 @@ def _require_dataset(batch: Batch, split: Split, context: Context) -> None:
 
 def _split(split_id: str, context: Context) -> Split:
     return context.read(lambda connection: results.read_split(connection, split_id))
-
-
-def _batch(number: int, context: Context) -> Batch | None:
-    return context.read(lambda connection: batches.read(connection, number))
 
 
 def _grouped(

@@ -9,6 +9,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
+from configs.allowed import allowed, choices
 from configs.errors import BadParameter
 from configs.meant import meant
 
@@ -54,7 +55,7 @@ class BatchParameters(BaseModel):
             return value
         several = value if isinstance(value, list) else [value]
         if any(isinstance(each, bool) for each in several):
-            raise ValueError("true and false are no numbers")
+            raise ValueError
         read = [
             float(each) if isinstance(each, str) and _POWER.fullmatch(each) else each
             for each in several
@@ -73,8 +74,10 @@ def parse(text: str | None, model: type[P]) -> P:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problems = [_problem(detail, model) for detail in error.errors()]
-        raise BadParameter(f"batch_param: {'; '.join(dict.fromkeys(problems))}") from None
+        # Of a union each type has its own complaint.
+        keys = dict.fromkeys(str(detail["loc"][0]) for detail in error.errors())
+        problems = "; ".join(_problem(key, values, model) for key in keys)
+        raise BadParameter(f"batch_param: {problems}") from None
 
 
 def read_object(text: str | None, name: str) -> dict[str, Any]:
@@ -107,13 +110,14 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number that JSON knows")
 
 
-def _problem(detail: Mapping[str, Any], model: type[BatchParameters]) -> str:
-    location = detail["loc"]
-    key = str(location[0]) if location else "batch_param"
-    known = [field.alias or name for name, field in model.model_fields.items()]
-    if detail["type"] == "extra_forbidden" and len(location) == 1:
-        return f"unknown key {key!r}; {meant(key, known)}allowed are: {', '.join(known)}"
-    field = next((f for n, f in model.model_fields.items() if key in (n, f.alias)), None)
-    allowed = f" ({field.description})" if field and field.description else ""
-    message = detail["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}{allowed}, got {json.dumps(detail['input'], default=str)[:80]}"
+def _problem(key: str, values: Mapping[str, Any], model: type[BatchParameters]) -> str:
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    if key not in fields:
+        return f"unknown key {key!r}; {meant(key, fields)}allowed are: {', '.join(fields)}"
+    field, value = fields[key], values[key]
+    written = json.dumps(value, ensure_ascii=False)
+    hint = meant(value, choices(field.annotation)) if isinstance(value, str) else ""
+    return (
+        f"{key} = {written:.80} is not allowed; {hint}allowed: {allowed(field)} "
+        f"({field.description})"
+    )

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert, null, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert, null, select, union
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import Unknown, WrongState
+from configs.meant import some
 from storage.claimable import (
     due,
     is_open,
@@ -29,6 +30,7 @@ from storage.transitions import assign, cancelled
 _batch = dc_batch.c
 COLUMNS = tuple(_batch[field.name] for field in fields(Batch))
 """What a Batch is read from."""
+_STANDS = {"U": "runs", "C": "is completed", "E": "has failed"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,8 +110,9 @@ def retry(connection: Connection, batch_id: int) -> None:
     """
     row = _locked(connection, batch_id)
     if row.state not in ("I", "E"):
-        words = {"U": "runs", "C": "is completed"}[row.state]
-        raise WrongState(f"batch {batch_id} {words}; only one that failed or waits can be retried")
+        raise WrongState(
+            f"batch {batch_id} {_STANDS[row.state]}; only one that failed or waits can be retried"
+        )
     _reset(connection, batch_id)
 
 
@@ -126,24 +129,42 @@ def rerun(connection: Connection, batch_id: int) -> None:
 
 
 def set_priority(connection: Connection, batch_id: int, priority: int) -> None:
-    """Lower is sooner; it tells among batches that wait."""
-    _locked(connection, batch_id)
-    assign(connection, _batch.batch_id == batch_id, {"priority": priority})
-
-
-def delete(connection: Connection, batch_id: int) -> None:
-    """Remove a batch, its history, its results and its models' rows; files go at `store check`.
+    """Lower is sooner.
 
     Raises:
         Unknown: there is no such batch.
-        WrongState: a candidate list, an ensemble or a batch that is not at its end needs its
-            models.
+        WrongState: it is not in I; retries come by their time.
     """
     row = _locked(connection, batch_id)
-    _refuse_if_needed(connection, batch_id)
+    if row.state != "I":
+        again = f"; `deepcredit batch retry {batch_id}` lets it wait" if row.state == "E" else ""
+        raise WrongState(
+            f"batch {batch_id} {_STANDS[row.state]}: nothing is changed, for priority tells among "
+            f"waiting batches alone{again}"
+        )
+    assign(connection, _batch.batch_id == batch_id, {"priority": priority})
+
+
+def delete(connection: Connection, batch_id: int, *, force: bool = False) -> list[str]:
+    """Remove a batch, its history, its results and its models' rows; files go at `store check`.
+
+    Returns what names the batch, in words; `force`: which it may.
+
+    Raises:
+        Unknown: there is no such batch.
+        WrongState: a candidate list or another batch names it.
+    """
+    row = _locked(connection, batch_id)
+    names = _named_by(connection, batch_id)
+    if names and not force:
+        raise WrongState(
+            f"batch {batch_id} is named by {some(names, 20)}; delete those first (a list by its "
+            "rows in dc_candidate_model_list), or say --force"
+        )
     for table in LEFT_BY_BATCHES:
         connection.execute(table.delete().where(table.c.batch_id == batch_id))
     connection.execute(dc_batch.delete().where(_batch.batch_id == row.batch_id))
+    return names
 
 
 def pending(
@@ -194,29 +215,26 @@ def _reset(connection: Connection, batch_id: int) -> None:
         assign(connection, _batch.batch_id == batch_id, {"state": "I", "attempt": 0} | values)
 
 
-def _refuse_if_needed(connection: Connection, batch_id: int) -> None:
-    listed = dc_candidate_model_list.c
-    candidate = connection.scalar(
-        select(listed.candidate_id).where(listed.batch_id == batch_id).limit(1)
+def _named_by(connection: Connection, batch_id: int) -> list[str]:
+    """The candidate lists and the batches that take models of this one."""
+    listed, member = dc_candidate_model_list.c, dc_ensemble_model.c
+    lists = connection.scalars(
+        select(listed.candidate_id)
+        .where(listed.batch_id == batch_id)
+        .distinct()
+        .order_by(listed.candidate_id)
     )
-    if candidate is not None:
-        raise WrongState(
-            f"batch {batch_id} has models in candidate list {candidate}; delete their rows of "
-            "dc_candidate_model_list first"
-        )
-    member = dc_ensemble_model.c
-    ensemble = connection.scalar(
-        select(member.batch_id).where(member.model_batch_id == batch_id).limit(1)
+    drawing = select(member.batch_id).where(member.model_batch_id == batch_id)
+    # Two queries in one, so that each follows its index.
+    others = connection.execute(
+        union(
+            select(_batch.batch_id, _batch.mode).where(_batch.train_batch_id == batch_id),
+            select(_batch.batch_id, _batch.mode).where(_batch.batch_id.in_(drawing)),
+        ).order_by("batch_id")
     )
-    if ensemble is not None:
-        raise WrongState(
-            f"ensemble batch {ensemble} draws from models of batch {batch_id}; delete it first"
-        )
-    child = connection.scalar(
-        select(_batch.batch_id).where(_batch.train_batch_id == batch_id, is_open).limit(1)
-    )
-    if child is not None:
-        raise WrongState(f"batch {child} builds on batch {batch_id} and is not at its end")
+    return [f"candidate list {name}" for name in lists] + [
+        f"{mode or ''} batch {number}".lstrip() for number, mode in others if number != batch_id
+    ]
 
 
 @contextmanager

@@ -40,7 +40,9 @@ def names(connection: Connection, candidate_id: str) -> tuple[ModelName, ...]:
     )
     found = tuple((batch, model, sub) for batch, model, sub in rows)
     if not found:
-        raise Unknown(f"candidate_id {candidate_id!r} lists no model; {what_exists(connection)}")
+        raise Unknown(
+            f"candidate_id {candidate_id!r} lists no model; {what_exists(connection, candidate_id)}"
+        )
     return found
 
 
@@ -139,9 +141,10 @@ def add(connection: Connection, candidate_id: str, wanted: Iterable[ModelName]) 
     return len(new)
 
 
-def what_exists(connection: Connection) -> str:
+def what_exists(connection: Connection, wanted: str = "") -> str:
     """The lists there are, for an error about one that is not."""
-    there = [f"{name} ({count} models)" for name, count in lists(connection)]
+    there = lists(connection)
     if not there:
         return "there are no lists yet: see `deepcredit candidates add --help`"
-    return f"there are: {some(there, 20)}"
+    named = [f"{name} ({count} models)" for name, count in there]
+    return f"{meant(wanted, (name for name, _ in there))}there are: {some(named, 20)}"

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, insert, select
 
 from configs.errors import BadData, Unknown
-from configs.meant import some
+from configs.meant import meant, some
 from storage.records import Dataset, DatasetColumn
 from storage.schema import dc_dataset, dc_dataset_column
 
@@ -117,13 +117,14 @@ def _what_exists(connection: Connection, group: str) -> str:
         .order_by(dc_dataset.c.dataset_version)
     ).scalars()
     there = [f"{group}/{version}" for version in versions]
-    if not there:
-        newest = (
-            select(dc_dataset.c.dataset_group, func.max(dc_dataset.c.dataset_version))
-            .group_by(dc_dataset.c.dataset_group)
-            .order_by(dc_dataset.c.dataset_group)
-        )
-        there = [f"{name}/{version}" for name, version in connection.execute(newest)]
-        if not there:
-            return "there are none yet: load one with `deepcredit dataset load`"
-    return f"there are: {some(there, 20)}"
+    if there:
+        return f"there are: {some(there, 20)}"
+    newest = connection.execute(
+        select(dc_dataset.c.dataset_group, func.max(dc_dataset.c.dataset_version))
+        .group_by(dc_dataset.c.dataset_group)
+        .order_by(dc_dataset.c.dataset_group)
+    ).all()
+    if not newest:
+        return "there are none yet: load one with `deepcredit dataset load`"
+    there = [f"{name}/{version}" for name, version in newest]
+    return f"{meant(group, (name for name, _ in newest))}there are: {some(there, 20)}"

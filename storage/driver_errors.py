@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 from pymysql.err import InternalError
 from sqlalchemy import Engine, inspect
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError, ProgrammingError
 
-from configs.errors import DatabaseRefused, DatabaseUnavailable, WrongSchema
+from configs.errors import BadParameter, DatabaseRefused, DatabaseUnavailable, WrongSchema
 
 _LOCK_WAIT = 1205
 # Snapshot changed, lock wait timeout, deadlock: roll back and do it again.
@@ -74,6 +74,18 @@ def naming_old_schema(engine: Engine) -> Iterator[None]:
                 text = "the database has no tables yet"
             raise WrongSchema(f"{text}; run `deepcredit db upgrade` first") from error
         raise
+
+
+@contextmanager
+def naming_bad_values() -> Iterator[None]:
+    """Say which column a value does not fit that a person has given."""
+    try:
+        yield
+    except DataError as error:
+        reason = reason_of(error).removesuffix(" at row 1")
+        raise BadParameter(f"the database does not take a value: {reason}") from error
+    except OverflowError as error:  # of SQLite's driver
+        raise BadParameter(f"the database does not take a value: {error}") from error
 
 
 def _has_tables(engine: Engine) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, insert, select, update
 
 from configs.errors import Unknown
+from configs.meant import meant, some
 from storage.records import ModelEntry
 from storage.schema import dc_model_list
 
@@ -31,11 +32,18 @@ def group(connection: Connection, model_group: str | None) -> list[ModelEntry]:
 
 
 def listing(connection: Connection, model_group: str | None = None) -> list[ModelEntry]:
-    """Every model, or those of one group, also those not in use; by group and model_no."""
+    """Every model, or those of one group, also those not in use; by group and model_no.
+
+    Raises:
+        Unknown: there is no such group.
+    """
     query = select(dc_model_list).order_by(_models.model_group_id, _models.model_no)
-    if model_group is not None:
-        query = query.where(_models.model_group_id == model_group)
-    return _read(connection, query)
+    if model_group is None:
+        return _read(connection, query)
+    found = _read(connection, query.where(_models.model_group_id == model_group))
+    if not found:
+        raise Unknown(_no_group(connection, model_group))
+    return found
 
 
 def put(connection: Connection, entries: Iterable[ModelEntry]) -> None:
@@ -58,8 +66,9 @@ def _no_group(connection: Connection, model_group: str | None) -> str:
             f"model group {model_group!r} has no model in use; "
             "set use_yn to 'Y' in dc_model_list for those to train"
         )
-    there = f"there are: {', '.join(groups)}" if groups else "dc_model_list is empty"
-    wrong = (
-        f"unknown model group {model_group!r}" if model_group else "a train batch needs model_group"
-    )
-    return f"{wrong}; {there}"
+    wrong = f"unknown model group {model_group!r}"
+    if model_group is None:
+        wrong = "a train batch needs model_group"
+    if not groups:
+        return f"{wrong}; dc_model_list is empty: fill it with `deepcredit model load`"
+    return f"{wrong}; {meant(model_group or '', groups)}there are: {some(groups, 20)}"

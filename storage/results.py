@@ -199,7 +199,11 @@ def require_train(connection: Connection, batch_id: int) -> None:
     found = connection.execute(mode).one_or_none()
     if found is not None and found.mode == "train":
         return
-    what = "does not exist" if found is None else f"is a {found.mode} batch; name a train batch"
+    what = (
+        "does not exist"
+        if found is None
+        else f"is of mode {found.mode or 'NULL'}; name a train batch"
+    )
     newest = select(dc_model.c.batch_id).distinct().order_by(dc_model.c.batch_id.desc())
     trained = [str(number) for number in connection.scalars(newest.limit(_SHOWN))]
     which = f"the newest with models: {', '.join(trained)}" if trained else "none has models yet"

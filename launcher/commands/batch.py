@@ -1,21 +1,22 @@
 """Add batches, look at them, cancel, retry and wait for them."""
 
-import json
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 from sqlalchemy import Connection
 
 from configs.errors import BadParameter, Unknown, WrongState
+from configs.meant import some
 from launcher.console import Format, progress, say, show
 from launcher.folder import example, new_app
 from launcher.listing import COLUMNS, as_listed
-from launcher.naming import dataset_name
+from launcher.naming import dataset_name, parameters
 from launcher.session import Session, session
 from pipeline import mode as modes
-from pipeline.parameters import read_object
 from storage import batches, leaderboard
 from storage.records import Batch, State
 
@@ -87,7 +88,7 @@ def add(
         "candidate_id": candidate,
         "batch_desc": desc,
         "batch_memo": memo,
-        "batch_param": _parameters(param or [], param_json),
+        "batch_param": parameters(param or [], param_json),
         "priority": priority,
         "queue": queue,
         "need_tag": need_tag,
@@ -99,13 +100,10 @@ def add(
 
     def work(connection: Connection) -> tuple[int, tuple[str, ...]]:
         number = batches.add(connection, **given)
-        added = batches.read(connection, number)
-        assert added is not None
-        return number, modes.check(connection, added)  # an error takes the row back
+        return number, _check(connection, number)  # an error takes the row back
 
     number, doubts = session(ctx).write(work)
-    for doubt in doubts:
-        typer.echo(f"note: {doubt}", err=True)  # the output is the number alone
+    _note(doubts)
     say(str(number))
 
 
@@ -149,7 +147,7 @@ def show_(
 
 @app.command(epilog=example("deepcredit batch cancel 123"))
 def cancel(ctx: typer.Context, batch_id: BatchId) -> None:
-    """Cancel a batch that waits, or ask the launcher that runs it to stop within 15 seconds."""
+    """Cancel a batch that waits or runs. The launcher that runs it stops it within 15 seconds."""
     opened = session(ctx)
     if not opened.write(lambda connection: batches.cancel(connection, batch_id)):
         say(f"batch {batch_id} had already ended")
@@ -161,18 +159,21 @@ def cancel(ctx: typer.Context, batch_id: BatchId) -> None:
 
 @app.command(epilog=example("deepcredit batch retry 123"))
 def retry(ctx: typer.Context, batch_id: BatchId) -> None:
-    """Let a batch in error run again as soon as may be; finished models are kept."""
-    session(ctx).write(lambda connection: batches.retry(connection, batch_id))
-    say(f"batch {batch_id} waits to run")
+    """Let a batch in error run again as soon as may be. Finished models are kept.
+
+    What its run would end with at once is an error already here, and the batch stays as it is.
+    """
+    _put_back(ctx, batch_id, batches.retry)
 
 
 @app.command(epilog=example("deepcredit batch rerun 123"))
 def rerun(ctx: typer.Context, batch_id: BatchId) -> None:
-    """Let a batch run again whatever its state; finished models are kept. One that runs is
+    """Let a batch run again whatever its state. Finished models are kept; one that runs is
     stopped first.
+
+    What its run would end with at once is an error already here, and the batch stays as it is.
     """
-    session(ctx).write(lambda connection: batches.rerun(connection, batch_id))
-    say(f"batch {batch_id} waits to run")
+    _put_back(ctx, batch_id, batches.rerun)
 
 
 @app.command(epilog=example("deepcredit batch priority 123 10"))
@@ -183,20 +184,26 @@ def priority(
         int, typer.Argument(metavar="N", min=0, max=32_767, help="Lower is sooner; usual: 100.")
     ],
 ) -> None:
-    """Let a waiting batch run sooner or later than others."""
+    """Let a waiting batch run sooner or later than others. Retries come by their time instead."""
     session(ctx).write(lambda connection: batches.set_priority(connection, batch_id, number))
     say(f"batch {batch_id} has priority {number}")
 
 
 @app.command(epilog=example("deepcredit batch delete 123"))
-def delete(ctx: typer.Context, batch_id: BatchId) -> None:
-    """Delete a batch with its results and models; one that runs is stopped. Refused while a
-    candidate list, an ensemble or an open batch needs its models.
+def delete(
+    ctx: typer.Context,
+    batch_id: BatchId,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if a list or another batch names it.")
+    ] = False,
+) -> None:
+    """Delete a batch with its results and models. One that runs is stopped. Refused while a
+    candidate list or another batch names it: predict in train_batch_id, ensemble in its members.
 
     Its files stay until `deepcredit store check --delete`.
     """
-    session(ctx).write(lambda connection: batches.delete(connection, batch_id))
-    say(f"batch {batch_id} is deleted")
+    names = session(ctx).write(partial(batches.delete, batch_id=batch_id, force=force))
+    say(f"batch {batch_id} is deleted" + (f"; named by {some(names, 20)}" if names else ""))
 
 
 @app.command(epilog=example("deepcredit batch wait 123 && deepcredit results 123"))
@@ -243,20 +250,23 @@ def _read(opened: Session, batch_id: int) -> Batch:
     return found
 
 
-def _parameters(pairs: list[str], text: str | None) -> str | None:
-    """batch_param as JSON; its keys are for the mode to judge."""
-    values = read_object(text, "--json")
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise BadParameter(f"--param: {pair!r} is not KEY=VALUE, such as testSize=0.3")
-        values[key] = _value(value)
-    return json.dumps(values, ensure_ascii=False) if values else None
+def _put_back(ctx: typer.Context, batch_id: int, lever: Callable[[Connection, int], None]) -> None:
+    def work(connection: Connection) -> tuple[str, ...]:
+        lever(connection, batch_id)
+        return _check(connection, batch_id)  # an error leaves the row as it was
+
+    _note(session(ctx).write(work))
+    say(f"batch {batch_id} waits to run")
 
 
-def _value(text: str) -> Any:
-    """JSON where it is JSON (0.3, true, [1, 2]), else the text itself."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+def _check(connection: Connection, batch_id: int) -> tuple[str, ...]:
+    """Raise what the batch would end with at once; return what a person may want otherwise."""
+    found = batches.read(connection, batch_id)
+    assert found is not None
+    return modes.check(connection, found)
+
+
+def _note(doubts: Iterable[str]) -> None:
+    """On stderr, for the output of `add` is the number alone."""
+    for doubt in doubts:
+        typer.echo(f"note: {doubt}", err=True)

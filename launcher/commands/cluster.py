@@ -39,7 +39,7 @@ def cluster() -> None:
 
 @app.command(epilog=example("deepcredit cluster start"))
 def start(ctx: typer.Context) -> None:
-    """Start what does not run yet, and wait until every worker is there. Safe to repeat.
+    """Start what does not run yet, and wait for every worker. Safe to repeat.
 
     Every host must answer, its key be known, and its versions be those here, before anything is
     started.
@@ -58,7 +58,7 @@ def status(
     ctx: typer.Context,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
-    """Show scheduler, dashboard, and each worker; exit 1 if the scheduler does not answer.
+    """Show scheduler, dashboard and each worker. Exit 1 if the scheduler does not answer.
 
     Without a table [cluster]: of the scheduler that the settings name.
     """
@@ -77,7 +77,7 @@ def scale(
         list[str], typer.Argument(metavar="HOST=N...", help="Workers without a card on a host.")
     ],
 ) -> None:
-    """Change how many workers hosts run, without a fit being lost, until the next stop.
+    """Change how many workers hosts run. No fit is lost; it holds until the next stop.
 
     A worker that leaves ends what it runs first; `status` shows it as leaving meanwhile.
     """
@@ -97,7 +97,9 @@ def stop(ctx: typer.Context) -> None:
 def certificates(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
 ) -> None:
-    """Make what TLS between launchers, scheduler and workers needs, valid for a year.
+    """Make the certificates that TLS needs, valid for a year.
+
+    They are for launchers, scheduler and workers.
 
     Name the folder as `certificates` in [cluster]; `start` brings its files to the hosts.
     """

@@ -94,7 +94,7 @@ def load(
     categorical: Categorical = None,
     missing: Missing = None,
 ) -> None:
-    """Load a file into a table of its own and register it as a data set."""
+    """Load a file as a data set, into a table of its own."""
     choices = _choices(
         target,
         positive,
@@ -131,7 +131,7 @@ def register(
     categorical: Categorical = None,
     missing: Missing = None,
 ) -> None:
-    """Register a table or view that exists as a data set; nothing is copied."""
+    """Register a table or view as a data set. Nothing is copied."""
     choices = _choices(
         target,
         positive,

@@ -32,7 +32,7 @@ def upgrade(ctx: typer.Context) -> None:
 
 @app.command(epilog=example("deepcredit db check"))
 def check(ctx: typer.Context) -> None:
-    """Compare the live schema with the code; exit 1 and say what differs, if anything does."""
+    """Compare the live schema with the code. Exit 1 and say what differs, if anything does."""
     differences = migrate.check(session(ctx).engine)
     for line in differences:
         typer.echo(f"error: {line}", err=True)
@@ -48,7 +48,7 @@ def grants(
         str | None, typer.Option(help="Name of the database; default: that of the settings.")
     ] = None,
 ) -> None:
-    """Print GRANT statements for the roles operator, launcher and reader; nothing is run."""
+    """Print GRANT statements for operators, launchers and readers. Nothing is run."""
     url = session(ctx).engine.url
     if database is None:
         if url.get_backend_name() == "sqlite":
@@ -77,7 +77,7 @@ def prune(
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
 ) -> None:
-    """Remove batches completed long ago, with their results and history. Batches with trained
+    """Remove batches completed long ago with all that they left. Batches with trained
     models stay, and those that a candidate list, an ensemble or a younger batch refers to.
 
     What batches left whose rows were deleted goes too. Batches in error stay. It may be stopped and

@@ -54,7 +54,7 @@ def pictures(
         typer.Option(help="Copy them into this folder.", file_okay=False, metavar="FOLDER"),
     ] = None,
 ) -> None:
-    """Say where the pictures of an ensemble batch lie in the model store, or copy them here."""
+    """Say where the pictures of a batch lie, or copy them here."""
 
     def read(connection: Connection) -> tuple[ensembles.Picture, ...]:
         found = ensembles.pictures(connection, batch_id)

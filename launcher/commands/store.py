@@ -35,9 +35,9 @@ def check(
         bool, typer.Option("--all", help=f"List all files, not only the first {_SHOWN} of a kind.")
     ] = False,
 ) -> None:
-    """Say which files the database names and the store does not have (then exit 1), and which
-    files nobody needs: left by runs that died, by batches that were deleted or pruned, or by
-    uploads that never ended.
+    """Compare the files of the store with the database. Says which files the database names and
+    the store does not have (then exit 1), and which nobody needs: left by runs that died, by
+    batches that were deleted or pruned, or by uploads that never ended.
 
     Launchers may be at work meanwhile. Files that are not named as ours are left alone. A store
     that another database has marked is refused; one that bears no mark is only looked at.
@@ -70,7 +70,7 @@ def adopt(
         ),
     ] = None,
 ) -> None:
-    """Mark the model store as this database's, so that files may be deleted there.
+    """Mark the model store as this database's. Files may be deleted there then.
 
     The first batch does so with an empty store. This is for one that others have filled: a copy
     without its mark, or the store of a database whose place this one takes.

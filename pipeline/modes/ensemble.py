@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from pydantic import Field
 from sqlalchemy import Connection
 
 from configs import plugins
-from configs.errors import BadParameter
+from configs.errors import BadParameter, ParentNotReady
 from ensemble.rule import ROUNDS, Rule
 from ensemble.sampling import SEEDS
 from ensemble.search import Search
 from pipeline import methods, searching
-from pipeline.candidates import gather, list_of
+from pipeline.candidates import gather, list_of, trained
 from pipeline.context import Context
 from pipeline.drawing import BEST, details
 from pipeline.histograms import bins
@@ -74,7 +75,10 @@ class Parameters(BatchParameters):
 def check(connection: Connection, batch: Batch, parameters: Parameters) -> tuple[str, ...]:
     """Raise what a run would end with before it reads scores."""
     _require_space(parameters)
-    parameters.rule.check(len(candidates.names(connection, list_of(connection, batch))))
+    listed = list_of(connection, batch)
+    parameters.rule.check(len(candidates.names(connection, listed)))
+    with suppress(ParentNotReady):  # it is tried again
+        trained(connection, listed)
     return ()
 
 

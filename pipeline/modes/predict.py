@@ -97,7 +97,8 @@ def _parent(connection: Connection, batch: Batch) -> Batch:
         raise ParentNotReady(f"train_batch_id {number} is not complete yet")
     if parent.state == "E":
         raise ParentFailed(
-            f"train_batch_id {number} ended in {parent.error_class}: {parent.error_text}"
+            f"train_batch_id {number} ended in {parent.error_class} and must run again first: "
+            f"{parent.error_text}"
         )
     return parent
 

@@ -17,7 +17,7 @@ from rich.cells import cell_len
 from sqlalchemy import Engine, insert, literal, update
 from typer.core import TyperGroup
 
-from configs.settings import load
+from configs.settings import Settings, load
 from launcher import folder
 from launcher.cli import execute
 from storage import candidates, servers
@@ -120,6 +120,17 @@ def test_the_listing_says_of_each_command_what_its_own_help_says(run: Run) -> No
         assert re.search(rf"^  {name} +\S.*[^.][.]$", out, re.MULTILINE), name  # and is not cut
 
 
+@pytest.mark.parametrize("name", sorted({words[0] for words in _leaves() if len(words) > 1}))
+def test_a_groups_listing_has_a_whole_sentence_of_each_command_at_80_columns(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run(name, "--help")[1].partition("Commands:\n")[2].splitlines()
+
+    assert lines
+    assert [line for line in lines if not re.fullmatch(r"  \w+ +\S.*[^.][.]", line)] == []
+
+
 def test_help_imports_none_of_the_libraries_that_take_long() -> None:
     heavy = "torch sklearn pandas numpy pyarrow sqlalchemy distributed dask alembic rich xgboost"
     code = (
@@ -135,11 +146,12 @@ def test_help_imports_none_of_the_libraries_that_take_long() -> None:
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["batc"], "Did you mean 'batch'"),
+        (["batc"], "Did you mean 'batch'? see deepcredit --help"),
         (["batch", "shwo", "1"], "Did you mean 'show'"),
         (["batch", "show"], "Missing argument 'ID'; see deepcredit batch show --help"),
-        (["batch", "show", "one"], "Invalid value for 'ID'"),
-        (["batch", "list", "--state", "Q"], "'--state': 'Q' is not one of 'I', 'U', 'C', 'E'"),
+        (["batch", "show", "one"], "Invalid value for 'ID': it must be a whole number; see deep"),
+        (["batch", "priority", "1", "99999"], "'N': it must be at most 32767; see deepcredit"),
+        (["batch", "list", "--state", "Q"], "'--state': 'Q' is not one of 'I', 'U', 'C', 'E'; see"),
         (
             ["batch", "add", "--mode", "tran"],
             "unknown mode 'tran'; did you mean train? there are: ",
@@ -387,6 +399,23 @@ def test_what_a_model_names_is_listed_also_where_it_is_the_default(ready: Run) -
         ),
         (MODELS.replace("n_estimators", "n_estimator"), ["n_estimator", "n_estimators"]),
         (MODELS.replace("model_no = 2", "model_no = 1"), ["model_no 1 is there twice"]),
+        ("model = [1]", ["number 1: it must be a table; known keys: model_no"]),
+        (
+            MODELS.replace("model_no = 2", "model_no = true"),
+            ["number 2: model_no = true is not allowed; it must be a whole number of at least 0"],
+        ),
+        (MODELS.replace("model_no = 2", "model_no = 3000000000"), ["model_no = 3000000000"]),
+        (
+            MODELS.replace('_id = "M100"', "_id = 100"),
+            ["number 1: model_group_id = 100 is not allowed; it must be a text of 1 to 100"],
+        ),
+        (MODELS.replace('"부스팅"', f'"{501 * "x"}"'), ["model_desc = ", "0 to 500 characters"]),
+        (MODELS.replace('"N"', '"n"'), ['use_yn = "n" is not allowed; it must be "Y" or "N"']),
+        (MODELS.replace('use_yn = "N"', "param = 3"), ["param = 3", "a table, such as { n_est"]),
+        (
+            MODELS.replace("n_estimators = 20", "n_estimators = 1979-05-27"),
+            ["number 1: model_no 1: model_param: n_estimators", "must be a whole number from 1"],
+        ),
     ],
 )
 def test_a_model_file_that_is_wrong_says_where(ready: Run, text: str, words: list[str]) -> None:
@@ -462,19 +491,24 @@ TRAIN = ("train", "--dataset", "DATA001/1", "--model-group", "M100")
     ("words", "code", "text"),
     [
         (["train", "--model-group", "M100"], 1, "needs dataset_group and dataset_version"),
-        ([*TRAIN[:2], "DATA01/1", *TRAIN[3:]], 1, "data set DATA01/1; there are: DATA001/1"),
+        (
+            [*TRAIN[:2], "DATA01/1", *TRAIN[3:]],
+            1,
+            "DATA01/1; did you mean DATA001? there are: DATA001/1",
+        ),
         ([*TRAIN[:2], "DATA001/2", *TRAIN[3:]], 1, "data set DATA001/2; there are: DATA001/1"),
         ([*TRAIN[:3]], 1, "a train batch needs model_group; there are: M100"),
-        ([*TRAIN[:4], "M10"], 1, "unknown model group 'M10'; there are: M100"),
+        ([*TRAIN[:4], "M10"], 1, "unknown model group 'M10'; did you mean M100? there are"),
         ([*TRAIN, "--param", "testsize=0.3"], 2, "did you mean testSize? allowed are: "),
-        ([*TRAIN, "--param", "testSize=-1"], 2, "testSize: "),
+        ([*TRAIN, "--param", "testSize=-1"], 2, "testSize = -1 is not"),
         ([*TRAIN, "--param", "threshold=2"], 2, "threshold = 2.0 is not allowed; allowed: "),
         ([*TRAIN, "--param", "models=[2]"], 2, "model_no 2 is not in use in group 'M100'"),
         (["predict"], 1, "a predict batch needs train_batch_id"),
         (["predict", "--train-batch", "7"], 1, "train_batch_id 7: there is no such batch"),
         (["predict", "--train-batch", "1", "--dataset", "D/1"], 1, "there are: DATA001/1"),
-        (["ensemble"], 1, "needs candidate_id; there are: C1 (2 models)"),
+        (["ensemble"], 1, "an ensemble batch needs candidate_id; there are: C1 (2 models)"),
         (["ensemble", "--candidate", "C2"], 1, "C2' lists no model; there are: C1 (2 models)"),
+        (["ensemble", "--candidate", "C11"], 1, "; did you mean C1? there are: C1 (2 models)"),
         (["ensemble", "--candidate", "C1"], 2, "with 2 candidate models it can be 1 to 2"),
         (["ensemble", "--candidate", "C1", "--dataset", "D/1", "--param", "members=1"], 1, "D/1"),
     ],
@@ -491,12 +525,49 @@ def test_what_a_run_would_end_with_at_once_is_an_error_of_batch_add(
     assert len(json.loads(stocked("batch", "list", "--format", "json")[1])) == 1
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "column"),
+    [
+        ("--queue", "밤" * 33, "queue"),
+        ("--priority", "99999", "priority"),
+        ("--dataset", "DATA001/3000000000", "dataset_version"),
+    ],
+)
+def test_a_value_that_does_not_fit_the_database_is_named(
+    ready: Run,
+    mariadb_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    value: str,
+    column: str,
+) -> None:
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_settings.database_url)
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", PASSWORD)
+
+    said = _error(ready("batch", "add", "--mode", "train", option, value), 2)
+    assert re.search(rf"the database does not take a value: .* for column '{column}'$", said)
+
+
+def test_a_number_that_sqlite_does_not_know_is_an_error(ready: Run) -> None:
+    assert "does not take a value: " in _error(ready("batch", "show", "9" * 30), 2)
+
+
 def test_a_count_that_may_have_meant_a_percentage_is_noted_beside_the_number(stocked: Run) -> None:
     code, out, err = stocked("batch", "add", "--mode", *TRAIN, "--param", "testSize=2")
 
     assert (code, out.strip().isdigit()) == (0, True)
     assert err.startswith("note: testSize 2: 2 of ")
     assert err.strip().endswith("rows, not 2 %")
+
+
+def test_an_ensemble_of_models_that_are_gone_is_not_added(stocked: Run, engine: Engine) -> None:
+    ended = _add(engine, state="C")
+    with engine.begin() as connection:
+        candidates.add(connection, "C1", [(ended, 1, 1)])
+
+    words = ("--mode", "ensemble", "--candidate", "C1", "--param", "members=1")
+    said = _error(stocked("batch", "add", *words), 1)
+    assert f"1 of 1 models are not in dc_model, the first: batch {ended}, model 1/1" in said
 
 
 def test_a_batch_may_be_added_that_waits_for_the_one_it_builds_on(
@@ -508,7 +579,8 @@ def test_a_batch_may_be_added_that_waits_for_the_one_it_builds_on(
 
 
 def test_a_batch_is_cancelled_retried_and_listed_in_words(ready: Run, engine: Engine) -> None:
-    number = str(_add(engine, batch_desc="[모형] one"))
+    trained = _add(engine)
+    number = str(_add(engine, mode="predict", train_batch_id=trained, batch_desc="[모형] one"))
 
     assert "waiting" in ready("batch", "list")[1]
     assert "cancelled" in ready("batch", "cancel", number)[1]
@@ -674,7 +746,7 @@ def test_a_leaderboard_of_what_does_not_exist_is_an_error(stocked: Run, engine: 
 
     assert said("--batch", "9") == "batch 9 does not exist; none has models yet"
     assert said("--batch", predict) == (
-        f"batch {predict} is a predict batch; name a train batch; none has models yet"
+        f"batch {predict} is of mode predict; name a train batch; none has models yet"
     )
     assert said("--dataset", "D/1") == "unknown data set D/1; there are: DATA001/1"
     for options in (("--batch", number), ("--dataset", "DATA001/1")):

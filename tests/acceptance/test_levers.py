@@ -17,7 +17,9 @@ from storage.schema import (
     dc_batch,
     dc_batch_picture,
     dc_candidate_model_list,
+    dc_dataset,
     dc_identity,
+    dc_model_list,
     dc_queue,
     dc_server,
 )
@@ -81,12 +83,73 @@ def test_a_batch_is_moved_up(run, calls):
     assert run("batch", "priority", "999", "1")[0] == 1
 
 
-def test_a_completed_batch_is_run_again(run, calls):
-    batch_id = calls.add(state="C", attempt=2)
+@pytest.mark.parametrize(
+    ("columns", "words", "remedy"),
+    [
+        ({"state": "U"}, "runs", ""),
+        ({"state": "C"}, "is completed", ""),
+        ({"state": "E"}, "has failed", "; `deepcredit batch retry 1` lets it wait"),
+        (
+            {"state": "E", "attempt": 1, "run_after": utc_now(1200)},
+            "has failed",
+            "; `deepcredit batch retry 1` lets it wait",
+        ),
+    ],
+)
+def test_only_a_batch_that_waits_is_moved_up(run, calls, columns, words, remedy):
+    assert calls.add(**columns) == 1
 
-    assert run("batch", "rerun", str(batch_id))[0] == 0
+    said = f"error: batch 1 {words}: nothing is changed, for priority tells among waiting batches"
+    assert run("batch", "priority", "1", "7") == (1, "", f"{said} alone{remedy}\n")
+    assert calls(batches.read, 1).priority == 100
+
+
+def predicting(calls, **columns):
+    """A predict batch that can run once its train batch is completed."""
+    parent = calls.add()
+    return calls.add(mode="predict", train_batch_id=parent, **columns)
+
+
+def test_a_completed_batch_is_run_again(run, calls):
+    batch_id = predicting(calls, state="C", attempt=2)
+
+    assert run("batch", "rerun", str(batch_id)) == (0, f"batch {batch_id} waits to run\n", "")
     again = calls(batches.read, batch_id)
     assert (again.state, again.attempt) == ("I", 0)
+
+
+@pytest.mark.parametrize(
+    ("lever", "state", "columns", "code", "said"),
+    [
+        ("rerun", "C", {"batch_param": '{"scop": "all"}'}, 2, "did you mean scope?"),
+        ("rerun", "U", {"dataset_group": "D", "dataset_version": 1}, 1, "unknown data set D/1"),
+        ("retry", "E", {"train_batch_id": 99}, 1, "train_batch_id 99: there is no such batch"),
+    ],
+)
+def test_what_would_end_at_once_is_not_put_back(run, calls, lever, state, columns, code, said):
+    batch_id = predicting(calls, state=state, attempt=2)
+    calls(lambda c: c.execute(update(dc_batch).where(dc_batch.c.state == state).values(columns)))
+
+    answered, out, error = run("batch", lever, str(batch_id))
+
+    assert (answered, out) == (code, "")
+    assert said in error
+    still = calls(batches.read, batch_id)
+    assert (still.state, still.attempt) == (state, 2)
+
+
+def test_a_batch_put_back_whose_sizes_are_doubtful_is_noted(run, calls):
+    dataset = {"dataset_group": "D", "dataset_version": 1}
+    row = dataset | {"table_name": "t", "n_rows": 1000, "content_sha256": "x"}
+    calls(lambda c: c.execute(insert(dc_dataset).values(row)))
+    model = {"model_no": 1, "model_id": "ML-RF", "model_group_id": "M"}
+    calls(lambda c: c.execute(insert(dc_model_list).values(model)))
+    batch_id = calls.add(state="E", model_group="M", batch_param='{"testSize": 30}', **dataset)
+
+    code, out, error = run("batch", "retry", str(batch_id))
+
+    assert (code, out) == (0, f"batch {batch_id} waits to run\n")
+    assert error == "note: testSize 30: 30 of 1000 rows, not 30 %\n"
 
 
 def test_a_batch_is_deleted_unless_it_is_needed(run, calls):
@@ -98,6 +161,9 @@ def test_a_batch_is_deleted_unless_it_is_needed(run, calls):
     code, _, error = run("batch", "delete", str(needed))
     assert (code, "candidate list C001" in error) == (1, True)
     assert column(calls, dc_batch.c.batch_id) == [needed]
+    said = f"batch {needed} is deleted; named by candidate list C001\n"
+    assert run("batch", "delete", str(needed), "--force") == (0, said, "")
+    assert column(calls, dc_batch.c.batch_id) == []
 
 
 def test_status_is_printed_once_where_there_is_no_terminal(run, calls):

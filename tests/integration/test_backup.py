@@ -22,7 +22,7 @@ from tests.desk import XGB, Desk, applicants, open_desk
 from tests.mariadb import PASSWORD, USER, MariaDB
 
 PAGE = blocks(ROOT / "docs" / "servers.md")
-PAUSE, RESUME, BECOME_ANOTHER = (block.text for block in PAGE if block.language == "sql")
+_, PAUSE, RESUME, BECOME_ANOTHER = (block.text for block in PAGE if block.language == "sql")
 BACKUP, RESTORE, CHECK = (block.text for block in PAGE if block.language == "bash")
 FIGURES = ("model_no", "model_sub_no", "split", "n_rows", "threshold", "tn", "fp", "fn", "tp")
 

@@ -676,6 +676,10 @@ def test_an_unknown_data_set_lists_what_exists(engine, tmp_path):
         read_back(engine, version=2)
     with pytest.raises(Unknown, match="unknown data set OTHER/1; there are: DATA001/3"):
         read_back(engine, "OTHER")
+    with pytest.raises(
+        Unknown, match=r"unknown data set data01/1; did you mean DATA001\? there are: DATA001/3"
+    ):
+        read_back(engine, "data01")
 
 
 def test_group_and_version_are_registered_once(engine, tmp_path):

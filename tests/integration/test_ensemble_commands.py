@@ -80,7 +80,7 @@ def test_lists_and_their_models_are_shown(lab, run):
     ("arguments", "said"),
     [
         (("--from-batch", "77"), "batch 77 does not exist"),
-        (("--from-batch", "1"), "batch 1 is a predict batch; name a train batch; none has"),
+        (("--from-batch", "1"), "batch 1 is of mode predict; name a train batch; none has"),
         (("--from-batch", "1", "--by", "luck"), "unknown metric 'luck'; there are: accuracy,"),
     ],
 )
@@ -98,7 +98,7 @@ def test_a_batch_that_trains_nothing_is_refused_with_those_that_do(lab, run):
     names = f"the newest with models: {second}, {first}\n"
 
     for number, what in (
-        (predict, "is a predict batch; name a train batch"),
+        (predict, "is of mode predict; name a train batch"),
         (77, "does not exist"),
     ):
         said = (1, "", f"error: batch {number} {what}; {names}")

@@ -3,6 +3,7 @@
 import json
 from datetime import datetime
 from itertools import product
+from subprocess import CalledProcessError
 from typing import Any
 
 import pytest
@@ -24,6 +25,8 @@ from storage.schema import (
     dc_ensemble_model,
     dc_model,
 )
+from tests.bank import ROOT
+from tests.blocks import blocks
 from tests.calls import Calls
 from tests.conftest import SettingsFactory
 from tests.mariadb import MariaDB
@@ -241,32 +244,39 @@ def test_delete_takes_all_that_a_batch_left(calls: Calls) -> None:
 
 def test_delete_leaves_what_is_needed(calls: Calls) -> None:
     listed, parent, member = finished(calls), finished(calls), finished(calls)
-    child = calls.add(train_batch_id=parent)
+    child, ensemble = finished(calls, mode="predict", train_batch_id=parent), calls.add(mode=None)
     key = {"batch_id": listed, "model_no": 1, "model_sub_no": 1}
     with calls.engine.begin() as connection:
-        connection.execute(insert(dc_candidate_model_list).values(candidate_id="C001", **key))
-        connection.execute(
-            insert(dc_ensemble_model).values(
-                batch_id=77,
-                position=0,
-                model_batch_id=member,
-                model_no=1,
-                model_sub_no=1,
-                model_id="x",
-                threshold=0.5,
-                sha256="x",
+        for candidate_id in ("C002", "C001"):
+            connection.execute(
+                insert(dc_candidate_model_list).values(candidate_id=candidate_id, **key)
             )
-        )
+        for position in range(2):
+            connection.execute(
+                insert(dc_ensemble_model).values(
+                    batch_id=ensemble,
+                    position=position,
+                    model_batch_id=member,
+                    model_no=1,
+                    model_sub_no=position,
+                    model_id="x",
+                    threshold=0.5,
+                    sha256="x",
+                )
+            )
 
-    with pytest.raises(WrongState, match="candidate list C001"):
+    with pytest.raises(WrongState, match="by candidate list C001, candidate list C002; delete"):
         calls(batches.delete, listed)
-    with pytest.raises(WrongState, match=f"batch {child} builds on"):
+    with pytest.raises(WrongState, match=f"by predict batch {child}; delete"):
         calls(batches.delete, parent)
-    with pytest.raises(WrongState, match="ensemble batch 77 draws from"):
+    with pytest.raises(WrongState, match=f"by batch {ensemble}; delete"):
         calls(batches.delete, member)
 
-    calls.finish(calls.take())
-    calls(batches.delete, parent)
+    assert calls(batches.delete, parent, force=True) == [f"predict batch {child}"]
+    assert calls(batches.delete, ensemble) == []
+    assert calls(batches.delete, member) == []
+    calls.sql("UPDATE dc_batch SET train_batch_id = batch_id")
+    assert calls(batches.delete, child) == []  # its own name keeps none
 
 
 def test_deleting_a_running_batch_takes_it_from_its_runner(calls: Calls) -> None:
@@ -616,6 +626,27 @@ def test_each_role_may_do_its_work_and_no_more(as_role: Any, mariadb_engine: Eng
 
     operator = as_role("deepcredit_operator")
     operator(batches.delete, number)
+
+
+def test_the_guide_gives_a_role_to_an_account(
+    mariadb_server: MariaDB, mariadb_engine: Engine
+) -> None:
+    page = blocks(ROOT / "docs" / "servers.md")
+    give = next(block.text for block in page if block.language == "sql")
+    database = mariadb_engine.url.database or ""
+    mariadb_server.client(";".join(grants(database)))
+
+    mariadb_server.client(give.replace("10.0.0.%", "127.0.0.%"))
+
+    kim = {"user": "kim", "password": "..."}
+    try:
+        mariadb_server.client("INSERT INTO dc_batch (mode) VALUES ('train')", database, **kim)
+        with pytest.raises(CalledProcessError) as refused:
+            mariadb_server.client("UPDATE dc_batch_result SET auc = 1", database, **kim)
+        assert "UPDATE command denied" in refused.value.stderr
+    finally:
+        mariadb_server.client("DROP USER 'kim'@'127.0.0.%'")
+        mariadb_server.client(";".join(f"DROP ROLE {role}" for role in ROLES))
 
 
 def test_names_in_grants_are_quoted_and_no_patterns() -> None:

@@ -125,10 +125,16 @@ def test_what_a_model_was_fitted_on_is_kept(ready: Desk, monkeypatch: pytest.Mon
     assert [ready.trained(batch)[0].device for batch in (without, on_card)] == ["cpu", "cuda"]
 
 
-def test_predict_on_the_rows_set_aside_finds_the_same_figures(ready: Desk) -> None:
+@pytest.mark.parametrize(
+    "left_out", [(), ("dataset_version",), ("dataset_group", "dataset_version")]
+)
+def test_predict_on_the_rows_set_aside_finds_the_same_figures(
+    ready: Desk, left_out: tuple[str, ...]
+) -> None:
     trained = ready.train('{"threshold": {"metric": "f1_score"}}')
 
-    predicted = ready.add(mode="predict", train_batch_id=trained, model_group=None)
+    row = {"mode": "predict", "train_batch_id": trained, "model_group": None}
+    predicted = ready.add(**row, **dict.fromkeys(left_out))
     assert ready.run(predicted) == "1 of 1 models applied"
 
     (again,) = ready.results(predicted)
@@ -520,7 +526,9 @@ def test_a_parent_that_is_no_train_batch_or_failed_ends_its_predict_batch(ready:
     with pytest.raises(BadParameter):
         ready.run(failed)
     child = ready.add(mode="predict", train_batch_id=failed)
-    with pytest.raises(ParentFailed, match=f"{failed} ended in BadParameter"):
+    with pytest.raises(
+        ParentFailed, match=f"{failed} ended in BadParameter and must run again first: "
+    ):
         ready.run(child)
     with pytest.raises(Unknown, match="is a predict batch"):
         ready.run(ready.add(mode="predict", train_batch_id=child))

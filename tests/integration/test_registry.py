@@ -1,7 +1,8 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from configs.errors import Unknown
 from storage import registry
@@ -50,9 +51,20 @@ def test_putting_a_model_again_replaces_it_and_leaves_the_others(filled: Engine)
 def test_an_unknown_group_is_an_error_that_lists_the_groups(filled: Engine) -> None:
     with (
         filled.connect() as connection,
-        pytest.raises(Unknown, match=r"'M200'; there are: M100, OFF"),
+        pytest.raises(Unknown, match=r"'Mxx'; there are: M100, OFF"),
     ):
-        registry.group(connection, "M200")
+        registry.group(connection, "Mxx")
+    with filled.connect() as connection, pytest.raises(Unknown, match="unknown model group ''"):
+        registry.listing(connection, "")
+
+
+@pytest.mark.parametrize("question", [registry.group, registry.listing])
+def test_a_mistyped_group_is_an_error_that_asks_for_the_nearest(
+    filled: Engine, question: Callable[[Connection, str], object]
+) -> None:
+    said = r"unknown model group 'm10'; did you mean M100\? there are: M100, OFF"
+    with filled.connect() as connection, pytest.raises(Unknown, match=said):
+        question(connection, "m10")
 
 
 def test_a_group_with_nothing_in_use_is_an_error_that_says_so(filled: Engine) -> None:

@@ -1,6 +1,7 @@
 import io
 import os
 import pty
+import re
 
 import pytest
 import typer
@@ -81,6 +82,23 @@ def test_of_the_time_left_only_the_note_tells():
 )
 def test_a_server_is_up_silent_stopped_or_paused(changes, word):
     assert f" {word} " in shown(servers=(server(**changes),))
+
+
+@pytest.mark.parametrize(
+    ("queues", "words"),
+    [
+        ('["default"]', "default"),
+        ('["urgent", "default"]', "urgent, default"),
+        (None, "-"),  # paused before it was ever started
+    ],
+)
+def test_a_server_names_the_queues_it_serves(queues, words):
+    (line,) = [
+        line
+        for line in shown(servers=(server(queues=queues),)).splitlines()
+        if "SERVER_001" in line
+    ]
+    assert re.split(" {2,}", line.strip())[-1] == words
 
 
 def test_what_is_wrong_with_a_run_stands_in_the_place_of_its_note():

@@ -1,4 +1,5 @@
 import json
+import re
 from contextlib import suppress
 
 import pytest
@@ -52,18 +53,25 @@ def test_null_and_blank_mean_all_defaults(text: str | None) -> None:
         ('{"testSize": 0.3, "testSize": 0.4}', ["testSize", "twice"]),
         ('{"testsize": 0.3}', ["'testsize'", "did you mean testSize?", "validationSize"]),
         ('{"test_size": 0.3}', ["unknown key 'test_size'"]),
-        ('{"testSize": 0}', ["testSize", "greater than 0"]),
-        ('{"testSize": "many"}', ["testSize", "number", "share"]),
-        ('{"randomState": -1}', ["randomState", "0"]),
-        ('{"randomState": 1.5}', ["randomState"]),
-        ('{"splitBy": "row"}', ["splitBy", "'random', 'time' or 'group'"]),
-        ('{"models": []}', ["models"]),
-        ('{"models": "3"}', ["models"]),
-        ('{"onModelError": "stop"}', ["onModelError", "'continue' or 'fail'"]),
-        ('{"timeLimit": 0}', ["timeLimit", "seconds"]),
-        ('{"testSize": true}', ["testSize", "true and false are no numbers", "share"]),
-        ('{"threshold": true}', ["threshold", "true and false are no numbers", "costFn"]),
-        ('{"models": [true]}', ["models", "true and false are no numbers"]),
+        ('{"testSize": 0}', ["testSize = 0 is not allowed; allowed: number, above 0 (share"]),
+        ('{"testSize": "많이"}', ['testSize = "많이" is not allowed; allowed: number, above 0']),
+        ('{"testSize": null}', ["testSize = null is not allowed; allowed: number"]),
+        (
+            '{"randomState": -1}',
+            ["randomState = -1 is not allowed; allowed: whole number, at least 0, at most 42949"],
+        ),
+        ('{"randomState": 1.5}', ["randomState = 1.5 is not allowed; allowed: whole number"]),
+        ('{"splitBy": "row"}', ['splitBy = "row"', 'allowed: "random", "time", "group"']),
+        ('{"splitBy": "Groups"}', ['"Groups" is not allowed; did you mean group? allowed: ']),
+        ('{"models": []}', ["models = []", "list of whole numbers, its length at least 1"]),
+        ('{"models": "3"}', ['models = "3"', "list of whole numbers"]),
+        ('{"models": ["x", 1.5]}', ['models = ["x", 1.5]', "list of whole numbers"]),
+        ('{"onModelError": "stop"}', ["onModelError", 'allowed: "continue", "fail" (']),
+        ('{"stratify": "maybe"}', ['stratify = "maybe" is not allowed; allowed: true, false']),
+        ('{"timeLimit": 0}', ["timeLimit = 0", "number, above 0 (seconds"]),
+        ('{"testSize": true}', ["testSize = true is not allowed; allowed: number", "share"]),
+        ('{"threshold": true}', ["threshold = true is not allowed; allowed: number or object"]),
+        ('{"models": [true]}', ["models = [true] is not allowed; allowed: list of whole"]),
         ('{"testSize": ' + 5000 * "9" + "}", ["digits"]),
         (100_000 * "[", ["recursion"]),
     ],
@@ -77,6 +85,14 @@ def test_what_is_wrong_is_named_with_what_is_allowed(text: str, words: list[str]
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+def test_every_key_that_is_wrong_is_named_once() -> None:
+    with pytest.raises(BadParameter) as caught:
+        parse('{"threshold": [1], "testSize": "x"}', TrainParameters)
+
+    keys = re.findall(r"(\w+) = .*? is not allowed; allowed", str(caught.value))
+    assert sorted(keys) == ["testSize", "threshold"]
 
 
 def test_a_key_of_another_mode_is_unknown() -> None:

@@ -126,9 +126,9 @@ def test_a_key_file_is_a_path_not_a_secret() -> None:
     ("name", "value", "words"),
     [
         ("workers", "many", "workers"),
-        ("workers", "-1", "greater than or equal to 0"),
+        ("workers", "-1", "it must be at least 0"),
         ("lease_seconds", "0", "lease_seconds"),
-        ("log_format", "xml", "log_format"),
+        ("log_format", "xml", "log_format: it must be 'auto', 'text' or 'json'"),
         ("scheduler", "host:8786", "tcp://host:8786"),
     ],
 )
