@@ -1,37 +1,26 @@
 """What `deepcredit cluster` runs on a host over SSH: a request as JSON on stdin, an answer as a
 line of JSON on stdout. It starts and ends processes, and imports no Dask itself.
-
-A process is known by a random token in its environment, which its children inherit, besides its
-pid and start time: nothing else is ever signalled, whatever has come to use an old pid.
 """
 
 import fcntl
 import json
 import os
-import signal
 import socket
 import stat
 import struct
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from launcher.child import python_environment
+from launcher import recorded
 from launcher.host import cards, memory_mb
 from launcher.keep import workers_of
-from launcher.processes import boot_id, family, kill, started_at
+from launcher.processes import boot_id
 from launcher.versions import versions
 
-TOKEN = "CLUSTER_PROCESS_TOKEN"  # noqa: S105 - the name of a variable
 _WANTED = "wanted"
-_POLITE_SECONDS = 8.0
-_KILLED_SECONDS = 5.0
-_LOOK_SECONDS = 0.05
 _TAIL_BYTES = 1500
 _SIOCGIFADDR = 0x8915
 
@@ -69,7 +58,7 @@ def start(request: Mapping[str, Any]) -> list[dict[str, Any]]:
     with _locked(folder):
         settings = _read_settings(request["env_file"])
         for name, text in request["files"].items():
-            _write_private(folder / name, text)
+            recorded.write_private(folder / name, text)
         return [_start(folder, wanted, settings) for wanted in request["processes"]]
 
 
@@ -77,8 +66,8 @@ def look(request: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What was started, whether it runs, and the end of its log if it does not."""
     folder = _folder(request)
     found = []
-    for record in _records(folder):
-        alive = _leads(record)
+    for record in recorded.read(folder):
+        alive = recorded.leads(record)
         tail = "" if alive else _tail(folder / "logs" / f"{record['name']}.log")
         found.append({"name": record["name"], "alive": alive, "tail": tail})
     return found
@@ -88,21 +77,10 @@ def stop(request: Mapping[str, Any]) -> list[dict[str, Any]]:
     """End what start started: SIGTERM, then SIGKILL to all that is left of it."""
     folder = _folder(request)
     with _locked(folder):
-        records = list(_records(folder))
-        running = [record["name"] for record in records if _family(record)]
-        for record in records:
-            if _leads(record):
-                kill(record["pid"], signal.SIGTERM, _marker(record))
-        left = _gone(records, _POLITE_SECONDS)
-        for record in left:
-            for pid in _family(record):
-                kill(pid, signal.SIGKILL, _marker(record))
-        left = _gone(left, _KILLED_SECONDS)
+        records = list(recorded.read(folder))
+        running = [record["name"] for record in records if recorded.family(record)]
+        stuck = recorded.end(folder, records)
         (folder / _WANTED).unlink(missing_ok=True)
-        stuck = {record["name"] for record in left}
-        for record in records:
-            if record["name"] not in stuck:
-                (folder / f"{record['name']}.pid").unlink(missing_ok=True)
         return [
             {"name": name, "state": "does not end" if name in stuck else "stopped"}
             for name in running
@@ -113,7 +91,7 @@ def want(request: Mapping[str, Any]) -> None:
     """Remember how many workers without a card are wanted, until the next stop."""
     folder = _folder(request)
     with _locked(folder):
-        _write_private(folder / _WANTED, str(request["workers"]))
+        recorded.write_private(folder / _WANTED, str(request["workers"]))
 
 
 _ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
@@ -127,30 +105,12 @@ _ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
 
 def _start(folder: Path, wanted: Mapping[str, Any], settings: dict[str, str]) -> dict[str, Any]:
     name, words = wanted["name"], [str(word) for word in wanted["words"]]
-    file = folder / f"{name}.pid"
-    before = next((record for record in _records(folder) if record["name"] == name), None)
-    if before is not None and _family(before):
-        same = before["words"] == words and _leads(before)
+    before = next((record for record in recorded.read(folder) if record["name"] == name), None)
+    if before is not None and recorded.family(before):
+        same = before["words"] == words and recorded.leads(before)
         state = "already runs" if same else "different"
         return {"name": name, "state": state, "retired": _retired(folder, before)}
-    token = uuid4().hex
-    # Written before it starts too: a process that runs is always in a file, whoever dies when.
-    record = {"name": name, "words": words, "token": token, "boot": boot_id()}
-    _write_private(file, json.dumps(record))
-    # A library that renames processes must leave their environment readable.
-    ours = {TOKEN: token, "SPT_NOENV": "1"}
-    with (folder / "logs" / f"{name}.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, *words],
-            cwd=folder,
-            env=python_environment() | settings | ours,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    record |= {"pid": process.pid, "started": started_at(process.pid)}
-    _write_private(file, json.dumps(record))
+    recorded.begin(folder, name, words, settings)
     return {"name": name, "state": "started", "retired": []}
 
 
@@ -170,8 +130,8 @@ def _wanted(folder: Path) -> int | None:
 
 def _running(folder: Path) -> dict[str, tuple[int, int]]:
     found = {}
-    for record in _records(folder):
-        if record["name"].startswith("cpu") and _leads(record):
+    for record in recorded.read(folder):
+        if record["name"].startswith("cpu") and recorded.leads(record):
             started = workers_of(record["words"])
             found[record["name"]] = started, started - len(_retired(folder, record))
     return found
@@ -189,35 +149,6 @@ def _locked(folder: Path) -> Iterator[None]:
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _records(folder: Path) -> Iterator[dict[str, Any]]:
-    for file in sorted(folder.glob("*.pid")):
-        yield json.loads(file.read_text(encoding="utf-8"))
-
-
-def _marker(record: Mapping[str, Any]) -> bytes:
-    return f"{TOKEN}={record['token']}".encode()
-
-
-def _family(record: Mapping[str, Any]) -> list[int]:
-    return family(_marker(record)) if record["boot"] == boot_id() else []
-
-
-def _leads(record: Mapping[str, Any]) -> bool:
-    """Whether the very process that was started still runs."""
-    same = record["boot"] == boot_id() and record.get("pid") is not None
-    return same and started_at(record["pid"]) == record["started"] is not None
-
-
-def _gone(records: list[dict[str, Any]], seconds: float) -> list[dict[str, Any]]:
-    """Those that still have processes after so long."""
-    deadline = time.monotonic() + seconds
-    while left := [record for record in records if _family(record)]:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(_LOOK_SECONDS)
-    return left
 
 
 def _read_settings(env_file: str) -> dict[str, str]:
@@ -238,14 +169,6 @@ def _read_settings(env_file: str) -> dict[str, str]:
             value = value[1:-1]
         settings[name] = value
     return settings
-
-
-def _write_private(path: Path, text: str) -> None:
-    new = path.with_name(f"{path.name}.tmp")
-    new.unlink(missing_ok=True)
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 - to be private from the first moment
-        file.write(text)
-    new.replace(path)
 
 
 def _tail(log: Path) -> str:

@@ -1,31 +1,22 @@
 """The demo: the whole way from a file to ranked models, in the steps an operator would take."""
 
-import signal
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any
 
 from sqlalchemy import Connection, insert, literal, select
 
-from configs.errors import DeepCreditError, WrongState
+from configs.errors import WrongState
 from launcher import modelfile
-from launcher.child import python_environment
-from launcher.console import Bar
 from launcher.session import Session
 from launcher.statements import as_shown
 from models import variants
 from pipeline import applicants
 from pipeline.roles import Choices
-from storage import batches, leaderboard, registry
 from storage import datasets as registered
-from storage.records import Batch, Dataset, ModelEntry
+from storage import leaderboard, registry
+from storage.records import Dataset, ModelEntry
 from storage.schema import dc_batch, dc_candidate_model_list, dc_model
 
 DATA_GROUP = MODEL_GROUP = "DEMO"
@@ -79,9 +70,6 @@ model_desc = "TabNet, kept short"
 max_epochs = 12
 batch_size = 256
 """
-_POLL_SECONDS = 0.5
-_STOP_SECONDS = 30.0
-_SOON = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,87 +152,6 @@ def candidates(session: Session, batch_id: int) -> str:
     names = ["candidate_id", *(column.name for column in key)]
     listing = insert(dc_candidate_model_list).from_select(names, rows)
     return as_shown(session, listing)
-
-
-@dataclass(frozen=True, slots=True)
-class Launcher:
-    """A launcher in a process of its own."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-    said: IO[bytes]
-
-    def last_words(self) -> str:
-        """Why it ended, as far as it said so."""
-        self.said.seek(0)
-        lines = self.said.read().decode("utf-8", "replace").strip().splitlines()
-        return f"{lines[-1] if lines else 'it said nothing'}; see {self.log}"
-
-
-@contextmanager
-def launcher(session: Session) -> Iterator[Launcher]:
-    """Start a launcher; it is stopped at the end of the context, also one that SIGTERM ends, and
-    when this process is killed.
-    """
-    before = signal.signal(signal.SIGTERM, _ended)
-    command = [sys.executable, "-P", "-m", "launcher.tethered", *session.options.words()]
-    with (
-        tempfile.TemporaryFile() as said,
-        subprocess.Popen(
-            [*command, "launcher", SERVER, "--queue", QUEUE],
-            env=python_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            start_new_session=True,  # a Ctrl-C is for us, who then tell it to stop
-        ) as process,
-    ):
-        try:
-            yield Launcher(process, session.settings.log_dir / f"{SERVER}.log", said)
-        finally:
-            process.terminate()
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.terminate()  # the second one stops at once
-                process.wait()
-            signal.signal(signal.SIGTERM, before)
-
-
-def _ended(number: int, _frame: object) -> NoReturn:
-    """An exception, so that what was started is stopped."""
-    sys.exit(128 + number)
-
-
-def wait(session: Session, running: Launcher, number: int, bar: Bar) -> Batch:
-    """Wait until a batch has ended.
-
-    Raises:
-        DeepCreditError: it failed, if only for twenty minutes; or the launcher ended before it.
-    """
-    while True:
-        ended = running.process.poll() is not None
-        now = session.read(lambda connection: batches.read(connection, number))
-        if now is None or (now.state == "E" and not _retried_at_once(now)):
-            reason = now and now.error_text
-            raise DeepCreditError(
-                f"batch {number} failed: {reason or 'its row is gone'}; see {running.log}"
-            )
-        if now.state == "C":
-            return now
-        if ended:
-            raise DeepCreditError(
-                f"the launcher ended before batch {number}: {running.last_words()}"
-            )
-        starting = "the launcher is starting" if now.state == "I" else "starting"
-        bar(now.progress or 0.0, now.progress_note or starting)
-        time.sleep(_POLL_SECONDS)
-
-
-def _retried_at_once(failed: Batch) -> bool:
-    if failed.run_after is None or failed.work_end_date is None:
-        return False
-    return failed.run_after - failed.work_end_date < _SOON
 
 
 def equal_figures(session: Session, trained: int, predicted: int) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from configs.errors import BadParameter, Unknown
 from models.kind import Labels, Scores
 from models.scores import decide
-from pipeline import run_files, subjects
+from pipeline import fingerprints, run_files, subjects
 from pipeline.candidates import Candidates
 from pipeline.combining import Ballot, Combination, Outcome, Rounds, from_json
 from pipeline.context import Context
@@ -180,7 +180,7 @@ def _store(
 
 
 def _fingerprint(answer: Answer, target: Target) -> str:
-    return results.fingerprint(
+    return fingerprints.of(
         parameters=answer.method.parameters,
         models=[model.sha256 for model in answer.models],
         rows=target.dataset.content_sha256,

@@ -1,12 +1,11 @@
 """Each member of an ensemble scores the rows of a predict batch, and is committed by itself."""
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 
 from configs.errors import ArtifactDamaged, ArtifactMissing
 from models.kind import Scores
-from pipeline import placing, run_files, subjects, workplace
+from pipeline import fingerprints, placing, run_files, subjects, workplace
 from pipeline.context import Context
 from pipeline.part_scoring import PartTask, score_parts, task_of
 from pipeline.progress import Progress
@@ -96,4 +95,4 @@ def _uri(model: TrainedModel, context: Context) -> str:
 
 
 def _fingerprint(model: TrainedModel, matrix: Stored) -> str:
-    return hashlib.sha256(f"{model.sha256} {matrix.sha256}".encode()).hexdigest()
+    return fingerprints.of_text(f"{model.sha256} {matrix.sha256}")

@@ -1,6 +1,5 @@
 """Trying ensembles by ranges over the executor: committed one by one, resumed, merged exactly."""
 
-import hashlib
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -10,7 +9,7 @@ from itertools import islice
 from configs.errors import ArtifactDamaged, ArtifactMissing, BadData, BadParameter, DeepCreditError
 from ensemble.search import Partial, Search, merge, missing, search_key
 from ensemble.votes import Part
-from pipeline import ownership, placing, run_files, workplace
+from pipeline import fingerprints, ownership, placing, run_files, workplace
 from pipeline.context import Context
 from pipeline.preparation import share_arrays
 from pipeline.progress import Progress
@@ -166,8 +165,7 @@ def range_size(ensembles: int, workers: int, *, timed: bool = False) -> int:
 
 
 def _fingerprint(parts: tuple[Part, ...], order: Order) -> str:
-    key = f"{search_key(parts, order.search)} {order.every}"
-    return hashlib.sha256(key.encode()).hexdigest()
+    return fingerprints.of_text(f"{search_key(parts, order.search)} {order.every}")
 
 
 def _finished(task: RangeTask, file: Stored, fingerprint: str, context: Context) -> FinishedRange:

@@ -10,7 +10,7 @@ from configs.errors import BadData, BadParameter, DatasetChanged
 from pipeline import frames
 from pipeline.context import Context
 from pipeline.frames import Frame
-from pipeline.preparation import publish_arrays, publish_matrix
+from pipeline.preparation import publish_matrix, share_arrays
 from pipeline.rules import Preprocessor, from_json
 from storage import arrays, datasets
 from storage.artifacts.port import Stored
@@ -120,7 +120,7 @@ def publish_labels(subject: Subject, context: Context) -> Stored | None:
     """The labels as array `y` of a file; None where nothing is known of the outcome."""
     if subject.y is None:
         return None
-    return publish_arrays("labels/{sha256}.safetensors", {"y": subject.y}, context)
+    return share_arrays("labels/{sha256}.safetensors", {"y": subject.y}, context)
 
 
 def named(batch: Batch, split: Split) -> tuple[str, int]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import connectorx
 import pyarrow as pa
-import pyarrow.compute as pc
 import structlog
 from sqlalchemy import (
     URL,
@@ -27,11 +26,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql
 
 from configs.errors import BadData, Unknown
-from storage.kinds import written
+from storage import cursor
 
 log = structlog.get_logger(__name__)
 
-_CURSOR_ROWS, _CURSOR_CELLS = 20_000, 500_000  # as Python's objects, of tens of bytes each
 _PARTITIONS = 3
 _PARTITION_ROWS = 10_000  # below this a second connection costs more than it saves
 
@@ -132,7 +130,7 @@ def read_table(
         if found is not None and len(parts) > 1:
             found = _in_order(found)
     if found is None:
-        found = _through_cursor(connection, question, wanted)
+        found = cursor.read(connection, question, wanted)
     return found.rename_columns(wanted)
 
 
@@ -225,43 +223,3 @@ def _in_order(found: pa.Table) -> pa.Table:
     batches = [batch for batch in found.to_batches() if batch.num_rows]
     batches.sort(key=lambda batch: batch.columns[-1][0].as_py() or 0)
     return pa.Table.from_batches(batches, found.schema)
-
-
-def _through_cursor(
-    connection: Connection, question: Select[Any], names: Sequence[str]
-) -> pa.Table:
-    at_once = min(_CURSOR_ROWS, _CURSOR_CELLS // len(names) + 1)
-    result = connection.execution_options(yield_per=at_once).execute(question)
-    chunks: list[list[pa.Array]] = [[] for _ in names]
-    for rows in result.partitions():
-        for name, values, parts in zip(names, zip(*rows, strict=True), chunks, strict=True):
-            parts.append(_array(name, values))
-    columns = [_one_type(parts) for parts in chunks]
-    return pa.table(columns, names=[f"c{number}" for number in range(len(names))])
-
-
-def _array(name: str, values: Sequence[Any]) -> pa.Array:
-    """What Python values a cursor gave; a mix of numbers and text is text."""
-    kinds = set(map(type, values)) - {type(None)}
-    if bytes in kinds:
-        raise BadData(f"column {name!r} holds binary values; leave it out with --drop {name}")
-    if kinds <= {int}:
-        try:
-            return pa.array(values, pa.int64())
-        except OverflowError:
-            kinds = {float}
-    if kinds <= {int, float}:
-        return pa.array([None if v is None else float(v) for v in values], pa.float64())
-    texts = pa.array([v if isinstance(v, str) else None for v in values], pa.string())
-    if kinds == {str}:
-        return texts
-    numbers = [None if v is None or isinstance(v, str) else float(v) for v in values]
-    return pc.coalesce(texts, written(pa.array(numbers, pa.float64())))
-
-
-def _one_type(parts: Sequence[pa.Array]) -> pa.ChunkedArray:
-    order = (pa.int64(), pa.float64(), pa.string())
-    widest = max((part.type for part in parts), key=order.index, default=pa.float64())
-    if widest == pa.string():
-        parts = [written(part) if pa.types.is_floating(part.type) else part for part in parts]
-    return pa.chunked_array([part.cast(widest, safe=False) for part in parts], widest)

@@ -4,13 +4,10 @@ Writers call these inside a transaction that already holds the batch (`claims.ho
 which lost its batch writes nothing.
 """
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict
-from typing import Any
 
 from sqlalchemy import Connection, Delete, Table, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -86,11 +83,6 @@ def put_results(connection: Connection, results: Iterable[Result]) -> None:
         rows.append(columns | columns.pop("metrics"))
     connection.execute(_DELETE_RESULT, [_bound(row) for row in rows])
     connection.execute(_PUT_RESULT, rows)
-
-
-def fingerprint(**determined_by: Any) -> str:
-    """Of all that determines a model's numbers: with the same one they need not be made again."""
-    return hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()
 
 
 def keep_trained(

@@ -2,16 +2,25 @@
 
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from distributed.security import Security
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from configs.cluster import certificates_in
 from configs.errors import BadSetting
 
 FILES = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
+
+NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""The end of a certificate that has none, as RFC 5280 writes it."""
+
+_YEAR = timedelta(days=365)
+_DAY = timedelta(days=1)
 
 
 def read(folder: Path | None) -> dict[str, str] | None:
@@ -46,23 +55,30 @@ def check_valid(certificates: Mapping[str, str]) -> None:
         )
 
 
-def make(folder: Path) -> None:
-    """Write ca.pem, cert.pem and key.pem for scheduler, workers and launchers alike.
+def self_signed(end: datetime) -> dict[str, str]:
+    """The texts by their names in FILES: one certificate for scheduler, workers and launchers
+    alike. Whoever has its key belongs to the cluster, and each is its own authority, so clusters
+    are strangers to each other.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "deepcredit")])
+    begin = min(datetime.now(UTC), end) - _DAY  # for hosts whose clocks are behind
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    signed = builder.not_valid_before(begin).not_valid_after(end).sign(key, hashes.SHA256())
+    cert = signed.public_bytes(Encoding.PEM).decode()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return {"ca": cert, "cert": cert, "key": private}
 
-    They are Dask's own, one self-signed certificate: whoever has the key belongs to the cluster.
-    Each such folder is its own authority, so clusters are strangers to each other.
+
+def make(folder: Path) -> None:
+    """Write ca.pem, cert.pem and key.pem, valid for a year.
 
     Raises:
         BadSetting: the folder has such files already, or cannot be written.
     """
-    made = Security.temporary().get_tls_config_for_role("client")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name, text in (
-            ("ca", made["ca_file"]),
-            ("cert", made["cert"]),
-            ("key", made["key"]),
-        ):
+        for name, text in self_signed(datetime.now(UTC) + _YEAR).items():
             file = os.open(folder / FILES[name], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(file, "w", encoding="ascii") as stream:
                 stream.write(text)

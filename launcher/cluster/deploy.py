@@ -6,7 +6,8 @@ from dataclasses import fields
 from typing import Any
 
 from configs.cluster import Cluster, Host
-from configs.errors import ClusterUnavailable
+from configs.errors import BadSetting, ClusterUnavailable
+from launcher.cluster import leaving
 from launcher.cluster.certificates import FILES, read
 from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import NoAnswer, Picture, look
@@ -20,7 +21,7 @@ _ALIVE_EVERY_SECONDS = 5.0
 
 def start(cluster: Cluster, say: Say) -> Picture:
     """Start what does not run yet, and wait until every worker is there. A host that was scaled has
-    as many workers as were asked for then.
+    as many workers as were asked for then; those of hosts that are no longer configured leave.
 
     Nothing is started before every host has answered, with the same versions as here. `say` gets
     the share that is done, and what was done on which host.
@@ -46,18 +47,31 @@ def start(cluster: Cluster, say: Say) -> Picture:
         cluster.scheduler.name: (plan.scheduler, *plan.workers[cluster.scheduler.name])
     }
     names = plan.names - retired
-    return wait(cluster, plan.address, certificates, everything, names, deadline, say)
+    picture = wait(cluster, plan.address, certificates, everything, names, deadline, say)
+    return look(plan.address, certificates) if _dismiss(cluster, picture, say) else picture
 
 
 def stop(cluster: Cluster, say: Say) -> None:
-    """End what start started, on every host that answers.
+    """End what start started, on every host that answers, and while the scheduler does, on those
+    that are no longer configured.
 
     Raises:
         ClusterUnavailable: a host could not be reached, or a process does not end.
     """
+    deaf = []
+    try:
+        picture = find(cluster)
+    except (BadSetting, ClusterUnavailable):
+        pass  # nobody knows of other hosts
+    else:
+        try:
+            _dismiss(cluster, picture, say)
+        except ClusterUnavailable as error:
+            deaf = [str(error)]
     answers, errors = ask_all(
         cluster.hosts, lambda host: ask(host, cluster.known_hosts, {"action": "stop"})
     )
+    errors += deaf
     for name, ended in answers.items():
         for each in ended:
             say(1.0, f"{name}: {each['name']} {each['state']}")
@@ -67,6 +81,20 @@ def stop(cluster: Cluster, say: Say) -> None:
             say(1.0, f"{name}: nothing runs")
     if errors:
         raise ClusterUnavailable("; ".join(errors))
+
+
+def _dismiss(cluster: Cluster, picture: Picture, say: Say) -> bool:
+    """Tell workers of hosts that are no longer configured to leave; whether there are any.
+
+    Raises:
+        ClusterUnavailable: some did not hear it.
+    """
+    former = leaving.of_former_hosts(cluster, picture)
+    if former:
+        leaving.tell(picture.address, read(cluster.certificates), former)
+    for worker in former:
+        say(1.0, f"{worker.name} leaves after what it runs: its host is not in `hosts` any more")
+    return bool(former)
 
 
 def find(cluster: Cluster) -> Picture:

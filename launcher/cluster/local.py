@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import dask
 import dask.system
 from distributed import LocalCluster
-from distributed.security import Security
 
 from configs.installed import can_use_cards
+from launcher.cluster import certificates
 from launcher.cluster.config import CONFIG, ONE_THREAD
 from launcher.cluster.placement import declared, fits_a_card
+from launcher.cluster.speaking import security
 from launcher.host import SEEN, cards, memory_mb
 from pipeline.messages import private_pipes, read_line
 
@@ -37,7 +38,8 @@ def main() -> None:
         signal.signal(number, lambda *_: None)
     dask.config.set(CONFIG)
     logging.getLogger("distributed.scheduler").addFilter(_is_news)
-    security = Security.temporary()
+    # It dies with these processes, which may live for years.
+    made = certificates.self_signed(certificates.NEVER)
     crew = crew_of(wanted["workers"], int(dask.system.CPU_COUNT), usable_cards(), memory_mb())
     try:
         cluster = LocalCluster(
@@ -50,20 +52,15 @@ def main() -> None:
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
             scheduler_kwargs={"dashboard": False},
-            security=security,
+            security=security(made),
             local_directory=wanted["directory"],
         )
         _add_cards(cluster, crew)
-        credentials = security.get_tls_config_for_role("client")
         answer = {
             "workers": crew.workers,
             "cards": crew.cards,
             "address": cluster.scheduler_address,
-            "certificates": {
-                "ca": credentials["ca_file"],
-                "cert": credentials["cert"],
-                "key": credentials["key"],
-            },
+            "certificates": made,
         }
         os.write(target, json.dumps(answer).encode() + b"\n")
         _keep_up(cluster, source)

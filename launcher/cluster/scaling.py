@@ -1,26 +1,17 @@
 """More or fewer workers on hosts of a cluster that runs, without losing what they run."""
 
-import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-
-from distributed import Client, Worker
+from collections.abc import Mapping
 
 from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
-from launcher.cluster import deploy, look
+from launcher.cluster import deploy, leaving, look
 from launcher.cluster.certificates import FILES, read
 from launcher.cluster.deploy import Say
 from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import Picture
 from launcher.cluster.plan import Facts, Process, check_fits, cpu_workers
-from launcher.cluster.renewal import leave
-from launcher.cluster.speaking import security
-
-_PATIENCE_SECONDS = 30.0
-_TELL_SECONDS = 15.0
 
 
 def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
@@ -51,10 +42,10 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
     certificates = read(cluster.certificates)
     for name, number in less.items():
         # Those first that hear it and run nothing.
-        leaving = sorted(there[name], key=lambda w: (not w.answering, w.running + w.waiting))
-        leaving = leaving[:number]
-        _tell_to_leave(picture.address, certificates, leaving)
-        for worker in leaving:
+        idlest = sorted(there[name], key=lambda w: (not w.answering, w.running + w.waiting))
+        idlest = idlest[:number]
+        leaving.tell(picture.address, certificates, idlest)
+        for worker in idlest:
             say(0.3, f"{name}: {worker.name} leaves after what it runs")
     if not new:
         return deploy.find(cluster)
@@ -64,11 +55,6 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
     names = {worker for process in new.values() for worker in process.workers}
     deadline = time.monotonic() + cluster.start_seconds
     return deploy.wait(cluster, picture.address, certificates, processes, names, deadline, say)
-
-
-def retire(dask_worker: Worker) -> None:
-    """Run by Dask on a worker: let it leave for good, in its own time."""
-    dask_worker.loop.add_callback(leave, dask_worker, renew=False)
 
 
 def _workers(picture: Picture, name: str) -> list[look.Worker]:
@@ -90,34 +76,3 @@ def _remember(cluster: Cluster, hosts: Mapping[str, Host], wanted: Mapping[str, 
     _, errors = ask_all([hosts[name] for name in wanted], tell)
     if errors:
         raise ClusterUnavailable("; ".join(errors))
-
-
-def _tell_to_leave(
-    address: str, certificates: Mapping[str, str] | None, workers: Sequence[look.Worker]
-) -> None:
-    """Raises ClusterUnavailable: some did not hear it."""
-    with closing(
-        Client(
-            address,
-            security=security(certificates),
-            timeout=_PATIENCE_SECONDS,
-            set_as_default=False,
-        )
-    ) as client:
-
-        async def tell(worker: look.Worker) -> str | None:
-            told = client.run(retire, workers=[worker.address])
-            try:
-                await asyncio.wait_for(told, _TELL_SECONDS)
-            except (OSError, TimeoutError):
-                return worker.name
-            return None
-
-        async def tell_all() -> list[str | None]:
-            return await asyncio.gather(*map(tell, workers))
-
-        if deaf := [name for name in client.sync(tell_all) if name]:
-            raise ClusterUnavailable(
-                f"{', '.join(deaf)}: no answer within {_TELL_SECONDS:.0f} s, so not told to leave; "
-                "scale again later, or end the process if it is stuck"
-            )

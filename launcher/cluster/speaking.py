@@ -52,9 +52,10 @@ def security(certificates: Mapping[str, str] | None) -> Security | None:
         check_valid(certificates)
     except ValueError as error:
         raise ClusterUnavailable(f"certificates: {error}") from error
-    return Security(
-        require_encryption=True,
-        tls_ca_file=certificates["ca"],
-        tls_client_cert=certificates["cert"],
-        tls_client_key=certificates["key"],
-    )
+    files = {"cert": certificates["cert"], "key": certificates["key"]}
+    ours = {
+        f"tls_{role}_{file}": text
+        for role in ("client", "scheduler", "worker")
+        for file, text in files.items()
+    }
+    return Security(require_encryption=True, tls_ca_file=certificates["ca"], **ours)

@@ -11,6 +11,7 @@ from launcher import demo as steps
 from launcher.commands.leaderboard import columns, ranked
 from launcher.commands.results import METHODS, method_columns, method_rows
 from launcher.console import progress, say, show
+from launcher.demo_launcher import Launcher, launcher, wait
 from launcher.folder import example, new_app
 from launcher.session import Session, command_line, needed_first, session
 from launcher.statements import submit
@@ -72,7 +73,7 @@ def demo(
     trained, predicted = _submit(opened, dataset)
     command = f"deepcredit launcher {steps.SERVER} --queue {steps.QUEUE}"
     _step(f"5. A launcher claims what waits ({command})")
-    with steps.launcher(opened) as running:
+    with launcher(opened, steps.SERVER, steps.QUEUE) as running:
         for number in (trained, predicted):
             _await(opened, running, number)
         same, models = steps.equal_figures(opened, trained, predicted)
@@ -152,9 +153,9 @@ def _search(opened: Session, trained: int) -> int:
     )
 
 
-def _await(opened: Session, running: steps.Launcher, number: int) -> None:
+def _await(opened: Session, running: Launcher, number: int) -> None:
     with progress(f"   batch {number}") as bar:
-        ended = steps.wait(opened, running, number, bar)
+        ended = wait(opened, running, number, bar)
     say(f"   batch {number} ({ended.mode}) completed: {ended.progress_note}")
 
 

@@ -112,6 +112,8 @@ def load(path: Path, *, device: str) -> Forest:  # noqa: ARG001 - the CPU's alon
     try:
         stored = _read(content)
         _check(stored)
+    except MemoryError as error:  # the host's want, no fault of the file
+        raise MemoryError(f"{path}: no memory is left to read it") from error
     except Exception as error:  # zipfile and NumPy raise whatever their parts do
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ArtifactDamaged(f"{path}: not a {KIND} model: {reason}") from error

@@ -33,6 +33,9 @@ class _Card:
 
 CARD = _Card()
 
+_NO_MEMORY = "std::bad_alloc"
+"""What XGBoost says where the host has none left."""
+
 
 class Boosting:
     """Trees over a Booster. `booster_` holds only the trees that count."""
@@ -129,6 +132,8 @@ def load(path: Path, *, device: str) -> Boosting:
         booster.load_model(bytearray(content))
         origin = booster.attr("kind")
     except (xgb.core.XGBoostError, ValueError) as error:
+        if _NO_MEMORY in str(error):  # the host's want, no fault of the file
+            raise MemoryError(f"{path}: no memory is left to read it") from error
         raise ArtifactDamaged(f"{path}: not a {KIND} model: {_first_line(error)}") from error
     if origin != KIND:
         raise ArtifactDamaged(f"{path}: not a {KIND} model: an XGBoost model of another origin")

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from configs.errors import ParentFailed, ParentNotReady, Unknown
 from models import demand
-from pipeline import ensemble_prediction, fanout, placing, subjects, workplace
+from pipeline import ensemble_prediction, fanout, fingerprints, placing, subjects, workplace
 from pipeline.context import Context
 from pipeline.model_run import ModelRun
 from pipeline.parameters import BatchParameters
@@ -128,7 +128,7 @@ def _prepare(batch: Batch, model: TrainedModel, parameters: Parameters, context:
 
 
 def _fingerprint(model: TrainedModel, rows: Rows) -> str:
-    return results.fingerprint(
+    return fingerprints.of(
         model=model.sha256,
         threshold=model.threshold,
         matrix=rows.matrix.sha256,

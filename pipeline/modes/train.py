@@ -11,7 +11,7 @@ from configs.errors import BadParameter, Unknown
 from models import demand, thresholds, variants
 from models.variants import Variant
 from models.versions import versions
-from pipeline import fanout, placing, workplace
+from pipeline import fanout, fingerprints, placing, workplace
 from pipeline.context import Context
 from pipeline.executor import Need
 from pipeline.fitting import FitTask, Fitted, fit_variant
@@ -154,7 +154,7 @@ def _fingerprint(
     spec: thresholds.Spec,
     prepared: Prepared,
 ) -> str:
-    return results.fingerprint(
+    return fingerprints.of(
         model_id=model_id,
         variant=asdict(variant),
         seed=parameters.random_state,

@@ -19,6 +19,7 @@ from sqlalchemy import insert, update
 from configs.errors import DeepCreditError, WrongState
 from configs.settings import Settings, load
 from launcher import demo
+from launcher.demo_launcher import launcher, wait
 from launcher.options import NAMED, GlobalOptions
 from launcher.session import Session, command_line, exports, needed_first
 from launcher.statements import submit
@@ -156,10 +157,10 @@ def test_a_launcher_that_ends_early_is_told_of_with_its_last_words(session: Sess
     wrong = Session(session.settings, GlobalOptions({"no_such_setting": "1"}, None))
 
     with (
-        demo.launcher(wrong) as running,
+        launcher(wrong, demo.SERVER, demo.QUEUE) as running,
         pytest.raises(DeepCreditError, match=r"ended before batch 1: .*no_such_setting"),
     ):
-        demo.wait(session, running, number, lambda share, note: None)
+        wait(session, running, number, lambda share, note: None)
 
 
 def test_an_error_that_will_be_retried_in_twenty_minutes_ends_the_demo(session: Session) -> None:
@@ -171,10 +172,10 @@ def test_an_error_that_will_be_retried_in_twenty_minutes_ends_the_demo(session: 
     options = GlobalOptions({name: str(getattr(settings, name)) for name in NAMED}, None)
 
     with (
-        demo.launcher(Session(settings, options)) as running,
+        launcher(Session(settings, options), demo.SERVER, demo.QUEUE) as running,
         pytest.raises(DeepCreditError, match=r"batch 1 failed: away; see .*DEMO\.log"),
     ):
-        demo.wait(session, running, 1, lambda share, note: None)
+        wait(session, running, 1, lambda share, note: None)
 
 
 def test_a_demo_that_is_killed_takes_its_launcher_along_which_gives_its_batch_back(

@@ -22,7 +22,7 @@ from distributed import Future
 from distributed.comm import CommClosedError
 
 from configs.errors import ClusterUnavailable
-from launcher.cluster import connect, connection, scaling
+from launcher.cluster import connect, connection, leaving
 from launcher.cluster.look import look
 from launcher.embedded import ExternalCluster
 from storage.schema import dc_batch_result
@@ -255,7 +255,7 @@ def test_a_scheduler_that_is_busy_is_waited_for_and_one_that_is_not_there_is_not
 
 def test_a_frozen_worker_is_shown_as_one_and_keeps_nobody_from_the_rest(tmp_path, monkeypatch):
     monkeypatch.setattr("launcher.cluster.look._WORKER_SECONDS", 2)
-    monkeypatch.setattr("launcher.cluster.scaling._TELL_SECONDS", 2)
+    monkeypatch.setattr("launcher.cluster.leaving._TELL_SECONDS", 2)
     with ExitStack() as stack:
         own = Cluster(tmp_path, stack)
         own.scheduler()
@@ -271,7 +271,7 @@ def test_a_frozen_worker_is_shown_as_one_and_keeps_nobody_from_the_rest(tmp_path
 
         picture = look(own.address, None)
         with pytest.raises(ClusterUnavailable, match=r"^frozen: no answer within 2 s"):
-            scaling._tell_to_leave(own.address, None, picture.workers)
+            leaving.tell(own.address, None, picture.workers)
 
         assert {w.name: w.answering for w in picture.workers} == {"sound": True, "frozen": False}
         until(lambda: [w.name for w in look(own.address, None).workers] == ["frozen"], 20)

@@ -6,11 +6,12 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from launcher.cluster import connect
+from launcher.cluster import certificates, connect
 from tests import tasks
 from tests.bank import ROOT, environment
 from tests.sshd import SshdMissing, free_port, make_key, running_sshd, trust
@@ -22,7 +23,7 @@ class Desk:
 
     def __init__(self, folder, sshd):
         self.folder, self.sshd = folder, sshd
-        self.port = free_port()
+        self.port, self.dashboard = free_port(), free_port()
         self.env = environment(folder)
         self.secrets = folder / "worker.env"
         self.secrets.write_text("# of the host\nDEEPCREDIT_SFTP_PASSWORD='of the host'\n")
@@ -41,7 +42,7 @@ class Desk:
             "env_file": str(self.secrets),
             "workers": 1,
             "scheduler_port": self.port,
-            "dashboard_port": free_port(),
+            "dashboard_port": self.dashboard,
             "start_seconds": 90,
             **more,
         }
@@ -157,6 +158,33 @@ def test_workers_come_and_leave_while_tasks_run(desk):
     assert desk.workers() == there
     desk.deepcredit("stop")
     assert not list((desk.folder / "hosts").glob("*/wanted"))
+
+
+@pytest.mark.parametrize("command", ["start", "stop"])
+def test_workers_of_a_host_that_is_no_longer_configured_leave_for_good(desk, command):
+    desk.deepcredit("start")
+    [left] = [record["pid"] for record in desk.records() if "two-cpu" in record["words"]]
+    desk.write([{"name": "one", "tags": ["first"]}])
+
+    said = desk.deepcredit(command)
+
+    assert "two-cpu leaves after what it runs: its host is not in `hosts` any more" in said
+    assert "one-cpu" not in said.partition("\n\n")[0]
+    until(lambda: not alive(left), 30)
+    if command == "start":
+        assert desk.workers() == {"one-cpu": "there"}
+
+
+def test_a_cluster_whose_certificate_has_ended_can_be_stopped(desk):
+    folder = desk.folder / "tls"
+    folder.mkdir(mode=0o700)
+    for name, text in certificates.self_signed(datetime.now(UTC)).items():
+        (folder / certificates.FILES[name]).write_text(text)
+        (folder / certificates.FILES[name]).chmod(0o600)
+    desk.write(certificates=str(folder))
+
+    assert "the certificate ended on" in desk.deepcredit("start", code=2)
+    assert "two: nothing runs" in desk.deepcredit("stop")
 
 
 def test_what_cannot_be_scaled_is_said(desk):

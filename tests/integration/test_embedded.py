@@ -5,6 +5,8 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import update
@@ -12,10 +14,12 @@ from sqlalchemy import update
 from configs.errors import ClusterUnavailable
 from configs.settings import OF_A_HOST, Settings
 from launcher import embedded
+from launcher.cluster import certificates, connect
 from launcher.embedded import EmbeddedCluster
 from storage.columns import utc_now
 from storage.engine import transaction
 from storage.schema import dc_batch
+from tests import tasks
 from tests.bank import environment
 from tests.desk import applicants, open_desk
 from tests.waiting import alive, until
@@ -53,6 +57,20 @@ def test_a_cluster_that_still_starts_is_closed_at_once(
     asking.join(5)
     assert len(raised) == 1
     assert not alive(process.pid)
+
+
+def test_a_cluster_that_lives_for_years_is_spoken_to_all_the_while(tmp_path) -> None:
+    """A certificate that ended would let nobody connect any more."""
+    cluster = EmbeddedCluster(Settings(cache_dir=tmp_path, workers=1))
+    try:
+        there = cluster.scheduler()
+        with closing(connect(there.address, there.certificates, remote=False)) as executor:
+            doubled = [done.value for done in executor.run(tasks.double, [4])]
+    finally:
+        cluster.close()
+
+    assert doubled == [8]
+    assert certificates.last_day(there.certificates) > datetime.now(UTC) + timedelta(days=36_500)
 
 
 def test_what_the_launcher_was_told_otherwise_does_not_reach_its_own_workers(

@@ -31,7 +31,7 @@ from configs.settings import Settings
 from models import devices
 from models.estimators.dl_dnn import DenseNetwork
 from models.scores import measure
-from pipeline import frames
+from pipeline import fingerprints, frames
 from pipeline.executor import Done, Inline
 from pipeline.fitting import FitTask
 from storage import arrays
@@ -268,6 +268,20 @@ def test_other_parameters_train_everything_again(ready: Desk) -> None:
 
     assert ready.run(batch_id) == "1 of 1 models trained"
     assert [row.fence for row in ready.trained(batch_id)] == [2]
+
+
+def test_a_deepcredit_that_computes_otherwise_does_everything_again(
+    ready: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = ready.train()
+    predicted = ready.train(mode="predict", train_batch_id=trained)
+    for revision, said in ((1, "in an earlier run"), (2, ""), (2, "in an earlier run")):
+        monkeypatch.setattr(fingerprints, "REVISION", revision)
+        transaction(ready.engine, lambda connection: connection.execute(TAKE))
+
+        kept = f"; 1 of them {said}" if said else ""
+        assert ready.run(trained) == f"1 of 1 models trained{kept}"
+        assert ready.run(predicted) == f"1 of 1 models applied{kept}"
 
 
 def test_the_other_value_as_positive_trains_everything_again(desk: Desk) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import insert, update
 
-from pipeline.orphans import Why
+from pipeline.orphans import Sorted, Why
 from pipeline.upkeep import remove, survey
 from storage import batches, named_files
 from storage.artifacts.uris import unfinished
@@ -59,11 +59,9 @@ def test_what_trained_batches_name_is_there_and_needed(desk):
     found = check(desk)
 
     assert found.missing == ()
-    assert found.sorted.foreign == ()
-    assert {orphan.why for orphan in found.sorted.orphans} <= {Why.UNUSED}
-    (model,) = desk.trained(trained)
-    assert model.uri not in {orphan.uri for orphan in found.sorted.orphans}
+    assert found.sorted == Sorted(orphans=(), in_use=(), foreign=())
 
+    (model,) = desk.trained(trained)
     desk.store.delete(model.uri)
     transaction(desk.engine, lambda c: batches.delete(c, predicted))
     found = check(desk)

@@ -5,10 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from configs.errors import BadSetting, ClusterUnavailable
 from launcher import diagnosis
@@ -24,24 +20,10 @@ def made(tmp_path: Path) -> Made:
     """Makes a folder of certificates that end so long from now."""
 
     def make(left: timedelta) -> Path:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "dask-internal")])
-        end = datetime.now(UTC) + left
-        builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        signed = (
-            builder.not_valid_before(end - timedelta(days=365))
-            .not_valid_after(end)
-            .sign(key, hashes.SHA256())
-        )
-        text = signed.public_bytes(serialization.Encoding.PEM)
-        private = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        for file, content in (("ca", text), ("cert", text), ("key", private)):
-            (tmp_path / f"{file}.pem").write_bytes(content)
-            (tmp_path / f"{file}.pem").chmod(0o600)
+        for name, text in certificates.self_signed(datetime.now(UTC) + left).items():
+            file = tmp_path / certificates.FILES[name]
+            file.write_text(text)
+            file.chmod(0o600)
         return tmp_path
 
     return make

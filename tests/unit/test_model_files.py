@@ -15,6 +15,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from configs.errors import ArtifactDamaged
 from models import kind
+from models.variants import expand
 
 RELEASED = Path(__file__).parent / "released"
 X = np.random.default_rng(3).normal(size=(60, 4)).astype(np.float32)
@@ -71,6 +72,29 @@ def test_what_is_no_forest_is_refused(forest, content):
 def test_a_file_that_cannot_be_read_is_not_called_damaged(model_id, tmp_path):
     with pytest.raises(FileNotFoundError):
         kind.estimators(model_id).load(tmp_path / "gone", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("model_id", "reads", "said"),
+    [
+        ("ML-RF", (np, "load"), MemoryError("Unable to allocate 8 GiB")),
+        ("ML-XGB", (xgb.Booster, "load_model"), xgb.core.XGBoostError("std::bad_alloc")),
+    ],
+)
+def test_a_file_that_finds_no_memory_is_not_called_damaged(
+    model_id, reads, said, tmp_path, monkeypatch
+):
+    of = kind.estimators(model_id)
+    params = expand('{"n_estimators": 2}', model_id, model_no=1)[0].params
+    of.save(of.build(params, seed=1, device="cpu").fit(X, Y), tmp_path / "model")
+
+    def full(*_args, **_options):
+        raise said
+
+    monkeypatch.setattr(*reads, full)
+
+    with pytest.raises(MemoryError, match=r"model: no memory is left to read it"):
+        of.load(tmp_path / "model", device="cpu")
 
 
 def test_a_forest_that_is_damaged_anywhere_is_refused(forest):
