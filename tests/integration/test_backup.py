@@ -34,7 +34,7 @@ class Shell:
     folder: Path
     server: MariaDB
 
-    def run(self, script: str, **variables: str) -> str:
+    def run(self, script: str, *, expect: int = 0, **variables: str) -> str:
         env = environment(self.folder) | {"HOME": str(self.folder)} | variables
         env["PATH"] = f"{self.folder}{os.pathsep}{env['PATH']}"
         done = subprocess.run(
@@ -46,7 +46,7 @@ class Shell:
             timeout=120,
             check=False,
         )
-        assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == expect, f"{script}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
 
@@ -124,6 +124,24 @@ def test_what_was_restored_predicts_as_before(
         with pytest.raises(StoreNotOurs):
             desk.train()
     mariadb_server.drop_database(restored)
+
+
+def test_a_backup_whose_copy_fails_leaves_the_last_one_as_it_was(
+    shell: Shell, mariadb_server: MariaDB, mariadb_settings: Settings, tmp_path: Path
+) -> None:
+    """A new dump beside an old copy would name files that the copy lacks."""
+    database = mariadb_settings.database_url.rpartition("/")[2].partition("?")[0]
+    backup, store = tmp_path / "backup", tmp_path / "store"
+    store.mkdir()
+    places = {"DATABASE": database, "BACKUP": str(backup)}
+    shell.run(BACKUP, STORE=str(store), **places)
+    before = {path.name: path.read_bytes() for path in backup.iterdir()}
+    mariadb_server.client("CREATE TABLE more (id INT)", database)
+
+    shell.run(BACKUP, STORE=str(tmp_path / "not mounted"), expect=1, **places)
+
+    assert set(before) == {"database.sql.gz", "store.tar"}
+    assert {name: (backup / name).read_bytes() for name in before} == before
 
 
 def _predict(desk: Desk, train_batch_id: int) -> int:
