@@ -41,6 +41,7 @@ SERVICE_KEYS = {
     "healthcheck",
     "image",
     "init",
+    "logging",
     "pull_policy",
     "restart",
     "scale",
@@ -176,6 +177,23 @@ def test_what_an_image_copies_is_not_ignored_by_its_build() -> None:
     assert {f"!{name}" for name in packages - {"tests"}} <= set(kept)
     assert "*" in kept
     assert not any("docker" in line or "secrets" in line for line in kept if line[:1] == "!")
+
+
+def test_no_secret_goes_to_the_builder_of_the_server_of_the_store() -> None:
+    """Its context is the folder that holds them."""
+    lines = (DOCKER / "sftp.Dockerfile.dockerignore").read_text().splitlines()
+    copied = {rest.split()[0] for word, rest in instructions("sftp.Dockerfile") if word == "COPY"}
+
+    assert [line for line in lines if not line.startswith("#")] == ["*", *(f"!{c}" for c in copied)]
+
+
+def test_no_log_of_a_container_grows_for_ever() -> None:
+    for name, service in services_with_cards().items():
+        assert service["logging"] == {"driver": "local"}, name
+
+
+def test_root_of_the_database_comes_from_its_own_container_alone() -> None:
+    assert compose()["services"]["mariadb"]["environment"]["MARIADB_ROOT_HOST"] == "localhost"
 
 
 def test_a_new_version_changes_no_table_under_a_launcher_that_runs() -> None:
