@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 from contextlib import closing
@@ -17,6 +18,7 @@ from launcher.cluster.placement import OWN_MB, place
 from pipeline.executor import Need
 from storage.engine import reading
 from storage.schema import dc_batch
+from tests.blocks import blocks
 from tests.containers import (
     DOCKER,
     Stack,
@@ -266,8 +268,30 @@ def _bring_up_and_train(host: Stack, folder: Path) -> None:
     launcher = host.processes["launcher"]
     launcher.send_signal(signal.SIGTERM)
     assert launcher.wait(60) == 0, host.logs()
+    _lose_everything_and_restore_it(host)
     variables = host.mariadb.client("SELECT @@binlog_format, @@max_connections")
     assert variables.split() == ["MIXED", "500"]
+
+
+def _lose_everything_and_restore_it(host: Stack) -> None:
+    """By the commands of the page, of which `docker compose exec` is a process of this machine."""
+    backup, restore = (block.text for block in blocks(DOCKER / "README.md"))
+    count = "SELECT COUNT(*) FROM dc_model"
+    before = host.stored(), host.mariadb.client(count, "deepcredit")
+
+    host.shell(backup)
+    host.mariadb.client("DROP DATABASE deepcredit; CREATE DATABASE deepcredit")
+    for path in (host.folder / "srv" / "store").iterdir():
+        shutil.rmtree(path)
+    said = host.shell(restore)
+
+    assert (host.stored(), host.mariadb.client(count, "deepcredit")) == before
+    assert before[1].strip() == "1"
+    assert "\n0 missing;" in said
+    assert {path.name for path in (host.folder / "backup").iterdir()} == {
+        "database.sql.gz",
+        "store.tar",
+    }
 
 
 def _add_cards(host: Stack) -> None:
