@@ -232,6 +232,13 @@ def test_upgrade_may_be_repeated_and_check_agrees(run: Run) -> None:
     assert run("db", "check")[0] == 0
 
 
+def test_upgrade_says_which_database_it_means(run: Run) -> None:
+    """In a folder without deepcredit.toml it is the embedded one."""
+    _, out, _ = run("db", "upgrade")
+
+    assert out.splitlines()[0] == "database sqlite:///var/deepcredit.db"
+
+
 def test_check_names_what_differs(ready: Run, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP VIEW v_batch")
