@@ -87,8 +87,8 @@ def ask_facts(cluster: Cluster, hosts: Iterable[Host]) -> dict[str, Facts]:
     answers, errors = ask_all(hosts, lambda host: _ask_facts(cluster, host))
     if errors:
         raise ClusterUnavailable(
-            f"{'; '.join(errors)}; nothing was started; take a host that stays away out of the table "
-            "[cluster]"
+            f"{'; '.join(errors)}; nothing was started; take a host that stays away out of the "
+            "table [cluster]"
         )
     return answers
 

@@ -164,12 +164,17 @@ def test_both_targets_are_alike_but_for_what_they_are_made_from() -> None:
 def test_compose_says_what_the_images_say_by_themselves() -> None:
     services = compose()["services"]
     sftp = dict(instructions("sftp.Dockerfile"))
-    cpu = dict(instructions("Dockerfile", "cpu"))
 
     assert json.loads(sftp["CMD"]) == services["sftp"]["command"]
-    for said, name in ((sftp, "sftp"), (cpu, "launcher")):
-        check = json.loads(said["HEALTHCHECK"].partition(" CMD ")[2])
-        assert ["CMD", *check] == services[name]["healthcheck"]["test"]
+    check = json.loads(sftp["HEALTHCHECK"].partition(" CMD ")[2])
+    assert ["CMD", *check] == services["sftp"]["healthcheck"]["test"]
+
+
+def test_a_launcher_is_asked_for_by_the_name_that_it_has() -> None:
+    launcher = compose()["services"]["launcher"]
+
+    *_, name = launcher["command"]
+    assert launcher["healthcheck"]["test"] == ["CMD", "deepcredit", "doctor", "--launcher", name]
 
 
 def test_what_an_image_copies_is_not_ignored_by_its_build() -> None:
@@ -253,7 +258,7 @@ def _bring_up_and_train(host: Stack, folder: Path) -> None:
         desk.load(applicants(), id_column="id")
         desk.models(XGB)
         batch_id = desk.add()
-        assert host.check("launcher") == 0, host.logs()  # while it is at work
+        until(lambda: host.check("launcher") == 0, 60)  # while it is at work
         state = select(dc_batch.c.state).where(dc_batch.c.batch_id == batch_id)
 
         def ended() -> bool:
@@ -268,6 +273,7 @@ def _bring_up_and_train(host: Stack, folder: Path) -> None:
     launcher = host.processes["launcher"]
     launcher.send_signal(signal.SIGTERM)
     assert launcher.wait(60) == 0, host.logs()
+    assert host.check("launcher") == 1
     _lose_everything_and_restore_it(host)
     variables = host.mariadb.client("SELECT @@binlog_format, @@max_connections")
     assert variables.split() == ["MIXED", "500"]
