@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select
 
 from configs.errors import StoreNotOurs
 from configs.settings import Settings
-from storage import batches, queues
+from storage import batches, migrate, queues
 from storage.engine import reading, transaction
 from storage.schema import METRICS, dc_batch, dc_queue
 from tests.bank import ROOT, environment
@@ -23,7 +23,7 @@ from tests.mariadb import PASSWORD, USER, MariaDB
 
 PAGE = blocks(ROOT / "docs" / "servers.md")
 PAUSE, RESUME, BECOME_ANOTHER = (block.text for block in PAGE if block.language == "sql")
-BACKUP, RESTORE, CHECK = (block.text for block in PAGE if block.language == "bash")
+BACKUP, EMBEDDED, RESTORE, CHECK = (block.text for block in PAGE if block.language == "bash")
 FIGURES = ("model_no", "model_sub_no", "split", "n_rows", "threshold", "tn", "fp", "fn", "tp")
 
 
@@ -124,6 +124,40 @@ def test_what_was_restored_predicts_as_before(
         with pytest.raises(StoreNotOurs):
             desk.train()
     mariadb_server.drop_database(restored)
+
+
+def test_the_embedded_database_and_its_store_are_copied_while_they_are_in_use(
+    settings: SettingsFactory, tmp_path: Path
+) -> None:
+    given = {"database_url": f"sqlite:///{tmp_path}/var/deepcredit.db"}
+    backup, store = tmp_path / "backup", tmp_path / "var" / "store"
+    (tmp_path / "var").mkdir()
+    with open_desk(settings(**given, store_url=str(store)), tmp_path) as desk:
+        migrate.upgrade(desk.engine, lambda _: None)
+        desk.load(applicants(), id_column="id")
+        desk.models(XGB)
+        trained = desk.train()
+        with desk.engine.begin() as writing:  # somebody is in the middle of a change
+            writing.execute(delete(dc_batch))
+            for _ in range(2):
+                _run(EMBEDDED, tmp_path, BACKUP=str(backup))
+            writing.rollback()
+
+    (tmp_path / "other" / "store").mkdir(parents=True)
+    _run("cp backup/deepcredit.db other; tar -C other/store -xf backup/store.tar", tmp_path)
+    copy = {
+        "DATABASE_URL": f"sqlite:///{tmp_path}/other/deepcredit.db",
+        "STORE_URL": str(tmp_path / "other" / "store"),
+    }
+    command = [sys.executable, "-P", "-m", "launcher"]
+    for words in (["db", "check"], ["store", "check"], ["results", str(trained)]):
+        subprocess.run(
+            [*command, *words], env=environment(tmp_path, **copy), cwd=tmp_path, check=True
+        )
+
+
+def _run(script: str, folder: Path, **variables: str) -> None:
+    subprocess.run(["bash", "-euc", script], cwd=folder, env=os.environ | variables, check=True)
 
 
 def test_a_backup_whose_copy_fails_leaves_the_last_one_as_it_was(
