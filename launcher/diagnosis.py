@@ -22,7 +22,7 @@ from launcher.kept_back import kept_back, queues_of, tags_of
 from launcher.session import Session
 from pipeline import ownership
 from pipeline.ownership import Standing
-from storage import health, identity, named_files, servers
+from storage import health, identity, named_files, overview, servers
 from storage.artifacts.opening import open_store
 from storage.queues import paused as paused_queues
 
@@ -47,6 +47,26 @@ def examine(session: Session, role: str) -> Iterator[Finding]:
             text = str(error) if known else f"unexpected {type(error).__name__}: {error}"
             yield Finding(Level.FAIL, subject, " ".join(text.split()))
             closed.add(subject)
+
+
+def hear(session: Session, server_id: str) -> Finding:
+    """Whether the loop of that launcher turns, for whoever watches its process.
+
+    Raises:
+        DeepCreditError: the database cannot be asked.
+    """
+    found = {each.serve_server_id: each for each in session.read(overview.seen)}
+    there = found.get(server_id)
+    if there is None or there.identity is None or there.silent is None:
+        level, text = fail(f"{server_id} does not run; start it: deepcredit launcher {server_id}")
+    elif there.silent > session.settings.lease_seconds:
+        level, text = fail(
+            f"{server_id} has not been heard of for {there.silent} s; look at its log, or start it "
+            "again"
+        )
+    else:
+        level, text = ok(f"{server_id} was heard of {there.silent} s ago")
+    return Finding(level, "launcher", text)
 
 
 def _settings(session: Session, _role: str) -> Found:

@@ -26,6 +26,8 @@ DOCKER = ROOT / "docker"
 _VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
 _START_SECONDS = 150
 _CHECK_SECONDS = 60
+# `docker compose exec -T SERVICE COMMAND`; what `up` does is done.
+_DOCKER = '#!/bin/sh\n[ "$2" = up ] && exit\n[ "$2 $3" = "exec -T" ] && shift 4 && exec "$@"\n'
 
 
 def compose(file: str = "compose.yaml", **variables: str) -> dict[str, Any]:
@@ -125,6 +127,26 @@ class Stack:
                 command, env=self.environment(name), cwd=self.folder, stdout=log, stderr=log
             )
 
+    def shell(self, script: str) -> str:
+        """What a person's script prints, who has the variable BACKUP."""
+        done = subprocess.run(
+            ["bash", "-c", f"set -e\n{self.here(script)}"],
+            env=self.environment("launcher") | {"BACKUP": str(self.folder / "backup")},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=_CHECK_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def stored(self) -> dict[str, int]:
+        """The files of the model store with their sizes."""
+        root = self.folder / "srv" / "store"
+        files = [path for path in root.rglob("*") if path.is_file()]
+        return {str(path.relative_to(root)): path.stat().st_size for path in files}
+
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
@@ -194,6 +216,12 @@ def _fill(made: Stack) -> None:
     command = made.folder / "bin" / "deepcredit"
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m launcher "$@"\n')
     command.chmod(0o755)
+    docker = made.folder / "bin" / "docker"
+    docker.write_text(_DOCKER)
+    docker.chmod(0o755)
+    (made.folder / ".my.cnf").write_text(
+        f"[client]\nhost=127.0.0.1\nport={made.mariadb.port}\nprotocol=tcp\n"
+    )
 
 
 def _end(made: Stack) -> None:

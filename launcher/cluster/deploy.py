@@ -114,7 +114,10 @@ def ask_facts(cluster: Cluster, hosts: Iterable[Host]) -> dict[str, Facts]:
     """What each of these hosts has. Raises ClusterUnavailable."""
     answers, errors = ask_all(hosts, lambda host: _ask_facts(cluster, host))
     if errors:
-        raise ClusterUnavailable(f"{'; '.join(errors)}; nothing was started")
+        raise ClusterUnavailable(
+            f"{'; '.join(errors)}; nothing was started; take a host that stays away out of the "
+            "table [cluster]"
+        )
     return answers
 
 

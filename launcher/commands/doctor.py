@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from launcher.console import say
-from launcher.diagnosis import examine
+from launcher.diagnosis import examine, hear
 from launcher.findings import Level
 from launcher.folder import example, new_app
 from launcher.session import session
@@ -22,16 +22,27 @@ class Role(Enum):
     READER = "reader"
 
 
-@app.command(epilog=example("deepcredit doctor", "deepcredit doctor --role reader"))
+@app.command(
+    epilog=example(
+        "deepcredit doctor",
+        "deepcredit doctor --role reader",
+        "deepcredit doctor --launcher SERVER_001",
+    )
+)
 def doctor(
     ctx: typer.Context,
     role: Annotated[
         Role, typer.Option(help="Whose rights on the database to look for.")
     ] = Role.LAUNCHER,
+    launcher: Annotated[
+        str | None,
+        typer.Option(help="Only look whether this launcher is at work.", metavar="SERVER_ID"),
+    ] = None,
 ) -> None:
     """Check settings, database, model store, clock, disk, Dask and GPUs; exit 1 on a FAIL."""
     worst = False
-    for found in examine(session(ctx), role.value):
+    ours = session(ctx)
+    for found in examine(ours, role.value) if launcher is None else [hear(ours, launcher)]:
         say(f"{found.level.value:<4}  {found.subject:<11}  {found.text}")
         worst = worst or found.level is Level.FAIL
     raise typer.Exit(1 if worst else 0)

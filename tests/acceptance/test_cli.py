@@ -23,7 +23,7 @@ from launcher.cli import execute
 from storage import candidates, servers
 from storage.columns import utc_now
 from storage.engine import make_engine
-from storage.schema import dc_batch, dc_batch_result
+from storage.schema import dc_batch, dc_batch_result, dc_server
 from tests.bank import environment
 from tests.mariadb import PASSWORD, MariaDB
 
@@ -242,6 +242,13 @@ def test_upgrade_may_be_repeated_and_check_agrees(run: Run) -> None:
     assert run("db", "upgrade")[0] == 0
     assert run("db", "upgrade")[0] == 0
     assert run("db", "check")[0] == 0
+
+
+def test_upgrade_says_which_database_it_means(run: Run) -> None:
+    """In a folder without deepcredit.toml it is the embedded one."""
+    _, out, _ = run("db", "upgrade")
+
+    assert out.splitlines()[0] == "database sqlite:///var/deepcredit.db"
 
 
 def test_check_names_what_differs(ready: Run, engine: Engine) -> None:
@@ -927,6 +934,33 @@ def test_doctor_sees_that_batches_wait_and_nobody_runs_them(ready: Run, engine: 
     ]
     ready("queue", "pause", "nigth")
     assert found()[1] == "batch 2 waits: queue nigth is paused; `deepcredit queue resume nigth`"
+
+
+def test_doctor_looks_whether_one_launcher_is_at_work(ready: Run, engine: Engine) -> None:
+    """What watches a process must notice, too, that its loop has stopped."""
+
+    def found(name: str) -> tuple[int, str]:
+        code, out, _ = ready("doctor", "--launcher", name)
+        return code, re.sub(" {2,}", " ", out).strip()
+
+    facts: dict[str, Any] = {"host": "h", "pid": 1, "version": "1", "slots": 1, "identity": "i"}
+    with engine.begin() as connection:
+        for name in ("S1", "S2", "S3"):
+            servers.register(connection, server=name, **facts)
+        servers.pause(connection, "S2")
+        servers.remove(connection, "S2", "i")
+        long_ago = {"last_seen": utc_now(literal(-300))}
+        connection.execute(
+            update(dc_server).where(dc_server.c.serve_server_id == "S3").values(long_ago)
+        )
+
+    code, said = found("S1")
+    assert (code, said.partition(" of ")[0]) == (0, "OK launcher S1 was heard")
+    for name in ("S2", "S4"):
+        said = f"FAIL launcher {name} does not run; start it: deepcredit launcher {name}"
+        assert found(name) == (1, said)
+    code, said = found("S3")
+    assert (code, said.partition(" for ")[0]) == (1, "FAIL launcher S3 has not been heard of")
 
 
 def test_doctor_names_batches_that_no_launcher_will_ever_take(ready: Run, engine: Engine) -> None:

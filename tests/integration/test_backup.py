@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select
 
 from configs.errors import StoreNotOurs
 from configs.settings import Settings
-from storage import batches, queues
+from storage import batches, migrate, queues
 from storage.engine import reading, transaction
 from storage.schema import METRICS, dc_batch, dc_queue
 from tests.bank import ROOT, environment
@@ -23,7 +23,7 @@ from tests.mariadb import PASSWORD, USER, MariaDB
 
 PAGE = blocks(ROOT / "docs" / "servers.md")
 _, PAUSE, RESUME, BECOME_ANOTHER = (block.text for block in PAGE if block.language == "sql")
-BACKUP, RESTORE, CHECK = (block.text for block in PAGE if block.language == "bash")
+BACKUP, EMBEDDED, RESTORE, CHECK = (block.text for block in PAGE if block.language == "bash")
 FIGURES = ("model_no", "model_sub_no", "split", "n_rows", "threshold", "tn", "fp", "fn", "tp")
 
 
@@ -34,7 +34,7 @@ class Shell:
     folder: Path
     server: MariaDB
 
-    def run(self, script: str, **variables: str) -> str:
+    def run(self, script: str, *, expect: int = 0, **variables: str) -> str:
         env = environment(self.folder) | {"HOME": str(self.folder)} | variables
         env["PATH"] = f"{self.folder}{os.pathsep}{env['PATH']}"
         done = subprocess.run(
@@ -46,7 +46,7 @@ class Shell:
             timeout=120,
             check=False,
         )
-        assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == expect, f"{script}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
 
@@ -124,6 +124,58 @@ def test_what_was_restored_predicts_as_before(
         with pytest.raises(StoreNotOurs):
             desk.train()
     mariadb_server.drop_database(restored)
+
+
+def test_the_embedded_database_and_its_store_are_copied_while_they_are_in_use(
+    settings: SettingsFactory, tmp_path: Path
+) -> None:
+    given = {"database_url": f"sqlite:///{tmp_path}/var/deepcredit.db"}
+    backup, store = tmp_path / "backup", tmp_path / "var" / "store"
+    (tmp_path / "var").mkdir()
+    with open_desk(settings(**given, store_url=str(store)), tmp_path) as desk:
+        migrate.upgrade(desk.engine, lambda _: None)
+        desk.load(applicants(), id_column="id")
+        desk.models(XGB)
+        trained = desk.train()
+        with desk.engine.begin() as writing:  # somebody is in the middle of a change
+            writing.execute(delete(dc_batch))
+            for _ in range(2):
+                _run(EMBEDDED, tmp_path, BACKUP=str(backup))
+            writing.rollback()
+
+    (tmp_path / "other" / "store").mkdir(parents=True)
+    _run("cp backup/deepcredit.db other; tar -C other/store -xf backup/store.tar", tmp_path)
+    copy = {
+        "DATABASE_URL": f"sqlite:///{tmp_path}/other/deepcredit.db",
+        "STORE_URL": str(tmp_path / "other" / "store"),
+    }
+    command = [sys.executable, "-P", "-m", "launcher"]
+    for words in (["db", "check"], ["store", "check"], ["results", str(trained)]):
+        subprocess.run(
+            [*command, *words], env=environment(tmp_path, **copy), cwd=tmp_path, check=True
+        )
+
+
+def _run(script: str, folder: Path, **variables: str) -> None:
+    subprocess.run(["bash", "-euc", script], cwd=folder, env=os.environ | variables, check=True)
+
+
+def test_a_backup_whose_copy_fails_leaves_the_last_one_as_it_was(
+    shell: Shell, mariadb_server: MariaDB, mariadb_settings: Settings, tmp_path: Path
+) -> None:
+    """A new dump beside an old copy would name files that the copy lacks."""
+    database = mariadb_settings.database_url.rpartition("/")[2].partition("?")[0]
+    backup, store = tmp_path / "backup", tmp_path / "store"
+    store.mkdir()
+    places = {"DATABASE": database, "BACKUP": str(backup)}
+    shell.run(BACKUP, STORE=str(store), **places)
+    before = {path.name: path.read_bytes() for path in backup.iterdir()}
+    mariadb_server.client("CREATE TABLE more (id INT)", database)
+
+    shell.run(BACKUP, STORE=str(tmp_path / "not mounted"), expect=1, **places)
+
+    assert set(before) == {"database.sql.gz", "store.tar"}
+    assert {name: (backup / name).read_bytes() for name in before} == before
 
 
 def _predict(desk: Desk, train_batch_id: int) -> int:

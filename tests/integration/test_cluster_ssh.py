@@ -216,6 +216,7 @@ def test_a_host_that_cannot_be_reached_is_named_and_nothing_is_started(desk):
     said = desk.deepcredit("start", code=1)
 
     assert "away: cannot reach 127.0.0.1" in said
+    assert "nothing was started; take a host that stays away out of the table [cluster]" in said
     assert "one:" not in said
     assert desk.records() == []
 

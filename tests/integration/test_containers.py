@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 from contextlib import closing
@@ -17,6 +18,7 @@ from launcher.cluster.placement import OWN_MB, place
 from pipeline.executor import Need
 from storage.engine import reading
 from storage.schema import dc_batch
+from tests.blocks import blocks
 from tests.containers import (
     DOCKER,
     Stack,
@@ -41,6 +43,7 @@ SERVICE_KEYS = {
     "healthcheck",
     "image",
     "init",
+    "logging",
     "pull_policy",
     "restart",
     "scale",
@@ -161,12 +164,17 @@ def test_both_targets_are_alike_but_for_what_they_are_made_from() -> None:
 def test_compose_says_what_the_images_say_by_themselves() -> None:
     services = compose()["services"]
     sftp = dict(instructions("sftp.Dockerfile"))
-    cpu = dict(instructions("Dockerfile", "cpu"))
 
     assert json.loads(sftp["CMD"]) == services["sftp"]["command"]
-    for said, name in ((sftp, "sftp"), (cpu, "launcher")):
-        check = json.loads(said["HEALTHCHECK"].partition(" CMD ")[2])
-        assert ["CMD", *check] == services[name]["healthcheck"]["test"]
+    check = json.loads(sftp["HEALTHCHECK"].partition(" CMD ")[2])
+    assert ["CMD", *check] == services["sftp"]["healthcheck"]["test"]
+
+
+def test_a_launcher_is_asked_for_by_the_name_that_it_has() -> None:
+    launcher = compose()["services"]["launcher"]
+
+    *_, name = launcher["command"]
+    assert launcher["healthcheck"]["test"] == ["CMD", "deepcredit", "doctor", "--launcher", name]
 
 
 def test_what_an_image_copies_is_not_ignored_by_its_build() -> None:
@@ -176,6 +184,23 @@ def test_what_an_image_copies_is_not_ignored_by_its_build() -> None:
     assert {f"!{name}" for name in packages - {"tests"}} <= set(kept)
     assert "*" in kept
     assert not any("docker" in line or "secrets" in line for line in kept if line[:1] == "!")
+
+
+def test_no_secret_goes_to_the_builder_of_the_server_of_the_store() -> None:
+    """Its context is the folder that holds them."""
+    lines = (DOCKER / "sftp.Dockerfile.dockerignore").read_text().splitlines()
+    copied = {rest.split()[0] for word, rest in instructions("sftp.Dockerfile") if word == "COPY"}
+
+    assert [line for line in lines if not line.startswith("#")] == ["*", *(f"!{c}" for c in copied)]
+
+
+def test_no_log_of_a_container_grows_for_ever() -> None:
+    for name, service in services_with_cards().items():
+        assert service["logging"] == {"driver": "local"}, name
+
+
+def test_root_of_the_database_comes_from_its_own_container_alone() -> None:
+    assert compose()["services"]["mariadb"]["environment"]["MARIADB_ROOT_HOST"] == "localhost"
 
 
 def test_a_new_version_changes_no_table_under_a_launcher_that_runs() -> None:
@@ -233,7 +258,7 @@ def _bring_up_and_train(host: Stack, folder: Path) -> None:
         desk.load(applicants(), id_column="id")
         desk.models(XGB)
         batch_id = desk.add()
-        assert host.check("launcher") == 0, host.logs()  # while it is at work
+        until(lambda: host.check("launcher") == 0, 60)  # while it is at work
         state = select(dc_batch.c.state).where(dc_batch.c.batch_id == batch_id)
 
         def ended() -> bool:
@@ -248,8 +273,31 @@ def _bring_up_and_train(host: Stack, folder: Path) -> None:
     launcher = host.processes["launcher"]
     launcher.send_signal(signal.SIGTERM)
     assert launcher.wait(60) == 0, host.logs()
+    assert host.check("launcher") == 1
+    _lose_everything_and_restore_it(host)
     variables = host.mariadb.client("SELECT @@binlog_format, @@max_connections")
     assert variables.split() == ["MIXED", "500"]
+
+
+def _lose_everything_and_restore_it(host: Stack) -> None:
+    """By the commands of the page, of which `docker compose exec` is a process of this machine."""
+    backup, restore = (block.text for block in blocks(DOCKER / "README.md"))
+    count = "SELECT COUNT(*) FROM dc_model"
+    before = host.stored(), host.mariadb.client(count, "deepcredit")
+
+    host.shell(backup)
+    host.mariadb.client("DROP DATABASE deepcredit; CREATE DATABASE deepcredit")
+    for path in (host.folder / "srv" / "store").iterdir():
+        shutil.rmtree(path)
+    said = host.shell(restore)
+
+    assert (host.stored(), host.mariadb.client(count, "deepcredit")) == before
+    assert before[1].strip() == "1"
+    assert "\n0 missing;" in said
+    assert {path.name for path in (host.folder / "backup").iterdir()} == {
+        "database.sql.gz",
+        "store.tar",
+    }
 
 
 def _add_cards(host: Stack) -> None:

@@ -133,6 +133,38 @@ def test_the_account_has_a_home_for_its_keys_and_the_clusters_folder() -> None:
         assert "--create-home" in command
 
 
+def test_the_guide_works_where_the_unit_of_launchers_does() -> None:
+    """Commands read the settings of the folder that they are started in; `su -` goes to a home."""
+    unit = (DOCS / "deepcredit@.service").read_text("utf-8")
+    guide = (DOCS / "servers.md").read_text("utf-8")
+
+    (home,) = re.findall(r"^WorkingDirectory=(.*)$", unit, re.MULTILINE)
+    (program,) = re.findall(r"^ExecStart=(.*)/.venv/bin/deepcredit", unit, re.MULTILINE)
+    assert f"`{home}/deepcredit.toml`" in guide
+    assert f"--home-dir {home} deepcredit" in guide
+    assert f"make -C {program} setup" in guide
+
+
+def test_what_the_table_of_hosts_names_was_made_by_the_commands_above_it() -> None:
+    made, table = (DOCS / "cluster.md").read_text("utf-8").split("## The table")
+    (key,) = re.findall(r'key_file = "~/(.*)"', table)
+    (folder,) = re.findall(r'certificates = "(.*)"', table)
+
+    assert f"ssh-keygen -t ed25519 -N '' -f $home/{key}\n" in made
+    assert f"{Path(key).name}.pub $home/.ssh/authorized_keys" in made
+    assert f"cluster certificates {folder}\n" in made
+    addresses = re.findall(r'address = "(\S+)"', table)
+    assert f"ssh-keyscan -t ed25519 {' '.join(addresses)} >$home/.ssh/known_hosts" in made
+
+
+def test_a_launcher_is_started_once_it_has_its_secrets() -> None:
+    page = (DOCS / "systemd.md").read_text("utf-8")
+
+    steps = ("sudoedit /etc/deepcredit/secrets.env", "database-password  ", "enable --now")
+    places = [page.index(step) for step in steps]
+    assert places == sorted(places)
+
+
 def _leads(page: Path, heading: str) -> bool:
     return page.exists() and (not heading or heading in _anchors(page))
 
