@@ -164,6 +164,34 @@ def test_rows_trained_on_are_known_again_under_another_name(ready: Desk) -> None
     assert figures(again) == figures(test)
 
 
+@pytest.mark.parametrize(
+    "first", [{"missing": {"debt": ("1",)}}, {"sensitive": ("debt",)}, None], ids=str
+)
+def test_without_a_name_rows_are_prepared_as_the_models_own_batch_had_them(
+    desk: Desk, first: dict[str, Any] | None
+) -> None:
+    """Though the same rows were trained on before, under a name that tells otherwise of them."""
+    frame = applicants()
+    frame["debt"] = frame["debt"].round()
+    desk.models((1, "ML-RF", '{"n_estimators": 20}'))
+    desk.load(frame, id_column="id", **first or {})
+    desk.load(frame, id_column="id")
+    desk.train()
+    trained = desk.train(dataset_version=2)
+    if first is None:
+        with desk.engine.begin() as connection:
+            connection.execute(text("DELETE FROM dc_dataset WHERE dataset_version = 1"))
+
+    nameless = {"dataset_group": None, "dataset_version": None}
+    predicted = desk.add(mode="predict", train_batch_id=trained, **nameless)
+    desk.run(predicted)
+
+    (again,) = desk.results(predicted)
+    (test,) = (row for row in desk.results(trained) if row.split == "test")
+    assert again.split == "test"
+    assert figures(again) == figures(test)
+
+
 def test_rows_trained_on_with_another_target_are_refused(desk: Desk) -> None:
     frame = applicants()
     frame["y"] = np.where(frame["y"] == 1, "bad", "good")
