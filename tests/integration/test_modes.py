@@ -283,13 +283,69 @@ def test_a_second_run_scores_again_what_was_lost(ready: Desk) -> None:
     assert (after.fence, after.scores_sha256) == (2, before.scores_sha256)
 
 
-def test_other_parameters_train_everything_again(ready: Desk) -> None:
-    batch_id = ready.train()
-    change = text("UPDATE dc_batch SET state = 'I', batch_param = '{\"randomState\": 1}'")
-    transaction(ready.engine, lambda connection: connection.execute(change))
+BY_TIME = '{"splitBy": "time"}'  # which no seed changes
+TRAINED_BY = {
+    "seed": """UPDATE dc_batch SET batch_param = '{"splitBy": "time", "randomState": 1}'""",
+    "threshold": """UPDATE dc_batch SET batch_param = '{"splitBy": "time", "threshold": 0.4}'""",
+    "split": """UPDATE dc_batch SET batch_param = '{"splitBy": "time", "testSize": 0.4}'""",
+    "variant": """UPDATE dc_model_list SET model_param = '{"n_estimators": 6}'""",
+    "kind": "UPDATE dc_model_list SET model_id = 'ML-RF'",
+    "preparation": """UPDATE dc_dataset_column SET missing_values = '["0"]'
+        WHERE column_name = 'debt'""",
+    "libraries": "",
+}
 
-    assert ready.run(batch_id) == "1 of 1 models trained"
-    assert [row.fence for row in ready.trained(batch_id)] == [2]
+
+@pytest.mark.parametrize("changed", TRAINED_BY)
+def test_whatever_a_models_numbers_come_from_trains_it_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    frame = applicants()
+    desk.load(frame.assign(debt=frame["debt"].round()), time_column="id")
+    desk.models(XGB)
+    batch_id = desk.train(BY_TIME)
+    transaction(desk.engine, lambda connection: connection.execute(TAKE))
+    assert "1 of them in an earlier run" in desk.run(batch_id)
+
+    if statement := TRAINED_BY[changed]:
+        transaction(desk.engine, lambda connection: connection.execute(text(statement)))
+    else:
+        monkeypatch.setattr("pipeline.modes.train.versions", lambda: {"xgboost": "0"})
+    transaction(desk.engine, lambda connection: connection.execute(TAKE))
+
+    assert desk.run(batch_id) == "1 of 1 models trained"
+    assert [row.fence for row in desk.trained(batch_id)] == [3]
+
+
+APPLIED_BY = {
+    "threshold": "UPDATE dc_model SET threshold = 0.7",
+    "rows": "UPDATE dc_batch SET dataset_version = 3 WHERE mode = 'predict'",
+    "preparation": """UPDATE dc_dataset_column SET missing_values = '["1"]'
+        WHERE column_name = 'debt' AND dataset_version = 2""",
+    "labels": """UPDATE dc_dataset_column SET role = 'sensitive'
+        WHERE column_name = 'y' AND dataset_version = 2""",
+    "model": """UPDATE dc_model_list SET model_param = '{"n_estimators": 6}'""",
+}
+
+
+@pytest.mark.parametrize("changed", APPLIED_BY)
+def test_whatever_a_predictions_numbers_come_from_scores_again(ready: Desk, changed: str) -> None:
+    for seed in (1, 2):
+        other = applicants(120, seed=seed)
+        ready.load(other.assign(debt=other["debt"].round()), id_column="id")
+    trained = ready.train()
+    predicted = ready.add(mode="predict", train_batch_id=trained, dataset_version=2)
+    ready.run(predicted)
+    (before,) = ready.results(predicted)
+
+    transaction(ready.engine, lambda connection: connection.execute(text(APPLIED_BY[changed])))
+    transaction(ready.engine, lambda connection: connection.execute(TAKE))
+    ready.run(trained)
+
+    assert ready.run(predicted) == "1 of 1 models applied"
+    (after,) = ready.results(predicted)
+    assert after.fence == 2
+    assert figures(after) != figures(before)
 
 
 def test_the_other_value_as_positive_trains_everything_again(desk: Desk) -> None:
