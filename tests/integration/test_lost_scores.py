@@ -1,13 +1,14 @@
 """Stored scores that went missing or were damaged, of models trained for real."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
 
 from configs.errors import ArtifactMissing, DatasetChanged
 from pipeline import pictures
-from storage import arrays
+from storage import arrays, results
 from storage.engine import reading
 from storage.schema import (
     dc_batch_method,
@@ -92,6 +93,15 @@ def test_lost_scores_come_from_the_data_set_as_the_models_own_batch_had_it(train
 
     assert trained.rows(dc_batch_method, batch_id) == trained.rows(dc_batch_method, expected)
     assert any("computing lost scores of 2 models" in note for note in trained.notes)
+
+
+def test_scores_of_a_model_that_was_trained_again_meanwhile_are_not_named(trained):
+    (model, *_) = trained.do(lambda connection: results.models(connection, 1))
+    before = models(trained)
+    other = replace(model, sha256=64 * "0", scores_uri="of another model")
+
+    assert not trained.do(lambda connection: results.put_scores(connection, other))
+    assert models(trained) == before
 
 
 def test_scores_and_model_both_lost_is_an_error_that_names_the_model(trained):

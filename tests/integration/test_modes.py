@@ -192,6 +192,18 @@ def test_without_a_name_rows_are_prepared_as_the_models_own_batch_had_them(
     assert figures(again) == figures(test)
 
 
+@pytest.mark.parametrize("named", [{}, {"dataset_group": None, "dataset_version": None}], ids=str)
+def test_other_rows_under_the_name_trained_on_are_not_taken_for_new_ones(
+    ready: Desk, named: dict[str, Any]
+) -> None:
+    trained = ready.train()
+    change = text("UPDATE dc_dataset SET content_sha256 = :other")
+    transaction(ready.engine, lambda connection: connection.execute(change, {"other": 64 * "1"}))
+
+    with pytest.raises(DatasetChanged, match=r"G/1 was registered anew since batch 1 was trained"):
+        ready.run(ready.add(mode="predict", train_batch_id=trained, **named))
+
+
 def test_rows_trained_on_with_another_target_are_refused(desk: Desk) -> None:
     frame = applicants()
     frame["y"] = np.where(frame["y"] == 1, "bad", "good")
