@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from configs.errors import BadData, ParentNotReady, Unknown
 from pipeline.context import Context
-from pipeline.subjects import named, require_target
+from pipeline.subjects import require_target
 from storage import batches, candidates, datasets, results
 from storage.model_names import ModelName, name_of, written
 from storage.records import Batch, Split, TrainedModel
@@ -92,7 +92,8 @@ def _require_one_split(listed: str, models: Sequence[TrainedModel], context: Con
 
 def _require_dataset(batch: Batch, split: Split, context: Context) -> None:
     """The data set the row names, if any, must be that of the candidates, whatever its name."""
-    group, version = named(batch, split)
+    group = batch.dataset_group or split.dataset_group
+    version = split.dataset_version if batch.dataset_version is None else batch.dataset_version
     if f"{group}/{version}" == split.dataset:
         return
     dataset = context.read(lambda connection: datasets.read(connection, group, version))

@@ -57,9 +57,9 @@ def run(
     """Score rows with the method that an ensemble batch chose; return one line that sums up."""
     started = time.perf_counter()
     answer = _answer(parent, context)
-    split_id = answer.models[0].split_id
-    split = context.read(lambda connection: results.read_split(connection, split_id))
-    target = subjects.target_of(batch, split, scope, context)
+    model = answer.models[0]
+    split = context.read(lambda connection: results.read_split(connection, model.split_id))
+    target = subjects.target_of(batch, model, split, scope, context)
     scores, y = _scores(answer, target, deadline, context)
     ballot = _ballot(answer.models, scores)
     outcome = answer.combination.apply(ballot)

@@ -1,6 +1,7 @@
 """Scores that were lost, computed again: each model is loaded once and its file written anew."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,14 +15,15 @@ from configs.errors import (
 )
 from pipeline import frames, placing, run_files, workplace
 from pipeline.context import Context
+from pipeline.frames import Frame
 from pipeline.part_scoring import PartTask, score_parts, task_of
 from pipeline.preparation import publish_matrix
 from pipeline.progress import Progress
-from pipeline.subjects import preprocessor_of
-from storage import arrays, datasets, results
+from pipeline.subjects import preprocessor_of, trained_on
+from storage import arrays, results
 from storage.artifacts.port import Stored
-from storage.model_names import name_of, written
-from storage.records import Split, TrainedModel
+from storage.model_names import ModelName, name_of, written
+from storage.records import Dataset, Split, TrainedModel
 
 
 def restore(
@@ -38,9 +40,9 @@ def restore(
     """
     reasons = {name_of(model): reason for model, reason in lost}
     context.report(0.0, f"computing lost scores of {len(lost)} models")
-    matrices = _matrices([model for model, _ in lost], split, context)
     models = {name_of(model): model for model, _ in lost}
-    tasks = [_task(model, matrices[model.preprocessor_sha256], split, context) for model, _ in lost]
+    matrices = _matrices(models.values(), split, context)
+    tasks = [_task(model, matrices[name], split, context) for name, model in models.items()]
     progress = Progress(total=len(tasks), before=0, unit="lost scores", report=context.report)
     restored = []
     for ended in placing.run(context.executor, score_parts, tasks):
@@ -52,25 +54,35 @@ def restore(
     return restored
 
 
-def _matrices(models: Sequence[TrainedModel], split: Split, context: Context) -> dict[str, Stored]:
-    """The rows of valid, then test, prepared by each preprocessor that the models learned with."""
-    group, version = split.dataset_group, split.dataset_version
-    dataset = context.read(lambda connection: datasets.read(connection, group, version))
+def _matrices(
+    models: Iterable[TrainedModel], split: Split, context: Context
+) -> dict[ModelName, Stored]:
+    """For each model the rows of valid, then test, prepared as for its training."""
+    file = context.cache.fetch(context.store, split.uri, split.sha256)
+    rows = np.concatenate(arrays.load(file, "rows_valid", "rows_test"))
+    of_dataset = defaultdict(list)
+    for model in models:
+        of_dataset[trained_on(model, split, context)].append(model)
+    matrices = {}
+    for dataset, its in of_dataset.items():
+        frame = _frame(dataset, split, context)
+        published: dict[str, Stored] = {}  # by the preprocessor
+        for model in its:
+            sha256 = model.preprocessor_sha256
+            if sha256 not in published:
+                fitted = preprocessor_of(model, context)
+                published[sha256] = publish_matrix(fitted, frame, rows, context)
+            matrices[name_of(model)] = published[sha256]
+    return matrices
+
+
+def _frame(dataset: Dataset, split: Split, context: Context) -> Frame:
     if dataset.content_sha256 != split.content_sha256:
         raise DatasetChanged(
             f"scores were lost and data set {dataset.name} was registered anew since the models "
             "were trained on it; train them again"
         )
-    frame = context.read(lambda connection: frames.read_from(connection, dataset))
-    file = context.cache.fetch(context.store, split.uri, split.sha256)
-    rows = np.concatenate(arrays.load(file, "rows_valid", "rows_test"))
-    matrices = {}
-    for model in models:
-        sha256 = model.preprocessor_sha256
-        if sha256 not in matrices:
-            fitted = preprocessor_of(model, context)
-            matrices[sha256] = publish_matrix(fitted, frame, rows, context)
-    return matrices
+    return context.read(lambda connection: frames.read_from(connection, dataset))
 
 
 def _task(model: TrainedModel, matrix: Stored, split: Split, context: Context) -> PartTask:

@@ -169,8 +169,6 @@ def _deal(sizes: Rows, wanted: int, keep: int) -> int:
 
 def _check(split: Split, y: Labels, split_by: SplitBy) -> None:
     for name, rows in (("training", split.train), ("valid", split.valid), ("test", split.test)):
-        if len(rows) == 0:
-            raise BadParameter(f"the {name} part has no rows; change testSize or validationSize")
         if y[rows].min() == y[rows].max():
             raise BadParameter(
                 f"splitBy {split_by}: all {len(rows)} rows of the {name} part are of class "

@@ -1,18 +1,19 @@
 """The rows that a predict batch scores: read once, prepared exactly as in training."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import BadData, BadParameter, DatasetChanged
+from configs.errors import BadData, BadParameter, DatasetChanged, Unknown
 from pipeline import frames
 from pipeline.context import Context
 from pipeline.frames import Frame
 from pipeline.preparation import publish_matrix, share_arrays
 from pipeline.rules import Preprocessor, from_json
-from storage import arrays, datasets
+from storage import arrays, batches, datasets
 from storage.artifacts.port import Stored
 from storage.records import Batch, Dataset, Split, TrainedModel
 
@@ -48,16 +49,17 @@ class Subject:
         return self.frame.y[self.rows]
 
 
-def target_of(batch: Batch, split: Split, scope: Scope | None, context: Context) -> Target:
-    """What the batch's row and its parameter `scope` ask for.
+def target_of(
+    batch: Batch, model: TrainedModel, split: Split, scope: Scope | None, context: Context
+) -> Target:
+    """What the batch's row and its parameter `scope` ask for; `model` is one of those to apply.
 
     Raises:
         DatasetChanged: the data set was registered anew since models were trained on it.
         BadData: it has the rows trained on, but another target.
         BadParameter: rows were set aside in another data set than this.
     """
-    group, version = named(batch, split)
-    dataset = context.read(lambda connection: datasets.read(connection, group, version))
+    dataset = _dataset_of(batch, model, split, context)
     # The same rows under another name are still those that models learned.
     same = dataset.content_sha256 == split.content_sha256
     if not same and dataset.name == split.dataset:
@@ -123,7 +125,29 @@ def publish_labels(subject: Subject, context: Context) -> Stored | None:
     return share_arrays("labels/{sha256}.safetensors", {"y": subject.y}, context)
 
 
-def named(batch: Batch, split: Split) -> tuple[str, int]:
-    """Group and version that the row names; what it leaves out is as in training."""
+def _dataset_of(batch: Batch, model: TrainedModel, split: Split, context: Context) -> Dataset:
+    """The one that the row names; what it leaves out is as in training."""
     group, version = batch.dataset_group, batch.dataset_version
-    return group or split.dataset_group, split.dataset_version if version is None else version
+    if not group or version is None:
+        trained = trained_on(model, split, context)
+        group = group or trained.dataset_group
+        version = trained.dataset_version if version is None else version
+    return _read(group, version, context)
+
+
+def trained_on(model: TrainedModel, split: Split, context: Context) -> Dataset:
+    """The data set that a model's batch names. Its rows may have been seen before, under the name
+    in `split`, with columns of other roles or other values that mean missing; that one serves where
+    the batch or its data set has gone, or has other rows by now.
+    """
+    batch = context.read(lambda connection: batches.read(connection, model.batch_id))
+    if batch and batch.dataset_group and batch.dataset_version is not None:
+        with suppress(Unknown):
+            dataset = _read(batch.dataset_group, batch.dataset_version, context)
+            if dataset.content_sha256 == split.content_sha256:
+                return dataset
+    return _read(split.dataset_group, split.dataset_version, context)
+
+
+def _read(group: str, version: int, context: Context) -> Dataset:
+    return context.read(lambda connection: datasets.read(connection, group, version))

@@ -55,7 +55,7 @@ class Forest:
     def __init__(
         self, params: Mapping[str, Any], *, seed: int, trees: list[Tree], n_features: int = 0
     ) -> None:
-        self.params = params
+        self.params = dict(params)
         self.seed = seed
         self.trees = trees
         self.n_features = n_features
@@ -68,11 +68,19 @@ class Forest:
         eval_set: tuple[Matrix, Labels] | None = None,  # noqa: ARG002 - nothing to stop early
     ) -> Self:
         require_both_classes(y)
-        forest = RandomForestClassifier(**self.params, random_state=self.seed, n_jobs=1)
+        params = self.params | self._drawn(len(X))
+        forest = RandomForestClassifier(**params, random_state=self.seed, n_jobs=1)
         forest.fit(X, y, sample_weight=sample_weight)
         self.trees = [tree.tree_ for tree in forest.estimators_]
         self.n_features = X.shape[1]
         return self
+
+    def _drawn(self, rows: int) -> dict[str, int]:
+        """A share as `max_samples` as a count. scikit-learn would take it of the sum of weights, so
+        that class weights of 1 and 1000 would let a tree draw each row hundreds of times.
+        """
+        share = self.params.get("max_samples")
+        return {"max_samples": max(1, int(share * rows))} if isinstance(share, float) else {}
 
     def predict_proba(self, X: Matrix) -> NDArray[np.float64]:
         if X.shape[1] != self.n_features:

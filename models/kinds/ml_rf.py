@@ -1,4 +1,7 @@
-"""ML-RF: random forest (scikit-learn)."""
+"""ML-RF: random forest (scikit-learn).
+
+A share as `max_samples` is one of the rows, whatever they weigh.
+"""
 
 from collections.abc import Mapping
 from typing import Any

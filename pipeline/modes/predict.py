@@ -118,7 +118,7 @@ def _models(parent: Batch, context: Context) -> tuple[TrainedModel, ...]:
 
 def _prepare(batch: Batch, model: TrainedModel, parameters: Parameters, context: Context) -> Rows:
     split = context.read(lambda connection: results.read_split(connection, model.split_id))
-    target = subjects.target_of(batch, split, parameters.scope, context)
+    target = subjects.target_of(batch, model, split, parameters.scope, context)
     subject = subjects.read(target, context)
     return Rows(
         split=target.scope,

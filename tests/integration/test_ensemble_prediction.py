@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from configs.errors import BadParameter, ParentFailed, Unknown
 from ensemble.reference import round_ones
@@ -151,6 +151,48 @@ def test_members_that_an_earlier_run_scored_do_not_score_again(lab):
     assert len(done) == 2
     row = result(lab, batch_id)
     assert {n: row[n] for n in (*COUNTS, "auc")} == {n: expected[n] for n in (*COUNTS, "auc")}
+
+
+APPLIED_BY = {
+    "preparation": [
+        """UPDATE dc_dataset_column SET missing_values = '["500"]'
+        WHERE dataset_group = 'DATA002' AND column_name = 'loan_amount'"""
+    ],
+    "models": [
+        """UPDATE dc_model SET (uri, sha256) =
+            (SELECT uri, sha256 FROM dc_model WHERE model_no = 1 AND model_sub_no = 3)
+            WHERE model_no = 1""",
+        """UPDATE dc_ensemble_model SET sha256 =
+            (SELECT sha256 FROM dc_model WHERE model_no = 1 AND model_sub_no = 3)
+            WHERE model_no = 1""",
+    ],
+}
+
+
+@pytest.mark.parametrize("changed", APPLIED_BY)
+def test_whatever_the_scores_of_members_come_from_scores_them_again(lab, changed):
+    parent = lab.ensemble(SMALL | {"method": "all"})
+    batch_id = predict(lab, parent, dataset_group="DATA002", dataset_version=1)
+    for statement in APPLIED_BY[changed]:
+        lab.do(lambda c, s=statement: c.execute(text(s)))
+    lab.again(batch_id)
+    lab.execute(batch_id)
+
+    with reading(lab.engine) as connection:
+        query = select(dc_ensemble_score.c.fence).where(dc_ensemble_score.c.batch_id == batch_id)
+        fences = sorted(connection.scalars(query))
+    assert fences == ([2] * 5 if changed == "preparation" else [1, 1, 1, 2, 2])
+
+
+def test_a_batch_that_now_names_an_ensemble_forgets_the_models_it_applied(lab):
+    parent = lab.ensemble(SMALL)
+    batch_id = predict(lab, 1)
+    change = update(dc_batch).where(dc_batch.c.batch_id == batch_id)
+    lab.do(lambda connection: connection.execute(change.values(train_batch_id=parent)))
+    lab.again(batch_id)
+    lab.execute(batch_id)
+
+    assert result(lab, batch_id)["model_id"] == "ENSEMBLE"
 
 
 def test_the_time_limit_counts_from_before_the_rows_are_read(lab, monkeypatch):

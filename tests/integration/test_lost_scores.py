@@ -1,13 +1,14 @@
 """Stored scores that went missing or were damaged, of models trained for real."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
 
 from configs.errors import ArtifactMissing, DatasetChanged
 from pipeline import pictures
-from storage import arrays
+from storage import arrays, results
 from storage.engine import reading
 from storage.schema import (
     dc_batch_method,
@@ -73,6 +74,34 @@ def test_lost_scores_are_computed_again_and_are_the_same(trained):
         )
         assert set(uris) == {after[1].scores_uri}
     assert any("computing lost scores of 2 models" in note for note in trained.notes)
+
+
+def test_lost_scores_come_from_the_data_set_as_the_models_own_batch_had_it(trained):
+    """The same rows were split before, by batch 1, under a name that tells otherwise of them."""
+    trained.load_applicants(sensitive=("bureau_score",), drop=("currency",))
+    trained.load_applicants(drop=("currency",))
+    forest = [("ML-RF", '{"n_estimators": 10, "min_samples_leaf": 5}')]
+    for version in (2, 3):
+        trained.train(forest, dataset_version=version)
+    trained.list_models("C002", [(2, 1, 1), (3, 1, 1)])
+    rule = {"ensembles": 1, "members": 2, "rounds": 1}
+    expected = trained.ensemble(rule, "C002")
+    for model in models(trained):
+        if model.batch_id > 1:
+            lose(trained, model.scores_uri)
+    batch_id = trained.ensemble(rule, "C002")
+
+    assert trained.rows(dc_batch_method, batch_id) == trained.rows(dc_batch_method, expected)
+    assert any("computing lost scores of 2 models" in note for note in trained.notes)
+
+
+def test_scores_of_a_model_that_was_trained_again_meanwhile_are_not_named(trained):
+    (model, *_) = trained.do(lambda connection: results.models(connection, 1))
+    before = models(trained)
+    other = replace(model, sha256=64 * "0", scores_uri="of another model")
+
+    assert not trained.do(lambda connection: results.put_scores(connection, other))
+    assert models(trained) == before
 
 
 def test_scores_and_model_both_lost_is_an_error_that_names_the_model(trained):

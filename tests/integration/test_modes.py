@@ -170,6 +170,46 @@ def test_rows_trained_on_are_known_again_under_another_name(ready: Desk) -> None
     assert figures(again) == figures(test)
 
 
+@pytest.mark.parametrize(
+    "first", [{"missing": {"debt": ("1",)}}, {"sensitive": ("debt",)}, None], ids=str
+)
+def test_without_a_name_rows_are_prepared_as_the_models_own_batch_had_them(
+    desk: Desk, first: dict[str, Any] | None
+) -> None:
+    """Though the same rows were trained on before, under a name that tells otherwise of them."""
+    frame = applicants()
+    frame["debt"] = frame["debt"].round()
+    desk.models((1, "ML-RF", '{"n_estimators": 20}'))
+    desk.load(frame, id_column="id", **first or {})
+    desk.load(frame, id_column="id")
+    desk.train()
+    trained = desk.train(dataset_version=2)
+    if first is None:
+        with desk.engine.begin() as connection:
+            connection.execute(text("DELETE FROM dc_dataset WHERE dataset_version = 1"))
+
+    nameless = {"dataset_group": None, "dataset_version": None}
+    predicted = desk.add(mode="predict", train_batch_id=trained, **nameless)
+    desk.run(predicted)
+
+    (again,) = desk.results(predicted)
+    (test,) = (row for row in desk.results(trained) if row.split == "test")
+    assert again.split == "test"
+    assert figures(again) == figures(test)
+
+
+@pytest.mark.parametrize("named", [{}, {"dataset_group": None, "dataset_version": None}], ids=str)
+def test_other_rows_under_the_name_trained_on_are_not_taken_for_new_ones(
+    ready: Desk, named: dict[str, Any]
+) -> None:
+    trained = ready.train()
+    change = text("UPDATE dc_dataset SET content_sha256 = :other")
+    transaction(ready.engine, lambda connection: connection.execute(change, {"other": 64 * "1"}))
+
+    with pytest.raises(DatasetChanged, match=r"G/1 was registered anew since batch 1 was trained"):
+        ready.run(ready.add(mode="predict", train_batch_id=trained, **named))
+
+
 def test_rows_trained_on_with_another_target_are_refused(desk: Desk) -> None:
     frame = applicants()
     frame["y"] = np.where(frame["y"] == 1, "bad", "good")
@@ -261,13 +301,69 @@ def test_a_second_run_scores_again_what_was_lost(ready: Desk) -> None:
     assert (after.fence, after.scores_sha256) == (2, before.scores_sha256)
 
 
-def test_other_parameters_train_everything_again(ready: Desk) -> None:
-    batch_id = ready.train()
-    change = text("UPDATE dc_batch SET state = 'I', batch_param = '{\"randomState\": 1}'")
-    transaction(ready.engine, lambda connection: connection.execute(change))
+BY_TIME = '{"splitBy": "time"}'  # which no seed changes
+TRAINED_BY = {
+    "seed": """UPDATE dc_batch SET batch_param = '{"splitBy": "time", "randomState": 1}'""",
+    "threshold": """UPDATE dc_batch SET batch_param = '{"splitBy": "time", "threshold": 0.4}'""",
+    "split": """UPDATE dc_batch SET batch_param = '{"splitBy": "time", "testSize": 0.4}'""",
+    "variant": """UPDATE dc_model_list SET model_param = '{"n_estimators": 6}'""",
+    "kind": "UPDATE dc_model_list SET model_id = 'ML-RF'",
+    "preparation": """UPDATE dc_dataset_column SET missing_values = '["0"]'
+        WHERE column_name = 'debt'""",
+    "libraries": "",
+}
 
-    assert ready.run(batch_id) == "1 of 1 models trained"
-    assert [row.fence for row in ready.trained(batch_id)] == [2]
+
+@pytest.mark.parametrize("changed", TRAINED_BY)
+def test_whatever_a_models_numbers_come_from_trains_it_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    frame = applicants()
+    desk.load(frame.assign(debt=frame["debt"].round()), time_column="id")
+    desk.models(XGB)
+    batch_id = desk.train(BY_TIME)
+    transaction(desk.engine, lambda connection: connection.execute(TAKE))
+    assert "1 of them in an earlier run" in desk.run(batch_id)
+
+    if statement := TRAINED_BY[changed]:
+        transaction(desk.engine, lambda connection: connection.execute(text(statement)))
+    else:
+        monkeypatch.setattr("pipeline.modes.train.versions", lambda: {"xgboost": "0"})
+    transaction(desk.engine, lambda connection: connection.execute(TAKE))
+
+    assert desk.run(batch_id) == "1 of 1 models trained"
+    assert [row.fence for row in desk.trained(batch_id)] == [3]
+
+
+APPLIED_BY = {
+    "threshold": "UPDATE dc_model SET threshold = 0.7",
+    "rows": "UPDATE dc_batch SET dataset_version = 3 WHERE mode = 'predict'",
+    "preparation": """UPDATE dc_dataset_column SET missing_values = '["1"]'
+        WHERE column_name = 'debt' AND dataset_version = 2""",
+    "labels": """UPDATE dc_dataset_column SET role = 'sensitive'
+        WHERE column_name = 'y' AND dataset_version = 2""",
+    "model": """UPDATE dc_model_list SET model_param = '{"n_estimators": 6}'""",
+}
+
+
+@pytest.mark.parametrize("changed", APPLIED_BY)
+def test_whatever_a_predictions_numbers_come_from_scores_again(ready: Desk, changed: str) -> None:
+    for seed in (1, 2):
+        other = applicants(120, seed=seed)
+        ready.load(other.assign(debt=other["debt"].round()), id_column="id")
+    trained = ready.train()
+    predicted = ready.add(mode="predict", train_batch_id=trained, dataset_version=2)
+    ready.run(predicted)
+    (before,) = ready.results(predicted)
+
+    transaction(ready.engine, lambda connection: connection.execute(text(APPLIED_BY[changed])))
+    transaction(ready.engine, lambda connection: connection.execute(TAKE))
+    ready.run(trained)
+
+    assert ready.run(predicted) == "1 of 1 models applied"
+    (after,) = ready.results(predicted)
+    assert after.fence == 2
+    assert figures(after) != figures(before)
 
 
 def test_a_deepcredit_that_computes_otherwise_does_everything_again(

@@ -179,6 +179,16 @@ def test_weights_shift_what_a_model_expects(fitted, model_id):
     assert after > before + 0.02
 
 
+@pytest.mark.parametrize("unit", [2.0**-6, 1.0, 2.0**6])
+def test_the_share_of_rows_that_a_tree_draws_is_the_same_in_any_unit_of_weight(unit):
+    weight = of_classes(TRAIN[1], {"0": unit, "1": 8 * unit})
+    forest = _fit("ML-RF", weight=weight, max_samples=0.25)
+
+    assert [tree.weighted_n_node_samples[0] for tree in forest.trees] == [100] * len(forest.trees)
+    ones = [tree.value[0, 0, 1] for tree in forest.trees]
+    assert np.mean(ones) > TRAIN[1].mean() + 0.2  # by their weight, which is not counted twice
+
+
 @pytest.mark.parametrize("model_id", KINDS)
 @pytest.mark.parametrize("only", [0, 1])
 def test_one_class_teaches_nothing(model_id, only):

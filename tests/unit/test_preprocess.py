@@ -283,6 +283,16 @@ def test_numbers_that_new_data_has_as_text_are_read_as_numbers():
     assert apply(fitted, frame(categorical("x", ["3", None, "1.0"]))).tolist() == [[1], [0], [-1]]
 
 
+def test_whole_numbers_of_more_digits_than_a_double_has_are_read_as_the_nearest():
+    long, next_to_it = str(2**53 + 1), str(2**53)
+    fitted = fit(frame(numeric("x", [0, 1, 2])), np.arange(3))
+    assert apply(fitted, frame(categorical("x", [long, "1"]))).tolist() == [[1e6], [0]]
+
+    codes = fit(frame(categorical("c", [long, next_to_it, "q"] * 10)), np.arange(30))
+    with pytest.raises(BadData, match="is not clearly one of the categories"):
+        apply(codes, frame(numeric("c", [float(long)])))
+
+
 def test_text_where_training_had_numbers_is_an_error_that_names_both():
     fitted = fit(frame(numeric("x", [1, 2, 3])), np.arange(3))
 

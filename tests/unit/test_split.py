@@ -130,6 +130,15 @@ def test_rows_of_one_time_stay_together():
     assert set(months[parts.train]) == {0, 1, 2, 3}
 
 
+@pytest.mark.parametrize("validation_size", [0.01, 0.2, 0.9])
+def test_three_times_are_the_fewest_and_make_a_part_each(validation_size):
+    times = np.repeat(np.arange(3), [50, 45, 5]).astype(np.int64)
+    y = np.tile(np.array([0, 1], np.int8), 50)
+    parts = split(y, split_by="time", time=times, validation_size=validation_size)
+
+    assert [len(parts.train), len(parts.valid), len(parts.test)] == [50, 45, 5]
+
+
 def test_no_group_is_in_two_parts():
     groups = np.random.RandomState(4).randint(0, 90, 1000).astype(np.int64)
     parts = split(labels(1000), split_by="group", groups=groups)
