@@ -54,14 +54,18 @@ class Shell:
 def shell(tmp_path: Path, mariadb_server: MariaDB) -> Shell:
     folder = tmp_path / "home"
     folder.mkdir()
-    account = {"host": "127.0.0.1", "port": str(mariadb_server.port), "protocol": "tcp"}
-    account |= {"user": USER, "password": f'"{PASSWORD}"'}
-    lines = "".join(f"{name}={value}\n" for name, value in account.items())
-    (folder / ".my.cnf").write_text(f"[client]\n{lines}")
+    _write_account(folder, mariadb_server, USER)
     command = folder / "deepcredit"
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m launcher "$@"\n')
     command.chmod(0o755)
     return Shell(folder, mariadb_server)
+
+
+def _write_account(folder: Path, server: MariaDB, user: str) -> None:
+    account = {"host": "127.0.0.1", "port": str(server.port), "protocol": "tcp"}
+    account |= {"user": user, "password": f'"{PASSWORD}"'}
+    lines = "".join(f"{name}={value}\n" for name, value in account.items())
+    (folder / ".my.cnf").write_text(f"[client]\n{lines}")
 
 
 def figures(desk: Desk, batch_id: int) -> list[Mapping[str, object]]:
@@ -124,6 +128,29 @@ def test_what_was_restored_predicts_as_before(
         with pytest.raises(StoreNotOurs):
             desk.train()
     mariadb_server.drop_database(restored)
+
+
+def test_another_account_may_restore_what_it_then_owns(
+    shell: Shell, mariadb_server: MariaDB, mariadb_settings: Settings, tmp_path: Path
+) -> None:
+    database = mariadb_settings.database_url.rpartition("/")[2].partition("?")[0]
+    other, store = f"{database}_other", tmp_path / "store"
+    store.mkdir()
+    shell.run(BACKUP, DATABASE=database, STORE=str(store), BACKUP=str(tmp_path / "backup"))
+    mariadb_server.client(
+        f"CREATE USER 'another'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';"
+        f"GRANT ALL ON `{other}`.* TO 'another'@'127.0.0.1';"
+    )
+    _write_account(shell.folder, mariadb_server, "another")
+
+    shell.run(RESTORE, DATABASE=other, STORE=str(store), BACKUP=str(tmp_path / "backup"))
+
+    definers = f"SELECT DISTINCT definer FROM information_schema.views WHERE table_schema='{other}'"
+    assert mariadb_server.client(definers).split() == ["another@127.0.0.1"]
+    found = "SELECT COUNT(*) FROM v_batch"
+    assert mariadb_server.client(found, other, user="another").split() == ["0"]
+    mariadb_server.client("DROP USER 'another'@'127.0.0.1'")
+    mariadb_server.drop_database(other)
 
 
 def test_the_embedded_database_and_its_store_are_copied_while_they_are_in_use(
