@@ -104,7 +104,7 @@ def as_identifier(name: str, values: pa.ChunkedArray) -> Found:
 def as_numbers(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """Texts as float64, infinities null, by the rule of `find`; None if any is no number."""
     found = _parsed(texts)
-    return None if found is None else found.values.cast(pa.float64())
+    return None if found is None else found.values.cast(pa.float64(), safe=False)
 
 
 def written(values: pa.ChunkedArray) -> pa.ChunkedArray:
