@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from configs.errors import BadSetting
 from launcher.child import python_environment
 from launcher.host import cards, memory_mb
 from launcher.keep import workers_of
+from launcher.ports import check_free
 from launcher.processes import boot_id, family, kill, started_at
 from launcher.versions import versions
 
@@ -40,7 +42,7 @@ def main() -> None:
     request = json.loads(sys.stdin.read())
     try:
         answer: Any = {"answer": _ACTIONS[request["action"]](request)}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, BadSetting) as error:
         answer = {"error": str(error)}
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
 
@@ -64,11 +66,20 @@ def facts(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def start(request: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Start what does not run yet; `different`: it runs with other arguments and is left alone."""
+    """Start what does not run yet; `different`: it runs with other arguments, or with other
+    `files`, and is left alone.
+    """
     folder = _folder(request)
     with _locked(folder):
         settings = _read_settings(request["env_file"])
-        for name, text in request["files"].items():
+        changed = {
+            name: text for name, text in request["files"].items() if _is_new(folder / name, text)
+        }
+        if changed and any(_family(record) for record in _records(folder)):
+            # They have read theirs, and those that start later would be strangers to them.
+            names = [wanted["name"] for wanted in request["processes"]]
+            return [{"name": name, "state": "different", "retired": []} for name in names]
+        for name, text in changed.items():
             _write_private(folder / name, text)
         return [_start(folder, wanted, settings) for wanted in request["processes"]]
 
@@ -133,6 +144,8 @@ def _start(folder: Path, wanted: Mapping[str, Any], settings: dict[str, str]) ->
         same = before["words"] == words and _leads(before)
         state = "already runs" if same else "different"
         return {"name": name, "state": state, "retired": _retired(folder, before)}
+    if wanted["listens"]:  # or workers would join whoever listens there, as if it were ours
+        check_free(wanted["listens"])
     token = uuid4().hex
     # Written before it starts too: a process that runs is always in a file, whoever dies when.
     record = {"name": name, "words": words, "token": token, "boot": boot_id()}
@@ -152,6 +165,10 @@ def _start(folder: Path, wanted: Mapping[str, Any], settings: dict[str, str]) ->
     record |= {"pid": process.pid, "started": started_at(process.pid)}
     _write_private(file, json.dumps(record))
     return {"name": name, "state": "started", "retired": []}
+
+
+def _is_new(path: Path, text: str) -> bool:
+    return not path.exists() or path.read_text(encoding="utf-8") != text
 
 
 def _retired(folder: Path, record: Mapping[str, Any]) -> list[str]:

@@ -134,7 +134,7 @@ def start_processes(
             retired.update(each["retired"])
             if each["state"] == "different":
                 errors.append(
-                    f"{name}: {each['name']} runs with other settings; "
+                    f"{name}: {each['name']} runs with other settings or certificates; "
                     "`deepcredit cluster stop` first"
                 )
             else:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from launcher.cluster import connect
+from launcher.embedded import ExternalCluster
 from tests import tasks
 from tests.bank import ROOT, environment
 from tests.sshd import SshdMissing, free_port, make_key, running_sshd, trust
@@ -190,6 +191,41 @@ def test_a_host_that_cannot_be_reached_is_named_and_nothing_is_started(desk):
     assert "away: cannot reach 127.0.0.1" in said
     assert "one:" not in said
     assert desk.records() == []
+
+
+def test_workers_do_not_join_the_scheduler_of_somebody_else_at_our_port(desk):
+    address = f"tcp://127.0.0.1:{desk.port}"
+    words = [sys.executable, "-P", "-m", "launcher", "scheduler", address, "--", "--no-dashboard"]
+    with subprocess.Popen(words, cwd=desk.folder, env=desk.env, stderr=subprocess.DEVNULL) as other:
+        try:
+            until(ExternalCluster(address).answers, 60)
+
+            said = desk.deepcredit("start", code=1)
+
+            assert f"one: cannot listen at {address}: Address already in use" in said
+            assert desk.records() == []
+            assert desk.workers() == {}
+        finally:
+            other.kill()
+
+
+def test_new_certificates_wait_for_a_stop(desk):
+    made = desk.folder / "tls"
+    desk.write([{"name": "one", "workers": 0}], certificates=str(made))
+    desk.deepcredit("certificates", str(made))
+    desk.deepcredit("start")
+    made.rename(desk.folder / "old")
+    desk.deepcredit("certificates", str(made))
+
+    said = desk.deepcredit("start", code=1)
+
+    assert "one: scheduler runs with other settings or certificates" in said
+    assert (desk.folder / "hosts/one/key.pem").read_text() == (
+        desk.folder / "old/key.pem"
+    ).read_text()
+    desk.deepcredit("stop")
+    desk.deepcredit("start")
+    desk.deepcredit("status")
 
 
 def test_more_threads_than_cores_are_refused(desk):

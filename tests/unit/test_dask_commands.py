@@ -10,9 +10,10 @@ import pytest
 from configs.cluster import Cluster
 from configs.errors import BadSetting
 from launcher.cli import execute
-from launcher.cluster import certificates, dask_cli
+from launcher.cluster import certificates
 from launcher.cluster.config import CONFIG
 from launcher.cluster.plan import Facts, make_plan
+from launcher.ports import check_free
 from launcher.versions import versions
 
 ADDRESS = "tcp://10.0.0.1:8786"
@@ -26,7 +27,7 @@ def becomes(monkeypatch, tmp_path):
     monkeypatch.setattr(
         os, "execve", lambda _, words, environment: made.append((words, environment))
     )
-    monkeypatch.setattr(dask_cli, "check_free", lambda _: None)
+    monkeypatch.setattr("launcher.commands.scheduler.check_free", lambda _: None)
     monkeypatch.setattr("launcher.commands.worker.CPU_COUNT", 8)
     monkeypatch.setattr("launcher.commands.worker.memory_mb", lambda: 16_000)
 
@@ -214,9 +215,9 @@ def test_a_scheduler_is_not_started_where_it_cannot_listen(capsys):
             "has the port" in capsys.readouterr().err
         )
         with pytest.raises(BadSetting, match="Address already in use"):
-            dask_cli.check_free(address.replace("127.0.0.1", ""))
+            check_free(address.replace("127.0.0.1", ""))
         with socket.create_connection(taken.getsockname()), taken.accept()[0]:
             pass  # closed here first, so that the port waits a minute for what may still come
-    dask_cli.check_free(address)
+    check_free(address)
     with pytest.raises(BadSetting, match="write an address and a port of this host"):
-        dask_cli.check_free("tcp://192.0.2.1:8786")
+        check_free("tcp://192.0.2.1:8786")
