@@ -5,6 +5,7 @@ A process is known by a random token in its environment, which its children inhe
 pid and start time: nothing else is ever signalled, whatever has come to use an old pid.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -43,8 +44,14 @@ def main() -> None:
     try:
         answer: Any = {"answer": _ACTIONS[request["action"]](request)}
     except (OSError, ValueError, BadSetting) as error:
-        answer = {"error": str(error)}
+        answer = {"error": _said(error, request["folder"])}
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
+
+
+def _said(error: Exception, folder: str) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{folder}: no space left on its disk; free some"
+    return str(error)
 
 
 def facts(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,10 +186,13 @@ def _retired(folder: Path, record: Mapping[str, Any]) -> list[str]:
 
 
 def _wanted(folder: Path) -> int | None:
+    file = folder / _WANTED
     try:
-        return int((folder / _WANTED).read_text(encoding="utf-8"))
+        return int(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except ValueError:
+        raise _damaged(file) from None
 
 
 def _running(folder: Path) -> dict[str, tuple[int, int]]:
@@ -210,7 +220,18 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _records(folder: Path) -> Iterator[dict[str, Any]]:
     for file in sorted(folder.glob("*.pid")):
-        yield json.loads(file.read_text(encoding="utf-8"))
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            raise _damaged(file) from None
+        yield record
+
+
+def _damaged(file: Path) -> ValueError:
+    return ValueError(
+        f"{file} is damaged; end what the cluster may yet run there (ps -ef | grep launcher.keep), "
+        "then delete this file"
+    )
 
 
 def _marker(record: Mapping[str, Any]) -> bytes:
@@ -262,6 +283,8 @@ def _write_private(path: Path, text: str) -> None:
     new.unlink(missing_ok=True)
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 - to be private from the first moment
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # or after a power cut the name may stand for nothing
     new.replace(path)
 
 
