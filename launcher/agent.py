@@ -10,9 +10,7 @@ import fcntl
 import json
 import os
 import signal
-import socket
 import stat
-import struct
 import subprocess
 import sys
 import time
@@ -23,10 +21,10 @@ from typing import Any
 from uuid import uuid4
 
 from configs.errors import BadSetting
+from launcher.addresses import check_free, of_interface
 from launcher.child import python_environment
 from launcher.host import cards, memory_mb
 from launcher.keep import workers_of
-from launcher.ports import check_free
 from launcher.processes import boot_id, family, kill, started_at
 from launcher.versions import versions
 
@@ -36,7 +34,6 @@ _POLITE_SECONDS = 8.0
 _KILLED_SECONDS = 5.0
 _LOOK_SECONDS = 0.05
 _TAIL_BYTES = 1500
-_SIOCGIFADDR = 0x8915
 
 
 def main() -> None:
@@ -288,23 +285,18 @@ def _write_private(path: Path, text: str) -> None:
     new.replace(path)
 
 
+def _address(interface: str) -> str:
+    if interface:
+        return of_interface(interface)
+    # client address, port, server address, port
+    return os.environ["SSH_CONNECTION"].split()[2]
+
+
 def _tail(log: Path) -> str:
     with suppress(OSError):
         lines = log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").splitlines()
         return " | ".join(line.strip() for line in lines[-3:])
     return ""
-
-
-def _address(interface: str) -> str:
-    if not interface:  # client address, port, server address, port
-        return os.environ["SSH_CONNECTION"].split()[2]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            asked = struct.pack("256s", interface.encode()[:15])
-            answer = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, asked)
-        except OSError as error:
-            raise ValueError(f"interface {interface}: {error.strerror}") from error
-    return socket.inet_ntoa(answer[20:24])
 
 
 if __name__ == "__main__":

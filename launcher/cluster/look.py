@@ -157,9 +157,12 @@ def _worker(
 
 
 def _dashboard(address: str, services: Mapping[str, int]) -> str:
+    """Dask's own never listens at an IPv6 address: it is to be asked on the scheduler's host."""
     port = services.get("dashboard")
-    host = urlsplit(address).netloc.rpartition(":")[0]  # an IPv6 address keeps its brackets
-    return format_dashboard_link(host, port) if port and host else ""
+    host = urlsplit(address).hostname
+    return (
+        format_dashboard_link("localhost" if ":" in host else host, port) if port and host else ""
+    )
 
 
 def _differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:

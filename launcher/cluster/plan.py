@@ -105,9 +105,10 @@ def address_of(cluster: Cluster, ip: str) -> str:
 
 
 def _scheduler(cluster: Cluster, ip: str, address: str) -> Process:
+    dashboard = "localhost" if ":" in ip else ip  # Dask takes no IPv6 address for it
     words = [
         *(*_KEPT, "scheduler", address, *_tls(address)),
-        *("--", "--dashboard-address", f"{_bracketed(ip)}:{cluster.dashboard_port}"),
+        *("--", "--dashboard-address", f"{dashboard}:{cluster.dashboard_port}"),
     ]
     return Process("scheduler", tuple(words), listens=address)
 

@@ -43,7 +43,8 @@ class Login:
     """A connection that gives no answer for so long is taken for lost."""
 
     def __str__(self) -> str:
-        return f"{self.user}@{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.user}@{host}:{self.port}"
 
 
 class Connection:

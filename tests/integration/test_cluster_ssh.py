@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from launcher.cluster import connect
 from launcher.embedded import ExternalCluster
 from tests import tasks
 from tests.bank import ROOT, environment
-from tests.sshd import SshdMissing, free_port, make_key, running_sshd, trust
+from tests.sshd import HOST, SshdMissing, free_port, make_key, running_sshd, trust
 from tests.waiting import alive, until
 
 
@@ -78,7 +79,8 @@ class Desk:
 def sshd(tmp_path_factory):
     try:
         with running_sshd(
-            tmp_path_factory.mktemp("sshd"), options={"SetEnv": f"PYTHONPATH={ROOT}"}
+            tmp_path_factory.mktemp("sshd"),
+            options={"SetEnv": f"PYTHONPATH={ROOT}", "ListenAddress": f"{HOST}\nListenAddress ::1"},
         ) as server:
             yield server
     except SshdMissing as error:
@@ -226,6 +228,23 @@ def test_new_certificates_wait_for_a_stop(desk):
     desk.deepcredit("stop")
     desk.deepcredit("start")
     desk.deepcredit("status")
+
+
+def test_hosts_may_have_ipv6_addresses_alone(desk):
+    try:
+        socket.create_connection(("::1", desk.sshd.port)).close()
+    except OSError:
+        pytest.skip("no IPv6 here")
+    known = desk.folder / "known"
+    known.write_text(desk.sshd.known_hosts.read_text().replace(HOST, "::1"))
+    desk.write([{"name": "one", "address": "0::1"}], known_hosts=str(known))
+
+    started = desk.deepcredit("start")
+    with closing(connect(f"tcp://[::1]:{desk.port}", patience=30)) as executor:
+        [done] = executor.run(tasks.double, [2])
+
+    assert f"scheduler  tcp://[::1]:{desk.port}\ndashboard  http://localhost:" in started
+    assert done.value == 4
 
 
 def test_more_threads_than_cores_are_refused(desk):

@@ -9,11 +9,11 @@ import pytest
 
 from configs.cluster import Cluster
 from configs.errors import BadSetting
+from launcher.addresses import check_free
 from launcher.cli import execute
 from launcher.cluster import certificates
 from launcher.cluster.config import CONFIG
 from launcher.cluster.plan import Facts, make_plan
-from launcher.ports import check_free
 from launcher.versions import versions
 
 ADDRESS = "tcp://10.0.0.1:8786"
