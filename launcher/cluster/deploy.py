@@ -82,11 +82,24 @@ def find(cluster: Cluster) -> Picture:
     return look(address_of(cluster, ip), read(cluster.certificates))
 
 
+def without_workers(cluster: Cluster, picture: Picture) -> list[str]:
+    """Hosts that are to have some, and of which the scheduler knows none."""
+    there = {
+        worker.name.rpartition("-cpu")[0] or worker.name.rpartition("-gpu")[0]
+        for worker in picture.workers
+    }
+    wanted = [host.name for host in cluster.hosts if host.workers != 0 or host.gpus]
+    return [name for name in wanted if name not in there]
+
+
 def ask_facts(cluster: Cluster, hosts: Iterable[Host]) -> dict[str, Facts]:
     """What each of these hosts has. Raises ClusterUnavailable."""
     answers, errors = ask_all(hosts, lambda host: _ask_facts(cluster, host))
     if errors:
-        raise ClusterUnavailable(f"{'; '.join(errors)}; nothing was started")
+        raise ClusterUnavailable(
+            f"{'; '.join(errors)}; nothing was started (a host that is down can be taken out of "
+            "`hosts` meanwhile)"
+        )
     return answers
 
 

@@ -67,7 +67,7 @@ class Desk:
         return done.stdout + done.stderr
 
     def workers(self):
-        shown = json.loads(self.deepcredit("status", "--format", "json"))
+        shown, _ = json.JSONDecoder().raw_decode(self.deepcredit("status", "--format", "json"))
         return {each["worker"]: each["state"] for each in shown}
 
     def records(self):
@@ -151,6 +151,7 @@ def test_workers_come_and_leave_while_tasks_run(desk):
     assert len(values) == 2
     assert {Path(name).read_text() for name in noted} == {"x"}  # nothing was done twice
     until(lambda: desk.workers() == {"one-cpu": "there", "one-cpu1": "there"}, 20)
+    assert "warning: no worker of two is there" in desk.deepcredit("status")
     assert "one: one-cpu" in desk.deepcredit("scale", "one=1")
     until(lambda: len(desk.workers()) == 1, 20)
     assert "two: cpu1 started" in desk.deepcredit("scale", "two=1")
@@ -191,6 +192,7 @@ def test_a_host_that_cannot_be_reached_is_named_and_nothing_is_started(desk):
     said = desk.deepcredit("start", code=1)
 
     assert "away: cannot reach 127.0.0.1" in said
+    assert "can be taken out of `hosts` meanwhile" in said
     assert "one:" not in said
     assert desk.records() == []
 
@@ -227,7 +229,7 @@ def test_new_certificates_wait_for_a_stop(desk):
     ).read_text()
     desk.deepcredit("stop")
     desk.deepcredit("start")
-    desk.deepcredit("status")
+    assert "warning" not in desk.deepcredit("status")  # of a host that is to have no workers
 
 
 def test_hosts_may_have_ipv6_addresses_alone(desk):
