@@ -23,7 +23,7 @@ from uuid import uuid4
 from configs.errors import BadSetting
 from launcher.addresses import check_free, of_interface
 from launcher.child import python_environment
-from launcher.host import cards, memory_mb
+from launcher.host import cards, cores, memory_mb
 from launcher.keep import workers_of
 from launcher.processes import boot_id, family, kill, started_at
 from launcher.versions import versions
@@ -59,7 +59,7 @@ def facts(request: Mapping[str, Any]) -> dict[str, Any]:
     folder = Path(request["folder"]).expanduser()
     return {
         "machine": boot_id(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "gpus": len(cards(os.environ | _read_settings(request["env_file"]))),
         "memory_mb": memory_mb(),
         "ip": _address(request["interface"]),

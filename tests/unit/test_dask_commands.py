@@ -28,7 +28,7 @@ def becomes(monkeypatch, tmp_path):
         os, "execve", lambda _, words, environment: made.append((words, environment))
     )
     monkeypatch.setattr("launcher.commands.scheduler.check_free", lambda _: None)
-    monkeypatch.setattr("launcher.commands.worker.CPU_COUNT", 8)
+    monkeypatch.setattr("launcher.commands.worker.cores", lambda: 8)
     monkeypatch.setattr("launcher.commands.worker.memory_mb", lambda: 16_000)
 
     def become(*words):
@@ -59,7 +59,7 @@ def test_a_worker_declares_its_part_of_the_host_and_sees_no_card(becomes, monkey
     assert environment["PATH"] == os.environ["PATH"]
 
 
-def test_a_worker_of_a_card_sees_that_card_alone_and_up_to_four_fits_share_it(becomes):
+def test_a_worker_of_a_card_sees_that_card_alone_and_up_to_four_fits_share_it(becomes, monkeypatch):
     words, environment = becomes("worker", ADDRESS, "--gpu", "1", "--memory-limit", "4GiB")
 
     assert option(words, "--nthreads") == "4"
@@ -67,6 +67,8 @@ def test_a_worker_of_a_card_sees_that_card_alone_and_up_to_four_fits_share_it(be
     assert environment["CUDA_VISIBLE_DEVICES"] == "1"
     words, _ = becomes("worker", ADDRESS, "--gpu", "1", "--threads", "2")
     assert option(words, "--resources") == "GPU=1 MEMORY=3600"
+    monkeypatch.setattr("launcher.commands.worker.cores", lambda: 2)
+    assert option(becomes("worker", ADDRESS, "--gpu", "1")[0], "--nthreads") == "2"
 
 
 def test_a_worker_sees_no_card_that_is_hidden_from_it(becomes, monkeypatch, tmp_path, capsys):
@@ -191,7 +193,11 @@ def test_a_host_may_have_no_limit_but_none_that_leaves_nothing_for_fits(becomes)
             "--workers times --memory-limit are 16,384 MiB, but there are 16,000 MiB",
         ),
         (["worker", ADDRESS, "--memory-limit", "60GiB"], "are 61,440 MiB"),
-        (["worker", ADDRESS, "--workers", "9"], "are 18,000 MiB"),
+        (
+            ["worker", ADDRESS, "--workers", "9", "--memory-limit", "1GiB"],
+            "--workers times --threads are 9, but there are 8 cores",
+        ),
+        (["worker", ADDRESS, "--gpu", "0", "--threads", "9"], "are 9, but there are 8 cores"),
         (["worker", ADDRESS, "--tag", "a=b"], "--tag: 'a=b' is neither"),
         (["worker", ADDRESS, "--tag", "a b"], "--tag: 'a b' is neither"),
         (["worker", ADDRESS, "--tag", "a=-1"], "--tag: 'a=-1' is neither"),
