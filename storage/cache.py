@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from configs.errors import ArtifactDamaged, DiskFull
+from configs.errors import ArtifactDamaged, BadSetting, DiskFull
 from configs.settings import Settings
 from storage.artifacts.incoming import flush_to_disk
 from storage.artifacts.port import Store
@@ -45,7 +45,8 @@ class Cache:
         """The file of this content, if it is here; counts as use."""
         path = self._place(sha256)
         try:
-            os.utime(path)
+            with self._ours():
+                os.utime(path)
         except FileNotFoundError:
             return None
         return path
@@ -171,14 +172,27 @@ class Cache:
         """
         file = self._made(self._root / "locks") / sha256[:3]
         deadline = time.monotonic() + _ALONE_SECONDS
-        with file.open("ab") as lock:
+        with self._ours():
+            lock = file.open("ab")
+        with lock:
             while not _lock(lock) and time.monotonic() < deadline:
                 time.sleep(_LOCK_PAUSE_SECONDS)
             yield
 
     def _made(self, folder: Path) -> Path:
-        folder.mkdir(parents=True, exist_ok=True)
+        with self._ours():
+            folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        try:
+            yield
+        except PermissionError as error:
+            raise BadSetting(
+                f"cache_dir: this user may not work in {self._root} ({error}); name a folder of "
+                "its own: DEEPCREDIT_CACHE_DIR, for a host of a cluster in its env_file"
+            ) from error
 
 
 def open_cache(settings: Settings) -> Cache:

@@ -1,5 +1,6 @@
 """Starting and ending a cluster on the hosts of the configuration."""
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
@@ -84,12 +85,13 @@ def find(cluster: Cluster) -> Picture:
 
 def without_workers(cluster: Cluster, picture: Picture) -> list[str]:
     """Hosts that are to have some, and of which the scheduler knows none."""
-    there = {
-        worker.name.rpartition("-cpu")[0] or worker.name.rpartition("-gpu")[0]
-        for worker in picture.workers
-    }
-    wanted = [host.name for host in cluster.hosts if host.workers != 0 or host.gpus]
-    return [name for name in wanted if name not in there]
+    there = [worker.name for worker in picture.workers]
+    return [
+        host.name
+        for host in cluster.hosts
+        if (host.workers != 0 or host.gpus)
+        and not any(re.fullmatch(rf"{re.escape(host.name)}-[cg]pu[\d-]*", name) for name in there)
+    ]
 
 
 def ask_facts(cluster: Cluster, hosts: Iterable[Host]) -> dict[str, Facts]:

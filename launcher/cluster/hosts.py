@@ -28,6 +28,7 @@ _STRICT = {
     "ForwardX11": "no",
     "ClearAllForwardings": "yes",
     "PermitLocalCommand": "no",
+    "RemoteCommand": "none",
     "ControlPath": "none",  # a connection that is there already was made with weaker ones
     "ConnectTimeout": str(_CONNECT_SECONDS),
     "ServerAliveInterval": "5",

@@ -5,14 +5,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 import storage.cache
-from configs.errors import ArtifactDamaged, ArtifactMissing, DiskFull
+from configs.errors import ArtifactDamaged, ArtifactMissing, BadSetting, DiskFull
 from configs.settings import load
 from storage.artifacts.folder import FolderStore
 from storage.artifacts.port import Stored
@@ -269,6 +271,31 @@ def test_a_disk_that_is_full_of_what_is_needed_is_said_to_be(store, full):
 
     assert cache.path(first.sha256) is not None
     assert list(cache.scratch().iterdir()) == []
+
+
+@contextmanager
+def as_somebody_else(folder: Path) -> Iterator[None]:
+    """As a user to whom the folder is closed, or at least its making of files."""
+    if os.geteuid():
+        folder.chmod(0o500)
+    else:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        folder.chmod(0o700)
+
+
+def test_a_cache_of_another_user_is_named_with_what_to_set(cache, store, tmp_path):
+    stored = put(store, tmp_path, "models/1.ubj", CONTENT)
+
+    with (
+        as_somebody_else(tmp_path),
+        pytest.raises(BadSetting, match=rf"may not work in {tmp_path}/cache .*_CACHE_DIR"),
+    ):
+        cache.fetch(store, stored.uri, stored.sha256)
 
 
 def test_without_a_limit_nothing_goes(cache, tmp_path):

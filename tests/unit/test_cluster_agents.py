@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,7 @@ from configs.errors import ClusterUnavailable
 from launcher import agent
 from launcher.cluster import deploy
 from launcher.cluster.hosts import ask, ask_all, command
+from launcher.cluster.look import Picture
 from launcher.versions import versions
 from tests.small_disk import SmallDiskMissing, small_disk
 
@@ -108,10 +110,22 @@ def test_why_a_host_refuses_stands_before_the_last_line(told, tmp_path, lines, c
         ask(cluster.scheduler, cluster.known_hosts, {"action": "look"})
 
 
-def test_a_connection_that_is_shared_with_other_ssh_is_not_used(tmp_path):
+def test_what_a_user_s_ssh_config_says_does_not_get_in_our_way(tmp_path):
     host = Cluster.model_validate({"hosts": ["10.0.0.1"]}).scheduler
 
-    assert "ControlPath=none" in command(host, tmp_path / "known_hosts")
+    assert {"ControlPath=none", "RemoteCommand=none"} <= {*command(host, tmp_path / "known_hosts")}
+
+
+def test_hosts_that_should_have_workers_and_have_none_are_named():
+    names = ("a", "a-cpu", "b", "c", "d")
+    hosts = [
+        {"address": name, "gpus": int(name == "d"), "workers": 0 if name in "cd" else 1}
+        for name in names
+    ]
+    cluster = Cluster.model_validate({"hosts": hosts})
+    workers = [SimpleNamespace(name=name) for name in ("a-cpu-cpu-0", "a-cpu-cpu-1", "b-cpu1", "x")]
+
+    assert deploy.without_workers(cluster, Picture("", "", workers)) == ["a", "d"]
 
 
 @pytest.mark.parametrize(("name", "ask_for"), [("cpu.pid", agent.look), ("wanted", agent.facts)])
