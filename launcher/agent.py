@@ -2,36 +2,42 @@
 line of JSON on stdout. It starts and ends processes, and imports no Dask itself.
 """
 
+import errno
 import fcntl
 import json
 import os
-import socket
 import stat
-import struct
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from configs.errors import BadSetting
 from launcher import recorded
-from launcher.host import cards, memory_mb
+from launcher.addresses import check_free, of_interface
+from launcher.host import cards, cores, memory_mb
 from launcher.keep import workers_of
 from launcher.processes import boot_id
 from launcher.versions import versions
 
 _WANTED = "wanted"
 _TAIL_BYTES = 1500
-_SIOCGIFADDR = 0x8915
 
 
 def main() -> None:
     request = json.loads(sys.stdin.read())
     try:
         answer: Any = {"answer": _ACTIONS[request["action"]](request)}
-    except (OSError, ValueError) as error:
-        answer = {"error": str(error)}
+    except (OSError, ValueError, BadSetting) as error:
+        answer = {"error": _said(error, request["folder"])}
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
+
+
+def _said(error: Exception, folder: str) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{folder}: no space left on its disk; free some"
+    return str(error)
 
 
 def facts(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +48,7 @@ def facts(request: Mapping[str, Any]) -> dict[str, Any]:
     folder = Path(request["folder"]).expanduser()
     return {
         "machine": boot_id(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "gpus": len(cards(os.environ | _read_settings(request["env_file"]))),
         "memory_mb": memory_mb(),
         "ip": _address(request["interface"]),
@@ -53,11 +59,20 @@ def facts(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def start(request: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Start what does not run yet; `different`: it runs with other arguments and is left alone."""
+    """Start what does not run yet; `different`: it runs with other arguments, or with other
+    `files`, and is left alone.
+    """
     folder = _folder(request)
     with _locked(folder):
         settings = _read_settings(request["env_file"])
-        for name, text in request["files"].items():
+        changed = {
+            name: text for name, text in request["files"].items() if _is_new(folder / name, text)
+        }
+        if changed and any(recorded.family(record) for record in recorded.read(folder)):
+            # They have read theirs, and those that start later would be strangers to them.
+            names = [wanted["name"] for wanted in request["processes"]]
+            return [{"name": name, "state": "different", "retired": []} for name in names]
+        for name, text in changed.items():
             recorded.write_private(folder / name, text)
         return [_start(folder, wanted, settings) for wanted in request["processes"]]
 
@@ -110,8 +125,14 @@ def _start(folder: Path, wanted: Mapping[str, Any], settings: dict[str, str]) ->
         same = before["words"] == words and recorded.leads(before)
         state = "already runs" if same else "different"
         return {"name": name, "state": state, "retired": _retired(folder, before)}
+    if wanted["listens"]:  # or workers would join whoever listens there, as if it were ours
+        check_free(wanted["listens"])
     recorded.begin(folder, name, words, settings)
     return {"name": name, "state": "started", "retired": []}
+
+
+def _is_new(path: Path, text: str) -> bool:
+    return not path.exists() or path.read_text(encoding="utf-8") != text
 
 
 def _retired(folder: Path, record: Mapping[str, Any]) -> list[str]:
@@ -122,10 +143,13 @@ def _retired(folder: Path, record: Mapping[str, Any]) -> list[str]:
 
 
 def _wanted(folder: Path) -> int | None:
+    file = folder / _WANTED
     try:
-        return int((folder / _WANTED).read_text(encoding="utf-8"))
+        return int(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except ValueError:
+        raise recorded.damaged(file) from None
 
 
 def _running(folder: Path) -> dict[str, tuple[int, int]]:
@@ -171,23 +195,18 @@ def _read_settings(env_file: str) -> dict[str, str]:
     return settings
 
 
+def _address(interface: str) -> str:
+    if interface:
+        return of_interface(interface)
+    # client address, port, server address, port
+    return os.environ["SSH_CONNECTION"].split()[2]
+
+
 def _tail(log: Path) -> str:
     with suppress(OSError):
         lines = log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").splitlines()
         return " | ".join(line.strip() for line in lines[-3:])
     return ""
-
-
-def _address(interface: str) -> str:
-    if not interface:  # client address, port, server address, port
-        return os.environ["SSH_CONNECTION"].split()[2]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            asked = struct.pack("256s", interface.encode()[:15])
-            answer = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, asked)
-        except OSError as error:
-            raise ValueError(f"interface {interface}: {error.strerror}") from error
-    return socket.inet_ntoa(answer[20:24])
 
 
 if __name__ == "__main__":

@@ -4,9 +4,8 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,7 +13,7 @@ from configs.errors import BadSetting, ClusterUnavailable, DeepCreditError
 from configs.installed import can_use_cards, version_of
 from configs.settings import PREFIX, SECRETS
 from launcher import database_findings
-from launcher.cluster.certificates import last_day
+from launcher.cluster.certificates import ending
 from launcher.cluster.connection import connect
 from launcher.embedded import certificates
 from launcher.findings import Finding, Found, Level, fail, ok, warn
@@ -28,7 +27,6 @@ from storage.queues import paused as paused_queues
 
 _PORT_SECONDS = 5.0
 _MOST_KEPT = 3  # the next ones show once these are seen to
-_FEW_DAYS = 30
 _FEW_GB, _NO_GB = 5.0, 0.5
 _GPU_QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
 
@@ -157,17 +155,7 @@ def _dask(session: Session, _role: str) -> Found:
     workers = executor.workers
     executor.close()
     yield ok(f"{parts.netloc}: {workers} threads, versions equal to ours")
-    if files:
-        yield from _ending(files)
-
-
-def _ending(files: Mapping[str, str]) -> Found:
-    left = (last_day(files) - datetime.now(UTC)).days
-    if left < _FEW_DAYS:
-        yield warn(
-            f"the cluster's certificate ends in {left} days, and nobody connects after that: stop "
-            "the cluster and make a new one (docs/cluster.md)"
-        )
+    yield from map(warn, ending(files))
 
 
 def _gpus(_session: Session, _role: str) -> Found:

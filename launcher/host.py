@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,19 +81,34 @@ def memory_mb() -> int:
     return min((machine, *_cgroup_limits())) // 2**20
 
 
+def cores() -> int:
+    """Those that processes here may keep busy: the machine's, or fewer if an affinity or a cgroup
+    says so, such as that of a service with CPUQuota.
+    """
+    return max(1, min((len(os.sched_getaffinity(0)), *_cgroup_cores())))
+
+
 def _cgroup_limits() -> list[int]:
-    """In bytes, of our control group and all that it is part of."""
+    """Of memory, in bytes."""
+    return [int(text) for text in _cgroup_texts("memory.max") if text.isdigit()]
+
+
+def _cgroup_cores() -> list[int]:
+    pairs = (text.split() for text in _cgroup_texts("cpu.max"))
+    return [int(quota) // int(period) for quota, period in pairs if quota.isdigit()]
+
+
+def _cgroup_texts(name: str) -> Iterator[str]:
+    """What a file says of our control group and all that it is part of; "max" is no limit."""
     try:
         lines = _OWN_CGROUP.read_text(encoding="utf-8").splitlines()
     except OSError:
-        return []
+        return
     own = [line.removeprefix("0::/") for line in lines if line.startswith("0::/")]
-    found = []
-    for group in (_CGROUPS / name for name in own):
+    for group in (_CGROUPS / each for each in own):
         for folder in (group, *group.parents):
-            with contextlib.suppress(OSError, ValueError):  # there is none, or it says "max"
-                found.append(int((folder / "memory.max").read_text(encoding="ascii")))
-    return found
+            with contextlib.suppress(OSError):  # there is none
+                yield (folder / name).read_text(encoding="ascii").strip()
 
 
 def _boot_id() -> str:

@@ -53,7 +53,19 @@ def begin(folder: Path, name: str, words: Sequence[str], settings: dict[str, str
 def read(folder: Path) -> Iterator[Record]:
     """The records, whether their processes run or not."""
     for file in sorted(folder.glob("*.pid")):
-        yield json.loads(file.read_text(encoding="utf-8"))
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            raise damaged(file) from None
+        yield record
+
+
+def damaged(file: Path) -> ValueError:
+    """What to raise for a file that is not as it was written."""
+    return ValueError(
+        f"{file} is damaged; end what the cluster may yet run there (ps -ef | grep launcher.keep), "
+        "then delete this file"
+    )
 
 
 def family(record: Record) -> list[int]:
@@ -91,6 +103,8 @@ def write_private(path: Path, text: str) -> None:
     new.unlink(missing_ok=True)
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 - to be private from the first moment
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # or after a power cut the name may stand for nothing
     new.replace(path)
 
 

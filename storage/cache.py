@@ -7,13 +7,13 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from configs.errors import ArtifactDamaged
+from configs.errors import ArtifactDamaged, BadSetting, DiskFull
 from configs.settings import Settings
 from storage.artifacts.incoming import flush_to_disk
 from storage.artifacts.port import Store
@@ -45,7 +45,8 @@ class Cache:
         """The file of this content, if it is here; counts as use."""
         path = self._place(sha256)
         try:
-            os.utime(path)
+            with self._ours():
+                os.utime(path)
         except FileNotFoundError:
             return None
         return path
@@ -78,8 +79,11 @@ class Cache:
             if path is None:
                 path = self._place(sha256)
                 received = self.scratch() / uuid4().hex
-                store.get(uri, sha256, received)
-                self._publish(received, path)
+                try:
+                    self._get(store, uri, sha256, received)
+                    self._publish(received, path)
+                finally:
+                    received.unlink(missing_ok=True)
         return path
 
     def hold(self, path: Path) -> None:
@@ -103,16 +107,29 @@ class Cache:
         for left in self.scratch().iterdir():
             if _unused_seconds(left) > _SCRATCH_SECONDS:
                 _remove(left)
-        if self.limit_bytes is None:
-            return
+        if (limit := self.limit_bytes) is not None:
+            self._shrink(lambda _: limit)
+
+    def _get(self, store: Store, uri: str, sha256: str, target: Path) -> None:
+        """A disk may be smaller than our limit: if it is full, half of what we have makes room."""
+        try:
+            store.get(uri, sha256, target)
+        except DiskFull:
+            if not self._shrink(lambda total: total // 2):
+                raise
+            store.get(uri, sha256, target)
+
+    def _shrink(self, limit_of: Callable[[int], int]) -> bool:
+        """Whether anything went, of what nobody has asked for lately, the oldest first."""
         files = sorted(_files(self._root / "files"), key=lambda file: file[2])
-        total = sum(size for _, size, _ in files)
+        before = total = sum(size for _, size, _ in files)
         for path, size, _ in files:
             # Looked at anew: since we counted, somebody may have asked for it.
-            if total <= self.limit_bytes or _unused_seconds(path) < _GRACE_SECONDS:
-                return
+            if total <= limit_of(before) or _unused_seconds(path) < _GRACE_SECONDS:
+                break
             if self._remove_unused(path):
                 total -= size
+        return total < before
 
     def _remove_unused(self, path: Path) -> bool:
         """Unless a process holds it. Away first, then looked at once more: somebody may have asked
@@ -155,14 +172,27 @@ class Cache:
         """
         file = self._made(self._root / "locks") / sha256[:3]
         deadline = time.monotonic() + _ALONE_SECONDS
-        with file.open("ab") as lock:
+        with self._ours():
+            lock = file.open("ab")
+        with lock:
             while not _lock(lock) and time.monotonic() < deadline:
                 time.sleep(_LOCK_PAUSE_SECONDS)
             yield
 
     def _made(self, folder: Path) -> Path:
-        folder.mkdir(parents=True, exist_ok=True)
+        with self._ours():
+            folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        try:
+            yield
+        except PermissionError as error:
+            raise BadSetting(
+                f"cache_dir: this user may not work in {self._root} ({error}); name a folder of "
+                "its own: DEEPCREDIT_CACHE_DIR, for a host of a cluster in its env_file"
+            ) from error
 
 
 def open_cache(settings: Settings) -> Cache:

@@ -1,7 +1,7 @@
 """Certificates for a cluster that speaks TLS."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from cryptography.x509.oid import NameOID
 
 from configs.cluster import certificates_in
 from configs.errors import BadSetting
+
+_FEW_DAYS = 30
 
 FILES = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
 
@@ -52,6 +54,18 @@ def check_valid(certificates: Mapping[str, str]) -> None:
         raise ValueError(
             f"the certificate ended on {end:%Y-%m-%d}; stop the cluster, move the folder away, and "
             "make a new one with `deepcredit cluster certificates`"
+        )
+
+
+def ending(certificates: Mapping[str, str] | None) -> Iterator[str]:
+    """A warning if they end soon."""
+    if certificates is None:
+        return
+    left = (last_day(certificates) - datetime.now(UTC)).days
+    if left < _FEW_DAYS:
+        yield (
+            f"the cluster's certificate ends in {left} days, and nobody connects after that: stop "
+            "the cluster and make a new one (docs/cluster.md)"
         )
 
 

@@ -18,7 +18,7 @@ from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster import events
 from launcher.cluster.config import CONFIG
 from launcher.cluster.executor import DaskExecutor
-from launcher.cluster.speaking import security, speaking
+from launcher.cluster.speaking import no_answer, security, speaking
 from launcher.versions import differences, versions
 
 _PATIENCE_SECONDS = 60.0
@@ -87,9 +87,7 @@ def _open(address: str, certificates: Mapping[str, str] | None, patience: float)
 
 
 def _no_answer(address: str) -> ClusterUnavailable:
-    return ClusterUnavailable(
-        f"{address} does not answer as a Dask scheduler; start one or check DEEPCREDIT_SCHEDULER"
-    )
+    return ClusterUnavailable(no_answer(address, "start one or check DEEPCREDIT_SCHEDULER"))
 
 
 def _open_again(address: str, certificates: Mapping[str, str] | None, until: float) -> Client:

@@ -1,13 +1,10 @@
 """Dask's own commands, with what every process of a cluster needs."""
 
-import errno
 import os
 import re
-import socket
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
-from urllib.parse import urlsplit
 
 import typer
 
@@ -71,28 +68,6 @@ def certified(ctx: typer.Context, address: str, given: Path | None) -> Path | No
             "`certificates` in the table [cluster] of deepcredit.toml"
         )
     return cluster.certificates
-
-
-def check_free(address: str) -> None:
-    """Raises BadSetting: nobody can listen there, which Dask tells with many tracebacks."""
-    place = urlsplit(address)
-    try:
-        found = socket.getaddrinfo(
-            place.hostname or "0.0.0.0",  # noqa: S104 - as Dask, without a host
-            place.port,
-            type=socket.SOCK_STREAM,
-        )
-        family, _, _, _, where = found[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # As Dask does: connections of a scheduler that has ended are in nobody's way.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(where)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            advice = "a scheduler or another program has the port; end it, or choose another one"
-        else:
-            advice = "write an address and a port of this host, or tcp://:8786 for all addresses"
-        raise BadSetting(f"cannot listen at {address}: {error.strerror}; {advice}") from error
 
 
 def _tls(folder: Path | None) -> list[str]:

@@ -1,5 +1,6 @@
 """Starting and ending a cluster on the hosts of the configuration."""
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
@@ -110,6 +111,17 @@ def find(cluster: Cluster) -> Picture:
     return look(address_of(cluster, ip), read(cluster.certificates))
 
 
+def without_workers(cluster: Cluster, picture: Picture) -> list[str]:
+    """Hosts that are to have some, and of which the scheduler knows none."""
+    there = [worker.name for worker in picture.workers]
+    return [
+        host.name
+        for host in cluster.hosts
+        if (host.workers != 0 or host.gpus)
+        and not any(re.fullmatch(rf"{re.escape(host.name)}-[cg]pu[\d-]*", name) for name in there)
+    ]
+
+
 def ask_facts(cluster: Cluster, hosts: Iterable[Host]) -> dict[str, Facts]:
     """What each of these hosts has. Raises ClusterUnavailable."""
     answers, errors = ask_all(hosts, lambda host: _ask_facts(cluster, host))
@@ -165,7 +177,7 @@ def start_processes(
             retired.update(each["retired"])
             if each["state"] == "different":
                 errors.append(
-                    f"{name}: {each['name']} runs with other settings; "
+                    f"{name}: {each['name']} runs with other settings or certificates; "
                     "`deepcredit cluster stop` first"
                 )
             else:

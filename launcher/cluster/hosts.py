@@ -28,6 +28,8 @@ _STRICT = {
     "ForwardX11": "no",
     "ClearAllForwardings": "yes",
     "PermitLocalCommand": "no",
+    "RemoteCommand": "none",
+    "ControlPath": "none",  # a connection that is there already was made with weaker ones
     "ConnectTimeout": str(_CONNECT_SECONDS),
     "ServerAliveInterval": "5",
     "ServerAliveCountMax": "3",
@@ -121,9 +123,12 @@ def _why(host: Host, done: subprocess.CompletedProcess[str], known_hosts: Path) 
                 "administrator for its fingerprint, and add the key only if it is the same"
             )
         if "permission denied" in said.lower():
-            return f"{where} refuses our key: {said}; check user and key_file"
+            # What kept ssh from a key stands before: it goes on without that key.
+            return f"{where} refuses our key: {' '.join(lines)}; check user and key_file"
         return f"cannot reach {where}: {said}"
+    python = host.python or sys.executable
+    if any(line.lower() == "unknown option: -p" for line in lines):
+        return f"{python} is older than Python 3.11; install the same version everywhere"
     if done.returncode == _NO_SUCH_PROGRAM or "No module named" in said:
-        python = host.python or sys.executable
         return f"{python} with DeepCredit is not there ({said}); install it or set `python`"
     return said

@@ -16,7 +16,7 @@ from distributed.utils import format_dashboard_link
 from configs.errors import ClusterUnavailable
 from launcher.cluster.config import CONFIG
 from launcher.cluster.placement import GPU, OURS
-from launcher.cluster.speaking import check_port, speaking
+from launcher.cluster.speaking import check_port, no_answer, speaking
 
 _PATIENCE_SECONDS = 15.0
 _WORKER_SECONDS = 3.0
@@ -73,10 +73,8 @@ def look(
     try:
         info, processing, here, there = asyncio.run(_ask(address, certificates, patience))
     except (OSError, RuntimeError, TimeoutError) as error:
-        raise NoAnswer(
-            f"{address} does not answer as a Dask scheduler; `deepcredit cluster start` or "
-            "`deepcredit scheduler` starts one"
-        ) from error
+        advice = "`deepcredit cluster start` or `deepcredit scheduler` starts one"
+        raise NoAnswer(no_answer(address, advice)) from error
     workers = [
         _worker(name, each, processing.get(name, ()), answering=name in there)
         for name, each in info["workers"].items()
@@ -157,9 +155,12 @@ def _worker(
 
 
 def _dashboard(address: str, services: Mapping[str, int]) -> str:
+    """Dask's own never listens at an IPv6 address: it is to be asked on the scheduler's host."""
     port = services.get("dashboard")
-    host = urlsplit(address).netloc.rpartition(":")[0]  # an IPv6 address keeps its brackets
-    return format_dashboard_link(host, port) if port and host else ""
+    host = urlsplit(address).hostname
+    return (
+        format_dashboard_link("localhost" if ":" in host else host, port) if port and host else ""
+    )
 
 
 def _differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:

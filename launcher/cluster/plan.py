@@ -46,14 +46,17 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process to start: `words` follow the Python of the host; `workers` are Dask's names."""
+    """A process to start: `words` follow the Python of the host; `workers` are Dask's names;
+    `listens` is the address that must be free for it.
+    """
 
     name: str
     words: tuple[str, ...]
     workers: tuple[str, ...] = ()
+    listens: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {"name": self.name, "words": list(self.words)}
+        return {"name": self.name, "words": list(self.words), "listens": self.listens}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +105,12 @@ def address_of(cluster: Cluster, ip: str) -> str:
 
 
 def _scheduler(cluster: Cluster, ip: str, address: str) -> Process:
+    dashboard = "localhost" if ":" in ip else ip  # Dask takes no IPv6 address for it
     words = [
         *(*_KEPT, "scheduler", address, *_tls(address)),
-        *("--", "--dashboard-address", f"{_bracketed(ip)}:{cluster.dashboard_port}"),
+        *("--", "--dashboard-address", f"{dashboard}:{cluster.dashboard_port}"),
     ]
-    return Process("scheduler", tuple(words))
+    return Process("scheduler", tuple(words), listens=address)
 
 
 def _workers(host: Host, has: Facts, address: str, count: int) -> list[Process]:

@@ -3,6 +3,7 @@ speaks. The caller sets the deadline.
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from configs.errors import ClusterUnavailable
 from launcher.cluster.certificates import check_valid
 
 _CONNECT_SECONDS = 8.0
+_PORT_SECONDS = 3.0
 
 
 @asynccontextmanager
@@ -38,6 +40,21 @@ async def check_port(address: str) -> None:
     parts = urlsplit(address)
     _, writer = await asyncio.open_connection(parts.hostname, parts.port)
     writer.close()
+
+
+def no_answer(address: str, advice: str) -> str:
+    """What to say of a scheduler that could not be asked; `advice` is for where nobody listens."""
+    text = f"{address} does not answer as a Dask scheduler"
+    parts = urlsplit(address)
+    try:
+        socket.create_connection((parts.hostname, parts.port), _PORT_SECONDS).close()
+    except OSError:
+        return f"{text}; {advice}"
+    if parts.scheme == "tls":
+        return (
+            f"{text}, yet listens: it hangs, has other certificates, or speaks tcp:// without any"
+        )
+    return f"{text}, yet listens: it hangs, is none, or has certificates and speaks tls://"
 
 
 def security(certificates: Mapping[str, str] | None) -> Security | None:

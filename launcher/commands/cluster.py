@@ -1,5 +1,6 @@
 """A Dask cluster on the hosts of deepcredit.toml, over SSH."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +49,7 @@ def start(ctx: typer.Context) -> None:
     with progress("cluster") as bar:
         picture = deploy.start(wanted, bar)
     _show(picture, Format.TABLE)
+    _warn(making.ending(making.read(wanted.certificates)))
     if wanted.certificates is None:
         say("No TLS: whoever can reach these ports can run code as your user; see docs/cluster.md.")
     say(f'For the launchers: scheduler = "{picture.address}"')
@@ -60,14 +62,21 @@ def status(
 ) -> None:
     """Show scheduler, dashboard and each worker. Exit 1 if the scheduler does not answer.
 
-    Without a table [cluster]: of the scheduler that the settings name.
+    Hosts without a worker are named. Without a table [cluster]: of the scheduler that the settings
+    name.
     """
     settings = session(ctx).settings
     if settings.cluster is None and settings.scheduler:
-        picture = look(settings.scheduler, embedded.certificates(settings))
-    else:
-        picture = deploy.find(_cluster(ctx))
+        _show(look(settings.scheduler, embedded.certificates(settings)), form)
+        return
+    wanted = _cluster(ctx)
+    picture = deploy.find(wanted)
     _show(picture, form)
+    _warn(
+        f"no worker of {name} is there; unless it was scaled to none, `deepcredit cluster start`"
+        for name in deploy.without_workers(wanted, picture)
+    )
+    _warn(making.ending(making.read(wanted.certificates)))
 
 
 @app.command(epilog=example("deepcredit cluster scale one=4 two=0"))
@@ -153,5 +162,9 @@ def _show(picture: Picture, form: Format) -> None:
         dashboard = picture.dashboard if has_pages(picture.dashboard) else "none"
         say(f"scheduler  {picture.address}\ndashboard  {dashboard}\n")
     show(rows, _COLUMNS, form, empty="the scheduler has no workers")
-    for line in picture.differences:
+    _warn(picture.differences)
+
+
+def _warn(lines: Iterable[str]) -> None:
+    for line in lines:
         typer.echo(f"warning: {line}", err=True)

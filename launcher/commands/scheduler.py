@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from launcher.addresses import check_free
 from launcher.cluster import dask_cli
 from launcher.folder import example, new_app
 
@@ -29,5 +30,5 @@ def scheduler(
     For hosts that `deepcredit cluster` does not reach: containers, other service managers.
     """
     folder = dask_cli.certified(ctx, address, certificates)
-    dask_cli.check_free(address)
+    check_free(address)
     dask_cli.become("scheduler", "--host", address, *(more or ()), certified=folder)

@@ -5,13 +5,12 @@ import re
 from typing import Annotated
 
 import typer
-from dask.system import CPU_COUNT
 
 from configs.errors import BadSetting
 from launcher.cluster import dask_cli
 from launcher.cluster.placement import FITS_A_CARD, OURS, declared, limit_mb
 from launcher.folder import example, new_app
-from launcher.host import SEEN, cards, memory_mb
+from launcher.host import SEEN, cards, cores, memory_mb
 
 app = new_app()
 
@@ -36,7 +35,7 @@ def worker(
             min=1,
             max=1024,
             help="Tasks at once in each; with --gpu: fits that share the card.",
-            show_default="1, with --gpu 4",
+            show_default="1, with --gpu 4, or one a core",
         ),
     ] = None,
     memory_limit: Annotated[
@@ -61,9 +60,14 @@ def worker(
     folder = dask_cli.certified(ctx, scheduler, certificates)
     if "://:" in scheduler:
         raise BadSetting(f"{scheduler} names no host; where does the scheduler listen?")
-    many = threads or (1 if gpu is None else FITS_A_CARD)
-    memory = memory_mb()
-    limit = limit_mb(memory_limit, many, CPU_COUNT, memory)
+    memory, at_once = memory_mb(), cores()
+    many = threads or (1 if gpu is None else min(FITS_A_CARD, at_once))
+    if workers * many > at_once:
+        raise BadSetting(
+            f"--workers times --threads are {workers * many}, but there are {at_once} cores; set "
+            "one of them lower"
+        )
+    limit = limit_mb(memory_limit, many, at_once, memory)
     if workers * limit > memory + 1:  # of parts of it, rounded
         raise BadSetting(
             f"--workers times --memory-limit are {workers * limit:,.0f} MiB, but there are "

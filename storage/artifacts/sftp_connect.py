@@ -43,7 +43,8 @@ class Login:
     """A connection that gives no answer for so long is taken for lost."""
 
     def __str__(self) -> str:
-        return f"{self.user}@{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.user}@{host}:{self.port}"
 
 
 class Connection:
@@ -108,8 +109,17 @@ def _open(client: SSHClient, login: Login, key: PKey | None) -> Connection:
     transport.set_keepalive(_KEEPALIVE_SECONDS)
     channel = transport.open_session(timeout=_CONNECT_SECONDS)
     channel.settimeout(login.silence_seconds)
-    channel.invoke_subsystem("sftp")
-    return Connection(client, Session(channel))
+    try:
+        channel.invoke_subsystem("sftp")
+        return Connection(client, Session(channel))
+    except (SSHException, ConnectionLost) as error:
+        if isinstance(error.__cause__, TimeoutError) or not transport.is_active():
+            raise
+        raise ConnectionLost(
+            f"{login}: the server let us in and gave us no SFTP ({error}); its sshd_config needs "
+            "`Subsystem sftp internal-sftp`, and for a user without a shell `ForceCommand "
+            "internal-sftp`"
+        ) from error
 
 
 def _transport(sock: Any, **options: Any) -> Transport:

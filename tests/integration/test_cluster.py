@@ -10,6 +10,7 @@ from contextlib import closing
 
 import pytest
 from distributed import LocalCluster
+from distributed.security import Security
 
 from configs.errors import BadData, BadSetting, ClusterUnavailable, Retry, WorkerLost
 from configs.settings import Settings
@@ -143,8 +144,12 @@ def test_nobody_without_the_certificates_gets_in(embedded):
     address = embedded.scheduler().address
 
     assert address.startswith("tls://127.0.0.1:")
-    with pytest.raises(ClusterUnavailable):
+    with pytest.raises(ClusterUnavailable, match=r"yet listens: .* speaks tls://$"):
         connect(address.replace("tls", "tcp"), patience=1)
+    other = Security.temporary().get_tls_config_for_role("client")
+    strange = {"ca": other["ca_file"], "cert": other["cert"], "key": other["key"]}
+    with pytest.raises(ClusterUnavailable, match=r"yet listens: .* has other certificates"):
+        connect(address, strange, patience=1)
 
 
 # Dask's own, of a connection that the dead scheduler refused.

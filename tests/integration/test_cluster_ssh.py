@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from launcher.cluster import certificates, connect
+from launcher.embedded import ExternalCluster
 from tests import tasks
 from tests.bank import ROOT, environment
-from tests.sshd import SshdMissing, free_port, make_key, running_sshd, trust
+from tests.sshd import HOST, SshdMissing, free_port, make_key, running_sshd, trust
 from tests.waiting import alive, until
 
 
@@ -66,7 +68,7 @@ class Desk:
         return done.stdout + done.stderr
 
     def workers(self):
-        shown = json.loads(self.deepcredit("status", "--format", "json"))
+        shown, _ = json.JSONDecoder().raw_decode(self.deepcredit("status", "--format", "json"))
         return {each["worker"]: each["state"] for each in shown}
 
     def records(self):
@@ -78,7 +80,8 @@ class Desk:
 def sshd(tmp_path_factory):
     try:
         with running_sshd(
-            tmp_path_factory.mktemp("sshd"), options={"SetEnv": f"PYTHONPATH={ROOT}"}
+            tmp_path_factory.mktemp("sshd"),
+            options={"SetEnv": f"PYTHONPATH={ROOT}", "ListenAddress": f"{HOST}\nListenAddress ::1"},
         ) as server:
             yield server
     except SshdMissing as error:
@@ -149,6 +152,7 @@ def test_workers_come_and_leave_while_tasks_run(desk):
     assert len(values) == 2
     assert {Path(name).read_text() for name in noted} == {"x"}  # nothing was done twice
     until(lambda: desk.workers() == {"one-cpu": "there", "one-cpu1": "there"}, 20)
+    assert "warning: no worker of two is there" in desk.deepcredit("status")
     assert "one: one-cpu" in desk.deepcredit("scale", "one=1")
     until(lambda: len(desk.workers()) == 1, 20)
     assert "two: cpu1 started" in desk.deepcredit("scale", "two=1")
@@ -219,6 +223,58 @@ def test_a_host_that_cannot_be_reached_is_named_and_nothing_is_started(desk):
     assert "nothing was started; take a host that stays away out of the table [cluster]" in said
     assert "one:" not in said
     assert desk.records() == []
+
+
+def test_workers_do_not_join_the_scheduler_of_somebody_else_at_our_port(desk):
+    address = f"tcp://127.0.0.1:{desk.port}"
+    words = [sys.executable, "-P", "-m", "launcher", "scheduler", address, "--", "--no-dashboard"]
+    with subprocess.Popen(words, cwd=desk.folder, env=desk.env, stderr=subprocess.DEVNULL) as other:
+        try:
+            until(ExternalCluster(address).answers, 60)
+
+            said = desk.deepcredit("start", code=1)
+
+            assert f"one: cannot listen at {address}: Address already in use" in said
+            assert desk.records() == []
+            assert desk.workers() == {}
+        finally:
+            other.kill()
+
+
+def test_new_certificates_wait_for_a_stop(desk):
+    made = desk.folder / "tls"
+    desk.write([{"name": "one", "workers": 0}], certificates=str(made))
+    desk.deepcredit("certificates", str(made))
+    desk.deepcredit("start")
+    made.rename(desk.folder / "old")
+    desk.deepcredit("certificates", str(made))
+
+    said = desk.deepcredit("start", code=1)
+
+    assert "one: scheduler runs with other settings or certificates" in said
+    assert (desk.folder / "hosts/one/key.pem").read_text() == (
+        desk.folder / "old/key.pem"
+    ).read_text()
+    desk.deepcredit("stop")
+    desk.deepcredit("start")
+    assert "warning" not in desk.deepcredit("status")  # of a host that is to have no workers
+
+
+def test_hosts_may_have_ipv6_addresses_alone(desk):
+    try:
+        socket.create_connection(("::1", desk.sshd.port)).close()
+    except OSError:
+        pytest.skip("no IPv6 here")
+    known = desk.folder / "known"
+    known.write_text(desk.sshd.known_hosts.read_text().replace(HOST, "::1"))
+    desk.write([{"name": "one", "address": "0::1"}], known_hosts=str(known))
+
+    started = desk.deepcredit("start")
+    with closing(connect(f"tcp://[::1]:{desk.port}", patience=30)) as executor:
+        [done] = executor.run(tasks.double, [2])
+
+    assert f"scheduler  tcp://[::1]:{desk.port}\ndashboard  http://localhost:" in started
+    assert done.value == 4
 
 
 def test_more_threads_than_cores_are_refused(desk):

@@ -178,6 +178,18 @@ def test_a_server_that_lets_us_only_read_refuses(opened, tmp_path, source):
         store.get("models/1.ubj", SHA256, tmp_path / "back")
 
 
+@pytest.mark.parametrize(
+    "options", [{"Subsystem": "other /bin/true"}, {"Subsystem": "sftp /bin/false"}]
+)
+def test_a_server_that_lets_us_in_and_gives_no_sftp_says_what_it_lacks(opened, tmp_path, options):
+    said = "let us in and gave us no SFTP .* `Subsystem sftp internal-sftp`"
+    with (
+        running_sshd(tmp_path / "sshd", options=options) as server,
+        pytest.raises(StoreUnavailable, match=said),
+    ):
+        opened(server).check()
+
+
 # What breaks.
 
 

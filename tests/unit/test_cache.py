@@ -5,18 +5,21 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 import storage.cache
-from configs.errors import ArtifactDamaged, ArtifactMissing
+from configs.errors import ArtifactDamaged, ArtifactMissing, BadSetting, DiskFull
 from configs.settings import load
 from storage.artifacts.folder import FolderStore
 from storage.artifacts.port import Stored
 from storage.cache import Cache, open_cache, sha256_of
+from tests.small_disk import SmallDiskMissing, small_disk
 from tests.waiting import until
 
 CONTENT = b"content" * 10_000
@@ -49,6 +52,16 @@ def store(tmp_path) -> Counting:
 @pytest.fixture
 def cache(tmp_path) -> Cache:
     return Cache(tmp_path / "cache")
+
+
+@pytest.fixture
+def full(tmp_path):
+    """A folder for a cache with room for 1 MB."""
+    try:
+        with small_disk(tmp_path / "disk") as disk:
+            yield disk / "cache"
+    except SmallDiskMissing as error:
+        pytest.skip(str(error))
 
 
 def put(store: FolderStore, folder: Path, uri: str, content: bytes) -> Stored:
@@ -234,6 +247,55 @@ def test_files_asked_for_a_moment_ago_stay_even_above_the_limit(tmp_path):
         adopt(cache, content, unused=30)
 
     assert files(tmp_path / "cache") == contents
+
+
+def test_a_disk_that_is_full_of_what_nobody_needs_is_made_free(store, full):
+    cache = Cache(full)
+    old, new = (put(store, store.notes.parent, name, name.encode() * 600_000) for name in "ab")
+    unused_for(cache.fetch(store, old.uri, old.sha256), 100)
+
+    path = cache.fetch(store, new.uri, new.sha256)
+
+    assert path.read_bytes() == b"b" * 600_000
+    assert cache.path(old.sha256) is None
+    assert list(cache.scratch().iterdir()) == []
+
+
+def test_a_disk_that_is_full_of_what_is_needed_is_said_to_be(store, full):
+    cache = Cache(full)
+    first, second = (put(store, store.notes.parent, name, name.encode() * 600_000) for name in "ab")
+    cache.fetch(store, first.uri, first.sha256)
+
+    with pytest.raises(DiskFull, match="no space left on this local disk"):
+        cache.fetch(store, second.uri, second.sha256)
+
+    assert cache.path(first.sha256) is not None
+    assert list(cache.scratch().iterdir()) == []
+
+
+@contextmanager
+def as_somebody_else(folder: Path) -> Iterator[None]:
+    """As a user to whom the folder is closed, or at least its making of files."""
+    if os.geteuid():
+        folder.chmod(0o500)
+    else:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        folder.chmod(0o700)
+
+
+def test_a_cache_of_another_user_is_named_with_what_to_set(cache, store, tmp_path):
+    stored = put(store, tmp_path, "models/1.ubj", CONTENT)
+
+    with (
+        as_somebody_else(tmp_path),
+        pytest.raises(BadSetting, match=rf"may not work in {tmp_path}/cache .*_CACHE_DIR"),
+    ):
+        cache.fetch(store, stored.uri, stored.sha256)
 
 
 def test_without_a_limit_nothing_goes(cache, tmp_path):

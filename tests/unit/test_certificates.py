@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from configs.errors import BadSetting, ClusterUnavailable
-from launcher import diagnosis
 from launcher.cluster import certificates
 from launcher.cluster.connection import connect
 from launcher.cluster.look import look
@@ -54,11 +53,14 @@ def test_what_is_no_certificate_is_said(made: Made) -> None:
 
 
 @pytest.mark.parametrize(("days", "warnings"), [(31.5, 0), (29.5, 1)])
-def test_doctor_tells_that_one_ends_soon(made: Made, days: float, warnings: int) -> None:
+def test_one_that_ends_soon_is_told_of(made: Made, days: float, warnings: int) -> None:
     found = certificates.read(made(timedelta(days=days)))
-    assert found is not None
 
-    assert len(list(diagnosis._ending(found))) == warnings
+    assert len(list(certificates.ending(found))) == warnings
+
+
+def test_where_there_is_none_none_ends() -> None:
+    assert list(certificates.ending(None)) == []
 
 
 def test_what_we_make_is_valid_for_a_year(tmp_path: Path) -> None:

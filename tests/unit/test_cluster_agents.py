@@ -2,6 +2,11 @@
 
 import json
 import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,8 +14,10 @@ from configs.cluster import Cluster
 from configs.errors import ClusterUnavailable
 from launcher import agent
 from launcher.cluster import deploy
-from launcher.cluster.hosts import ask, ask_all
+from launcher.cluster.hosts import ask, ask_all, command
+from launcher.cluster.look import Picture
 from launcher.versions import versions
+from tests.small_disk import SmallDiskMissing, small_disk
 
 FACTS = {"machine": "m", "cores": 2, "gpus": 0, "memory_mb": 4000, "ip": "10.0.0.1"}
 
@@ -77,6 +84,90 @@ def test_cards_are_counted_as_those_see_them_who_are_started(told, tmp_path, mon
         deploy.ask_facts(cluster, hosts)
         request = json.loads((tmp_path / "asked").read_text())
         assert agent.facts(request)["gpus"] == seen
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "said"),
+    [
+        (
+            ["Unknown option: -P", "usage: python3 [option] ...", "Try `python -h' for more."],
+            2,
+            r"10\.0\.0\.1: \S+python\S* is older than Python 3\.11; install",
+        ),
+        (
+            ["Warning: Identity file /k not accessible: No such file.", "a@b: Permission denied."],
+            255,
+            r"refuses our key: Warning: Identity file /k not accessible: .*; check user",
+        ),
+    ],
+)
+def test_why_a_host_refuses_stands_before_the_last_line(told, tmp_path, lines, code, said):
+    cluster = told()
+    (tmp_path / "said").write_text("".join(f"{line}\n" for line in lines))
+    (tmp_path / "ssh").write_text(f'#!/bin/sh\ncat "{tmp_path}/said" >&2; exit {code}\n')
+
+    with pytest.raises(ClusterUnavailable, match=said):
+        ask(cluster.scheduler, cluster.known_hosts, {"action": "look"})
+
+
+def test_what_a_user_s_ssh_config_says_does_not_get_in_our_way(tmp_path):
+    host = Cluster.model_validate({"hosts": ["10.0.0.1"]}).scheduler
+
+    assert {"ControlPath=none", "RemoteCommand=none"} <= {*command(host, tmp_path / "known_hosts")}
+
+
+def test_hosts_that_should_have_workers_and_have_none_are_named():
+    names = ("a", "a-cpu", "b", "c", "d")
+    hosts = [
+        {"address": name, "gpus": int(name == "d"), "workers": 0 if name in "cd" else 1}
+        for name in names
+    ]
+    cluster = Cluster.model_validate({"hosts": hosts})
+    workers = [SimpleNamespace(name=name) for name in ("a-cpu-cpu-0", "a-cpu-cpu-1", "b-cpu1", "x")]
+
+    assert deploy.without_workers(cluster, Picture("", "", workers)) == ["a", "d"]
+
+
+@pytest.mark.parametrize(("name", "ask_for"), [("cpu.pid", agent.look), ("wanted", agent.facts)])
+def test_a_file_that_is_damaged_is_named(tmp_path, monkeypatch, name, ask_for):
+    monkeypatch.setenv("SSH_CONNECTION", "10.0.0.9 1 10.0.0.1 22")
+    (tmp_path / name).touch()
+
+    with pytest.raises(ValueError, match=rf"{tmp_path}/{name} is damaged; .* delete this file"):
+        ask_for({"folder": str(tmp_path), "interface": "", "env_file": ""})
+
+
+def test_what_an_agent_writes_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(
+        os, "fsync", lambda number: synced.append(Path(f"/proc/self/fd/{number}").readlink())
+    )
+
+    agent.want({"folder": str(tmp_path), "workers": 2})
+
+    assert synced == [tmp_path / "wanted.tmp"]
+    assert (tmp_path / "wanted").read_text() == "2"
+
+
+def test_a_full_disk_is_said_with_the_folder(tmp_path):
+    try:
+        with small_disk(tmp_path / "disk") as disk:
+            agent._folder({"folder": str(disk)})
+            with suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
+                while ballast.write(bytes(4096)):
+                    pass
+            request = {"action": "want", "folder": str(disk), "workers": 2}
+            done = subprocess.run(
+                [sys.executable, "-m", "launcher.agent"],
+                input=json.dumps(request),
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+    except SmallDiskMissing as error:
+        pytest.skip(str(error))
+
+    assert json.loads(done.stdout) == {"error": f"{disk}: no space left on its disk; free some"}
 
 
 def test_nobody_need_be_asked():

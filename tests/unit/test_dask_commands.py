@@ -9,8 +9,9 @@ import pytest
 
 from configs.cluster import Cluster
 from configs.errors import BadSetting
+from launcher.addresses import check_free
 from launcher.cli import execute
-from launcher.cluster import certificates, dask_cli
+from launcher.cluster import certificates
 from launcher.cluster.config import CONFIG
 from launcher.cluster.plan import Facts, make_plan
 from launcher.versions import versions
@@ -26,8 +27,8 @@ def becomes(monkeypatch, tmp_path):
     monkeypatch.setattr(
         os, "execve", lambda _, words, environment: made.append((words, environment))
     )
-    monkeypatch.setattr(dask_cli, "check_free", lambda _: None)
-    monkeypatch.setattr("launcher.commands.worker.CPU_COUNT", 8)
+    monkeypatch.setattr("launcher.commands.scheduler.check_free", lambda _: None)
+    monkeypatch.setattr("launcher.commands.worker.cores", lambda: 8)
     monkeypatch.setattr("launcher.commands.worker.memory_mb", lambda: 16_000)
 
     def become(*words):
@@ -58,7 +59,7 @@ def test_a_worker_declares_its_part_of_the_host_and_sees_no_card(becomes, monkey
     assert environment["PATH"] == os.environ["PATH"]
 
 
-def test_a_worker_of_a_card_sees_that_card_alone_and_up_to_four_fits_share_it(becomes):
+def test_a_worker_of_a_card_sees_that_card_alone_and_up_to_four_fits_share_it(becomes, monkeypatch):
     words, environment = becomes("worker", ADDRESS, "--gpu", "1", "--memory-limit", "4GiB")
 
     assert option(words, "--nthreads") == "4"
@@ -66,6 +67,8 @@ def test_a_worker_of_a_card_sees_that_card_alone_and_up_to_four_fits_share_it(be
     assert environment["CUDA_VISIBLE_DEVICES"] == "1"
     words, _ = becomes("worker", ADDRESS, "--gpu", "1", "--threads", "2")
     assert option(words, "--resources") == "GPU=1 MEMORY=3600"
+    monkeypatch.setattr("launcher.commands.worker.cores", lambda: 2)
+    assert option(becomes("worker", ADDRESS, "--gpu", "1")[0], "--nthreads") == "2"
 
 
 def test_a_worker_sees_no_card_that_is_hidden_from_it(becomes, monkeypatch, tmp_path, capsys):
@@ -190,7 +193,11 @@ def test_a_host_may_have_no_limit_but_none_that_leaves_nothing_for_fits(becomes)
             "--workers times --memory-limit are 16,384 MiB, but there are 16,000 MiB",
         ),
         (["worker", ADDRESS, "--memory-limit", "60GiB"], "are 61,440 MiB"),
-        (["worker", ADDRESS, "--workers", "9"], "are 18,000 MiB"),
+        (
+            ["worker", ADDRESS, "--workers", "9", "--memory-limit", "1GiB"],
+            "--workers times --threads are 9, but there are 8 cores",
+        ),
+        (["worker", ADDRESS, "--gpu", "0", "--threads", "9"], "are 9, but there are 8 cores"),
         (["worker", ADDRESS, "--tag", "a=b"], "--tag: 'a=b' is neither"),
         (["worker", ADDRESS, "--tag", "a b"], "--tag: 'a b' is neither"),
         (["worker", ADDRESS, "--tag", "a=-1"], "--tag: 'a=-1' is neither"),
@@ -214,9 +221,9 @@ def test_a_scheduler_is_not_started_where_it_cannot_listen(capsys):
             "has the port" in capsys.readouterr().err
         )
         with pytest.raises(BadSetting, match="Address already in use"):
-            dask_cli.check_free(address.replace("127.0.0.1", ""))
+            check_free(address.replace("127.0.0.1", ""))
         with socket.create_connection(taken.getsockname()), taken.accept()[0]:
             pass  # closed here first, so that the port waits a minute for what may still come
-    dask_cli.check_free(address)
+    check_free(address)
     with pytest.raises(BadSetting, match="write an address and a port of this host"):
-        dask_cli.check_free("tcp://192.0.2.1:8786")
+        check_free("tcp://192.0.2.1:8786")

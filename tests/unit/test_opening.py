@@ -14,6 +14,7 @@ from storage.artifacts.opening import open_store
         ("/data/모델", "folder /data/모델"),
         ("sftp://user@host/data", "sftp://user@host:22/data"),
         ("sftp://user%40bank@host:2222/data/a%20b/", "sftp://user@bank@host:2222/data/a b"),
+        ("sftp://user@[fd00::1]:2222/data", "sftp://user@[fd00::1]:2222/data"),
         ("sftp://user@host/~/models", "sftp://user@host:22/~/models"),
     ],
 )
