@@ -106,8 +106,10 @@ def note_for_long(path: str) -> int:
     return pid
 
 
-def threads(_: int) -> dict[str, str | None]:
-    return {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+def start(_: int) -> dict[str, str]:
+    """The environment that this process started with, whatever was set later."""
+    entries = Path("/proc/self/environ").read_text(encoding="utf-8").split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
 
 
 def surroundings(_: int) -> dict[str, str]:

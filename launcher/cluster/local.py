@@ -15,7 +15,7 @@ from distributed import LocalCluster
 
 from configs.installed import can_use_cards
 from launcher.cluster import certificates
-from launcher.cluster.config import CONFIG, ONE_THREAD
+from launcher.cluster.config import CONFIG, OF_A_WORKER
 from launcher.cluster.placement import declared, fits_a_card
 from launcher.cluster.speaking import security
 from launcher.host import SEEN, cards, memory_mb
@@ -37,6 +37,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     dask.config.set(CONFIG)
+    os.environ.update(OF_A_WORKER)  # workers inherit it
     logging.getLogger("distributed.scheduler").addFilter(_is_news)
     # It dies with these processes, which may live for years.
     made = certificates.self_signed(certificates.NEVER)
@@ -47,7 +48,7 @@ def main() -> None:
             threads_per_worker=1,
             memory_limit=crew.limit_mb * 2**20,
             resources=declared(crew.limit_mb, threads=1),
-            env=dict(ONE_THREAD) | {SEEN: ""},
+            env={SEEN: ""},
             processes=True,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
@@ -101,7 +102,7 @@ def _add_cards(cluster: LocalCluster, crew: Crew) -> None:
             "nthreads": crew.fits_a_card,
             "memory_limit": limit_mb * 2**20,
             "resources": declared(limit_mb, cards=1),
-            "env": dict(ONE_THREAD) | {SEEN: card},
+            "env": {SEEN: card},
         }
         cluster.worker_spec[f"gpu{card}"] = like | {"options": options}
     cluster.scale(len(cluster.worker_spec))

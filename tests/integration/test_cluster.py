@@ -102,9 +102,15 @@ def test_whatever_a_task_does_is_an_error_of_that_task(executor, task):
 
 
 def test_a_worker_uses_one_core(executor):
-    [done] = executor.run(tasks.threads, [0])
+    [done] = executor.run(tasks.start, [0])
 
-    assert done.value == {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    assert done.value["OMP_NUM_THREADS"] == done.value["MKL_NUM_THREADS"] == "1"
+
+
+def test_a_worker_keeps_a_little_memory_that_it_freed(executor):
+    [done] = executor.run(tasks.start, [0])
+
+    assert done.value["MALLOC_TRIM_THRESHOLD_"] == "4194304"
 
 
 def test_at_the_deadline_it_returns_with_what_is_done(executor):
