@@ -33,20 +33,22 @@ def of_former_hosts(cluster: Cluster, picture: Picture) -> list[Worker]:
 
 def tell(address: str, certificates: Mapping[str, str] | None, workers: Sequence[Worker]) -> None:
     """Raises ClusterUnavailable: some did not hear it."""
-    with closing(
-        Client(
+    try:
+        opened = Client(
             address,
             security=security(certificates),
             timeout=_PATIENCE_SECONDS,
             set_as_default=False,
         )
-    ) as client:
+    except OSError as error:
+        raise ClusterUnavailable(f"{address} does not answer any more: {error}") from error
+    with closing(opened) as client:
 
         async def tell_one(worker: Worker) -> str | None:
             told = client.run(retire, workers=[worker.address])
             try:
                 await asyncio.wait_for(told, _TELL_SECONDS)
-            except (OSError, TimeoutError):
+            except Exception:  # it is frozen, or of another version
                 return worker.name
             return None
 
@@ -55,8 +57,9 @@ def tell(address: str, certificates: Mapping[str, str] | None, workers: Sequence
 
         if deaf := [name for name in client.sync(tell_all) if name]:
             raise ClusterUnavailable(
-                f"{', '.join(deaf)}: no answer within {_TELL_SECONDS:.0f} s, so not told to leave; "
-                "try again later, or end the process if it is stuck"
+                f"{', '.join(deaf)}: no answer within {_TELL_SECONDS:.0f} s, or an error, so not "
+                "told to leave; try again later, or end the process if it is stuck or of another "
+                "version"
             )
 
 
