@@ -33,7 +33,7 @@ from storage import arrays, candidates, ensembles, results
 from storage.artifacts.port import Stored
 from storage.ensembles import Member, Method
 from storage.model_names import ModelName, name_of, written
-from storage.records import Batch, TrainedModel
+from storage.records import Batch, Split, TrainedModel
 
 MODEL_ID = "ENSEMBLE"
 
@@ -60,6 +60,8 @@ def run(
     model = answer.models[0]
     split = context.read(lambda connection: results.read_split(connection, model.split_id))
     target = subjects.target_of(batch, model, split, scope, context)
+    if target.scope == "all" and (not batch.dataset_group or batch.dataset_version is None):
+        _require_one_preparation(answer.models, split, context)
     scores, y = _scores(answer, target, deadline, context)
     ballot = _ballot(answer.models, scores)
     outcome = answer.combination.apply(ballot)
@@ -123,6 +125,20 @@ def _require_same(
         raise Unknown(
             f"{written(name)} was trained again since ensemble batch {number} chose it; run batch "
             f"{number} again"
+        )
+
+
+def _require_one_preparation(
+    models: Sequence[TrainedModel], split: Split, context: Context
+) -> None:
+    """Raise BadParameter: the members' own data sets, of the same rows, tell otherwise of them."""
+    one_each = {model.batch_id: model for model in models}.values()
+    found = [subjects.trained_on(model, split, context) for model in one_each]
+    if any(dataset.columns != found[0].columns for dataset in found):
+        names = ", ".join(sorted({dataset.name for dataset in found}))
+        raise BadParameter(
+            f"the members were trained on the same rows as {names}, whose columns have other roles "
+            "or values that mean missing; name the data set to score"
         )
 
 

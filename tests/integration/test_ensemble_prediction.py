@@ -184,6 +184,22 @@ def test_whatever_the_scores_of_members_come_from_scores_them_again(lab, changed
     assert fences == ([2] * 5 if changed == "preparation" else [1, 1, 1, 2, 2])
 
 
+def test_members_of_data_sets_that_differ_are_not_all_prepared_as_the_first(lab):
+    """The same rows, in which 500 means missing for one model and an amount for the other."""
+    lab.load_applicants("DATA003", seed=3, missing={"loan_amount": ("500",)})
+    lab.load_applicants("DATA003", seed=3)
+    forest = [("ML-RF", '{"n_estimators": 5}')]
+    first, second = (lab.train(forest, dataset_group="DATA003", dataset_version=v) for v in (1, 2))
+    lab.list_models("C003", [(first, 1, 1), (second, 1, 1)])
+    rule = {"ensembles": 1, "members": 2, "rounds": 1, "method": "all"}
+    parent = lab.ensemble(rule, "C003", dataset_group=None, dataset_version=None)
+    everything = {"parameters": {"scope": "all"}}
+
+    with pytest.raises(BadParameter, match=r"DATA003/1, DATA003/2, whose columns"):
+        predict(lab, parent, dataset_group=None, dataset_version=None, **everything)
+    predict(lab, parent, dataset_group="DATA003", dataset_version=2, **everything)
+
+
 def test_a_batch_that_now_names_an_ensemble_forgets_the_models_it_applied(lab):
     parent = lab.ensemble(SMALL)
     batch_id = predict(lab, 1)
