@@ -20,7 +20,8 @@ def test_a_worker_that_cannot_do_what_it_is_told_is_named(monkeypatch):
         processes=False,
         protocol="tcp://",
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": False},
     ) as cluster:
         address = cluster.scheduler_address
         with pytest.raises(ClusterUnavailable, match="told to leave"):
