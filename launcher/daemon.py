@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 
 import structlog
 
-from configs.errors import DatabaseUnavailable
+from configs.errors import DatabaseRefused, DatabaseUnavailable
 from configs.settings import Settings
 from launcher.absence import Absence
 from launcher.child import COMMAND
@@ -96,6 +96,7 @@ class Daemon:
         self._orders = Orders(settings.grace_seconds, wake=lambda: self._events.put(None))
         self._stopping = Stopping.NO
         self._drained = False
+        self._refused: DatabaseRefused | None = None
         self._polling = Step("poll", self._poll, self._outage, wanted=self._may_claim)
         self._steps = (
             self._polling,
@@ -108,7 +109,8 @@ class Daemon:
         """Until it is told to stop, or with `drain` until nothing is left; returns the exit code.
 
         Raises:
-            DatabaseRefused, WrongSchema: at the start; later they are waited out like an outage.
+            DatabaseRefused, WrongSchema: at the start; later they are waited out like an outage,
+                but with `drain` what refuses a claim ends it.
             BadSetting: metrics_port is taken.
         """
         at = self._settings.metrics_host, self._settings.metrics_port
@@ -121,6 +123,8 @@ class Daemon:
                 self._loop()
                 self._registration.leave()
         log.info("launcher stopped", server_id=self._profile.server_id)
+        if self._refused is not None:
+            raise self._refused
         return 0
 
     def run_one(self, batch_id: int, watch: Callable[[Progress], None] | None = None) -> int:
@@ -192,8 +196,7 @@ class Daemon:
             if self._drain and not self._slots.busy:
                 self._leave(ready=self._claimer.ready())
             return away
-        slot = self._slots.next_free
-        claimed = None if slot is None else self._claimer.next(slot)
+        claimed = self._claim()
         if claimed is not None:
             self._start(claimed)
             return 0.0
@@ -203,6 +206,15 @@ class Daemon:
         if self._keeps_spare:
             self._slots.prepare()
         return self._settings.poll_seconds * random.uniform(0.5, 1.5)  # noqa: S311
+
+    def _claim(self) -> Claimed | None:
+        slot = self._slots.next_free
+        try:
+            return None if slot is None else self._claimer.next(slot)
+        except DatabaseRefused as error:
+            if self._drain and not self._slots.busy:  # who waits for the end would wait for ever
+                self._drained, self._refused = True, error
+            raise
 
     def _leave(self, ready: int = 0) -> None:
         """There is nothing more to run; `ready`: batches that lack the cluster alone."""

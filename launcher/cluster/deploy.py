@@ -59,11 +59,11 @@ def stop(cluster: Cluster, say: Say) -> None:
     Raises:
         ClusterUnavailable: a host could not be reached, or a process does not end.
     """
-    deaf = []
+    deaf, unasked = [], ""
     try:
         picture = find(cluster)
-    except (BadSetting, ClusterUnavailable):
-        pass  # nobody knows of other hosts
+    except (BadSetting, ClusterUnavailable) as error:
+        unasked = str(error)
     else:
         try:
             _dismiss(cluster, picture, say)
@@ -73,6 +73,10 @@ def stop(cluster: Cluster, say: Say) -> None:
         cluster.hosts, lambda host: ask(host, cluster.known_hosts, {"action": "stop"})
     )
     errors += deaf
+    if unasked and any(answers.values()):
+        say(
+            1.0, f"{unasked}; workers of hosts that are no longer configured were not told to leave"
+        )
     for name, ended in answers.items():
         for each in ended:
             say(1.0, f"{name}: {each['name']} {each['state']}")

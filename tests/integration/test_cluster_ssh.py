@@ -180,6 +180,7 @@ def test_workers_of_a_host_that_is_no_longer_configured_leave_for_good(desk, com
 
 
 def test_a_cluster_whose_certificate_has_ended_can_be_stopped(desk):
+    desk.deepcredit("start")
     folder = desk.folder / "tls"
     folder.mkdir(mode=0o700)
     for name, text in certificates.self_signed(datetime.now(UTC)).items():
@@ -188,7 +189,11 @@ def test_a_cluster_whose_certificate_has_ended_can_be_stopped(desk):
     desk.write(certificates=str(folder))
 
     assert "the certificate ended on" in desk.deepcredit("start", code=2)
-    assert "two: nothing runs" in desk.deepcredit("stop")
+    said = desk.deepcredit("stop")
+    assert "two: cpu stopped" in said
+    assert "hosts that are no longer configured were not told to leave" in said
+    assert desk.records() == []
+    assert "not told" not in desk.deepcredit("stop")
 
 
 def test_what_cannot_be_scaled_is_said(desk):

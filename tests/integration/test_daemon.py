@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import delete, make_url, update
 from structlog.testing import capture_logs
 
@@ -420,6 +421,24 @@ def test_a_wrong_password_is_told_at_once(runs):
 
     with pytest.raises(DatabaseRefused):
         runs.daemon("succeed").run()
+
+
+def test_drain_ends_where_the_account_may_not_claim(runs, mariadb_server):
+    runs.add()
+    url = make_url(runs.settings.database_url)
+    mariadb_server.client(
+        f"CREATE OR REPLACE USER 'looks'@'127.0.0.1' IDENTIFIED BY 'only';"
+        f"GRANT SELECT ON {url.database}.* TO 'looks'@'127.0.0.1';"
+        f"GRANT INSERT, UPDATE ON {url.database}.dc_server TO 'looks'@'127.0.0.1'"
+    )
+    there = {
+        "database_url": url.set(username="looks").render_as_string(hide_password=False),
+        "database_password": SecretStr("only"),
+    }
+    runs.settings = runs.settings.model_copy(update=there)
+
+    with pytest.raises(DatabaseRefused, match="command denied"):
+        runs.daemon("succeed", drain=True).run()
 
 
 def test_a_database_that_was_not_upgraded_is_told_at_once(settings, tmp_path):
