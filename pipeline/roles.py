@@ -134,6 +134,10 @@ def describe(
             about = about or _like_an_id(found.values)
             if about:
                 tell(f"{name}: {about}")
+        if role == "id" and in_order:  # without an order of their own, rows need one id each
+            about = _repeats(found.values)
+            if about:
+                tell(f"{name}: {about}")
         arrays[name] = found.values
         columns.append(
             DatasetColumn(
@@ -206,3 +210,15 @@ def _like_an_id(values: pa.ChunkedArray) -> str | None:
     if different <= _LIKE_AN_ID * len(values):
         return None
     return f"{different} different texts; if it identifies rows, name it with --id"
+
+
+def _repeats(ids: pa.ChunkedArray) -> str | None:
+    different = pc.count_distinct(ids).as_py()
+    again = len(ids) - ids.null_count - different
+    if not again:
+        return None
+    return (
+        f"{again} rows have an id that another has; if a customer may have several rows, name it "
+        "with --group-column in place of --id, and split by group, so that no part has rows of "
+        "a customer of another"
+    )

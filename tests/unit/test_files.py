@@ -175,6 +175,18 @@ def test_parquet_types_become_numbers_and_texts(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("ids", "again"), [([7, 8, 7, 7], 2), (["a", "b", "a", None], 1)])
+def test_ids_that_repeat_are_told(ids, again):
+    said = []
+    raw = pa.table({"no": ids, "x": [1.0, 2.0, 3.0, 4.0]})
+
+    describe(raw, ["no", "x"], Choices(target=None, id_column="no"), "f", said.append, in_order=True)
+
+    assert [line.split(";")[0] for line in said] == [
+        f"no: {again} rows have an id that another has"
+    ]
+
+
 @pytest.mark.parametrize(
     "kind", [pa.decimal128(10, 2), pa.decimal128(38, 10), pa.decimal256(50, 5)], ids=str
 )
