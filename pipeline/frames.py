@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from configs.errors import BadData, DatasetChanged
 from pipeline.labels import classes_of
 from storage.content import content_sha256, whole
-from storage.kinds import instants
+from storage.kinds import as_code, instants
 from storage.records import Dataset, DatasetColumn, Role
 from storage.rows import columns_read, read_rows
 
@@ -159,7 +159,8 @@ def _encoded(values: pa.Array) -> tuple[NDArray[np.int32], tuple[str, ...]]:
 def _without_categories(
     codes: NDArray[np.int32], categories: tuple[str, ...], missing: tuple[str, ...]
 ) -> NDArray[np.int32]:
-    gone = [code for code, category in enumerate(categories) if category in missing]
+    words = set(map(as_code, missing))
+    gone = [code for code, category in enumerate(categories) if as_code(category) in words]
     if not gone:
         return codes
     return np.where(np.isin(codes, gone), np.int32(-1), codes)

@@ -1,6 +1,7 @@
 """Columns of new data as training had them: text that holds numbers, numbers that are codes."""
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from configs.errors import BadData
 from configs.meant import some
 from pipeline.frames import Feature, Numeric, sentinels_of
 from pipeline.rules import CategoricalRule, NumericRule
-from storage.kinds import as_numbers
+from storage.kinds import as_code, as_numbers
 
 Floats = NDArray[np.float64]
 
@@ -58,9 +59,21 @@ def outputs_of(rule: CategoricalRule, feature: Feature, where: str) -> NDArray[n
     else:
         place = {category: place for place, category in enumerate(rule.categories)}
         place |= dict.fromkeys(rule.missing_values, missing)
-        codes, outputs = feature.codes, [place.get(text, others) for text in feature.categories]
+        codes, outputs = feature.codes, _by_text(place, feature.categories, others)
     found: NDArray[np.int32] = np.array([*outputs, missing], np.int32)[codes]
     return found
+
+
+def _by_text(place: Mapping[str, int], texts: Sequence[str], others: int) -> list[int]:
+    """The same text; else the only one that is the same code: 1 in one file is 1.0 in another."""
+    places = defaultdict(set)
+    for text, output in place.items():
+        places[as_code(text)].add(output)
+    outputs = []
+    for text in texts:
+        fitting = {place[text]} if text in place else places.get(as_code(text), set())
+        outputs.append(min(fitting) if len(fitting) == 1 else others)
+    return outputs
 
 
 def _by_number(

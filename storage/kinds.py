@@ -15,6 +15,7 @@ from configs.errors import BadData
 from storage.records import ColumnKind
 
 _ISO_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?)?$"
+_DECIMALS = re.compile(r"^(-?\d+)\.0+$")
 
 # The first whose test an Arrow type passes.
 _STORED: tuple[tuple[pa.DataType, tuple[Callable[[pa.DataType], bool], ...]], ...] = (
@@ -113,6 +114,13 @@ def written(values: pa.ChunkedArray) -> pa.ChunkedArray:
     whole = pc.and_(pc.equal(values, pc.trunc(values)), pc.less(pc.abs(values), _EXACT))
     as_integer = pc.if_else(whole, values, None).cast(pa.int64()).cast(pa.string())
     return pc.coalesce(as_integer, values.cast(pa.string()))
+
+
+def as_code(text: str) -> str:
+    """A whole number without the decimals that pandas gives it once a cell of its column is empty:
+    1 for 1.0. Any other text as it is.
+    """
+    return _DECIMALS.sub(r"\1", text)
 
 
 def composed(texts: pa.ChunkedArray) -> pa.ChunkedArray:

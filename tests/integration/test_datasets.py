@@ -154,6 +154,17 @@ def test_a_file_is_loaded_registered_and_read_back(engine, tmp_path):
     ]
 
 
+def test_a_sentinel_is_known_among_codes_with_decimals(sqlite_engine, tmp_path):
+    path = csv(tmp_path / "file.csv", "c,x,y\n1.0,1,0\n96.0,2,1\n2.0,3,0\n")
+    dataset = load(
+        sqlite_engine,
+        path,
+        choices=Choices(target="y", categorical=("c",), missing={"c": ("96",)}),
+    )
+
+    assert frame_of(sqlite_engine, dataset).by_name["c"].codes.tolist() == [0, -1, 2]
+
+
 def test_both_databases_give_the_same_content(sqlite_engine, mariadb_engine, tmp_path):
     rng = np.random.RandomState(7)
     n_rows = 31_500  # enough to be read in several parts

@@ -238,6 +238,24 @@ def test_codes_find_the_category_that_is_the_same_number(codes):
     assert found.tolist() == [[0, 1], [1, 0], [0, 0]]
 
 
+@pytest.mark.parametrize(("known", "new"), [("{}", "{}.0"), ("{}.0", "{}"), ("0{}.00", "0{}")])
+def test_codes_that_new_data_writes_with_or_without_decimals_find_their_categories(known, new):
+    codes = [known.format(1)] * 10 + [known.format(2)] * 10 + [None] * 5
+    fitted = fit(frame(categorical("c", codes, (known.format(9),))), np.arange(25))
+
+    found = apply(fitted, frame(categorical("c", [*map(new.format, (2, 1, 3, 9)), None])))
+
+    assert found.tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1], [0, 0, 1]]
+
+
+def test_a_code_that_may_be_either_of_two_categories_is_neither():
+    fitted = fit(frame(categorical("c", ["1"] * 10 + ["1.0"] * 10)), np.arange(20))
+
+    found = apply(fitted, frame(categorical("c", ["1.00", "1.0", "1", "v1.0"])))
+
+    assert found.tolist() == [[0, 0], [0, 1], [1, 0], [0, 0]]
+
+
 def test_sentinels_of_codes_are_known_as_numbers():
     whole = frame(categorical("c", ["01"] * 15 + ["02"] * 15 + [None] * 5, ("099",)))
     fitted = fit(whole, np.arange(35))
