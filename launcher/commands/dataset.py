@@ -194,15 +194,19 @@ def _choices(
         drop=tuple(drop or ()),
         sensitive=tuple(sensitive or ()),
         categorical=tuple(categorical or ()),
-        missing=dict(map(_sentinels, missing or ())),
+        missing=_sentinels(missing or ()),
     )
 
 
-def _sentinels(text: str) -> tuple[str, tuple[str, ...]]:
-    name, equals, values = text.rpartition("=")
-    if not equals or not name:
-        raise typer.BadParameter(f"{text!r} is not like COL=96,98", param_hint="--missing")
-    return name, tuple(value.strip() for value in values.split(","))
+def _sentinels(given: list[str] | tuple[()]) -> dict[str, tuple[str, ...]]:
+    """Of a column named more than once, all values."""
+    found: dict[str, tuple[str, ...]] = {}
+    for text in given:
+        name, equals, values = text.rpartition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"{text!r} is not like COL=96,98", param_hint="--missing")
+        found[name] = (*found.get(name, ()), *(value.strip() for value in values.split(",")))
+    return found
 
 
 def _make(ctx: typer.Context, words: str, make: Callable[..., Dataset]) -> None:

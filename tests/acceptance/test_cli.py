@@ -292,6 +292,15 @@ def test_a_csv_is_loaded_with_its_roles_kinds_and_sentinels(ready: Run) -> None:
     assert "대출/2" in ready(*words)[1]
 
 
+def test_a_column_may_get_its_sentinels_one_by_one(ready: Run) -> None:
+    Path("a.csv").write_text(APPLICANTS, encoding="utf-8")
+    words = ["dataset", "load", "a.csv", "--group", "D1", "--target", "연체"]
+
+    out = ready(*words, "--missing", "소득=96", "--missing", "소득=98")[1]
+
+    assert re.search(r"소득 +feature +numeric +96, 98", out)
+
+
 def test_data_sets_are_listed_and_shown(ready: Run) -> None:
     Path("a.csv").write_text(APPLICANTS, encoding="utf-8")
     ready("dataset", "load", "a.csv", "--group", "D1", "--target", "연체", "--drop", "번호")
