@@ -149,3 +149,13 @@ def test_a_given_threshold_needs_no_valid_rows_but_a_chosen_one_does():
     assert choose(Fixed(0.4), *nothing) == 0.4
     with pytest.raises(BadData, match="no valid rows"):
         choose(Cheapest(1, 1), *nothing)
+
+
+@pytest.mark.parametrize(
+    ("y", "words"), [([0, 1, 0], "whose scores are all equal"), ([0, 0, 0], "only one class")]
+)
+def test_a_metric_that_no_cut_defines_is_an_error_that_says_why(y, words):
+    scores = np.full(3, 0.25, dtype=np.float32)
+
+    with pytest.raises(BadData, match=f"mcc is undefined on valid, .*{words}"):
+        choose(Best("mcc"), np.array(y, dtype=np.int8), scores)
