@@ -73,7 +73,10 @@ def find(name: str, values: pa.ChunkedArray, sentinels: Sequence[str] = ()) -> F
         # Nothing but sentinels, or nothing at all.
         numbers = _parsed(values)
         return numbers or Found("numeric", pa.chunked_array([pa.nulls(len(values), pa.float64())]))
-    if _parsed(candidates) is not None:
+    found = _parsed(candidates)
+    if found is not None:
+        if _are_truths(values):  # whichever is a sentinel is no number
+            return found
         # Numeric sentinels parse with the rest; the others would spoil it.
         return _parsed(values) or _parsed(_without_words(values, sentinels)) or _text(values)
     return _text(values)
@@ -207,9 +210,8 @@ def _is_whole_decimal(kind: pa.DataType) -> bool:
 
 def _parsed(text: pa.ChunkedArray) -> Found | None:
     """Numbers, or None if any value is not one. Blanks around a number do not matter."""
-    truth = pc.utf8_lower(text)
-    if pc.all(pc.is_in(truth.drop_null(), value_set=pa.array(["true", "false"]))).as_py():
-        return Found("numeric", pc.equal(truth, "true").cast(pa.int64()))
+    if _are_truths(text):
+        return Found("numeric", pc.equal(pc.utf8_lower(text), "true").cast(pa.int64()))
     for form in (text, pc.utf8_trim_whitespace(text)):
         try:
             # First as floats: these refuse 0x1F, which integers would take.
@@ -221,6 +223,11 @@ def _parsed(text: pa.ChunkedArray) -> Found | None:
         except pa.ArrowInvalid:
             return _finite(floats)
     return None
+
+
+def _are_truths(text: pa.ChunkedArray) -> bool:
+    words = pc.utf8_lower(text).drop_null()
+    return bool(pc.all(pc.is_in(words, value_set=pa.array(["true", "false"]))).as_py())
 
 
 def _finite(values: pa.ChunkedArray) -> Found:

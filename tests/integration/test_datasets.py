@@ -165,6 +165,16 @@ def test_a_sentinel_is_known_among_codes_with_decimals(sqlite_engine, tmp_path):
     assert frame_of(sqlite_engine, dataset).by_name["c"].codes.tolist() == [0, -1, 2]
 
 
+def test_a_truth_value_may_mean_missing(sqlite_engine, tmp_path):
+    path = csv(tmp_path / "file.csv", "b,x,y\nTrue,1,0\nFalse,2,1\nTrue,3,0\n,4,1\n")
+    choices = Choices(target="y", missing={"b": ("False",)})
+    dataset = load(sqlite_engine, path, choices=choices)
+
+    found = frame_of(sqlite_engine, dataset).by_name["b"].values
+
+    assert np.isnan(found).tolist() == [False, True, False, True]
+
+
 def test_both_databases_give_the_same_content(sqlite_engine, mariadb_engine, tmp_path):
     rng = np.random.RandomState(7)
     n_rows = 31_500  # enough to be read in several parts

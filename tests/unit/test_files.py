@@ -180,7 +180,9 @@ def test_ids_that_repeat_are_told(ids, again):
     said = []
     raw = pa.table({"no": ids, "x": [1.0, 2.0, 3.0, 4.0]})
 
-    describe(raw, ["no", "x"], Choices(target=None, id_column="no"), "f", said.append, in_order=True)
+    describe(
+        raw, ["no", "x"], Choices(target=None, id_column="no"), "f", said.append, in_order=True
+    )
 
     assert [line.split(";")[0] for line in said] == [
         f"no: {again} rows have an id that another has"
