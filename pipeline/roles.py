@@ -4,7 +4,7 @@ found in the values.
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -127,17 +127,8 @@ def describe(
         if role == "feature" and _PANDAS_INDEX.fullmatch(name) and not forced:
             role = "ignore"
             tell(f"{name}: row numbers that pandas left in the file, ignored")
-        if found.infinities:
-            tell(f"{name}: {found.infinities} infinite values, stored as missing")
-        if role == "feature" and found.kind == "categorical":
-            about = None if forced else _almost_numbers(found.values, missing, in_order)
-            about = about or _like_an_id(found.values)
-            if about:
-                tell(f"{name}: {about}")
-        if role == "id" and in_order:  # without an order of their own, rows need one id each
-            about = _repeats(found.values)
-            if about:
-                tell(f"{name}: {about}")
+        for remark in _remarks(role, found, missing, forced=forced, in_order=in_order):
+            tell(f"{name}: {remark}")
         arrays[name] = found.values
         columns.append(
             DatasetColumn(
@@ -177,6 +168,21 @@ def _found(
         texts = found.values.unique().drop_null().to_pylist()
         kinds.instants(name, [text for text in texts if text not in missing])
     return found
+
+
+def _remarks(
+    role: Role, found: kinds.Found, missing: tuple[str, ...], *, forced: bool, in_order: bool
+) -> Iterator[str]:
+    if found.infinities:
+        yield f"{found.infinities} infinite values, stored as missing"
+    about = None
+    if role == "feature" and found.kind == "categorical":
+        about = None if forced else _almost_numbers(found.values, missing, in_order)
+        about = about or _like_an_id(found.values)
+    elif role == "id" and in_order:  # without an order of their own, ids that repeat are refused
+        about = _repeats(found.values)
+    if about:
+        yield about
 
 
 def _almost_numbers(
