@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from launcher import processes
 from launcher.child import python_environment
+from launcher.keep import LOG
 from launcher.processes import boot_id, started_at
 
 Record = Mapping[str, Any]
@@ -35,8 +36,9 @@ def begin(folder: Path, name: str, words: Sequence[str], settings: dict[str, str
     record: dict[str, Any] = {"name": name, "words": words, "token": token, "boot": boot_id()}
     write_private(file, json.dumps(record))
     # A library that renames processes must leave their environment readable.
-    ours = {TOKEN: token, "SPT_NOENV": "1"}
-    with (folder / "logs" / f"{name}.log").open("ab") as log:
+    path = folder.absolute() / "logs" / f"{name}.log"
+    ours = {TOKEN: token, LOG: str(path), "SPT_NOENV": "1"}
+    with path.open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, *words],
             cwd=folder,
