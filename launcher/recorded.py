@@ -33,23 +33,34 @@ def begin(folder: Path, name: str, words: Sequence[str], settings: dict[str, str
     token = uuid4().hex
     file = _file(folder, name)
     # Written before it starts too: a process that runs is always in a file, whoever dies when.
-    record: dict[str, Any] = {"name": name, "words": words, "token": token, "boot": boot_id()}
+    log = log_of(folder, name)
+    log.touch()
+    record: dict[str, Any] = {
+        "name": name,
+        "words": words,
+        "token": token,
+        "boot": boot_id(),
+        "log_from": log.stat().st_size,
+    }
     write_private(file, json.dumps(record))
     # A library that renames processes must leave their environment readable.
-    path = folder.absolute() / "logs" / f"{name}.log"
-    ours = {TOKEN: token, LOG: str(path), "SPT_NOENV": "1"}
-    with path.open("ab") as log:
+    ours = {TOKEN: token, LOG: str(log), "SPT_NOENV": "1"}
+    with log.open("ab") as stream:
         process = subprocess.Popen(
             [sys.executable, *words],
             cwd=folder,
             env=python_environment() | settings | ours,
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=stream,
+            stderr=stream,
             start_new_session=True,
         )
     record |= {"pid": process.pid, "started": started_at(process.pid)}
     write_private(file, json.dumps(record))
+
+
+def log_of(folder: Path, name: str) -> Path:
+    return folder.absolute() / "logs" / f"{name}.log"
 
 
 def read(folder: Path) -> Iterator[Record]:

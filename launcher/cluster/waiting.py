@@ -62,7 +62,8 @@ def _dead(cluster: Cluster, processes: Mapping[str, tuple[Process, ...]]) -> lis
     # Others may have ended because all of their workers were told to.
     known = {(name, process.name) for name, few in processes.items() for process in few}
     return errors + [
-        f"{name}: {each['name']} died: {each['tail']}"
+        f"{name}: {each['name']} died: {each['why'] or 'it said nothing'}; its log is "
+        f"{each['log']} there"
         for name, found in answers.items()
         for each in found
         if not each["alive"] and (name, each["name"]) in known
