@@ -196,18 +196,31 @@ def test_a_cluster_whose_certificate_has_ended_can_be_stopped(desk):
     assert "not told" not in desk.deepcredit("stop")
 
 
-def test_why_a_worker_died_at_its_start_is_said_with_the_place_of_its_log(desk):
+@pytest.mark.parametrize(
+    ("variable", "why"),
+    [
+        (
+            "DASK_DISTRIBUTED__WORKER__PRELOAD=no_such_library",
+            "ModuleNotFoundError: No module named 'no_such_library' | Runtime",
+        ),
+        (
+            "DEEPCREDIT_CACHE_DIR=/dev/null/cache",
+            "error: cache_dir: this user may not work in /dev/null/cache",
+        ),
+    ],
+)
+def test_why_a_worker_died_at_its_start_is_said_with_the_place_of_its_log(desk, variable, why):
     log = desk.folder / "hosts" / "two" / "logs" / "cpu.log"
     log.parent.mkdir(parents=True)
     log.write_text("Traceback (most recent call last):\nFormerError: long ago\n")
     secrets = desk.folder / "two.env"
-    secrets.write_text("DASK_DISTRIBUTED__WORKER__PRELOAD=no_such_library\n")
+    secrets.write_text(f"{variable}\n")
     secrets.chmod(0o600)
     desk.write([{"name": "one"}, {"name": "two", "env_file": str(secrets)}])
 
     said = desk.deepcredit("start", code=1)
 
-    assert "two: cpu died: ModuleNotFoundError: No module named 'no_such_library' | Runtime" in said
+    assert f"two: cpu died: {why}" in said
     assert f"; its log is {log} there" in said
     assert "FormerError" not in said
 

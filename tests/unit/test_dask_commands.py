@@ -212,6 +212,22 @@ def test_what_cannot_be_meant_is_wrong_usage(becomes, capsys, words, said):
     assert execute(words) == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("CACHE_DIR", "/dev/null/cache", "cache_dir: this user may not work in /dev/null/cache"),
+        ("CACHE_DIRR", "/var/cache", "unknown setting cache_dirr"),
+    ],
+)
+def test_a_worker_whose_own_settings_are_wrong_does_not_start(
+    becomes, monkeypatch, capsys, name, value, said
+):
+    monkeypatch.setenv(f"DEEPCREDIT_{name}", value)
+
+    assert execute(["worker", ADDRESS]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_scheduler_is_not_started_where_it_cannot_listen(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
