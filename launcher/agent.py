@@ -151,7 +151,10 @@ def _wanted(folder: Path) -> int | None:
     except FileNotFoundError:
         return None
     except ValueError:
-        raise recorded.damaged(file) from None
+        raise ValueError(
+            f"{file} is damaged; delete this file, then say again how many workers the host is to "
+            "have: `deepcredit cluster scale`"
+        ) from None
 
 
 def _running(folder: Path) -> dict[str, tuple[int, int]]:

@@ -69,16 +69,11 @@ def read(folder: Path) -> Iterator[Record]:
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
         except ValueError:
-            raise damaged(file) from None
+            raise ValueError(
+                f"{file} is damaged; end what the cluster may yet run there (ps -ef | grep "
+                "launcher.keep), then delete this file"
+            ) from None
         yield record
-
-
-def damaged(file: Path) -> ValueError:
-    """What to raise for a file that is not as it was written."""
-    return ValueError(
-        f"{file} is damaged; end what the cluster may yet run there (ps -ef | grep launcher.keep), "
-        "then delete this file"
-    )
 
 
 def family(record: Record) -> list[int]:

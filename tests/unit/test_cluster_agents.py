@@ -131,12 +131,18 @@ def test_hosts_that_should_have_workers_and_have_none_are_named():
     assert [host.name for host in found] == ["a", "d"]
 
 
-@pytest.mark.parametrize(("name", "ask_for"), [("cpu.pid", agent.look), ("wanted", agent.facts)])
-def test_a_file_that_is_damaged_is_named(tmp_path, monkeypatch, name, ask_for):
+@pytest.mark.parametrize(
+    ("name", "ask_for", "advice"),
+    [
+        ("cpu.pid", agent.look, "end what the cluster may yet run there .*, then delete this file"),
+        ("wanted", agent.facts, "delete this file, then say again .* `deepcredit cluster scale`"),
+    ],
+)
+def test_a_file_that_is_damaged_is_named(tmp_path, monkeypatch, name, ask_for, advice):
     monkeypatch.setenv("SSH_CONNECTION", "10.0.0.9 1 10.0.0.1 22")
     (tmp_path / name).touch()
 
-    with pytest.raises(ValueError, match=rf"{tmp_path}/{name} is damaged; .* delete this file"):
+    with pytest.raises(ValueError, match=rf"{tmp_path}/{name} is damaged; {advice}"):
         ask_for({"folder": str(tmp_path), "interface": "", "env_file": ""})
 
 
