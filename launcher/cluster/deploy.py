@@ -120,12 +120,12 @@ def _dismiss(cluster: Cluster, picture: Picture, say: Say) -> bool:
     Raises:
         ClusterUnavailable: some did not hear it.
     """
-    former = leaving.of_former_hosts(cluster, picture)
-    if former:
-        leaving.tell(picture.address, read(cluster.certificates), former)
-    for worker in former:
+    if not (former := leaving.of_former_hosts(cluster, picture)):
+        return False
+    told = leaving.tell(picture.address, read(cluster.certificates), former)
+    for worker in told:
         say(1.0, f"{worker.name} leaves after what it runs: its host is not in `hosts` any more")
-    return bool(former)
+    return bool(told)
 
 
 def find(cluster: Cluster) -> Picture:

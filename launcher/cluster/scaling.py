@@ -44,8 +44,7 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
         # Those first that hear it and run nothing.
         idlest = sorted(there[name], key=lambda w: (not w.answering, w.running + w.waiting))
         idlest = idlest[:number]
-        leaving.tell(picture.address, certificates, idlest)
-        for worker in idlest:
+        for worker in leaving.tell(picture.address, certificates, idlest):
             say(0.3, f"{name}: {worker.name} leaves after what it runs")
     if not new:
         return deploy.find(cluster)
