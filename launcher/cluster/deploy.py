@@ -10,9 +10,10 @@ from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster import leaving
 from launcher.cluster.certificates import FILES, read
+from launcher.cluster.facts import Facts
 from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import Picture, look
-from launcher.cluster.plan import Facts, Process, address_of, make_plan
+from launcher.cluster.plan import Process, address_of, make_plan
 from launcher.cluster.waiting import Say, wait
 
 

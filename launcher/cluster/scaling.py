@@ -8,9 +8,11 @@ from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster import deploy, leaving, look
 from launcher.cluster.certificates import FILES, read
+from launcher.cluster.checks import check_fits
+from launcher.cluster.facts import Facts
 from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import Picture
-from launcher.cluster.plan import Facts, Process, check_fits, cpu_workers
+from launcher.cluster.plan import Process, cpu_workers
 from launcher.cluster.waiting import Say, wait
 
 

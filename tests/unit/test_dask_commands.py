@@ -13,7 +13,8 @@ from launcher.addresses import check_free
 from launcher.cli import execute
 from launcher.cluster import certificates
 from launcher.cluster.config import CONFIG
-from launcher.cluster.plan import Facts, make_plan
+from launcher.cluster.facts import Facts
+from launcher.cluster.plan import make_plan
 from launcher.versions import versions
 
 ADDRESS = "tcp://10.0.0.1:8786"
