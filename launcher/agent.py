@@ -18,11 +18,12 @@ from launcher import recorded
 from launcher.addresses import check_free, of_interface
 from launcher.host import cards, cores, memory_mb
 from launcher.keep import workers_of
+from launcher.last_words import last_words
 from launcher.processes import boot_id
 from launcher.versions import versions
 
 _WANTED = "wanted"
-_TAIL_BYTES = 1500
+_TAIL_BYTES = 100_000
 
 
 def main() -> None:
@@ -78,13 +79,14 @@ def start(request: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def look(request: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What was started, whether it runs, and the end of its log if it does not."""
+    """What was started, where its log is, whether it runs, and if it does not, why."""
     folder = _folder(request)
     found = []
     for record in recorded.read(folder):
         alive = recorded.leads(record)
-        tail = "" if alive else _tail(folder / "logs" / f"{record['name']}.log")
-        found.append({"name": record["name"], "alive": alive, "tail": tail})
+        log = recorded.log_of(folder, record["name"])
+        why = "" if alive else last_words(_end_of(log, record.get("log_from", 0)))
+        found.append({"name": record["name"], "alive": alive, "why": why, "log": str(log)})
     return found
 
 
@@ -149,7 +151,10 @@ def _wanted(folder: Path) -> int | None:
     except FileNotFoundError:
         return None
     except ValueError:
-        raise recorded.damaged(file) from None
+        raise ValueError(
+            f"{file} is damaged; delete this file, then say again how many workers the host is to "
+            "have: `deepcredit cluster scale`"
+        ) from None
 
 
 def _running(folder: Path) -> dict[str, tuple[int, int]]:
@@ -202,10 +207,12 @@ def _address(interface: str) -> str:
     return os.environ["SSH_CONNECTION"].split()[2]
 
 
-def _tail(log: Path) -> str:
-    with suppress(OSError):
-        lines = log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").splitlines()
-        return " | ".join(line.strip() for line in lines[-3:])
+def _end_of(log: Path, begin: int) -> str:
+    """What it has from this byte on, or the last of it."""
+    with suppress(OSError), log.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(begin if begin <= size else 0, size - _TAIL_BYTES))
+        return file.read().decode(errors="replace")
     return ""
 
 

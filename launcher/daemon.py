@@ -109,8 +109,8 @@ class Daemon:
         """Until it is told to stop, or with `drain` until nothing is left; returns the exit code.
 
         Raises:
-            DatabaseRefused, WrongSchema: at the start; later they are waited out like an outage,
-                but with `drain` what refuses a claim ends it.
+            DatabaseRefused, WrongSchema: at the start, also where a right is missing; later they
+                are waited out like an outage, but with `drain` what refuses a claim ends it.
             BadSetting: metrics_port is taken.
         """
         at = self._settings.metrics_host, self._settings.metrics_port
@@ -139,6 +139,7 @@ class Daemon:
         """
         outcome = None
         with self._attended():
+            self._registration.check_rights()
             self._start(self._claimer.this(batch_id), watch)
             while self._slots.busy:
                 if self._orders.stopping() is not Stopping.NO:
@@ -257,6 +258,7 @@ class Daemon:
         while self._orders.stopping() is Stopping.NO:
             try:
                 with naming_old_schema(self._engine):
+                    self._registration.check_rights()
                     self._registration.enter()
             except DatabaseUnavailable as error:
                 pause = self._outage.failed("register", error)

@@ -54,11 +54,9 @@ def _mariadb(connection: Connection, what: str) -> Found:
 
 
 def _rights(connection: Connection, role: str) -> Found:
-    missing = health.refused(connection, ROLE.format(role))
-    if missing:
-        shown = ", ".join(missing[:6]) + (" and more" if len(missing) > 6 else "")
+    if missing := health.refused(connection, ROLE.format(role)):
         yield fail(
-            f"as {role} this account lacks {shown}; an administrator runs what "
+            f"as {role} this account lacks {health.in_short(missing)}; an administrator runs what "
             "`deepcredit db grants` prints, or say --role",
         )
     else:

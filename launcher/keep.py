@@ -6,18 +6,25 @@ batches go on.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 RETIRED = "CLUSTER_WORKERS_RETIRED"
 """Names the file in which workers that were told to leave for good write a line each."""
 
+LOG = "CLUSTER_PROCESS_LOG"
+"""Names the file to which all that runs here writes, open to append."""
+
+_LOG_BYTES = 5_000_000
+_LOOK_SECONDS = 60.0
 _SETTLED_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 10.0
@@ -72,7 +79,10 @@ class _Keeper:
         self._child = subprocess.Popen([sys.executable, *words], env=environment)
         if self._told.is_set():  # told while it started
             self._child.terminate()
-        return self._child.wait()
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                return self._child.wait(_LOOK_SECONDS)
+            _rotate()
 
     def _those_that_stay(self) -> list[str]:
         """The words for as many workers as were not told to leave. Dask numbers them anew, so the
@@ -98,6 +108,19 @@ class _Keeper:
 
     def _tell(self, gone: list[str]) -> None:
         self._file.write_text("".join(f"{name}\n" for name in gone), encoding="utf-8")
+
+
+def _rotate() -> None:
+    """A log that has become long is moved to one old file, which it replaces.
+
+    All processes write to it, so it is copied and emptied under them: what they write between the
+    two is lost. Through a pipe nothing would be, but they would all wait for us whenever we stand.
+    """
+    log = os.environ.get(LOG)
+    with suppress(OSError):
+        if log and Path(log).stat().st_size > _LOG_BYTES:
+            shutil.copyfile(log, f"{log}.1")
+            os.truncate(log, 0)
 
 
 def _say(line: str) -> None:

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from launcher import processes
 from launcher.child import python_environment
+from launcher.keep import LOG
 from launcher.processes import boot_id, started_at
 
 Record = Mapping[str, Any]
@@ -32,22 +33,34 @@ def begin(folder: Path, name: str, words: Sequence[str], settings: dict[str, str
     token = uuid4().hex
     file = _file(folder, name)
     # Written before it starts too: a process that runs is always in a file, whoever dies when.
-    record: dict[str, Any] = {"name": name, "words": words, "token": token, "boot": boot_id()}
+    log = log_of(folder, name)
+    log.touch()
+    record: dict[str, Any] = {
+        "name": name,
+        "words": words,
+        "token": token,
+        "boot": boot_id(),
+        "log_from": log.stat().st_size,
+    }
     write_private(file, json.dumps(record))
     # A library that renames processes must leave their environment readable.
-    ours = {TOKEN: token, "SPT_NOENV": "1"}
-    with (folder / "logs" / f"{name}.log").open("ab") as log:
+    ours = {TOKEN: token, LOG: str(log), "SPT_NOENV": "1"}
+    with log.open("ab") as stream:
         process = subprocess.Popen(
             [sys.executable, *words],
             cwd=folder,
             env=python_environment() | settings | ours,
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=stream,
+            stderr=stream,
             start_new_session=True,
         )
     record |= {"pid": process.pid, "started": started_at(process.pid)}
     write_private(file, json.dumps(record))
+
+
+def log_of(folder: Path, name: str) -> Path:
+    return folder.absolute() / "logs" / f"{name}.log"
 
 
 def read(folder: Path) -> Iterator[Record]:
@@ -56,16 +69,11 @@ def read(folder: Path) -> Iterator[Record]:
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
         except ValueError:
-            raise damaged(file) from None
+            raise ValueError(
+                f"{file} is damaged; end what the cluster may yet run there (ps -ef | grep "
+                "launcher.keep), then delete this file"
+            ) from None
         yield record
-
-
-def damaged(file: Path) -> ValueError:
-    """What to raise for a file that is not as it was written."""
-    return ValueError(
-        f"{file} is damaged; end what the cluster may yet run there (ps -ef | grep launcher.keep), "
-        "then delete this file"
-    )
 
 
 def family(record: Record) -> list[int]:

@@ -4,8 +4,10 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from launcher.profile import Profile
-from storage import servers
-from storage.engine import transaction
+from storage import health, servers
+from storage.engine import reading, transaction
+
+_ROLE = "deepcredit_launcher"
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +25,11 @@ class Registration:
         self._host = profile.host
         self._server_id = profile.server_id
         self._rival: str | None = None
+
+    def check_rights(self) -> None:
+        """Raises as `enter`: else each claim would fail, or each batch at its end."""
+        with reading(self._engine) as connection:
+            health.require_rights(connection, _ROLE)
 
     def enter(self) -> None:
         """Raises DatabaseUnavailable and DatabaseRefused."""

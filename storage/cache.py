@@ -1,5 +1,6 @@
 """Local files by content: a matrix or model is fetched once a host, whoever asks for it."""
 
+import errno
 import fcntl
 import hashlib
 import math
@@ -24,6 +25,8 @@ _SCRATCH_SECONDS = 2 * 24 * 3600
 _READ_ONLY = 0o444
 _ALONE_SECONDS = 120.0  # what a large file may take; two that fetch it do no harm
 _LOCK_PAUSE_SECONDS = 0.05
+# What no other try mends: no right, a read-only disk, a file where a folder should be.
+_NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
 class Cache:
@@ -40,6 +43,13 @@ class Cache:
         self._added = 0
         self._counted = False
         self._held: list[BinaryIO] = []
+
+    def check(self) -> None:
+        """Raises BadSetting: this user cannot work in it. A disk that is full now says nothing."""
+        with suppress(OSError), self._ours():
+            probe = self.scratch() / uuid4().hex
+            probe.touch()
+            probe.unlink()
 
     def path(self, sha256: str) -> Path | None:
         """The file of this content, if it is here; counts as use."""
@@ -188,7 +198,9 @@ class Cache:
     def _ours(self) -> Iterator[None]:
         try:
             yield
-        except PermissionError as error:
+        except OSError as error:
+            if error.errno not in _NOT_OURS:
+                raise
             raise BadSetting(
                 f"cache_dir: this user may not work in {self._root} ({error}); name a folder of "
                 "its own: DEEPCREDIT_CACHE_DIR, for a host of a cluster in its env_file"

@@ -1,6 +1,6 @@
 """What each role may do on MariaDB, as GRANT statements for a person to run."""
 
-from storage.migrate import VERSION_TABLE
+from storage.metadata import VERSION_TABLE
 from storage.schema import LEFT_BY_BATCHES, metadata
 from storage.views import VIEWS
 
@@ -51,11 +51,11 @@ def grants(database: str) -> list[str]:
     return statements
 
 
-def how_to_give(role: str) -> list[str]:
-    """The statements that give a role to an account, as a pattern for a person to complete."""
+def how_to_give(role: str, account: str = "'ACCOUNT'@'HOST'") -> list[str]:
+    """The statements that give a role to an account; the default is for a person to complete."""
     return [
-        f"GRANT {_quote(role)} TO 'ACCOUNT'@'HOST'",
-        f"SET DEFAULT ROLE {_quote(role)} FOR 'ACCOUNT'@'HOST'",
+        f"GRANT {_quote(role)} TO {account}",
+        f"SET DEFAULT ROLE {_quote(role)} FOR {account}",
     ]
 
 

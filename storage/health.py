@@ -1,21 +1,25 @@
 """What a database is and allows, for those who look after it; nothing here changes anything."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, Executable, delete, func, insert, select, table, update
 from sqlalchemy.exc import DBAPIError
 
+from configs.errors import DatabaseRefused
 from storage.claimable import waits
 from storage.columns import utc_now
 from storage.driver_errors import error_number
-from storage.grants import rights
-from storage.migrate import VERSION_TABLE
+from storage.grants import how_to_give, rights
+from storage.metadata import VERSION_TABLE
 from storage.records import Record
 from storage.schema import dc_batch, metadata
 from storage.views import VIEWS
 
 _REFUSED = (1142, 1143)
+_ALL = sorted((*metadata.tables, *VIEWS, VERSION_TABLE))
+_FEW = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,19 +51,39 @@ def clock(connection: Connection) -> datetime:
     return connection.execute(select(utc_now())).scalar_one()
 
 
-def refused(connection: Connection, role: str) -> list[str]:
-    """What the role may do and this account may not: `UPDATE on dc_batch`.
+def refused(connection: Connection, role: str, names: Iterable[str] = _ALL) -> list[str]:
+    """What the role may do with these tables and this account may not, a line a table: `INSERT,
+    UPDATE on dc_batch`.
 
     MariaDB checks rights before it looks for rows, so each is tried on no rows at all.
     """
-    lines = []
-    for name in (*metadata.tables, *VIEWS, VERSION_TABLE):
-        lines += [
-            f"{verb} on {name}"
-            for verb in rights(role, name)
-            if not _allowed(connection, verb, name)
-        ]
-    return lines
+    found = {
+        name: [verb for verb in rights(role, name) if not _allowed(connection, verb, name)]
+        for name in names
+    }
+    return [f"{', '.join(verbs)} on {name}" for name, verbs in found.items() if verbs]
+
+
+def in_short(refused: Sequence[str]) -> str:
+    more = " and more" if len(refused) > _FEW else ""
+    return f"{', '.join(refused[:_FEW])}{more}"
+
+
+def require_rights(connection: Connection, role: str) -> None:
+    """Views are for people, and not tried. The transaction should be rolled back.
+
+    Raises:
+        DatabaseRefused: this account may not do with our tables what the role must.
+    """
+    if connection.dialect.name == "sqlite":  # it has no accounts
+        return
+    if missing := refused(connection, role, sorted(metadata.tables)):
+        user, _, host = str(connection.scalar(func.current_user())).rpartition("@")
+        account = f"'{user}'@'{host}'"
+        raise DatabaseRefused(
+            f"the database account {account} lacks {in_short(missing)}; an administrator runs what "
+            f"`deepcredit db grants` prints, and then: {'; '.join(how_to_give(role, account))};"
+        )
 
 
 def wanted(connection: Connection) -> list[Wanted]:

@@ -8,6 +8,9 @@ from storage.columns import big_id, number
 
 metadata = MetaData()
 
+VERSION_TABLE = "dc_schema_version"
+"""Alembic's own; here, so that who asks for its name alone need not import Alembic."""
+
 # The collation is named because its default differs between versions of MariaDB. Comparing bytes is
 # what SQLite does too, and mixes with any collation that an operator's own table has.
 INNODB: dict[str, Any] = {

@@ -15,9 +15,8 @@ from sqlalchemy import Connection, Engine, func, inspect, select
 from configs.errors import DatabaseUnavailable, WrongSchema
 from storage.drift import differences
 from storage.driver_errors import naming_errors
+from storage.metadata import VERSION_TABLE
 from storage.views import VIEWS, create_view
-
-VERSION_TABLE = "dc_schema_version"
 
 _LOCK = "deepcredit.migrate"
 _LOCK_SECONDS = 600

@@ -5,7 +5,7 @@ from contextlib import suppress
 import pymysql
 from pymysql.cursors import Cursor
 
-from storage.migrate import VERSION_TABLE
+from storage.metadata import VERSION_TABLE
 from storage.schema import dc_identity, metadata
 from tests.mariadb import MariaDB
 

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -10,29 +10,32 @@ from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster import leaving
 from launcher.cluster.certificates import FILES, read
+from launcher.cluster.facts import Facts
 from launcher.cluster.hosts import ask, ask_all
-from launcher.cluster.look import NoAnswer, Picture, look
-from launcher.cluster.plan import Facts, Process, address_of, make_plan
-
-Say = Callable[[float, str], None]
-
-_PAUSE_SECONDS = 0.5
-_ALIVE_EVERY_SECONDS = 5.0
+from launcher.cluster.look import Picture, look
+from launcher.cluster.plan import Process, address_of, make_plan
+from launcher.cluster.waiting import Say, wait
 
 
-def start(cluster: Cluster, say: Say) -> Picture:
+def start(configured: Cluster, say: Say, without: Collection[str] = ()) -> Picture:
     """Start what does not run yet, and wait until every worker is there. A host that was scaled has
     as many workers as were asked for then; those of hosts that are no longer configured leave.
 
-    Nothing is started before every host has answered, with the same versions as here. `say` gets
-    the share that is done, and what was done on which host.
+    Nothing is started before every host has answered, with the same versions as here, but those
+    `without` which it is to go: they are left alone. `say` gets the share that is done, and what
+    was done on which host.
 
     Raises:
-        BadSetting: a host has not what is asked of it.
+        BadSetting: a host has not what is asked of it; it does not go without this host.
         ClusterUnavailable: a host cannot be reached or differs; something did not start.
     """
-    certificates = read(cluster.certificates)
-    facts = ask_facts(cluster, cluster.hosts)
+    certificates = read(configured.certificates)
+    cluster = _without(configured, without)
+    facts, errors = ask_all(cluster.hosts, lambda host: _ask_facts(cluster, host))
+    if errors:
+        away = [host.name for host in cluster.hosts if host.name not in facts]
+        advice = _advice(configured, (*without, *away))
+        raise ClusterUnavailable(f"{'; '.join(errors)}; nothing was started; {advice}")
     plan = make_plan(cluster, facts)
     for name, each in facts.items():
         say(0.1, f"{name}: {each.cores} cores, {each.gpus} GPUs, address {each.ip}")
@@ -49,7 +52,31 @@ def start(cluster: Cluster, say: Say) -> Picture:
     }
     names = plan.names - retired
     picture = wait(cluster, plan.address, certificates, everything, names, deadline, say)
-    return look(plan.address, certificates) if _dismiss(cluster, picture, say) else picture
+    return look(plan.address, certificates) if _dismiss(configured, picture, say) else picture
+
+
+def _without(cluster: Cluster, names: Collection[str]) -> Cluster:
+    """A cluster of its other hosts, with the same scheduler."""
+    known = [host.name for host in cluster.hosts]
+    if unknown := sorted(set(names) - set(known)):
+        raise BadSetting(f"{unknown[0]} is none of the hosts {', '.join(known)}")
+    if cluster.scheduler.name in names:
+        raise BadSetting(f"nothing was started; {_advice(cluster, names)}")
+    rest = tuple(host for host in cluster.hosts if host.name not in names)
+    return cluster.model_copy(update={"hosts": rest, "scheduler_host": cluster.scheduler.name})
+
+
+def _advice(cluster: Cluster, away: Collection[str]) -> str:
+    """How to start a cluster without these hosts."""
+    start = " ".join(("deepcredit cluster start", *(f"--without {name}" for name in away)))
+    ours = cluster.scheduler.name
+    if ours not in away:
+        return f"`{start}` starts the others"
+    return (
+        f"the scheduler is to run on {ours}: if that stays away, `deepcredit cluster stop`, name "
+        "another host as `scheduler_host` in the table [cluster], and its address as `scheduler` "
+        f"for all launchers; then `{start}`"
+    )
 
 
 def stop(cluster: Cluster, say: Say) -> None:
@@ -94,12 +121,12 @@ def _dismiss(cluster: Cluster, picture: Picture, say: Say) -> bool:
     Raises:
         ClusterUnavailable: some did not hear it.
     """
-    former = leaving.of_former_hosts(cluster, picture)
-    if former:
-        leaving.tell(picture.address, read(cluster.certificates), former)
-    for worker in former:
+    if not (former := leaving.of_former_hosts(cluster, picture)):
+        return False
+    told = leaving.tell(picture.address, read(cluster.certificates), former)
+    for worker in told:
         say(1.0, f"{worker.name} leaves after what it runs: its host is not in `hosts` any more")
-    return bool(former)
+    return bool(told)
 
 
 def find(cluster: Cluster) -> Picture:
@@ -115,14 +142,28 @@ def find(cluster: Cluster) -> Picture:
     return look(address_of(cluster, ip), read(cluster.certificates))
 
 
-def without_workers(cluster: Cluster, picture: Picture) -> list[str]:
+def without_workers(cluster: Cluster, picture: Picture) -> list[Host]:
     """Hosts that are to have some, and of which the scheduler knows none."""
     there = [worker.name for worker in picture.workers]
     return [
-        host.name
+        host
         for host in cluster.hosts
         if (host.workers != 0 or host.gpus)
         and not any(re.fullmatch(rf"{re.escape(host.name)}-[cg]pu[\d-]*", name) for name in there)
+    ]
+
+
+def left_out(cluster: Cluster, picture: Picture) -> list[str]:
+    """A line for each host that should have workers and has none: how it stands, what to do."""
+    hosts = without_workers(cluster, picture)
+    answers, errors = ask_all(hosts, lambda host: _ask_facts(cluster, host))
+    start = "`deepcredit cluster start`"
+    return [
+        *(
+            f"no worker of {name} is there; unless it was scaled to none, {start}"
+            for name in answers
+        ),
+        *(f"{error}; no worker is there; {start} when it is back" for error in errors),
     ]
 
 
@@ -130,10 +171,7 @@ def ask_facts(cluster: Cluster, hosts: Iterable[Host]) -> dict[str, Facts]:
     """What each of these hosts has. Raises ClusterUnavailable."""
     answers, errors = ask_all(hosts, lambda host: _ask_facts(cluster, host))
     if errors:
-        raise ClusterUnavailable(
-            f"{'; '.join(errors)}; nothing was started; take a host that stays away out of the "
-            "table [cluster]"
-        )
+        raise ClusterUnavailable(f"{'; '.join(errors)}; nothing was started")
     return answers
 
 
@@ -190,59 +228,6 @@ def start_processes(
     if errors:
         raise ClusterUnavailable("; ".join(errors))
     return retired
-
-
-def wait(
-    cluster: Cluster,
-    address: str,
-    certificates: Mapping[str, str] | None,
-    processes: Mapping[str, tuple[Process, ...]],
-    names: set[str],
-    deadline: float,
-    say: Say,
-) -> Picture:
-    """Until the scheduler knows these workers. If one of the processes, which were just started by
-    the host's name, dies meanwhile, that ends the wait.
-    """
-    checked = time.monotonic()
-    missing = names
-    while True:
-        try:
-            picture = look(address, certificates, patience=_ALIVE_EVERY_SECONDS)
-        except NoAnswer:
-            problem = f"the scheduler at {address} does not answer"
-        else:
-            missing = names - {worker.name for worker in picture.workers}
-            if not missing:
-                return picture
-            say(0.4 + 0.6 * (1 - len(missing) / len(names)), f"{len(missing)} workers to come")
-            problem = f"no sign of the workers {', '.join(sorted(missing))}"
-        now = time.monotonic()
-        if now > deadline or now - checked > _ALIVE_EVERY_SECONDS:
-            checked = now
-            if dead := _dead(cluster, processes):
-                raise ClusterUnavailable("; ".join(dead))
-        if now > deadline:
-            raise ClusterUnavailable(
-                f"{problem} after {cluster.start_seconds:.0f} s; is a firewall in between? "
-                "Logs are in the folder `folder` of each host"
-            )
-        time.sleep(_PAUSE_SECONDS)
-
-
-def _dead(cluster: Cluster, processes: Mapping[str, tuple[Process, ...]]) -> list[str]:
-    answers, errors = ask_all(
-        (host for host in cluster.hosts if host.name in processes),
-        lambda host: ask(host, cluster.known_hosts, {"action": "look"}),
-    )
-    # Others may have ended because all of their workers were told to.
-    known = {(name, process.name) for name, few in processes.items() for process in few}
-    return errors + [
-        f"{name}: {each['name']} died: {each['tail']}"
-        for name, found in answers.items()
-        for each in found
-        if not each["alive"] and (name, each["name"]) in known
-    ]
 
 
 def _is_ip(text: str) -> bool:

@@ -1,6 +1,7 @@
 """Telling workers that run elsewhere to leave for good, each after what it runs."""
 
 import asyncio
+import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -13,6 +14,7 @@ from configs.errors import ClusterUnavailable
 from launcher.cluster.look import Picture, Worker
 from launcher.cluster.renewal import leave
 from launcher.cluster.speaking import security
+from launcher.keep import RETIRED
 
 _PATIENCE_SECONDS = 30.0
 _TELL_SECONDS = 15.0
@@ -21,7 +23,7 @@ _STARTED = re.compile(r"(.+)-(?:cpu\d*(?:-\d+)?|gpu\d+)")
 
 
 def of_former_hosts(cluster: Cluster, picture: Picture) -> list[Worker]:
-    """Workers that `start` has started on hosts which are no longer configured. They cannot be
+    """Workers with names as of `start`, on hosts which are no longer configured. They cannot be
     reached by SSH any more, but their scheduler knows them.
     """
     hosts = {host.name for host in cluster.hosts}
@@ -31,8 +33,14 @@ def of_former_hosts(cluster: Cluster, picture: Picture) -> list[Worker]:
     ]
 
 
-def tell(address: str, certificates: Mapping[str, str] | None, workers: Sequence[Worker]) -> None:
-    """Raises ClusterUnavailable: some did not hear it."""
+def tell(
+    address: str, certificates: Mapping[str, str] | None, workers: Sequence[Worker]
+) -> list[Worker]:
+    """Those that leave: all but those that somebody else has started.
+
+    Raises:
+        ClusterUnavailable: some did not hear it.
+    """
     try:
         opened = Client(
             address,
@@ -44,25 +52,33 @@ def tell(address: str, certificates: Mapping[str, str] | None, workers: Sequence
         raise ClusterUnavailable(f"{address} does not answer any more: {error}") from error
     with closing(opened) as client:
 
-        async def tell_one(worker: Worker) -> str | None:
+        async def tell_one(worker: Worker) -> bool | None:
             told = client.run(retire, workers=[worker.address])
             try:
-                await asyncio.wait_for(told, _TELL_SECONDS)
+                answers: dict[str, bool] = await asyncio.wait_for(told, _TELL_SECONDS)
             except Exception:  # it is frozen, or of another version
-                return worker.name
-            return None
+                return None
+            return answers[worker.address]
 
-        async def tell_all() -> list[str | None]:
+        async def tell_all() -> list[bool | None]:
             return await asyncio.gather(*map(tell_one, workers))
 
-        if deaf := [name for name in client.sync(tell_all) if name]:
+        answers: list[bool | None] = client.sync(tell_all)
+        pairs = list(zip(workers, answers, strict=True))
+        if deaf := [worker.name for worker, leaves in pairs if leaves is None]:
             raise ClusterUnavailable(
                 f"{', '.join(deaf)}: no answer within {_TELL_SECONDS:.0f} s, or an error, so not "
                 "told to leave; try again later, or end the process if it is stuck or of another "
                 "version"
             )
+        return [worker for worker, leaves in pairs if leaves]
 
 
-def retire(dask_worker: DaskWorker) -> None:
-    """Run by Dask on a worker: let it leave for good, in its own time."""
-    dask_worker.loop.add_callback(leave, dask_worker, renew=False)
+def retire(dask_worker: DaskWorker) -> bool:
+    """Run by Dask on a worker: let it leave for good, in its own time, if `start` has started it.
+    Others may have a name like that, too.
+    """
+    ours = RETIRED in os.environ
+    if ours:
+        dask_worker.loop.add_callback(leave, dask_worker, renew=False)
+    return ours

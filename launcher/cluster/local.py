@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import dask
-import dask.system
 from distributed import LocalCluster
 
 from configs.installed import can_use_cards
@@ -18,7 +17,7 @@ from launcher.cluster import certificates
 from launcher.cluster.config import CONFIG, OF_A_WORKER
 from launcher.cluster.placement import declared, fits_a_card
 from launcher.cluster.speaking import security
-from launcher.host import SEEN, cards, memory_mb
+from launcher.host import SEEN, cards, cores, memory_mb
 from pipeline.messages import private_pipes, read_line
 
 _LOOK_SECONDS = 2.0
@@ -41,7 +40,7 @@ def main() -> None:
     logging.getLogger("distributed.scheduler").addFilter(_is_news)
     # It dies with these processes, which may live for years.
     made = certificates.self_signed(certificates.NEVER)
-    crew = crew_of(wanted["workers"], int(dask.system.CPU_COUNT), usable_cards(), memory_mb())
+    crew = crew_here(wanted["workers"])
     try:
         cluster = LocalCluster(
             n_workers=crew.workers,
@@ -82,6 +81,10 @@ class Crew:
 def usable_cards() -> tuple[str, ...]:
     """A card that no library knows would only keep cores from others."""
     return cards() if any(map(can_use_cards, ("torch", "xgboost"))) else ()
+
+
+def crew_here(wanted: int) -> Crew:
+    return crew_of(wanted, cores(), usable_cards(), memory_mb())
 
 
 def crew_of(wanted: int, cores: int, cards: tuple[str, ...], memory: int) -> Crew:

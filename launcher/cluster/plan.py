@@ -2,46 +2,16 @@
 given.
 """
 
-import ipaddress
-import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from configs.cluster import Cluster, Host
-from configs.errors import BadSetting, ClusterUnavailable
-from launcher.cluster.placement import fits_a_card, limit_mb
-from launcher.versions import differences, versions
+from launcher.cluster.checks import check_addresses, check_room, check_versions
+from launcher.cluster.facts import Facts, fits_a_card, limit_mb
 
 _KEPT = ("-P", "-m", "launcher.keep", "-P", "-m", "launcher")  # started again when they end
 _TLS = ("--certificates", ".")  # `start` writes them into the folder that processes run in
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a host told about itself; `machine` is one for all names of a machine. `wanted` and
-    `running` are of workers without a card: how many `scale` asked for, and by the name of each
-    process how many were started and how many of them stay.
-    """
-
-    machine: str
-    cores: int
-    gpus: int
-    memory_mb: int
-    ip: str
-    versions: Mapping[str, str]
-    wanted: int | None = None
-    running: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-
-    @property
-    def staying(self) -> int:
-        return sum(stay for _, stay in self.running.values())
-
-    @property
-    def free_name(self) -> str:
-        """For one more process of workers without a card."""
-        names = (f"cpu{number}" for number in itertools.count(1))
-        return next(name for name in names if name not in self.running)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +52,10 @@ def make_plan(cluster: Cluster, facts: Mapping[str, Facts]) -> Plan:
         BadSetting: a host has fewer cores or cards or less memory than wanted, or an address that
             none can reach.
     """
-    _check_versions(facts)
-    _check_addresses(facts)
+    check_versions(facts)
+    check_addresses(facts)
     wanted = {host.name: _worker_count(host, facts[host.name]) for host in cluster.hosts}
-    _check_room(cluster.hosts, facts, wanted)
+    check_room(cluster.hosts, facts, wanted)
     ip = facts[cluster.scheduler.name].ip
     address = address_of(cluster, ip)
     return Plan(
@@ -119,7 +89,7 @@ def _workers(host: Host, has: Facts, address: str, count: int) -> list[Process]:
     """
     counts = _by_process(has, count).items()
     found = [cpu_workers(host, has, address, number, name) for name, number in counts if number]
-    share = _fits_a_card(host, has)
+    share = fits_a_card(host, has)
     cards = [str(number) for number in range(host.gpus)]
     return found + [
         _process(host, has, address, f"gpu{card}", ("--gpu", card), share) for card in cards
@@ -154,7 +124,7 @@ def _process(
     tags = dict.fromkeys(host.tags, 1.0) | dict(host.resources)
     words = [
         *(*_KEPT, "worker", address, *_tls(address), "--name", label, *kind),
-        *("--threads", str(threads), "--memory-limit", f"{_limit_mb(host, has, threads):.0f}MiB"),
+        *("--threads", str(threads), "--memory-limit", f"{limit_mb(host, has, threads):.0f}MiB"),
         *(word for tag, much in tags.items() for word in ("--tag", f"{tag}={much:.10g}")),
         *("--", "--host", f"{address.partition(':')[0]}://{_bracketed(has.ip)}"),
         *("--local-directory", "scratch", "--no-dashboard"),
@@ -164,87 +134,13 @@ def _process(
     return Process(name, tuple(words), tuple(names))
 
 
-def _limit_mb(host: Host, has: Facts, threads: int) -> float:
-    """Memory of a worker."""
-    return limit_mb(host.memory_limit, threads, has.cores, has.memory_mb)
-
-
-def _fits_a_card(host: Host, has: Facts) -> int:
-    return fits_a_card(has.cores, host.gpus) if host.fits_per_gpu is None else host.fits_per_gpu
-
-
 def _worker_count(host: Host, has: Facts) -> int:
     if has.wanted is not None:
         return max(has.wanted, has.staying)
     if host.workers is not None:
         return host.workers
-    for_cards = host.gpus * _fits_a_card(host, has)
+    for_cards = host.gpus * fits_a_card(host, has)
     return max(0, (has.cores - for_cards) // host.threads)
-
-
-def _check_room(
-    hosts: Sequence[Host], facts: Mapping[str, Facts], wanted: Mapping[str, int]
-) -> None:
-    problems = []
-    for machine in dict.fromkeys(each.machine for each in facts.values()):
-        here = [host for host in hosts if facts[host.name].machine == machine]
-        names, has = ", ".join(host.name for host in here), facts[here[0].name]
-        threads = sum(_threads(host, has, wanted[host.name]) for host in here)
-        if threads > has.cores:
-            problems.append(
-                f"{names}: workers times threads are {threads}, but there are {has.cores} cores; "
-                "set workers or threads lower"
-            )
-        memory = sum(_memory_mb(host, has, wanted[host.name]) for host in here)
-        if memory > has.memory_mb + 1:  # of what is in proportion to threads, rounded
-            problems.append(
-                f"{names}: workers times memory_limit are {memory:,.0f} MiB, but there are "
-                f"{has.memory_mb:,} MiB; set workers or memory_limit lower"
-            )
-    problems += [
-        f"{host.name}: gpus asks for more than the {facts[host.name].gpus} cards that it may see"
-        for host in hosts
-        if host.gpus > facts[host.name].gpus
-    ]
-    if problems:
-        raise BadSetting("; ".join(problems))
-
-
-def check_fits(host: Host, has: Facts, workers: int) -> None:
-    """Raises BadSetting: so many workers without a card are too many for the host."""
-    _check_room([host], {host.name: has}, {host.name: workers})
-
-
-def _threads(host: Host, has: Facts, workers: int) -> int:
-    return workers * host.threads + host.gpus * _fits_a_card(host, has)
-
-
-def _memory_mb(host: Host, has: Facts, workers: int) -> float:
-    """What all workers of a host may use."""
-    share = _fits_a_card(host, has)
-    return workers * _limit_mb(host, has, host.threads) + host.gpus * _limit_mb(host, has, share)
-
-
-def _check_versions(facts: Mapping[str, Facts]) -> None:
-    here = versions()
-    problems = [
-        f"{name} has {', '.join(found)}"
-        for name, each in facts.items()
-        if (found := differences(here, each.versions))
-    ]
-    if problems:
-        raise ClusterUnavailable(f"{'; '.join(problems)}; install the same versions everywhere")
-
-
-def _check_addresses(facts: Mapping[str, Facts]) -> None:
-    if len({each.machine for each in facts.values()}) < 2:
-        return
-    for name, each in facts.items():
-        if ipaddress.ip_address(each.ip.partition("%")[0]).is_loopback:
-            raise BadSetting(
-                f"{name}: {each.ip} is an address that other hosts cannot reach; name it by the "
-                "address that they use, or set its interface"
-            )
 
 
 def _tls(address: str) -> tuple[str, ...]:

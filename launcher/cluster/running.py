@@ -11,16 +11,15 @@ from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 import structlog
-from distributed import Future, KilledWorker, get_worker, secede
+from distributed import Future, KilledWorker
 from distributed.client import ClosedClientError
-from distributed.comm.addressing import get_address_host
 
-from configs.errors import ClusterUnavailable, HostUnfit, NotEnoughMemory, WorkerLost
+from configs.errors import ClusterUnavailable, NotEnoughMemory, WorkerLost
 from launcher.cluster.backlog import Backlog
 from launcher.cluster.placement import GPU, Place, place
-from launcher.cluster.renewal import note_task
+from launcher.cluster.shield import shielded
 from launcher.cluster.workforce import Link, Lost, Workforce
-from pipeline.executor import Done, Need, hearing
+from pipeline.executor import Done, Need
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -245,17 +244,3 @@ class Run(Generic[T, R]):
             )
             return Done(task, None, lost)
         return Done(task, None, error.with_traceback(future.traceback()))
-
-
-def shielded(function: Callable[[T], R], task: T, renew_after: int) -> R:
-    """What a worker runs: a library that calls sys.exit() ends its task, not the worker."""
-    try:
-        with hearing(secede):
-            return function(task)
-    except HostUnfit as error:
-        error.host = get_address_host(get_worker().address)
-        raise
-    except (SystemExit, KeyboardInterrupt) as error:
-        raise RuntimeError(f"the task ended with {error!r}") from error
-    finally:
-        note_task(renew_after)

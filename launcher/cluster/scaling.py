@@ -8,10 +8,12 @@ from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster import deploy, leaving, look
 from launcher.cluster.certificates import FILES, read
-from launcher.cluster.deploy import Say
+from launcher.cluster.checks import check_fits
+from launcher.cluster.facts import Facts
 from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import Picture
-from launcher.cluster.plan import Facts, Process, check_fits, cpu_workers
+from launcher.cluster.plan import Process, cpu_workers
+from launcher.cluster.waiting import Say, wait
 
 
 def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
@@ -44,8 +46,7 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
         # Those first that hear it and run nothing.
         idlest = sorted(there[name], key=lambda w: (not w.answering, w.running + w.waiting))
         idlest = idlest[:number]
-        leaving.tell(picture.address, certificates, idlest)
-        for worker in idlest:
+        for worker in leaving.tell(picture.address, certificates, idlest):
             say(0.3, f"{name}: {worker.name} leaves after what it runs")
     if not new:
         return deploy.find(cluster)
@@ -54,7 +55,7 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
     deploy.start_processes(cluster, processes, files, say)
     names = {worker for process in new.values() for worker in process.workers}
     deadline = time.monotonic() + cluster.start_seconds
-    return deploy.wait(cluster, picture.address, certificates, processes, names, deadline, say)
+    return wait(cluster, picture.address, certificates, processes, names, deadline, say)
 
 
 def _workers(picture: Picture, name: str) -> list[look.Worker]:

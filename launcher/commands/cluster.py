@@ -38,16 +38,22 @@ def cluster() -> None:
     """A Dask scheduler and workers on the hosts of deepcredit.toml, over SSH."""
 
 
-@app.command(epilog=example("deepcredit cluster start"))
-def start(ctx: typer.Context) -> None:
+@app.command(epilog=example("deepcredit cluster start", "deepcredit cluster start --without two"))
+def start(
+    ctx: typer.Context,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="Leave this host alone, as it is down; repeatable."),
+    ] = None,
+) -> None:
     """Start what does not run yet, and wait for every worker. Safe to repeat.
 
     Every host must answer, its key be known, and its versions be those here, before anything is
-    started.
+    started. The next start without the option brings in what was left out.
     """
     wanted = _cluster(ctx)
     with progress("cluster") as bar:
-        picture = deploy.start(wanted, bar)
+        picture = deploy.start(wanted, bar, without or ())
     _show(picture, Format.TABLE)
     _warn(making.ending(making.read(wanted.certificates)))
     if wanted.certificates is None:
@@ -62,8 +68,8 @@ def status(
 ) -> None:
     """Show scheduler, dashboard and each worker. Exit 1 if the scheduler does not answer.
 
-    Hosts without a worker are named. Without a table [cluster]: of the scheduler that the settings
-    name.
+    Hosts without a worker are named, and why they cannot be reached. Without a table [cluster]: of
+    the scheduler that the settings name.
     """
     settings = session(ctx).settings
     if settings.cluster is None and settings.scheduler:
@@ -72,10 +78,7 @@ def status(
     wanted = _cluster(ctx)
     picture = deploy.find(wanted)
     _show(picture, form)
-    _warn(
-        f"no worker of {name} is there; unless it was scaled to none, `deepcredit cluster start`"
-        for name in deploy.without_workers(wanted, picture)
-    )
+    _warn(deploy.left_out(wanted, picture))
     _warn(making.ending(making.read(wanted.certificates)))
 
 

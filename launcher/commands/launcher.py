@@ -17,6 +17,7 @@ from launcher.folder import example, new_app
 from launcher.notify import Notifier
 from launcher.session import session
 from pipeline.messages import Failed, Finished, Malformed, decode
+from storage.cache import open_cache
 
 app = new_app()
 
@@ -66,6 +67,7 @@ def launcher(
     """
     settings = session(ctx).settings
     logs.configure(settings, server_id=server_id)
+    open_cache(settings).check()  # or all batches would fail
     _look_at_store(settings)
     if metrics_port is not None:
         settings = settings.model_copy(update={"metrics_port": metrics_port})

@@ -7,10 +7,13 @@ from typing import Annotated
 import typer
 
 from configs.errors import BadSetting
+from configs.settings import PREFIX
 from launcher.cluster import dask_cli
 from launcher.cluster.placement import FITS_A_CARD, OURS, declared, limit_mb
 from launcher.folder import example, new_app
 from launcher.host import SEEN, cards, cores, memory_mb
+from launcher.session import session
+from storage.cache import open_cache
 
 app = new_app()
 
@@ -79,6 +82,7 @@ def worker(
         if workers > 1:
             raise BadSetting("--gpu: a card has one worker; leave --workers out, or --gpu")
         has = declared(limit, cards=1)
+    _check_own_settings(ctx)
     resources = has | dict(map(_resource, tag or ()))
     dask_cli.become(
         *("worker", scheduler, *(("--name", name) if name else ())),
@@ -87,6 +91,17 @@ def worker(
         certified=folder,
         card="" if gpu is None else _card(gpu),
     )
+
+
+def _check_own_settings(ctx: typer.Context) -> None:
+    """Else each task that comes here would find it out.
+
+    Raises:
+        BadSetting: a variable of this host is wrong, or its cache cannot be written.
+    """
+    settings = session(ctx).settings
+    if f"{PREFIX}CACHE_DIR" in os.environ:  # else it is the launcher's that counts
+        open_cache(settings).check()
 
 
 def _card(number: int) -> str:

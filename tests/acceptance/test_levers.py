@@ -320,6 +320,13 @@ def test_a_launcher_starts_whether_or_not_the_store_answers(run, tmp_path, monke
     assert "cannot tell yet whose the model store is" in (tmp_path / "logs" / "L.log").read_text()
 
 
+def test_a_launcher_that_cannot_write_its_cache_does_not_start(run):
+    code, _, error = run("--set", "cache_dir=/dev/null/cache", "launcher", "L", "--drain")
+
+    assert code == 2
+    assert error.startswith("error: cache_dir: this user may not work in /dev/null/cache")
+
+
 def test_a_launcher_that_cannot_look_at_its_store_says_why(run, monkeypatch):
     monkeypatch.setenv("DEEPCREDIT_STORE_URL", "sftp://models@127.0.0.1:1/store")
     monkeypatch.delenv("DEEPCREDIT_SFTP_KEY_FILE", raising=False)

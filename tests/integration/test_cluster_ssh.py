@@ -196,6 +196,35 @@ def test_a_cluster_whose_certificate_has_ended_can_be_stopped(desk):
     assert "not told" not in desk.deepcredit("stop")
 
 
+@pytest.mark.parametrize(
+    ("variable", "why"),
+    [
+        (
+            "DASK_DISTRIBUTED__WORKER__PRELOAD=no_such_library",
+            "ModuleNotFoundError: No module named 'no_such_library' | Runtime",
+        ),
+        (
+            "DEEPCREDIT_CACHE_DIR=/dev/null/cache",
+            "error: cache_dir: this user may not work in /dev/null/cache",
+        ),
+    ],
+)
+def test_why_a_worker_died_at_its_start_is_said_with_the_place_of_its_log(desk, variable, why):
+    log = desk.folder / "hosts" / "two" / "logs" / "cpu.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("Traceback (most recent call last):\nFormerError: long ago\n")
+    secrets = desk.folder / "two.env"
+    secrets.write_text(f"{variable}\n")
+    secrets.chmod(0o600)
+    desk.write([{"name": "one"}, {"name": "two", "env_file": str(secrets)}])
+
+    said = desk.deepcredit("start", code=1)
+
+    assert f"two: cpu died: {why}" in said
+    assert f"; its log is {log} there" in said
+    assert "FormerError" not in said
+
+
 def test_what_cannot_be_scaled_is_said(desk):
     assert "'one': write HOST=N" in desk.deepcredit("scale", "one", code=2)
     assert "three is none of the hosts one, two" in desk.deepcredit("scale", "three=1", code=2)
@@ -225,9 +254,52 @@ def test_a_host_that_cannot_be_reached_is_named_and_nothing_is_started(desk):
     said = desk.deepcredit("start", code=1)
 
     assert "away: cannot reach 127.0.0.1" in said
-    assert "nothing was started; take a host that stays away out of the table [cluster]" in said
+    assert "nothing was started; `deepcredit cluster start --without away` starts the oth" in said
     assert "one:" not in said
     assert desk.records() == []
+
+
+def test_a_cluster_starts_without_a_host_that_is_down_which_joins_later(desk):
+    hosts = [{"name": name} for name in ("one", "two", "three")]
+    down = [hosts[0], {"name": "two", "port": free_port()}, hosts[2]]
+    desk.write(down, workers=0)
+    hosts[0]["workers"] = down[0]["workers"] = hosts[1]["workers"] = down[1]["workers"] = 1
+    desk.write(down, workers=0)
+
+    said = desk.deepcredit("start", "--without", "two")
+    status = desk.deepcredit("status")
+    pids = {record["pid"] for record in desk.records()}
+    desk.write(hosts, workers=0)
+    back = desk.deepcredit("status")
+    joined = desk.deepcredit("start")
+    left_alone = desk.deepcredit("start", "--without", "two", "--without", "three")
+
+    assert "one: cpu started" in said
+    assert "two" not in said
+    assert "warning: two: cannot reach 127.0.0.1 port" in status
+    assert "no worker is there; `deepcredit cluster start` when it is back" in status
+    assert "three" not in status
+    assert "warning: no worker of two is there" in back
+    assert "two: cpu started" in joined
+    assert pids < {record["pid"] for record in desk.records()}
+    assert "two" not in left_alone.partition("\n\n")[0]
+    assert desk.workers() == {"one-cpu": "there", "two-cpu": "there"}
+
+
+def test_without_its_scheduler_s_host_a_cluster_is_not_started_and_what_to_do_is_said(desk):
+    desk.write([{"name": "one", "port": free_port()}, {"name": "two"}])
+
+    away = desk.deepcredit("start", code=1)
+    without = desk.deepcredit("start", "--without", "one", code=2)
+
+    for said in (away, without):
+        assert "the scheduler is to run on one: if that stays away, `deepcredit cluster sto" in said
+        assert "`scheduler_host`" in said
+        assert "then `deepcredit cluster start --without one`" in said
+    assert "three is none of" in desk.deepcredit("start", "--without", "three", code=2)
+    desk.write([{"name": "one", "port": free_port()}, {"name": "two"}], scheduler_host="two")
+    assert "two: scheduler started" in desk.deepcredit("start", "--without", "one")
+    assert desk.workers() == {"two-cpu": "there"}
 
 
 def test_workers_do_not_join_the_scheduler_of_somebody_else_at_our_port(desk):

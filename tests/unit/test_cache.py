@@ -298,6 +298,20 @@ def test_a_cache_of_another_user_is_named_with_what_to_set(cache, store, tmp_pat
         cache.fetch(store, stored.uri, stored.sha256)
 
 
+@pytest.mark.parametrize("below", ["cache", "file", "file/cache"])
+def test_that_a_cache_cannot_be_written_is_found_out_without_a_file(tmp_path, below):
+    (tmp_path / "file").touch()
+    Cache(tmp_path / "mine").check()
+
+    with (
+        as_somebody_else(tmp_path),
+        pytest.raises(BadSetting, match=rf"may not work in {tmp_path}/{below} .*_CACHE_DIR"),
+    ):
+        Cache(tmp_path / below).check()
+
+    assert list((tmp_path / "mine" / "scratch").iterdir()) == []
+
+
 def test_without_a_limit_nothing_goes(cache, tmp_path):
     for number in range(3):
         adopt(cache, bytes([number]) * 1000, unused=10_000)

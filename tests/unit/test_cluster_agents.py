@@ -16,8 +16,10 @@ from launcher import agent
 from launcher.cluster import deploy
 from launcher.cluster.hosts import ask, ask_all, command
 from launcher.cluster.look import Picture
+from launcher.keep import LOG
 from launcher.versions import versions
 from tests.small_disk import SmallDiskMissing, small_disk
+from tests.waiting import until
 
 FACTS = {"machine": "m", "cores": 2, "gpus": 0, "memory_mb": 4000, "ip": "10.0.0.1"}
 
@@ -125,15 +127,22 @@ def test_hosts_that_should_have_workers_and_have_none_are_named():
     cluster = Cluster.model_validate({"hosts": hosts})
     workers = [SimpleNamespace(name=name) for name in ("a-cpu-cpu-0", "a-cpu-cpu-1", "b-cpu1", "x")]
 
-    assert deploy.without_workers(cluster, Picture("", "", workers)) == ["a", "d"]
+    found = deploy.without_workers(cluster, Picture("", "", workers))
+    assert [host.name for host in found] == ["a", "d"]
 
 
-@pytest.mark.parametrize(("name", "ask_for"), [("cpu.pid", agent.look), ("wanted", agent.facts)])
-def test_a_file_that_is_damaged_is_named(tmp_path, monkeypatch, name, ask_for):
+@pytest.mark.parametrize(
+    ("name", "ask_for", "advice"),
+    [
+        ("cpu.pid", agent.look, "end what the cluster may yet run there .*, then delete this file"),
+        ("wanted", agent.facts, "delete this file, then say again .* `deepcredit cluster scale`"),
+    ],
+)
+def test_a_file_that_is_damaged_is_named(tmp_path, monkeypatch, name, ask_for, advice):
     monkeypatch.setenv("SSH_CONNECTION", "10.0.0.9 1 10.0.0.1 22")
     (tmp_path / name).touch()
 
-    with pytest.raises(ValueError, match=rf"{tmp_path}/{name} is damaged; .* delete this file"):
+    with pytest.raises(ValueError, match=rf"{tmp_path}/{name} is damaged; {advice}"):
         ask_for({"folder": str(tmp_path), "interface": "", "env_file": ""})
 
 
@@ -156,19 +165,34 @@ def test_a_full_disk_is_said_with_the_folder(tmp_path):
             with suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
                 while ballast.write(bytes(4096)):
                     pass
-            request = {"action": "want", "folder": str(disk), "workers": 2}
-            done = subprocess.run(
-                [sys.executable, "-m", "launcher.agent"],
-                input=json.dumps(request),
-                capture_output=True,
-                text=True,
-                check=True,
-            )
+            answer = _run_agent({"action": "want", "folder": str(disk), "workers": 2})
     except SmallDiskMissing as error:
         pytest.skip(str(error))
 
-    assert json.loads(done.stdout) == {"error": f"{disk}: no space left on its disk; free some"}
+    assert answer == {"error": f"{disk}: no space left on its disk; free some"}
+
+
+def _run_agent(request):
+    done = subprocess.run(
+        [sys.executable, "-m", "launcher.agent"],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
 
 
 def test_nobody_need_be_asked():
     assert ask_all([], lambda host: host) == ({}, [])
+
+
+def test_a_process_is_told_which_log_is_its_own(tmp_path):
+    words = ["-c", f"import os; print(os.environ['{LOG}'])"]
+    wanted = {"name": "cpu", "words": words, "listens": None}
+    request = {"folder": str(tmp_path), "env_file": "", "files": {}, "processes": [wanted]}
+
+    _run_agent({"action": "start", **request})
+
+    log = tmp_path / "logs" / "cpu.log"
+    until(lambda: log.read_text() == f"{log}\n")

@@ -7,8 +7,9 @@ import pytest
 from configs.cluster import Cluster
 from configs.errors import BadSetting, ClusterUnavailable
 from configs.settings import load
+from launcher.cluster.facts import Facts
 from launcher.cluster.hosts import command
-from launcher.cluster.plan import Facts, make_plan
+from launcher.cluster.plan import make_plan
 from launcher.versions import versions
 from tests.bank import ROOT
 
@@ -138,7 +139,7 @@ def test_what_must_be_the_same_is_installed_wherever_we_run(lock):
 
 def test_hosts_with_and_without_cards_have_other_builds_and_make_one_cluster(monkeypatch):
     here, there = versions() | {"torch": "9.9+cpu"}, versions() | {"torch": "9.9+cu130"}
-    monkeypatch.setattr("launcher.cluster.plan.versions", lambda: here)
+    monkeypatch.setattr("launcher.cluster.checks.versions", lambda: here)
     table = cluster(hosts=["a", "b"], workers=1)
 
     plan = make_plan(table, {"a": facts(versions=here), "b": facts(machine="n", versions=there)})

@@ -13,7 +13,8 @@ from launcher.addresses import check_free
 from launcher.cli import execute
 from launcher.cluster import certificates
 from launcher.cluster.config import CONFIG
-from launcher.cluster.plan import Facts, make_plan
+from launcher.cluster.facts import Facts
+from launcher.cluster.plan import make_plan
 from launcher.versions import versions
 
 ADDRESS = "tcp://10.0.0.1:8786"
@@ -210,6 +211,22 @@ def test_what_cannot_be_meant_is_wrong_usage(becomes, capsys, words, said):
 
     assert said in capsys.readouterr().err
     assert execute(words) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("CACHE_DIR", "/dev/null/cache", "cache_dir: this user may not work in /dev/null/cache"),
+        ("CACHE_DIRR", "/var/cache", "unknown setting cache_dirr"),
+    ],
+)
+def test_a_worker_whose_own_settings_are_wrong_does_not_start(
+    becomes, monkeypatch, capsys, name, value, said
+):
+    monkeypatch.setenv(f"DEEPCREDIT_{name}", value)
+
+    assert execute(["worker", ADDRESS]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_scheduler_is_not_started_where_it_cannot_listen(capsys):

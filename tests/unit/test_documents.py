@@ -10,7 +10,7 @@ import pytest
 from configs import errors
 from configs.errors import DeepCreditError, Retry
 from pipeline.modes.ensemble import Parameters
-from storage.migrate import VERSION_TABLE
+from storage.metadata import VERSION_TABLE
 from storage.schema import metadata
 from storage.views import VIEWS
 from tests.bank import ROOT

@@ -1,8 +1,9 @@
-"""What control groups leave of a machine; cards are in test_cluster_agents."""
+"""What control groups leave of a machine; cards are in test_crew."""
 
 import pytest
 
 from launcher import host
+from launcher.cluster import local
 
 
 @pytest.fixture
@@ -32,6 +33,15 @@ def test_cores_are_what_affinity_and_quotas_leave(group, inner, outer, cores):
         (folder / "cpu.max").write_text(f"{text}\n")
 
     assert host.cores() == cores
+
+
+@pytest.mark.parametrize(("quota", "workers"), [("max 100000", 8), ("300000 100000", 3)])
+def test_an_embedded_cluster_has_a_worker_a_core_that_is_left(group, monkeypatch, quota, workers):
+    monkeypatch.setattr(local, "memory_mb", lambda: 64_000)
+    monkeypatch.setattr(local, "usable_cards", lambda: ())
+    (group[0] / "cpu.max").write_text(f"{quota}\n")
+
+    assert local.crew_here(0).workers == workers
 
 
 def test_memory_is_what_limits_leave(group):

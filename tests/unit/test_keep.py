@@ -1,10 +1,15 @@
 """What the keeper of a process starts again."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from launcher import keep
+from tests.waiting import until
 
 # Notes its words; the first time one worker is told to leave, then all that are left.
 CHILD = """
@@ -35,3 +40,45 @@ def test_workers_that_were_told_to_leave_do_not_come_back(tmp_path, monkeypatch,
     seen = [json.loads(line) for line in (tmp_path / "seen").read_text().splitlines()]
     assert seen == [[workers, "one-cpu", ""], again]
     assert not list(tmp_path.glob("retired.*"))
+
+
+# Writes 100 bytes for each line that it is sent, to whatever stderr is.
+TALKER = """
+import sys
+for number in sys.stdin:
+    print(number.strip().rjust(99, "-"), file=sys.stderr, flush=True)
+"""
+
+
+def test_a_log_does_not_grow_for_ever(tmp_path, monkeypatch):
+    log, old = tmp_path / "cpu.log", tmp_path / "cpu.log.1"
+    small = "from launcher import keep; keep._LOG_BYTES, keep._LOOK_SECONDS = 1000, 0.01; "
+    with (
+        log.open("ab") as stream,
+        subprocess.Popen(
+            [sys.executable, "-c", f"{small}keep.main()", "-c", TALKER],
+            cwd=tmp_path,
+            env=os.environ
+            | {keep.LOG: str(log), "PYTHONPATH": str(Path(keep.__file__).parents[1])},
+            stdin=subprocess.PIPE,
+            stderr=stream,
+            text=True,
+        ) as process,
+    ):
+        try:
+            for round_ in range(3):
+                for number in range(11):
+                    print(round_ * 11 + number, file=process.stdin, flush=True)
+                last = f"-{round_ * 11 + 10}\n"
+                until(lambda last=last: _ends(old, last) and not log.stat().st_size)
+            print(33, file=process.stdin, flush=True)
+            until(lambda: _ends(log, "-33\n"))
+        finally:
+            process.terminate()
+
+    assert log.stat().st_size == 100  # no hole of zeros where the log was before
+    assert [int(line.strip("-")) for line in old.read_text().splitlines()] == list(range(22, 33))
+
+
+def _ends(file, text):
+    return file.exists() and file.read_text().endswith(text)

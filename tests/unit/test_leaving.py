@@ -6,14 +6,16 @@ from distributed import LocalCluster
 from configs.errors import ClusterUnavailable
 from launcher.cluster import leaving
 from launcher.cluster.look import look
+from launcher.keep import RETIRED
+from tests.waiting import until
 
 
 def _of_another_version(dask_worker):
     raise ModuleNotFoundError("No module named 'launcher.cluster.leaving'")
 
 
-def test_a_worker_that_cannot_do_what_it_is_told_is_named(monkeypatch):
-    monkeypatch.setattr(leaving, "retire", _of_another_version)
+@pytest.fixture
+def address():
     with LocalCluster(
         n_workers=1,
         threads_per_worker=1,
@@ -23,6 +25,21 @@ def test_a_worker_that_cannot_do_what_it_is_told_is_named(monkeypatch):
         dashboard_address="127.0.0.1:0",
         scheduler_kwargs={"dashboard": False},
     ) as cluster:
-        address = cluster.scheduler_address
-        with pytest.raises(ClusterUnavailable, match="told to leave"):
-            leaving.tell(address, None, look(address, None).workers)
+        yield cluster.scheduler_address
+
+
+def test_a_worker_that_cannot_do_what_it_is_told_is_named(monkeypatch, address):
+    monkeypatch.setattr(leaving, "retire", _of_another_version)
+    with pytest.raises(ClusterUnavailable, match="told to leave"):
+        leaving.tell(address, None, look(address, None).workers)
+
+
+def test_a_worker_that_somebody_else_has_started_stays(monkeypatch, address, tmp_path):
+    [worker] = look(address, None).workers
+
+    monkeypatch.delenv(RETIRED, raising=False)
+    assert leaving.tell(address, None, [worker]) == []
+    assert look(address, None).workers[0].leaving is False
+    monkeypatch.setenv(RETIRED, str(tmp_path / "retired"))
+    assert leaving.tell(address, None, [worker]) == [worker]
+    until(lambda: not look(address, None).workers)

@@ -1,0 +1,77 @@
+"""Whether hosts are alike, can reach each other, and have what is asked of them."""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+
+from configs.cluster import Host
+from configs.errors import BadSetting, ClusterUnavailable
+from launcher.cluster.facts import Facts, fits_a_card, limit_mb
+from launcher.versions import differences, versions
+
+
+def check_room(
+    hosts: Sequence[Host], facts: Mapping[str, Facts], wanted: Mapping[str, int]
+) -> None:
+    """Raises BadSetting: `wanted` workers without a card, and cards, are too many for a machine."""
+    problems = []
+    for machine in dict.fromkeys(each.machine for each in facts.values()):
+        here = [host for host in hosts if facts[host.name].machine == machine]
+        names, has = ", ".join(host.name for host in here), facts[here[0].name]
+        threads = sum(_threads(host, has, wanted[host.name]) for host in here)
+        if threads > has.cores:
+            problems.append(
+                f"{names}: workers times threads are {threads}, but there are {has.cores} cores; "
+                "set workers or threads lower"
+            )
+        memory = sum(_memory_mb(host, has, wanted[host.name]) for host in here)
+        if memory > has.memory_mb + 1:  # of what is in proportion to threads, rounded
+            problems.append(
+                f"{names}: workers times memory_limit are {memory:,.0f} MiB, but there are "
+                f"{has.memory_mb:,} MiB; set workers or memory_limit lower"
+            )
+    problems += [
+        f"{host.name}: gpus asks for more than the {facts[host.name].gpus} cards that it may see"
+        for host in hosts
+        if host.gpus > facts[host.name].gpus
+    ]
+    if problems:
+        raise BadSetting("; ".join(problems))
+
+
+def check_fits(host: Host, has: Facts, workers: int) -> None:
+    """Raises BadSetting: so many workers without a card are too many for the host."""
+    check_room([host], {host.name: has}, {host.name: workers})
+
+
+def _threads(host: Host, has: Facts, workers: int) -> int:
+    return workers * host.threads + host.gpus * fits_a_card(host, has)
+
+
+def _memory_mb(host: Host, has: Facts, workers: int) -> float:
+    """What all workers of a host may use."""
+    share = fits_a_card(host, has)
+    return workers * limit_mb(host, has, host.threads) + host.gpus * limit_mb(host, has, share)
+
+
+def check_versions(facts: Mapping[str, Facts]) -> None:
+    """Raises ClusterUnavailable: hosts have other versions than there are here."""
+    here = versions()
+    problems = [
+        f"{name} has {', '.join(found)}"
+        for name, each in facts.items()
+        if (found := differences(here, each.versions))
+    ]
+    if problems:
+        raise ClusterUnavailable(f"{'; '.join(problems)}; install the same versions everywhere")
+
+
+def check_addresses(facts: Mapping[str, Facts]) -> None:
+    """Raises BadSetting: a host's own address is of no use to the others."""
+    if len({each.machine for each in facts.values()}) < 2:
+        return
+    for name, each in facts.items():
+        if ipaddress.ip_address(each.ip.partition("%")[0]).is_loopback:
+            raise BadSetting(
+                f"{name}: {each.ip} is an address that other hosts cannot reach; name it by the "
+                "address that they use, or set its interface"
+            )

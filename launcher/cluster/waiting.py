@@ -1,0 +1,70 @@
+"""Waiting until a scheduler knows the workers that were started."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from configs.cluster import Cluster
+from configs.errors import ClusterUnavailable
+from launcher.cluster.hosts import ask, ask_all
+from launcher.cluster.look import NoAnswer, Picture, look
+from launcher.cluster.plan import Process
+
+Say = Callable[[float, str], None]
+"""Is told the share that is done, and what was done."""
+
+_PAUSE_SECONDS = 0.5
+_ALIVE_EVERY_SECONDS = 5.0
+
+
+def wait(
+    cluster: Cluster,
+    address: str,
+    certificates: Mapping[str, str] | None,
+    processes: Mapping[str, tuple[Process, ...]],
+    names: set[str],
+    deadline: float,
+    say: Say,
+) -> Picture:
+    """Until the scheduler knows these workers. If one of the processes, which were just started by
+    the host's name, dies meanwhile, that ends the wait.
+    """
+    checked = time.monotonic()
+    missing = names
+    while True:
+        try:
+            picture = look(address, certificates, patience=_ALIVE_EVERY_SECONDS)
+        except NoAnswer:
+            problem = f"the scheduler at {address} does not answer"
+        else:
+            missing = names - {worker.name for worker in picture.workers}
+            if not missing:
+                return picture
+            say(0.4 + 0.6 * (1 - len(missing) / len(names)), f"{len(missing)} workers to come")
+            problem = f"no sign of the workers {', '.join(sorted(missing))}"
+        now = time.monotonic()
+        if now > deadline or now - checked > _ALIVE_EVERY_SECONDS:
+            checked = now
+            if dead := _dead(cluster, processes):
+                raise ClusterUnavailable("; ".join(dead))
+        if now > deadline:
+            raise ClusterUnavailable(
+                f"{problem} after {cluster.start_seconds:.0f} s; is a firewall in between? "
+                "Logs are in the folder `folder` of each host"
+            )
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _dead(cluster: Cluster, processes: Mapping[str, tuple[Process, ...]]) -> list[str]:
+    answers, errors = ask_all(
+        (host for host in cluster.hosts if host.name in processes),
+        lambda host: ask(host, cluster.known_hosts, {"action": "look"}),
+    )
+    # Others may have ended because all of their workers were told to.
+    known = {(name, process.name) for name, few in processes.items() for process in few}
+    return errors + [
+        f"{name}: {each['name']} died: {each['why'] or 'it said nothing'}; its log is "
+        f"{each['log']} there"
+        for name, found in answers.items()
+        for each in found
+        if not each["alive"] and (name, each["name"]) in known
+    ]
