@@ -27,6 +27,9 @@ from models.canvas import (
 from models.kind import Labels, Scores
 from models.scores import auc, cuts
 
+_ALL_NAMED = 60
+_NAMED_ABREAST = 8
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
@@ -167,22 +170,8 @@ def membership(
         label = in_words(kind, share[members])
         axes.scatter(x, share[members], s=16, color=colour, linewidth=0, label=label, zorder=3)
         axes.vlines(x, chance, share[members], color=colour, linewidth=0.8, alpha=0.5, zorder=2)
-    for kind in found:
-        first = next(i for i in order if kinds[i] == kind)
-        axes.annotate(
-            names[first],
-            (place[first], share[first]),
-            xytext=(5, 4),
-            textcoords="offset points",
-            size=7.5,
-            color=colours.get(kind, INK),
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
-        )
     axes.set_xlim(-1, len(kinds))
-    axes.set_xticks([])
-    axes.set_xlabel(
-        "models, by kind and share, the first named batch/model/variant; grey: by chance"
-    )
+    _name_models(axes, [names[i] for i in order], [kinds[i] for i in order])
     axes.set_ylabel("share of the rounds it votes in")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     axes.grid(visible=False, axis="x")
@@ -194,6 +183,18 @@ def in_words(kind: str, shares: NDArray[np.float64]) -> str:
     """What membership says of a kind."""
     models = "1 model" if len(shares) == 1 else f"{len(shares)} models"
     return f"{kind}   {models}, mean {shares.mean():.1%}"
+
+
+def _name_models(axes: Axes, names: Sequence[str], kinds: Sequence[str]) -> None:
+    """Below its place each model, or where they are too many, the first of each kind."""
+    every = len(names) <= _ALL_NAMED
+    named = [i for i in range(len(names)) if every or kinds[i] != kinds[i - 1] or i == 0]
+    upright = len(names) > _NAMED_ABREAST
+    axes.set_xticks(named, [names[i] for i in named], rotation=90 if upright else 0, size=7.5)
+    which = "each" if every else "the first"
+    axes.set_xlabel(
+        f"models, by kind and share, {which} named batch/model/variant; grey: by chance"
+    )
 
 
 def _sizes(y: Labels) -> tuple[int, int]:

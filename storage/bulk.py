@@ -6,12 +6,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection, Engine, NullPool, Table, create_engine, event, insert
+from sqlalchemy import Connection, Engine, NullPool, Table, create_engine, insert
 from sqlalchemy.exc import OperationalError
 
 from configs.errors import BadData
 from storage.driver_errors import error_number
-from storage.engine import password_of
+from storage.engine import EVERY_SESSION, password_of
 
 _CHUNK_ROWS = 20_000
 _TIMEOUT_SECONDS = 600
@@ -24,7 +24,7 @@ def bulk_engine(engine: Engine) -> Engine:
     """
     if engine.dialect.name == "sqlite":
         return engine
-    bulk = create_engine(
+    return create_engine(
         engine.url,
         isolation_level="READ COMMITTED",
         poolclass=NullPool,
@@ -36,17 +36,11 @@ def bulk_engine(engine: Engine) -> Engine:
             "connect_timeout": 10,
             "read_timeout": _TIMEOUT_SECONDS,
             "write_timeout": _TIMEOUT_SECONDS,
+            # With innodb_strict_mode a table is refused if its longest possible row might not fit
+            # a page, which 200 short text columns reach. Rows that do not fit are refused anyway.
+            "init_command": f"SET SESSION innodb_strict_mode=OFF, {EVERY_SESSION}",
         },
     )
-
-    @event.listens_for(bulk, "connect")
-    def _wide_tables(connection: object, _record: object) -> None:
-        # Strictly, a table is refused if its longest possible row might not fit a page, which
-        # 200 short text columns reach. Rows that really do not fit are refused anyway.
-        with connection.cursor() as cursor:  # type: ignore[attr-defined]
-            cursor.execute("SET SESSION innodb_strict_mode=OFF")
-
-    return bulk
 
 
 def fill(

@@ -29,6 +29,8 @@ _LOCK_SECONDS = 3  # less than any timeout, so that the server says what it is t
 _SQL_MODE = (
     "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION"
 )
+EVERY_SESSION = f"time_zone='+00:00', sql_mode='{_SQL_MODE}'"
+"""What SET SESSION is to be told on each connection to MariaDB, whatever it is for."""
 
 
 def make_engine(
@@ -82,8 +84,7 @@ def _mariadb(url: URL, isolation: Isolation, timeout_seconds: float) -> Engine:
                 "write_timeout": timeout_seconds,
                 "init_command": (
                     f"SET SESSION innodb_lock_wait_timeout={_LOCK_SECONDS}, wait_timeout=600, "
-                    f"idle_transaction_timeout={_IDLE_TRANSACTION_SECONDS}, "
-                    f"time_zone='+00:00', sql_mode='{_SQL_MODE}'"
+                    f"idle_transaction_timeout={_IDLE_TRANSACTION_SECONDS}, {EVERY_SESSION}"
                 ),
             },
         )

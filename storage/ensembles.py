@@ -11,6 +11,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, Table, delete, insert, select
 
 from storage.bulk import fill
+from storage.housekeeping import ROWS_AT_ONCE, delete_ensembles
 from storage.metadata import COUNTS
 from storage.model_names import ModelName
 from storage.records import Record
@@ -27,7 +28,6 @@ from storage.schema import (
 
 _REPORT = (
     dc_ensemble_model,
-    dc_batch_result_t4,
     dc_batch_detail_t4,
     dc_batch_method,
     dc_batch_histogram,
@@ -158,24 +158,38 @@ def keep_ranges(connection: Connection, batch_id: int, kept: Iterable[FinishedRa
     )
 
 
-def replace_report(
-    connection: Connection, batch_id: int, report: Report, ranked: Iterable[pa.Table]
-) -> None:
-    """Put the report in the place of what an earlier run left, and forget the finished ranges.
-
-    `ranked`: rows of dc_batch_result_t4 but for the batch_id, in chunks, so that a million of them
-    need no memory. They go by bulk load where the connection is of `bulk.bulk_engine`.
+def forget_report(connection: Connection, batch_id: int) -> bool:
+    """Delete what an earlier run reported, or some of it; to be called, each time in a transaction
+    of its own, until it returns False.
     """
-    for table in (*_REPORT, dc_ensemble_range):
-        connection.execute(delete(table).where(table.c.batch_id == batch_id))
+    _delete(connection, _REPORT, batch_id)
+    return delete_ensembles(connection, batch_id, ROWS_AT_ONCE) > 0
+
+
+def put_ranked(connection: Connection, batch_id: int, ranked: pa.Table) -> None:
+    """Add rows of dc_batch_result_t4, given but for their batch_id; all that are given at once are
+    there after it, also if they were before.
+
+    They go by bulk load where the connection is of `bulk.bulk_engine`.
+    """
+    first = select(dc_batch_result_t4.c.rank_no).where(
+        dc_batch_result_t4.c.batch_id == batch_id,
+        dc_batch_result_t4.c.ensemble_no == ranked["ensemble_no"][0].as_py(),
+    )
+    if connection.execute(first).first() is not None:  # a COMMIT that nobody answered
+        return
+    numbers = pa.array([batch_id] * ranked.num_rows, pa.int64())
+    fill(connection, dc_batch_result_t4, ranked.add_column(0, "batch_id", numbers))
+
+
+def put_report(connection: Connection, batch_id: int, report: Report) -> None:
+    """Replace the report, and forget the finished ranges that it is made of."""
+    _delete(connection, (*_REPORT, dc_ensemble_range), batch_id)
     _insert(connection, dc_ensemble_model, batch_id, map(asdict, report.members))
     _insert(connection, dc_batch_detail_t4, batch_id, map(asdict, report.details))
     _insert(connection, dc_batch_histogram, batch_id, map(asdict, report.bins))
     _insert(connection, dc_batch_picture, batch_id, map(asdict, report.pictures))
     _insert(connection, dc_batch_method, batch_id, map(_columns, report.methods))
-    for chunk in ranked:
-        numbers = pa.array([batch_id] * chunk.num_rows, pa.int64())
-        fill(connection, dc_batch_result_t4, chunk.add_column(0, "batch_id", numbers))
 
 
 def members(connection: Connection, batch_id: int) -> tuple[Member, ...]:
@@ -221,6 +235,11 @@ def _columns(method: Method) -> dict[str, Any]:
     columns = asdict(method)
     metrics: dict[str, Any] = columns.pop("metrics")
     return columns | metrics | {"chosen": int(method.chosen)}
+
+
+def _delete(connection: Connection, tables: Iterable[Table], batch_id: int) -> None:
+    for table in tables:
+        connection.execute(delete(table).where(table.c.batch_id == batch_id))
 
 
 def _insert(

@@ -31,7 +31,7 @@ AT_ONCE = 500
 """Batches a transaction."""
 
 ROWS_AT_ONCE = 10_000
-"""Ranked ensembles a transaction; one batch may have a million."""
+"""Rows of ranked ensembles a transaction; one batch may have millions."""
 
 _batch = dc_batch.c
 _child = dc_batch.alias("child")
@@ -180,14 +180,14 @@ def _without_ensembles(connection: Connection, ours: Sequence[int], rows: int) -
     gone = []
     for batch_id in ours:
         if batch_id in fat:
-            rows -= _delete_ensembles(connection, batch_id, rows)
+            rows -= delete_ensembles(connection, batch_id, rows)
             if rows <= 0:
                 break
         gone.append(batch_id)
     return gone
 
 
-def _delete_ensembles(connection: Connection, batch_id: int, rows: int) -> int:
+def delete_ensembles(connection: Connection, batch_id: int, rows: int) -> int:
     """The first so many rows by number, and the other split of the last; returns how many."""
     some = (
         select(_rank.ensemble_no)

@@ -107,6 +107,7 @@ def _leaderboard() -> Select[*tuple[Any, ...]]:
         *_side_by_side(valid, test, (*METRICS, "n_rows", *COUNTS)),
         model.seconds.label("fit_seconds"),
         model.device,
+        model.split_id,
         model.params,
         _batch.batch_desc,
         model.created_at,

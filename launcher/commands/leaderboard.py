@@ -1,13 +1,14 @@
 """Trained models, best first: valid and test side by side."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 from sqlalchemy import Connection
 
 from configs.errors import WrongState
-from launcher.console import Column, Format, show
+from launcher.console import Column, Format, say, show
 from launcher.folder import example, new_app
 from launcher.naming import dataset_name
 from launcher.session import session
@@ -17,9 +18,7 @@ app = new_app()
 
 
 def columns(metric: str, rows: Sequence[leaderboard.Row]) -> tuple[Column, ...]:
-    """The columns of a table ranked by a metric; of several data sets it always names each row's,
-    since their figures do not compare.
-    """
+    """Columns of a table ranked by a metric; of several data sets it always names each row's."""
     several = len({row["dataset"] for row in rows}) > 1
     beside = [name for name in ("auc", "ks", "f1_score") if name != metric][:2]
     measured = [
@@ -32,10 +31,11 @@ def columns(metric: str, rows: Sequence[leaderboard.Row]) -> tuple[Column, ...]:
         Column("model_id", "model", text=True),
         Column("batch_id", "batch"),
         Column("model", "no/sub"),
-        *measured[:4],
-        *(Column(c.name, c.header, digits=4, wide=True) for c in measured[4:]),
+        *measured[:2],
+        Column("test", "test bad/n"),
+        *(replace(column, wide=True) for column in measured[2:]),
         Column("threshold", "threshold", digits=3, wide=True),
-        Column("fit_seconds", "fit s", digits=1, wide=several),
+        Column("fit_seconds", "fit s", digits=1, wide=True),
         Column("device", "device", text=True, wide=True),
         Column("dataset", "data set", prose=True, wide=not several),
     )
@@ -44,9 +44,27 @@ def columns(metric: str, rows: Sequence[leaderboard.Row]) -> tuple[Column, ...]:
 def ranked(found: Sequence[leaderboard.Row]) -> list[leaderboard.Row]:
     """Rows of that table."""
     return [
-        {"rank": rank, "model": f"{row['model_no']}/{row['model_sub_no']}"} | row
+        {"rank": rank, "model": f"{row['model_no']}/{row['model_sub_no']}", "test": _tested(row)}
+        | row
         for rank, row in enumerate(found, start=1)
     ]
+
+
+def _tested(row: leaderboard.Row) -> str | None:
+    """How many cases of class 1 there are among how many rows of test."""
+    counts = row["test_fn"], row["test_tp"]
+    return None if None in counts else f"{sum(counts)}/{row['test_n_rows']}"
+
+
+def caution(found: Sequence[leaderboard.Row]) -> str | None:
+    """What to say below the table where not all models were tested on the same rows."""
+    splits = {row["split_id"] for row in found}
+    if len(splits) < 2:
+        return None
+    return (
+        f"these models were tested on {len(splits)} different sets of rows, between which figures "
+        "do not compare; --batch ID lists models of one"
+    )
 
 
 @app.command(
@@ -69,8 +87,9 @@ def models(
 ) -> None:
     """List trained models, best first by a metric on the valid part.
 
-    Test shows how well that choice holds on rows that played no part in it. csv and json have
-    every metric.
+    Test shows how well that choice holds on rows that played no part in it, of which "test bad/n"
+    counts those of class 1 and all: the fewer, the less a figure says. csv and json have every
+    metric.
     """
     named = dataset_name(dataset) if dataset is not None else None
 
@@ -91,6 +110,8 @@ def models(
     if form is not Format.TABLE:
         rows = [{"rank": row["rank"]} | original for row, original in zip(rows, found, strict=True)]
     show(rows, columns(metric, found), form, empty="no trained model yet")
+    if form is Format.TABLE and (said := caution(found)):
+        say(said)
 
 
 def _require(connection: Connection, dataset: tuple[str, int] | None, batch: int | None) -> None:

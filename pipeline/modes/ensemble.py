@@ -1,10 +1,12 @@
 """Mode ensemble: a million votes of a candidate list's models, the best of them, and baselines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Annotated, Literal
 
+import pyarrow as pa
 from pydantic import Field
 from sqlalchemy import Connection
 
@@ -105,18 +107,27 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     )
     report = _report(board, searched, judged, parameters, context)
     context.report(0.99, "writing the results")
-    context.commit_many(
-        lambda connection: ensembles.replace_report(
-            connection,
-            batch.batch_id,
-            report,
-            every_row(searched, context)
-            if searched.order.every
-            else best_rows(searched, int(parameters.keep)),
-        )
+    ranked = (
+        every_row(searched, context)
+        if searched.order.every
+        else best_rows(searched, int(parameters.keep))
     )
+    _write(report, ranked, context)
     searching.forget(context)
     return _summary(searched, judged, parameters)
+
+
+def _write(report: Report, ranked: Iterable[pa.Table], context: Context) -> None:
+    """In pieces, because all of SQLite has one write lock; what says that the batch is done, last.
+
+    A piece is computed before its transaction begins.
+    """
+    batch_id = context.claim.batch_id
+    while context.commit_many(partial(ensembles.forget_report, batch_id=batch_id)):
+        pass
+    for rows in ranked:
+        context.commit_many(partial(ensembles.put_ranked, batch_id=batch_id, ranked=rows))
+    context.commit_many(partial(ensembles.put_report, batch_id=batch_id, report=report))
 
 
 def _require_space(parameters: Parameters) -> None:

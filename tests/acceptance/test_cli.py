@@ -23,7 +23,7 @@ from launcher.cli import execute
 from storage import candidates, servers
 from storage.columns import utc_now
 from storage.engine import make_engine
-from storage.schema import dc_batch, dc_batch_result, dc_server
+from storage.schema import dc_batch, dc_batch_result, dc_model, dc_server
 from tests.bank import environment
 from tests.mariadb import PASSWORD, MariaDB
 
@@ -769,6 +769,50 @@ def test_a_leaderboard_of_what_does_not_exist_is_an_error(stocked: Run, engine: 
         assert stocked("leaderboard", *options) == (0, "", "no trained model yet\n")
     _set(engine, int(number), state="E", error_class="BadData", error_text="표가 비었다")
     assert said("--batch", number) == f"batch {number} failed: BadData: 표가 비었다"
+
+
+def test_a_leaderboard_says_on_how_many_rows_and_whether_on_the_same(
+    stocked: Run, engine: Engine
+) -> None:
+    first, second, third = (_add(engine, dataset_group="D", dataset_version=1) for _ in range(3))
+    _add_model(engine, first, "a" * 64, {"n_rows": 9000, "fn": 1000, "tp": 836})
+    _add_model(engine, second, "a" * 64, {"n_rows": 9000, "fn": 900, "tp": 936})
+
+    same = stocked("leaderboard")[1]
+    _add_model(engine, third, "b" * 64, {"n_rows": 40, "fn": 2, "tp": 3})
+    _add_model(engine, third, "b" * 64, {"n_rows": 40}, model_no=2)
+    different = stocked("leaderboard")[1]
+    alone = stocked("leaderboard", "--batch", str(third))[1]
+    plain = json.loads(stocked("leaderboard", "--format", "json")[1])
+
+    assert "test bad/n" in same
+    assert same.count("1836/9000") == 2
+    assert "5/40" in different
+    assert "different" not in same + alone
+    assert different.endswith(
+        "these models were tested on 2 different sets of rows, between which figures do not "
+        "compare; --batch ID lists models of one\n"
+    )
+    assert [row["split_id"][0] for row in plain] == ["a", "a", "b", "b"]
+
+
+def _add_model(
+    engine: Engine, batch_id: int, split_id: str, test: dict[str, int], model_no: int = 1
+) -> None:
+    key = {"batch_id": batch_id, "model_no": model_no, "model_sub_no": 1, "fence": 1}
+    texts = (
+        "model_id params uri format sha256 scores_uri scores_sha256 preprocessor_uri "
+        "preprocessor_sha256 fingerprint"
+    )
+    columns = dict.fromkeys(texts.split(), "x")
+    with engine.begin() as connection:
+        connection.execute(
+            insert(dc_model).values(**key, **columns, threshold=0.5, bytes=1, split_id=split_id)
+        )
+        for split, measured in (("valid", {}), ("test", test)):
+            connection.execute(
+                insert(dc_batch_result).values({**key, "split": split, "state": "C", **measured})
+            )
 
 
 def test_a_batch_that_failed_has_no_results_to_wait_for(ready: Run, engine: Engine) -> None:

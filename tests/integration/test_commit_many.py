@@ -1,7 +1,12 @@
 """Writing so many rows that heartbeats must go on meanwhile."""
 
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from configs.errors import LeaseLost
 from pipeline.context import Context
@@ -10,7 +15,7 @@ from storage import claims
 from storage.artifacts.opening import open_store
 from storage.cache import open_cache
 from storage.engine import reading, transaction
-from storage.schema import dc_batch_picture
+from storage.schema import dc_batch, dc_batch_picture
 from tests.lab import Lab
 
 
@@ -21,6 +26,10 @@ def lab(mariadb_settings, tmp_path):
 
 @pytest.fixture
 def context(lab):
+    return context_of(lab)
+
+
+def context_of(lab):
     claim = lab.claim(lab.add(mode="ensemble"))
     return Context(
         settings=lab.settings,
@@ -57,6 +66,30 @@ def test_the_lease_can_be_renewed_while_rows_are_written(lab, context):
 
     context.commit_many(work)
     assert len(pictures(lab)) == 1
+
+
+def test_who_waits_for_sqlite_has_a_turn_between_pieces(sqlite_settings, tmp_path):
+    """However quickly one piece follows the other."""
+    lab = Lab(sqlite_settings, tmp_path)
+    context = context_of(lab)
+    begun, done = threading.Event(), threading.Event()
+
+    def work(connection):
+        connection.execute(update(dc_batch).values(batch_memo="ours"))
+        begun.set()
+        done.wait(0.2)  # how long a piece takes
+
+    def write_too():
+        begun.wait(10)
+        with closing(sqlite3.connect(lab.engine.url.database, timeout=5)) as other, other:
+            other.execute("UPDATE dc_batch SET batch_desc = 'theirs'")
+        done.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(write_too)
+        while not other.done():
+            context.commit_many(work)
+        other.result()
 
 
 def test_a_batch_lost_while_rows_are_written_leaves_none(lab, context):

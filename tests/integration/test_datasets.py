@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     Integer,
     MetaData,
+    String,
     Table,
     column,
     create_engine,
@@ -22,7 +23,8 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.dialects.mysql import TINYINT
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.schema import CreateTable
 from structlog.testing import capture_logs
 
@@ -31,6 +33,7 @@ from pipeline import frames, preprocess, split
 from pipeline.datasets import load_file, register_table
 from pipeline.roles import Choices
 from storage import datasets, reading, tables
+from storage.bulk import bulk_engine, fill
 from storage.engine import make_engine, transaction
 from storage.engine import reading as connected
 from tests.bank import SHARED
@@ -356,6 +359,30 @@ def test_a_row_holds_some_980_numbers_or_190_texts(mariadb_engine, tmp_path):
 def test_only_the_bulk_connection_may_send_files(mariadb_engine):
     with connected(mariadb_engine) as connection, pytest.raises(DBAPIError, match="local"):
         connection.exec_driver_sql("LOAD DATA LOCAL INFILE '/etc/hostname' INTO TABLE dc_batch")
+
+
+@pytest.mark.parametrize("local", [True, False])
+@pytest.mark.parametrize("values", [{"text": ["가" * 4]}, {"number": [300]}])
+def test_a_lenient_server_cuts_nothing_that_is_loaded_in_bulk(
+    mariadb_server, mariadb_engine, local, values
+):
+    target = Table("narrow", MetaData(), Column("text", String(3)), Column("number", TINYINT))
+    with mariadb_server.connect() as admin, admin.cursor() as cursor:
+        cursor.execute("SELECT @@GLOBAL.sql_mode, @@GLOBAL.local_infile")
+        before = cursor.fetchone()
+        cursor.execute("SET GLOBAL sql_mode='', local_infile=%s", (local,))
+        try:
+            with connected(mariadb_engine) as connection:
+                target.create(connection)
+            with (
+                pytest.raises((BadData, DataError), match=r"too long|truncated|Out of range"),
+                bulk_engine(mariadb_engine).begin() as connection,
+            ):
+                fill(connection, target, pa.table(values))
+        finally:
+            cursor.execute("SET GLOBAL sql_mode=%s, local_infile=%s", before)
+            with connected(mariadb_engine) as connection:
+                target.drop(connection)
 
 
 # Reading from MariaDB.

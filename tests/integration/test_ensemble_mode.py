@@ -3,7 +3,9 @@
 import json
 import re
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,7 +27,7 @@ from ensemble.metrics import METRICS, metric
 from ensemble.rule import Rule
 from ensemble.sampling import members_of
 from models.scores import decide
-from pipeline import pictures, searching
+from pipeline import pictures, ranking, searching
 from pipeline.executor import Inline
 from pipeline.membership import members_in
 from storage import arrays, candidates, ensembles, results
@@ -301,6 +303,30 @@ def test_a_run_that_lost_its_batch_publishes_nothing(listed):
     with pytest.raises(LeaseLost):
         listed.execute(batch_id, Robbed())
     assert not any(report(listed, batch_id))
+
+
+def test_others_write_while_a_report_of_many_rows_is_written(listed, monkeypatch):
+    """Each piece is committed before the next is computed, and no lock is held meanwhile."""
+    made, there = ranking._table, []
+
+    def after_another_wrote(*columns):
+        database = listed.engine.url.database
+        with closing(sqlite3.connect(database, timeout=0)) as other, other:
+            other.execute("UPDATE dc_batch SET batch_memo = 'seen'")
+            there.extend(other.execute("SELECT COUNT(*) FROM dc_batch_result_t4").fetchone())
+        return made(*columns)
+
+    monkeypatch.setattr(ranking, "CHUNK", 1000)
+    monkeypatch.setattr(ranking, "_table", after_another_wrote)
+    batch_id = listed.ensemble(SMALL | {"keep": "all"})
+    assert there == [0, 2000, 4000]
+
+    listed.again(batch_id)
+    monkeypatch.setattr(ensembles, "ROWS_AT_ONCE", 100)
+    first = report(listed, batch_id)
+    listed.execute(batch_id)
+    assert there[3:] == there[:3]
+    assert report(listed, batch_id) == first
 
 
 def test_histograms_count_every_ensemble_once_for_each_metric_and_part(listed):

@@ -131,3 +131,40 @@ def test_counting_what_is_left_reads_nothing_that_has_ended(mariadb_engine: Engi
         before = rows_read(connection)
         batches.pending(connection)
         assert rows_read(connection) - before < 100
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "v_batch WHERE state = 'I'",
+        "v_batch WHERE batch_id = 1000",
+        "v_batch ORDER BY batch_id DESC LIMIT 20",
+        "v_leaderboard WHERE batch_id = 1000 ORDER BY valid_auc DESC",
+        "v_ensemble WHERE batch_id = 1000 ORDER BY rank_no LIMIT 20",
+        "v_method WHERE batch_id = 1000",
+    ],
+)
+def test_what_operators_ask_of_a_view_reads_no_other_batches(
+    mariadb_engine: Engine, asked: str
+) -> None:
+    one_each = "SELECT batch_id, {what}, split FROM dc_batch_result"
+    with mariadb_engine.begin() as connection:
+        connection.execute(text(FINISHED.format(n=2_000, state="'C'", run_after="NULL")))
+        connection.execute(text(MODELS.format(n=2_000)))
+        for split in ("valid", "test"):
+            connection.execute(text(RESULTS.format(split=split)))
+        for into, what in (
+            ("dc_batch_result_t4 (batch_id, ensemble_no, rank_no, split)", "1, 1"),
+            ("dc_batch_method (batch_id, method, chosen, n_models, n_rows, metric, split)",
+             "'vote', 1, 1, 1, 'auc'"),
+        ):  # fmt: skip
+            connection.execute(text(f"INSERT INTO {into} {one_each.format(what=what)}"))
+        connection.execute(text(WAITING.format(n=5)))
+        connection.execute(
+            text("ANALYZE TABLE dc_batch, dc_model, dc_batch_result, dc_batch_result_t4")
+        )
+
+    with mariadb_engine.connect() as connection:
+        before = rows_read(connection)
+        assert connection.execute(text(f"SELECT * FROM {asked}")).fetchall()
+        assert rows_read(connection) - before < 250

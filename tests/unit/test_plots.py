@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -105,6 +107,27 @@ def test_membership_can_be_drawn_for_one_model_and_for_more_kinds_than_colours()
             subtitle="",
         )
         assert drawn.startswith(PNG)
+
+
+@pytest.mark.parametrize("models", [6, 8, 60, 374])
+def test_membership_names_every_model_that_there_is_room_for(monkeypatch, models):
+    figures = []
+    monkeypatch.setattr(plots, "png", lambda figure: figures.append(figure) or PNG)
+    names = [f"1234/{9000 + i}/12" for i in range(models)]
+    kinds = [f"KIND-{i % 3}" for i in range(models)]
+    share = np.linspace(0.2, 0.1, models)
+    plots.membership(share, kinds, names, chance=0.15, band=(0.14, 0.16), subtitle="")
+
+    (figure,) = figures
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    labels = axes.get_xticklabels()
+    boxes = [label.get_window_extent() for label in labels]
+
+    expected = sorted(range(models), key=lambda i: i % 3) if models <= 60 else [0, 1, 2]
+    assert [label.get_text() for label in labels] == [names[i] for i in expected]
+    assert not any(a.overlaps(b) for a, b in pairwise(boxes))
+    assert min(box.y0 for box in boxes) > axes.xaxis.label.get_window_extent().y1
 
 
 def test_the_legend_of_membership_counts_one_model_and_more():
