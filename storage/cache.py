@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
+import structlog
+
 from configs.errors import ArtifactDamaged, BadSetting, DiskFull
 from configs.settings import Settings
 from storage.artifacts.incoming import flush_to_disk
@@ -27,6 +29,8 @@ _ALONE_SECONDS = 120.0  # what a large file may take; two that fetch it do no ha
 _LOCK_PAUSE_SECONDS = 0.05
 # What no other try mends: no right, a read-only disk, a file where a folder should be.
 _NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+
+log = structlog.get_logger(__name__)
 
 
 class Cache:
@@ -43,6 +47,7 @@ class Cache:
         self._added = 0
         self._counted = False
         self._held: list[BinaryIO] = []
+        self._sound: dict[str, int] = {}  # inodes of files that were compared with their names
 
     def check(self) -> None:
         """Raises BadSetting: this user cannot work in it. A disk that is full now says nothing."""
@@ -52,14 +57,16 @@ class Cache:
             probe.unlink()
 
     def path(self, sha256: str) -> Path | None:
-        """The file of this content, if it is here; counts as use."""
+        """The file of this content, if it is here; counts as use. One that is damaged goes, since
+        it would be found again by every later run.
+        """
         path = self._place(sha256)
         try:
             with self._ours():
                 os.utime(path)
+            return path if self._is_sound(path, sha256) else None
         except FileNotFoundError:
             return None
-        return path
 
     def adopt(self, source: Path) -> tuple[str, Path]:
         """Move a finished file in, under its hash. From `scratch()` it is not copied."""
@@ -134,12 +141,23 @@ class Cache:
         files = sorted(_files(self._root / "files"), key=lambda file: file[2])
         before = total = sum(size for _, size, _ in files)
         for path, size, _ in files:
-            # Looked at anew: since we counted, somebody may have asked for it.
-            if total <= limit_of(before) or _unused_seconds(path) < _GRACE_SECONDS:
+            if total <= limit_of(before):
                 break
-            if self._remove_unused(path):
+            # Looked at anew: since we counted, somebody may have asked for it.
+            if _unused_seconds(path) >= _GRACE_SECONDS and self._remove_unused(path):
                 total -= size
         return total < before
+
+    def _is_sound(self, path: Path, sha256: str) -> bool:
+        """Looked at once a process: many tasks ask for one matrix."""
+        inode = path.stat().st_ino
+        if self._sound.get(sha256) != inode:
+            if sha256_of(path) != sha256:
+                log.warning("a damaged file of the cache is removed", file=str(path))
+                path.unlink(missing_ok=True)
+                return False
+            self._sound[sha256] = inode
+        return True
 
     def _remove_unused(self, path: Path) -> bool:
         """Unless a process holds it. Away first, then looked at once more: somebody may have asked
@@ -163,12 +181,13 @@ class Cache:
 
     def _publish(self, source: Path, path: Path) -> None:
         """Content first, name second: also after a power cut a name stands for its content."""
-        size = source.stat().st_size
+        found = source.stat()
         source.chmod(_READ_ONLY)
         flush_to_disk(source)
         os.utime(source)
         source.replace(self._made(path.parent) / path.name)
-        self._added += size
+        self._sound[path.name] = found.st_ino  # who asks us to keep a file has just hashed it
+        self._added += found.st_size
         # Counting the files takes time, so it is done at first and after each twentieth added.
         if not self._counted or (
             self.limit_bytes is not None and self._added > self.limit_bytes / 20
@@ -228,7 +247,8 @@ def _files(folder: Path) -> Iterator[tuple[Path, int, float]]:
 
 def _unused_seconds(path: Path) -> float:
     try:
-        return time.time() - path.stat().st_mtime
+        # A time to come is one from before the clock was set back.
+        return abs(time.time() - path.stat().st_mtime)
     except FileNotFoundError:
         return math.inf
 

@@ -104,6 +104,25 @@ def test_the_same_content_is_kept_once(cache, tmp_path):
     assert list(cache.scratch().iterdir()) == []
 
 
+@pytest.mark.parametrize("damaged", [b"", CONTENT[:-1], b"x" * len(CONTENT)])
+def test_a_damaged_file_is_replaced_whoever_asks_for_it(cache, store, tmp_path, damaged):
+    stored = put(store, tmp_path, "matrices/1.npy", CONTENT)
+    for ask in ("adopt", "fetch"):
+        path = cache.fetch(store, stored.uri, stored.sha256)
+        path.chmod(0o644)
+        path.write_bytes(damaged)
+        later = Cache(tmp_path / "cache")  # as another process finds it
+
+        if ask == "adopt":
+            (later.scratch() / "a").write_bytes(CONTENT)
+            _, path = later.adopt(later.scratch() / "a")
+        else:
+            path = later.fetch(store, stored.uri, stored.sha256)
+
+        assert path.read_bytes() == CONTENT
+        cache = Cache(tmp_path / "cache")
+
+
 def test_a_file_of_another_file_system_is_adopted_too(cache):
     source = Path("/dev/shm", f"deepcredit-test-{os.getpid()}")
     source.write_bytes(CONTENT)
@@ -238,6 +257,16 @@ def test_above_the_limit_the_longest_unused_go_first(tmp_path):
     adopt(cache, contents[4], unused=100)
 
     assert files(tmp_path / "cache") == [contents[1], contents[3], contents[4]]
+
+
+def test_files_from_before_the_clock_was_set_back_go_too(tmp_path):
+    cache = Cache(tmp_path / "cache", limit_bytes=1500)
+    adopt(cache, b"1" * 1000, unused=-3600)
+
+    adopt(cache, b"2" * 1000, unused=0)
+    cache.evict()
+
+    assert files(tmp_path / "cache") == [b"2" * 1000]
 
 
 def test_files_asked_for_a_moment_ago_stay_even_above_the_limit(tmp_path):
