@@ -46,6 +46,7 @@ async def leave(dask_worker: Worker, *, renew: bool) -> None:
     why = "renewed" if renew else "retired"
     if not renew:
         _tell_keeper(str(dask_worker.name))
+        await _tell_nanny(dask_worker)
     dask_worker.log_event("all", {"action": LEAVING, "worker": dask_worker.address, "why": why})
     gone = False
     while not gone:
@@ -62,6 +63,13 @@ async def leave(dask_worker: Worker, *, renew: bool) -> None:
             dask_worker.status = Status.running
             await asyncio.sleep(_AGAIN_SECONDS)
     await dask_worker.close(nanny=not renew, reason=why)
+
+
+async def _tell_nanny(worker: Worker) -> None:
+    """Or it would start another in the place of one that is killed before it has left."""
+    if worker.nanny:
+        async with worker.rpc(worker.nanny) as nanny:
+            await nanny.close_gracefully(reason=LEAVING)
 
 
 def _tell_keeper(name: str) -> None:

@@ -123,6 +123,30 @@ def test_the_only_worker_is_renewed_while_tasks_send_their_files(tmp_path):
     assert len({each.value[0] for each in done}) > 1
 
 
+def test_a_worker_that_is_killed_while_it_leaves_does_not_come_back(tmp_path):
+    noted = files(tmp_path, 2)
+    with ExitStack() as stack:
+        own = Cluster(tmp_path, stack)
+        own.scheduler()
+        keepers = {name: own.worker(name) for name in ("one", "two")}
+        executor = stack.enter_context(closing(connect(own.address, patience=30)))
+        until(lambda: executor.workers == 2, 30)
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        run = pool.submit(lambda: list(executor.run(tasks.note_for_long, noted)))
+        until(lambda: all(Path(name).exists() for name in noted), 30)
+        leaver = next(each for each in look(own.address, None).workers if each.name == "two")
+        leaving.tell(own.address, None, [leaver])
+        until(lambda: any(each.leaving for each in look(own.address, None).workers), 10)
+        for process in psutil.Process(keepers["two"].pid).children(recursive=True):
+            if "spawn_main" in " ".join(process.cmdline()):
+                process.kill()
+        done = run.result()
+
+        assert keepers["two"].wait(30) is not None
+        assert [each.name for each in look(own.address, None).workers] == ["one"]
+    assert {each.error for each in done} == {None}
+
+
 def test_a_worker_that_did_more_tasks_before_the_setting_was_lowered_is_renewed(cluster, tmp_path):
     with closing(connect(cluster.address, patience=30)) as executor:
         until(lambda: executor.workers == 2, 30)
