@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -86,7 +87,7 @@ class FolderStore:
         return
 
     def _chunks(self, source: Path, uri: str) -> Iterator[bytes]:
-        with self._named(uri, missing=ArtifactMissing), source.open("rb") as stream:
+        with self._named(uri, missing=ArtifactMissing), open(source, "rb", opener=_file) as stream:
             while chunk := stream.read(_CHUNK):
                 yield chunk
 
@@ -111,6 +112,15 @@ class FolderStore:
         if error.errno in (errno.EISDIR, errno.ENOTDIR):
             return BadSetting(f"{where}; a folder has that name, or a file that of its folder")
         return missing(where)
+
+
+def _file(path: str, flags: int) -> int:
+    """A pipe would be waited for, and a device may never end."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise FileNotFoundError(errno.ENOENT, "not a file")
 
 
 def _copy(stream: BinaryIO, target: Path, uri: str) -> Stored:

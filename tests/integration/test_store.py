@@ -18,6 +18,7 @@ from configs.errors import (
     StoreUnavailable,
 )
 from configs.settings import load
+from storage.artifacts.folder import FolderStore
 from tests.places import Place
 from tests.waiting import until
 
@@ -114,6 +115,16 @@ def test_a_damaged_file_is_refused_and_the_target_stays_as_it_was(place, source,
 
     assert target.read_bytes() == b"old"
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_what_is_no_file_in_a_folder_is_not_waited_for(tmp_path):
+    (tmp_path / "store").mkdir()
+    os.mkfifo(tmp_path / "store" / "pipe")
+    (tmp_path / "store" / "device").symlink_to("/dev/zero")
+
+    for name in ("pipe", "device"):
+        with pytest.raises(ArtifactMissing, match="not a file"):
+            FolderStore(tmp_path / "store").get(name, "0" * 64, tmp_path / "target")
 
 
 def test_deleting_twice_is_no_error(place, source):
