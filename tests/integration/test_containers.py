@@ -228,6 +228,9 @@ def test_secrets_once_made_stay_and_only_their_owner_reads_them(tmp_path: Path) 
     folder = tmp_path / "secrets"
     command = [DOCKER / "make-secrets", folder]
     subprocess.run(command, check=True, capture_output=True)
+    for name in ("sftp_authorized_keys", "sftp_known_hosts"):
+        with (folder / name).open("a") as file:
+            file.write("of another server\n")
     first = {path.name: path.read_bytes() for path in folder.iterdir()}
     subprocess.run(command, check=True, capture_output=True)
 
