@@ -26,6 +26,7 @@ line as long.
 
 _UNBOUNDED = 100_000
 _GAP = 2
+_SIGNS = {n: f"\\x{n:02x}" for n in (*range(9), *range(11, 32), *range(127, 160))}
 _PROSE = 20  # narrower, prose is hard to read
 
 
@@ -79,7 +80,7 @@ def show(
     if form is Format.CSV:
         _print_csv(rows, columns)
     elif form is Format.JSON:
-        say(json.dumps([*map(dict, rows)], ensure_ascii=False, indent=1, default=_plain))
+        typer.echo(json.dumps([*map(dict, rows)], ensure_ascii=False, indent=1, default=_plain))
     elif rows:
         output = console()
         if title:
@@ -94,7 +95,12 @@ def show(
 
 def say(text: str) -> None:
     """A line for people, as it is: no markup, no colours."""
-    typer.echo(text)
+    typer.echo(harmless(text))
+
+
+def harmless(text: str) -> str:
+    """What SQL has put into a row must not steer the terminal of who looks at it."""
+    return text.translate(_SIGNS)
 
 
 @contextmanager
@@ -175,7 +181,7 @@ def _cell(value: Any, column: Column) -> Text:
         return Text(f"{value:.{column.digits}f}")
     if isinstance(value, datetime):
         return Text(f"{value:%Y-%m-%d %H:%M:%S}")
-    return Text(str(value))
+    return Text(harmless(str(value)))
 
 
 def _print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:

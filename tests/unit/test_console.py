@@ -6,7 +6,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from launcher.commands.leaderboard import columns
-from launcher.console import fitting, progress, table
+from launcher.console import Column, fitting, progress, say, show, table
 
 MODEL = {
     "rank": 10,
@@ -80,3 +80,12 @@ def test_beside_a_bar_80_columns_have_room_for_the_time_left(monkeypatch):
     assert any(re.search(r"demo\.csv .* 40% writing 5000 rows", line) for line in lines)
     assert any(re.search(r"batch 12 .* 60% 224 of .* 12 min left", line) for line in lines)
     assert max(map(cell_len, lines)) <= 80
+
+
+def test_what_a_row_holds_does_not_steer_the_terminal(capsys):
+    show([{"mode": "a\x1b]0;title\x07\x9b2J"}], [Column("mode", "mode", text=True)])
+    say("name  \x1b[2J\r한글\tb")
+
+    said = capsys.readouterr().out
+    assert not set("\x1b\x07\x9b\r") & set(said)
+    assert "한글\tb" in said
