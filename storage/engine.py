@@ -127,7 +127,8 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "do_connect")
     def _make_folder(*_: Any) -> None:
         if url.database and url.database != ":memory:":
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            # Data sets, and beside them cache and store: for nobody else to read.
+            Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:

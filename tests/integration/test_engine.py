@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable, Retry, retry_of
+from configs.settings import load
 from storage import batches, claims, sweeping
 from storage.engine import make_engine, reading, transaction
 from tests.calls import Calls
@@ -103,6 +104,13 @@ def test_a_file_that_is_no_database_is_refused(settings: SettingsFactory, tmp_pa
 
     with pytest.raises(DatabaseRefused, match="not a database"):
         use(make_engine(settings(database_url=f"sqlite:///{tmp_path / 'notes.txt'}")))
+
+
+def test_the_folder_of_the_embedded_database_is_private(tmp_path: Path) -> None:
+    engine = make_engine(load({"database_url": f"sqlite:///{tmp_path}/var/deepcredit.db"}))
+    use(engine)
+
+    assert (tmp_path / "var").stat().st_mode & 0o077 == 0
 
 
 def test_a_folder_is_no_database(settings: SettingsFactory, tmp_path: Path) -> None:
