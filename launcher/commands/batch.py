@@ -11,13 +11,14 @@ from sqlalchemy import Connection
 
 from configs.errors import BadParameter, Unknown, WrongState
 from configs.meant import some
+from launcher import kept_back
 from launcher.console import Format, progress, say, show
 from launcher.folder import example, new_app
 from launcher.listing import COLUMNS, as_listed
 from launcher.naming import dataset_name, parameters
 from launcher.session import Session, session
 from pipeline import mode as modes
-from storage import batches, leaderboard
+from storage import batches, leaderboard, servers
 from storage.records import Batch, State
 
 app = new_app()
@@ -263,7 +264,9 @@ def _check(connection: Connection, batch_id: int) -> tuple[str, ...]:
     """Raise what the batch would end with at once; return what a person may want otherwise."""
     found = batches.read(connection, batch_id)
     assert found is not None
-    return modes.check(connection, found)
+    doubts = modes.check(connection, found)
+    unserved = kept_back.unserved(found.queue, servers.at_work(connection))
+    return doubts if unserved is None else (*doubts, unserved)
 
 
 def _note(doubts: Iterable[str]) -> None:

@@ -671,9 +671,7 @@ def test_a_queue_that_nobody_has_is_paused_but_said_to_be_unknown(
     ready: Run, engine: Engine
 ) -> None:
     _add(engine, queue="night")
-    with engine.begin() as connection:
-        server = {"identity": "i", "host": "h", "pid": 1, "version": "0", "slots": 1}
-        servers.register(connection, server="S1", queues=["urgent"], **server)
+    _register(engine, "S1", queues=["urgent"])
     unknown = "did you mean night? there are: default, night, urgent\n"
 
     assert ready("queue", "pause", "urgent") == (0, "queue urgent is paused\n", "")
@@ -936,6 +934,64 @@ def test_doctor_sees_that_batches_wait_and_nobody_runs_them(ready: Run, engine: 
     assert found()[1] == "batch 2 waits: queue nigth is paused; `deepcredit queue resume nigth`"
 
 
+def _register(engine: Engine, name: str, **offers: Any) -> None:
+    facts: dict[str, Any] = {"host": "h", "pid": 1, "version": "1", "slots": 2, "identity": name}
+    with engine.begin() as connection:
+        servers.register(connection, server=name, **facts | offers)
+
+
+def _silence(engine: Engine, name: str) -> None:
+    """As if the launcher had been killed five minutes ago."""
+    here, long_ago = dc_server.c.serve_server_id == name, utc_now(literal(-300))
+    with engine.begin() as connection:
+        connection.execute(update(dc_server).where(here).values(last_seen=long_ago))
+
+
+def test_a_mistyped_queue_is_told_from_one_whose_launcher_is_missing(
+    stocked: Run, engine: Engine
+) -> None:
+    def added(queue: str) -> tuple[str, ...]:
+        return stocked("batch", "add", "--mode", *TRAIN, "--queue", queue)[1:]
+
+    def warned() -> list[str]:
+        return re.findall("^WARN +launchers +(.*)$", stocked("doctor")[1], re.MULTILINE)
+
+    mend = "then `UPDATE dc_batch SET queue = '{}' WHERE queue = '{}'`; if not, "
+    assert added("defualt") == ("1\n", "")  # nobody is at work yet, so who knows
+    start = "start one with `deepcredit launcher SERVER_ID --queue"
+    assert warned() == [
+        (
+            "batch 1 waits: no launcher runs; did you mean default? "
+            f"{mend.format('default', 'defualt')}{start} defualt`"
+        )
+    ]
+
+    _register(engine, "S1", queues=["urgent", "default"])
+    _register(engine, "S2", queues=["nights"])
+    _silence(engine, "S2")
+    assert added("urgent") == ("2\n", "")
+    missing = "no launcher serves queue"
+    served = "served: default, urgent\n"
+    assert added("urgnet") == ("3\n", f"note: {missing} urgnet; did you mean urgent? {served}")
+    assert added("night's") == ("4\n", f"note: {missing} night's; {served}")
+    with engine.begin() as connection:
+        connection.execute(update(dc_batch).where(dc_batch.c.batch_id == 1).values(state="C"))
+    assert warned()[1:] == [
+        (
+            f"batch 3 waits: {missing} urgnet; did you mean urgent? "
+            f"{mend.format('urgent', 'urgnet')}{start} urgnet`"
+        ),
+        f"batch 4 waits: {missing} night's; {start} 'night'\"'\"'s'`",
+    ]
+    assert warned()[0].startswith("S2 on h was last heard of at ")
+
+    remedy = re.findall("`(UPDATE .*?)`", warned()[1])
+    with engine.begin() as connection:
+        connection.exec_driver_sql(*remedy)
+    assert [line for line in warned() if "batch 3" in line] == []
+    assert "urgent" in stocked("batch", "show", "3")[1]
+
+
 def test_doctor_looks_whether_one_launcher_is_at_work(ready: Run, engine: Engine) -> None:
     """What watches a process must notice, too, that its loop has stopped."""
 
@@ -943,16 +999,12 @@ def test_doctor_looks_whether_one_launcher_is_at_work(ready: Run, engine: Engine
         code, out, _ = ready("doctor", "--launcher", name)
         return code, re.sub(" {2,}", " ", out).strip()
 
-    facts: dict[str, Any] = {"host": "h", "pid": 1, "version": "1", "slots": 1, "identity": "i"}
+    for name in ("S1", "S2", "S3"):
+        _register(engine, name)
     with engine.begin() as connection:
-        for name in ("S1", "S2", "S3"):
-            servers.register(connection, server=name, **facts)
         servers.pause(connection, "S2")
-        servers.remove(connection, "S2", "i")
-        long_ago = {"last_seen": utc_now(literal(-300))}
-        connection.execute(
-            update(dc_server).where(dc_server.c.serve_server_id == "S3").values(long_ago)
-        )
+        servers.remove(connection, "S2", "S2")
+    _silence(engine, "S3")
 
     code, said = found("S1")
     assert (code, said.partition(" of ")[0]) == (0, "OK launcher S1 was heard")
@@ -967,12 +1019,7 @@ def test_doctor_names_batches_that_no_launcher_will_ever_take(ready: Run, engine
     def warned() -> list[str]:
         return re.findall("^WARN +launchers +(.*)$", ready("doctor")[1], re.MULTILINE)
 
-    def register(name: str, **offers: list[str]) -> None:
-        facts: dict[str, Any] = {"host": "h", "pid": 1, "version": "1", "slots": 2}
-        with engine.begin() as connection:
-            servers.register(connection, server=name, identity=name, **facts, **offers)
-
-    register("S1")
+    _register(engine, "S1")
     _add(engine)
     assert warned() == []
     assert "S1 on h, 2 slots, queue default, no tags, last seen " in ready("doctor")[1]
@@ -995,7 +1042,7 @@ def test_doctor_names_batches_that_no_launcher_will_ever_take(ready: Run, engine
 
     ready("server", "resume", "S1")
     ready("queue", "pause", "r")
-    register("S2", queues=["q", "default"], tags=["gpu", "big"])
+    _register(engine, "S2", queues=["q", "default"], tags=["gpu", "big"])
     assert warned() == ["batch 5 waits: queue r is paused; `deepcredit queue resume r`"]
     assert "queues q and default, tags gpu and big, " in ready("doctor")[1]
 
