@@ -621,6 +621,32 @@ def test_wait_ends_with_0_on_c_and_1_on_a_final_e(ready: Run, engine: Engine) ->
     assert "has not ended after 0 s" in err
 
 
+def test_wait_says_what_a_batch_waits_for_once_until_that_changes(
+    ready: Run, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = _add(engine, progress_note="3 of 8 models")
+    running = {"state": "U", "progress": 0.5}
+    happens = iter([None, {"queue": "night"}, None, None, running, {"state": "C"}])
+
+    def sleep(_seconds: float) -> None:
+        if values := next(happens):
+            with engine.begin() as connection:
+                connection.execute(update(dc_batch).values(values))
+
+    _register(engine, "S1")
+    monkeypatch.setattr("launcher.following.time.sleep", sleep)
+
+    assert ready("batch", "wait", str(number)) == (
+        0,
+        f"batch {number} completed: 3 of 8 models\n",
+        (
+            f"batch {number}:   0% waits for a free server\n"
+            f"batch {number}:   0% waits for a launcher that serves queue night (none does)\n"
+            f"batch {number}:  50% 3 of 8 models\n"
+        ),
+    )
+
+
 def test_a_batch_run_in_the_foreground_ends_with_its_error(
     ready: Run, engine: Engine, tmp_path: Path
 ) -> None:
