@@ -14,8 +14,7 @@ _CLOCK_SECONDS = 5.0
 
 
 def database(session: Session, role: str) -> Found:
-    name = session.engine.url.render_as_string(hide_password=True)
-    yield from session.read(lambda connection: list(_about(connection, name, role)))
+    yield from session.read(lambda connection: list(_about(connection, session.database, role)))
 
 
 def _about(connection: Connection, name: str, role: str) -> Found:

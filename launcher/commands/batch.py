@@ -117,12 +117,12 @@ def list_(
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
     """List batches, the newest first. Ages count from when a batch was added."""
-    rows = session(ctx).read(
-        lambda connection: leaderboard.batches(connection, state=state, limit=limit)
-    )
+    opened = session(ctx)
+    rows = opened.read(partial(leaderboard.batches, state=state, limit=limit))
     if form is Format.TABLE:
         rows = [*map(as_listed, rows)]
-    show(rows, COLUMNS, form, empty="no batch")
+    where = f"database {opened.database}"
+    show(rows, COLUMNS, form, title=where, empty=f"no batch in {where}")
 
 
 @app.command("show", epilog=example("deepcredit batch show 123"))

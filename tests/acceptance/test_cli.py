@@ -690,6 +690,24 @@ def test_ctrl_c_leaves_the_batch_that_one_waits_for_alone(
     assert (row.state, row.cancel_requested_at) == ("U", None)
 
 
+def test_whoever_looks_is_told_into_which_database_but_no_password(
+    run: Run, mariadb_server: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = mariadb_server.new_database()
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(name))
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", PASSWORD)
+    (where,) = re.findall("^database .*$", run("db", "upgrade")[1], re.MULTILINE)
+    assert f":***@127.0.0.1:{mariadb_server.port}/{name}" in where
+
+    assert run("batch", "list")[2] == f"no batch in {where}\n"
+    assert run("status")[1].replace("\n", "").startswith(where)
+    made = make_engine(load())
+    _add(made)
+    made.dispose()
+    assert run("batch", "list")[1].startswith(f"{where}\n")
+    assert not run("batch", "list", "--format", "json")[1].startswith("database")
+
+
 # --- queues
 
 
