@@ -58,7 +58,8 @@ def _rights(connection: Connection, role: str) -> Found:
         shown = ", ".join(missing[:6]) + (" and more" if len(missing) > 6 else "")
         yield fail(
             f"as {role} this account lacks {shown}; an administrator runs what "
-            "`deepcredit db grants` prints, or say --role",
+            "`deepcredit db grants` prints; of an operator's or reader's account ask with "
+            "`deepcredit doctor --role operator` or `--role reader`",
         )
     else:
         yield ok(f"this account may do all that the role {role} needs")

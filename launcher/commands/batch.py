@@ -176,12 +176,16 @@ def rerun(ctx: typer.Context, batch_id: BatchId) -> None:
     _put_back(ctx, batch_id, batches.rerun)
 
 
-@app.command(epilog=example("deepcredit batch priority 123 10"))
+@app.command(
+    epilog=example("deepcredit batch priority 123 10"),
+    context_settings={"ignore_unknown_options": True},  # or -5 would be one
+)
 def priority(
     ctx: typer.Context,
     batch_id: BatchId,
     number: Annotated[
-        int, typer.Argument(metavar="N", min=0, max=32_767, help="Lower is sooner; usual: 100.")
+        int,
+        typer.Argument(metavar="N", min=-32_768, max=32_767, help="Lower is sooner; usual: 100."),
     ],
 ) -> None:
     """Let a waiting batch run sooner or later than others. Retries come by their time instead."""

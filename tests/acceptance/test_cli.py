@@ -158,7 +158,8 @@ def test_help_imports_none_of_the_libraries_that_take_long() -> None:
         ),
         (["batch", "add", "--mode", "train", "--json", "[1]"], "must be a JSON object"),
         (["batch", "add", "--mode", "train", "--param", "x"], "'x' is not KEY=VALUE"),
-        (["batch", "add", "--mode", "train", "--dataset", "D1"], "'D1' is not like DATA001/1"),
+        (["batch", "add", "--mode", "train", "--dataset", "D/x"], "'D/x' is not like DATA001/1"),
+        (["batch", "add", "--mode", "train", "--dataset", "D1"], "'D1' has no version; write D1/1"),
         (["leaderboard", "--frob"], "No such option: --frob; see deepcredit leaderboard --help"),
         (["batch", "list", "--store-url", "x"], "--store-url goes before the command"),
         (["--set", "x", "doctor"], "'x' is not NAME=VALUE"),
@@ -314,7 +315,7 @@ def test_data_sets_are_listed_and_shown(ready: Run) -> None:
     for words in (("D1", "2"), ("D1/2",)):
         said = _error(ready("dataset", "show", *words), 1)
         assert said == "error: unknown data set D1/2; there are: D1/1"
-    assert "'D1' is not like DATA001/1" in _error(ready("dataset", "show", "D1"), 2)
+    assert "'D1' has no version; write D1/1, say;" in _error(ready("dataset", "show", "D1"), 2)
 
 
 def test_a_table_that_exists_is_registered(ready: Run, engine: Engine) -> None:
@@ -582,7 +583,10 @@ def test_a_batch_may_be_added_that_waits_for_the_one_it_builds_on(
 ) -> None:
     waiting = str(_add(engine))
 
-    assert stocked("batch", "add", "--mode", "predict", "--train-batch", waiting)[0] == 0
+    words = ("batch", "add", "--mode", "predict", "--train-batch", waiting)
+    assert stocked(*words)[::2] == (0, "")
+    said = "note: model_group is ignored: predict does not read it\n"
+    assert stocked(*words, "--model-group", "M100")[::2] == (0, said)
 
 
 def test_a_batch_is_cancelled_retried_and_listed_in_words(ready: Run, engine: Engine) -> None:
