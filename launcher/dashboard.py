@@ -56,15 +56,20 @@ _FOOT = 2  # lines below the page
 
 
 def page(
-    overview: Overview, *, width: int, silent_after: float, height: int | None = None
+    overview: Overview,
+    *,
+    database: str,
+    width: int,
+    silent_after: float,
+    height: int | None = None,
 ) -> RenderableType:
     """`silent_after`: a server that was not seen for so many seconds is called silent. `height`:
     of the errors only the newest that still fit it are shown.
     """
-    whole = _page(overview, width, silent_after)
+    whole = _page(overview, database, width, silent_after)
     while height is not None and overview.failures and _lines(whole, width) > height:
         overview = replace(overview, failures=overview.failures[:-1])
-        whole = _page(overview, width, silent_after)
+        whole = _page(overview, database, width, silent_after)
     return whole
 
 
@@ -72,7 +77,7 @@ def _lines(whole: RenderableType, width: int) -> int:
     return len(Console(width=width).render_lines(whole))
 
 
-def _page(overview: Overview, width: int, silent_after: float) -> RenderableType:
+def _page(overview: Overview, database: str, width: int, silent_after: float) -> RenderableType:
     busy: dict[str | None, int] = {}
     for run in overview.runs:
         busy[run.serve_server_id] = busy.get(run.serve_server_id, 0) + 1
@@ -83,6 +88,7 @@ def _page(overview: Overview, width: int, silent_after: float) -> RenderableType
         for q in overview.queues
     ]
     parts: list[RenderableType] = [
+        Text(f"database {database}\n"),
         table(servers, _SERVERS, width) if servers else Text("no launcher is at work"),
         Text(),
         table([*map(_run, overview.runs)], _RUNS, width)

@@ -176,9 +176,8 @@ def _gpus(_session: Session, _role: str) -> Found:
 
 
 def _launchers(session: Session, _role: str) -> Found:
-    found = session.read(servers.listing)
     wanted = session.read(health.wanted)
-    alive = [server for server in found if server.identity is not None]
+    alive = session.read(servers.at_work)
     for server in alive:
         queues = _named("queue", queues_of(server))
         tags = _named("tag", tags_of(server))
@@ -187,6 +186,14 @@ def _launchers(session: Session, _role: str) -> Found:
             f"{server.serve_server_id} on {server.host}, {server.slots} slots, {queues}, {tags}, "
             f"last seen {server.last_seen:%Y-%m-%d %H:%M:%S} UTC{paused}",
         )
+    names = {server.serve_server_id for server in alive}
+    for server in session.read(servers.listing):
+        if server.identity is not None and server.serve_server_id not in names:
+            yield warn(
+                f"{server.serve_server_id} on {server.host} was last heard of at "
+                f"{server.last_seen:%Y-%m-%d %H:%M:%S} UTC; look at its log and start it again, or "
+                "delete its row of dc_server"
+            )
     if not alive and not wanted:
         yield ok("none runs, and no batch waits")
     shut = session.read(paused_queues)

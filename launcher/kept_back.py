@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from shlex import quote
 from typing import assert_never
 
+from configs.meant import meant, nearest
 from storage.health import Wanted
 from storage.left import Left
 from storage.records import Server
@@ -24,7 +25,8 @@ def kept_back(wanted: Wanted, alive: Sequence[Server], shut: Sequence[str]) -> s
         start += f" --tag {quote(tag)}"
     serving = [server for server in alive if queue in queues_of(server)]
     if not serving:
-        return f"no launcher {f'serves queue {queue}' if alive else 'runs'}; {start}`"
+        missing = f"no launcher {f'serves queue {queue}' if alive else 'runs'}"
+        return f"{missing}; {_moved(queue, alive)}{start}`"
     fit = [server for server in serving if tag is None or tag in tags_of(server)]
     if tag is not None and not fit:
         return f"no launcher of queue {queue} has tag {tag}; {start}`"
@@ -35,6 +37,31 @@ def kept_back(wanted: Wanted, alive: Sequence[Server], shut: Sequence[str]) -> s
             f"`deepcredit server resume {quote(names[0])}`"
         )
     return None
+
+
+def unserved(queue: str, alive: Sequence[Server]) -> str | None:
+    """What to say to somebody who names a queue; None: it is served, or nobody is at work."""
+    served = _served(alive)
+    if not alive or queue in served:
+        return None
+    return f"no launcher serves queue {queue}; {meant(queue, served)}served: {', '.join(served)}"
+
+
+def _moved(queue: str, alive: Sequence[Server]) -> str:
+    """For a name that was mistyped; empty if none is like it."""
+    near = nearest(queue, _served(alive) or ["default"])
+    if near is None or near == queue:
+        return ""
+    change = f"SET queue = {_sql(near)} WHERE queue = {_sql(queue)}"
+    return f"did you mean {near}? then `UPDATE dc_batch {change}`; if not, "
+
+
+def _served(alive: Sequence[Server]) -> list[str]:
+    return sorted({queue for server in alive for queue in queues_of(server)})
+
+
+def _sql(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def why_left(left: Left, server_id: str) -> str:

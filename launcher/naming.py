@@ -13,6 +13,11 @@ from pipeline.parameters import read_object
 def dataset_name(text: str, option: str = "--dataset") -> tuple[str, int]:
     """Group and version of `DATA001/1`."""
     group, _, version = text.rpartition("/")
+    if "/" not in text:
+        raise typer.BadParameter(
+            f"{text!r} has no version; write {text}/1, say; `deepcredit dataset list` shows all",
+            param_hint=option,
+        )
     if not group or not (version.isascii() and version.isdecimal()):
         raise typer.BadParameter(f"{text!r} is not like DATA001/1", param_hint=option)
     return group, int(version)

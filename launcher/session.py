@@ -32,6 +32,11 @@ class Session:
     def engine(self) -> Engine:
         return make_engine(self.settings)
 
+    @property
+    def database(self) -> str:
+        """Which one it is, for people: without the password."""
+        return self.engine.url.render_as_string(hide_password=True)
+
     def read(self, question: Callable[[Connection], T]) -> T:
         self._require_a_file()
         with self._naming_errors(), reading(self.engine) as connection:

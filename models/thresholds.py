@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from configs.errors import BadData, BadParameter
-from configs.meant import meant
+from configs.meant import meant, nearest
 from models.kind import Labels, Scores
 from models.parameters import Real, Word
 from models.scores import VOTE_METRICS, Cuts, Floats, cuts, vote_metrics
@@ -63,10 +63,16 @@ def parse(value: object) -> Spec:
     except (ValueError, OverflowError) as error:
         refused = error
     written = json.dumps(value, ensure_ascii=False, default=str)
-    hint = meant(str(value.get("metric", "")), VOTE_METRICS) if isinstance(value, Mapping) else ""
     raise BadParameter(
-        f"batch_param: threshold = {written:.200} is not allowed; {hint}allowed: {ALLOWED}"
+        f"batch_param: threshold = {written:.200} is not allowed; {_meant(value)}allowed: {ALLOWED}"
     ) from refused
+
+
+def _meant(value: object) -> str:
+    if isinstance(value, Mapping):
+        return meant(str(value.get("metric", "")), VOTE_METRICS)
+    near = nearest(value, VOTE_METRICS) if isinstance(value, str) else None
+    return f'did you mean {{"metric": "{near}"}}? ' if near else ""
 
 
 def choose(spec: Spec, y_valid: Labels, scores_valid: Scores) -> float:

@@ -20,6 +20,9 @@ class Mode(Protocol):
     Parameters: type[BatchParameters]
     """The keys of its batch_param."""
 
+    IGNORED: tuple[str, ...]
+    """Columns that name something, and that it does not read."""
+
     def check(
         self, connection: Connection, batch: Batch, parameters: BatchParameters
     ) -> tuple[str, ...]:
@@ -60,4 +63,8 @@ def check(connection: Connection, batch: Batch) -> tuple[str, ...]:
     doubts = chosen.check(connection, batch, parse(batch.batch_param, chosen.Parameters))
     if batch.dataset_group is not None and batch.dataset_version is not None:
         datasets.read(connection, batch.dataset_group, batch.dataset_version)
-    return doubts
+    return doubts + tuple(
+        f"{name} is ignored: {batch.mode} does not read it"
+        for name in chosen.IGNORED
+        if getattr(batch, name) is not None
+    )

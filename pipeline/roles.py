@@ -153,7 +153,10 @@ def _check_names(
 
 
 def _no_column(name: str, there: Sequence[str], where: str) -> str:
-    return f"{where} has no column {name!r}; {meant(name, there)}its columns are: {some(there, 30)}"
+    parts = [part.strip() for part in name.split(",")]
+    known = [part for part in parts if part in there]
+    hint = "give the option once for each column; " if known else meant(name, there)
+    return f"{where} has no column {name!r}; {hint}its columns are: {some(there, 30)}"
 
 
 def _found(

@@ -76,6 +76,14 @@ def read(connection: Connection, batch_id: int) -> Batch | None:
     return None if row is None else Batch.from_row(row)
 
 
+def existing(connection: Connection, batch_id: int) -> Batch:
+    """Raises Unknown if there is no such batch."""
+    found = read(connection, batch_id)
+    if found is None:
+        raise Unknown(no_such(batch_id))
+    return found
+
+
 def no_such(batch_id: int) -> str:
     return f"batch {batch_id} does not exist; `deepcredit batch list` shows those there are"
 

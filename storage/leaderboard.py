@@ -43,6 +43,14 @@ def batches(connection: Connection, *, state: State | None = None, limit: int = 
     return _read(connection, query)
 
 
+def waits_for(connection: Connection, batch_id: int) -> str | None:
+    """Why the batch does not run, as v_batch says; None: it runs, has ended or does not exist."""
+    words: str | None = connection.scalar(
+        select(_in_words.c.waits_for).where(_in_words.c.batch_id == batch_id)
+    )
+    return words
+
+
 def models(
     connection: Connection,
     *,

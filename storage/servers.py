@@ -4,9 +4,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, null, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, null, select, update
 from sqlalchemy.exc import IntegrityError
 
+from storage import serving
 from storage.columns import utc_now
 from storage.records import Server
 from storage.schema import dc_server
@@ -63,9 +64,14 @@ def seen(connection: Connection, server: str, identity: str) -> str | None:
     return owner
 
 
-def listing(connection: Connection) -> list[Server]:
-    rows = connection.execute(select(dc_server).order_by(_server.serve_server_id))
-    return [Server.from_row(row) for row in rows.mappings()]
+def listing(connection: Connection, *conditions: ColumnElement[bool]) -> list[Server]:
+    query = select(dc_server).where(*conditions).order_by(_server.serve_server_id)
+    return [Server.from_row(row) for row in connection.execute(query).mappings()]
+
+
+def at_work(connection: Connection) -> list[Server]:
+    """Without those that died and could not take themselves off the list."""
+    return listing(connection, serving.at_work)
 
 
 def remove(connection: Connection, server: str, identity: str) -> None:

@@ -10,9 +10,10 @@ _SILENT_SECONDS = 180  # several beats of a launcher with the usual lease; a dea
 _batch = dc_batch.c
 _server = dc_server.c
 
-_at_work = and_(
+at_work = and_(
     _server.identity.is_not(None), _server.last_seen > utc_now(literal(-_SILENT_SECONDS))
 )
+"""A launcher that runs, as far as one can tell."""
 
 
 def _lists(names: ColumnElement[str], name: ColumnElement[str]) -> ColumnElement[bool]:
@@ -20,7 +21,7 @@ def _lists(names: ColumnElement[str], name: ColumnElement[str]) -> ColumnElement
     return func.instr(names, func.json_quote(name)) > 0
 
 
-_serves = and_(_at_work, _lists(func.coalesce(_server.queues, '["default"]'), _batch.queue))
+_serves = and_(at_work, _lists(func.coalesce(_server.queues, '["default"]'), _batch.queue))
 _fits = and_(
     _serves,
     or_(_batch.need_tag.is_(None), _lists(func.coalesce(_server.tags, "[]"), _batch.need_tag)),
@@ -32,7 +33,7 @@ def missing_launcher(otherwise: ColumnElement[str]) -> ColumnElement[str]:
     """What no launcher offers that is at work; memory is for the launchers alone to know."""
     in_queue = literal("a launcher that serves queue ").concat(_batch.queue)
     return case(
-        (~exists().where(_at_work), "a launcher (none runs)"),
+        (~exists().where(at_work), "a launcher (none runs)"),
         (~exists().where(_serves), in_queue.concat(" (none does)")),
         (
             ~exists().where(_fits),

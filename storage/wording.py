@@ -92,7 +92,9 @@ def _suitable_server() -> ColumnElement[str]:
 
 
 def last_error() -> ColumnElement[str]:
-    return _sentence(_batch.error_class, ": ", func.coalesce(_batch.error_text, ""))
+    """NULL unless it has failed: one set to I by hand keeps the columns until it is claimed."""
+    said = _sentence(_batch.error_class, ": ", func.coalesce(_batch.error_text, ""))
+    return case((_batch.state == "E", said))
 
 
 def dataset_name() -> ColumnElement[str]:

@@ -1,6 +1,5 @@
 """Add batches, look at them, cancel, retry and wait for them."""
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import partial
@@ -11,18 +10,19 @@ from sqlalchemy import Connection
 
 from configs.errors import BadParameter, Unknown, WrongState
 from configs.meant import some
-from launcher.console import Format, progress, say, show
+from launcher import kept_back
+from launcher.console import Format, say, show
 from launcher.folder import example, new_app
+from launcher.following import follow
 from launcher.listing import COLUMNS, as_listed
 from launcher.naming import dataset_name, parameters
-from launcher.session import Session, session
+from launcher.session import session
 from pipeline import mode as modes
-from storage import batches, leaderboard
-from storage.records import Batch, State
+from storage import batches, leaderboard, servers
+from storage.records import State
 
 app = new_app()
 
-_POLL_SECONDS = 0.5
 BatchId = Annotated[int, typer.Argument(metavar="ID", help="batch_id of the batch.")]
 
 
@@ -117,12 +117,12 @@ def list_(
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
     """List batches, the newest first. Ages count from when a batch was added."""
-    rows = session(ctx).read(
-        lambda connection: leaderboard.batches(connection, state=state, limit=limit)
-    )
+    opened = session(ctx)
+    rows = opened.read(partial(leaderboard.batches, state=state, limit=limit))
     if form is Format.TABLE:
         rows = [*map(as_listed, rows)]
-    show(rows, COLUMNS, form, empty="no batch")
+    where = f"database {opened.database}"
+    show(rows, COLUMNS, form, title=where, empty=f"no batch in {where}")
 
 
 @app.command("show", epilog=example("deepcredit batch show 123"))
@@ -132,7 +132,7 @@ def show_(
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
     """Show every column of a batch, with the whole of its last error."""
-    found = _read(session(ctx), batch_id)
+    found = session(ctx).read(partial(batches.existing, batch_id=batch_id))
     columns = asdict(found)
     if form is not Format.TABLE:
         show([columns], [], form)
@@ -151,7 +151,7 @@ def cancel(ctx: typer.Context, batch_id: BatchId) -> None:
     opened = session(ctx)
     if not opened.write(lambda connection: batches.cancel(connection, batch_id)):
         say(f"batch {batch_id} had already ended")
-    elif _read(opened, batch_id).state == "U":
+    elif opened.read(partial(batches.existing, batch_id=batch_id)).state == "U":
         say(f"batch {batch_id} will be stopped by the launcher that runs it")
     else:
         say(f"batch {batch_id} cancelled")
@@ -176,12 +176,16 @@ def rerun(ctx: typer.Context, batch_id: BatchId) -> None:
     _put_back(ctx, batch_id, batches.rerun)
 
 
-@app.command(epilog=example("deepcredit batch priority 123 10"))
+@app.command(
+    epilog=example("deepcredit batch priority 123 10"),
+    context_settings={"ignore_unknown_options": True},  # or -5 would be one
+)
 def priority(
     ctx: typer.Context,
     batch_id: BatchId,
     number: Annotated[
-        int, typer.Argument(metavar="N", min=0, max=32_767, help="Lower is sooner; usual: 100.")
+        int,
+        typer.Argument(metavar="N", min=-32_768, max=32_767, help="Lower is sooner; usual: 100."),
     ],
 ) -> None:
     """Let a waiting batch run sooner or later than others. Retries come by their time instead."""
@@ -214,10 +218,12 @@ def wait(
         float | None, typer.Option(min=0, help="Give up after so long.", metavar="SECONDS")
     ] = None,
 ) -> None:
-    """Wait until a batch has ended; exit 0 on C, 1 on E. Ctrl-C leaves the batch running."""
-    opened = session(ctx)
+    """Wait until a batch has ended; exit 0 on C, 1 on E. Ctrl-C leaves the batch running.
+
+    Beside its progress stands what it does, or what it waits for.
+    """
     try:
-        ended = _await(opened, batch_id, timeout)
+        ended = follow(session(ctx), batch_id, timeout)
     except KeyboardInterrupt:
         typer.echo(f"batch {batch_id} goes on without you", err=True)
         raise typer.Exit(130) from None
@@ -227,27 +233,6 @@ def wait(
     if ended.state == "E":
         raise WrongState(ended.failure)
     say(f"batch {batch_id} completed" + (f": {ended.progress_note}" if ended.progress_note else ""))
-
-
-def _await(opened: Session, batch_id: int, timeout: float | None) -> Batch | None:
-    """The batch once it has ended, None at the timeout; a retry that is due is no end."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    with progress(f"batch {batch_id}") as bar:
-        while True:
-            now = _read(opened, batch_id)
-            if now.ended:
-                return now
-            bar(now.progress or 0.0, now.progress_note or "")
-            if deadline is not None and time.monotonic() >= deadline:
-                return None
-            time.sleep(_POLL_SECONDS)
-
-
-def _read(opened: Session, batch_id: int) -> Batch:
-    found = opened.read(lambda connection: batches.read(connection, batch_id))
-    if found is None:
-        raise Unknown(batches.no_such(batch_id))
-    return found
 
 
 def _put_back(ctx: typer.Context, batch_id: int, lever: Callable[[Connection, int], None]) -> None:
@@ -261,9 +246,10 @@ def _put_back(ctx: typer.Context, batch_id: int, lever: Callable[[Connection, in
 
 def _check(connection: Connection, batch_id: int) -> tuple[str, ...]:
     """Raise what the batch would end with at once; return what a person may want otherwise."""
-    found = batches.read(connection, batch_id)
-    assert found is not None
-    return modes.check(connection, found)
+    found = batches.existing(connection, batch_id)
+    doubts = modes.check(connection, found)
+    unserved = kept_back.unserved(found.queue, servers.at_work(connection))
+    return doubts if unserved is None else (*doubts, unserved)
 
 
 def _note(doubts: Iterable[str]) -> None:

@@ -27,9 +27,9 @@ def db() -> None:
 @app.command(epilog=example("deepcredit db upgrade"))
 def upgrade(ctx: typer.Context) -> None:
     """Create the tables and views, or bring them to this version. Safe to repeat; rows stay."""
-    engine = session(ctx).engine
-    say(f"database {engine.url.render_as_string(hide_password=True)}")
-    migrate.upgrade(engine, say)
+    opened = session(ctx)
+    say(f"database {opened.database}")
+    migrate.upgrade(opened.engine, say)
 
 
 @app.command(epilog=example("deepcredit db check"))

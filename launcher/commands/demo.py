@@ -60,7 +60,7 @@ def demo(
     )
     group = own.group if own else steps.DATA_GROUP
     say(f"Data set {group}, models of group {steps.MODEL_GROUP} and their batches go")
-    say(f"   into the database {opened.engine.url.render_as_string()}")
+    say(f"   into the database {opened.database}")
     say(f"   and the model store {opened.settings.store_url}")
     _step("1. Tables")
     upgrade(opened.engine, lambda line: say(f"   {line}"))

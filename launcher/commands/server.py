@@ -6,6 +6,7 @@ import typer
 from sqlalchemy import Connection
 
 from configs.errors import Unknown
+from configs.meant import meant
 from launcher.console import say
 from launcher.folder import example, new_app
 from launcher.session import session
@@ -27,13 +28,18 @@ def server() -> None:
 def pause(ctx: typer.Context, server_id: ServerId) -> None:
     """Let a server take nothing new; what it runs goes on. A restart does not end the pause."""
 
-    def work(connection: Connection) -> bool:
-        known = server_id in _names(connection)
+    def work(connection: Connection) -> list[str]:
+        names = _names(connection)
         servers.pause(connection, server_id)
-        return known
+        return names
 
-    known = session(ctx).write(work)
-    say(f"{server_id} is paused" if known else f"{server_id} is not known yet; it starts paused")
+    names = session(ctx).write(work)
+    if server_id in names:
+        say(f"{server_id} is paused")
+        return
+    say(f"{server_id} is not known yet; it starts paused")
+    if hint := meant(server_id, names):
+        say(f"note: {hint}there are: {', '.join(names)}")
 
 
 @app.command(epilog=example("deepcredit server resume SERVER_002"))
@@ -44,7 +50,7 @@ def resume(ctx: typer.Context, server_id: ServerId) -> None:
         names = _names(connection)
         if server_id not in names:
             there = f"there are: {', '.join(names)}" if names else "there are none"
-            raise Unknown(f"server {server_id} is not known; {there}")
+            raise Unknown(f"server {server_id} is not known; {meant(server_id, names)}{there}")
         servers.resume(connection, server_id)
 
     session(ctx).write(work)

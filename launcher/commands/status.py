@@ -34,7 +34,11 @@ def status(
 
     def draw(width: int, height: int | None = None) -> RenderableType:
         return page(
-            opened.read(overview.read), width=width, height=height, silent_after=silent_after
+            opened.read(overview.read),
+            database=opened.database,
+            width=width,
+            height=height,
+            silent_after=silent_after,
         )
 
     output = console()

@@ -38,6 +38,9 @@ MOST_DETAILS = 10_000
 Draw = Callable[[Board, Searched, Sequence[Judged], Context], tuple[Picture, ...]]
 
 
+IGNORED = ("model_group",)
+
+
 class Parameters(BatchParameters):
     """batch_param of an ensemble batch."""
 

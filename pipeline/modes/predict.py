@@ -20,6 +20,8 @@ from storage import batches, results
 from storage.artifacts.port import Stored
 from storage.records import Batch, SplitName, TrainedModel
 
+IGNORED = ("candidate_id", "model_group")
+
 
 class Parameters(BatchParameters):
     """batch_param of a predict batch."""

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from sqlalchemy import Connection
 
 from configs.errors import BadParameter, Unknown
@@ -21,6 +21,8 @@ from storage import datasets, registry, results
 from storage.model_names import ModelKey
 from storage.records import Batch, Dataset, ModelEntry, TrainedModel
 
+IGNORED = ("candidate_id",)
+
 
 class Parameters(SplitParameters):
     """batch_param of a train batch."""
@@ -33,6 +35,14 @@ class Parameters(SplitParameters):
     models: tuple[int, ...] | None = Field(
         None, min_length=1, description="a list of model_no; default: the whole model group"
     )
+
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _name_metrics(cls, value: Any) -> Any:
+        """A metric by its name alone is an error that says how to write it."""
+        if isinstance(value, str):
+            thresholds.parse(value)
+        return value
 
 
 def check(connection: Connection, batch: Batch, parameters: Parameters) -> tuple[str, ...]:

@@ -158,7 +158,8 @@ def test_help_imports_none_of_the_libraries_that_take_long() -> None:
         ),
         (["batch", "add", "--mode", "train", "--json", "[1]"], "must be a JSON object"),
         (["batch", "add", "--mode", "train", "--param", "x"], "'x' is not KEY=VALUE"),
-        (["batch", "add", "--mode", "train", "--dataset", "D1"], "'D1' is not like DATA001/1"),
+        (["batch", "add", "--mode", "train", "--dataset", "D/x"], "'D/x' is not like DATA001/1"),
+        (["batch", "add", "--mode", "train", "--dataset", "D1"], "'D1' has no version; write D1/1"),
         (["leaderboard", "--frob"], "No such option: --frob; see deepcredit leaderboard --help"),
         (["batch", "list", "--store-url", "x"], "--store-url goes before the command"),
         (["--set", "x", "doctor"], "'x' is not NAME=VALUE"),
@@ -323,7 +324,7 @@ def test_data_sets_are_listed_and_shown(ready: Run) -> None:
     for words in (("D1", "2"), ("D1/2",)):
         said = _error(ready("dataset", "show", *words), 1)
         assert said == "error: unknown data set D1/2; there are: D1/1"
-    assert "'D1' is not like DATA001/1" in _error(ready("dataset", "show", "D1"), 2)
+    assert "'D1' has no version; write D1/1, say;" in _error(ready("dataset", "show", "D1"), 2)
 
 
 def test_a_table_that_exists_is_registered(ready: Run, engine: Engine) -> None:
@@ -591,7 +592,10 @@ def test_a_batch_may_be_added_that_waits_for_the_one_it_builds_on(
 ) -> None:
     waiting = str(_add(engine))
 
-    assert stocked("batch", "add", "--mode", "predict", "--train-batch", waiting)[0] == 0
+    words = ("batch", "add", "--mode", "predict", "--train-batch", waiting)
+    assert stocked(*words)[::2] == (0, "")
+    said = "note: model_group is ignored: predict does not read it\n"
+    assert stocked(*words, "--model-group", "M100")[::2] == (0, said)
 
 
 def test_a_batch_is_cancelled_retried_and_listed_in_words(ready: Run, engine: Engine) -> None:
@@ -628,6 +632,32 @@ def test_wait_ends_with_0_on_c_and_1_on_a_final_e(ready: Run, engine: Engine) ->
     code, _, err = ready("batch", "wait", late, "--timeout", "0")
     assert code == 1
     assert "has not ended after 0 s" in err
+
+
+def test_wait_says_what_a_batch_waits_for_once_until_that_changes(
+    ready: Run, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = _add(engine, progress_note="3 of 8 models")
+    running = {"state": "U", "progress": 0.5}
+    happens = iter([None, {"queue": "night"}, None, None, running, {"state": "C"}])
+
+    def sleep(_seconds: float) -> None:
+        if values := next(happens):
+            with engine.begin() as connection:
+                connection.execute(update(dc_batch).values(values))
+
+    _register(engine, "S1")
+    monkeypatch.setattr("launcher.following.time.sleep", sleep)
+
+    assert ready("batch", "wait", str(number)) == (
+        0,
+        f"batch {number} completed: 3 of 8 models\n",
+        (
+            f"batch {number}:   0% waits for a free server\n"
+            f"batch {number}:   0% waits for a launcher that serves queue night (none does)\n"
+            f"batch {number}:  50% 3 of 8 models\n"
+        ),
+    )
 
 
 def test_a_batch_run_in_the_foreground_ends_with_its_error(
@@ -673,6 +703,24 @@ def test_ctrl_c_leaves_the_batch_that_one_waits_for_alone(
     assert (row.state, row.cancel_requested_at) == ("U", None)
 
 
+def test_whoever_looks_is_told_into_which_database_but_no_password(
+    run: Run, mariadb_server: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = mariadb_server.new_database()
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(name))
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", PASSWORD)
+    (where,) = re.findall("^database .*$", run("db", "upgrade")[1], re.MULTILINE)
+    assert f":***@127.0.0.1:{mariadb_server.port}/{name}" in where
+
+    assert run("batch", "list")[2] == f"no batch in {where}\n"
+    assert run("status")[1].replace("\n", "").startswith(where)
+    made = make_engine(load())
+    _add(made)
+    made.dispose()
+    assert run("batch", "list")[1].startswith(f"{where}\n")
+    assert not run("batch", "list", "--format", "json")[1].startswith("database")
+
+
 # --- queues
 
 
@@ -680,9 +728,7 @@ def test_a_queue_that_nobody_has_is_paused_but_said_to_be_unknown(
     ready: Run, engine: Engine
 ) -> None:
     _add(engine, queue="night")
-    with engine.begin() as connection:
-        server = {"identity": "i", "host": "h", "pid": 1, "version": "0", "slots": 1}
-        servers.register(connection, server="S1", queues=["urgent"], **server)
+    _register(engine, "S1", queues=["urgent"])
     unknown = "did you mean night? there are: default, night, urgent\n"
 
     assert ready("queue", "pause", "urgent") == (0, "queue urgent is paused\n", "")
@@ -989,6 +1035,64 @@ def test_doctor_sees_that_batches_wait_and_nobody_runs_them(ready: Run, engine: 
     assert found()[1] == "batch 2 waits: queue nigth is paused; `deepcredit queue resume nigth`"
 
 
+def _register(engine: Engine, name: str, **offers: Any) -> None:
+    facts: dict[str, Any] = {"host": "h", "pid": 1, "version": "1", "slots": 2, "identity": name}
+    with engine.begin() as connection:
+        servers.register(connection, server=name, **facts | offers)
+
+
+def _silence(engine: Engine, name: str) -> None:
+    """As if the launcher had been killed five minutes ago."""
+    here, long_ago = dc_server.c.serve_server_id == name, utc_now(literal(-300))
+    with engine.begin() as connection:
+        connection.execute(update(dc_server).where(here).values(last_seen=long_ago))
+
+
+def test_a_mistyped_queue_is_told_from_one_whose_launcher_is_missing(
+    stocked: Run, engine: Engine
+) -> None:
+    def added(queue: str) -> tuple[str, ...]:
+        return stocked("batch", "add", "--mode", *TRAIN, "--queue", queue)[1:]
+
+    def warned() -> list[str]:
+        return re.findall("^WARN +launchers +(.*)$", stocked("doctor")[1], re.MULTILINE)
+
+    mend = "then `UPDATE dc_batch SET queue = '{}' WHERE queue = '{}'`; if not, "
+    assert added("defualt") == ("1\n", "")  # nobody is at work yet, so who knows
+    start = "start one with `deepcredit launcher SERVER_ID --queue"
+    assert warned() == [
+        (
+            "batch 1 waits: no launcher runs; did you mean default? "
+            f"{mend.format('default', 'defualt')}{start} defualt`"
+        )
+    ]
+
+    _register(engine, "S1", queues=["urgent", "default"])
+    _register(engine, "S2", queues=["nights"])
+    _silence(engine, "S2")
+    assert added("urgent") == ("2\n", "")
+    missing = "no launcher serves queue"
+    served = "served: default, urgent\n"
+    assert added("urgnet") == ("3\n", f"note: {missing} urgnet; did you mean urgent? {served}")
+    assert added("night's") == ("4\n", f"note: {missing} night's; {served}")
+    with engine.begin() as connection:
+        connection.execute(update(dc_batch).where(dc_batch.c.batch_id == 1).values(state="C"))
+    assert warned()[1:] == [
+        (
+            f"batch 3 waits: {missing} urgnet; did you mean urgent? "
+            f"{mend.format('urgent', 'urgnet')}{start} urgnet`"
+        ),
+        f"batch 4 waits: {missing} night's; {start} 'night'\"'\"'s'`",
+    ]
+    assert warned()[0].startswith("S2 on h was last heard of at ")
+
+    remedy = re.findall("`(UPDATE .*?)`", warned()[1])
+    with engine.begin() as connection:
+        connection.exec_driver_sql(*remedy)
+    assert [line for line in warned() if "batch 3" in line] == []
+    assert "urgent" in stocked("batch", "show", "3")[1]
+
+
 def test_doctor_looks_whether_one_launcher_is_at_work(ready: Run, engine: Engine) -> None:
     """What watches a process must notice, too, that its loop has stopped."""
 
@@ -996,16 +1100,12 @@ def test_doctor_looks_whether_one_launcher_is_at_work(ready: Run, engine: Engine
         code, out, _ = ready("doctor", "--launcher", name)
         return code, re.sub(" {2,}", " ", out).strip()
 
-    facts: dict[str, Any] = {"host": "h", "pid": 1, "version": "1", "slots": 1, "identity": "i"}
+    for name in ("S1", "S2", "S3"):
+        _register(engine, name)
     with engine.begin() as connection:
-        for name in ("S1", "S2", "S3"):
-            servers.register(connection, server=name, **facts)
         servers.pause(connection, "S2")
-        servers.remove(connection, "S2", "i")
-        long_ago = {"last_seen": utc_now(literal(-300))}
-        connection.execute(
-            update(dc_server).where(dc_server.c.serve_server_id == "S3").values(long_ago)
-        )
+        servers.remove(connection, "S2", "S2")
+    _silence(engine, "S3")
 
     code, said = found("S1")
     assert (code, said.partition(" of ")[0]) == (0, "OK launcher S1 was heard")
@@ -1020,12 +1120,7 @@ def test_doctor_names_batches_that_no_launcher_will_ever_take(ready: Run, engine
     def warned() -> list[str]:
         return re.findall("^WARN +launchers +(.*)$", ready("doctor")[1], re.MULTILINE)
 
-    def register(name: str, **offers: list[str]) -> None:
-        facts: dict[str, Any] = {"host": "h", "pid": 1, "version": "1", "slots": 2}
-        with engine.begin() as connection:
-            servers.register(connection, server=name, identity=name, **facts, **offers)
-
-    register("S1")
+    _register(engine, "S1")
     _add(engine)
     assert warned() == []
     assert "S1 on h, 2 slots, queue default, no tags, last seen " in ready("doctor")[1]
@@ -1048,7 +1143,7 @@ def test_doctor_names_batches_that_no_launcher_will_ever_take(ready: Run, engine
 
     ready("server", "resume", "S1")
     ready("queue", "pause", "r")
-    register("S2", queues=["q", "default"], tags=["gpu", "big"])
+    _register(engine, "S2", queues=["q", "default"], tags=["gpu", "big"])
     assert warned() == ["batch 5 waits: queue r is paused; `deepcredit queue resume r`"]
     assert "queues q and default, tags gpu and big, " in ready("doctor")[1]
 

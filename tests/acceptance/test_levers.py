@@ -64,7 +64,10 @@ def test_resuming_a_server_that_is_not_there_names_those_that_are(run):
 
     code, _, error = run("server", "resume", "SERVER_2")
 
-    assert (code, error) == (1, "error: server SERVER_2 is not known; there are: SERVER_1\n")
+    known = "did you mean SERVER_1? there are: SERVER_1\n"
+    assert (code, error) == (1, f"error: server SERVER_2 is not known; {known}")
+    said = f"SERVER_2 is not known yet; it starts paused\nnote: {known}"
+    assert run("server", "pause", "SERVER_2") == (0, said, "")
 
 
 def test_a_queue_is_paused_and_resumed(run, calls):
@@ -79,7 +82,10 @@ def test_a_batch_is_moved_up(run, calls):
 
     assert run("batch", "priority", str(batch_id), "7")[0] == 0
     assert calls(batches.read, batch_id).priority == 7
-    assert run("batch", "priority", str(batch_id), "-1")[0] == 2
+    assert run("batch", "priority", str(batch_id), "-5")[0] == 0
+    assert calls(batches.read, batch_id).priority == -5
+    assert run("batch", "priority", str(batch_id), "99999")[0] == 2
+    assert run("batch", "priority", str(batch_id), "--later")[0] == 2
     assert run("batch", "priority", "999", "1")[0] == 1
 
 

@@ -12,12 +12,16 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable, Retry, retry_of
+<<<<<<< HEAD
 from configs.settings import load
 from storage import batches, claims, sweeping
+=======
+from storage import batches, claims, migrate, queues, sweeping
+>>>>>>> o1
 from storage.engine import make_engine, reading, transaction
 from tests.calls import Calls
 from tests.conftest import SettingsFactory
-from tests.mariadb import MariaDB, free_port
+from tests.mariadb import NOT_DURABLE, MariaDB, free_port, running_mariadb
 from tests.rival import Rival
 
 
@@ -36,6 +40,26 @@ def test_sessions_of_mariadb_are_as_the_queue_needs_them(mariadb_engine: Engine)
             )
         ).one()
     assert tuple(row) == ("READ-COMMITTED", "+00:00", 3, 20, "utf8mb4", 0, 1)
+
+
+def test_korean_comes_and_goes_whatever_the_server_has_as_its_default(
+    tmp_path: Path, settings: SettingsFactory
+) -> None:
+    latin = ("--character-set-server=latin1", "--skip-character-set-client-handshake")
+    with running_mariadb(tmp_path / "latin", (*NOT_DURABLE, *latin)) as server:
+        server.client("CREATE DATABASE d")
+        engine = make_engine(settings(**server.settings("d")))
+        migrate.upgrade(engine, lambda _: None)
+        calls = Calls(engine)
+        number = calls.add(batch_desc="신용 모형 재학습", queue="밤")
+
+        stored = server.client("SELECT HEX(batch_desc) FROM dc_batch", "d").strip()
+        assert bytes.fromhex(stored).decode() == "신용 모형 재학습"
+        assert calls.read(number).batch_desc == "신용 모형 재학습"
+        calls(queues.pause, "밤")
+        waits_for = calls.value("SELECT waits_for FROM v_batch WHERE queue = '밤'")
+        assert waits_for == "queue 밤, which is paused"
+        engine.dispose()
 
 
 def test_every_connection_of_sqlite_waits_and_writes_ahead(sqlite_engine: Engine) -> None:

@@ -468,6 +468,15 @@ def test_v_batch_says_how_a_batch_stands_and_what_it_waits_for(calls: Calls) -> 
     assert "Boom: it broke" in [row["last_error"] for row in rows.values()]
 
 
+def test_an_error_is_not_told_of_a_batch_that_an_operator_lets_run_again(calls: Calls) -> None:
+    number = failed(calls)
+    assert [row["last_error"] for row in view(calls, "v_batch")] == ["Boom: it broke"]
+
+    calls.sql("UPDATE dc_batch SET state = 'I', batch_param = '{}' WHERE batch_id = :n", n=number)
+
+    assert [row["last_error"] for row in view(calls, "v_batch")] == [None]
+
+
 def test_v_batch_says_which_launcher_a_batch_lacks(calls: Calls) -> None:
     for columns in ({}, {"queue": "밤"}, {"queue": "밤", "need_tag": "큰"}):
         calls.add(**columns)

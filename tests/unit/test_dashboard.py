@@ -50,12 +50,14 @@ def shown(width=80, silent_after=120, height=None, **parts):
     output = io.StringIO()
     console = Console(file=output, width=width, highlight=False)
     overview = Overview(**(empty | parts))
-    console.print(page(overview, width=width, height=height, silent_after=silent_after))
+    size = {"width": width, "height": height}
+    console.print(page(overview, database="DB", silent_after=silent_after, **size))
     return output.getvalue()
 
 
 def test_nothing_is_said_in_words():
     assert shown().split("\n\n") == [
+        "database DB",
         "no launcher is at work",
         "nothing is running",
         "nothing is waiting\n",
@@ -137,7 +139,7 @@ def test_as_many_errors_are_listed_as_fit_a_terminal(height, listed):
     text = shown(servers=(server(),), runs=(running(),), failures=errors, failed=12, height=height)
 
     assert text.count("BadData") == listed
-    assert len(text.splitlines()) <= max(height, 11)
+    assert len(text.splitlines()) <= max(height, 13)
     newest = f", the newest {listed}:" if listed else ""
     assert f"failed for good in the last day: 12{newest}\n" in text
 

@@ -358,6 +358,10 @@ def test_columns_get_the_roles_that_were_chosen():
         ({"target": "Y"}, "file has no column 'Y'; did you mean y? its columns are: no, when"),
         ({"target": "z"}, "file has no column 'z'; its columns are: no, when, code, x, sex, y"),
         ({"target": "y", "drop": ("z",)}, "file has no column 'z'"),
+        (
+            {"target": "y", "categorical": ("code, sex",)},
+            "no column 'code, sex'; give the option once for each column; its columns are: no",
+        ),
         ({"target": "y", "missing": {"z": ("1",)}}, "file has no column 'z'"),
         ({"target": "y", "id_column": "y"}, "column 'y' cannot be both target and id"),
         ({"target": "y", "time_column": "sex"}, "the time column 'sex' holds texts such as 'f'"),

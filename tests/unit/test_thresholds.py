@@ -1,4 +1,5 @@
 import dataclasses
+import re
 from math import isclose
 
 import numpy as np
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 from configs.errors import BadData, BadParameter
 from models.scores import VOTE_METRICS, decide, measure
 from models.thresholds import Best, Cheapest, Fixed, choose, parse
+from pipeline.modes.train import Parameters
+from pipeline.parameters import parse as read_parameters
 
 _score = st.sampled_from([0.0, 0.2, 0.5, 1.0]) | st.floats(0, 1, width=32)
 _rows = st.lists(st.tuples(st.integers(0, 1), _score), min_size=1, max_size=30)
@@ -141,6 +144,14 @@ def test_a_metric_that_begins_as_another_is_taken_for_it():
     said = r'^batch_param: threshold = {"metric": "f1"} is not allowed; did you mean f1_score\?'
     with pytest.raises(BadParameter, match=said):
         parse({"metric": "f1"})
+
+
+@pytest.mark.parametrize("name", ["f1_score", "f1"])
+def test_a_metric_by_its_name_alone_is_told_how_it_is_written(name):
+    said = f'threshold = "{name}" is not allowed; did you mean {{"metric": "f1_score"}}? allowed: '
+    with pytest.raises(BadParameter, match=re.escape(said)):
+        read_parameters(f'{{"threshold": "{name}"}}', Parameters)
+    assert read_parameters('{"threshold": " 0.25 "}', Parameters).threshold == 0.25
 
 
 def test_a_given_threshold_needs_no_valid_rows_but_a_chosen_one_does():

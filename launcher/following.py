@@ -1,0 +1,37 @@
+"""Following a batch to its end, on a terminal."""
+
+import time
+
+from sqlalchemy import Connection
+
+from launcher.console import progress
+from launcher.session import Session
+from storage import batches, leaderboard
+from storage.records import Batch
+
+_POLL_SECONDS = 0.5
+
+
+def follow(session: Session, batch_id: int, timeout: float | None) -> Batch | None:
+    """The batch once it has ended, None at the timeout; a retry that is due is no end. Meanwhile
+    its progress is shown, or what it waits for.
+
+    Raises:
+        Unknown: there is no such batch, or it was deleted.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    with progress(f"batch {batch_id}") as bar:
+        while True:
+            now, waits_for = session.read(lambda connection: _look(connection, batch_id))
+            if now.ended:
+                return now
+            bar(now.progress or 0.0, waits_for or now.progress_note or "")
+            if deadline is not None and time.monotonic() >= deadline:
+                return None
+            time.sleep(_POLL_SECONDS)
+
+
+def _look(connection: Connection, batch_id: int) -> tuple[Batch, str | None]:
+    found = batches.existing(connection, batch_id)
+    waits_for = None if found.state == "U" else leaderboard.waits_for(connection, batch_id)
+    return found, f"waits for {waits_for}" if waits_for else None
