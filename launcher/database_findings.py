@@ -55,14 +55,9 @@ def _mariadb(connection: Connection, what: str) -> Found:
 def _rights(connection: Connection, role: str) -> Found:
     if missing := health.refused(connection, ROLE.format(role)):
         yield fail(
-<<<<<<< HEAD
             f"as {role} this account lacks {health.in_short(missing)}; an administrator runs what "
-            "`deepcredit db grants` prints, or say --role",
-=======
-            f"as {role} this account lacks {shown}; an administrator runs what "
             "`deepcredit db grants` prints; of an operator's or reader's account ask with "
             "`deepcredit doctor --role operator` or `--role reader`",
->>>>>>> o1
         )
     else:
         yield ok(f"this account may do all that the role {role} needs")

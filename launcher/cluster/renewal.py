@@ -68,7 +68,7 @@ async def leave(dask_worker: Worker, *, renew: bool) -> None:
 async def _tell_nanny(worker: Worker) -> None:
     """Or it would start another in the place of one that is killed before it has left."""
     if worker.nanny:
-        async with worker.rpc(worker.nanny) as nanny:
+        async with worker.rpc(str(worker.nanny)) as nanny:  # its address, whatever the type says
             await nanny.close_gracefully(reason=LEAVING)
 
 

@@ -12,12 +12,8 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable, Retry, retry_of
-<<<<<<< HEAD
 from configs.settings import load
-from storage import batches, claims, sweeping
-=======
 from storage import batches, claims, migrate, queues, sweeping
->>>>>>> o1
 from storage.engine import make_engine, reading, transaction
 from tests.calls import Calls
 from tests.conftest import SettingsFactory
