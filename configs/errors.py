@@ -38,7 +38,7 @@ class DatasetChanged(BadData):
     """The rows of a data set are no longer those that were registered or trained on."""
 
 
-class Unknown(DeepCreditError):
+class NotFound(DeepCreditError):
     """A batch, data set, model, model group, mode or candidate list does not exist."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from configs.errors import DatabaseUnavailable, Unknown, WrongState
+from configs.errors import DatabaseUnavailable, NotFound, WrongState
 from launcher.host import free_memory_mb
 from launcher.profile import Profile
 from launcher.settlement import give_back
@@ -58,7 +58,7 @@ class Claimer:
     def this(self, batch_id: int) -> Claimed:
         """
         Raises:
-            Unknown: there is no such batch.
+            NotFound: there is no such batch.
             WrongState: it cannot be claimed; the message says why.
         """
         try:
@@ -125,11 +125,11 @@ class Claimer:
             "free_mb": free_memory_mb(self._reserved_mb()),
         }
 
-    def _why_not(self, batch_id: int) -> Unknown | WrongState:
+    def _why_not(self, batch_id: int) -> NotFound | WrongState:
         with reading(self._engine) as connection:
             batch = batches.read(connection, batch_id)
         if batch is None:
-            return Unknown(batches.no_such(batch_id))
+            return NotFound(batches.no_such(batch_id))
         if batch.state == "U":
             reason = f"is running on {batch.serve_server_id}"
         elif batch.state == "C":

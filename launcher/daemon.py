@@ -133,7 +133,7 @@ class Daemon:
         `watch` is called from another thread. A signal stops the batch and gives it back.
 
         Raises:
-            Unknown: there is no such batch.
+            NotFound: there is no such batch.
             WrongState: it cannot be claimed; the message says why.
             DatabaseUnavailable, DatabaseRefused: it could not be claimed.
         """

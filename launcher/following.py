@@ -17,7 +17,7 @@ def follow(session: Session, batch_id: int, timeout: float | None) -> Batch | No
     its progress is shown, or what it waits for.
 
     Raises:
-        Unknown: there is no such batch, or it was deleted.
+        NotFound: there is no such batch, or it was deleted.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     with progress(f"batch {batch_id}") as bar:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.errors import BadParameter, Unknown
+from configs.errors import BadParameter, NotFound
 from configs.meant import meant
 from models import parameters, variants
 from models.parameters import Spec, Whole, Word
@@ -81,7 +81,7 @@ def _entry(path: Path, place: int, table: object) -> ModelEntry:
     try:
         entry = _checked(table)
         variants.expand(entry.model_param, entry.model_id, model_no=entry.model_no)
-    except (BadParameter, Unknown) as error:
+    except (BadParameter, NotFound) as error:
         raise BadParameter(f"{path}: [[model]] number {place}: {error}") from error
     return entry
 

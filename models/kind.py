@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs import plugins
-from configs.errors import BadData, Unknown
+from configs.errors import BadData, NotFound
 from configs.meant import meant
 from models.parameters import Spec
 
@@ -153,11 +153,11 @@ def find(model_id: str) -> Kind:
     """The kind of a model_id.
 
     Raises:
-        Unknown: there is no such file; the message lists the kinds there are.
+        NotFound: there is no such file; the message lists the kinds there are.
     """
     if model_id not in available():
         there = available()
-        raise Unknown(
+        raise NotFound(
             f"unknown model_id {model_id!r}; {meant(model_id, there)}there are: {', '.join(there)}"
         )
     return cast(Kind, plugins.load(f"models.kinds.{_file(model_id)}"))
@@ -167,7 +167,7 @@ def estimators(model_id: str) -> Estimators:
     """What fits the kind; the first call imports its libraries, for seconds.
 
     Raises:
-        Unknown: as `find`.
+        NotFound: as `find`.
     """
     find(model_id)
     return cast(Estimators, plugins.load(f"models.estimators.{_file(model_id)}"))

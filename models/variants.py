@@ -48,7 +48,7 @@ def expand(model_param: str | None, model_id: str, *, model_no: int) -> tuple[Va
 
     Raises:
         BadParameter: naming the model_no, the key and what is allowed.
-        Unknown: there is no such model_id.
+        NotFound: there is no such model_id.
     """
     of = kind.find(model_id)
     try:

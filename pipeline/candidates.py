@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from configs.errors import BadData, ParentNotReady, Unknown
+from configs.errors import BadData, NotFound, ParentNotReady
 from pipeline.context import Context
 from pipeline.subjects import require_target
 from storage import batches, candidates, datasets, results
@@ -32,7 +32,7 @@ def gather(batch: Batch, context: Context) -> Candidates:
     """The models of the row's candidate_id.
 
     Raises:
-        Unknown: no such list, or it names a model that was never trained.
+        NotFound: no such list, or it names a model that was never trained.
         ParentNotReady: a batch whose models it names has not come to its end.
         BadData: the models were trained on different splits or targets, or on a data set that is
             not the one the row names.
@@ -46,10 +46,10 @@ def gather(batch: Batch, context: Context) -> Candidates:
 
 
 def list_of(connection: Connection, batch: Batch) -> str:
-    """The row's candidate_id. Raises Unknown where it has none, and names the lists there are."""
+    """The row's candidate_id. Raises NotFound where it has none, and names the lists there are."""
     if batch.candidate_id is None:
         there = candidates.what_exists(connection)
-        raise Unknown(f"an ensemble batch needs candidate_id; {there}")
+        raise NotFound(f"an ensemble batch needs candidate_id; {there}")
     return batch.candidate_id
 
 
@@ -57,7 +57,7 @@ def trained(connection: Connection, listed: str) -> tuple[TrainedModel, ...]:
     """The models of a list.
 
     Raises:
-        Unknown: no such list, or it names a model that was never trained.
+        NotFound: no such list, or it names a model that was never trained.
         ParentNotReady: a batch whose models it names has not come to its end.
     """
     for number in sorted({name[0] for name in candidates.names(connection, listed)}):

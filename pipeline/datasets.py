@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 from sqlalchemy import Engine
 
-from configs.errors import BadData, DatabaseUnavailable, Unknown
+from configs.errors import BadData, DatabaseUnavailable, NotFound
 from pipeline.labels import labels_of
 from pipeline.progress import Report
 from pipeline.roles import Choices, Tell, describe
@@ -85,7 +85,7 @@ def register_table(
     `choices.id_column`, which must be unique, else by all their values.
 
     Raises:
-        Unknown: there is no such table or view.
+        NotFound: there is no such table or view.
         BadData: it is empty, or a column, the target or the version cannot serve.
     """
     choices = choices.composed(names=False)
@@ -128,7 +128,7 @@ def _free_version(engine: Engine, group: str, version: int | None) -> int:
             return free
         try:
             taken = datasets.read(connection, group, version)
-        except Unknown:
+        except NotFound:
             return version
     raise BadData(
         f"data set {taken.name} exists already; leave --version out for the next free one, {free}"

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from configs.errors import BadParameter, Unknown
+from configs.errors import BadParameter, NotFound
 from models.kind import Labels, Scores
 from models.scores import decide
 from pipeline import fingerprints, run_files, subjects
@@ -96,13 +96,15 @@ def _answer(parent: Batch, context: Context) -> Answer:
     """The method that the batch chose, with its models as they were then.
 
     Raises:
-        Unknown: the batch left no report, or a model of it has gone or was trained again.
+        NotFound: the batch left no report, or a model of it has gone or was trained again.
     """
     number = parent.batch_id
     methods = context.read(lambda connection: ensembles.methods(connection, number))
     chosen = [each for each in methods if each.chosen and each.split == "valid"]
     if not chosen or chosen[0].parameters is None:
-        raise Unknown(f"train_batch_id {number} has no chosen method in dc_batch_method; re-run it")
+        raise NotFound(
+            f"train_batch_id {number} has no chosen method in dc_batch_method; re-run it"
+        )
     combination = from_json(chosen[0].parameters)
     members = context.read(lambda connection: ensembles.members(connection, number))
     named = {member.name: member for member in members}
@@ -120,9 +122,9 @@ def _require_same(
     number: int, name: ModelName, member: Member | None, model: TrainedModel | None
 ) -> None:
     if model is None or member is None:
-        raise Unknown(f"{written(name)} votes in ensemble batch {number}, but is not in dc_model")
+        raise NotFound(f"{written(name)} votes in ensemble batch {number}, but is not in dc_model")
     if (model.sha256, model.threshold) != (member.sha256, member.threshold):
-        raise Unknown(
+        raise NotFound(
             f"{written(name)} was trained again since ensemble batch {number} chose it; run batch "
             f"{number} again"
         )

@@ -84,7 +84,7 @@ def read_from(connection: Connection, dataset: Dataset) -> Frame:
     Raises:
         DatasetChanged: rows, values or their order are not those that were registered.
         BadData: it is empty, a column has gone, or the target is not 0 and 1.
-        Unknown: its table has gone.
+        NotFound: its table has gone.
     """
     rows = read_rows(connection, dataset)
     found = content_sha256(rows, columns_read(dataset.columns))

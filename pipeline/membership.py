@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection
 
-from configs.errors import BadParameter, Unknown
+from configs.errors import BadParameter, NotFound
 from configs.meant import some
 from ensemble.sampling import members_of
 from pipeline.combining import Rounds, from_json
@@ -18,7 +18,7 @@ def members_in(
     """The models of each round, as ensemble.sampling draws them of the batch's candidates.
 
     Raises:
-        Unknown: there is no such batch, or it has no report: not yet, or it failed.
+        NotFound: there is no such batch, or it has no report: not yet, or it failed.
         BadParameter: the batch did not try such an ensemble.
     """
     vote = next(
@@ -30,7 +30,7 @@ def members_in(
         None,
     )
     if vote is None:
-        raise Unknown(no_report(connection, batch_id))
+        raise NotFound(no_report(connection, batch_id))
     best = from_json(vote)
     assert isinstance(best, Rounds)
     if not any(first <= ensemble_no <= last for first, last in best.tried):

@@ -6,7 +6,7 @@ from typing import Protocol, cast
 
 from sqlalchemy import Connection
 
-from configs.errors import Unknown
+from configs.errors import NotFound
 from configs.meant import meant
 from pipeline.context import Context
 from pipeline.parameters import BatchParameters, parse
@@ -46,12 +46,12 @@ def find(mode: str | None) -> Mode:
     """The module of a mode.
 
     Raises:
-        Unknown: there is no such mode; the message lists those there are.
+        NotFound: there is no such mode; the message lists those there are.
     """
     if mode not in available():
         there = available()
         wrong = "mode is NULL" if mode is None else f"unknown mode {mode!r}"
-        raise Unknown(f"{wrong}; {meant(mode or '', there)}there are: {', '.join(there)}")
+        raise NotFound(f"{wrong}; {meant(mode or '', there)}there are: {', '.join(there)}")
     return cast("Mode", importlib.import_module(f"pipeline.modes.{mode}"))
 
 

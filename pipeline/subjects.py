@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.errors import BadData, BadParameter, DatasetChanged, Unknown
+from configs.errors import BadData, BadParameter, DatasetChanged, NotFound
 from pipeline import frames
 from pipeline.context import Context
 from pipeline.frames import Frame
@@ -142,7 +142,7 @@ def trained_on(model: TrainedModel, split: Split, context: Context) -> Dataset:
     """
     batch = context.read(lambda connection: batches.read(connection, model.batch_id))
     if batch and batch.dataset_group and batch.dataset_version is not None:
-        with suppress(Unknown):
+        with suppress(NotFound):
             dataset = _read(batch.dataset_group, batch.dataset_version, context)
             if dataset.content_sha256 == split.content_sha256:
                 return dataset

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert, null, select, union
 from sqlalchemy.exc import IntegrityError
 
-from configs.errors import Unknown, WrongState
+from configs.errors import NotFound, WrongState
 from configs.meant import some
 from storage.claimable import (
     due,
@@ -77,10 +77,10 @@ def read(connection: Connection, batch_id: int) -> Batch | None:
 
 
 def existing(connection: Connection, batch_id: int) -> Batch:
-    """Raises Unknown if there is no such batch."""
+    """Raises NotFound if there is no such batch."""
     found = read(connection, batch_id)
     if found is None:
-        raise Unknown(no_such(batch_id))
+        raise NotFound(no_such(batch_id))
     return found
 
 
@@ -100,7 +100,7 @@ def cancel(connection: Connection, batch_id: int) -> bool:
     """End a batch that waits, or ask the launcher that runs it to stop it; False: it had ended.
 
     Raises:
-        Unknown: there is no such batch.
+        NotFound: there is no such batch.
     """
     row = _locked(connection, batch_id)
     if row.state == "U":
@@ -113,7 +113,7 @@ def retry(connection: Connection, batch_id: int) -> None:
     """Let a batch in E run as soon as may be, with all its attempts; likewise one that waits.
 
     Raises:
-        Unknown: there is no such batch.
+        NotFound: there is no such batch.
         WrongState: it runs or is completed.
     """
     row = _locked(connection, batch_id)
@@ -130,7 +130,7 @@ def rerun(connection: Connection, batch_id: int) -> None:
     Models that the batch has finished are kept, and not trained again.
 
     Raises:
-        Unknown: there is no such batch.
+        NotFound: there is no such batch.
     """
     _locked(connection, batch_id)
     _reset(connection, batch_id)
@@ -140,7 +140,7 @@ def set_priority(connection: Connection, batch_id: int, priority: int) -> None:
     """Lower is sooner.
 
     Raises:
-        Unknown: there is no such batch.
+        NotFound: there is no such batch.
         WrongState: it is not in I; retries come by their time.
     """
     row = _locked(connection, batch_id)
@@ -159,7 +159,7 @@ def delete(connection: Connection, batch_id: int, *, force: bool = False) -> lis
     Returns what names the batch, in words; `force`: which it may.
 
     Raises:
-        Unknown: there is no such batch.
+        NotFound: there is no such batch.
         WrongState: a candidate list or another batch names it.
     """
     row = _locked(connection, batch_id)
@@ -201,7 +201,7 @@ def _locked(connection: Connection, batch_id: int) -> Row[int, str]:
         select(_batch.batch_id, _batch.state).where(_batch.batch_id == batch_id).with_for_update()
     ).one_or_none()
     if row is None:
-        raise Unknown(no_such(batch_id))
+        raise NotFound(no_such(batch_id))
     return row
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, func, insert, select
 
-from configs.errors import BadParameter, Unknown
+from configs.errors import BadParameter, NotFound
 from configs.meant import meant, some
 from storage import results
 from storage.model_names import ModelName, name_of, written
@@ -32,7 +32,7 @@ def names(connection: Connection, candidate_id: str) -> tuple[ModelName, ...]:
     of an ensemble are numbered.
 
     Raises:
-        Unknown: the list has no row; the message names the lists there are.
+        NotFound: the list has no row; the message names the lists there are.
     """
     key = (_listed.batch_id, _listed.model_no, _listed.model_sub_no)
     rows = connection.execute(
@@ -40,7 +40,7 @@ def names(connection: Connection, candidate_id: str) -> tuple[ModelName, ...]:
     )
     found = tuple((batch, model, sub) for batch, model, sub in rows)
     if not found:
-        raise Unknown(
+        raise NotFound(
             f"candidate_id {candidate_id!r} lists no model; {what_exists(connection, candidate_id)}"
         )
     return found
@@ -50,13 +50,13 @@ def models(connection: Connection, candidate_id: str) -> tuple[TrainedModel, ...
     """The trained models of a list, in the order of `names`.
 
     Raises:
-        Unknown: the list has no row, or a model of it is not in dc_model.
+        NotFound: the list has no row, or a model of it is not in dc_model.
     """
     wanted = names(connection, candidate_id)
     found = trained(connection, wanted)
     missing = [name for name in wanted if name not in found]
     if missing:
-        raise Unknown(
+        raise NotFound(
             f"candidate_id {candidate_id!r}: {len(missing)} of {len(wanted)} models are not in "
             f"dc_model, the first: {written(missing[0])}; train its batch again or delete its row "
             "from dc_candidate_model_list"
@@ -83,7 +83,7 @@ def best(
     Models whose metric is undefined come last; equal ones in the order of their numbers.
 
     Raises:
-        Unknown: there is no such train batch, or it has no trained model.
+        NotFound: there is no such train batch, or it has no trained model.
         BadParameter: there is no such metric.
     """
     require_metric(metric)
@@ -104,7 +104,7 @@ def best(
     found = tuple((batch, model, sub) for batch, model, sub in rows)
     if not found:
         results.require_train(connection, batch_id)
-        raise Unknown(f"batch {batch_id} has no trained model")
+        raise NotFound(f"batch {batch_id} has no trained model")
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, insert, select
 
-from configs.errors import BadData, Unknown
+from configs.errors import BadData, NotFound
 from configs.meant import meant, some
 from storage.records import Dataset, DatasetColumn
 from storage.schema import dc_dataset, dc_dataset_column
@@ -49,11 +49,11 @@ def read(connection: Connection, group: str, version: int) -> Dataset:
     """A registered data set with its columns.
 
     Raises:
-        Unknown: there is none; the message lists what there is.
+        NotFound: there is none; the message lists what there is.
     """
     head = _one(connection, group, version)
     if head is None:
-        raise Unknown(f"unknown data set {group}/{version}; {_what_exists(connection, group)}")
+        raise NotFound(f"unknown data set {group}/{version}; {_what_exists(connection, group)}")
     return _datasets(connection, [head], _columns().where(_is(dc_dataset_column, group, version)))[
         0
     ]

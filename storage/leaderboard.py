@@ -14,7 +14,7 @@ from sqlalchemy import (
     table,
 )
 
-from configs.errors import Unknown
+from configs.errors import NotFound
 from storage.batches import no_such
 from storage.candidates import LOWER_IS_BETTER, require_metric
 from storage.records import State
@@ -127,11 +127,11 @@ def results(connection: Connection, batch_id: int) -> list[Row]:
     """Rows of dc_batch_result of a batch: by model and variant, valid before test.
 
     Raises:
-        Unknown: there is no such batch.
+        NotFound: there is no such batch.
     """
     known = select(dc_batch.c.batch_id).where(dc_batch.c.batch_id == batch_id)
     if connection.scalar(known) is None:
-        raise Unknown(no_such(batch_id))
+        raise NotFound(no_such(batch_id))
     result = dc_batch_result.c
     query = (
         select(dc_batch_result)

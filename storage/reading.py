@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 
-from configs.errors import BadData, Unknown
+from configs.errors import BadData, NotFound
 from storage import cursor
 
 log = structlog.get_logger(__name__)
@@ -60,7 +60,7 @@ def columns_of(connection: Connection, table_name: str) -> tuple[TableColumn, ..
     """The columns of a table or view, in its own order.
 
     Raises:
-        Unknown: there is no such table or view.
+        NotFound: there is no such table or view.
     """
     if connection.dialect.name == "sqlite":
         found = func.pragma_table_info(table_name).table_valued("name", "cid")
@@ -83,7 +83,7 @@ def columns_of(connection: Connection, table_name: str) -> tuple[TableColumn, ..
             for name, kind, full in connection.execute(question)
         )
     if not columns:
-        raise Unknown(f"there is no table or view {table_name!r} in the database")
+        raise NotFound(f"there is no table or view {table_name!r} in the database")
     return columns
 
 
@@ -108,7 +108,7 @@ def read_table(
     Dates and times become ISO text, a TIMESTAMP in UTC.
 
     Raises:
-        Unknown: there is no such table or view.
+        NotFound: there is no such table or view.
         BadData: a column has gone, or holds binary values.
     """
     there = {found.name: found for found in columns_of(connection, table_name)}

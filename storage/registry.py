@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, select, update
 
-from configs.errors import Unknown
+from configs.errors import NotFound
 from configs.meant import meant, some
 from storage.records import ModelEntry
 from storage.schema import dc_model_list
@@ -18,7 +18,7 @@ def group(connection: Connection, model_group: str | None) -> list[ModelEntry]:
     """The models in use (`use_yn` is Y) of the group that a train batch names, by model_no.
 
     Raises:
-        Unknown: it names none, the group does not exist, or none of its models is in use.
+        NotFound: it names none, the group does not exist, or none of its models is in use.
     """
     found = _read(
         connection,
@@ -27,7 +27,7 @@ def group(connection: Connection, model_group: str | None) -> list[ModelEntry]:
         .order_by(_models.model_no),
     )
     if not found:
-        raise Unknown(_no_group(connection, model_group))
+        raise NotFound(_no_group(connection, model_group))
     return found
 
 
@@ -35,14 +35,14 @@ def listing(connection: Connection, model_group: str | None = None) -> list[Mode
     """Every model, or those of one group, also those not in use; by group and model_no.
 
     Raises:
-        Unknown: there is no such group.
+        NotFound: there is no such group.
     """
     query = select(dc_model_list).order_by(_models.model_group_id, _models.model_no)
     if model_group is None:
         return _read(connection, query)
     found = _read(connection, query.where(_models.model_group_id == model_group))
     if not found:
-        raise Unknown(_no_group(connection, model_group))
+        raise NotFound(_no_group(connection, model_group))
     return found
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from sqlalchemy import Connection, Delete, Table, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from configs.errors import BadData, Unknown
+from configs.errors import BadData, NotFound
 from storage.model_names import ModelKey
 from storage.records import Result, Split, TrainedModel
 from storage.schema import dc_batch, dc_batch_result, dc_model, dc_split
@@ -57,7 +57,7 @@ def read_split(connection: Connection, split_id: str) -> Split:
     row = connection.execute(select(dc_split).where(dc_split.c.split_id == split_id)).mappings()
     found = row.one_or_none()
     if found is None:
-        raise Unknown(f"split {split_id[:12]} is not in dc_split; train its batch again")
+        raise NotFound(f"split {split_id[:12]} is not in dc_split; train its batch again")
     return Split.from_row(found)
 
 
@@ -185,7 +185,7 @@ def _bound(row: Mapping[str, object]) -> dict[str, object]:
 def require_train(connection: Connection, batch_id: int) -> None:
     """
     Raises:
-        Unknown: there is no such batch, or it trains no models; the message says which do.
+        NotFound: there is no such batch, or it trains no models; the message says which do.
     """
     mode = select(dc_batch.c.mode).where(dc_batch.c.batch_id == batch_id)
     found = connection.execute(mode).one_or_none()
@@ -199,4 +199,4 @@ def require_train(connection: Connection, batch_id: int) -> None:
     newest = select(dc_model.c.batch_id).distinct().order_by(dc_model.c.batch_id.desc())
     trained = [str(number) for number in connection.scalars(newest.limit(_SHOWN))]
     which = f"the newest with models: {', '.join(trained)}" if trained else "none has models yet"
-    raise Unknown(f"batch {batch_id} {what}; {which}")
+    raise NotFound(f"batch {batch_id} {what}; {which}")

@@ -22,7 +22,7 @@ def read_rows(connection: Connection, dataset: Dataset) -> pa.Table:
     """The canonical columns of a data set (see storage.content), its rows in canonical order.
 
     Raises:
-        Unknown: its table has gone.
+        NotFound: its table has gone.
         BadData: a column has gone, holds what it cannot, or the order is not unique.
     """
     columns = columns_read(dataset.columns)

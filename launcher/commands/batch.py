@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection
 
-from configs.errors import BadParameter, Unknown, WrongState
+from configs.errors import BadParameter, NotFound, WrongState
 from configs.meant import some
 from launcher import kept_back
 from launcher.console import Format, say, show
@@ -76,7 +76,7 @@ def add(
     """
     try:
         modes.find(mode)
-    except Unknown as error:
+    except NotFound as error:
         raise BadParameter(str(error)) from error
     group, version = dataset_name(dataset) if dataset else (None, None)
     columns: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from configs.errors import Unknown
+from configs.errors import NotFound
 from launcher.console import say
 from launcher.folder import example, new_app
 from launcher.session import session
@@ -59,7 +59,7 @@ def pictures(
     def read(connection: Connection) -> tuple[ensembles.Picture, ...]:
         found = ensembles.pictures(connection, batch_id)
         if not found:
-            raise Unknown(no_report(connection, batch_id))
+            raise NotFound(no_report(connection, batch_id))
         return found
 
     opened = session(ctx)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from configs.errors import BadParameter, Unknown
+from configs.errors import BadParameter, NotFound
 from launcher import modelfile
 from launcher.console import Column, Format, say, show
 from launcher.folder import example, new_app
@@ -69,7 +69,7 @@ def _rows(entry: ModelEntry) -> list[dict[str, Any]]:
     columns.pop("model_param")
     try:
         expanded = _expand(entry)
-    except (BadParameter, Unknown) as error:
+    except (BadParameter, NotFound) as error:
         return [columns | {"model_sub_no": None, "params": f"error: {error}"}]
     return [
         columns

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from configs.errors import Unknown
+from configs.errors import NotFound
 from configs.meant import meant
 from launcher.console import say
 from launcher.folder import example, new_app
@@ -44,7 +44,7 @@ def resume(ctx: typer.Context, name: Name) -> None:
     opened = session(ctx)
     known = opened.read(_names)
     if name not in known and name not in opened.read(queues.paused):
-        raise Unknown(f"queue {name} is not known; {_instead(name, known)}")
+        raise NotFound(f"queue {name} is not known; {_instead(name, known)}")
     opened.write(lambda connection: queues.resume(connection, name))
     say(f"queue {name} goes on")
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from configs.errors import Unknown
+from configs.errors import NotFound
 from configs.meant import meant
 from launcher.console import say
 from launcher.folder import example, new_app
@@ -50,7 +50,7 @@ def resume(ctx: typer.Context, server_id: ServerId) -> None:
         names = _names(connection)
         if server_id not in names:
             there = f"there are: {', '.join(names)}" if names else "there are none"
-            raise Unknown(f"server {server_id} is not known; {meant(server_id, names)}{there}")
+            raise NotFound(f"server {server_id} is not known; {meant(server_id, names)}{there}")
         servers.resume(connection, server_id)
 
     session(ctx).write(work)

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 from sqlalchemy import Connection
 
-from configs.errors import ParentFailed, ParentNotReady, Unknown
+from configs.errors import NotFound, ParentFailed, ParentNotReady
 from models import demand
 from pipeline import ensemble_prediction, fanout, fingerprints, placing, subjects, workplace
 from pipeline.context import Context
@@ -81,18 +81,18 @@ def _parent(connection: Connection, batch: Batch) -> Batch:
     """The batch whose models are applied.
 
     Raises:
-        Unknown: there is no such train or ensemble batch.
+        NotFound: there is no such train or ensemble batch.
         ParentFailed: it ended in a final error.
         ParentNotReady: an operator set it to run again meanwhile.
     """
     number = batch.train_batch_id
     if number is None:
-        raise Unknown("a predict batch needs train_batch_id")
+        raise NotFound("a predict batch needs train_batch_id")
     parent = batches.read(connection, number)
     if parent is None:
-        raise Unknown(f"train_batch_id {number}: there is no such batch")
+        raise NotFound(f"train_batch_id {number}: there is no such batch")
     if parent.mode not in ("train", "ensemble"):
-        raise Unknown(
+        raise NotFound(
             f"train_batch_id {number} is a {parent.mode} batch, not a train or ensemble batch"
         )
     if not parent.ended:
@@ -109,12 +109,12 @@ def _models(parent: Batch, context: Context) -> tuple[TrainedModel, ...]:
     """The models of a train batch.
 
     Raises:
-        Unknown: it left none.
+        NotFound: it left none.
     """
     number = parent.batch_id
     models = context.read(lambda connection: results.models(connection, number))
     if not models:
-        raise Unknown(f"train_batch_id {number} has no models in dc_model; run it again")
+        raise NotFound(f"train_batch_id {number} has no models in dc_model; run it again")
     return models
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, field_validator
 from sqlalchemy import Connection
 
-from configs.errors import BadParameter, Unknown
+from configs.errors import BadParameter, NotFound
 from models import demand, thresholds, variants
 from models.variants import Variant
 from models.versions import versions
@@ -89,7 +89,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
 def _dataset(connection: Connection, batch: Batch) -> Dataset:
     group, version = batch.dataset_group, batch.dataset_version
     if group is None or version is None:
-        raise Unknown("a train batch needs dataset_group and dataset_version")
+        raise NotFound("a train batch needs dataset_group and dataset_version")
     return datasets.read(connection, group, version)
 
 

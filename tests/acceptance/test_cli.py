@@ -676,7 +676,7 @@ def test_a_batch_run_in_the_foreground_ends_with_its_error(
     )
 
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: batch 1 failed: Unknown: unknown ")
+    assert done.stderr.splitlines()[-1].startswith("error: batch 1 failed: NotFound: unknown ")
     assert "deepcredit batch retry 1" in _error(ready("run", "1"), 1)
 
 
@@ -1168,7 +1168,9 @@ def test_doctor_names_the_rights_that_an_account_lacks(
     code, out, _ = run("doctor")
 
     assert code == 1
-    assert re.search("^FAIL +database .*UPDATE on dc_batch.*db grants", out, re.MULTILINE)
+    said = re.search("^FAIL +database .*UPDATE on dc_batch.*db grants.*", out, re.MULTILINE)
+    assert said
+    assert "`deepcredit doctor --role operator` or `--role reader`" in said[0]
     code, out, _ = run("doctor", "--role", "reader")
     assert (code, "may do all that the role reader needs" in out) == (0, True)
 

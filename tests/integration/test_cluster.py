@@ -324,7 +324,7 @@ def test_a_real_child_tells_what_is_wrong_with_its_batch(
 
     assert daemon.run_one(batch_id) == 1
     row = runs.row(batch_id)
-    assert (row.error_class, row.run_after) == ("Unknown", None)
+    assert (row.error_class, row.run_after) == ("NotFound", None)
     assert "없는 모드" in row.error_text
     runs.engine.dispose()
 

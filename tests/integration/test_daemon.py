@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import delete, make_url, update
 from structlog.testing import capture_logs
 
-from configs.errors import DatabaseRefused, Unknown, WrongSchema, WrongState
+from configs.errors import DatabaseRefused, NotFound, WrongSchema, WrongState
 from launcher.claimer import Claimer
 from launcher.daemon import Daemon
 from launcher.embedded import ExternalCluster
@@ -576,7 +576,7 @@ def test_why_a_batch_cannot_be_run(runs):
         (failed, WrongState, "failed for good"),
         (running, WrongState, "is running on SERVER_001"),
         (waiting, WrongState, "waits for another batch"),
-        (999, Unknown, "does not exist"),
+        (999, NotFound, "does not exist"),
     ]:
         with pytest.raises(error, match=words):
             runs.daemon("succeed").run_one(batch_id)

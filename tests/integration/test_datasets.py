@@ -28,7 +28,7 @@ from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.schema import CreateTable
 from structlog.testing import capture_logs
 
-from configs.errors import BadData, DatasetChanged, Unknown
+from configs.errors import BadData, DatasetChanged, NotFound
 from pipeline import frames, preprocess, split
 from pipeline.datasets import load_file, register_table
 from pipeline.roles import Choices
@@ -301,7 +301,7 @@ def test_a_load_that_is_interrupted_leaves_no_table_behind(engine, tmp_path, mom
         load(engine, small(tmp_path / "file.parquet"), progress=interrupt)
 
     assert tables_of(engine) == set()
-    with pytest.raises(Unknown):
+    with pytest.raises(NotFound):
         read_back(engine)
 
 
@@ -620,7 +620,7 @@ def test_sqlite_columns_may_mix_numbers_and_texts(sqlite_engine):
 @pytest.mark.parametrize(
     ("statements", "choices", "error", "words"),
     [
-        ([], Choices(target="y"), Unknown, "no table or view 'source'"),
+        ([], Choices(target="y"), NotFound, "no table or view 'source'"),
         (["CREATE TABLE source (x INTEGER, y INTEGER)"], Choices(target="y"), BadData, "is empty"),
         (
             [
@@ -647,7 +647,7 @@ def test_what_cannot_be_registered_is_an_error(engine, statements, choices, erro
 
     with pytest.raises(error, match=words):
         register_table(engine, "source", group="G", choices=choices)
-    with pytest.raises(Unknown):
+    with pytest.raises(NotFound):
         read_back(engine, "G")
 
 
@@ -706,12 +706,12 @@ def test_a_table_that_has_gone_is_named(engine, tmp_path):
     dataset = load(engine, small(tmp_path / "file.parquet"))
     tables.drop(engine, dataset.table_name)
 
-    with pytest.raises(Unknown, match="no table or view 'dc_data_data001_1'"):
+    with pytest.raises(NotFound, match="no table or view 'dc_data_data001_1'"):
         frame_of(engine, dataset)
 
 
 def test_an_unknown_data_set_lists_what_exists(engine, tmp_path):
-    with pytest.raises(Unknown, match="unknown data set DATA001/1; there are none yet"):
+    with pytest.raises(NotFound, match="unknown data set DATA001/1; there are none yet"):
         read_back(engine)
     dataset = load(engine, small(tmp_path / "file.parquet"))
     transaction(
@@ -719,13 +719,13 @@ def test_an_unknown_data_set_lists_what_exists(engine, tmp_path):
     )
 
     with pytest.raises(
-        Unknown, match="unknown data set DATA001/2; there are: DATA001/1, DATA001/3"
+        NotFound, match="unknown data set DATA001/2; there are: DATA001/1, DATA001/3"
     ):
         read_back(engine, version=2)
-    with pytest.raises(Unknown, match="unknown data set OTHER/1; there are: DATA001/3"):
+    with pytest.raises(NotFound, match="unknown data set OTHER/1; there are: DATA001/3"):
         read_back(engine, "OTHER")
     with pytest.raises(
-        Unknown, match=r"unknown data set data01/1; did you mean DATA001\? there are: DATA001/3"
+        NotFound, match=r"unknown data set data01/1; did you mean DATA001\? there are: DATA001/3"
     ):
         read_back(engine, "data01")
 

@@ -17,9 +17,9 @@ from configs.errors import (
     BadParameter,
     HostUnfit,
     LeaseLost,
+    NotFound,
     ParentNotReady,
     Retry,
-    Unknown,
     retry_of,
 )
 from ensemble import reference
@@ -502,9 +502,9 @@ def test_numbers_may_come_as_strings(listed):
 
 
 def test_an_unknown_or_empty_list_is_an_error_that_names_those_there_are(listed):
-    with pytest.raises(Unknown, match=r"C002.*there are: C001 \(24 models\)"):
+    with pytest.raises(NotFound, match=r"C002.*there are: C001 \(24 models\)"):
         listed.ensemble(SMALL, candidate_id="C002")
-    with pytest.raises(Unknown, match=r"needs candidate_id; there are: C001 \(24 models\)"):
+    with pytest.raises(NotFound, match=r"needs candidate_id; there are: C001 \(24 models\)"):
         listed.ensemble(SMALL, candidate_id=None)
 
 
@@ -541,7 +541,7 @@ def test_an_unknown_target_is_not_called_another(listed, valid, said):
 
 def test_a_listed_model_that_was_never_trained_is_named(listed):
     listed.list_models("C001", [(1, 99, 1)])
-    with pytest.raises(Unknown, match=r"1 of 25 models are not in dc_model.*batch 1, model 99/1"):
+    with pytest.raises(NotFound, match=r"1 of 25 models are not in dc_model.*batch 1, model 99/1"):
         listed.ensemble(SMALL)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select, text, update
 
-from configs.errors import BadParameter, ParentFailed, Unknown
+from configs.errors import BadParameter, NotFound, ParentFailed
 from ensemble.reference import round_ones
 from ensemble.rule import Rule
 from ensemble.sampling import members_of
@@ -232,13 +232,13 @@ def test_the_time_limit_counts_from_before_the_rows_are_read(lab, monkeypatch):
 
 
 def test_what_cannot_be_applied_is_refused(lab):
-    with pytest.raises(Unknown, match="is a predict batch, not a train or ensemble batch"):
+    with pytest.raises(NotFound, match="is a predict batch, not a train or ensemble batch"):
         predict(lab, lab.add(mode="predict", state="C"))
     with pytest.raises(AssertionError, match="cannot be claimed"):  # it waits for its parent
         predict(lab, lab.add(mode="ensemble"))
     with pytest.raises(ParentFailed, match="ended in BadData"):
         predict(lab, lab.add(mode="ensemble", state="E", error_class="BadData"))
-    with pytest.raises(Unknown, match="no chosen method"):
+    with pytest.raises(NotFound, match="no chosen method"):
         predict(lab, lab.add(mode="ensemble", state="C"))
     parent = lab.ensemble(SMALL)
     with pytest.raises(BadParameter, match="scope: DATA002/1 is not the data set trained on"):
@@ -255,10 +255,10 @@ def test_a_member_that_was_trained_again_is_refused(lab):
     parent = lab.ensemble(SMALL)
     changed = update(dc_model).where(dc_model.c.model_no == 2).values(threshold=0.123)
     lab.do(lambda connection: connection.execute(changed))
-    with pytest.raises(Unknown, match="was trained again since ensemble batch 2 chose it"):
+    with pytest.raises(NotFound, match="was trained again since ensemble batch 2 chose it"):
         predict(lab, parent)
     lab.do(lambda c: c.execute(dc_model.delete().where(dc_model.c.model_no == 2)))
-    with pytest.raises(Unknown, match="votes in ensemble batch 2, but is not in dc_model"):
+    with pytest.raises(NotFound, match="votes in ensemble batch 2, but is not in dc_model"):
         predict(lab, parent)
     with reading(lab.engine) as connection:
         assert connection.scalar(select(dc_batch.c.state).where(dc_batch.c.batch_id == 2)) == "C"

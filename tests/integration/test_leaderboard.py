@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, delete, insert
 
-from configs.errors import BadParameter, Unknown
+from configs.errors import BadParameter, NotFound
 from storage import leaderboard
 from storage.schema import (
     dc_batch,
@@ -117,7 +117,7 @@ def test_results_stand_by_model_with_valid_before_test(engine: Engine) -> None:
 
 
 def test_results_of_a_batch_that_is_not_there_are_an_error(engine: Engine) -> None:
-    with engine.connect() as connection, pytest.raises(Unknown, match="batch 7 does not exist"):
+    with engine.connect() as connection, pytest.raises(NotFound, match="batch 7 does not exist"):
         leaderboard.results(connection, 7)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, insert, select, text
 
-from configs.errors import DatabaseRefused, Retry, Unknown, WrongState
+from configs.errors import DatabaseRefused, NotFound, Retry, WrongState
 from pipeline.progress import Progress
 from storage import attempts, batches, claims, health, left, queues, servers, sweeping
 from storage.claimable import is_open
@@ -109,7 +109,7 @@ def test_cancel_ends_what_waits_and_asks_what_runs(calls: Calls) -> None:
     assert calls.beat(claim).cancel_requested
     assert calls.read(waiting).error_class == calls.read(retried).error_class == "Cancelled"
     assert calls.read(dead).error_class == "Boom"
-    with pytest.raises(Unknown, match="99"):
+    with pytest.raises(NotFound, match="99"):
         calls(batches.cancel, 99)
 
 
@@ -168,7 +168,7 @@ def test_retry_leaves_what_runs_or_is_completed(calls: Calls) -> None:
         calls(batches.retry, done)
     with pytest.raises(WrongState, match="runs"):
         calls(batches.retry, running)
-    with pytest.raises(Unknown, match="99"):
+    with pytest.raises(NotFound, match="99"):
         calls(batches.retry, 99)
 
 
@@ -190,7 +190,7 @@ def test_priority_is_changed(calls: Calls) -> None:
     calls(batches.set_priority, second, 1)
 
     assert calls.take().batch_id == second
-    with pytest.raises(Unknown):
+    with pytest.raises(NotFound):
         calls(batches.set_priority, 99, 1)
 
 
@@ -238,7 +238,7 @@ def test_delete_takes_all_that_a_batch_left(calls: Calls) -> None:
     for table in ("dc_batch", "dc_batch_attempt", "dc_model"):
         assert calls.value(f"SELECT MIN(batch_id) FROM {table}") == other
     assert calls.value("SELECT COUNT(*) FROM dc_batch_result") == 2
-    with pytest.raises(Unknown):
+    with pytest.raises(NotFound):
         calls(batches.delete, number)
 
 

@@ -23,9 +23,9 @@ from configs.errors import (
     HostUnfit,
     LeaseLost,
     ModelFailed,
+    NotFound,
     ParentFailed,
     StoreFull,
-    Unknown,
 )
 from configs.settings import Settings
 from models import devices
@@ -570,13 +570,13 @@ def test_a_tampered_model_is_refused_before_it_is_opened(ready: Desk) -> None:
 
 
 BAD_ROWS = [
-    ({"mode": "trian"}, Unknown, ["'trian'", "predict", "train"]),
-    ({"mode": None}, Unknown, ["mode is NULL; there are: ", "train"]),
-    ({"dataset_group": "H"}, Unknown, ["H", "G"]),
-    ({"dataset_version": 9}, Unknown, ["9", "1"]),
-    ({"dataset_group": None}, Unknown, ["dataset_group"]),
-    ({"model_group": "N"}, Unknown, ["'N'", "M"]),
-    ({"model_group": None}, Unknown, ["model_group"]),
+    ({"mode": "trian"}, NotFound, ["'trian'", "predict", "train"]),
+    ({"mode": None}, NotFound, ["mode is NULL; there are: ", "train"]),
+    ({"dataset_group": "H"}, NotFound, ["H", "G"]),
+    ({"dataset_version": 9}, NotFound, ["9", "1"]),
+    ({"dataset_group": None}, NotFound, ["dataset_group"]),
+    ({"model_group": "N"}, NotFound, ["'N'", "M"]),
+    ({"model_group": None}, NotFound, ["model_group"]),
     ({"batch_param": "testSize=0.3"}, BadParameter, ["not JSON"]),
     ({"batch_param": '["testSize"]'}, BadParameter, ["object"]),
     ({"batch_param": '{"testsize": 0.3}'}, BadParameter, ["testSize"]),
@@ -585,8 +585,8 @@ BAD_ROWS = [
     ({"batch_param": '{"threshold": 2}'}, BadParameter, ["threshold", "0 to 1"]),
     ({"batch_param": '{"models": [7]}'}, BadParameter, ["7", "1"]),
     ({"batch_param": '{"splitBy": "time"}'}, BadData, ["time column"]),
-    ({"mode": "predict"}, Unknown, ["train_batch_id"]),
-    ({"mode": "predict", "train_batch_id": 99}, Unknown, ["99"]),
+    ({"mode": "predict"}, NotFound, ["train_batch_id"]),
+    ({"mode": "predict", "train_batch_id": 99}, NotFound, ["99"]),
 ]
 
 
@@ -610,7 +610,7 @@ def test_a_bad_row_ends_in_a_final_error_that_names_thing_and_remedy(
 @pytest.mark.parametrize(
     ("model", "error", "words"),
     [
-        ((2, "ML-XBG", None), Unknown, ["'ML-XBG'", "ML-XGB"]),
+        ((2, "ML-XBG", None), NotFound, ["'ML-XBG'", "ML-XGB"]),
         ((2, "ML-XGB", "{"), BadParameter, ["model_no 2", "JSON"]),
         ((2, "ML-XGB", '{"depth": 3}'), BadParameter, ["model_no 2", "depth", "max_depth"]),
         ((2, "ML-XGB", '{"max_depth": "deep"}'), BadParameter, ["max_depth", "whole number"]),
@@ -640,7 +640,7 @@ def test_a_parent_that_is_no_train_batch_or_failed_ends_its_predict_batch(ready:
         ParentFailed, match=f"{failed} ended in BadParameter and must run again first: "
     ):
         ready.run(child)
-    with pytest.raises(Unknown, match="is a predict batch"):
+    with pytest.raises(NotFound, match="is a predict batch"):
         ready.run(ready.add(mode="predict", train_batch_id=child))
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from configs.errors import Unknown
+from configs.errors import NotFound
 from storage import registry
 from storage.records import ModelEntry
 
@@ -51,10 +51,10 @@ def test_putting_a_model_again_replaces_it_and_leaves_the_others(filled: Engine)
 def test_an_unknown_group_is_an_error_that_lists_the_groups(filled: Engine) -> None:
     with (
         filled.connect() as connection,
-        pytest.raises(Unknown, match=r"'Mxx'; there are: M100, OFF"),
+        pytest.raises(NotFound, match=r"'Mxx'; there are: M100, OFF"),
     ):
         registry.group(connection, "Mxx")
-    with filled.connect() as connection, pytest.raises(Unknown, match="unknown model group ''"):
+    with filled.connect() as connection, pytest.raises(NotFound, match="unknown model group ''"):
         registry.listing(connection, "")
 
 
@@ -63,17 +63,17 @@ def test_a_mistyped_group_is_an_error_that_asks_for_the_nearest(
     filled: Engine, question: Callable[[Connection, str], object]
 ) -> None:
     said = r"unknown model group 'm10'; did you mean M100\? there are: M100, OFF"
-    with filled.connect() as connection, pytest.raises(Unknown, match=said):
+    with filled.connect() as connection, pytest.raises(NotFound, match=said):
         question(connection, "m10")
 
 
 def test_a_group_with_nothing_in_use_is_an_error_that_says_so(filled: Engine) -> None:
-    with filled.connect() as connection, pytest.raises(Unknown, match=r"no model in use.*use_yn"):
+    with filled.connect() as connection, pytest.raises(NotFound, match=r"no model in use.*use_yn"):
         registry.group(connection, "OFF")
 
 
 def test_an_empty_list_is_an_error_that_says_so(engine: Engine) -> None:
-    with engine.connect() as connection, pytest.raises(Unknown, match="dc_model_list is empty"):
+    with engine.connect() as connection, pytest.raises(NotFound, match="dc_model_list is empty"):
         registry.group(connection, "M100")
 
 

@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from xgboost import XGBClassifier
 from xgboost.core import XGBoostError
 
-from configs.errors import ArtifactDamaged, BadData, BadParameter, CardFull, Unknown
+from configs.errors import ArtifactDamaged, BadData, BadParameter, CardFull, NotFound
 from models import demand, devices, kind, training
 from models.estimators.dl_dnn import DenseNetwork
 from models.parameters import Real
@@ -82,7 +82,7 @@ def test_there_are_the_four_kinds():
 @pytest.mark.parametrize("model_id", ["ml-xgb", "ML_XGB", "ML-XGB.py", "../kind", "", "__INIT__"])
 def test_an_unknown_model_id_is_told_with_those_there_are(model_id):
     for find in (kind.find, kind.estimators):
-        with pytest.raises(Unknown, match="there are: DL-DNN, DL-TABNET, ML-RF, ML-XGB"):
+        with pytest.raises(NotFound, match="there are: DL-DNN, DL-TABNET, ML-RF, ML-XGB"):
             find(model_id)
 
 

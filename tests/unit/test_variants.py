@@ -3,7 +3,7 @@ from dataclasses import asdict
 
 import pytest
 
-from configs.errors import BadParameter, Unknown
+from configs.errors import BadParameter, NotFound
 from models import kind
 from models.variants import MOST, Variant, expand
 
@@ -145,5 +145,5 @@ def test_an_error_names_the_model_the_key_and_what_is_allowed(param, told):
 
 
 def test_an_unknown_model_id_is_told_with_those_there_are():
-    with pytest.raises(Unknown, match="'ML-SVM'; there are: DL-DNN, DL-TABNET, ML-RF, ML-XGB"):
+    with pytest.raises(NotFound, match="'ML-SVM'; there are: DL-DNN, DL-TABNET, ML-RF, ML-XGB"):
         expand(None, "ML-SVM", model_no=7)
