@@ -4,22 +4,18 @@ import sys
 from collections.abc import Mapping
 
 from configs.installed import version_of
+from models.versions import LIBRARIES
 
-# What bears on the numbers, or on what can be sent from one process to another, or read by it.
+# What determines the numbers, and what can be sent from one process to another, or read by it.
 _SAME = (
     "deepcredit",
+    *LIBRARIES,
     "cloudpickle",
     "dask",
     "distributed",
-    "imbalanced-learn",
     "msgpack",
-    "numpy",
-    "pytorch-tabnet",
     "safetensors",
-    "scikit-learn",
     "scipy",
-    "torch",
-    "xgboost",
 )
 
 
