@@ -40,8 +40,7 @@ class FitTask:
         return self.run.label
 
     def uri(self, ending: str) -> str:
-        stem = f"models/T{self.run.batch_id}/{self.run.model_no}/{self.run.model_sub_no}"
-        return run_files.of_run(stem, self.run.fence, ending)
+        return self.run.uri(run_files.MODELS, ending)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from models.scores import Metrics
+from pipeline import run_files
 from storage.model_names import ModelKey
 from storage.records import Result, SplitName
 
@@ -26,6 +27,11 @@ class ModelRun:
     @property
     def label(self) -> str:
         return f"{self.model_id} {self.model_no}/{self.model_sub_no}"
+
+    def uri(self, folder: str, ending: str) -> str:
+        """Of a file of this model; `folder` is MODELS or PREDICTIONS of run_files."""
+        stem = f"{folder}{self.batch_id}/{self.model_no}/{self.model_sub_no}"
+        return run_files.of_run(stem, self.fence, ending)
 
     def success(
         self, split: SplitName, metrics: Metrics | None, n_rows: int, **columns: Any

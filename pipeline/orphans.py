@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
 
-from pipeline.run_files import fence_of
+from pipeline.run_files import ENSEMBLES, fence_of, writer_of
 from storage.artifacts.uris import UNFINISHED
 
 FOLDERS = (
@@ -25,9 +25,7 @@ FOLDERS = (
 """Where batches put their files."""
 
 _UNFINISHED = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(UNFINISHED)}$")
-_OF_A_BATCH = re.compile(r"^(?:models/T|predictions/P|ensembles/E)(\d+)/")
-_ON_BEHALF = re.compile(r"\.e(\d+)\.f\d+\.[^/]+$")  # scores that an ensemble batch restored
-_PICTURE = re.compile(r"^ensembles/E\d+/[^/]+\.png$")
+_PICTURE = re.compile(rf"^{ENSEMBLES}\d+/[^/]+\.png$")
 _SHARED = re.compile(r"^(?:(?:matrices|splits|preprocessors|labels)/[^/]+|probe-[0-9a-f]+)$")
 
 
@@ -93,11 +91,9 @@ def sort_out(
 def owner_of(uri: str) -> Owner | None:
     """Who may write a file of this name, also while it is being uploaded; None: it is not ours."""
     uri = _UNFINISHED.sub("", uri)
-    fence, batch = fence_of(uri), _OF_A_BATCH.search(uri)
-    if fence is not None and (writer := _ON_BEHALF.search(uri) or batch):
-        return Owner(int(writer[1]), fence)
-    if batch and _PICTURE.search(uri):
-        return Owner(int(batch[1]))
+    writer, fence = writer_of(uri), fence_of(uri)
+    if writer is not None and (fence is not None or _PICTURE.search(uri)):
+        return Owner(writer, fence)
     return Owner(None) if _SHARED.search(uri) else None
 
 

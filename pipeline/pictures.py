@@ -12,6 +12,7 @@ from ensemble.metrics import METRICS
 from ensemble.search import BINS, edges
 from models import plots
 from models.plots import Bars, Curve, Mark
+from pipeline import run_files
 from pipeline.context import Context
 from pipeline.drawing import BEST, shares
 from pipeline.methods import Judged
@@ -121,6 +122,6 @@ def _put(name: str, png: bytes, context: Context) -> Picture:
         file = Path(folder, "picture.png")
         file.write_bytes(png)
         sha256, cached = context.cache.adopt(file)
-    uri = f"ensembles/E{context.claim.batch_id}/{name}.{sha256[:16]}.png"
+    uri = f"{run_files.ENSEMBLES}{context.claim.batch_id}/{name}.{sha256[:16]}.png"
     stored = context.store.put(uri, cached)
     return Picture(name=name, uri=stored.uri, sha256=stored.sha256, bytes=stored.bytes)

@@ -86,14 +86,17 @@ def _frame(dataset: Dataset, split: Split, context: Context) -> Frame:
 
 
 def _task(model: TrainedModel, matrix: Stored, split: Split, context: Context) -> PartTask:
-    folder = f"models/T{model.batch_id}/{model.model_no}"
-    stem = f"{folder}/{model.model_sub_no}.e{context.claim.batch_id}"
+    stem = f"{run_files.MODELS}{model.batch_id}/{model.model_no}/{model.model_sub_no}"
     return task_of(
         model,
         matrix,
         (("valid", split.n_valid), ("test", split.n_test)),
         settings=workplace.pack(context.settings),
-        uri=run_files.of_run(stem, context.claim.fence, "scores.safetensors"),
+        uri=run_files.of_run(
+            run_files.on_behalf(stem, context.claim.batch_id),
+            context.claim.fence,
+            "scores.safetensors",
+        ),
     )
 
 

@@ -37,8 +37,7 @@ class ScoreTask:
 
     @property
     def uri(self) -> str:
-        stem = f"predictions/P{self.run.batch_id}/{self.run.model_no}/{self.run.model_sub_no}"
-        return run_files.of_run(stem, self.run.fence, "scores.safetensors")
+        return self.run.uri(run_files.PREDICTIONS, "scores.safetensors")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,7 +89,7 @@ def _load(scores: MemberScores, scope: str, context: Context) -> Scores:
 
 
 def _uri(model: TrainedModel, context: Context) -> str:
-    folder = f"predictions/P{context.claim.batch_id}/T{model.batch_id}/{model.model_no}"
+    folder = f"{run_files.PREDICTIONS}{context.claim.batch_id}/T{model.batch_id}/{model.model_no}"
     stem = f"{folder}/{model.model_sub_no}"
     return run_files.of_run(stem, context.claim.fence, "scores.safetensors")
 

@@ -197,7 +197,7 @@ def _count(done: Iterable[FinishedRange]) -> int:
 
 
 def _folder(context: Context) -> str:
-    return f"ensembles/E{context.claim.batch_id}"
+    return f"{run_files.ENSEMBLES}{context.claim.batch_id}"
 
 
 def _uri(name: str, context: Context) -> str:

@@ -11,7 +11,15 @@ from sqlalchemy import Connection
 
 from configs.errors import NotFound, ParentFailed, ParentNotReady
 from models import demand
-from pipeline import ensemble_prediction, fanout, fingerprints, placing, subjects, workplace
+from pipeline import (
+    ensemble_prediction,
+    fanout,
+    fingerprints,
+    placing,
+    run_files,
+    subjects,
+    workplace,
+)
 from pipeline.context import Context
 from pipeline.model_run import ModelRun
 from pipeline.parameters import BatchParameters
@@ -62,7 +70,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     rows = _prepare(batch, models[0], parameters, context)
     tasks = {task.run.key: task for task in (_task(batch, m, rows, context) for m in models)}
     wanted = {key: task.fingerprint for key, task in tasks.items()}
-    files = frozenset(context.store.walk(f"predictions/P{batch.batch_id}"))
+    files = frozenset(context.store.walk(f"{run_files.PREDICTIONS}{batch.batch_id}"))
     kept = context.commit(lambda c: results.keep_matching(c, batch.batch_id, wanted, files))
     return fanout.work_through(
         score_model,

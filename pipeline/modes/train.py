@@ -11,7 +11,7 @@ from configs.errors import BadParameter, NotFound
 from models import demand, thresholds, variants
 from models.variants import Variant
 from models.versions import versions
-from pipeline import fanout, fingerprints, placing, workplace
+from pipeline import fanout, fingerprints, placing, run_files, workplace
 from pipeline.context import Context
 from pipeline.executor import Need
 from pipeline.fitting import FitTask, Fitted, fit_variant
@@ -65,7 +65,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
         for task in _tasks(batch, entry, expanded, parameters, spec, prepared, context)
     }
     wanted = {key: task.fingerprint for key, task in tasks.items()}
-    files = frozenset(context.store.walk(f"models/T{batch.batch_id}"))
+    files = frozenset(context.store.walk(f"{run_files.MODELS}{batch.batch_id}"))
 
     def begin(connection: Connection) -> set[ModelKey]:
         results.put_split(connection, prepared.split)
