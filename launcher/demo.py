@@ -8,11 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, insert, literal, select
 
 from configs.errors import WrongState
-from launcher import modelfile
+from launcher import applicants, modelfile
 from launcher.session import Session
 from launcher.statements import as_shown
 from models import variants
-from pipeline import applicants
 from pipeline.roles import Choices
 from storage import datasets as registered
 from storage import leaderboard, registry

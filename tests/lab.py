@@ -10,8 +10,9 @@ import numpy as np
 from sqlalchemy import Engine, select
 
 from configs.settings import Settings
+from launcher import applicants
 from models import scores
-from pipeline import applicants, datasets, ownership, run
+from pipeline import datasets, ownership, run
 from pipeline.executor import Executor, Inline
 from pipeline.roles import Choices
 from storage import arrays, batches, candidates, claims, identity, registry, results

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.applicants import write_csv
+from launcher.applicants import write_csv
 from tests.bank import ROOT, environment
 from tests.blocks import blocks
 from tests.mariadb import PASSWORD, MariaDB
