@@ -141,6 +141,12 @@ class ClusterAway(ClusterUnavailable):
     """The Dask cluster could not be used when the batch was to begin; it was given back."""
 
 
+class StartFailed(DeepCreditError):
+    """The host cannot start the process that runs a batch; it was given back."""
+
+    retry = Retry.LATER
+
+
 class ParentNotReady(DeepCreditError):
     """The batch that this one builds on was set to run again."""
 

@@ -24,7 +24,8 @@ def main() -> None:
     unfinished = pid_file.with_name(f"{pid_file.name}.{os.getpid()}")
     unfinished.write_text(str(os.getpid()))
     unfinished.rename(pid_file)
-    send(Progress(0.25, "1 of 4 모델"))
+    if behaviour not in ("mute", "needs-cluster"):
+        send(Progress(0.25, "1 of 4 모델"))
     match behaviour.partition(":"):
         case ("succeed", _, seconds):
             time.sleep(float(seconds or 0))
@@ -54,6 +55,8 @@ def main() -> None:
         case ("crash", _, _):
             print("MemoryError: 메모리 부족", file=sys.stderr)
             os._exit(7)
+        case ("mute", _, _):
+            sys.exit(3)
         case ("suicide", _, _):
             os.kill(os.getpid(), signal.SIGKILL)
         case ("hang" | "stubborn", _, _):
