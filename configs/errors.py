@@ -131,6 +131,12 @@ class DatabaseUnavailable(DeepCreditError):
     retry = Retry.LATER
 
 
+class LoginRefused(DatabaseRefused):
+    """The database refused our login, as where a password was changed under a launcher."""
+
+    retry = Retry.LATER
+
+
 class ClusterUnavailable(DeepCreditError):
     """The Dask scheduler does not answer or has no workers."""
 

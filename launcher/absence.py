@@ -1,5 +1,5 @@
 """How a launcher lives through what keeps every batch from beginning: a Dask cluster that cannot be
-used, a host that cannot start processes.
+used, a host that cannot start processes, a database that refuses their login.
 """
 
 import time

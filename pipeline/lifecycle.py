@@ -8,10 +8,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from configs.errors import Cancelled, ChildLost, ClusterAway, LeaseLost, Retry, StartFailed
+from configs.errors import (
+    Cancelled,
+    ChildLost,
+    ClusterAway,
+    LeaseLost,
+    LoginRefused,
+    Retry,
+    StartFailed,
+)
 from pipeline.messages import Failed, Finished
 
-NO_ATTEMPT: Mapping[str, int | None] = {ClusterAway.__name__: None, StartFailed.__name__: 10}
+NO_ATTEMPT: Mapping[str, int | None] = {
+    ClusterAway.__name__: None,
+    StartFailed.__name__: 10,
+    LoginRefused.__name__: 10,
+}
 """What keeps a batch from beginning, and how many times in a row it is given back for that; what a
 batch might do itself must come to an end.
 """

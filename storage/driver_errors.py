@@ -8,14 +8,22 @@ from pymysql.err import InternalError
 from sqlalchemy import Engine, inspect
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, ProgrammingError
 
-from configs.errors import BadParameter, DatabaseRefused, DatabaseUnavailable, WrongSchema
+from configs.errors import (
+    BadParameter,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    LoginRefused,
+    WrongSchema,
+)
 
 _LOCK_WAIT = 1205
 # Snapshot changed, lock wait timeout, deadlock: roll back and do it again.
 REPEAT = frozenset({1020, _LOCK_WAIT, 1213})
 _NO_ACCESS = 1044  # to a database, which the server also says of one that is not there
-# Wrong user or password, host not allowed, no such database, no privilege.
-_REFUSED = frozenset({_NO_ACCESS, 1045, 1049, 1130, 1142, 1143, 1227, 1698})
+# Wrong user or password, host not allowed, password expired (twice), account locked.
+_LOGIN = frozenset({1045, 1698, 1130, 1820, 1862, 4151})
+# No such database, no privilege.
+_REFUSED = _LOGIN | {_NO_ACCESS, 1049, 1142, 1143, 1227}
 # Too many connections, a node of a cluster that is not ready, a server that is read-only for now,
 # or one that kept us from our turn until `transaction` gave up.
 _BUSY = REPEAT | {1040, 1047, 1203, 1226, 1290, 1836}
@@ -48,7 +56,8 @@ def naming_errors() -> Iterator[None]:
         if error_number(error) == _NO_ACCESS:
             reason += ", or there is no such database"
         if error_number(error) in _REFUSED or _sqlite_code(error) in _SQLITE_REFUSED:
-            raise DatabaseRefused(
+            refusal = LoginRefused if error_number(error) in _LOGIN else DatabaseRefused
+            raise refusal(
                 f"the database refused us: {reason}; check DEEPCREDIT_DATABASE_URL, the password "
                 "and `deepcredit db grants`"
             ) from error

@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from configs.errors import BadData, ClusterAway
+from configs.errors import BadData, ClusterAway, DatabaseRefused
+from configs.settings import load
 from pipeline.messages import Failed, Finished, Progress, failure, open_channel
+from storage.engine import make_engine, reading
 
 
 def main() -> None:
@@ -24,7 +26,7 @@ def main() -> None:
     unfinished = pid_file.with_name(f"{pid_file.name}.{os.getpid()}")
     unfinished.write_text(str(os.getpid()))
     unfinished.rename(pid_file)
-    if behaviour not in ("mute", "needs-cluster"):
+    if behaviour not in ("mute", "needs-cluster", "needs-login"):
         send(Progress(0.25, "1 of 4 모델"))
     match behaviour.partition(":"):
         case ("succeed", _, seconds):
@@ -41,6 +43,14 @@ def main() -> None:
                 socket.create_connection((place.hostname, place.port), 5).close()
             except OSError as error:
                 send(failure(ClusterAway(str(error))))
+            else:
+                send(Finished("had it"))
+        case ("needs-login", _, _):
+            try:
+                with reading(make_engine(load(job.settings, file=Path(os.devnull)))):
+                    pass
+            except DatabaseRefused as error:
+                send(failure(error))
             else:
                 send(Finished("had it"))
         case ("lost", _, _):

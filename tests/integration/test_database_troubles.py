@@ -208,3 +208,26 @@ def test_a_launcher_whose_connections_are_killed_all_the_time_goes_on(
     assert killed > 10
     # A connection that breaks as a claim is committed may cost an attempt, and no more.
     assert [here.attempts(batch_id)[-1] for batch_id in batch_ids] == [("C", None)] * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "back"),
+    [
+        ("IDENTIFIED BY 'new'", "IDENTIFIED BY 'pw'"),
+        ("ACCOUNT LOCK", "ACCOUNT UNLOCK"),
+        ("PASSWORD EXPIRE", "IDENTIFIED BY 'pw'"),
+    ],
+)
+def test_a_login_that_is_refused_under_a_launcher_costs_no_attempts(
+    here: Runs, there: Runs, change: str, back: str
+) -> None:
+    with there.launcher("needs-login"):
+        until(lambda: seen(here))
+        sql(here, f"ALTER USER {USER}@'127.0.0.1' {change}")
+        batch_ids = [here.add() for _ in range(3)]
+        until(lambda: here.attempts(batch_ids[0])[:1] == [("I", "LoginRefused")])
+        sql(here, f"ALTER USER {USER}@'127.0.0.1' {back}")
+        until(lambda: all(here.row(batch_id).state == "C" for batch_id in batch_ids))
+
+    assert [here.row(batch_id).attempt for batch_id in batch_ids] == [1] * 3
+    assert [here.attempts(batch_id) for batch_id in batch_ids[1:]] == [[("C", None)]] * 2

@@ -54,6 +54,7 @@ def test_the_guide_tells_of_every_error_class_whether_it_is_tried_again() -> Non
                 "CardUnusable",
                 "ClusterAway",
                 "StartFailed",
+                "LoginRefused",
             ):  # the one is no end, the others no attempt
                 assert above.startswith(words[getattr(errors, name).retry]), name
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs.errors import Retry
+from configs.errors import DatabaseRefused, LoginRefused, Retry
 from pipeline.lifecycle import (
     Abandon,
     Exit,
@@ -16,7 +16,7 @@ from pipeline.lifecycle import (
     Wait,
     judge,
 )
-from pipeline.messages import Failed, Finished
+from pipeline.messages import Failed, Finished, failure
 
 FAILED = Failed("BadData", "no rows", Retry.NEVER, "Traceback ...")
 
@@ -57,6 +57,14 @@ def test_a_batch_that_could_not_begin_is_given_back_unless_it_was_cancelled():
 
     assert verdict(last_word=away) == Release("no scheduler", "ClusterAway")
     assert isinstance(verdict(last_word=away, cancel_requested=True), Fail)
+
+
+def test_a_refused_login_is_no_attempt_before_the_batch_has_begun_and_never_final():
+    refused = failure(LoginRefused("wrong password"))
+
+    assert verdict(last_word=refused) == Release("wrong password", "LoginRefused", 10)
+    assert verdict(last_word=refused, begun=True).retry is Retry.LATER
+    assert verdict(last_word=failure(DatabaseRefused())).retry is Retry.NEVER
 
 
 def test_a_child_that_ends_before_it_has_begun_is_no_attempt_unless_a_signal_killed_it():
