@@ -45,7 +45,7 @@ _LOCK = (
     .with_for_update(skip_locked=True)
     .with_hint(dc_batch, "FORCE INDEX (PRIMARY)", "mariadb")
 )
-_NOBODY = 0  # beside one number it makes a scan of a look-up
+_NOBODY = -(2**20)  # beside one number it makes a scan of a look-up; batches 0 and -1 there may be
 _TAKE = assignment(
     and_(
         _batch.batch_id == bindparam("the_batch"),

@@ -62,6 +62,15 @@ def test_a_claim_says_how_the_row_now_stands(desk: Calls) -> None:
     assert len(batch.claim_id or "") == 32
 
 
+def test_a_batch_of_number_0_that_is_for_others_is_in_nobodys_way(desk: Calls) -> None:
+    numbers = [desk.add(), desk.add()]
+    desk.sql(f"UPDATE dc_batch SET batch_id = 0, queue = 'night' WHERE batch_id = {numbers[0]}")
+
+    claimed = [desk.claim() for _ in range(2)]
+
+    assert [batch and batch.batch_id for batch in claimed] == [numbers[1], None]
+
+
 def test_lower_priority_comes_first_then_the_older_batch(desk: Calls) -> None:
     numbers = [desk.add(priority=p) for p in (100, 50, 100, 50, 32767, -32768)]
 
