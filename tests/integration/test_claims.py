@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from configs.errors import LeaseLost, Retry
-from storage import attempts, batches, claims, queues, servers, sweeping
+from storage import attempts, batches, candidates, claims, queues, servers, sweeping
 from storage.records import Claim
 from tests.calls import Calls
 
@@ -186,6 +186,29 @@ def test_a_child_waits_until_its_parent_has_come_to_its_end(desk: Calls, end: st
         desk.fail(claim, Retry.LATER if end == "fail" else Retry.NEVER)
     claimed = desk.claim()
     assert (claimed is not None) == (end != "fail")
+
+
+@pytest.mark.parametrize("end", ["finish", "fail", "final"])
+def test_an_ensemble_waits_until_all_of_its_candidates_have_come_to_their_end(
+    desk: Calls, end: str
+) -> None:
+    done, open_ = desk.add(), desk.add()
+    desk.finish(desk.take())
+    for train in (done, open_, 999):
+        desk(candidates.add, "C001", [(train, 1, 1)])
+    ensemble = desk.add(mode="ensemble", candidate_id="C001")
+    other = desk.add(mode="ensemble", candidate_id="C002")
+
+    assert desk.claim(batch_id=ensemble) is None
+    claim = desk.take()
+    assert [claim.batch_id, desk.take().batch_id] == [open_, other]
+    assert desk.claim() is None
+
+    if end == "finish":
+        desk.finish(claim)
+    else:
+        desk.fail(claim, Retry.LATER if end == "fail" else Retry.NEVER)
+    assert (desk.claim() is not None) == (end != "fail")
 
 
 def test_a_child_of_nobody_or_of_itself_is_claimed_to_be_told_so(desk: Calls) -> None:
