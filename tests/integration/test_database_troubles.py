@@ -221,8 +221,9 @@ def test_a_launcher_whose_connections_are_killed_all_the_time_goes_on(
 def test_a_login_that_is_refused_under_a_launcher_costs_no_attempts(
     here: Runs, there: Runs, change: str, back: str
 ) -> None:
+    first = here.add()
     with there.launcher("needs-login"):
-        until(lambda: seen(here))
+        until(lambda: here.row(first).state == "C")  # it has connected wherever it does
         sql(here, f"ALTER USER {USER}@'127.0.0.1' {change}")
         batch_ids = [here.add() for _ in range(3)]
         until(lambda: here.attempts(batch_ids[0])[:1] == [("I", "LoginRefused")])
@@ -231,3 +232,20 @@ def test_a_login_that_is_refused_under_a_launcher_costs_no_attempts(
 
     assert [here.row(batch_id).attempt for batch_id in batch_ids] == [1] * 3
     assert [here.attempts(batch_id) for batch_id in batch_ids[1:]] == [[("C", None)]] * 2
+
+
+def test_a_launcher_follows_a_switch_over(here: Runs, there: Runs) -> None:
+    # The right to write to a read-only server counts from the next login on: as after a switch-over
+    # old connections lead to a server that is read-only, and new ones to one that is not.
+    batch_ids = [here.add()]
+    with in_thread(there.daemon("succeed:2", slots=2)):
+        there.pid("B")
+        sql(here, f"GRANT READ ONLY ADMIN ON *.* TO {USER}@'127.0.0.1'")
+        sql(here, "SET GLOBAL read_only = 1")
+        try:
+            batch_ids.append(here.add())
+            until(lambda: all(here.row(batch_id).state == "C" for batch_id in batch_ids))
+        finally:
+            sql(here, "SET GLOBAL read_only = 0")
+
+    assert [here.attempts(batch_id) for batch_id in batch_ids] == [[("C", None)]] * 2
