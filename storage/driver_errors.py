@@ -26,8 +26,10 @@ _LOGIN = frozenset({1045, 1698, 1130, 1820, 1862, 4151})
 _REFUSED = _LOGIN | {_NO_ACCESS, 1049, 1142, 1143, 1227}
 # A node that has left its cluster, a server that is read-only, as one that became a replica.
 _RETIRED = frozenset({1047, 1290, 1836})
-# Too many connections, or a server that kept us from our turn until `transaction` gave up.
-_BUSY = REPEAT | _RETIRED | {1040, 1203, 1226}
+# Too many connections, a host that is blocked, a full disk, a query that was ended (killed, or too
+# long), transactions that are read-only, or a server that kept us from our turn until `transaction`
+# gave up.
+_BUSY = REPEAT | _RETIRED | {1021, 1040, 1114, 1129, 1203, 1226, 1317, 1792, 1969}
 _MISSING = frozenset({1054, 1146})  # a column, a table
 _LOST = frozenset({0, 1053, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031})
 _SQLITE_REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_AUTH})
