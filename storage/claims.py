@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, null, select
+from sqlalchemy import Connection, and_, case, null, or_, select
 
 from configs.errors import Cancelled, LeaseLost, Retry
 from storage import attempts, taking
@@ -200,7 +200,10 @@ def settled(connection: Connection, claim: Claim) -> State | None:
     """
     state: State | None = connection.scalar(
         select(_batch.state).where(
-            _batch.batch_id == claim.batch_id, _batch.claim_id == claim.claim_id
+            _batch.batch_id == claim.batch_id,
+            _batch.claim_id == claim.claim_id,
+            # Else it was swept, and then set to U by hand: nobody's.
+            or_(_batch.state != "U", _batch.fence == claim.fence),
         )
     )
     return state

@@ -430,3 +430,26 @@ def test_a_claim_that_did_not_arrive_is_forgotten(cut_runs, proxy):
 
     assert cut_runs.row(batch_id).state == "I"
     assert claimer.next(0).batch.fence == 1
+
+
+def test_a_swept_batch_that_is_set_to_running_by_hand_is_not_waited_for(sqlite_runs):
+    runs = sqlite_runs
+    batch_id = runs.add()
+    claim = claims.claim_of(runs.claim())
+    runs.change(batch_id, lease_until=utc_now(-1))
+    transaction(runs.engine, sweeping.sweep)
+    runs.change(batch_id, state="U")
+    hurry = threading.Event()
+    threading.Timer(3, hurry.set).start()
+
+    began = time.monotonic()
+    ended = settle(
+        runs.engine,
+        claim,
+        lambda connection: claims.finish(connection, claim),
+        ("C",),
+        seconds=0.5,
+        hurry=hurry,
+    )
+    assert ended is None
+    assert time.monotonic() - began < 2
