@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from configs.errors import LeaseLost, Retry
-from storage import attempts, batches, candidates, claims, queues, servers, sweeping
+from storage import attempts, batches, candidates, claims, left, queues, servers, sweeping
 from storage.records import Claim
 from tests.calls import Calls
 
@@ -665,3 +665,21 @@ def test_a_batch_inserted_under_the_number_of_a_deleted_one_can_be_claimed(desk:
 
     assert desk.take("S2").batch_id == number
     assert [a.serve_server_id for a in desk(attempts.listing, number)] == ["S2"]
+
+
+@pytest.mark.parametrize("odd", [1, "yes", "2026/11/26 10:00"])
+def test_times_that_are_none_stop_nobody(sqlite_engine: Engine, odd: object) -> None:
+    desk = Calls(sqlite_engine)
+    running, lost = (desk.add() and desk.take() for _ in range(2))
+    waiting = desk.add(cancel_requested_at=None)
+    later = desk.add()
+    change = "UPDATE dc_batch SET {} = :odd WHERE batch_id IN ({}, {})"
+    desk.sql(change.format("cancel_requested_at", running.batch_id, waiting), odd=odd)
+    desk.sql(change.format("run_after", later, later), odd=str(odd))
+    desk.sql(f"UPDATE dc_batch SET lease_until = '2020' WHERE batch_id = {lost.batch_id}")
+
+    assert desk(sweeping.sweep) == [(lost.batch_id, lost.fence)]
+    assert desk.beat(running).cancel_requested
+    assert (desk.read(waiting).state, desk.read(waiting).error_class) == ("E", "Cancelled")
+    assert desk.read(later).run_after is not None
+    desk(left.left, server="S1", queues=["default"], tags=[], free_mb=None)
