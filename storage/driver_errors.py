@@ -17,6 +17,7 @@ from configs.errors import (
 )
 
 _LOCK_WAIT = 1205
+_OUT_OF_RANGE = 1690
 # Snapshot changed, lock wait timeout, deadlock: roll back and do it again.
 REPEAT = frozenset({1020, _LOCK_WAIT, 1213})
 _NO_ACCESS = 1044  # to a database, which the server also says of one that is not there
@@ -47,6 +48,11 @@ _SQLITE_BUSY = frozenset(
 def is_locked(error: DBAPIError) -> bool:
     """Whether a statement gave up waiting for a lock; what came before it still stands."""
     return error_number(error) == _LOCK_WAIT
+
+
+def is_out_of_range(error: DBAPIError) -> bool:
+    """Whether a number would have grown beyond what there is, as a fence that was set by hand."""
+    return error_number(error) == _OUT_OF_RANGE
 
 
 @contextmanager

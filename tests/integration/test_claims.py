@@ -683,3 +683,18 @@ def test_times_that_are_none_stop_nobody(sqlite_engine: Engine, odd: object) -> 
     assert (desk.read(waiting).state, desk.read(waiting).error_class) == ("E", "Cancelled")
     assert desk.read(later).run_after is not None
     desk(left.left, server="S1", queues=["default"], tags=[], free_mb=None)
+
+
+def test_numbers_that_an_operator_has_set_to_the_highest_stop_no_claim(
+    mariadb_engine: Engine,
+) -> None:
+    desk = Calls(mariadb_engine)
+    tried, fenced, other = desk.add(attempt=2**15 - 1), desk.add(fence=2**63 - 1), desk.add()
+
+    claimed = desk.take()
+    assert (claimed.batch_id, claimed.attempt) == (tried, 2**15 - 1)
+    assert desk.take().batch_id == other
+    assert desk.claim() is None
+    desk.fail(claimed, Retry.AT_ONCE)
+    assert desk.read(tried).run_after is None
+    assert desk.read(fenced).state == "I"
