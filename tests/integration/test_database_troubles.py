@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
@@ -10,7 +11,8 @@ from structlog.testing import capture_logs
 
 from configs.errors import DatabaseRefused
 from configs.settings import Settings
-from storage import peek, servers
+from storage import peek, servers, sweeping
+from storage.columns import utc_now
 from storage.engine import reading, transaction
 from tests.mariadb import MariaDB
 from tests.proxy import Proxy, proxied
@@ -249,3 +251,27 @@ def test_a_launcher_follows_a_switch_over(here: Runs, there: Runs) -> None:
             sql(here, "SET GLOBAL read_only = 0")
 
     assert [here.attempts(batch_id) for batch_id in batch_ids] == [[("C", None)]] * 2
+
+
+def test_a_sweep_that_waited_for_locked_tables_lets_launchers_renew_first(here: Runs) -> None:
+    batch_id = here.add()
+    here.claim()
+    here.change(batch_id, lease_until=utc_now(-1))
+    with here.engine.connect() as operator, ThreadPoolExecutor(1) as pool:
+        operator.exec_driver_sql("LOCK TABLES dc_batch READ")
+        swept = pool.submit(transaction, here.engine, sweeping.sweep)
+        until(lambda: longest_wait_ms(here) > 2100)
+        operator.exec_driver_sql("UNLOCK TABLES")
+        assert swept.result(20) == []
+
+    assert here.row(batch_id).state == "U"
+    assert transaction(here.engine, sweeping.sweep) == [(batch_id, 1)]
+
+
+def longest_wait_ms(runs: Runs) -> float:
+    query = text(
+        "SELECT COALESCE(MAX(time_ms), 0) FROM information_schema.processlist"
+        " WHERE state = 'Waiting for table metadata lock'"
+    )
+    with reading(runs.engine) as connection:
+        return float(connection.scalar(query))
