@@ -131,6 +131,12 @@ class DatabaseUnavailable(DeepCreditError):
     retry = Retry.LATER
 
 
+class LoginRefused(DatabaseRefused):
+    """The database refused our login, as where a password was changed under a launcher."""
+
+    retry = Retry.LATER
+
+
 class ClusterUnavailable(DeepCreditError):
     """The Dask scheduler does not answer or has no workers."""
 
@@ -139,6 +145,12 @@ class ClusterUnavailable(DeepCreditError):
 
 class ClusterAway(ClusterUnavailable):
     """The Dask cluster could not be used when the batch was to begin; it was given back."""
+
+
+class StartFailed(DeepCreditError):
+    """The host cannot start the process that runs a batch; it was given back."""
+
+    retry = Retry.LATER
 
 
 class ParentNotReady(DeepCreditError):

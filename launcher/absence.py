@@ -1,4 +1,6 @@
-"""How a launcher lives through a Dask cluster that cannot be used."""
+"""How a launcher lives through what keeps every batch from beginning: a Dask cluster that cannot be
+used, a host that cannot start processes, a database that refuses their login.
+"""
 
 import time
 from collections.abc import Callable
@@ -7,6 +9,7 @@ import structlog
 
 from configs.backoff import pauses
 from configs.errors import ClusterAway
+from launcher.kept_back import CANNOT_BEGIN
 from launcher.supervisor import Outcome
 
 _PAUSES = 2.0, 60.0
@@ -15,8 +18,8 @@ log = structlog.get_logger(__name__)
 
 
 class Absence:
-    """It begins with a batch that could not begin, and ends when the scheduler answers. What keeps
-    batches from it then (no workers, other versions) begins another, with longer pauses.
+    """It begins with a batch that could not begin, and ends after a pause, if it is for the cluster
+    once the scheduler answers. What keeps batches from it then begins another, with longer pauses.
     """
 
     def __init__(
@@ -26,13 +29,20 @@ class Absence:
         self._clock = clock
         self._pauses = pauses(*_PAUSES)
         self._due: float | None = None
+        self._cause = ""
+
+    @property
+    def why(self) -> str:
+        """What was absent last, and what to do."""
+        return CANNOT_BEGIN[self._cause]
 
     def heed(self, outcome: Outcome) -> None:
         """Of every batch that ends."""
         if outcome.state == "C":
             self._pauses = pauses(*_PAUSES)
-        elif outcome.error_class == ClusterAway.__name__ and self._due is None:
-            log.error("the cluster cannot be used; claiming nothing until it answers")
+        elif outcome.error_class in CANNOT_BEGIN and self._due is None:
+            self._cause = outcome.error_class
+            log.error("no batch can begin; claiming nothing for now", why=self.why)
             self._due = self._clock() + next(self._pauses)
 
     def left(self) -> float:
@@ -40,8 +50,8 @@ class Absence:
         if self._due is None:
             return 0.0
         if self._clock() >= self._due:
-            if self._answers():
-                log.info("the cluster answers; claiming again")
+            if self._cause != ClusterAway.__name__ or self._answers():
+                log.info("trying again whether a batch can begin")
                 self._due = None
                 return 0.0
             self._due = self._clock() + next(self._pauses)

@@ -15,7 +15,7 @@ from launcher.child import COMMAND
 from launcher.claimer import Claimed, Claimer
 from launcher.embedded import Cluster, make_cluster
 from launcher.heartbeat import interval_of
-from launcher.kept_back import NO_CLUSTER, why_left
+from launcher.kept_back import why_left
 from launcher.metrics import Metrics, serving
 from launcher.notify import Notifier
 from launcher.orders import Orders
@@ -218,9 +218,9 @@ class Daemon:
             raise
 
     def _leave(self, ready: int = 0) -> None:
-        """There is nothing more to run; `ready`: batches that lack the cluster alone."""
+        """There is nothing more to run; `ready`: batches that could be claimed, and not begin."""
         if ready:
-            log.info("left waiting", batches=ready, why=NO_CLUSTER)
+            log.info("left waiting", batches=ready, why=self._absence.why)
         for kept in self._claimer.left():
             log.info("left waiting", batches=kept.n, why=why_left(kept, self._profile.server_id))
         self._drained = True

@@ -11,7 +11,7 @@ from typing import assert_never
 import structlog
 from sqlalchemy import Connection, Engine
 
-from configs.errors import ClusterUnavailable, Retry, WorkerLost
+from configs.errors import ClusterUnavailable, DeepCreditError, Retry, StartFailed, WorkerLost
 from configs.settings import Settings, without_secrets
 from launcher.child import Child
 from launcher.embedded import Cluster
@@ -78,6 +78,7 @@ class Supervisor:
         )
         self._began = time.monotonic()
         self._wake = threading.Event()
+        self._begun = False
         self._last_word: Finished | Failed | None = None
         self._exit: Exit | None = None
         self._stopping = Stopping.NO
@@ -135,7 +136,7 @@ class Supervisor:
                 threading.Thread(target=self._give_job, args=(child,), daemon=True).start()
                 running.enter_context(starting.pop_all())
         except Exception as error:
-            self._heard(failure(error))
+            self._heard(_not_started(error))
             return None
         return child
 
@@ -150,7 +151,7 @@ class Supervisor:
         try:
             scheduler = self._cluster.scheduler()
         except Exception as error:
-            self._heard(failure(error))
+            self._heard(_not_started(error))
             child.dismiss()
             return
         child.give(
@@ -165,6 +166,7 @@ class Supervisor:
 
     def _situation(self) -> Situation:
         return Situation(
+            begun=self._begun,
             last_word=self._last_word,
             exit=self._exit,
             lost=self._heartbeat.lost,
@@ -176,6 +178,7 @@ class Supervisor:
 
     def _heard(self, message: Message | Exit) -> None:
         if isinstance(message, Progress):
+            self._begun = True
             self._heartbeat.progress(message)
             if self._watch is not None:
                 self._watch(message)
@@ -211,9 +214,9 @@ class Supervisor:
                     ),
                     ("E",),
                 )
-            case Release(reason, cause):
+            case Release(reason, cause, at_most):
                 work, expected = (
-                    lambda connection: claims.release(connection, claim, cause, reason),
+                    lambda connection: claims.release(connection, claim, cause, reason, at_most),
                     ("I", "E"),
                 )
             case Abandon() | Wait():
@@ -250,3 +253,9 @@ class Supervisor:
             self._log.info("batch ended", **facts)
         else:
             self._log.warning("batch ended", **facts)
+
+
+def _not_started(error: Exception) -> Failed:
+    if isinstance(error, DeepCreditError):
+        return failure(error)
+    return failure(StartFailed(f"this host could not start a process: {error}"))

@@ -4,11 +4,29 @@ The supervisor gathers facts and performs verdicts; every rule about them stands
 """
 
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from configs.errors import Cancelled, ChildLost, ClusterAway, LeaseLost, Retry
+from configs.errors import (
+    Cancelled,
+    ChildLost,
+    ClusterAway,
+    LeaseLost,
+    LoginRefused,
+    Retry,
+    StartFailed,
+)
 from pipeline.messages import Failed, Finished
+
+NO_ATTEMPT: Mapping[str, int | None] = {
+    ClusterAway.__name__: None,
+    StartFailed.__name__: 10,
+    LoginRefused.__name__: 10,
+}
+"""What keeps a batch from beginning, and how many times in a row it is given back for that; what a
+batch might do itself must come to an end.
+"""
 
 
 class Stopping(Enum):
@@ -31,11 +49,13 @@ class Exit:
 class Situation:
     """All that a verdict depends on.
 
-    `last_word` is what the child said about the batch's outcome; `exit` is set once it is dead.
+    `begun`: the child has told of some progress. `last_word` is what it said about the batch's
+    outcome; `exit` is set once it is dead.
     `lease_left` counts seconds on the local monotonic clock since the last beat that succeeded;
     `unreachable` says that beats were tried since, and the database did not take them.
     """
 
+    begun: bool = False
     last_word: Finished | Failed | None = None
     exit: Exit | None = None
     lost: bool = False
@@ -70,11 +90,12 @@ class Fail:
 @dataclass(frozen=True, slots=True)
 class Release:
     """Give the batch back with its attempt, if it is still ours: set I. `error_class`: of what
-    kept it from beginning.
+    kept it from beginning; `at_most`: after so many times in a row it counts as a failure.
     """
 
     reason: str = "the launcher stops"
     error_class: str | None = None
+    at_most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +132,7 @@ def judge(now: Situation) -> Verdict:  # noqa: PLR0911 - one rule a line, in ord
     if now.lease_left <= 0:
         return Release("the lease ended before the database let us renew it")
     if now.exit is not None:
-        return _died(now.exit, now.stopping)
+        return _died(now.exit, now)
     return Wait()
 
 
@@ -120,8 +141,8 @@ def _failed(word: Failed, now: Situation) -> Verdict:
         return Abandon("a guarded write of the run was refused: the batch is no longer ours")
     if now.cancel_requested:
         return _cancelled()
-    if word.error_class == ClusterAway.__name__:
-        return Release(word.error_text, word.error_class)
+    if word.error_class in NO_ATTEMPT and not now.begun:
+        return Release(word.error_text, word.error_class, NO_ATTEMPT[word.error_class])
     return Fail(word.error_class, word.error_text, word.retry, word.traceback)
 
 
@@ -129,10 +150,14 @@ def _cancelled() -> Fail:
     return Fail(Cancelled.__name__, "cancelled by an operator", Cancelled.retry)
 
 
-def _died(end: Exit, stopping: Stopping) -> Verdict:
+def _died(end: Exit, now: Situation) -> Verdict:
     # Whoever stops a service may signal all of its processes: no fault of the batch.
-    if stopping is not Stopping.NO and end.code in (-signal.SIGTERM, -signal.SIGINT):
+    if now.stopping is not Stopping.NO and end.code in (-signal.SIGTERM, -signal.SIGINT):
         return Release()
+    # A signal may be the kernel's, for the memory that this batch takes.
+    if end.code >= 0 and not now.begun:
+        name = StartFailed.__name__
+        return Release(_describe(end), name, NO_ATTEMPT[name])
     last_printed = f"It last printed:\n{end.stderr_tail}" if end.stderr_tail else None
     return Fail(ChildLost.__name__, _describe(end), ChildLost.retry, last_printed)
 

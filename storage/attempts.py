@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import LeaseLost
 from storage.columns import shorten, utc_now
-from storage.records import Attempt, Batch
+from storage.records import Attempt, Batch, Claim
 from storage.schema import dc_batch_attempt
 
 _ERROR_CLASS_LENGTH = 100
@@ -81,6 +81,19 @@ def end(
             "error_text": shorten(error_text, _TEXT_LENGTH),
         },
     )
+
+
+def given_back(connection: Connection, claim: Claim, error_class: str, times: int) -> bool:
+    """Whether the claims before this one, so many of them, all ended in this, given back."""
+    count = connection.scalar(
+        select(func.count()).where(
+            _attempt.batch_id == claim.batch_id,
+            _attempt.fence.between(claim.fence - times, claim.fence - 1),
+            _attempt.outcome == "I",
+            _attempt.error_class == error_class,
+        )
+    )
+    return count == times
 
 
 def listing(connection: Connection, batch_id: int) -> Sequence[Attempt]:

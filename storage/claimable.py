@@ -19,12 +19,13 @@ from sqlalchemy import (
 )
 
 from storage.columns import utc_now
-from storage.schema import dc_batch, dc_queue, dc_server
+from storage.schema import dc_batch, dc_candidate_model_list, dc_queue, dc_server
 
 _batch = dc_batch.c
 _running = dc_batch.alias("running")
 _active = dc_batch.alias("active")
-_parent = dc_batch.alias("parent")
+PARENT = dc_batch.alias("parent")
+_listed = dc_candidate_model_list.c
 _free_mb = bindparam("free_mb", type_=Integer())
 
 
@@ -57,11 +58,26 @@ key_is_busy = exists().where(_running.c.running_key == _batch.concurrency_key)
 """Another running batch holds the concurrency_key."""
 
 parent_is_open = exists().where(
-    _parent.c.batch_id == _batch.train_batch_id,
-    _parent.c.batch_id != _batch.batch_id,
-    is_open_of(_parent),
+    PARENT.c.batch_id == _batch.train_batch_id,
+    PARENT.c.batch_id != _batch.batch_id,
+    is_open_of(PARENT),
 )
 """The batch that this one builds on has not yet come to its end."""
+
+
+def open_candidates(*what: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
+    """Of the batches (PARENT) whose models the candidate list of this one names, those that have
+    not yet come to their end.
+    """
+    return select(*what).where(
+        _listed.candidate_id == _batch.candidate_id,
+        PARENT.c.batch_id == _listed.batch_id,
+        PARENT.c.batch_id != _batch.batch_id,
+        is_open_of(PARENT),
+    )
+
+
+candidate_is_open = exists(open_candidates(PARENT.c.batch_id))
 
 has_active_twin = exists().where(_active.c.active_key == _batch.dedupe_key)
 """Another waiting or running batch has the dedupe_key of this one."""
@@ -76,6 +92,7 @@ unblocked = and_(
     _batch.cancel_requested_at.is_(None),
     ~key_is_busy,
     ~parent_is_open,
+    ~candidate_is_open,
     or_(_batch.state == "I", ~has_active_twin),  # a row in I is itself the active one
 )
 """No other batch is in its way."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, null, select
+from sqlalchemy import Connection, and_, case, null, or_, select
 
 from configs.errors import Cancelled, LeaseLost, Retry
 from storage import attempts, taking
@@ -152,13 +152,25 @@ def fail(
 
 
 def release(
-    connection: Connection, claim: Claim, error_class: str | None = None, why: str | None = None
+    connection: Connection,
+    claim: Claim,
+    error_class: str | None = None,
+    why: str | None = None,
+    at_most: int | None = None,
 ) -> bool:
     """U back to I, the attempt not counted: for a launcher that stops, or a run that could not
     begin. False as for `finish`. The history of the batch keeps the reason.
 
-    A batch whose cancel was requested ends in E, Cancelled, instead.
+    A batch whose cancel was requested ends in E, Cancelled, instead; one that was given back
+    `at_most` times in a row for this, in E as a failure.
     """
+    if (
+        error_class is not None
+        and at_most is not None
+        and attempts.given_back(connection, claim, error_class, at_most)
+    ):
+        text = f"{why}; it was given back {at_most} times for this"
+        return fail(connection, claim, error_class=error_class, error_text=text, retry=Retry.LATER)
     values = {
         "state": "I",
         "attempt": case((_batch.attempt > 0, _batch.attempt - 1), else_=0),
@@ -188,7 +200,10 @@ def settled(connection: Connection, claim: Claim) -> State | None:
     """
     state: State | None = connection.scalar(
         select(_batch.state).where(
-            _batch.batch_id == claim.batch_id, _batch.claim_id == claim.claim_id
+            _batch.batch_id == claim.batch_id,
+            _batch.claim_id == claim.claim_id,
+            # Else it was swept, and then set to U by hand: nobody's.
+            or_(_batch.state != "U", _batch.fence == claim.fence),
         )
     )
     return state

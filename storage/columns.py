@@ -5,11 +5,12 @@ fixed width, so that comparing text compares time; MariaDB as DATETIME(6), never
 which follows the session's zone.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Double, Integer, String, Text
-from sqlalchemy.dialects import mysql
+from sqlalchemy import BigInteger, DateTime, Dialect, Double, Integer, String, Text
+from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -79,9 +80,30 @@ def code(length: int) -> TypeEngine[str]:
     )
 
 
+class _WhateverStands(sqlite.DATETIME):
+    """SQLite keeps whatever an operator has typed, and no row may stop a launcher: what is no time
+    is read as the beginning of time, for it is not nothing.
+    """
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        parsed = super().result_processor(dialect, coltype)
+
+        def read(value: Any) -> datetime | None:
+            try:
+                return parsed(value) if parsed else value
+            except (TypeError, ValueError):
+                return datetime.min  # noqa: DTZ901 - all of ours are without a zone
+
+        return read
+
+
 def moment() -> TypeEngine[datetime]:
     """A UTC time to the microsecond."""
-    return DateTime().with_variant(mysql.DATETIME(fsp=6), *MARIADB)
+    return (
+        DateTime()
+        .with_variant(mysql.DATETIME(fsp=6), *MARIADB)
+        .with_variant(_WhateverStands(), "sqlite")  # type: ignore[no-untyped-call]
+    )
 
 
 def long_text() -> TypeEngine[str]:

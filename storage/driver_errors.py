@@ -8,17 +8,29 @@ from pymysql.err import InternalError
 from sqlalchemy import Engine, inspect
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, ProgrammingError
 
-from configs.errors import BadParameter, DatabaseRefused, DatabaseUnavailable, WrongSchema
+from configs.errors import (
+    BadParameter,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    LoginRefused,
+    WrongSchema,
+)
 
 _LOCK_WAIT = 1205
+_OUT_OF_RANGE = 1690
 # Snapshot changed, lock wait timeout, deadlock: roll back and do it again.
 REPEAT = frozenset({1020, _LOCK_WAIT, 1213})
 _NO_ACCESS = 1044  # to a database, which the server also says of one that is not there
-# Wrong user or password, host not allowed, no such database, no privilege.
-_REFUSED = frozenset({_NO_ACCESS, 1045, 1049, 1130, 1142, 1143, 1227, 1698})
-# Too many connections, a node of a cluster that is not ready, a server that is read-only for now,
-# or one that kept us from our turn until `transaction` gave up.
-_BUSY = REPEAT | {1040, 1047, 1203, 1226, 1290, 1836}
+# Wrong user or password, host not allowed, password expired (twice), account locked.
+_LOGIN = frozenset({1045, 1698, 1130, 1820, 1862, 4151})
+# No such database, no privilege.
+_REFUSED = _LOGIN | {_NO_ACCESS, 1049, 1142, 1143, 1227}
+# A node that has left its cluster, a server that is read-only, as one that became a replica.
+_RETIRED = frozenset({1047, 1290, 1836})
+# Too many connections, a host that is blocked, a full disk, a query that was ended (killed, or too
+# long), transactions that are read-only, or a server that kept us from our turn until `transaction`
+# gave up.
+_BUSY = REPEAT | _RETIRED | {1021, 1040, 1114, 1129, 1203, 1226, 1317, 1792, 1969}
 _MISSING = frozenset({1054, 1146})  # a column, a table
 _LOST = frozenset({0, 1053, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031})
 _SQLITE_REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_AUTH})
@@ -38,6 +50,11 @@ def is_locked(error: DBAPIError) -> bool:
     return error_number(error) == _LOCK_WAIT
 
 
+def is_out_of_range(error: DBAPIError) -> bool:
+    """Whether a number would have grown beyond what there is, as a fence that was set by hand."""
+    return error_number(error) == _OUT_OF_RANGE
+
+
 @contextmanager
 def naming_errors() -> Iterator[None]:
     """Turn the driver's errors of connection and privilege into ours."""
@@ -48,17 +65,18 @@ def naming_errors() -> Iterator[None]:
         if error_number(error) == _NO_ACCESS:
             reason += ", or there is no such database"
         if error_number(error) in _REFUSED or _sqlite_code(error) in _SQLITE_REFUSED:
-            raise DatabaseRefused(
+            refusal = LoginRefused if error_number(error) in _LOGIN else DatabaseRefused
+            raise refusal(
                 f"the database refused us: {reason}; check DEEPCREDIT_DATABASE_URL, the password "
                 "and `deepcredit db grants`"
             ) from error
+        if error_number(error) in _BUSY or _sqlite_code(error) in _SQLITE_BUSY:
+            raise DatabaseUnavailable(f"the database cannot serve us now: {reason}") from error
         if error.connection_invalidated or is_disconnect(error):
             raise DatabaseUnavailable(
                 f"the database does not answer: {reason}; if it runs, look at its host and port in "
                 "DEEPCREDIT_DATABASE_URL"
             ) from error
-        if error_number(error) in _BUSY or _sqlite_code(error) in _SQLITE_BUSY:
-            raise DatabaseUnavailable(f"the database cannot serve us now: {reason}") from error
         raise
 
 
@@ -98,6 +116,11 @@ def is_disconnect(error: DBAPIError) -> bool:
     if isinstance(error.orig, InternalError) and error_number(error) is None:
         return True  # PyMySQL lost count of the packets, as after a read that was interrupted
     return error_number(error) in _LOST
+
+
+def is_retired(error: BaseException | None) -> bool:
+    """Whether a server will not write any more, and another may, at the same address."""
+    return isinstance(error, DBAPIError) and error_number(error) in _RETIRED
 
 
 def stayed_locked(error: Exception) -> bool:

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from configs.errors import BadSetting
 from configs.settings import Settings
-from storage.driver_errors import REPEAT, error_number, naming_errors
+from storage.driver_errors import REPEAT, error_number, is_retired, naming_errors
 
 T = TypeVar("T")
 Isolation = Literal["AUTOCOMMIT", "READ COMMITTED"]
@@ -91,6 +91,7 @@ def _mariadb(url: URL, isolation: Isolation, timeout_seconds: float) -> Engine:
     except NoSuchModuleError as error:
         raise BadSetting(f"database_url: {error}") from error
     _ping_the_idle(engine)
+    _leave_the_retired(engine)
     return engine
 
 
@@ -119,6 +120,15 @@ def _ping_the_idle(engine: Engine) -> None:
             connection.ping(reconnect=False)
         except Exception as error:  # whatever it says, another connection is better
             raise InvalidatePoolError from error
+
+
+def _leave_the_retired(engine: Engine) -> None:
+    """After a switch-over old connections lead to what is now a replica, and new ones elsewhere."""
+
+    @event.listens_for(engine, "handle_error")
+    def _leave(context: ExceptionContext) -> None:
+        if is_retired(context.sqlalchemy_exception):
+            context.is_disconnect = True
 
 
 def _sqlite(url: URL) -> Engine:

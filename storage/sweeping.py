@@ -1,5 +1,6 @@
 """Giving an end to batches that nobody looks after any more."""
 
+import time
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, null
@@ -12,6 +13,7 @@ from storage.schema import dc_batch
 from storage.transitions import assign, cancelled, failed, locked, unchanged
 
 _ADOPTED_SECONDS = 60 * 60
+_PATIENCE_SECONDS = 2.0
 
 _batch = dc_batch.c
 
@@ -19,15 +21,21 @@ _batch = dc_batch.c
 def sweep(connection: Connection) -> list[tuple[int, int]]:
     """Give an end to what nobody looks after; returns batch_id and fence of attempts that died.
 
-    Running batches whose lease ended go to E, to be retried at once while attempts are left.
+    Running batches whose lease ended go to E, to be retried at once while attempts are left; not
+    those that it had to wait for, which come with the next sweep.
     Rows set to U by hand, without a lease, are given one hour. Cancels that operators requested
     by SQL of rows that do not run are carried out. Rows that somebody else has locked are left
     for the next sweep, so that a sweep waits for nobody.
     """
     ended = (_batch.state == "U", _batch.lease_until < utc_now())
-    swept = [
-        (row.batch_id, row.fence) for row in locked(connection, *ended) if _expire(connection, row)
-    ]
+    swept: list[tuple[int, int]] = []
+    began = time.monotonic()
+    for row in locked(connection, *ended):
+        # Tables that an operator had locked kept back heartbeats, too: those who live come first.
+        if time.monotonic() - began > _PATIENCE_SECONDS:
+            return swept
+        if _expire(connection, row):
+            swept.append((row.batch_id, row.fence))
     for row in locked(connection, _batch.state == "U", _batch.lease_until.is_(None)):
         assign(connection, unchanged(row), {"lease_until": utc_now(_ADOPTED_SECONDS)})
     for row in locked(connection, _batch.cancel_requested_at.is_not(None), _batch.state != "U"):

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from storage.batches import COLUMNS
 from storage.claimable import RETRIES, THIS_ONE, WAITING
-from storage.driver_errors import is_locked
+from storage.driver_errors import is_locked, is_out_of_range
 from storage.engine import not_waiting
 from storage.records import Batch
 from storage.schema import dc_batch
@@ -45,7 +45,7 @@ _LOCK = (
     .with_for_update(skip_locked=True)
     .with_hint(dc_batch, "FORCE INDEX (PRIMARY)", "mariadb")
 )
-_NOBODY = 0  # beside one number it makes a scan of a look-up
+_NOBODY = -(2**20)  # beside one number it makes a scan of a look-up; batches 0 and -1 there may be
 _TAKE = assignment(
     and_(
         _batch.batch_id == bindparam("the_batch"),
@@ -117,7 +117,7 @@ def _take(connection: Connection, row: Seen, server: str, lease_seconds: float) 
     except IntegrityError:
         return None
     except DBAPIError as error:
-        if not is_locked(error):
+        if not (is_locked(error) or is_out_of_range(error)):
             raise
         return None
     found = connection.execute(_READ, seen | new)

@@ -25,6 +25,7 @@ from storage.records import Claim
 from storage.schema import dc_batch
 
 _AT_ONCE = 50
+_MOST_ATTEMPTS = 2**15 - 1
 _FIRST_RETRY_SECONDS = 20 * 60
 _LAST_RETRY_SECONDS = 6 * 60 * 60
 
@@ -83,7 +84,8 @@ def assignment(guard: ColumnElement[bool], values: Mapping[str, Any]) -> Update:
 
 TAKEN: Mapping[str, Any] = {
     "state": "U",
-    "attempt": _batch.attempt + 1,
+    # An operator may have set it to all that its column takes.
+    "attempt": case((_batch.attempt < _MOST_ATTEMPTS, _batch.attempt + 1), else_=_MOST_ATTEMPTS),
     "fence": _batch.fence + 1,
     "claim_id": bindparam("new_claim", type_=_batch.claim_id.type),
     "serve_server_id": bindparam("server", type_=_batch.serve_server_id.type),

@@ -6,8 +6,11 @@ from sqlalchemy import ColumnElement, FromClause, and_, case, func, literal, nul
 
 from configs.errors import Cancelled
 from storage.claimable import (
+    PARENT,
+    candidate_is_open,
     has_active_twin,
     key_is_busy,
+    open_candidates,
     parent_is_open,
     queue_is_paused,
     waits,
@@ -18,7 +21,6 @@ from storage.schema import dc_batch
 from storage.serving import missing_launcher
 
 _batch = dc_batch.c
-_parent = dc_batch.alias("parent")
 _holder = dc_batch.alias("holder")
 
 
@@ -47,7 +49,7 @@ def _sentence(*parts: str | ColumnElement[Any]) -> ColumnElement[str]:
 
 def waits_for() -> ColumnElement[str]:
     """Why a batch does not run; NULL for one that runs or has ended."""
-    parent_state = select(status(_parent)).where(_parent.c.batch_id == _batch.train_batch_id)
+    parent_state = select(status(PARENT)).where(PARENT.c.batch_id == _batch.train_batch_id)
     twin_waits = and_(_batch.state == "E", has_active_twin)
     holder = select(_holder.c.batch_id).where(_holder.c.running_key == _batch.concurrency_key)
     return case(
@@ -56,6 +58,17 @@ def waits_for() -> ColumnElement[str]:
             parent_is_open,
             _sentence(
                 "batch ", _batch.train_batch_id, ", which is ", parent_state.scalar_subquery()
+            ),
+        ),
+        (
+            candidate_is_open,
+            _sentence(
+                "batch ",
+                _first_candidate(PARENT.c.batch_id),
+                " of candidate list ",
+                _batch.candidate_id,
+                ", which is ",
+                _first_candidate(status(PARENT)),
             ),
         ),
         (queue_is_paused, _sentence("queue ", _batch.queue, ", which is paused")),
@@ -73,6 +86,10 @@ def waits_for() -> ColumnElement[str]:
         (twin_waits, _sentence("its turn: another batch has dedupe_key ", _batch.dedupe_key)),
         else_=missing_launcher(_suitable_server()),
     )
+
+
+def _first_candidate(what: ColumnElement[Any]) -> ColumnElement[Any]:
+    return open_candidates(what).order_by(PARENT.c.batch_id).limit(1).scalar_subquery()
 
 
 def _suitable_server() -> ColumnElement[str]:

@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from configs.errors import BadData, ClusterAway
+from configs.errors import BadData, ClusterAway, DatabaseRefused
+from configs.settings import load
 from pipeline.messages import Failed, Finished, Progress, failure, open_channel
+from storage.engine import make_engine, reading
 
 
 def main() -> None:
@@ -24,7 +26,8 @@ def main() -> None:
     unfinished = pid_file.with_name(f"{pid_file.name}.{os.getpid()}")
     unfinished.write_text(str(os.getpid()))
     unfinished.rename(pid_file)
-    send(Progress(0.25, "1 of 4 모델"))
+    if behaviour not in ("mute", "needs-cluster", "needs-login"):
+        send(Progress(0.25, "1 of 4 모델"))
     match behaviour.partition(":"):
         case ("succeed", _, seconds):
             time.sleep(float(seconds or 0))
@@ -42,6 +45,14 @@ def main() -> None:
                 send(failure(ClusterAway(str(error))))
             else:
                 send(Finished("had it"))
+        case ("needs-login", _, _):
+            try:
+                with reading(make_engine(load(job.settings, file=Path(os.devnull)))):
+                    pass
+            except DatabaseRefused as error:
+                send(failure(error))
+            else:
+                send(Finished("had it"))
         case ("lost", _, _):
             from configs.errors import LeaseLost, Retry
 
@@ -54,6 +65,8 @@ def main() -> None:
         case ("crash", _, _):
             print("MemoryError: 메모리 부족", file=sys.stderr)
             os._exit(7)
+        case ("mute", _, _):
+            sys.exit(3)
         case ("suicide", _, _):
             os.kill(os.getpid(), signal.SIGKILL)
         case ("hang" | "stubborn", _, _):

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from configs.errors import LeaseLost, Retry
-from storage import attempts, batches, claims, queues, servers, sweeping
+from storage import attempts, batches, candidates, claims, left, queues, servers, sweeping
 from storage.records import Claim
 from tests.calls import Calls
 
@@ -60,6 +60,15 @@ def test_a_claim_says_how_the_row_now_stands(desk: Calls) -> None:
     assert batch.lease_until is not None
     assert abs(batch.lease_until - batch.work_date - timedelta(seconds=60)) < timedelta(seconds=1)
     assert len(batch.claim_id or "") == 32
+
+
+def test_a_batch_of_number_0_that_is_for_others_is_in_nobodys_way(desk: Calls) -> None:
+    numbers = [desk.add(), desk.add()]
+    desk.sql(f"UPDATE dc_batch SET batch_id = 0, queue = 'night' WHERE batch_id = {numbers[0]}")
+
+    claimed = [desk.claim() for _ in range(2)]
+
+    assert [batch and batch.batch_id for batch in claimed] == [numbers[1], None]
 
 
 def test_lower_priority_comes_first_then_the_older_batch(desk: Calls) -> None:
@@ -177,6 +186,29 @@ def test_a_child_waits_until_its_parent_has_come_to_its_end(desk: Calls, end: st
         desk.fail(claim, Retry.LATER if end == "fail" else Retry.NEVER)
     claimed = desk.claim()
     assert (claimed is not None) == (end != "fail")
+
+
+@pytest.mark.parametrize("end", ["finish", "fail", "final"])
+def test_an_ensemble_waits_until_all_of_its_candidates_have_come_to_their_end(
+    desk: Calls, end: str
+) -> None:
+    done, open_ = desk.add(), desk.add()
+    desk.finish(desk.take())
+    for train in (done, open_, 999):
+        desk(candidates.add, "C001", [(train, 1, 1)])
+    ensemble = desk.add(mode="ensemble", candidate_id="C001")
+    other = desk.add(mode="ensemble", candidate_id="C002")
+
+    assert desk.claim(batch_id=ensemble) is None
+    claim = desk.take()
+    assert [claim.batch_id, desk.take().batch_id] == [open_, other]
+    assert desk.claim() is None
+
+    if end == "finish":
+        desk.finish(claim)
+    else:
+        desk.fail(claim, Retry.LATER if end == "fail" else Retry.NEVER)
+    assert (desk.claim() is not None) == (end != "fail")
 
 
 def test_a_child_of_nobody_or_of_itself_is_claimed_to_be_told_so(desk: Calls) -> None:
@@ -633,3 +665,36 @@ def test_a_batch_inserted_under_the_number_of_a_deleted_one_can_be_claimed(desk:
 
     assert desk.take("S2").batch_id == number
     assert [a.serve_server_id for a in desk(attempts.listing, number)] == ["S2"]
+
+
+@pytest.mark.parametrize("odd", [1, "yes", "2026/11/26 10:00"])
+def test_times_that_are_none_stop_nobody(sqlite_engine: Engine, odd: object) -> None:
+    desk = Calls(sqlite_engine)
+    running, lost = (desk.add() and desk.take() for _ in range(2))
+    waiting = desk.add(cancel_requested_at=None)
+    later = desk.add()
+    change = "UPDATE dc_batch SET {} = :odd WHERE batch_id IN ({}, {})"
+    desk.sql(change.format("cancel_requested_at", running.batch_id, waiting), odd=odd)
+    desk.sql(change.format("run_after", later, later), odd=str(odd))
+    desk.sql(f"UPDATE dc_batch SET lease_until = '2020' WHERE batch_id = {lost.batch_id}")
+
+    assert desk(sweeping.sweep) == [(lost.batch_id, lost.fence)]
+    assert desk.beat(running).cancel_requested
+    assert (desk.read(waiting).state, desk.read(waiting).error_class) == ("E", "Cancelled")
+    assert desk.read(later).run_after is not None
+    desk(left.left, server="S1", queues=["default"], tags=[], free_mb=None)
+
+
+def test_numbers_that_an_operator_has_set_to_the_highest_stop_no_claim(
+    mariadb_engine: Engine,
+) -> None:
+    desk = Calls(mariadb_engine)
+    tried, fenced, other = desk.add(attempt=2**15 - 1), desk.add(fence=2**63 - 1), desk.add()
+
+    claimed = desk.take()
+    assert (claimed.batch_id, claimed.attempt) == (tried, 2**15 - 1)
+    assert desk.take().batch_id == other
+    assert desk.claim() is None
+    desk.fail(claimed, Retry.AT_ONCE)
+    assert desk.read(tried).run_after is None
+    assert desk.read(fenced).state == "I"

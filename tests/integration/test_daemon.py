@@ -621,9 +621,9 @@ def test_a_scheduler_that_is_away_costs_no_attempts_and_nothing_more_is_claimed(
     assert [runs.row(batch_id).attempt for batch_id in batch_ids] == [1] * 3
     assert runs.attempts(batch_ids[0]) == [("I", "ClusterAway"), ("C", None)]
     assert [runs.attempts(batch_id) for batch_id in batch_ids[1:]] == [[("C", None)]] * 2
-    assert [event["event"] for event in said if "the cluster" in event["event"]] == [
-        "the cluster cannot be used; claiming nothing until it answers",
-        "the cluster answers; claiming again",
+    assert [event["event"] for event in said if "can begin" in event["event"]] == [
+        "no batch can begin; claiming nothing for now",
+        "trying again whether a batch can begin",
     ]
 
 
@@ -641,3 +641,32 @@ def test_drain_does_not_wait_for_a_scheduler_that_is_away(runs):
         (3, "the Dask cluster cannot be used; `deepcredit doctor` examines it"),
         (1, "queue night is not served here; --queue night would"),
     ]
+
+
+BROKEN = (["/nowhere/python"], [sys.executable, "-c", "import nothing"])
+
+
+@pytest.mark.parametrize("command", BROKEN)
+def test_a_host_that_starts_no_process_leaves_the_queue_to_others_and_tries_again(runs, command):
+    batch_ids, given_back = [runs.add() for _ in range(10)], ("I", "StartFailed")
+    with capture_logs() as said:
+        with in_thread(Daemon(runs.settings, "A", command=command, cluster=NOWHERE)):
+            until(lambda: runs.attempts(batch_ids[0])[:2] == [given_back] * 2)
+        with in_thread(runs.daemon("succeed")):
+            until(lambda: states(runs, *batch_ids) == ["C"] * 10)
+
+    assert set(runs.attempts(batch_ids[0])[:-1]) == {given_back}
+    assert [runs.attempts(batch_id) for batch_id in batch_ids[1:]] == [[("C", None)]] * 9
+    assert "this host cannot start" in str(said)
+
+
+def test_drain_does_not_wait_for_a_host_that_starts_no_process(runs):
+    batch_ids = [runs.add() for _ in range(2)]
+    daemon = Daemon(runs.settings, "B", command=BROKEN[0], cluster=NOWHERE, drain=True)
+    with capture_logs() as said, in_thread(daemon) as codes:
+        until(lambda: codes == [0], 30)
+
+    assert states(runs, *batch_ids) == ["I", "I"]
+    [left] = [event for event in said if event["event"] == "left waiting"]
+    assert left["batches"] == 2
+    assert "this host cannot start" in left["why"]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
@@ -10,7 +11,8 @@ from structlog.testing import capture_logs
 
 from configs.errors import DatabaseRefused
 from configs.settings import Settings
-from storage import peek, servers
+from storage import peek, servers, sweeping
+from storage.columns import utc_now
 from storage.engine import reading, transaction
 from tests.mariadb import MariaDB
 from tests.proxy import Proxy, proxied
@@ -208,3 +210,68 @@ def test_a_launcher_whose_connections_are_killed_all_the_time_goes_on(
     assert killed > 10
     # A connection that breaks as a claim is committed may cost an attempt, and no more.
     assert [here.attempts(batch_id)[-1] for batch_id in batch_ids] == [("C", None)] * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "back"),
+    [
+        ("IDENTIFIED BY 'new'", "IDENTIFIED BY 'pw'"),
+        ("ACCOUNT LOCK", "ACCOUNT UNLOCK"),
+        ("PASSWORD EXPIRE", "IDENTIFIED BY 'pw'"),
+    ],
+)
+def test_a_login_that_is_refused_under_a_launcher_costs_no_attempts(
+    here: Runs, there: Runs, change: str, back: str
+) -> None:
+    first = here.add()
+    with there.launcher("needs-login"):
+        until(lambda: here.row(first).state == "C")  # it has connected wherever it does
+        sql(here, f"ALTER USER {USER}@'127.0.0.1' {change}")
+        batch_ids = [here.add() for _ in range(3)]
+        until(lambda: here.attempts(batch_ids[0])[:1] == [("I", "LoginRefused")])
+        sql(here, f"ALTER USER {USER}@'127.0.0.1' {back}")
+        until(lambda: all(here.row(batch_id).state == "C" for batch_id in batch_ids))
+
+    assert [here.row(batch_id).attempt for batch_id in batch_ids] == [1] * 3
+    assert [here.attempts(batch_id) for batch_id in batch_ids[1:]] == [[("C", None)]] * 2
+
+
+def test_a_launcher_follows_a_switch_over(here: Runs, there: Runs) -> None:
+    # The right to write to a read-only server counts from the next login on: as after a switch-over
+    # old connections lead to a server that is read-only, and new ones to one that is not.
+    batch_ids = [here.add()]
+    with in_thread(there.daemon("succeed:2", slots=2)):
+        there.pid("B")
+        sql(here, f"GRANT READ ONLY ADMIN ON *.* TO {USER}@'127.0.0.1'")
+        sql(here, "SET GLOBAL read_only = 1")
+        try:
+            batch_ids.append(here.add())
+            until(lambda: all(here.row(batch_id).state == "C" for batch_id in batch_ids))
+        finally:
+            sql(here, "SET GLOBAL read_only = 0")
+
+    assert [here.attempts(batch_id) for batch_id in batch_ids] == [[("C", None)]] * 2
+
+
+def test_a_sweep_that_waited_for_locked_tables_lets_launchers_renew_first(here: Runs) -> None:
+    batch_id = here.add()
+    here.claim()
+    here.change(batch_id, lease_until=utc_now(-1))
+    with here.engine.connect() as operator, ThreadPoolExecutor(1) as pool:
+        operator.exec_driver_sql("LOCK TABLES dc_batch READ")
+        swept = pool.submit(transaction, here.engine, sweeping.sweep)
+        until(lambda: longest_wait_ms(here) > 2100)
+        operator.exec_driver_sql("UNLOCK TABLES")
+        assert swept.result(20) == []
+
+    assert here.row(batch_id).state == "U"
+    assert transaction(here.engine, sweeping.sweep) == [(batch_id, 1)]
+
+
+def longest_wait_ms(runs: Runs) -> float:
+    query = text(
+        "SELECT COALESCE(MAX(time_ms), 0) FROM information_schema.processlist"
+        " WHERE state = 'Waiting for table metadata lock'"
+    )
+    with reading(runs.engine) as connection:
+        return float(connection.scalar(query))

@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -86,10 +87,14 @@ def test_a_server_that_is_away_is_unavailable_and_worth_a_retry(settings: Settin
 
 
 @pytest.mark.parametrize(
-    "change", [{"database_password": "wrong"}, {"database_url": "no_such_database"}]
+    ("change", "retry"),
+    [
+        ({"database_password": "wrong"}, Retry.LATER),
+        ({"database_url": "no_such_database"}, Retry.NEVER),
+    ],
 )
-def test_a_wrong_password_or_database_is_refused_for_good_and_not_told(
-    mariadb_server: MariaDB, settings: SettingsFactory, change: dict[str, str]
+def test_a_wrong_password_or_database_is_refused_and_not_told(
+    mariadb_server: MariaDB, settings: SettingsFactory, change: dict[str, str], retry: Retry
 ) -> None:
     given = mariadb_server.settings("mysql")
     if "database_url" in change:
@@ -98,7 +103,7 @@ def test_a_wrong_password_or_database_is_refused_for_good_and_not_told(
 
     with pytest.raises(DatabaseRefused, match="refused us") as error:
         use(engine)
-    assert retry_of(error.value) is Retry.NEVER
+    assert retry_of(error.value) is retry
     assert given["database_password"] not in f"{error.value} {engine!r}"
 
 
@@ -321,3 +326,39 @@ def test_no_time_of_a_host_goes_to_the_database(engine: Engine, sent: list[Any])
     assert all(
         calls.value("SELECT 1 FROM dc_batch_attempt WHERE started_at = :t", t=m) for m in moments
     )
+
+
+BUSY = {
+    "tx_read_only = 1": "READ ONLY",
+    "max_statement_time = 0.000001": "max_statement_time",
+}
+
+
+@pytest.mark.parametrize("setting", BUSY)
+def test_a_server_set_not_to_serve_us_is_unavailable(
+    mariadb_engine: Engine, mariadb_server: MariaDB, settings: SettingsFactory, setting: str
+) -> None:
+    calls = Calls(mariadb_engine)
+    with _plain(mariadb_engine, mariadb_server, settings) as engine:
+        calls.sql(f"SET GLOBAL {setting}")
+        try:
+            with pytest.raises(DatabaseUnavailable, match=BUSY[setting]):
+                Calls(engine).add(batch_memo="x" * 100_000)
+        finally:
+            calls.sql(f"SET GLOBAL {setting.split()[0]} = 0")
+
+
+@contextmanager
+def _plain(admin: Engine, server: MariaDB, settings: SettingsFactory) -> Iterator[Engine]:
+    """An engine of an account without privileges beyond its database."""
+    calls, database = Calls(admin), admin.url.database or ""
+    calls.sql("CREATE USER plain@'127.0.0.1' IDENTIFIED BY 'pw'")
+    calls.sql(f"GRANT ALL ON `{database}`.* TO plain@'127.0.0.1'")
+    engine = make_engine(
+        settings(database_url=server.url(database, user="plain"), database_password="pw")
+    )
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+        calls.sql("DROP USER plain@'127.0.0.1'")

@@ -28,6 +28,7 @@ from ensemble.rule import Rule
 from ensemble.sampling import members_of
 from models.scores import decide
 from pipeline import pictures, ranking, searching
+from pipeline.candidates import trained
 from pipeline.executor import Inline
 from pipeline.membership import members_in
 from storage import arrays, candidates, ensembles, results
@@ -545,12 +546,12 @@ def test_a_listed_model_that_was_never_trained_is_named(listed):
         listed.ensemble(SMALL)
 
 
-def test_a_train_batch_that_still_runs_is_waited_for(listed):
+def test_a_train_batch_that_was_set_to_run_again_since_the_claim_is_not_drawn_from(listed):
     listed.do(
         lambda c: c.execute(update(dc_batch).where(dc_batch.c.batch_id == 1).values(state="U"))
     )
     with pytest.raises(ParentNotReady, match="batch 1, which is not complete yet"):
-        listed.ensemble(SMALL)
+        listed.do(lambda connection: trained(connection, "C001"))
 
 
 def test_another_data_set_than_the_candidates_is_refused(listed):

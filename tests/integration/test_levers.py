@@ -11,7 +11,7 @@ from sqlalchemy import Engine, insert, select, text
 
 from configs.errors import DatabaseRefused, NotFound, Retry, WrongState
 from pipeline.progress import Progress
-from storage import attempts, batches, claims, health, left, queues, servers, sweeping
+from storage import attempts, batches, candidates, claims, health, left, queues, servers, sweeping
 from storage.claimable import is_open
 from storage.engine import make_engine, reading
 from storage.grants import ROLES, grants, how_to_give
@@ -432,6 +432,10 @@ def test_v_batch_says_how_a_batch_stands_and_what_it_waits_for(calls: Calls) -> 
 
     waits("a free server")
     waits(f"batch {running}, which is running", train_batch_id=running)
+    for train in (running, finished(calls)):
+        calls(candidates.add, "C001", [(train, 1, 1)])
+        expected.setdefault(train, ("completed", None))
+    waits(f"batch {running} of candidate list C001, which is running", candidate_id="C001")
     waits(f"concurrency_key k, which batch {running} holds", concurrency_key="k")
     waits("a free server with tag gpu", need_tag="gpu")
     waits("a free server with 900 MB of memory", need_mem_mb=900)

@@ -107,6 +107,26 @@ def test_what_launchers_repeat_follows_its_indexes(mariadb_engine: Engine, rows:
         connection.rollback()
 
 
+def test_candidates_of_an_ensemble_are_looked_up_by_their_numbers(mariadb_engine: Engine) -> None:
+    fill(mariadb_engine, 100_000)
+    with mariadb_engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO dc_candidate_model_list"
+                " (candidate_id, batch_id, model_no, model_sub_no)"
+                " SELECT CONCAT('C', seq % 20), 1 + (37 * seq) % 100000, 1, 1 FROM seq_1_to_20000"
+            )
+        )
+        connection.execute(text("UPDATE dc_batch SET candidate_id = 'C1' WHERE state = 'I'"))
+        connection.execute(text("ANALYZE TABLE dc_batch, dc_candidate_model_list"))
+
+    waiting, *_ = plans(mariadb_engine, claim)
+
+    keys = {step["table"]: (step["key"], step["type"]) for step in waiting}
+    assert keys["dc_candidate_model_list"] == ("PRIMARY", "ref")
+    assert keys["parent"] == ("PRIMARY", "eq_ref")
+
+
 def test_the_best_of_many_models_are_found_without_reading_the_others(
     mariadb_engine: Engine,
 ) -> None:

@@ -11,7 +11,7 @@ from configs.errors import DatabaseUnavailable, Retry
 from launcher.child import spawn
 from launcher.settlement import settle
 from launcher.supervisor import Outcome
-from pipeline.lifecycle import Stopping
+from pipeline.lifecycle import NO_ATTEMPT, Stopping
 from storage import attempts, claims, sweeping
 from storage.columns import utc_now
 from storage.engine import transaction
@@ -176,19 +176,23 @@ def test_what_a_dead_child_printed_last_is_kept(sqlite_runs):
     assert "MemoryError: 메모리 부족" in failed["exception"]
 
 
-def test_a_host_that_cannot_start_processes_fails_the_batch_for_now(sqlite_runs):
+@pytest.mark.parametrize("command", [["/nowhere/python"], None])
+def test_a_batch_whose_process_does_not_start_is_given_back_so_many_times(sqlite_runs, command):
     runs = sqlite_runs
     batch_id = runs.add()
-    running = runs.supervise("succeed", command=["/nowhere/python"])
+    most = NO_ATTEMPT["StartFailed"]
+    outcomes = [runs.supervise("mute", command).outcome().state for _ in range(most + 1)]
 
-    assert running.outcome().state == "E"
+    assert outcomes == ["I"] * most + ["E"]
     row = runs.row(batch_id)
-    assert row.error_class == "FileNotFoundError"
+    assert (row.error_class, row.attempt) == ("StartFailed", 1)
     assert row.run_after is not None
+    runs.change(batch_id, run_after=utc_now(-1))
+    assert runs.supervise("mute", command).outcome().state == "I"
 
 
 @pytest.mark.parametrize("which", ["_run", "_read_stderr", "_await_end", "_give_job"])
-def test_a_host_without_threads_to_give_fails_the_batch_for_now(sqlite_runs, monkeypatch, which):
+def test_a_host_without_threads_to_give_gives_the_batch_back(sqlite_runs, monkeypatch, which):
     runs = sqlite_runs
     runs.settings = runs.settings.model_copy(update={"lease_seconds": LEASE})
     batch_id = runs.add()
@@ -209,10 +213,9 @@ def test_a_host_without_threads_to_give_fails_the_batch_for_now(sqlite_runs, mon
         outcome = supervisor.run()
 
     row = runs.row(batch_id)
-    assert outcome.state == row.state == "E"
-    assert (row.error_class, row.lease_until) == ("RuntimeError", None)
-    assert "can't start new thread" in row.error_text
-    assert row.run_after is not None
+    assert outcome.state == row.state == "I"
+    assert (row.attempt, row.lease_until) == (0, None)
+    assert runs.attempts(batch_id) == [("I", "StartFailed")]
     assert not any(alive(process.pid) for process in processes)
 
 
@@ -427,3 +430,26 @@ def test_a_claim_that_did_not_arrive_is_forgotten(cut_runs, proxy):
 
     assert cut_runs.row(batch_id).state == "I"
     assert claimer.next(0).batch.fence == 1
+
+
+def test_a_swept_batch_that_is_set_to_running_by_hand_is_not_waited_for(sqlite_runs):
+    runs = sqlite_runs
+    batch_id = runs.add()
+    claim = claims.claim_of(runs.claim())
+    runs.change(batch_id, lease_until=utc_now(-1))
+    transaction(runs.engine, sweeping.sweep)
+    runs.change(batch_id, state="U")
+    hurry = threading.Event()
+    threading.Timer(3, hurry.set).start()
+
+    began = time.monotonic()
+    ended = settle(
+        runs.engine,
+        claim,
+        lambda connection: claims.finish(connection, claim),
+        ("C",),
+        seconds=0.5,
+        hurry=hurry,
+    )
+    assert ended is None
+    assert time.monotonic() - began < 2

@@ -1,7 +1,12 @@
+import pytest
+
 from launcher.absence import Absence
+from launcher.kept_back import CANNOT_BEGIN
 from launcher.supervisor import Outcome
+from pipeline.lifecycle import NO_ATTEMPT
 
 AWAY = Outcome("I", stale=False, error_class="ClusterAway")
+UNFIT = Outcome("I", stale=True, error_class="StartFailed")
 COMPLETED = Outcome("C", stale=False)
 
 
@@ -56,3 +61,21 @@ def test_a_cluster_that_answers_and_takes_no_batch_is_given_longer_each_time():
     cluster.absence.heed(COMPLETED)
     cluster.absence.heed(AWAY)
     assert cluster.pause() <= 2
+
+
+@pytest.mark.parametrize("name", NO_ATTEMPT)
+def test_whatever_keeps_a_batch_from_beginning_stops_claims_and_says_what_to_do(name):
+    cluster = Cluster()
+    cluster.absence.heed(Outcome("I", stale=False, error_class=name))
+
+    assert cluster.pause() > 0
+    assert cluster.absence.why == CANNOT_BEGIN[name]
+
+
+def test_a_host_that_starts_no_process_is_tried_after_longer_and_longer_pauses():
+    host = Cluster()
+    for least in (1, 2, 4, 8):
+        host.absence.heed(UNFIT)
+        assert least <= host.pause() <= 2 * least
+        assert host.absence.left() == 0
+    assert host.asked == 0

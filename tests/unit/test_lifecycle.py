@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs.errors import Retry
+from configs.errors import DatabaseRefused, LoginRefused, Retry
 from pipeline.lifecycle import (
     Abandon,
     Exit,
@@ -16,7 +16,7 @@ from pipeline.lifecycle import (
     Wait,
     judge,
 )
-from pipeline.messages import Failed, Finished
+from pipeline.messages import Failed, Finished, failure
 
 FAILED = Failed("BadData", "no rows", Retry.NEVER, "Traceback ...")
 
@@ -57,6 +57,21 @@ def test_a_batch_that_could_not_begin_is_given_back_unless_it_was_cancelled():
 
     assert verdict(last_word=away) == Release("no scheduler", "ClusterAway")
     assert isinstance(verdict(last_word=away, cancel_requested=True), Fail)
+
+
+def test_a_refused_login_is_no_attempt_before_the_batch_has_begun_and_never_final():
+    refused = failure(LoginRefused("wrong password"))
+
+    assert verdict(last_word=refused) == Release("wrong password", "LoginRefused", 10)
+    assert verdict(last_word=refused, begun=True).retry is Retry.LATER
+    assert verdict(last_word=failure(DatabaseRefused())).retry is Retry.NEVER
+
+
+def test_a_child_that_ends_before_it_has_begun_is_no_attempt_unless_a_signal_killed_it():
+    assert verdict(exit=Exit(code=1)).error_class == "StartFailed"
+    assert isinstance(verdict(exit=Exit(code=1)), Release)
+    assert isinstance(verdict(exit=Exit(code=1), begun=True), Fail)
+    assert isinstance(verdict(exit=Exit(code=-9)), Fail)
 
 
 def test_a_running_child_does_not_outlive_its_lease():
@@ -104,14 +119,14 @@ def test_a_death_without_a_word_is_retried_at_once_and_described():
 
 
 def test_an_exit_code_is_named_and_gives_no_hint_of_memory():
-    text = verdict(exit=Exit(code=7)).error_text
+    text = verdict(exit=Exit(code=7), begun=True).error_text
 
     assert "exit code 7" in text
     assert "memory" not in text
 
 
 def test_exit_zero_without_a_word_is_a_loss_too():
-    assert verdict(exit=Exit(code=0)).error_class == "ChildLost"
+    assert verdict(exit=Exit(code=0), begun=True).error_class == "ChildLost"
 
 
 def test_real_time_signals_have_no_name_and_break_nothing():
@@ -121,6 +136,7 @@ def test_real_time_signals_have_no_name_and_break_nothing():
 situations = st.builds(
     Situation,
     last_word=st.sampled_from([None, FAILED, Finished("x"), Failed("LeaseLost", "", Retry.LATER)]),
+    begun=st.booleans(),
     exit=st.sampled_from([None, Exit(code=0), Exit(code=-9), Exit(code=-15)]),
     lost=st.booleans(),
     cancel_requested=st.booleans(),
@@ -148,4 +164,4 @@ def test_the_rules_that_must_hold_in_every_situation(now):
         assert not isinstance(said, Release)
         assert not isinstance(said, Fail) or said.retry is Retry.NEVER
     if isinstance(said, Release):
-        assert now.stopping is not Stopping.NO or now.lease_left <= 0
+        assert now.stopping is not Stopping.NO or now.lease_left <= 0 or not now.begun
