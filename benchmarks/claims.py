@@ -21,6 +21,7 @@ from configs.settings import load
 from storage import batches, claims
 from storage.engine import make_engine, transaction
 from storage.migrate import upgrade
+from storage.records import Offer
 from tests.mariadb import DURABLE, running_mariadb
 
 FINISHED = 100_000
@@ -119,7 +120,10 @@ def work(engine: Engine, server: str) -> list[float]:
 def claim(engine: Engine, server: str, queue: str = "default") -> Any:
     def take(connection: Connection) -> Any:
         return claims.claim(
-            connection, server=server, identity=server, lease_seconds=120, queues=(queue,)
+            connection,
+            Offer(server=server, queues=(queue,)),
+            identity=server,
+            lease_seconds=120,
         )
 
     return transaction(engine, take)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 
@@ -14,7 +13,7 @@ from launcher.settlement import give_back
 from storage import batches, claims, peek
 from storage.engine import reading, transaction
 from storage.left import Left, left
-from storage.records import Batch
+from storage.records import Batch, Offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Claimer:
         if (doubtful := self._doubtful) is not None and self._is_ours(doubtful):
             return doubtful
         with reading(self._peeking) as connection:
-            promising = peek.claimable(connection, **self._offer())
+            promising = peek.claimable(connection, self._offer())
         return self._claim(slot, None) if promising else None
 
     def this(self, batch_id: int) -> Claimed:
@@ -80,17 +79,17 @@ class Claimer:
     def nothing_left(self) -> bool:
         """Whether neither this launcher nor another has anything to run now."""
         with reading(self._engine) as connection:
-            return not batches.pending(connection, **self._offer()).now
+            return not batches.pending(connection, self._offer()).now
 
     def ready(self) -> int:
         """How many batches this launcher could claim now."""
         with reading(self._engine) as connection:
-            return batches.pending(connection, **self._offer()).ready
+            return batches.pending(connection, self._offer()).ready
 
     def left(self) -> list[Left]:
         """What waits although nothing is left for this launcher."""
         with reading(self._engine) as connection:
-            return left(connection, **self._offer())
+            return left(connection, self._offer())
 
     def _claim(self, slot: int, batch_id: int | None) -> Claimed | None:
         at = time.monotonic()
@@ -98,10 +97,10 @@ class Claimer:
         def work(connection: Connection) -> Claimed | None:
             batch = claims.claim(
                 connection,
+                self._offer(),
                 identity=f"{self._profile.host.identity}:{slot}",
                 lease_seconds=self._lease_seconds,
                 batch_id=batch_id,
-                **self._offer(),
             )
             # From here on the COMMIT may arrive without our knowing.
             self._doubtful = Claimed(batch, at) if batch else None
@@ -117,13 +116,13 @@ class Claimer:
         self._doubtful = None
         return state == "U"
 
-    def _offer(self) -> dict[str, Any]:
-        return {
-            "server": self._profile.server_id,
-            "queues": self._profile.queues,
-            "tags": self._profile.tags,
-            "free_mb": free_memory_mb(self._reserved_mb()),
-        }
+    def _offer(self) -> Offer:
+        return Offer(
+            server=self._profile.server_id,
+            queues=self._profile.queues,
+            tags=self._profile.tags,
+            free_mb=free_memory_mb(self._reserved_mb()),
+        )
 
     def _why_not(self, batch_id: int) -> NotFound | WrongState:
         with reading(self._engine) as connection:

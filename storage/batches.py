@@ -3,7 +3,7 @@
 Each does what an operator may do by plain SQL at any time, with the checks that SQL lacks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
@@ -23,7 +23,7 @@ from storage.claimable import (
     waits,
 )
 from storage.columns import utc_now
-from storage.records import Batch, State
+from storage.records import Batch, Offer, State
 from storage.schema import LEFT_BY_BATCHES, dc_batch, dc_candidate_model_list, dc_ensemble_model
 from storage.transitions import assign, cancelled
 
@@ -175,15 +175,8 @@ def delete(connection: Connection, batch_id: int, *, force: bool = False) -> lis
     return names
 
 
-def pending(
-    connection: Connection,
-    *,
-    server: str = "",
-    queues: Sequence[str] = ("default",),
-    tags: Sequence[str] = (),
-    free_mb: int | None = None,
-) -> Pending:
-    """Count without locks, for what a launcher offers (as in `claims.claim`)."""
+def pending(connection: Connection, offer: Offer) -> Pending:
+    """Count without locks, for what a launcher offers."""
     wanted = and_(waits, _batch.cancel_requested_at.is_(None))
     ready = and_(wanted, due, suits, ~queue_is_paused, ~server_is_paused)
     query = select(
@@ -191,9 +184,8 @@ def pending(
         _count(_batch.state == "U").label("running"),
         _count(and_(ready, ~unblocked)).label("blocked"),
         _count(and_(wanted, ~ready)).label("later"),
-    ).where(is_open, _batch.queue.in_(list(queues)))
-    offer = {"server": server, "tags": list(tags), "free_mb": free_mb}
-    return Pending(**connection.execute(query, offer).mappings().one())
+    ).where(is_open, _batch.queue.in_(offer.queues))
+    return Pending(**connection.execute(query, offer.parameters).mappings().one())
 
 
 def _locked(connection: Connection, batch_id: int) -> Row[int, str]:

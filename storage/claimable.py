@@ -1,7 +1,7 @@
 """Which rows of dc_batch a launcher may take, as SQL conditions and the queries of a claim.
 
-The parameters of the queries are what a launcher offers: `server`, `queue`, `tags` (a list) and
-`free_mb` (None: memory is not looked at); and `passed`, numbers of rows that it has tried in vain.
+The parameters of the queries are those of an Offer; `queue`, one of its queues; and `passed`,
+numbers of rows that were tried in vain.
 """
 
 from typing import Any

@@ -5,7 +5,6 @@ locks only spare launchers from trying in vain. Time is the database's. Each fun
 the caller's transaction, which must be rolled back when one raises.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from sqlalchemy import Connection, and_, case, null, or_, select
 from configs.errors import Cancelled, LeaseLost, Retry
 from storage import attempts, taking
 from storage.columns import shorten, utc_now
-from storage.records import Batch, Claim, State
+from storage.records import Batch, Claim, Offer, State
 from storage.schema import dc_batch
 from storage.transitions import (
     FINISHED,
@@ -44,13 +43,10 @@ class Beat:
 
 def claim(
     connection: Connection,
+    offer: Offer,
     *,
-    server: str,
     identity: str,
     lease_seconds: float,
-    queues: Sequence[str] = ("default",),
-    tags: Sequence[str] = (),
-    free_mb: int | None = None,
     batch_id: int | None = None,
 ) -> Batch | None:
     """Take the next batch and return it as it stands after the claim; None: there is none.
@@ -62,9 +58,8 @@ def claim(
 
     `identity` tells this launcher from all others (host, pid, boot, slot) in dc_batch_attempt.
     """
-    offer = {"server": server, "tags": list(tags), "free_mb": free_mb}
-    for rows in taking.candidates(connection, offer, queues, batch_id):
-        batch = taking.take_one(connection, rows, server, lease_seconds)
+    for rows in taking.candidates(connection, offer, batch_id):
+        batch = taking.take_one(connection, rows, offer.server, lease_seconds)
         if batch is not None:
             attempts.begin(connection, batch, identity)
             return batch

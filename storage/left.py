@@ -1,9 +1,8 @@
 """What waits although a launcher has nothing to run, and why."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import Connection, case, func, select
 
@@ -16,7 +15,7 @@ from storage.claimable import (
     unblocked,
     waits,
 )
-from storage.records import Record
+from storage.records import Offer, Record
 from storage.schema import dc_batch
 
 Reason = Literal["queue", "paused queue", "paused server", "tag", "memory", "time", "batch"]
@@ -38,17 +37,10 @@ class Left(Record):
     run_after: datetime | None
 
 
-def left(
-    connection: Connection,
-    *,
-    queues: Sequence[str],
-    **offer: Any,
-) -> list[Left]:
-    """What a launcher of this offer (as in `claims.claim`) leaves waiting; what it could run now
-    is not among it.
-    """
+def left(connection: Connection, offer: Offer) -> list[Left]:
+    """What a launcher of this offer leaves waiting; what it could run now is not among it."""
     reason = case(
-        (_batch.queue.not_in(list(queues)), "queue"),
+        (_batch.queue.not_in(offer.queues), "queue"),
         (queue_is_paused, "paused queue"),
         (server_is_paused, "paused server"),
         (~suits_tag, "tag"),
@@ -79,4 +71,5 @@ def left(
         .group_by(waiting.reason, name)
         .order_by(first)
     )
-    return [Left.from_row(row) for row in connection.execute(query, offer).mappings()]
+    rows = connection.execute(query, offer.parameters).mappings()
+    return [Left.from_row(row) for row in rows]

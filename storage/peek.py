@@ -3,8 +3,6 @@
 A claim or a sweep opens a transaction and takes locks; these do neither.
 """
 
-from collections.abc import Sequence
-
 from sqlalchemy import Connection, exists, or_, select
 
 from storage.claimable import (
@@ -16,27 +14,20 @@ from storage.claimable import (
     unblocked,
 )
 from storage.columns import utc_now
+from storage.records import Offer
 from storage.schema import dc_batch
 
 _batch = dc_batch.c
 
 
-def claimable(
-    connection: Connection,
-    *,
-    server: str,
-    queues: Sequence[str] = ("default",),
-    tags: Sequence[str] = (),
-    free_mb: int | None = None,
-) -> bool:
+def claimable(connection: Connection, offer: Offer) -> bool:
     """Whether `claims.claim` of the same offer would find a row, as far as one can see without
     locking it: another launcher may be faster.
     """
-    mine = (_batch.queue.in_(list(queues)), ~queue_is_paused, ~server_is_paused, suits, unblocked)
+    mine = (_batch.queue.in_(offer.queues), ~queue_is_paused, ~server_is_paused, suits, unblocked)
     waiting = exists().where(_batch.state == "I", due, *mine)
     retries = exists().where(retry_is_due, *mine)
-    offer = {"server": server, "tags": list(tags), "free_mb": free_mb}
-    return bool(connection.scalar(select(or_(waiting, retries)), offer))
+    return bool(connection.scalar(select(or_(waiting, retries)), offer.parameters))
 
 
 def lost(connection: Connection) -> bool:

@@ -18,7 +18,7 @@ from storage.batches import COLUMNS
 from storage.claimable import RETRIES, THIS_ONE, WAITING
 from storage.driver_errors import is_locked, is_out_of_range
 from storage.engine import not_waiting
-from storage.records import Batch
+from storage.records import Batch, Offer
 from storage.schema import dc_batch
 from storage.transitions import TAKEN, assignment
 
@@ -60,26 +60,27 @@ _READ = select(*COLUMNS).where(
 
 
 def candidates(
-    connection: Connection, offer: dict[str, Any], queues: Sequence[str], batch_id: int | None
+    connection: Connection, offer: Offer, batch_id: int | None
 ) -> Iterator[Sequence[Seen]]:
     """A few rows of one state at a time, of which the least number comes first."""
     if batch_id is not None:
         yield connection.execute(THIS_ONE, {"batch_id": batch_id}).all()
         return
-    for queue in queues:
-        for few in _pages(connection, WAITING, offer | {"queue": queue}):
+    for queue in offer.queues:
+        asked = offer.parameters | {"queue": queue}
+        for few in _pages(connection, WAITING, asked):
             for _, rows in groupby(few, _PRIORITY):
                 yield list(rows)
-        for few in _pages(connection, RETRIES, offer | {"queue": queue}):
+        for few in _pages(connection, RETRIES, asked):
             yield from ([row] for row in few)
 
 
 def _pages(
-    connection: Connection, query: Executable, offer: dict[str, Any]
+    connection: Connection, query: Executable, asked: dict[str, Any]
 ) -> Iterator[Sequence[Seen]]:
     passed: list[int] = []  # taken by others meanwhile, or locked by who knows whom
     while len(passed) < _PATIENCE:
-        rows = connection.execute(query, offer | {"passed": passed}).all()
+        rows = connection.execute(query, asked | {"passed": passed}).all()
         if not rows:
             break
         yield rows

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, text
 from configs.errors import Retry
 from storage import batches, claims
 from storage.engine import reading, transaction
-from storage.records import Batch, Claim
+from storage.records import Batch, Claim, Offer
 
 T = TypeVar("T")
 
@@ -25,9 +25,20 @@ class Calls:
     def add(self, **columns: Any) -> int:
         return self(batches.add, **({"mode": "train"} | columns))
 
-    def claim(self, server: str = "S1", *, lease: float = 60, **offer: Any) -> Batch | None:
+    def claim(
+        self,
+        server: str = "S1",
+        *,
+        lease: float = 60,
+        batch_id: int | None = None,
+        **offer: Any,
+    ) -> Batch | None:
         return self(
-            claims.claim, server=server, identity=f"{server}:1:b:0", lease_seconds=lease, **offer
+            claims.claim,
+            Offer(server=server, **offer),
+            identity=f"{server}:1:b:0",
+            lease_seconds=lease,
+            batch_id=batch_id,
         )
 
     def take(self, server: str = "S1", *, lease: float = 60, **offer: Any) -> Claim:

@@ -18,6 +18,7 @@ from pipeline.run import execute
 from storage import claims
 from storage.artifacts.opening import open_store
 from storage.engine import make_engine, reading, transaction
+from storage.records import Offer
 from storage.schema import dc_batch, dc_batch_result, dc_model, dc_model_list
 
 XGB = (1, "ML-XGB", '{"n_estimators": 5}')
@@ -55,7 +56,11 @@ class Desk:
         batch = transaction(
             self.engine,
             lambda connection: claims.claim(
-                connection, server="DESK", identity="desk", lease_seconds=60, batch_id=batch_id
+                connection,
+                Offer(server="DESK"),
+                identity="desk",
+                lease_seconds=60,
+                batch_id=batch_id,
             ),
         )
         assert batch is not None, "it cannot be claimed"

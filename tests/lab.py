@@ -18,7 +18,7 @@ from pipeline.roles import Choices
 from storage import arrays, batches, candidates, claims, identity, registry, results
 from storage.artifacts.opening import open_store
 from storage.engine import make_engine, reading, transaction
-from storage.records import Claim, ModelEntry, Result, Split, TrainedModel
+from storage.records import Claim, ModelEntry, Offer, Result, Split, TrainedModel
 
 KINDS = ("ML-XGB", "ML-RF", "DL-DNN", "DL-TABNET")
 
@@ -49,7 +49,11 @@ class Lab:
         """Claimed as `deepcredit run` does."""
         batch = self.do(
             lambda connection: claims.claim(
-                connection, server="LAB", identity="lab", lease_seconds=600, batch_id=batch_id
+                connection,
+                Offer(server="LAB"),
+                identity="lab",
+                lease_seconds=600,
+                batch_id=batch_id,
             )
         )
         assert batch is not None, f"batch {batch_id} cannot be claimed"

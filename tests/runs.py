@@ -21,7 +21,7 @@ from launcher.profile import Profile
 from launcher.supervisor import Outcome, Supervisor
 from storage import claims
 from storage.engine import make_engine, transaction
-from storage.records import Batch
+from storage.records import Batch, Offer
 from storage.schema import dc_batch, dc_batch_attempt
 from tests.waiting import until
 
@@ -76,7 +76,7 @@ class Runs:
             self.engine,
             lambda connection: claims.claim(
                 connection,
-                server="A",
+                Offer(server="A"),
                 identity="here",
                 lease_seconds=self.settings.lease_seconds,
             ),

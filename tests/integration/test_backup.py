@@ -14,6 +14,7 @@ from configs.errors import StoreNotOurs
 from configs.settings import Settings
 from storage import batches, migrate, queues
 from storage.engine import reading, transaction
+from storage.records import Offer
 from storage.schema import METRICS, dc_batch, dc_queue
 from tests.bank import ROOT, environment
 from tests.blocks import blocks
@@ -224,7 +225,7 @@ def test_queues_stand_still_for_an_upgrade_and_go_on(
 
         with reading(desk.engine) as connection:
             assert connection.scalars(paused).all() == ["default", "held", "night"]
-            assert not batches.pending(connection, queues=("night",)).ready
+            assert not batches.pending(connection, Offer(server="", queues=("night",))).ready
         mariadb_server.client(RESUME, database)
         with reading(desk.engine) as connection:
             assert connection.scalars(paused).all() == ["held"]

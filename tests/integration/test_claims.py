@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from configs.errors import LeaseLost, Retry
 from storage import attempts, batches, candidates, claims, left, queues, servers, sweeping
-from storage.records import Claim
+from storage.records import Claim, Offer
 from tests.calls import Calls
 
 LEGACY_INSERTS = (
@@ -629,7 +629,7 @@ def test_a_sweep_takes_many_in_portions(desk: Calls) -> None:
     numbers = [desk.add() for _ in range(60)]
     with desk.engine.begin() as connection:
         for _ in numbers:
-            claims.claim(connection, server="S", identity="i", lease_seconds=-1)
+            claims.claim(connection, Offer(server="S"), identity="i", lease_seconds=-1)
 
     swept = [number for _ in range(2) for number, _ in desk(sweeping.sweep)]
     assert sorted(swept) == numbers

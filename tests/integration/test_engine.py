@@ -16,6 +16,7 @@ from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable, Ret
 from configs.settings import load
 from storage import batches, claims, migrate, queues, sweeping
 from storage.engine import make_engine, reading, transaction
+from storage.records import Offer
 from tests.calls import Calls
 from tests.conftest import SettingsFactory
 from tests.mariadb import NOT_DURABLE, MariaDB, free_port, running_mariadb
@@ -275,7 +276,7 @@ def test_sessions_in_any_zone_agree_on_the_time(mariadb_engine: Engine, zone: st
 
     with mariadb_engine.begin() as connection:
         connection.execute(text(f"SET time_zone = '{zone}'"))
-        claimed = claims.claim(connection, server="S", identity="S", lease_seconds=60)
+        claimed = claims.claim(connection, Offer(server="S"), identity="S", lease_seconds=60)
         connection.execute(text("SET time_zone = '+00:00'"))
     assert claimed is not None
     assert calls(sweeping.sweep) == []

@@ -16,7 +16,7 @@ from configs.settings import Settings
 from storage import batches, claims, sweeping, taking
 from storage.claimable import WAITING
 from storage.engine import make_engine
-from storage.records import Batch, Claim
+from storage.records import Batch, Claim, Offer
 from tests.calls import Calls
 from tests.rival import Rival
 
@@ -44,7 +44,7 @@ def held(desk: Calls) -> Iterator[Connection]:
 
 
 def claim_in(connection: Connection, server: str = "S1") -> Batch | None:
-    return claims.claim(connection, server=server, identity=server, lease_seconds=60)
+    return claims.claim(connection, Offer(server=server), identity=server, lease_seconds=60)
 
 
 def meet(desk: Calls, rival: Rival[Any]) -> None:
@@ -347,7 +347,9 @@ def test_a_poll_that_finds_nothing_holds_up_no_operator(mariadb_engine: Engine) 
     with held(desk) as connection:
         for _ in range(2):
             assert (
-                claims.claim(connection, server="S", identity="S", lease_seconds=60, free_mb=1)
+                claims.claim(
+                    connection, Offer(server="S", free_mb=1), identity="S", lease_seconds=60
+                )
                 is None
             )
         # The poll's transaction is still open; were a row or a gap locked, this would wait.
@@ -394,7 +396,7 @@ def test_many_launchers_take_every_batch_once(desk: Calls) -> None:
 
     def work(server: str) -> list[int]:
         done = []
-        while desk(batches.pending).now:
+        while desk(batches.pending, Offer(server="")).now:
             batch = desk.claim(server)
             if batch is not None:
                 assert desk.finish(claims.claim_of(batch))

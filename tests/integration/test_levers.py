@@ -15,6 +15,7 @@ from storage import attempts, batches, candidates, claims, health, left, queues,
 from storage.claimable import is_open
 from storage.engine import make_engine, reading
 from storage.grants import ROLES, grants, how_to_give
+from storage.records import Offer
 from storage.schema import (
     METRICS,
     VOTE_METRICS,
@@ -306,11 +307,11 @@ def test_pending_counts_what_may_be_run_now_and_what_may_not(calls: Calls) -> No
     finished(calls)
     calls.add(queue="night")
 
-    counts = calls(batches.pending)
+    counts = calls(batches.pending, Offer(server=""))
 
     assert counts == batches.Pending(ready=2, running=1, blocked=2, later=3)
-    assert calls(batches.pending, tags=("gpu",)).ready == 3
-    assert calls(batches.pending, queues=("night",)).ready == 1
+    assert calls(batches.pending, Offer(server="", tags=("gpu",))).ready == 3
+    assert calls(batches.pending, Offer(server="", queues=("night",))).ready == 1
     assert counts.now
 
 
@@ -318,18 +319,18 @@ def test_nothing_is_left_when_all_that_waits_waits_for_later(calls: Calls) -> No
     parent = failed(calls, Retry.LATER)
     calls.add(train_batch_id=parent)
     calls.add(run_after=FAR)
-    assert not calls(batches.pending).now
+    assert not calls(batches.pending, Offer(server="")).now
 
     number = calls.add()
-    assert calls(batches.pending).now
+    assert calls(batches.pending, Offer(server="")).now
     claim = calls.take()
-    assert calls(batches.pending).now
+    assert calls(batches.pending, Offer(server="")).now
     calls.finish(claim)
-    assert not calls(batches.pending).now
+    assert not calls(batches.pending, Offer(server="")).now
 
     calls(queues.pause, "default")
     calls(batches.rerun, number)
-    assert not calls(batches.pending).now
+    assert not calls(batches.pending, Offer(server="")).now
 
 
 def test_what_is_left_waiting_is_told_by_reason_with_the_first_of_each(calls: Calls) -> None:
@@ -342,8 +343,7 @@ def test_what_is_left_waiting_is_told_by_reason_with_the_first_of_each(calls: Ca
     calls.add(queue="밤", need_tag="gpu")
     calls.add(need_tag="gpu", cancel_requested_at=FAR)
 
-    offer: dict[str, Any] = {"server": "A", "tags": [], "free_mb": None}
-    told = calls(left.left, queues=["default"], **offer)
+    told = calls(left.left, Offer(server="A"))
 
     assert [(each.reason, each.name, each.n, each.batch_id) for each in told] == [
         ("queue", "밤", 2, other),
@@ -624,7 +624,7 @@ def test_each_role_may_do_its_work_and_no_more(as_role: Any, mariadb_engine: Eng
     add_model(launcher, claim.batch_id)
     launcher.finish(claim)
     launcher(sweeping.sweep)
-    launcher(batches.pending)
+    launcher(batches.pending, Offer(server="S1"))
     launcher(servers.remove, "S1", "a")
     assert may(launcher, "SELECT * FROM applicants")
     assert not may(launcher, "INSERT INTO dc_batch (mode) VALUES ('train')")

@@ -3,8 +3,9 @@ import pytest
 from storage import batches, claims, peek, queues, servers, sweeping
 from storage.columns import utc_now
 from storage.engine import make_engine, reading, transaction
+from storage.records import Offer
 
-OFFER = {"server": "S", "tags": ("cpu",), "free_mb": 1000}
+OFFER = Offer(server="S", tags=("cpu",), free_mb=1000)
 
 ROWS = {
     "waiting": {},
@@ -41,9 +42,9 @@ def test_it_sees_what_a_claim_would_take(engine, database_settings, row, state):
     transaction(engine, prepare)
     peeking = make_engine(database_settings, autocommit=True)
     with reading(peeking) as connection:
-        seen = peek.claimable(connection, **OFFER)
+        seen = peek.claimable(connection, OFFER)
     claimed = transaction(
-        engine, lambda connection: claims.claim(connection, identity="i", lease_seconds=9, **OFFER)
+        engine, lambda connection: claims.claim(connection, OFFER, identity="i", lease_seconds=9)
     )
     peeking.dispose()
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, event, text
 
 from storage import batches, claims, leaderboard, peek, sweeping
 from storage.claimable import RETRIES
+from storage.records import Offer
 
 FINISHED = (
     "INSERT INTO dc_batch (mode, state, run_after, attempt)"
@@ -31,7 +32,8 @@ RESULTS = (
     " SELECT batch_id, model_no, model_sub_no, '{split}', 1, 'C', RAND() FROM dc_model"
 )
 
-OFFER = {"server": "S", "queue": "default", "tags": ["gpu"], "free_mb": 1000, "passed": []}
+OFFER = Offer(server="S", tags=("gpu",), free_mb=1000)
+ASKED = OFFER.parameters | {"queue": "default", "passed": []}
 
 
 def plans(engine: Engine, work: Callable[[Connection], Any]) -> list[list[dict[str, Any]]]:
@@ -52,9 +54,7 @@ def plans(engine: Engine, work: Callable[[Connection], Any]) -> list[list[dict[s
 
 
 def claim(connection: Connection) -> object:
-    return claims.claim(
-        connection, server="S", identity="S", lease_seconds=60, tags=("gpu",), free_mb=1000
-    )
+    return claims.claim(connection, OFFER, identity="S", lease_seconds=60)
 
 
 def rows_read(connection: Connection) -> int:
@@ -82,7 +82,7 @@ def test_what_launchers_repeat_follows_its_indexes(mariadb_engine: Engine, rows:
     fill(mariadb_engine, rows)
 
     waiting, lock, *by_key = plans(mariadb_engine, claim)
-    (retries,) = plans(mariadb_engine, lambda connection: connection.execute(RETRIES, OFFER))
+    (retries,) = plans(mariadb_engine, lambda connection: connection.execute(RETRIES, ASKED))
 
     for candidates, index in ((waiting, "k_claim"), (retries, "k_retry"), (lock, "PRIMARY")):
         scans = [step for step in candidates if step["table"] == "dc_batch"]
@@ -99,10 +99,11 @@ def test_what_launchers_repeat_follows_its_indexes(mariadb_engine: Engine, rows:
     with mariadb_engine.connect() as connection:
         before = rows_read(connection)
         sweeping.sweep(connection)
-        peek.claimable(connection, server="S", tags=("gpu",), free_mb=1000)
+        peek.claimable(connection, OFFER)
         peek.lost(connection)
         claim(connection)
-        claims.claim(connection, server="S", identity="S", lease_seconds=60, queues=("none",))
+        nowhere = Offer(server="S", queues=("none",))
+        claims.claim(connection, nowhere, identity="S", lease_seconds=60)
         assert rows_read(connection) - before < 500
         connection.rollback()
 
@@ -149,7 +150,7 @@ def test_counting_what_is_left_reads_nothing_that_has_ended(mariadb_engine: Engi
 
     with mariadb_engine.connect() as connection:
         before = rows_read(connection)
-        batches.pending(connection)
+        batches.pending(connection, Offer(server="S"))
         assert rows_read(connection) - before < 100
 
 
