@@ -682,7 +682,7 @@ def test_times_that_are_none_stop_nobody(sqlite_engine: Engine, odd: object) -> 
     assert desk.beat(running).cancel_requested
     assert (desk.read(waiting).state, desk.read(waiting).error_class) == ("E", "Cancelled")
     assert desk.read(later).run_after is not None
-    desk(left.left, server="S1", queues=["default"], tags=[], free_mb=None)
+    desk(left.left, Offer(server="S1"))
 
 
 def test_numbers_that_an_operator_has_set_to_the_highest_stop_no_claim(
