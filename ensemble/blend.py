@@ -1,12 +1,11 @@
 """Simple ways to decide by many models' scores, against which a search has to be held.
 
 Whatever a blend needs (weights, threshold) is learned on `valid` alone and is plain numbers, so
-that a blend can be stored as JSON and score rows that nobody has seen yet.
+that a blend can be stored (pipeline/combining.py) and score rows that nobody has seen yet.
 """
 
-import json
 from dataclasses import asdict, dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -70,16 +69,6 @@ class Blend:
     def decide(self, scores: Scores, votes: Labels) -> Labels:
         """The decision for each row: (rows,)."""
         return self.score(scores, votes) >= np.float32(self.threshold)
-
-    def to_json(self) -> str:
-        """Text that `from_json` reads."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """The inverse of `to_json`; floats come back to the last bit."""
-        fields = json.loads(text)
-        return cls(**(fields | {"weights": tuple(fields["weights"])}))
 
 
 def all_vote(models: int) -> Blend:
