@@ -121,7 +121,7 @@ def test_weights_of_a_mean_are_not_negative_and_sum_to_one():
 
 
 def test_the_sum_of_a_stack_is_a_logit_and_its_threshold_a_probability():
-    stacked = Blend(method="stack", of="scores", weights=(1.0,), threshold=0.5)
+    stacked = Blend(method="stack", of="scores", link="logit", weights=(1.0,), threshold=0.5)
 
     assert stacked.meaning(np.array([0.0, 800.0, -800.0])).tolist() == [0.5, 1.0, 0.0]
     scores, labels = applicants(10)
