@@ -1,12 +1,11 @@
 """Simple ways to decide by many models' scores, against which a search has to be held.
 
 Whatever a blend needs (weights, threshold) is learned on `valid` alone and is plain numbers, so
-that a blend can be stored as JSON and score rows that nobody has seen yet.
+that a blend can be stored (pipeline/combining.py) and score rows that nobody has seen yet.
 """
 
-import json
-from dataclasses import asdict, dataclass
-from typing import Literal, Self
+from dataclasses import dataclass, replace
+from typing import Literal, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,8 @@ from ensemble.metrics import merit
 
 Scores = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.bool_]
+
+Link = Literal["mean", "share", "logit"]
 
 LIKELY = 1e-6
 """Probabilities nearer to 0 are taken for this: no model is ruled out by one row."""
@@ -29,12 +30,14 @@ STEPS = 300
 @dataclass(frozen=True, kw_only=True)
 class Blend:
     """A weighted sum over models, in the order of the candidates, plus an intercept. `of` tells
-    what is summed: the models' scores, or their votes. A row is 1 if the score that the sum means
-    reaches the threshold, which is a float32 as the score is.
+    what is summed: the models' scores, or their votes; `link` what the sum is: their mean, how many
+    of them (of which the score is the share), or a logit. A row is 1 if the score that the sum
+    means reaches the threshold, which is a float32 as the score is.
     """
 
     method: str
     of: Literal["scores", "votes"]
+    link: Link = "mean"
     weights: tuple[float, ...]
     intercept: float = 0.0
     threshold: float
@@ -55,13 +58,17 @@ class Blend:
         return total
 
     def meaning(self, total: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-        """The scores, in [0, 1], that sums mean: those of a stack are logits, votes are counted."""
-        if self.method == "stack":
-            return np.asarray(expit(total), np.float32)
-        if self.of == "votes":
-            return (total / sum(self.weights)).astype(np.float32)
-        # Weights sum to 1 but for rounding, which must not lift a score above 1.
-        return np.clip(total, 0, 1).astype(np.float32)
+        """The scores, in [0, 1], that sums mean."""
+        match self.link:
+            case "logit":
+                return np.asarray(expit(total), np.float32)
+            case "share":
+                return (total / sum(self.weights)).astype(np.float32)
+            case "mean":
+                # Weights sum to 1 but for rounding, which must not lift a score above 1.
+                return np.clip(total, 0, 1).astype(np.float32)
+            case _:
+                assert_never(self.link)
 
     def score(self, scores: Scores, votes: Labels) -> npt.NDArray[np.float32]:
         """The score for each row: (rows,)."""
@@ -71,21 +78,11 @@ class Blend:
         """The decision for each row: (rows,)."""
         return self.score(scores, votes) >= np.float32(self.threshold)
 
-    def to_json(self) -> str:
-        """Text that `from_json` reads."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """The inverse of `to_json`; floats come back to the last bit."""
-        fields = json.loads(text)
-        return cls(**(fields | {"weights": tuple(fields["weights"])}))
-
 
 def all_vote(models: int) -> Blend:
     """Every model votes once, at its own threshold; more than half decide."""
     half = float(np.float32((models // 2 + 1) / models))
-    return Blend(method="all", of="votes", weights=(1.0,) * models, threshold=half)
+    return Blend(method="all", of="votes", link="share", weights=(1.0,) * models, threshold=half)
 
 
 def mean(scores: Scores, labels: Labels, metric: str) -> Blend:
@@ -120,18 +117,20 @@ def cut(
     scores: Scores,
     labels: Labels,
     metric: str,
+    link: Link = "mean",
 ) -> Blend:
     """A blend of scores with these weights and the threshold at which `metric` is best."""
     check(scores, labels)
     blend = Blend(
         method=method,
         of="scores",
+        link=link,
         weights=tuple(float(weight) for weight in weights),
         intercept=intercept,
         threshold=0.0,
     )
     values = blend.score(scores, np.zeros(scores.shape, dtype=np.bool_))
-    return Blend(**(asdict(blend) | {"threshold": best_threshold(values, labels, metric)}))
+    return replace(blend, threshold=best_threshold(values, labels, metric))
 
 
 def best_threshold(values: Scores, labels: Labels, metric: str) -> float:

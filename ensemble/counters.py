@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from configs.errors import CardUnusable
-from ensemble.native import Instructions
 from ensemble.rule import Rule
 from ensemble.votes import Part, count, pack
 
@@ -19,13 +18,7 @@ class Counter(Protocol):
     """votes.count, or what does the same elsewhere."""
 
     def __call__(
-        self,
-        parts: Sequence[Part],
-        rule: Rule,
-        seed: int,
-        first: int,
-        last: int,
-        instructions: Instructions | None = None,
+        self, parts: Sequence[Part], rule: Rule, seed: int, first: int, last: int
     ) -> npt.NDArray[np.int64]:
         """tn, fp, fn, tp of ensembles first, ..., last - 1: (parts, last - first, 4)."""
         ...

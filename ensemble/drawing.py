@@ -4,7 +4,8 @@ Words are made for a few rounds ahead, and only then are the rounds shuffled: a 
 for its words fills the processor's queues and lets nothing else begin.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from ensemble.sampling import MULTIPLIERS, PHILOX_ROUNDS, WEYL, WORD
 
 LANES = 8
 """Philox blocks of one round computed side by side: a group."""
-GROUP = 4 * LANES
+WORDS = 4
+"""Words of a Philox block."""
+GROUP = WORDS * LANES
 """Words of a group: members drawn in one go."""
 AHEAD = 16
 """Rounds for which words are made before they are shuffled; even."""
@@ -24,49 +27,70 @@ SHIFT = 6
 """A model's votes in a tile are 2^6 bytes."""
 
 
-def groups_of(members: int) -> int:
-    """Groups of words that one round takes."""
-    return -(-members // GROUP)
+@dataclass(frozen=True)
+class Layout:
+    """How arrays lie that the function `draw` reads and writes: for the emitter and the caller."""
+
+    members: int
+    rounds: int
+
+    @property
+    def groups(self) -> int:
+        """Groups of words that one round takes."""
+        return -(-self.members // GROUP)
+
+    @property
+    def flags(self) -> int:
+        """Flags of an ensemble: one a group, and one more, for groups may be written in pairs."""
+        return self.rounds * self.groups + 1
+
+    def bounds(self, models: int) -> npt.NDArray[np.uint64]:
+        """What `draw` needs to know of draw i = 32 group + 4 lane + word: the number n of models
+        left, 2^32 mod n, and i itself: (groups, 3, 4, LANES). Draws beyond the last have n = 1.
+        """
+        i = np.arange(self.groups * GROUP, dtype=np.uint64)
+        left = np.where(i < self.members, np.uint64(models) - i, np.uint64(1))
+        table = np.stack([left, np.uint64(WORD) % left, i])
+        shaped = table.reshape(3, self.groups, LANES, WORDS)
+        return np.ascontiguousarray(shaped.transpose(1, 0, 3, 2))
+
+    def places(self) -> npt.NDArray[np.uint32]:
+        """Room for the words of AHEAD rounds, and for one more group, as in `flags`."""
+        return np.empty((AHEAD * self.groups + 1) * GROUP, dtype=np.uint32)
+
+    def unfair(self, ensembles: int) -> npt.NDArray[np.uint8]:
+        """Room for the flags of ensembles."""
+        return np.empty((ensembles, self.flags), dtype=np.uint8)
+
+    def refused(self, unfair: npt.NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
+        """Ensemble and round, from 0, of each group that was flagged."""
+        for ensemble, group in np.argwhere(unfair[:, :-1]):
+            yield int(ensemble), int(group) // self.groups
 
 
-def bounds_of(members: int, models: int) -> npt.NDArray[np.uint64]:
-    """What `draw` needs to know of draw i = 32 group + 4 lane + word: the number n of models left,
-    2^32 mod n, and i itself: (groups, 3, 4, LANES). Draws beyond the last have n = 1.
-    """
-    groups = groups_of(members)
-    i = np.arange(groups * GROUP, dtype=np.uint64)
-    left = np.where(i < members, np.uint64(models) - i, np.uint64(1))
-    table = np.stack([left, np.uint64(WORD) % left, i])
-    return np.ascontiguousarray(table.reshape(3, groups, LANES, 4).transpose(1, 0, 3, 2))
-
-
-def emit_draw(module: ir.Module, members: int, instructions: Instructions) -> None:
+def emit_draw(module: ir.Module, layout: Layout, instructions: Instructions) -> None:
     """Add the function `draw` to a module.
 
-    draw(seed, first, ensembles, rounds, bounds, pool, places, offsets, unfair)
-        bounds: of `bounds_of`
+    draw(seed, first, ensembles, bounds, pool, places, offsets, unfair)
+        bounds, places, unfair: of `layout`
         pool: (models,) u32, 0, 1, 2, ... << SHIFT; given back as it was
-        places: room for ((AHEAD * groups + 1) * GROUP,) u32
         offsets: (ensembles, rounds, members) u32, model number << SHIFT: the result
-        unfair: (ensembles, rounds * groups + 1) u8: not 0 where a word must be skipped, which is
-            rare. There the offsets are wrong, and the caller draws by the definition. The last
-            column means nothing.
+    A flag in `unfair` is not 0 where a word must be skipped, which is rare. There the offsets are
+    wrong, and the caller draws by the definition.
     """
-    asm, arguments = Assembler.begin(
-        module, "draw", ir.VoidType(), [I64, I64, I64, I64, *[POINTER] * 5]
-    )
-    seed, first, ensembles, rounds, bounds, pool, places, offsets, unfair = arguments
-    groups = I64(groups_of(members))
+    asm, arguments = Assembler.begin(module, "draw", ir.VoidType(), [I64, I64, I64, *[POINTER] * 5])
+    seed, first, ensembles, bounds, pool, places, offsets, unfair = arguments
+    members, rounds, groups = layout.members, I64(layout.rounds), I64(layout.groups)
     # Two groups at once hide the latency of multiplication, if there are registers for them.
     together = 2 if instructions is Instructions.AVX512 else 1
     words = _Words(asm, seed, bounds, together)
-    chunks = asm.udiv(asm.add(rounds, I64(AHEAD - 1)), I64(AHEAD))
-    with asm.loop(ensembles) as e, asm.loop(chunks) as chunk:
+    chunks = -(-layout.rounds // AHEAD)
+    with asm.loop(ensembles) as e, asm.loop(I64(chunks)) as chunk:
         start = asm.mul(chunk, I64(AHEAD))
         left = asm.sub(rounds, start)
         here = asm.select(asm.icmp_signed("<", left, I64(AHEAD)), left, I64(AHEAD))
         wanted = asm.add(asm.mul(here, groups), I64(together - 1))
-        flags = asm.at(unfair, asm.mul(e, asm.add(asm.mul(rounds, groups), I64(1))))
+        flags = asm.at(unfair, asm.mul(e, I64(layout.flags)))
         flags = asm.at(flags, asm.mul(start, groups))
         with asm.loop(asm.udiv(wanted, I64(together))) as step:
             group = asm.mul(step, I64(together))
@@ -143,7 +167,7 @@ class _Words:
         ]
         columns, refused = [], None
         for word, value in enumerate(self._philox(counter)):
-            left, fair, position = (self._bound(inside, 4 * row + word) for row in range(3))
+            left, fair, position = (self._bound(inside, row, word) for row in range(3))
             product = asm.mul(self._word(value), self._word(left))
             columns.append(asm.add(asm.lshr(product, self._constant(32)), position))
             bad = asm.icmp_unsigned("<", self._word(product), fair)
@@ -163,10 +187,10 @@ class _Words:
             b, d = right, left
         return [a, b, c, d]
 
-    def _bound(self, inside: Sequence[Any], row: int) -> Any:
-        """One row of the table of bounds, for each group."""
+    def _bound(self, inside: Sequence[Any], row: int, word: int) -> Any:
+        """One row of the table of bounds for a word of the blocks, for each group."""
         asm, vector = self.asm, ir.VectorType(I64, LANES)
-        rows = [asm.add(asm.mul(g, I64(12)), I64(row)) for g in inside]
+        rows = [asm.add(asm.mul(g, I64(3 * WORDS)), I64(WORDS * row + word)) for g in inside]
         return self._join([asm.get(vector, self.bounds, r, align=8) for r in rows])
 
     def _write(self, columns: Sequence[Any], places: Any) -> None:

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from numba import config, int32, int64, uint32, uint64
 
 from ensemble.adders import planes_for
-from ensemble.native import Instructions
 from ensemble.rule import Rule
 from ensemble.sampling import MULTIPLIERS, PHILOX_ROUNDS, WEYL
 from ensemble.votes import Part, check, counts_of
@@ -120,12 +119,7 @@ def _counter(rule: Rule) -> Any:  # noqa: C901 - a kernel is one function
 
 
 def count(
-    parts: Sequence[Part],
-    rule: Rule,
-    seed: int,
-    first: int,
-    last: int,
-    instructions: Instructions | None = None,  # noqa: ARG001 - a Counter has it; GPUs have none
+    parts: Sequence[Part], rule: Rule, seed: int, first: int, last: int
 ) -> npt.NDArray[np.int64]:
     """tn, fp, fn, tp of ensembles first, ..., last - 1 on each part: as votes.count."""
     models = check(parts, rule, seed, first)

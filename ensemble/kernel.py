@@ -13,7 +13,7 @@ import numpy.typing as npt
 from llvmlite import ir
 
 from ensemble.counting import TILE_BYTES, emit_count
-from ensemble.drawing import AHEAD, GROUP, SHIFT, bounds_of, emit_draw
+from ensemble.drawing import SHIFT, Layout, emit_draw
 from ensemble.native import Code, Instructions
 from ensemble.rule import Rule
 from ensemble.sampling import round_members
@@ -26,14 +26,13 @@ class Kernel:
 
     def __init__(self, rule: Rule, instructions: Instructions) -> None:
         module = ir.Module("votes")
-        emit_draw(module, rule.members, instructions)
+        self._layout = Layout(rule.members, rule.rounds)
+        emit_draw(module, self._layout, instructions)
         emit_count(module, rule, instructions)
         self.rule = rule
         self.instructions = instructions
         self._code = Code(module, instructions)
-        self._draw = self._code.function(
-            "draw", None, c_uint64, c_uint64, c_int64, c_int64, *[c_void_p] * 5
-        )
+        self._draw = self._code.function("draw", None, c_uint64, c_uint64, c_int64, *[c_void_p] * 5)
         self._count = self._code.function(
             "count", None, c_int64, c_int64, *[c_void_p] * 3, c_int64, *[c_void_p] * 2
         )
@@ -46,16 +45,13 @@ class Kernel:
 
         pool: of `pool_of`, (models,); one for each thread.
         """
-        rule, models = self.rule, len(pool)
+        rule, layout, models = self.rule, self._layout, len(pool)
         _plain(offsets, np.uint32, (len(offsets), rule.rounds, rule.members))
-        bounds = bounds_of(rule.members, models)
-        places = np.empty((AHEAD * len(bounds) + 1) * GROUP, dtype=np.uint32)
-        unfair = np.empty((len(offsets), rule.rounds * len(bounds) + 1), dtype=np.uint8)
-        arrays = (bounds, pool, places, offsets, unfair)
-        self._draw(seed, first, len(offsets), rule.rounds, *[a.ctypes.data for a in arrays])
-        for e, group in np.argwhere(unfair[:, :-1]):
-            r = int(group) // len(bounds)
-            again = round_members(seed, first + int(e), r + 1, rule.members, models)
+        unfair = layout.unfair(len(offsets))
+        arrays = (layout.bounds(models), pool, layout.places(), offsets, unfair)
+        self._draw(seed, first, len(offsets), *[a.ctypes.data for a in arrays])
+        for e, r in layout.refused(unfair):
+            again = round_members(seed, first + e, r + 1, rule.members, models)
             offsets[e, r] = np.array(again, dtype=np.uint32) << SHIFT
 
     def count(

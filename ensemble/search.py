@@ -59,9 +59,8 @@ class Partial:
     lower one inclusive and the last one too; and then, how many have it undefined.
     """
 
+    search: Search
     key: str
-    keep: int
-    metric: str
     ranges: npt.NDArray[np.int64]
     numbers: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
@@ -86,7 +85,7 @@ class Partial:
         if arrays["key"].astype(np.uint8).tobytes().hex() != key:
             raise BadData("the stored part of a search belongs to another search or other votes")
         rest = {name: np.asarray(arrays[name], dtype=np.int64) for name in _ARRAYS}
-        return cls(key=key, keep=search.keep, metric=search.metric, **rest)
+        return cls(search, key, **rest)
 
 
 _ARRAYS = ("ranges", "numbers", "counts", "histograms")
@@ -113,10 +112,19 @@ def search_range(
     """
     search.check(parts[0].models)
     result = summarise(parts, search, first, _nothing(parts))
-    for start, stop in ranges(first, last, STEP):
-        counts = counter(parts, search.rule, search.seed, start, stop)
+    for start, counts in counted(parts, search, first, last, counter):
         result = merge([result, summarise(parts, search, start, counts)])
     return result
+
+
+def counted(
+    parts: Sequence[Part], search: Search, first: int, last: int, counter: Counter
+) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+    """The counts of ensembles first, ..., last - 1 by steps: the first ensemble of each, and its
+    counts, (parts, ensembles, 4).
+    """
+    for start, stop in ranges(first, last, STEP):
+        yield start, counter(parts, search.rule, search.seed, start, stop)
 
 
 def summarise(
@@ -129,9 +137,8 @@ def summarise(
     order = _order(merit(search.metric, counts[0]), numbers, search.keep)
     spans = [(first, first + size)] if size else []
     return Partial(
-        key=search_key(parts, search),
-        keep=search.keep,
-        metric=search.metric,
+        search,
+        search_key(parts, search),
         ranges=np.array(spans, dtype=np.int64).reshape(-1, 2),
         numbers=numbers[order],
         counts=np.ascontiguousarray(counts[:, order].transpose(1, 0, 2)),
@@ -151,11 +158,10 @@ def merge(partials: Iterable[Partial]) -> Partial:
         raise ValueError("these are parts of different searches")
     numbers = np.concatenate([part.numbers for part in parts])
     counts = np.concatenate([part.counts for part in parts])
-    order = _order(merit(head.metric, counts[:, 0]), numbers, head.keep)
+    order = _order(merit(head.search.metric, counts[:, 0]), numbers, head.search.keep)
     return Partial(
-        key=head.key,
-        keep=head.keep,
-        metric=head.metric,
+        head.search,
+        head.key,
         ranges=_joined(np.concatenate([part.ranges for part in parts])),
         numbers=numbers[order],
         counts=counts[order],

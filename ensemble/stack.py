@@ -24,7 +24,7 @@ def stack(scores: Scores, labels: Labels, metric: str) -> Blend:
     model = _fit(features, labels, _strength(features, labels))
     # Last digits depend on the machine's matrix products: they are not kept.
     weights, intercept = np.round(model.coef_[0], 6), round(float(model.intercept_[0]), 6)
-    return cut("stack", weights, intercept, scores, labels, metric)
+    return cut("stack", weights, intercept, scores, labels, metric, "logit")
 
 
 def _strength(features: npt.NDArray[np.float64], labels: Labels) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from models.canvas import (
@@ -123,7 +123,11 @@ def distribution(
     above.set_ylabel("ensembles in the bin")
     above.set_ylim(bottom=0)
     above.tick_params(labelbottom=False)
+    above.yaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
     above.yaxis.set_major_formatter(lambda n, _: f"{n:,.0f}")
+    if not (valid.n.size or test.n.size):
+        says = f"{metric} is undefined for all ensembles"
+        above.text(0.5, 0.5, says, color=SOFT, ha="center", transform=above.transAxes)
     winner = next((mark for mark in marks if mark.winner), None)
     dotted: dict[str, Any] = {"linewidth": 1.0, "linestyle": (0, (2, 2))}
     for axes in (above, below):

@@ -5,9 +5,9 @@ depends on no other row.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,15 +89,11 @@ class Rounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sum:
-    """A weighted sum of the members' scores or votes, as ensemble.blend.Blend."""
+    """A weighted sum of the members' scores or votes."""
 
     kind: ClassVar[str] = "sum"
-    method: str
-    of: Literal["scores", "votes"]
-    intercept: float
-    threshold: float
+    blend: Blend
     members: tuple[ModelName, ...]
-    weights: tuple[float, ...]
 
     @classmethod
     def named(cls, blend: Blend, names: Sequence[ModelName]) -> Self:
@@ -107,13 +103,14 @@ class Sum:
         weighed = list(zip(names, blend.weights, strict=True))
         heavy = [(name, weight) for name, weight in weighed if weight] or weighed[:1]
         return cls(
-            method=blend.method,
-            of=blend.of,
-            intercept=blend.intercept,
-            threshold=blend.threshold,
+            blend=replace(blend, weights=tuple(weight for _, weight in heavy)),
             members=tuple(name for name, _ in heavy),
-            weights=tuple(weight for _, weight in heavy),
         )
+
+    @property
+    def threshold(self) -> float:
+        """Of the score."""
+        return self.blend.threshold
 
     @property
     def names(self) -> tuple[ModelName, ...]:
@@ -121,21 +118,14 @@ class Sum:
         return self.members
 
     def apply(self, ballot: Ballot) -> Outcome:
-        blend = Blend(
-            method=self.method,
-            of=self.of,
-            weights=self.weights,
-            intercept=self.intercept,
-            threshold=self.threshold,
-        )
         told = np.stack([ballot.scores[name] for name in self.members])
         voted = np.stack([ballot.votes[name] for name in self.members])
-        total = blend.total(told, voted)
-        score = blend.meaning(total)
+        total = self.blend.total(told, voted)
+        score = self.blend.meaning(total)
         return Outcome(
             score=score,
             called=scores.decide(score, self.threshold),
-            ones=total.astype(np.int32) if self.of == "votes" else None,
+            ones=total.astype(np.int32) if self.blend.link == "share" else None,
         )
 
 
@@ -144,7 +134,9 @@ Combination = Rounds | Sum
 
 def to_json(combination: Combination) -> str:
     """As dc_batch_method.parameters holds it; names are lists [batch_id, model_no, sub_no]."""
-    return json.dumps({"kind": combination.kind} | asdict(combination))
+    values: dict[str, Any] = asdict(combination)
+    blend = values.pop("blend", {})
+    return json.dumps({"kind": combination.kind} | values | blend)
 
 
 def from_json(text: str) -> Combination:
@@ -153,15 +145,34 @@ def from_json(text: str) -> Combination:
     Raises:
         BadData: somebody changed the text into what it cannot be.
     """
-    kinds: dict[str, type[Combination]] = {kind.kind: kind for kind in (Rounds, Sum)}
     try:
         values: dict[str, Any] = json.loads(text)
-        chosen = kinds[values["kind"]]
-        return chosen(**{field.name: _tuples(values[field.name]) for field in fields(chosen)})
+        return _READERS[values["kind"]](values)
     except (ValueError, KeyError, TypeError) as error:
         raise BadData(
             f"dc_batch_method.parameters is not what an ensemble batch wrote: {error!r}"
         ) from error
+
+
+def _rounds(values: dict[str, Any]) -> Rounds:
+    return Rounds(**_those_of(Rounds, values))
+
+
+def _sum(values: dict[str, Any]) -> Sum:
+    # Sums were written without their link once: then the method says it.
+    implied = {"stack": "logit", "all": "share"}.get(values["method"], "mean")
+    blend = Blend(**_those_of(Blend, {"link": implied} | values))
+    return Sum(blend=blend, members=_tuples(values["members"]))
+
+
+_READERS: Mapping[str, Callable[[dict[str, Any]], Combination]] = {
+    Rounds.kind: _rounds,
+    Sum.kind: _sum,
+}
+
+
+def _those_of(kind: type[Rounds | Blend], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {field.name: _tuples(values[field.name]) for field in fields(kind)}
 
 
 def _tuples(value: Any) -> Any:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from configs.errors import CardUnusable
 from ensemble import votes
 from ensemble.counters import Counter, of_card
-from ensemble.search import STEP, Partial, Search, merge, ranges, search_range, summarise
+from ensemble.search import Partial, Search, counted, merge, search_range, summarise
 from ensemble.votes import Part
 from models import devices
 from models.kind import Labels
@@ -126,8 +126,7 @@ def _count_range(
     if not every:
         return Tried(search_range(parts, search, first, last, counter), None)
     found, hits = [], []
-    for start, stop in ranges(first, last, STEP):
-        counts = counter(parts, search.rule, search.seed, start, stop)
+    for start, counts in counted(parts, search, first, last, counter):
         found.append(summarise(parts, search, start, counts))
         hits.append(counts[:, :, [1, 3]].transpose(1, 0, 2).astype(np.uint32))
     return Tried(merge(found), np.concatenate(hits))

@@ -34,6 +34,14 @@ from storage.records import Batch
 MOST_KEPT = 1_000_000
 MOST_EVERY = 10_000_000
 MOST_DETAILS = 10_000
+MOST_VOTERS = 400_000
+"""Members of all rounds of an ensemble. The answer's stand in one row as JSON, each in up to 38
+bytes, and MariaDB takes statements of 16 MB unless told otherwise.
+"""
+MOST_DETAILED = 10_000_000
+"""Members of all rounds of all ensembles in detail, and ten more for each round's row: half a
+gigabyte of the run's memory.
+"""
 
 Draw = Callable[[Board, Searched, Sequence[Judged], Context], tuple[Picture, ...]]
 
@@ -48,8 +56,15 @@ class Parameters(BatchParameters):
         "vote", description="the batch's answer, which predict uses; all are reported"
     )
     ensembles: int = Field(1_000_000, ge=1, le=10**12, description="how many are tried")
-    members: int = Field(30, ge=1, description="models that vote in a round, at most all")
-    rounds: int = Field(20, ge=1, le=ROUNDS, description="votes of a row, each by other models")
+    members: int = Field(
+        30, ge=1, le=MOST_VOTERS, description="models that vote in a round, at most all"
+    )
+    rounds: int = Field(
+        20,
+        ge=1,
+        le=ROUNDS,
+        description=f"votes of a row, each by other models; times members at most {MOST_VOTERS}",
+    )
     round_votes: int | None = Field(
         None, ge=1, description="votes that make a round 1; default: more than half of members"
     )
@@ -70,7 +85,13 @@ class Parameters(BatchParameters):
         1000,
         description=f'how many are stored: 1 to {MOST_KEPT}, or "all" of at most {MOST_EVERY}',
     )
-    detail: int = Field(10, ge=0, le=MOST_DETAILS, description="of how many the members are stored")
+    detail: int = Field(
+        10,
+        ge=0,
+        le=MOST_DETAILS,
+        description="of how many the members are stored; times rounds times members + 10 at most "
+        f"{MOST_DETAILED}",
+    )
 
     @property
     def rule(self) -> Rule:
@@ -138,6 +159,19 @@ def _require_space(parameters: Parameters) -> None:
         raise BadParameter(
             f'batch_param: keep: "all" is for at most {MOST_EVERY} ensembles, which are twice as '
             f"many rows; {parameters.ensembles} are asked for"
+        )
+    voters = parameters.members * parameters.rounds
+    if voters > MOST_VOTERS:
+        raise BadParameter(
+            f"batch_param: rounds: members times rounds is {voters}; it can be at most "
+            f"{MOST_VOTERS}: with {parameters.members} members {MOST_VOTERS // parameters.members} "
+            "rounds"
+        )
+    most = MOST_DETAILED // (parameters.rounds * (parameters.members + 10))
+    if parameters.detail > most:
+        raise BadParameter(
+            f"batch_param: detail: with {parameters.members} members and {parameters.rounds} "
+            f"rounds it can be at most {most}; it is {parameters.detail}"
         )
 
 

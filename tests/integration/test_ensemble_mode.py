@@ -29,8 +29,10 @@ from ensemble.sampling import members_of
 from models.scores import decide
 from pipeline import pictures, ranking, searching
 from pipeline.candidates import trained
+from pipeline.combining import Rounds, to_json
 from pipeline.executor import Inline
 from pipeline.membership import members_in
+from pipeline.modes.ensemble import MOST_VOTERS
 from storage import arrays, candidates, ensembles, results
 from storage.engine import reading
 from storage.schema import (
@@ -487,6 +489,9 @@ REFUSED = [
     ({"method": "best"}, BadParameter, "method"),
     ({"ensemble": 5}, BadParameter, "did you mean ensembles"),
     ({"seed": -1}, BadParameter, "seed"),
+    ({"rounds": 57_143}, BadParameter, "members times rounds is 400001; .* 7 members 57142 rounds"),
+    ({"members": 400_001, "rounds": 1}, BadParameter, "members = 400001 is not allowed"),
+    ({"rounds": 50_000, "detail": 12}, BadParameter, "50000 rounds it can be at most 11; it is 12"),
 ]
 
 
@@ -495,6 +500,19 @@ def test_parameters_that_cannot_be_are_refused(listed, changed, error, said):
     with pytest.raises(error, match=said) as caught:
         listed.ensemble(SMALL | changed)
     assert retry_of(caught.value) is Retry.NEVER
+
+
+def test_the_largest_answer_fits_into_a_statement_of_mariadb():
+    longest = (2**32, 2**31 - 1, 2**31 - 1)
+    answer = Rounds(
+        seed=2**64 - 1,
+        tried=((1, 10**12),),
+        ensemble_no=10**12,
+        round_votes=1,
+        final_votes=1,
+        rounds=((longest,),) * MOST_VOTERS,
+    )
+    assert len(to_json(answer)) < 2**24
 
 
 def test_numbers_may_come_as_strings(listed):

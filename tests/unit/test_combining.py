@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from configs.errors import BadData
 from ensemble import baselines as ways
 from ensemble.blend import Blend
 from models.scores import decide
@@ -73,6 +74,56 @@ def test_a_stack_of_models_that_say_nothing_still_scores():
 
     assert len(set(outcome.score.tolist())) == 1
     assert outcome.score[0] == pytest.approx(0.25, abs=0.01)
+
+
+WRITTEN = {
+    "vote": '{"kind": "rounds", "seed": 42, "tried": [[1, 900]], "ensemble_no": 7, '
+    '"round_votes": 2, "final_votes": 1, "rounds": [[[1, 1, 1], [1, 2, 1], [1, 3, 1]]]}',
+    "all": '{"kind": "sum", "method": "all", "of": "votes", "intercept": 0.0, '
+    '"threshold": 0.6666666865348816, "members": [[1, 1, 1], [1, 2, 1], [1, 3, 1]], '
+    '"weights": [1.0, 1.0, 1.0]}',
+    "mean": '{"kind": "sum", "method": "mean", "of": "scores", "intercept": 0.0, '
+    '"threshold": 0.5, "members": [[1, 1, 1], [1, 2, 1]], "weights": [0.5, 0.5]}',
+    "stack": '{"kind": "sum", "method": "stack", "of": "scores", "intercept": -2.0, '
+    '"threshold": 0.5, "members": [[1, 1, 1], [1, 2, 1]], "weights": [4.0, 0.0]}',
+}
+"""As the first release wrote them: they are read for ever."""
+
+
+@pytest.mark.parametrize("method", WRITTEN)
+def test_what_the_first_release_wrote_is_still_read(method):
+    told = np.array([[0.5, 0.25], [0.0, 0.75], [1.0, 0.5]], np.float32)
+    said = Ballot(
+        scores=dict(zip(NAMES, told, strict=False)),
+        votes=dict(zip(NAMES, told >= 0.5, strict=False)),
+    )
+    expected = {
+        "vote": ([1, 1], [1, 1]),
+        "all": ([2 / 3, 2 / 3], [2, 2]),
+        "mean": ([0.25, 0.5], None),
+        "stack": ([0.5, 1 / (1 + np.e)], None),
+    }
+    score, ones = expected[method]
+
+    outcome = from_json(WRITTEN[method]).apply(said)
+
+    assert outcome.score.tolist() == pytest.approx(score, rel=1e-6)
+    assert ones == (None if outcome.ones is None else outcome.ones.tolist())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_was_learned_survives_as_json_to_the_last_bit(seed):
+    board = Board(
+        models=tuple(map(model, range(1, MODELS + 1))), valid=part(seed, 5), test=part(seed, 4)
+    )
+    for combination in baselines(board, "f1_score").values():
+        assert from_json(to_json(combination)) == combination
+
+
+@pytest.mark.parametrize("text", ['{"kind": "product"}', "[]", "{", '{"kind": "sum"}'])
+def test_a_text_that_no_batch_wrote_is_bad_data(text):
+    with pytest.raises(BadData, match="not what an ensemble batch wrote"):
+        from_json(text)
 
 
 def test_models_without_weight_take_no_part():

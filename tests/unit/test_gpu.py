@@ -50,7 +50,7 @@ def test_a_simulated_gpu_counts_the_same_integers():
 
 
 def test_a_counter_that_is_wrong_once_is_not_used():
-    def wrong(parts, rule, seed, first, last, instructions=None):
+    def wrong(parts, rule, seed, first, last):
         counts = count(parts, rule, seed, first, last)
         counts[1, -1, 3] += 1
         return counts
@@ -94,14 +94,13 @@ def test_a_process_that_sees_no_card_does_not_look_for_one(monkeypatch):
 
 @pytest.mark.parametrize("every", [False, True])
 def test_a_card_that_fails_in_the_middle_of_a_range_leaves_it_to_the_processor(monkeypatch, every):
-    for module in ("ensemble.search", "pipeline.ranges"):
-        monkeypatch.setattr(f"{module}.STEP", 4)
+    monkeypatch.setattr("ensemble.search.STEP", 4)
     rng = np.random.default_rng(0)
     parts = [pack(rng.random((6, 40)) < 0.4, rng.random(40) < 0.3) for _ in range(2)]
     search = Search(rule=Rule.majority(3, 2), seed=1, metric="f1_score", keep=5)
     steps = []
 
-    def card(parts, rule, seed, first, last, instructions=None):
+    def card(parts, rule, seed, first, last):
         steps.append(first)
         if len(steps) > 1:
             raise MemoryError("CUDA_ERROR_OUT_OF_MEMORY")

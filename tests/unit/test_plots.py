@@ -74,6 +74,27 @@ def test_a_distribution_has_its_legend_above_the_bars_and_its_labels_off_the_edg
     assert drawn.get_window_extent().x0 > 0.1 * figure.dpi
 
 
+@pytest.mark.parametrize("n", [[], [1], [2], [3], [9, 4]])
+def test_a_distribution_counts_in_whole_numbers_or_says_that_there_is_nothing_to_count(
+    monkeypatch, n
+):
+    figures = []
+    monkeypatch.setattr(plots, "png", lambda figure: figures.append(figure) or PNG)
+    edges = np.linspace(0.4, 0.5, len(n) + 1)
+    bars = plots.Bars(start=edges[:-1], end=edges[1:], n=np.array(n, dtype=np.int64))
+    mark = plots.Mark(label="vote", valid=0.5, test=0.4, low=0.3, high=0.5, winner=True)
+    plots.distribution(bars, bars, [mark], metric="mcc", subtitle="")
+
+    (figure,) = figures
+    figure.draw_without_rendering()
+    above = figure.axes[0]
+    ticks = [label.get_text() for label in above.get_yticklabels()]
+    said = [text.get_text() for text in above.texts]
+
+    assert len(set(ticks)) == len(ticks)
+    assert said == ([] if n else ["mcc is undefined for all ensembles"])
+
+
 def test_a_distribution_says_what_is_dotted_and_each_methods_figure_on_test(monkeypatch):
     figures = []
     monkeypatch.setattr(plots, "png", lambda figure: figures.append(figure) or PNG)

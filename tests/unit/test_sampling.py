@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from configs.errors import BadParameter
-from ensemble.drawing import SHIFT
+from ensemble.drawing import SHIFT, Layout
 from ensemble.kernel import kernel_for, pool_of
 from ensemble.native import Instructions
 from ensemble.rule import Rule
@@ -65,6 +65,16 @@ def test_kernel_draws_what_is_defined_whatever_the_instructions(seed, first, rou
     for instructions in Instructions.available():
         got = drawn(seed, first, 2, rounds, members, models, instructions)
         assert np.array_equal(expected, got), instructions
+
+
+def test_a_flag_is_of_an_ensemble_and_a_round_and_the_last_one_of_none():
+    layout = Layout(members=40, rounds=3)  # a round takes two groups
+    unfair = layout.unfair(2)
+    unfair[:] = 0
+    unfair[0, 1] = unfair[1, 4] = 1
+    unfair[:, -1] = 1
+
+    assert list(layout.refused(unfair)) == [(0, 0), (1, 2)]
 
 
 def test_a_word_that_would_be_unfair_is_skipped():
