@@ -10,7 +10,7 @@ from configs.errors import BadData, NotFound, ParentNotReady
 from pipeline.context import Context
 from pipeline.subjects import require_target
 from storage import batches, candidates, datasets, results
-from storage.model_names import ModelName, name_of, written
+from storage.model_names import name_of, written
 from storage.records import Batch, Split, TrainedModel
 
 _SHOWN = 8
@@ -22,10 +22,6 @@ class Candidates:
 
     models: tuple[TrainedModel, ...]
     split: Split
-
-    @property
-    def names(self) -> tuple[ModelName, ...]:
-        return tuple(map(name_of, self.models))
 
 
 def gather(batch: Batch, context: Context) -> Candidates:

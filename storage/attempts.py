@@ -1,13 +1,11 @@
 """The history of a batch: one row of dc_batch_attempt for each claim."""
 
-from collections.abc import Sequence
-
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import LeaseLost
 from storage.columns import shorten, utc_now
-from storage.records import Attempt, Batch, Claim
+from storage.records import Batch, Claim
 from storage.schema import dc_batch_attempt
 
 _ERROR_CLASS_LENGTH = 100
@@ -94,13 +92,3 @@ def given_back(connection: Connection, claim: Claim, error_class: str, times: in
         )
     )
     return count == times
-
-
-def listing(connection: Connection, batch_id: int) -> Sequence[Attempt]:
-    """The attempts of a batch, the latest first."""
-    rows = connection.execute(
-        select(dc_batch_attempt)
-        .where(_attempt.batch_id == batch_id)
-        .order_by(_attempt.fence.desc())
-    )
-    return [Attempt.from_row(row) for row in rows.mappings()]

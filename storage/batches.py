@@ -1,4 +1,4 @@
-"""Operators' levers on dc_batch: add, look, cancel, retry, re-run, reorder, delete.
+"""Operators' levers on dc_batch: add, cancel, retry, re-run, reorder, delete.
 
 Each does what an operator may do by plain SQL at any time, with the checks that SQL lacks.
 """
@@ -23,7 +23,7 @@ from storage.claimable import (
     waits,
 )
 from storage.columns import utc_now
-from storage.records import Batch, Offer, State
+from storage.records import Batch, Offer
 from storage.schema import LEFT_BY_BATCHES, dc_batch, dc_candidate_model_list, dc_ensemble_model
 from storage.transitions import assign, cancelled
 
@@ -35,17 +35,13 @@ _STANDS = {"U": "runs", "C": "is completed", "E": "has failed"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pending:
-    """How many batches are not at their end.
+    """How many batches run, or could.
 
-    `ready` could be claimed now; `running` are in U, whoever runs them; `blocked` wait for
-    another batch: the one they build on, or one with their concurrency_key; `later` have a
-    run_after to come. What a paused queue or a missing tag keeps back counts as `later`.
+    `ready` could be claimed now; `running` are in U, whoever runs them.
     """
 
     ready: int
     running: int
-    blocked: int
-    later: int
 
     @property
     def now(self) -> bool:
@@ -86,14 +82,6 @@ def existing(connection: Connection, batch_id: int) -> Batch:
 
 def no_such(batch_id: int) -> str:
     return f"batch {batch_id} does not exist; `deepcredit batch list` shows those there are"
-
-
-def listing(connection: Connection, state: State | None = None, limit: int = 50) -> list[Batch]:
-    """The newest first."""
-    query = select(*COLUMNS).order_by(_batch.batch_id.desc()).limit(limit)
-    if state is not None:
-        query = query.where(_batch.state == state)
-    return [Batch.from_row(row) for row in connection.execute(query).mappings()]
 
 
 def cancel(connection: Connection, batch_id: int) -> bool:
@@ -178,12 +166,10 @@ def delete(connection: Connection, batch_id: int, *, force: bool = False) -> lis
 def pending(connection: Connection, offer: Offer) -> Pending:
     """Count without locks, for what a launcher offers."""
     wanted = and_(waits, _batch.cancel_requested_at.is_(None))
-    ready = and_(wanted, due, suits, ~queue_is_paused, ~server_is_paused)
+    ready = and_(wanted, due, suits, unblocked, ~queue_is_paused, ~server_is_paused)
     query = select(
-        _count(and_(ready, unblocked)).label("ready"),
+        _count(ready).label("ready"),
         _count(_batch.state == "U").label("running"),
-        _count(and_(ready, ~unblocked)).label("blocked"),
-        _count(and_(wanted, ~ready)).label("later"),
     ).where(is_open, _batch.queue.in_(offer.queues))
     return Pending(**connection.execute(query, offer.parameters).mappings().one())
 

@@ -107,22 +107,6 @@ class Claim(Record):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Attempt(Record):
-    """A row of dc_batch_attempt: one claim and how it ended. `outcome` I: it was given back."""
-
-    batch_id: int
-    fence: int
-    attempt: int
-    serve_server_id: str | None
-    identity: str | None
-    started_at: datetime
-    finished_at: datetime | None
-    outcome: State | None
-    error_class: str | None
-    error_text: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetColumn(Record):
     column_name: str
     position: int

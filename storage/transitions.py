@@ -149,7 +149,7 @@ def cancelled() -> dict[str, Any]:
 
 
 def locked(
-    connection: Connection, *conditions: ColumnElement[bool], limit: int = _AT_ONCE
+    connection: Connection, *conditions: ColumnElement[bool]
 ) -> Iterator[Row[*tuple[Any, ...]]]:
     """Rows that meet the conditions, each locked as it is reached, in the order of their numbers.
 
@@ -157,7 +157,7 @@ def locked(
     a locking scan of a secondary index could deadlock with those who come by primary key.
     """
     # Sorted here: for an ORDER BY with LIMIT the optimiser may walk the whole primary key.
-    numbers = connection.scalars(select(_batch.batch_id).where(*conditions).limit(limit))
+    numbers = connection.scalars(select(_batch.batch_id).where(*conditions).limit(_AT_ONCE))
     for batch_id in sorted(numbers):
         row = connection.execute(
             select(

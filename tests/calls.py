@@ -1,14 +1,15 @@
 """Calls of repository functions, each in a transaction of its own, as the program makes them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 
 from configs.errors import Retry
 from storage import batches, claims
 from storage.engine import reading, transaction
 from storage.records import Batch, Claim, Offer
+from storage.schema import dc_batch_attempt
 
 T = TypeVar("T")
 
@@ -71,6 +72,13 @@ class Calls:
             batch = batches.read(connection, batch_id)
         assert batch is not None
         return batch
+
+    def attempts(self, batch_id: int) -> Sequence[Any]:
+        """Rows of dc_batch_attempt, the latest first."""
+        column = dc_batch_attempt.c
+        query = select(dc_batch_attempt).where(column.batch_id == batch_id)
+        with reading(self.engine) as connection:
+            return connection.execute(query.order_by(column.fence.desc())).all()
 
     def states(self) -> str:
         """The letters of all batches, in the order of their numbers."""

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from configs.errors import LeaseLost, Retry
-from storage import attempts, batches, candidates, claims, left, queues, servers, sweeping
+from storage import batches, candidates, claims, left, queues, servers, sweeping
 from storage.records import Claim, Offer
 from tests.calls import Calls
 
@@ -408,7 +408,7 @@ def test_finish_completes_once(desk: Calls) -> None:
     batch = desk.read(number)
     assert (batch.state, batch.progress, batch.lease_until) == ("C", 1.0, None)
     assert batch.work_end_date is not None
-    (attempt,) = desk(attempts.listing, number)
+    (attempt,) = desk.attempts(number)
     assert (attempt.outcome, attempt.fence, attempt.serve_server_id) == ("C", 1, "S1")
     assert attempt.identity == "S1:1:b:0"
     assert attempt.started_at == batch.work_date
@@ -453,7 +453,7 @@ def test_a_batch_that_always_fails_stops_after_its_attempts(desk: Calls) -> None
 
     assert desk.claim() is None
     assert desk.read(number).run_after is None
-    assert [a.attempt for a in desk(attempts.listing, number)] == [3, 2, 1]
+    assert [a.attempt for a in desk.attempts(number)] == [3, 2, 1]
 
 
 def test_a_batch_that_kills_its_hosts_stops_after_its_attempts(desk: Calls) -> None:
@@ -471,7 +471,7 @@ def test_the_error_is_on_the_row_and_its_traceback_in_the_attempt(desk: Calls) -
     desk.fail(desk.take(), error_text="disk full", traceback="Traceback\n  File ...")
 
     assert desk.read(number).error_text == "disk full"
-    (attempt,) = desk(attempts.listing, number)
+    (attempt,) = desk.attempts(number)
     assert attempt.error_text == "disk full\n\nTraceback\n  File ..."
     assert attempt.outcome == "E"
 
@@ -511,7 +511,7 @@ def test_release_gives_the_attempt_back(desk: Calls) -> None:
         assert desk(claims.settled, claim) == "I"
 
     assert desk.read(number).attempt == 0
-    assert [a.outcome for a in desk(attempts.listing, number)] == ["I", "I", "I"]
+    assert [a.outcome for a in desk.attempts(number)] == ["I", "I", "I"]
 
 
 @pytest.mark.parametrize("end", ["fail", "release", "sweep"])
@@ -559,7 +559,7 @@ def test_a_sweep_ends_what_has_no_lease_and_leaves_the_rest(desk: Calls) -> None
     assert (batch.state, batch.fence, batch.error_class) == ("E", 2, "LeaseExpired")
     assert batch.error_text == "S1 stopped renewing its lease"
     assert desk.read(alive).state == "U"
-    (attempt,) = desk(attempts.listing, dead)
+    (attempt,) = desk.attempts(dead)
     assert (attempt.outcome, attempt.error_class) == ("E", "LeaseExpired")
     assert attempt.finished_at is not None
     assert not desk.finish(corpse)
@@ -649,10 +649,10 @@ def test_an_attempt_that_an_operator_ended_is_closed_by_the_next_claim(desk: Cal
     number = desk.add()
     desk.take()
     desk.sql("UPDATE dc_batch SET state = 'I'")
-    assert [a.outcome for a in desk(attempts.listing, number)] == [None]
+    assert [a.outcome for a in desk.attempts(number)] == [None]
     desk.take()
 
-    latest, before = desk(attempts.listing, number)
+    latest, before = desk.attempts(number)
     assert (latest.outcome, before.outcome, before.error_class) == (None, "E", "LeaseLost")
     assert before.finished_at is not None
 
@@ -664,7 +664,7 @@ def test_a_batch_inserted_under_the_number_of_a_deleted_one_can_be_claimed(desk:
     desk.add(batch_id=number)
 
     assert desk.take("S2").batch_id == number
-    assert [a.serve_server_id for a in desk(attempts.listing, number)] == ["S2"]
+    assert [a.serve_server_id for a in desk.attempts(number)] == ["S2"]
 
 
 @pytest.mark.parametrize("odd", [1, "yes", "2026/11/26 10:00"])

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, insert, select, text
 
 from configs.errors import DatabaseRefused, NotFound, Retry, WrongState
 from pipeline.progress import Progress
-from storage import attempts, batches, candidates, claims, health, left, queues, servers, sweeping
+from storage import batches, candidates, claims, health, left, queues, servers, sweeping
 from storage.claimable import is_open
 from storage.engine import make_engine, reading
 from storage.grants import ROLES, grants, how_to_give
@@ -79,23 +79,15 @@ def test_a_second_batch_of_a_dedupe_key_is_refused_while_the_first_is_active(cal
         calls(batches.rerun, first)
 
 
-def test_listing_shows_the_newest_first(calls: Calls) -> None:
-    numbers = [calls.add() for _ in range(3)]
-    calls.finish(calls.take())
-
-    assert [b.batch_id for b in calls(batches.listing)] == numbers[::-1]
-    assert [b.batch_id for b in calls(batches.listing, "C")] == numbers[:1]
-    assert [b.batch_id for b in calls(batches.listing, limit=1)] == numbers[2:]
-
-
 def test_what_has_ended_in_python_is_not_open_in_sql(calls: Calls) -> None:
     for state, run_after, attempt in product("IUCE", (None, FAR), (1, 3)):
         calls.add(state=state, run_after=run_after, attempt=attempt, max_attempts=3)
 
-    still = select(dc_batch.c.batch_id).where(is_open)
-    assert {b.batch_id for b in calls(batches.listing) if not b.ended} == set(
-        calls(lambda connection: connection.scalars(still).all())
-    )
+    def numbers(*conditions: Any) -> set[int]:
+        query = select(dc_batch.c.batch_id).where(*conditions)
+        return calls(lambda connection: set(connection.scalars(query)))
+
+    assert {each for each in numbers() if not calls.read(each).ended} == numbers(is_open)
 
 
 def test_cancel_ends_what_waits_and_asks_what_runs(calls: Calls) -> None:
@@ -150,7 +142,7 @@ def test_retry_starts_what_failed_from_the_first_attempt(calls: Calls) -> None:
     batch = calls.read(number)
     assert (batch.state, batch.attempt, batch.error_class, batch.run_after) == ("I", 0, None, None)
     assert calls.take().fence == 2
-    assert len(calls(attempts.listing, number)) == 2
+    assert len(calls.attempts(number)) == 2
 
 
 def test_retry_also_ends_the_wait_of_what_waits(calls: Calls) -> None:
@@ -309,7 +301,7 @@ def test_pending_counts_what_may_be_run_now_and_what_may_not(calls: Calls) -> No
 
     counts = calls(batches.pending, Offer(server=""))
 
-    assert counts == batches.Pending(ready=2, running=1, blocked=2, later=3)
+    assert counts == batches.Pending(ready=2, running=1)
     assert calls(batches.pending, Offer(server="", tags=("gpu",))).ready == 3
     assert calls(batches.pending, Offer(server="", queues=("night",))).ready == 1
     assert counts.now

@@ -4,7 +4,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import delete, make_url, text
+from sqlalchemy import delete, make_url, select, text
 from structlog.testing import capture_logs
 
 from configs.errors import DatabaseUnavailable, Retry
@@ -12,10 +12,10 @@ from launcher.child import spawn
 from launcher.settlement import settle
 from launcher.supervisor import Outcome
 from pipeline.lifecycle import NO_ATTEMPT, Stopping
-from storage import attempts, claims, sweeping
+from storage import claims, sweeping
 from storage.columns import utc_now
 from storage.engine import transaction
-from storage.schema import dc_batch
+from storage.schema import dc_batch, dc_batch_attempt
 from tests.proxy import proxied
 from tests.runs import Runs
 from tests.waiting import alive, until
@@ -130,7 +130,8 @@ def test_bad_input_is_final_and_says_why(both_runs):
 
 def history(runs, batch_id):
     with runs.engine.connect() as connection:
-        return attempts.listing(connection, batch_id)[0].error_text
+        column = dc_batch_attempt.c
+        return connection.scalar(select(column.error_text).where(column.batch_id == batch_id))
 
 
 def test_a_fault_of_the_code_is_tried_again_later(runs):
