@@ -1,7 +1,8 @@
 """Simple ways to decide by many models' scores, against which a search has to be held.
 
 Whatever a blend needs (weights, threshold) is learned on `valid` alone and is plain numbers, so
-that a blend can be stored (pipeline/combining.py) and score rows that nobody has seen yet.
+that a blend can be stored (pipeline/ensembles/combining.py) and score rows that nobody has seen
+yet.
 """
 
 from dataclasses import dataclass, replace

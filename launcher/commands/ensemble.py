@@ -12,7 +12,7 @@ from configs.errors import NotFound
 from launcher.console import say
 from launcher.folder import example, new_app
 from launcher.session import session
-from pipeline.membership import members_in, no_report
+from pipeline.ensembles.membership import members_in, no_report
 from storage import ensembles
 from storage.artifacts.opening import open_store
 

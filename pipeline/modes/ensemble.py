@@ -15,17 +15,17 @@ from configs.errors import BadParameter, ParentNotReady
 from ensemble.rule import ROUNDS, Rule
 from ensemble.sampling import SEEDS
 from ensemble.search import Search
-from pipeline import methods, searching
-from pipeline.candidates import gather, list_of, trained
 from pipeline.context import Context
-from pipeline.drawing import BEST, details
-from pipeline.histograms import bins
-from pipeline.learning import baselines
-from pipeline.methods import Judged
+from pipeline.ensembles import methods, searching
+from pipeline.ensembles.candidates import gather, list_of, trained
+from pipeline.ensembles.drawing import BEST, details
+from pipeline.ensembles.histograms import bins
+from pipeline.ensembles.learning import baselines
+from pipeline.ensembles.methods import Judged
+from pipeline.ensembles.ranking import best_rows, every_row
+from pipeline.ensembles.searching import Order, Searched
+from pipeline.ensembles.stored_scores import Board, assemble
 from pipeline.parameters import BatchParameters
-from pipeline.ranking import best_rows, every_row
-from pipeline.searching import Order, Searched
-from pipeline.stored_scores import Board, assemble
 from storage import candidates, ensembles
 from storage.ensembles import Member, Picture, Report
 from storage.model_names import name_of
@@ -196,7 +196,7 @@ def _report(
     context: Context,
 ) -> Report:
     # By name, so that no other batch's process takes the drawing library.
-    draw: Draw = plugins.load("pipeline.pictures").draw
+    draw: Draw = plugins.load("pipeline.ensembles.pictures").draw
     names = [name_of(model) for model in board.models]
     shown = [int(number) for number in searched.best.numbers[: parameters.detail]]
     return Report(

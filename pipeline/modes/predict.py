@@ -11,16 +11,9 @@ from sqlalchemy import Connection
 
 from configs.errors import NotFound, ParentFailed, ParentNotReady
 from models import demand
-from pipeline import (
-    ensemble_prediction,
-    fanout,
-    fingerprints,
-    placing,
-    run_files,
-    subjects,
-    workplace,
-)
+from pipeline import fanout, fingerprints, placing, run_files, subjects, workplace
 from pipeline.context import Context
+from pipeline.ensembles import prediction
 from pipeline.model_run import ModelRun
 from pipeline.parameters import BatchParameters
 from pipeline.scoring import Scored, ScoreTask, score_model
@@ -64,7 +57,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     deadline = parameters.deadline()
     parent = context.read(lambda connection: _parent(connection, batch))
     if parent.mode == "ensemble":
-        return ensemble_prediction.run(batch, parent, parameters.scope, deadline, context)
+        return prediction.run(batch, parent, parameters.scope, deadline, context)
     models = _models(parent, context)
     context.report(0.0, "reading the data set")
     rows = _prepare(batch, models[0], parameters, context)

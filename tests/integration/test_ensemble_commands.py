@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from ensemble.sampling import members_of
 from launcher.cli import execute
-from pipeline import pictures
+from pipeline.ensembles import pictures
 from storage import candidates, leaderboard
 from storage.engine import reading
 from storage.schema import dc_batch_detail_t4

@@ -27,11 +27,11 @@ from ensemble.metrics import METRICS, metric
 from ensemble.rule import Rule
 from ensemble.sampling import members_of
 from models.scores import decide
-from pipeline import pictures, ranking, searching
-from pipeline.candidates import trained
-from pipeline.combining import Rounds, to_json
+from pipeline.ensembles import pictures, ranking, searching
+from pipeline.ensembles.candidates import trained
+from pipeline.ensembles.combining import Rounds, to_json
+from pipeline.ensembles.membership import members_in
 from pipeline.executor import Inline
-from pipeline.membership import members_in
 from pipeline.modes.ensemble import MOST_VOTERS
 from storage import arrays, candidates, ensembles, results
 from storage.engine import reading

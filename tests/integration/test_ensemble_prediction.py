@@ -11,7 +11,8 @@ from ensemble.reference import round_ones
 from ensemble.rule import Rule
 from ensemble.sampling import members_of
 from models.scores import decide
-from pipeline import frames, pictures
+from pipeline import frames
+from pipeline.ensembles import pictures
 from pipeline.executor import Inline
 from storage import arrays, ensembles
 from storage.engine import reading

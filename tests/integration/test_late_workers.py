@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 
-from pipeline import pictures
+from pipeline.ensembles import pictures
+from pipeline.ensembles.part_scoring import score_parts
+from pipeline.ensembles.ranges import try_range
 from pipeline.executor import Inline
 from pipeline.fitting import Fitted, fit_variant
-from pipeline.part_scoring import score_parts
-from pipeline.ranges import try_range
 from pipeline.scoring import Scored, score_model
 from tests.lab import Lab
 

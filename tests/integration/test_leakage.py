@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from configs.settings import Settings
-from pipeline import pictures
+from pipeline.ensembles import pictures
+from pipeline.ensembles.stored_scores import assemble
 from pipeline.modes import ensemble
 from pipeline.split import make_split
-from pipeline.stored_scores import assemble
 from storage import arrays
 from storage.schema import dc_batch_detail_t4, dc_batch_method, dc_batch_result_t4
 from tests.desk import Desk, applicants, open_desk

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from configs.errors import ArtifactMissing, DatasetChanged
-from pipeline import pictures
+from pipeline.ensembles import pictures
 from storage import arrays, results
 from storage.engine import reading
 from storage.schema import (

@@ -5,9 +5,9 @@ from configs.errors import BadData
 from ensemble import baselines as ways
 from ensemble.blend import Blend
 from models.scores import decide
-from pipeline.combining import Ballot, Rounds, Sum, from_json, to_json
-from pipeline.learning import ORDER, baselines
-from pipeline.stored_scores import Board, ScoredPart
+from pipeline.ensembles.combining import Ballot, Rounds, Sum, from_json, to_json
+from pipeline.ensembles.learning import ORDER, baselines
+from pipeline.ensembles.stored_scores import Board, ScoredPart
 from storage.records import TrainedModel
 
 MODELS = 7

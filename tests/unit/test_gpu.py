@@ -13,7 +13,7 @@ from ensemble.rule import Rule
 from ensemble.search import Search
 from ensemble.votes import count, pack
 from models import devices
-from pipeline import ranges
+from pipeline.ensembles import ranges
 
 # Numba chooses its simulator when it is imported, so another process must do it. It runs every
 # thread in Python: problems are tiny, and the rounds draw more members than Philox has words.

@@ -66,7 +66,8 @@ for name in folder.names():
 FIT = """
 import numpy as np, pathlib, tempfile
 from models import devices, kind, resampling
-from pipeline import fitting, part_scoring, scoring
+from pipeline import fitting, scoring
+from pipeline.ensembles import part_scoring
 X = np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
 y = (X[:, 0] > 0).astype(np.int8)
 of = kind.estimators({0!r})

@@ -6,8 +6,8 @@ import structlog
 
 from configs.errors import CardFull, HostUnfit
 from pipeline import placing
+from pipeline.ensembles.ranges import RangeTask
 from pipeline.executor import Done, Need
-from pipeline.ranges import RangeTask
 
 
 @dataclass(frozen=True)

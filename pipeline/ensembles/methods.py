@@ -9,10 +9,10 @@ import numpy as np
 from ensemble import reference
 from ensemble.bootstrap import Interval, bootstrap
 from models.scores import Metrics
-from pipeline.combining import Combination, Outcome, to_json
-from pipeline.learning import ORDER, ballot_of, names_of, winner
-from pipeline.searching import Searched
-from pipeline.stored_scores import Board
+from pipeline.ensembles.combining import Combination, Outcome, to_json
+from pipeline.ensembles.learning import ORDER, ballot_of, names_of, winner
+from pipeline.ensembles.searching import Searched
+from pipeline.ensembles.stored_scores import Board
 from storage.ensembles import Method
 
 BASE = "single"

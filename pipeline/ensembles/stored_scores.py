@@ -10,9 +10,9 @@ import numpy as np
 from configs.errors import ArtifactDamaged, ArtifactMissing, BadData
 from models.kind import Labels, Scores
 from models.scores import decide
-from pipeline.candidates import Candidates
 from pipeline.context import Context
-from pipeline.rescoring import restore
+from pipeline.ensembles.candidates import Candidates
+from pipeline.ensembles.rescoring import restore
 from storage import arrays
 from storage.model_names import name_of, written
 from storage.records import Split, TrainedModel

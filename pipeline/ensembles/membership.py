@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 from configs.errors import BadParameter, NotFound
 from configs.meant import some
 from ensemble.sampling import members_of
-from pipeline.combining import Rounds, from_json
+from pipeline.ensembles.combining import Rounds, from_json
 from storage import batches, ensembles
 from storage.model_names import ModelName
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ensemble.metrics import METRICS, merit, metric
 from pipeline.context import Context
-from pipeline.ranges import PARTS
-from pipeline.searching import Searched
+from pipeline.ensembles.ranges import PARTS
+from pipeline.ensembles.searching import Searched
 from storage.metadata import COUNTS
 
 CHUNK = 20_000

@@ -14,10 +14,10 @@ from models import plots
 from models.plots import Bars, Curve, Mark
 from pipeline import run_files
 from pipeline.context import Context
-from pipeline.drawing import BEST, shares
-from pipeline.methods import Judged
-from pipeline.searching import Searched
-from pipeline.stored_scores import Board
+from pipeline.ensembles.drawing import BEST, shares
+from pipeline.ensembles.methods import Judged
+from pipeline.ensembles.searching import Searched
+from pipeline.ensembles.stored_scores import Board
 from storage.ensembles import Picture
 from storage.model_names import name_of
 

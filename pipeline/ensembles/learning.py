@@ -22,10 +22,10 @@ from ensemble import blend, reference
 from ensemble.blend import Blend
 from ensemble.metrics import merit
 from models.scores import decide
-from pipeline import drawing
-from pipeline.combining import Ballot, Combination, Rounds, Sum
-from pipeline.searching import Searched
-from pipeline.stored_scores import Board, ScoredPart
+from pipeline.ensembles import drawing
+from pipeline.ensembles.combining import Ballot, Combination, Rounds, Sum
+from pipeline.ensembles.searching import Searched
+from pipeline.ensembles.stored_scores import Board, ScoredPart
 from storage.model_names import ModelName, name_of
 
 ORDER = ("vote", "all", "mean", "greedy", "weighted", "stack", "tuned", "single")

@@ -11,10 +11,18 @@ from ensemble.search import Partial, Search, merge, missing, search_key
 from ensemble.votes import Part
 from pipeline import fingerprints, ownership, placing, run_files, workplace
 from pipeline.context import Context
+from pipeline.ensembles.ranges import (
+    PARTS,
+    RangeTask,
+    Tried,
+    packed,
+    parts_of,
+    read_range,
+    try_range,
+)
+from pipeline.ensembles.stored_scores import Board
 from pipeline.preparation import share_arrays
 from pipeline.progress import Progress
-from pipeline.ranges import PARTS, RangeTask, Tried, packed, parts_of, read_range, try_range
-from pipeline.stored_scores import Board
 from storage import ensembles, identity
 from storage.artifacts.port import Stored
 from storage.ensembles import FinishedRange

@@ -15,8 +15,8 @@ from configs.errors import (
 )
 from pipeline import frames, placing, run_files, workplace
 from pipeline.context import Context
+from pipeline.ensembles.part_scoring import PartTask, score_parts, task_of
 from pipeline.frames import Frame
-from pipeline.part_scoring import PartTask, score_parts, task_of
 from pipeline.preparation import publish_matrix
 from pipeline.progress import Progress
 from pipeline.subjects import preprocessor_of, trained_on

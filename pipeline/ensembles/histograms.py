@@ -4,8 +4,8 @@ import numpy as np
 
 from ensemble.metrics import METRICS
 from ensemble.search import BINS, edges
-from pipeline.ranges import PARTS
-from pipeline.searching import Searched
+from pipeline.ensembles.ranges import PARTS
+from pipeline.ensembles.searching import Searched
 from storage.ensembles import Bin
 
 

@@ -7,7 +7,7 @@ from configs.errors import ArtifactDamaged, ArtifactMissing
 from models.kind import Scores
 from pipeline import fingerprints, placing, run_files, subjects, workplace
 from pipeline.context import Context
-from pipeline.part_scoring import PartTask, score_parts, task_of
+from pipeline.ensembles.part_scoring import PartTask, score_parts, task_of
 from pipeline.progress import Progress
 from pipeline.subjects import Subject
 from storage import arrays, member_scores

@@ -22,12 +22,12 @@ from configs.errors import BadParameter, NotFound
 from models.kind import Labels, Scores
 from models.scores import decide
 from pipeline import fingerprints, run_files, subjects
-from pipeline.candidates import Candidates
-from pipeline.combining import Ballot, Combination, Outcome, Rounds, from_json
 from pipeline.context import Context
+from pipeline.ensembles.candidates import Candidates
+from pipeline.ensembles.combining import Ballot, Combination, Outcome, Rounds, from_json
+from pipeline.ensembles.scoring_members import score_members
+from pipeline.ensembles.stored_scores import assemble
 from pipeline.model_run import ModelRun
-from pipeline.scoring_members import score_members
-from pipeline.stored_scores import assemble
 from pipeline.subjects import Scope, Target
 from storage import arrays, candidates, ensembles, results
 from storage.artifacts.port import Stored

@@ -1,0 +1,1 @@
+"""What ensemble batches do, and predict batches that apply one; models alone are in `pipeline`."""
