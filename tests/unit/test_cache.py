@@ -198,31 +198,33 @@ from storage.artifacts.folder import FolderStore
 from storage.cache import Cache
 
 folder, uri, sha256 = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-print(Cache(folder / "cache").fetch(FolderStore(folder / "store"), uri, sha256).stat().st_size)
+
+
+class Stuck(FolderStore):
+    def get(self, uri, sha256, target):
+        target.touch()
+        sys.stdin.read()
+
+
+Cache(folder / "cache").fetch(Stuck(folder / "store"), uri, sha256)
 """
 
 
 def test_another_process_waits_for_the_one_that_fetches_and_takes_over_when_it_dies(
     cache, store, tmp_path
 ):
-    # A store whose file is a pipe keeps its reader waiting for as long as we like.
-    pipe = tmp_path / "store/models/1.ubj"
-    pipe.parent.mkdir(parents=True)
-    os.mkfifo(pipe)
+    put(store, tmp_path, "models/1.ubj", CONTENT)
     command = [sys.executable, "-c", FETCH, str(tmp_path), "models/1.ubj", SHA256]
+    scratch = tmp_path / "cache/scratch"
     with (
-        subprocess.Popen(command) as process,
-        pipe.open("wb", buffering=0) as stream,
+        subprocess.Popen(command, stdin=subprocess.PIPE) as process,
         ThreadPoolExecutor(1) as pool,
     ):
-        stream.write(CONTENT[:100])
-        until(lambda: list((tmp_path / "cache/scratch").iterdir()))
+        until(lambda: scratch.is_dir() and list(scratch.iterdir()))
         waiting = pool.submit(cache.fetch, store, "models/1.ubj", SHA256)
         with pytest.raises(TimeoutError):
             waiting.result(timeout=0.5)
         assert store.gets == []
-        put(store, tmp_path, "models/1.ubj", CONTENT)  # replaces the pipe
-
         process.send_signal(signal.SIGKILL)
 
         assert waiting.result(timeout=20).read_bytes() == CONTENT
