@@ -57,8 +57,8 @@ class Cache:
             probe.unlink()
 
     def path(self, sha256: str) -> Path | None:
-        """The file of this content, if it is here; counts as use. One that is damaged goes, since
-        it would be found again by every later run.
+        """The file of this content, if it is here; counts as use. One that is damaged is none: who
+        gets or makes it puts it in its place.
         """
         path = self._place(sha256)
         try:
@@ -153,8 +153,8 @@ class Cache:
         inode = path.stat().st_ino
         if self._sound.get(sha256) != inode:
             if sha256_of(path) != sha256:
-                log.warning("a damaged file of the cache is removed", file=str(path))
-                path.unlink(missing_ok=True)
+                # Not removed: meanwhile a sound one may have taken its name, which others use.
+                log.warning("a damaged file of the cache is replaced", file=str(path))
                 return False
             self._sound[sha256] = inode
         return True

@@ -261,6 +261,29 @@ def test_above_the_limit_the_longest_unused_go_first(tmp_path):
     assert files(tmp_path / "cache") == [contents[1], contents[3], contents[4]]
 
 
+def test_who_is_late_to_find_a_damaged_file_leaves_what_has_replaced_it(
+    cache, store, tmp_path, monkeypatch
+):
+    stored = put(store, tmp_path, "matrices/1.npy", CONTENT)
+    path = cache.fetch(store, stored.uri, stored.sha256)
+    path.chmod(0o644)
+    path.write_bytes(b"damaged")
+    late = Cache(tmp_path / "cache")
+    found = []
+
+    def hashed(file):
+        value = sha256_of(file)
+        if not found:  # the late one has read it; before it goes on another process replaces it
+            found.append(value)
+            Cache(tmp_path / "cache").fetch(store, stored.uri, stored.sha256)
+        return value
+
+    monkeypatch.setattr(storage.cache, "sha256_of", hashed)
+
+    assert late.path(stored.sha256) is None
+    assert path.read_bytes() == CONTENT
+
+
 def test_files_from_before_the_clock_was_set_back_go_too(tmp_path):
     cache = Cache(tmp_path / "cache", limit_bytes=1500)
     adopt(cache, b"1" * 1000, unused=-3600)
