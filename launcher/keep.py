@@ -40,6 +40,8 @@ def main() -> int:
     keeper = _Keeper(sys.argv[1:])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: keeper.end())
+    # Beside the wait for the child: one with a timeout would ask 20 times a second.
+    threading.Thread(target=_watch_log, daemon=True).start()
     return keeper.run()
 
 
@@ -79,10 +81,7 @@ class _Keeper:
         self._child = subprocess.Popen([sys.executable, *words], env=environment)
         if self._told.is_set():  # told while it started
             self._child.terminate()
-        while True:
-            with suppress(subprocess.TimeoutExpired):
-                return self._child.wait(_LOOK_SECONDS)
-            _rotate()
+        return self._child.wait()
 
     def _those_that_stay(self) -> list[str]:
         """The words for as many workers as were not told to leave. Dask numbers them anew, so the
@@ -108,6 +107,12 @@ class _Keeper:
 
     def _tell(self, gone: list[str]) -> None:
         self._file.write_text("".join(f"{name}\n" for name in gone), encoding="utf-8")
+
+
+def _watch_log() -> None:
+    while True:
+        time.sleep(_LOOK_SECONDS)
+        _rotate()
 
 
 def _rotate() -> None:

@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from launcher import keep
@@ -78,6 +80,22 @@ def test_a_log_does_not_grow_for_ever(tmp_path, monkeypatch):
 
     assert log.stat().st_size == 100  # no hole of zeros where the log was before
     assert [int(line.strip("-")) for line in old.read_text().splitlines()] == list(range(22, 33))
+
+
+def test_a_keeper_sleeps_while_its_process_runs(tmp_path):
+    words = [sys.executable, "-m", "launcher.keep", "-c", "print(flush=True); input()"]
+    pipe, home = subprocess.PIPE, {"PYTHONPATH": str(Path(keep.__file__).parents[1])}
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=os.environ | home, stdin=pipe, stdout=pipe
+    ) as process:
+        process.stdout.readline()
+        time.sleep(0.2)
+        before = psutil.Process(process.pid).num_ctx_switches().voluntary
+        time.sleep(1)
+        woke = psutil.Process(process.pid).num_ctx_switches().voluntary - before
+        process.communicate(b"\n")
+
+    assert woke < 5
 
 
 def _ends(file, text):
