@@ -14,7 +14,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from configs.errors import BadParameter, BadSetting, DeepCreditError
-from configs.wording import plain
+from configs.wording import harmless, plain
 from launcher.folder import CommandFolder, example
 from launcher.options import GlobalOptions
 
@@ -97,7 +97,7 @@ def execute(words: Sequence[str]) -> int:
         if "--debug" in words:
             traceback.print_exc()
         text, code = _explain(error)
-        typer.echo(text, err=True)
+        typer.echo(harmless(text), err=True)
         return code
 
 

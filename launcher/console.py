@@ -19,6 +19,8 @@ from rich.table import Column as Cells
 from rich.table import Table
 from rich.text import Text
 
+from configs.wording import harmless
+
 CUT = 120
 """Where there is no terminal, prose is cut after so many columns: one long error would make every
 line as long.
@@ -26,7 +28,6 @@ line as long.
 
 _UNBOUNDED = 100_000
 _GAP = 2
-_SIGNS = {n: f"\\x{n:02x}" for n in (*range(9), *range(11, 32), *range(127, 160))}
 _PROSE = 20  # narrower, prose is hard to read
 
 
@@ -98,11 +99,6 @@ def say(text: str) -> None:
     typer.echo(harmless(text))
 
 
-def harmless(text: str) -> str:
-    """What SQL has put into a row must not steer the terminal of who looks at it."""
-    return text.translate(_SIGNS)
-
-
 @contextmanager
 def progress(words: str) -> Iterator[Bar]:
     """A bar on stderr, with no time but what its note tells; where that is no terminal, a line for
@@ -123,7 +119,7 @@ def progress(words: str) -> Iterator[Bar]:
         task = bars.add_task("", total=1.0, words=words, note="")
 
         def update(share: float, note: str) -> None:
-            bars.update(task, completed=share, note=note)
+            bars.update(task, completed=share, note=harmless(note))
 
         yield update
 
@@ -137,7 +133,8 @@ class _Lines:
         now = int(share * 10), note
         if now != self._last:
             self._last = now
-            typer.echo(f"{self._words}: {share:4.0%} {note}".rstrip(), err=True)
+            line = f"{self._words}: {share:4.0%} {note}".rstrip()
+            typer.echo(harmless(line), err=True)
 
 
 def fitting(

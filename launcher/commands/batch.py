@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from configs.errors import BadParameter, NotFound, WrongState
 from configs.meant import some
+from configs.wording import harmless
 from launcher import kept_back
 from launcher.console import Format, say, show
 from launcher.folder import example, new_app
@@ -255,4 +256,4 @@ def _check(connection: Connection, batch_id: int) -> tuple[str, ...]:
 def _note(doubts: Iterable[str]) -> None:
     """On stderr, for the output of `add` is the number alone."""
     for doubt in doubts:
-        typer.echo(f"note: {doubt}", err=True)
+        typer.echo(harmless(f"note: {doubt}"), err=True)

@@ -4,7 +4,10 @@ import re
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
+from typer.core import TyperGroup
 
+from configs.errors import WrongState
+from launcher.cli import execute
 from launcher.commands.leaderboard import columns
 from launcher.console import Column, fitting, progress, say, show, table
 
@@ -89,3 +92,30 @@ def test_what_a_row_holds_does_not_steer_the_terminal(capsys):
     said = capsys.readouterr().out
     assert not set("\x1b\x07\x9b\r") & set(said)
     assert "한글\tb" in said
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_nor_does_a_note_of_progress(monkeypatch, terminal):
+    output = io.StringIO()
+    there = Console(file=output, force_terminal=terminal, width=80)
+    monkeypatch.setattr("launcher.console.console", lambda **_: there)
+    monkeypatch.setattr("typer.echo", lambda line, err: output.write(line))
+
+    with progress("batch 1") as bar:
+        bar(0.5, "fits \x9b2J\x07")
+    assert "fits \\x9b2J\\x07" in output.getvalue()
+
+
+def test_nor_does_an_error(monkeypatch, capsys):
+    def fail(*_, **__):
+        raise WrongState("batch 1 failed: \x1b[2J")
+
+    monkeypatch.setattr("launcher.cli.get_command", lambda _: SimpleTyper(fail))
+    assert execute(["batch", "wait", "1"]) == 1
+    assert capsys.readouterr().err == "error: batch 1 failed: \\x1b[2J\n"
+
+
+class SimpleTyper(TyperGroup):
+    def __init__(self, main):
+        super().__init__(name="deepcredit")
+        self.main = main
