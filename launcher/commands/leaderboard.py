@@ -57,13 +57,13 @@ def _tested(row: leaderboard.Row) -> str | None:
 
 
 def caution(found: Sequence[leaderboard.Row]) -> str | None:
-    """What to say below the table where not all models were tested on the same rows."""
+    """What to say below the table where models may have been tested on different rows."""
     splits = {row["split_id"] for row in found}
     if len(splits) < 2:
         return None
     return (
-        f"these models were tested on {len(splits)} different sets of rows, between which figures "
-        "do not compare; --batch ID lists models of one"
+        f"these models are of {len(splits)} splits; figures compare where both have set aside the "
+        "same rows, as within a batch: --batch ID lists models of one"
     )
 
 

@@ -834,10 +834,10 @@ def test_a_leaderboard_says_on_how_many_rows_and_whether_on_the_same(
     assert "test bad/n" in same
     assert same.count("1836/9000") == 2
     assert "5/40" in different
-    assert "different" not in same + alone
+    assert "splits" not in same + alone
     assert different.endswith(
-        "these models were tested on 2 different sets of rows, between which figures do not "
-        "compare; --batch ID lists models of one\n"
+        "these models are of 2 splits; figures compare where both have set aside the same rows, as "
+        "within a batch: --batch ID lists models of one\n"
     )
     assert [row["split_id"][0] for row in plain] == ["a", "a", "b", "b"]
 
