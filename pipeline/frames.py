@@ -159,6 +159,8 @@ def _encoded(values: pa.Array) -> tuple[NDArray[np.int32], tuple[str, ...]]:
 def _without_categories(
     codes: NDArray[np.int32], categories: tuple[str, ...], missing: tuple[str, ...]
 ) -> NDArray[np.int32]:
+    if not missing:  # there may be a million categories
+        return codes
     words = set(map(as_code, missing))
     gone = [code for code, category in enumerate(categories) if as_code(category) in words]
     if not gone:
