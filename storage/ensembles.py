@@ -11,7 +11,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, Table, delete, insert, select
 
 from storage.bulk import fill
-from storage.housekeeping import ROWS_AT_ONCE, delete_ensembles
+from storage.housekeeping import delete_ensembles
 from storage.metadata import COUNTS
 from storage.model_names import ModelName
 from storage.records import Record
@@ -25,6 +25,9 @@ from storage.schema import (
     dc_ensemble_model,
     dc_ensemble_range,
 )
+
+ROWS_AT_ONCE = 50_000
+"""Of a former report, deleted in one transaction: SQLite takes half a second for them."""
 
 _REPORT = (
     dc_ensemble_model,
