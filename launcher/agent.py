@@ -19,6 +19,7 @@ from launcher.addresses import check_free, of_interface
 from launcher.host import cards, cores, memory_mb
 from launcher.keep import workers_of
 from launcher.last_words import last_words
+from launcher.private import write_private
 from launcher.processes import boot_id
 from launcher.versions import versions
 
@@ -74,7 +75,7 @@ def start(request: Mapping[str, Any]) -> list[dict[str, Any]]:
             names = [wanted["name"] for wanted in request["processes"]]
             return [{"name": name, "state": "different", "retired": []} for name in names]
         for name, text in changed.items():
-            recorded.write_private(folder / name, text)
+            write_private(folder / name, text)
         return [_start(folder, wanted, settings) for wanted in request["processes"]]
 
 
@@ -108,7 +109,7 @@ def want(request: Mapping[str, Any]) -> None:
     """Remember how many workers without a card are wanted, until the next stop."""
     folder = _folder(request)
     with _locked(folder):
-        recorded.write_private(folder / _WANTED, str(request["workers"]))
+        write_private(folder / _WANTED, str(request["workers"]))
 
 
 _ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {

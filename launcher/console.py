@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import typer
 from rich import box
@@ -79,7 +79,7 @@ def show(
 ) -> None:
     """Print rows: a table of `columns`, or every key of every row as CSV or JSON."""
     if form is Format.CSV:
-        _print_csv(rows, columns)
+        write_csv(rows, columns, sys.stdout)
     elif form is Format.JSON:
         typer.echo(json.dumps([*map(dict, rows)], ensure_ascii=False, indent=1, default=_plain))
     elif rows:
@@ -181,9 +181,10 @@ def _cell(value: Any, column: Column) -> Text:
     return Text(harmless(str(value)))
 
 
-def _print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
+def write_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], stream: TextIO) -> None:
+    """Every key of every row; `columns` name them where there is no row."""
     names = list(rows[0]) if rows else [column.name for column in columns]
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(names)
     writer.writerows([_plain(row[name]) for name in names] for row in rows)
 

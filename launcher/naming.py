@@ -23,6 +23,15 @@ def dataset_name(text: str, option: str = "--dataset") -> tuple[str, int]:
     return group, int(version)
 
 
+def model_key(text: str) -> tuple[int, int]:
+    """model_no and model_sub_no of `101/2`; `101` is 101/1."""
+    number, _, sub = text.partition("/")
+    try:
+        return int(number), int(sub or 1)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not like 101/2", param_hint="--model") from None
+
+
 def parameters(pairs: Iterable[str], text: str | None) -> str | None:
     """batch_param as JSON; its keys are for the mode to judge."""
     values = read_object(text, "--json")

@@ -5,7 +5,6 @@ pid and start time: nothing else is ever signalled, whatever has come to use an 
 """
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from uuid import uuid4
 from launcher import processes
 from launcher.child import python_environment
 from launcher.keep import LOG
+from launcher.private import write_private
 from launcher.processes import boot_id, started_at
 
 Record = Mapping[str, Any]
@@ -103,17 +103,6 @@ def end(folder: Path, records: Sequence[Record]) -> set[str]:
         if record["name"] not in stuck:
             _file(folder, record["name"]).unlink(missing_ok=True)
     return stuck
-
-
-def write_private(path: Path, text: str) -> None:
-    """Whole or not at all, and for nobody else to read."""
-    new = path.with_name(f"{path.name}.tmp")
-    new.unlink(missing_ok=True)
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 - to be private from the first moment
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())  # or after a power cut the name may stand for nothing
-    new.replace(path)
 
 
 def _file(folder: Path, name: str) -> Path:

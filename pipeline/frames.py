@@ -86,6 +86,11 @@ def read_from(connection: Connection, dataset: Dataset) -> Frame:
         BadData: it is empty, a column has gone, or the target is not 0 and 1.
         NotFound: its table has gone.
     """
+    return frame_of(dataset, rows_of(connection, dataset))
+
+
+def rows_of(connection: Connection, dataset: Dataset) -> pa.Table:
+    """The canonical rows alone, as `read_from` reads and checks them."""
     rows = read_rows(connection, dataset)
     found = content_sha256(rows, columns_read(dataset.columns))
     if found != dataset.content_sha256:
@@ -94,14 +99,14 @@ def read_from(connection: Connection, dataset: Dataset) -> Frame:
             f"{dataset.table_name!r}: {rows.num_rows} rows now, {dataset.n_rows} then; content "
             f"{found[:12]} now, {dataset.content_sha256[:12]} then); load it as a new version"
         )
-    return frame_of(dataset, rows)
+    return rows
 
 
 def frame_of(dataset: Dataset, rows: pa.Table) -> Frame:
     """A frame of canonical rows (see storage.content), which it shares where it can."""
     if rows.num_rows == 0:
         raise BadData(f"data set {dataset.name} is empty: table {dataset.table_name!r} has no rows")
-    y, zeros = _classes(dataset, rows)
+    y, zeros = classes_in(dataset, rows)
     return Frame(
         name=dataset.name,
         content_sha256=dataset.content_sha256,
@@ -115,7 +120,8 @@ def frame_of(dataset: Dataset, rows: pa.Table) -> Frame:
     )
 
 
-def _classes(dataset: Dataset, rows: pa.Table) -> tuple[NDArray[np.int8] | None, tuple[str, ...]]:
+def classes_in(dataset: Dataset, rows: pa.Table) -> tuple[NDArray[np.int8] | None, tuple[str, ...]]:
+    """Labels of canonical rows, and the words of class 0; none where there is no target."""
     for column in dataset.columns_of("target"):
         values = rows.column(column.column_name)
         return classes_of(values, column, dataset.positive_value, f"data set {dataset.name}")

@@ -28,6 +28,14 @@ class Target:
     split: Split
     scope: Scope
 
+    @property
+    def noted(self) -> dict[str, str | None]:
+        """Which rows these are, as dc_batch_result keeps it."""
+        return {
+            "content_sha256": self.dataset.content_sha256,
+            "split_id": self.split.split_id if self.scope == "test" else None,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:

@@ -23,14 +23,23 @@ def load(path: Path, *names: str) -> tuple[NDArray[Any], ...]:
     Raises:
         ArtifactDamaged: not such a file, or a name is missing.
     """
-    try:
-        arrays = load_file(path)
-    except SafetensorError as error:
-        raise ArtifactDamaged(f"{path.name} is not a safetensors file: {error}") from error
+    arrays = load_all(path)
     missing = [name for name in names if name not in arrays]
     if missing:
         raise ArtifactDamaged(f"{path.name} has no array {missing[0]!r}, only {sorted(arrays)}")
     return tuple(arrays[name] for name in names)
+
+
+def load_all(path: Path) -> dict[str, NDArray[Any]]:
+    """Every array of a file written by `save`.
+
+    Raises:
+        ArtifactDamaged: it is not such a file.
+    """
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ArtifactDamaged(f"{path.name} is not a safetensors file: {error}") from error
 
 
 def save_matrix(path: Path, shape: tuple[int, int], blocks: Iterable[NDArray[np.float32]]) -> None:

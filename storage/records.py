@@ -227,8 +227,29 @@ class Result:
     predict_seconds: float | None = None
     scores_uri: str | None = None
     scores_sha256: str | None = None
+    split_id: str | None = None
+    content_sha256: str | None = None
     fingerprint: str | None = None
     note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoresFile(Record):
+    """A file of scores, and which rows they are of: those of `split` in the file `split_uri`, or
+    all. `content_sha256` None: it was written before this was kept.
+    """
+
+    model_no: int
+    model_sub_no: int
+    split: SplitName
+    threshold: float
+    scores_uri: str
+    scores_sha256: str
+    content_sha256: str | None
+    split_uri: str | None
+    split_sha256: str | None
+    dataset_group: str | None
+    dataset_version: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,15 +9,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 
-from sqlalchemy import Connection, Delete, Table, bindparam, delete, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Delete,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import BadData, NotFound
 from storage.model_names import ModelKey
-from storage.records import Result, Split, TrainedModel
+from storage.records import Result, ScoresFile, Split, TrainedModel
 from storage.schema import dc_batch, dc_batch_result, dc_model, dc_split
 
 _KEY = ("batch_id", "model_no", "model_sub_no", "split")
+_SCORES = ("model_no", "model_sub_no", "split", "threshold", "scores_uri", "scores_sha256")
 _SHOWN = 10
 
 
@@ -169,6 +181,26 @@ def models(connection: Connection, batch_id: int) -> tuple[TrainedModel, ...]:
         .order_by(dc_model.c.model_no, dc_model.c.model_sub_no)
     ).mappings()
     return tuple(TrainedModel.from_row(row) for row in rows)
+
+
+def scored(connection: Connection, batch_id: int) -> tuple[ScoresFile, ...]:
+    """The scores of a train or predict batch, by model_no, model_sub_no and split."""
+    result, model, split = dc_batch_result.c, dc_model.c, dc_split.c
+    rows = connection.execute(
+        select(
+            *(result[name] for name in _SCORES),
+            func.coalesce(result.content_sha256, split.content_sha256).label("content_sha256"),
+            split.uri.label("split_uri"),
+            split.sha256.label("split_sha256"),
+            split.dataset_group,
+            split.dataset_version,
+        )
+        .outerjoin(dc_model, and_(*(result[name] == model[name] for name in _KEY[:3])))
+        .outerjoin(dc_split, split.split_id == func.coalesce(result.split_id, model.split_id))
+        .where(result.batch_id == batch_id, result.state == "C", result.scores_uri.is_not(None))
+        .order_by(result.model_no, result.model_sub_no, result.split)
+    ).mappings()
+    return tuple(ScoresFile.from_row(row) for row in rows)
 
 
 def _delete_model(connection: Connection, table: Table, batch_id: int, key: ModelKey) -> None:

@@ -255,6 +255,8 @@ dc_batch_result = Table(
     Column("predict_seconds", number()),
     Column("scores_uri", String(500)),  # of a predict batch; those of a train batch: dc_model
     Column("scores_sha256", code(64)),
+    Column("split_id", code(64)),  # of a predict batch: whose rows of test it scored; NULL: all
+    Column("content_sha256", code(64)),  # of a predict batch: of the rows of its data set
     Column("fingerprint", code(64)),  # of all that determines the numbers
     Column("note", String(500)),  # what was out of the ordinary, as a full card
     Column("created_at", moment(), nullable=False, server_default=utc_now()),

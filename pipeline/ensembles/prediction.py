@@ -78,6 +78,7 @@ def run(
         scores_uri=file.uri,
         scores_sha256=file.sha256,
         fingerprint=_fingerprint(answer, target),
+        **target.noted,
     )
 
     def publish(connection: Connection) -> None:

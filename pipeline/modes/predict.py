@@ -17,9 +17,10 @@ from pipeline.ensembles import prediction
 from pipeline.model_run import ModelRun
 from pipeline.parameters import BatchParameters
 from pipeline.scoring import Scored, ScoreTask, score_model
+from pipeline.subjects import Target
 from storage import batches, results
 from storage.artifacts.port import Stored
-from storage.records import Batch, SplitName, TrainedModel
+from storage.records import Batch, TrainedModel
 
 IGNORED = ("candidate_id", "model_group")
 
@@ -38,7 +39,7 @@ class Parameters(BatchParameters):
 class Rows:
     """The rows to score, prepared, with labels where the outcome is known."""
 
-    split: SplitName
+    target: Target
     matrix: Stored
     labels: Stored | None
 
@@ -68,9 +69,9 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     return fanout.work_through(
         score_model,
         [task for key, task in tasks.items() if key not in kept],
-        lambda task, scored: _commit(task, scored, context),
+        lambda task, scored: _commit(task, scored, rows, context),
         verb="applied",
-        splits=(rows.split,),
+        splits=(rows.target.scope,),
         planned=len(tasks),
         parameters=parameters,
         deadline=deadline,
@@ -124,7 +125,7 @@ def _prepare(batch: Batch, model: TrainedModel, parameters: Parameters, context:
     target = subjects.target_of(batch, model, split, parameters.scope, context)
     subject = subjects.read(target, context)
     return Rows(
-        split=target.scope,
+        target=target,
         matrix=subjects.publish_rows(subject, model, context),
         labels=subjects.publish_labels(subject, context),
     )
@@ -136,7 +137,8 @@ def _fingerprint(model: TrainedModel, rows: Rows) -> str:
         threshold=model.threshold,
         matrix=rows.matrix.sha256,
         labels=rows.labels and rows.labels.sha256,
-        split=rows.split,
+        split=rows.target.scope,
+        rows=rows.target.dataset.content_sha256,
     )
 
 
@@ -153,7 +155,7 @@ def _task(batch: Batch, model: TrainedModel, rows: Rows, context: Context) -> Sc
         model=Stored(uri=model.uri, sha256=model.sha256, bytes=model.bytes),
         threshold=model.threshold,
         matrix=rows.matrix,
-        split=rows.split,
+        split=rows.target.scope,
         labels=rows.labels,
         fingerprint=_fingerprint(model, rows),
         need=placing.need_of(
@@ -167,7 +169,7 @@ def _task(batch: Batch, model: TrainedModel, rows: Rows, context: Context) -> Sc
     )
 
 
-def _commit(task: ScoreTask, scored: Scored, context: Context) -> None:
+def _commit(task: ScoreTask, scored: Scored, rows: Rows, context: Context) -> None:
     row = task.run.success(
         task.split,
         scored.metrics,
@@ -178,5 +180,6 @@ def _commit(task: ScoreTask, scored: Scored, context: Context) -> None:
         scores_sha256=scored.scores.sha256,
         fingerprint=task.fingerprint,
         note=task.note,
+        **rows.target.noted,
     )
     context.commit(lambda connection: results.put_results(connection, [row]))

@@ -1,5 +1,6 @@
 """The README's first real batch, block by block, on MariaDB."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -50,6 +51,12 @@ def test_the_first_real_batch_of_the_readme_runs(tmp_path: Path, mariadb_server:
     assert all(0.6 < float(line[4]) < 0.95 for line in models)
     assert all(float(line[5]) != 0.5 and float(line[6]) > 0.15 for line in models)
     assert [line[2] for line in lines[7:]] == ["test"] * 5
+    with (tmp_path / "scores.csv").open(encoding="utf-8") as file:
+        scored = list(csv.DictReader(file))
+    (counted,) = (line for line in lines[7:] if line[:2] == ["101", "1"])
+    assert len({row["id"] for row in scored}) == len(scored) == 450
+    pairs = [row["target"] + row["called"] for row in scored]
+    assert [str(pairs.count(pair)) for pair in ("00", "01", "10", "11")] == counted[3:7]
     found = {line.split("\t")[0]: line.split("\t")[1:] for line in methods.splitlines()}
     assert set(found) == METHODS
     assert [name for name, columns in found.items() if columns[0] == "1"] == ["vote"]

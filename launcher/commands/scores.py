@@ -1,0 +1,96 @@
+"""Which row, and so which applicant, got which score."""
+
+import io
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from launcher.console import Column, Format, say, show, write_csv
+from launcher.folder import example, new_app
+from launcher.naming import model_key
+from launcher.private import write_private
+from launcher.session import session
+from pipeline.score_list import ScoreList, read_scores
+from storage.artifacts.opening import open_store
+from storage.cache import open_cache
+from storage.records import SplitName
+
+app = new_app()
+
+_SHOWN = 20
+_DIGITS = {"score": 4, "mean": 4, "threshold": 4}
+
+
+@app.command(
+    epilog=example(
+        "deepcredit scores 123",
+        "deepcredit scores 123 --model 101/2 --to scores.csv",
+    )
+)
+def scores(
+    ctx: typer.Context,
+    batch_id: Annotated[
+        int, typer.Argument(metavar="ID", help="batch_id of a predict or train batch.")
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Which of several models: model_no and model_sub_no.", metavar="NO/SUB"),
+    ] = None,
+    split: Annotated[
+        SplitName | None, typer.Option(help="Of which rows; of several, test.", show_default=False)
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(help="Write CSV here, for you alone to read.", dir_okay=False, metavar="FILE"),
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+) -> None:
+    """Show which row got which score, and which are called 1.
+
+    A row has the data set's id (row_no, its number from 1, where that has none), the score, the
+    threshold, whether the row is called 1, and the target if it is known. An ensemble's score is
+    that of its method; mean is the members' mean score, and votes counts the rounds or models that
+    say 1.
+    """
+    if to is not None and form is Format.JSON:
+        raise typer.BadParameter("it writes CSV; --format json prints", param_hint="--to")
+    opened = session(ctx)
+    key = model_key(model) if model is not None else None
+    with closing(open_store(opened.settings)) as store, closing(open_cache(opened.settings)) as c:
+        found = read_scores(batch_id, key, split, read=opened.read, store=store, cache=c)
+    rows = [
+        dict(zip(found.columns, row, strict=True))
+        for row in zip(*found.columns.values(), strict=True)
+    ]
+    columns = [Column(name, name, digits=_DIGITS.get(name)) for name in found.columns]
+    if to is not None:
+        _write(to, rows, columns)
+        say(f"{to}: {_summary(found)}")
+    elif form is Format.TABLE:
+        show(rows[:_SHOWN], columns)
+        more = f"the first {_SHOWN} of " if len(rows) > _SHOWN else ""
+        say(f"{more}{_summary(found)}")
+    else:
+        show(rows, columns, form)
+
+
+def _summary(found: ScoreList) -> str:
+    called = found.columns["called"]
+    dataset = found.dataset
+    order = dataset.order_column or "all its columns, as the data set has no id column"
+    named = "" if dataset.id_column else f"; row_no counts them in the order of {order}"
+    part = "" if found.split == "all" else f" of {found.split}"
+    return f"{len(called):,} rows{part} of {dataset.name}; {sum(called):,} called 1{named}"
+
+
+def _write(path: Path, rows: list[dict[str, Any]], columns: list[Column]) -> None:
+    text = io.StringIO()
+    write_csv(rows, columns, text)
+    try:
+        write_private(path, text.getvalue())
+    except OSError as error:
+        raise typer.BadParameter(
+            f"{path}: {error.strerror}; name a file that can be written", param_hint="--to"
+        ) from error

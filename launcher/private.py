@@ -1,0 +1,20 @@
+"""Files that nobody else may read."""
+
+import os
+from pathlib import Path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Whole or not at all, in UTF-8, and for nobody else to read."""
+    new = path.with_name(f"{path.name}.tmp")
+    new.unlink(missing_ok=True)
+    made = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # from the first moment
+    try:
+        with open(made, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - it is open
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())  # or after a power cut the name may stand for nothing
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,321 @@
+"""`deepcredit scores`: which row got which score, compared with the data set's own file."""
+
+import csv
+import io
+import json
+import os
+import stat
+
+import numpy as np
+import pytest
+from sqlalchemy import text, update
+
+from launcher.cli import execute
+from models import kind
+from pipeline import frames, preprocess
+from pipeline.datasets import load_file
+from pipeline.ensembles import pictures
+from pipeline.roles import Choices
+from pipeline.rules import from_json
+from storage import arrays, datasets
+from storage.engine import reading, transaction
+from storage.schema import dc_batch, dc_batch_result
+from tests.desk import applicants, open_desk
+
+MODELS = [
+    (1, "ML-XGB", '{"n_estimators": 5}'),
+    (2, "ML-RF", '{"n_estimators": 10, "grid": {"min_samples_leaf": [5, 20]}}'),
+]
+CUT = '{"threshold": {"metric": "f1_score"}}'
+COUNTS = ("tn", "fp", "fn", "tp")
+
+
+@pytest.fixture
+def desk(sqlite_settings, tmp_path):
+    with open_desk(sqlite_settings, tmp_path) as desk:
+        desk.load(people(), id_column="고객")
+        desk.models(*MODELS)
+        yield desk
+
+
+@pytest.fixture
+def run(desk, capsys, monkeypatch):
+    """Run a command on the desk's database: exit code, stdout, stderr."""
+    monkeypatch.setenv("DEEPCREDIT_CACHE_DIR", str(desk.settings.cache_dir))
+    where = ("--database-url", desk.settings.database_url, "--store-url", desk.settings.store_url)
+
+    def call(*words):
+        capsys.readouterr()
+        code = execute([*where, *map(str, words)])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def people(rows=300, seed=0):
+    """In an order that neither ids nor labels have."""
+    frame = applicants(rows, seed=seed).drop(columns="id")
+    numbers = np.random.default_rng(7).permutation(rows)
+    return frame.assign(고객=[f"고객{number:04d}" for number in numbers])
+
+
+def read(answer):
+    code, out, err = answer
+    assert (code, err) == (0, "")
+    return list(csv.DictReader(io.StringIO(out)))
+
+
+def predict(desk, parent, **columns):
+    batch_id = desk.add(mode="predict", train_batch_id=parent, **columns)
+    desk.run(batch_id)
+    return batch_id
+
+
+def datasets_of(desk):
+    with reading(desk.engine) as connection:
+        return datasets.listing(connection)
+
+
+def counts(rows):
+    pairs = [(int(row["target"]), int(row["called"])) for row in rows]
+    return tuple(pairs.count(pair) for pair in ((0, 0), (0, 1), (1, 0), (1, 1)))
+
+
+def by_id(frame):
+    return dict(zip(frame["고객"], frame["y"], strict=True))
+
+
+def stored(desk, row, *names):
+    return arrays.load(desk.folder / "store" / row.scores_uri, *names)
+
+
+def test_rows_set_aside_have_their_ids_scores_and_calls(desk, run):
+    batch_id = predict(desk, desk.train(CUT))
+    results = desk.results(batch_id)
+    labels = by_id(people())
+    seen = set()
+
+    assert len(results) == 3
+    for result in results:
+        name = f"{result.model_no}/{result.model_sub_no}"
+        rows = read(run("scores", batch_id, "--model", name, "--format", "csv"))
+        assert list(rows[0]) == ["id", "score", "threshold", "called", "target"]
+        assert len({row["id"] for row in rows}) == len(rows) == result.n_rows == 90
+        assert all(labels[row["id"]] == int(row["target"]) for row in rows)
+        assert counts(rows) == tuple(getattr(result, name) for name in COUNTS)
+        calls = [float(row["score"]) >= float(row["threshold"]) for row in rows]
+        assert calls == [row["called"] == "1" for row in rows]
+        (scores,) = stored(desk, result, "test")
+        assert [np.float32(row["score"]) for row in rows] == scores.tolist()
+        seen.add(tuple(row["id"] for row in rows))
+    assert len(seen) == 1
+
+
+def test_scores_are_those_that_the_model_gives_to_the_values_of_that_applicant(desk, run):
+    train = desk.train()
+    rows = read(run("scores", predict(desk, train), "--model", "1/1", "--format", "csv"))
+    model, dataset = desk.trained(train)[0], datasets_of(desk)[0]
+
+    place = desk.folder / "store"
+    with reading(desk.engine) as connection:
+        frame = frames.read_from(connection, dataset)
+    fitted = from_json((place / model.preprocessor_uri).read_text(encoding="utf-8"))
+    estimator = kind.estimators("ML-XGB").load(place / model.uri, device="cpu")
+    scores = kind.scores_of(estimator, preprocess.apply(fitted, frame))
+    expected = dict(zip(people()["고객"], scores, strict=True))  # the file gives the order
+    assert len(rows) == 90
+    assert {row["id"]: np.float32(row["score"]) for row in rows} == {
+        row["id"]: expected[row["id"]] for row in rows
+    }
+
+
+def test_every_row_of_other_data_gets_the_score_that_its_values_have(desk, run):
+    """The same applicants in another order get the same scores, each its own."""
+    desk.load(people().sample(frac=1, random_state=3), id_column="고객")
+    parent = desk.train()
+    one, two = (
+        predict(desk, parent, dataset_version=version, batch_param='{"scope": "all"}')
+        for version in (1, 2)
+    )
+    first, second = (
+        read(run("scores", n, "--model", "2/2", "--format", "csv")) for n in (one, two)
+    )
+
+    assert [row["id"] for row in first] == people()["고객"].tolist()
+    assert [row["id"] for row in second] != [row["id"] for row in first]
+    assert {row["id"]: row for row in first} == {row["id"]: row for row in second}
+
+
+def test_an_ensemble_s_calls_are_those_that_were_counted(desk, run, monkeypatch):
+    monkeypatch.setattr(pictures, "draw", lambda *_: ())
+    train = desk.train(CUT)
+    with desk.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO dc_candidate_model_list (candidate_id, batch_id, model_no, "
+                "model_sub_no) SELECT 'C', batch_id, model_no, model_sub_no FROM dc_model"
+            )
+        )
+    small = '{"ensembles": 50, "members": 2, "rounds": 3}'
+    parent = desk.add(mode="ensemble", candidate_id="C", batch_param=small, model_group=None)
+    desk.run(parent)
+    batch_id = predict(desk, parent)
+    rows = read(run("scores", batch_id, "--format", "csv"))
+    (result,) = desk.results(batch_id)
+    plain = read(run("scores", train, "--model", "1", "--format", "csv"))
+
+    expected = ["id", "score", "threshold", "called", "mean", "votes", "target"]
+    assert list(rows[0]) == expected
+    assert counts(rows) == tuple(getattr(result, name) for name in COUNTS)
+    assert all((int(row["votes"]) >= 2) == (row["called"] == "1") for row in rows)
+    assert [row["id"] for row in rows] == [row["id"] for row in plain]
+    assert "scores no rows; name a train batch" in error(run("scores", parent), 1)
+
+
+def test_a_train_batch_has_the_scores_of_valid_and_of_test(desk, run):
+    batch_id = desk.train(CUT)
+    found = {
+        split: read(run("scores", batch_id, "--model", "2/1", "--split", split, "--format", "csv"))
+        for split in ("valid", "test")
+    }
+
+    for result in desk.results(batch_id):
+        if (result.model_no, result.model_sub_no) == (2, 1):
+            wanted = tuple(getattr(result, name) for name in COUNTS)
+            assert counts(found[result.split]) == wanted
+    ids = [{row["id"] for row in rows} for rows in found.values()]
+    assert not ids[0] & ids[1]
+    assert read(run("scores", batch_id, "--model", "2", "--format", "csv")) == found["test"]
+    assert "no scores of all, only of test and valid" in error(
+        run("scores", batch_id, "--split", "all"), 1
+    )
+
+
+def test_rows_without_an_id_have_their_number_in_the_file(desk, run):
+    desk.load(people().drop(columns="고객"))
+    batch_id = predict(desk, desk.train(dataset_version=2), dataset_version=2)
+    plain, ours = people()["y"].tolist(), ("scores", batch_id, "--model", "1/1")
+    rows = read(run(*ours, "--format", "csv"))
+
+    numbers = [int(row["row_no"]) for row in rows]
+    assert len(rows) == 90
+    assert [int(row["target"]) for row in rows] == [plain[number - 1] for number in numbers]
+    _, out, _ = run(*ours)
+    assert "the first 20 of 90 rows of test of G/2; " in out
+    assert out.endswith("row_no counts them in the order of dc_row_no\n")
+
+
+def test_data_without_a_target_has_scores_without_one(desk, run, tmp_path):
+    path = tmp_path / "new.csv"
+    people(20, seed=5).drop(columns="y").to_csv(path, index=False)
+    load_file(desk.engine, path, group="NEW", choices=Choices(target=None, id_column="고객"))
+    batch_id = predict(desk, desk.train(), dataset_group="NEW")
+    rows = json.loads(run("scores", batch_id, "--model", "1", "--format", "json")[1])
+
+    assert list(rows[0]) == ["id", "score", "threshold", "called"]
+    assert [row["id"] for row in rows] == people(20, seed=5)["고객"].tolist()
+
+
+def test_a_file_is_whole_and_for_its_owner_alone(desk, run, tmp_path):
+    batch_id = predict(desk, desk.train())
+    old = os.umask(0)
+    try:
+        path = tmp_path / "점수.csv"
+        answer = run("scores", batch_id, "--model", "1/1", "--to", path)
+    finally:
+        os.umask(old)
+    printed = run("scores", batch_id, "--model", "1/1", "--format", "csv")[1]
+
+    called = sum(row["called"] == "1" for row in csv.DictReader(io.StringIO(printed)))
+    assert answer == (0, f"{path}: 90 rows of test of G/1; {called} called 1\n", "")
+    assert path.read_text(encoding="utf-8") == printed
+    assert "고객" in printed
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.glob("*.tmp")) == []
+    gone = tmp_path / "none" / "a.csv"
+    said = error(run("scores", batch_id, "--model", "1/1", "--to", gone), 2)
+    assert "No such file or directory; name a file that can be written" in said
+
+
+def error(answer, code):
+    assert (answer[0], answer[1]) == (code, "")
+    (line,) = answer[2].splitlines()
+    return line.removeprefix("error: ")
+
+
+def test_what_has_no_scores_says_why(desk, run):
+    parent = desk.train()
+    batch_id = predict(desk, parent)
+    waits = desk.add(mode="predict", train_batch_id=parent)
+
+    assert error(run("scores", 99), 1).startswith("batch 99 does not exist")
+    assert error(run("scores", waits), 1) == (
+        f"batch {waits} has not ended yet; `deepcredit batch wait {waits}` waits for it"
+    )
+    several = "has scores of 3 models, name one with --model: 1/1, 2/1, 2/2"
+    assert several in error(run("scores", batch_id), 2)
+    unknown = "has no scores of model 2/3; there are: 1/1, 2/1, 2/2"
+    assert unknown in error(run("scores", batch_id, "--model", "2/3"), 1)
+    assert "'x' is not like 101/2" in error(run("scores", batch_id, "--model", "x"), 2)
+    ours = ("scores", batch_id, "--model", "1/1")
+    assert "it writes CSV" in error(run(*ours, "--to", "a", "--format", "json"), 2)
+    desk.store.delete(desk.results(batch_id)[0].scores_uri)
+    assert desk.results(batch_id)[0].scores_uri in error(run(*ours), 1)
+
+
+def test_other_rows_than_those_scored_are_refused_until_they_are_scored(desk, run):
+    desk.load(people(40, seed=5), id_column="고객")
+    batch_id = predict(desk, desk.train(), dataset_version=2)
+    ours = ("scores", batch_id, "--model", "1/1", "--format", "csv")
+    before = read(run(*ours))
+    table = datasets_of(desk)[1].table_name
+    with desk.engine.begin() as connection:
+        connection.execute(text(f'UPDATE "{table}" SET "고객" = \'X\' WHERE dc_row_no = 3'))
+
+    assert "has changed since it was registered" in error(run(*ours), 1)
+
+    with desk.engine.begin() as connection:
+        connection.execute(text(f'DROP TABLE "{table}"'))
+        for name in ("dc_dataset", "dc_dataset_column"):
+            connection.execute(text(f"DELETE FROM {name} WHERE dataset_version = 2"))
+    desk.load(people(40, seed=5).replace({before[2]["id"]: "X"}), id_column="고객")
+    said = error(run(*ours), 1)
+    assert said.startswith(f"no data set has the rows that batch {batch_id} scored (content ")
+
+    assert run("batch", "rerun", batch_id)[0] == 0
+    desk.run(batch_id)
+    assert read(run(*ours)) == [*before[:2], before[2] | {"id": "X"}, *before[3:]]
+
+
+def test_a_parent_trained_anew_on_other_rows_changes_nothing_of_what_was_scored(desk, run):
+    parent = desk.train()
+    batch_id = predict(desk, parent)
+    ours = ("scores", batch_id, "--model", "1/1", "--format", "csv")
+    before = read(run(*ours))
+    again = {"state": "I", "batch_param": '{"randomState": 7}'}
+    transaction(
+        desk.engine,
+        lambda c: c.execute(update(dc_batch).where(dc_batch.c.batch_id == parent), again),
+    )
+    desk.run(parent)
+
+    theirs = read(run("scores", parent, *ours[2:]))
+    assert read(run(*ours)) == before
+    assert {row["id"] for row in theirs} != {row["id"] for row in before}
+
+
+def test_scores_of_before_ask_for_another_run_which_keeps_which_rows(desk, run):
+    batch_id = predict(desk, desk.train())
+    ours = ("scores", batch_id, "--model", "1/1", "--format", "csv")
+    before = read(run(*ours))
+    with desk.engine.begin() as connection:
+        connection.execute(
+            update(dc_batch_result)
+            .where(dc_batch_result.c.batch_id == batch_id)
+            .values(split_id=None, content_sha256=None, fingerprint="of before")
+        )
+
+    assert f"`deepcredit batch rerun {batch_id}`" in error(run(*ours), 1)
+    assert run("batch", "rerun", batch_id)[0] == 0
+    desk.run(batch_id)
+    assert read(run(*ours)) == before
