@@ -3,20 +3,29 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from models import plots
+from models.plots import curves, distribution, membership
+from models.plots.curves import Curve, precision_recall, roc
+from models.plots.distribution import Bars, Mark
 
 PNG = b"\x89PNG\r\n"
 
 
-def curves(y, seed=0):
+@pytest.fixture
+def figures(monkeypatch):
+    """What was drawn, before it became bytes."""
+    made = []
+    for module in (curves, distribution, membership):
+        monkeypatch.setattr(module, "png", lambda figure: made.append(figure) or PNG)
+    return made
+
+
+def scored(y, seed=0):
     rng = np.random.default_rng(seed)
     made = []
     for number in range(9):
         scores = np.clip(0.3 * y + rng.random(len(y)) * 0.7, 0, 1).astype(np.float32)
         made.append(
-            plots.Curve(
-                label=f"method {number}", scores=scores, called=scores > 0.6, winner=not number
-            )
+            Curve(label=f"method {number}", scores=scores, called=scores > 0.6, winner=not number)
         )
     return made
 
@@ -25,44 +34,42 @@ def labels(n=60):
     return (np.arange(n) % 3 == 0).astype(np.int8)
 
 
-@pytest.mark.parametrize("picture", [plots.roc, plots.precision_recall])
+@pytest.mark.parametrize("picture", [roc, precision_recall])
 def test_equal_input_gives_equal_bytes(picture):
     y = labels()
-    one = picture(y, curves(y), subtitle="batch 1")
+    one = picture(y, scored(y), subtitle="batch 1")
 
     assert one.startswith(PNG)
-    assert one == picture(y, curves(y), subtitle="batch 1")
-    assert one != picture(y, curves(y, seed=1), subtitle="batch 1")
+    assert one == picture(y, scored(y), subtitle="batch 1")
+    assert one != picture(y, scored(y, seed=1), subtitle="batch 1")
 
 
-@pytest.mark.parametrize("picture", [plots.roc, plots.precision_recall])
+@pytest.mark.parametrize("picture", [roc, precision_recall])
 def test_one_class_and_a_decision_that_calls_nobody_can_be_drawn(picture):
     y = np.zeros(20, dtype=np.int8)
-    nobody = plots.Curve(
-        label="none", scores=np.zeros(20, np.float32), called=np.zeros(20, dtype=bool)
-    )
+    nobody = Curve(label="none", scores=np.zeros(20, np.float32), called=np.zeros(20, dtype=bool))
     assert picture(y, [nobody], subtitle="").startswith(PNG)
 
 
 def test_a_distribution_can_be_drawn_with_and_without_what_is_undefined():
     edges = np.linspace(0.4, 0.5, 11)
-    bars = plots.Bars(start=edges[:-1], end=edges[1:], n=np.arange(10) ** 2)
-    nothing = plots.Bars(start=edges[:0], end=edges[:0], n=np.arange(0))
-    winner = plots.Mark(label="vote", valid=0.5, test=0.45, low=0.42, high=0.48, winner=True)
-    unknown = plots.Mark(label="stack", valid=0.4, test=None, low=None, high=None)
+    bars = Bars(start=edges[:-1], end=edges[1:], n=np.arange(10) ** 2)
+    nothing = Bars(start=edges[:0], end=edges[:0], n=np.arange(0))
+    winner = Mark(label="vote", valid=0.5, test=0.45, low=0.42, high=0.48, winner=True)
+    unknown = Mark(label="stack", valid=0.4, test=None, low=None, high=None)
 
     for test_bars in (bars, nothing):
-        drawn = plots.distribution(bars, test_bars, [winner, unknown], metric="mcc", subtitle="")
+        drawn = distribution.distribution(
+            bars, test_bars, [winner, unknown], metric="mcc", subtitle=""
+        )
         assert drawn.startswith(PNG)
 
 
-def test_a_distribution_has_its_legend_above_the_bars_and_its_labels_off_the_edge(monkeypatch):
-    figures = []
-    monkeypatch.setattr(plots, "png", lambda figure: figures.append(figure) or PNG)
-    bars = plots.Bars(start=np.array([0.4]), end=np.array([0.5]), n=np.array([9]))
+def test_a_distribution_has_its_legend_above_the_bars_and_its_labels_off_the_edge(figures):
+    bars = Bars(start=np.array([0.4]), end=np.array([0.5]), n=np.array([9]))
     label = "vote: best of the search"
-    mark = plots.Mark(label=label, valid=0.5, test=0.4, low=0.3, high=0.5, winner=True)
-    plots.distribution(bars, bars, [mark], metric="mcc", subtitle="")
+    mark = Mark(label=label, valid=0.5, test=0.4, low=0.3, high=0.5, winner=True)
+    distribution.distribution(bars, bars, [mark], metric="mcc", subtitle="")
 
     (figure,) = figures
     figure.draw_without_rendering()
@@ -75,15 +82,11 @@ def test_a_distribution_has_its_legend_above_the_bars_and_its_labels_off_the_edg
 
 
 @pytest.mark.parametrize("n", [[], [1], [2], [3], [9, 4]])
-def test_a_distribution_counts_in_whole_numbers_or_says_that_there_is_nothing_to_count(
-    monkeypatch, n
-):
-    figures = []
-    monkeypatch.setattr(plots, "png", lambda figure: figures.append(figure) or PNG)
+def test_a_distribution_counts_in_whole_numbers_or_says_that_there_is_nothing_to_count(figures, n):
     edges = np.linspace(0.4, 0.5, len(n) + 1)
-    bars = plots.Bars(start=edges[:-1], end=edges[1:], n=np.array(n, dtype=np.int64))
-    mark = plots.Mark(label="vote", valid=0.5, test=0.4, low=0.3, high=0.5, winner=True)
-    plots.distribution(bars, bars, [mark], metric="mcc", subtitle="")
+    bars = Bars(start=edges[:-1], end=edges[1:], n=np.array(n, dtype=np.int64))
+    mark = Mark(label="vote", valid=0.5, test=0.4, low=0.3, high=0.5, winner=True)
+    distribution.distribution(bars, bars, [mark], metric="mcc", subtitle="")
 
     (figure,) = figures
     figure.draw_without_rendering()
@@ -95,13 +98,13 @@ def test_a_distribution_counts_in_whole_numbers_or_says_that_there_is_nothing_to
     assert said == ([] if n else ["mcc is undefined for all ensembles"])
 
 
-def test_a_distribution_says_what_is_dotted_and_each_methods_figure_on_test(monkeypatch):
-    figures = []
-    monkeypatch.setattr(plots, "png", lambda figure: figures.append(figure) or PNG)
-    bars = plots.Bars(start=np.array([0.4]), end=np.array([0.5]), n=np.array([9]))
-    vote = plots.Mark(label="vote", valid=0.5, test=0.43215, low=0.3, high=0.5, winner=True)
-    stack = plots.Mark(label="stack", valid=0.5, test=None, low=None, high=None)
-    plots.distribution(bars, bars, [vote, stack], metric="mcc", subtitle="batch 1: " + "words " * 9)
+def test_a_distribution_says_what_is_dotted_and_each_methods_figure_on_test(figures):
+    bars = Bars(start=np.array([0.4]), end=np.array([0.5]), n=np.array([9]))
+    vote = Mark(label="vote", valid=0.5, test=0.43215, low=0.3, high=0.5, winner=True)
+    stack = Mark(label="stack", valid=0.5, test=None, low=None, high=None)
+    distribution.distribution(
+        bars, bars, [vote, stack], metric="mcc", subtitle="batch 1: " + "words " * 9
+    )
 
     (figure,) = figures
     figure.draw_without_rendering()
@@ -119,7 +122,7 @@ def test_a_distribution_says_what_is_dotted_and_each_methods_figure_on_test(monk
 def test_membership_can_be_drawn_for_one_model_and_for_more_kinds_than_colours():
     for models in (1, 40):
         share = np.linspace(0.1, 0.2, models)
-        drawn = plots.membership(
+        drawn = membership.membership(
             share,
             [f"KIND-{i % 12}" for i in range(models)],
             [f"1/{i}/1" for i in range(models)],
@@ -131,13 +134,11 @@ def test_membership_can_be_drawn_for_one_model_and_for_more_kinds_than_colours()
 
 
 @pytest.mark.parametrize("models", [6, 8, 60, 374])
-def test_membership_names_every_model_that_there_is_room_for(monkeypatch, models):
-    figures = []
-    monkeypatch.setattr(plots, "png", lambda figure: figures.append(figure) or PNG)
+def test_membership_names_every_model_that_there_is_room_for(figures, models):
     names = [f"1234/{9000 + i}/12" for i in range(models)]
     kinds = [f"KIND-{i % 3}" for i in range(models)]
     share = np.linspace(0.2, 0.1, models)
-    plots.membership(share, kinds, names, chance=0.15, band=(0.14, 0.16), subtitle="")
+    membership.membership(share, kinds, names, chance=0.15, band=(0.14, 0.16), subtitle="")
 
     (figure,) = figures
     figure.draw_without_rendering()
@@ -152,16 +153,16 @@ def test_membership_names_every_model_that_there_is_room_for(monkeypatch, models
 
 
 def test_the_legend_of_membership_counts_one_model_and_more():
-    assert plots.in_words("ML-RF", np.array([0.125])) == "ML-RF   1 model, mean 12.5%"
-    assert plots.in_words("ML-RF", np.array([0.1, 0.2])) == "ML-RF   2 models, mean 15.0%"
+    assert membership.in_words("ML-RF", np.array([0.125])) == "ML-RF   1 model, mean 12.5%"
+    assert membership.in_words("ML-RF", np.array([0.1, 0.2])) == "ML-RF   2 models, mean 15.0%"
 
 
 def test_a_curve_that_lies_on_another_lets_it_show() -> None:
     scores = np.linspace(0, 1, 20, dtype=np.float32)
-    single = plots.Curve(label="single", scores=scores, called=scores > 0.5)
-    tuned = plots.Curve(label="tuned", scores=scores.copy(), called=scores > 0.4)
-    other = plots.Curve(label="other", scores=scores[::-1].copy(), called=scores > 0.4)
+    single = Curve(label="single", scores=scores, called=scores > 0.5)
+    tuned = Curve(label="tuned", scores=scores.copy(), called=scores > 0.4)
+    other = Curve(label="other", scores=scores[::-1].copy(), called=scores > 0.4)
 
-    looks = plots._looks([single, tuned, other])
+    looks = curves._looks([single, tuned, other])
 
     assert ["linestyle" in look for look in looks] == [False, True, False]

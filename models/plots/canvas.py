@@ -1,4 +1,6 @@
-"""The paper that pictures are drawn on: one look for all, no state outside a figure."""
+"""The paper that pictures are drawn on: one look for all, no state outside a figure. Arrays in, PNG
+bytes out, and equal input gives equal bytes.
+"""
 
 from collections.abc import Sequence
 from io import BytesIO
