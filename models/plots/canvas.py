@@ -4,6 +4,7 @@ bytes out, and equal input gives equal bytes.
 
 from collections.abc import Sequence
 from io import BytesIO
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -68,10 +69,10 @@ def legend(axes: Axes, place: LegendLocType, title: str) -> None:
 
 
 def legend_above(axes: Axes) -> None:
-    """Outside, so that it covers nothing whatever the shape of what is drawn."""
-    axes.legend(
-        loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=8.5, borderpad=0
-    )
+    """Outside, so that it covers nothing whatever the shape of what is drawn. Of nothing, none."""
+    if axes.get_legend_handles_labels()[0]:
+        anchor: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderpad": 0}
+        axes.legend(**anchor, ncols=4, frameon=False, fontsize=8.5, columnspacing=1.4)
 
 
 def legend_below(figure: Figure, title: str = "") -> None:

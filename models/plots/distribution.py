@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from models.plots.canvas import FIRST, INK, SECOND, SOFT, head, legend_above, png, stacked
+from models.plots.canvas import FIRST, SECOND, SOFT, head, legend_above, png, stacked
+
+_HALF_OF_ONE = 0.5
+"""Where the count's axis begins, so that a bin of one ensemble has a height."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,21 +53,22 @@ def distribution(
         edges = np.append(bars.start, bars.end[-1])
         above.stairs(bars.n, edges, fill=True, color=colour, alpha=0.28, linewidth=0)
         above.stairs(bars.n, edges, color=colour, linewidth=1.2, label=f"all ensembles on {label}")
-    above.set_ylabel("ensembles in the bin")
-    above.set_ylim(bottom=0)
+    above.set_ylabel("ensembles in the bin (logarithmic)")
+    # The best of a million is alone in its bin: on a linear scale nobody would see it.
+    above.set_yscale("log")
+    above.set_ylim(_HALF_OF_ONE, 2 * max([1, *valid.n, *test.n]))
     above.tick_params(labelbottom=False)
-    above.yaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+    above.yaxis.set_major_locator(LogLocator())
+    above.yaxis.set_minor_locator(NullLocator())
     above.yaxis.set_major_formatter(lambda n, _: f"{n:,.0f}")
     if not (valid.n.size or test.n.size):
         says = f"{metric} is undefined for all ensembles"
         above.text(0.5, 0.5, says, color=SOFT, ha="center", transform=above.transAxes)
     winner = next((mark for mark in marks if mark.winner), None)
     dotted: dict[str, Any] = {"linewidth": 1.0, "linestyle": (0, (2, 2))}
-    for axes in (above, below):
-        for value, colour in _of_winner(winner):
-            axes.axvline(value, color=colour, zorder=1, **dotted)
-    if winner:
-        above.plot([], [], color=INK, label="the answer", **dotted)
+    for value, colour, part in _of_winner(winner):
+        above.axvline(value, color=colour, zorder=1, label=f"the answer on {part}", **dotted)
+        below.axvline(value, color=colour, zorder=1, **dotted)
     for row, mark in enumerate(marks):
         _dumbbell(below, -row, mark)
     below.set_yticks(range(0, -len(marks), -1), [mark.label for mark in marks])
@@ -77,11 +81,11 @@ def distribution(
     return png(figure)
 
 
-def _of_winner(winner: Mark | None) -> list[tuple[float, str]]:
+def _of_winner(winner: Mark | None) -> list[tuple[float, str, str]]:
     if winner is None:
         return []
-    ends = ((winner.valid, FIRST), (winner.test, SECOND))
-    return [(value, colour) for value, colour in ends if value is not None]
+    ends = ((winner.valid, FIRST, "valid"), (winner.test, SECOND, "test"))
+    return [(value, colour, part) for value, colour, part in ends if value is not None]
 
 
 def _dumbbell(axes: Axes, y: float, mark: Mark) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from models.plots import curves, distribution, membership
+from models.plots.canvas import FIRST, SECOND
 from models.plots.curves import Curve, precision_recall, roc
 from models.plots.distribution import Bars, Mark
 
@@ -28,6 +29,16 @@ def scored(y, seed=0):
             Curve(label=f"method {number}", scores=scores, called=scores > 0.6, winner=not number)
         )
     return made
+
+
+def legend_colours(axes):
+    """The colour that the legend gives each name."""
+    legend = axes.get_legend()
+    names = [text.get_text() for text in legend.get_texts()] if legend else []
+    return {
+        name: line.get_color()
+        for name, line in zip(names, legend.get_lines() if names else [], strict=True)
+    }
 
 
 def labels(n=60):
@@ -112,11 +123,50 @@ def test_a_distribution_says_what_is_dotted_and_each_methods_figure_on_test(figu
     (value,) = below.texts
     box = above.get_legend().get_window_extent()
 
-    assert [text.get_text() for text in above.get_legend().get_texts()][-1] == "the answer"
+    assert legend_colours(above)["the answer on valid"] == FIRST
+    assert legend_colours(above)["the answer on test"] == SECOND
     assert value.get_text() == "0.4321"
     assert below.get_window_extent().x1 < value.get_window_extent().x0
     assert value.get_window_extent().x1 < figure.bbox.x1
     assert not any(text.get_window_extent().overlaps(box) for text in figure.texts)
+
+
+@pytest.mark.parametrize(
+    ("valid", "test", "named"),
+    [
+        (None, None, []),
+        (0.45, None, ["the answer on valid"]),
+        (None, 0.45, ["the answer on test"]),
+    ],
+)
+def test_a_legend_names_the_answer_only_where_its_line_is(figures, valid, test, named):
+    nothing = Bars(start=np.array([]), end=np.array([]), n=np.array([], dtype=np.int64))
+    vote = Mark(label="vote", valid=valid, test=test, low=None, high=None, winner=True)
+    distribution.distribution(nothing, nothing, [vote], metric="mcc", subtitle="")
+
+    (figure,) = figures
+    figure.draw_without_rendering()
+    above, _ = figure.axes
+
+    assert list(legend_colours(above)) == named
+    assert len(above.lines) == len(named)
+
+
+def test_one_ensemble_beside_hundreds_of_thousands_has_a_height_that_is_seen(figures):
+    bars = Bars(start=np.array([0.4, 0.5]), end=np.array([0.5, 0.6]), n=np.array([400_000, 1]))
+    vote = Mark(label="vote", valid=0.55, test=0.43, low=0.3, high=0.5, winner=True)
+    distribution.distribution(bars, bars, [vote], metric="mcc", subtitle="")
+
+    (figure,) = figures
+    figure.draw_without_rendering()
+    above, _ = figure.axes
+    (_, floor), (_, one), (_, most), (_, top) = (
+        above.transData.transform((0.5, n)) for n in (above.get_ylim()[0], 1, 400_000, 800_000)
+    )
+
+    assert one - floor > 5  # points of the picture
+    assert floor < one < most < above.get_window_extent().y1 <= top + 1
+    assert "logarithmic" in above.get_ylabel()
 
 
 def test_membership_can_be_drawn_for_one_model_and_for_more_kinds_than_colours():
