@@ -36,6 +36,9 @@ LABELS = {
     "tuned": "best single, tuned",
 }
 
+_NAMED = ("vote", "mean", "single")
+"""Told apart, as the answer is, where methods are curves: eight would hide each other."""
+
 
 def draw(
     board: Board, searched: Searched, judged: Sequence[Judged], context: Context
@@ -49,6 +52,7 @@ def draw(
             scores=each.test.score,
             called=each.test.called,
             winner=each.chosen,
+            named=each.method in _NAMED,
         )
         for each in judged
     ]

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from models.plots import curves, distribution, membership
-from models.plots.canvas import FIRST, SECOND
+from models.plots.canvas import FAINT, FIRST, SECOND
 from models.plots.curves import Curve, precision_recall, roc
 from models.plots.distribution import Bars, Mark
+from pipeline.ensembles.pictures import LABELS
 
 PNG = b"\x89PNG\r\n"
 
@@ -207,12 +208,109 @@ def test_the_legend_of_membership_counts_one_model_and_more():
     assert membership.in_words("ML-RF", np.array([0.1, 0.2])) == "ML-RF   2 models, mean 15.0%"
 
 
-def test_a_curve_that_lies_on_another_lets_it_show() -> None:
-    scores = np.linspace(0, 1, 20, dtype=np.float32)
-    single = Curve(label="single", scores=scores, called=scores > 0.5)
-    tuned = Curve(label="tuned", scores=scores.copy(), called=scores > 0.4)
-    other = Curve(label="other", scores=scores[::-1].copy(), called=scores > 0.4)
+def vote_and_others(y):
+    """A vote of 20 rounds, of which many rows have none, beside finer scores."""
+    rng = np.random.default_rng(0)
+    made = {}
+    for name in ("vote", "mean", "single", "stack", "tuned"):
+        scores = np.clip(0.3 * y + 0.7 * rng.random(len(y)), 0, 1).astype(np.float32)
+        if name == "vote":
+            scores = np.clip(np.round(30 * scores - 11) / 20, 0, 1).astype(np.float32)
+        made[name] = scores
+    return [
+        Curve(
+            label=LABELS[name],
+            scores=scores,
+            called=scores >= np.float32(0.55),
+            winner=name == "vote",
+            named=name in ("vote", "mean", "single"),
+        )
+        for name, scores in made.items()
+    ]
 
-    looks = curves._looks([single, tuned, other])
 
-    assert ["linestyle" in look for look in looks] == [False, True, False]
+def panels(figure):
+    return [axes for axes in figure.axes if axes.axison]
+
+
+def figure_legend(figure):
+    (legend,) = (axes.get_legend() for axes in figure.axes if axes.get_legend())
+    return legend
+
+
+def legend_text(figure):
+    return "\n".join(text.get_text() for text in figure_legend(figure).get_texts())
+
+
+def test_precision_is_drawn_at_every_cut_of_a_vote_and_nowhere_else(figures):
+    y = labels(900)
+    vote, *others = vote_and_others(y)
+    precision_recall(y, [vote, *others], subtitle="")
+
+    (figure,) = figures
+    whole, near = panels(figure)
+    found = {}
+    for share in np.unique(vote.scores)[1:]:  # from the least on all rows are called 1
+        called = vote.scores >= share
+        found[(called & (y == 1)).sum() / (y == 1).sum()] = y[called].mean()
+    for axes in (whole, near):
+        for line in axes.lines:
+            if line.get_color() == FIRST and len(line.get_xdata()) > 1:
+                expected = [[*reversed(found)], [*reversed(found.values())]]
+                np.testing.assert_allclose(line.get_data(), expected)
+    ends = [line.get_xdata().max() for line in whole.lines if line.get_color() == FIRST]
+
+    assert len(ends) == 3  # line, points, decision
+    assert max(ends) == max(found) < 0.99
+    assert f"{LABELS['vote']}   recall {min(found):.2f} to {max(found):.2f}" in legend_text(figure)
+    assert legend_text(figure).count("recall") == 1
+
+
+@pytest.mark.parametrize("rows", [40, 900])
+@pytest.mark.parametrize("picture", [roc, precision_recall])
+def test_few_curves_are_told_apart_and_the_others_are_their_background(figures, picture, rows):
+    y = labels(rows)
+    picture(y, vote_and_others(y), subtitle="batch 12")
+
+    (figure,) = figures
+    figure.draw_without_rendering()
+    whole, near = panels(figure)
+    legend = figure_legend(figure)
+    names = [text.get_text().split("   ")[0] for text in legend.get_texts()]
+    known = [LABELS[name] for name in ("vote", "mean", "single")]
+    looks = dict(zip(names, legend.get_lines(), strict=True))
+    told = [looks[name] for name in known]
+    fronts = [
+        next(line for line in whole.lines if line.get_color() == look.get_color()) for look in told
+    ]
+    behind = [line for line in whole.lines if line.get_color() == FAINT]
+
+    assert names == [*known, "2 other methods", "all called 1"][: len(names)]
+    assert len({look.get_marker() for look in told}) == 3
+    assert len({look.get_color() for look in told}) == 3
+    assert len({look.get_linestyle() for look in told}) == 2
+    assert min(line.zorder for line in fronts) > min(line.zorder for line in behind)
+    answer, *over = fronts
+    assert all(line.zorder > answer.zorder for line in over)
+    assert all(line.get_linewidth() < answer.get_linewidth() for line in over)
+    box = legend.get_window_extent()
+    assert figure.bbox.x0 < box.x0 < box.x1 < figure.bbox.x1
+    assert not any(box.overlaps(axes.get_tightbbox()) for axes in (whole, near))
+
+
+@pytest.mark.parametrize("picture", [roc, precision_recall])
+def test_the_second_panel_holds_every_decision_and_is_framed_in_the_first(figures, picture):
+    y = labels(900)
+    picture(y, vote_and_others(y), subtitle="")
+
+    (figure,) = figures
+    whole, near = panels(figure)
+    dots = [line.get_data() for line in near.lines if len(line.get_xdata()) == 1]
+    (left, right), (low, high) = near.get_xlim(), near.get_ylim()
+    (frame,) = whole.patches
+
+    assert len(dots) == 5
+    assert all(left < x[0] < right and low < y_[0] < high for x, y_ in dots)
+    assert right - left == pytest.approx(high - low)
+    assert right - left < 0.7
+    assert frame.get_bbox().bounds == pytest.approx((left, low, right - left, high - low))
