@@ -82,8 +82,8 @@ def commands_page() -> str:
         "Exit codes: 0 success, 1 a failed outcome, 2 wrong usage. Errors are one line on stderr;",
         "`--debug` before the command adds the traceback.",
         "",
-        f"Tables fit the terminal. In a file or pipe texts are cut after {CUT}",
-        "columns; `--format csv` and `--format json` have every column, whole.",
+        f"Tables fit the terminal. In a file or pipe each text is cut after {CUT} columns, but no",
+        "line is; `--format csv` and `--format json` have every column, whole.",
     ]
     for words in ((), *_commands()):
         lines += ["", f"## {' '.join(('deepcredit', *words))}", "```text", _help(words), "```"]

@@ -13,7 +13,8 @@ from typing import Any, Protocol, TextIO
 import typer
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column as Cells
 from rich.table import Table
@@ -44,8 +45,8 @@ class Column:
     """A column of a table: `name` is its key in a row, `header` what people read.
 
     Numbers stand to the right; `text` stands to the left; `prose` does so too and may be broken
-    into lines where space is short. `wide` ones are left out, the last first, where the terminal is
-    too narrow for all.
+    into lines where space is short, into at most `lines` of them: the rest is cut. `wide` ones are
+    left out, the last first, where the terminal is too narrow for all.
     """
 
     name: str
@@ -54,6 +55,25 @@ class Column:
     wide: bool = False
     text: bool = False
     prose: bool = False
+    lines: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Brief:
+    """A text of at most so many lines, however narrow its column will be."""
+
+    text: Text
+    lines: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        found = self.text.wrap(console, options.max_width)
+        yield from found[: self.lines - 1]
+        if last := Text(" ").join(found[self.lines - 1 :]):
+            last.truncate(options.max_width, overflow="ellipsis")
+            yield last
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement.get(console, options, self.text)
 
 
 class Bar(Protocol):
@@ -167,7 +187,13 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: i
             max_width=CUT if cut and column.prose else None,
         )
     for row in rows:
-        grid.add_row(*(_cell(row.get(column.name), column) for column in columns))
+        cells = [_cell(row.get(column.name), column) for column in columns]
+        grid.add_row(
+            *(
+                _Brief(cell, column.lines) if column.lines and not cut else cell
+                for cell, column in zip(cells, columns, strict=True)
+            )
+        )
     return grid
 
 

@@ -13,9 +13,9 @@ COLUMNS = (
     Column("age", "age"),
     Column("dataset", "data set", text=True, wide=True),
     Column("serve_server_id", "server", text=True, wide=True),
-    Column("batch_desc", "description", prose=True, wide=True),
+    Column("batch_desc", "description", prose=True, wide=True, lines=2),
     Column("model_group", "models", text=True, wide=True),
-    Column("note", "note", prose=True),
+    Column("note", "note", prose=True, lines=2),
 )
 """Of those that may be left out, what tells least stands last."""
 SHORT = {

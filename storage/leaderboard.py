@@ -10,6 +10,7 @@ from sqlalchemy import (
     TableClause,
     and_,
     column,
+    func,
     select,
     table,
 )
@@ -20,6 +21,7 @@ from storage.candidates import LOWER_IS_BETTER, require_metric
 from storage.records import State
 from storage.schema import dc_batch, dc_batch_result
 from storage.views import VIEWS
+from storage.wording import dataset_name
 
 Row = dict[str, Any]
 
@@ -36,8 +38,19 @@ _in_words, _ranked, _ensembles, _methods = (
 
 
 def batches(connection: Connection, *, state: State | None = None, limit: int = 50) -> list[Row]:
-    """Rows of v_batch, the newest first."""
-    query = select(_in_words).order_by(_in_words.c.batch_id.desc()).limit(limit)
+    """Rows of v_batch, the newest first. What one that predicts leaves out of its data set is that
+    of its train batch.
+    """
+    own, parent = dc_batch.alias("own"), dc_batch.alias("parent")
+    parts = (func.coalesce(own.c[n], parent.c[n]) for n in ("dataset_group", "dataset_version"))
+    dataset = dataset_name(*parts).label("dataset")
+    query = (
+        select(*(dataset if part.name == "dataset" else part for part in _in_words.c))
+        .join(own, own.c.batch_id == _in_words.c.batch_id)
+        .outerjoin(parent, parent.c.batch_id == _in_words.c.train_batch_id)
+        .order_by(_in_words.c.batch_id.desc())
+        .limit(limit)
+    )
     if state is not None:
         query = query.where(_in_words.c.state == state)
     return _read(connection, query)

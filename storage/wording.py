@@ -114,5 +114,8 @@ def last_error() -> ColumnElement[str]:
     return case((_batch.state == "E", said))
 
 
-def dataset_name() -> ColumnElement[str]:
-    return _sentence(_batch.dataset_group, "/", _batch.dataset_version)
+def dataset_name(
+    group: ColumnElement[Any] = _batch.dataset_group,
+    version: ColumnElement[Any] = _batch.dataset_version,
+) -> ColumnElement[str]:
+    return _sentence(group, "/", version)

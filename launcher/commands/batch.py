@@ -117,7 +117,9 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
-    """List batches, the newest first. Ages count from when a batch was added."""
+    """List batches, the newest first. Ages count from when a batch was added. Long notes are cut;
+    `batch show` has them whole.
+    """
     opened = session(ctx)
     rows = opened.read(partial(leaderboard.batches, state=state, limit=limit))
     if form is Format.TABLE:

@@ -8,7 +8,7 @@ import typer
 from sqlalchemy import Connection
 
 from configs.errors import WrongState
-from launcher.console import Column, Format, say, show
+from launcher.console import Column, Format, show
 from launcher.folder import example, new_app
 from launcher.naming import dataset_name
 from launcher.session import session
@@ -57,13 +57,17 @@ def _tested(row: leaderboard.Row) -> str | None:
 
 
 def caution(found: Sequence[leaderboard.Row]) -> str | None:
-    """What to say below the table where models may have been tested on different rows."""
-    splits = {row["split_id"] for row in found}
-    if len(splits) < 2:
+    """What to say before a table whose models may not all have been tested on the same rows: from
+    the best on few rows to the best on many is no step down.
+    """
+    tested = {row["split_id"]: row["test_n_rows"] or 0 for row in found}
+    if len(tested) < 2:
         return None
+    few, many = min(tested.values()), max(tested.values())
+    rows = f"{few:,} to {many:,} rows" if few < many else f"{many:,} rows each"
     return (
-        f"these models are of {len(splits)} splits; figures compare where both have set aside the "
-        "same rows, as within a batch: --batch ID lists models of one"
+        f"these models are of {len(tested)} splits (tested on {rows}); figures compare where both "
+        "have set aside the same rows, as within a batch: --batch ID lists models of one"
     )
 
 
@@ -109,9 +113,7 @@ def models(
     rows = ranked(found)
     if form is not Format.TABLE:
         rows = [{"rank": row["rank"]} | original for row, original in zip(rows, found, strict=True)]
-    show(rows, columns(metric, found), form, empty="no trained model yet")
-    if form is Format.TABLE and (said := caution(found)):
-        say(said)
+    show(rows, columns(metric, found), form, title=caution(found), empty="no trained model yet")
 
 
 def _require(connection: Connection, dataset: tuple[str, int] | None, batch: int | None) -> None:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from ensemble.metrics import METRICS
 from ensemble.search import BINS, edges
-from models import plots
-from models.plots import Bars, Curve, Mark
+from models.plots.curves import Curve, precision_recall, roc
+from models.plots.distribution import Bars, Mark, distribution
+from models.plots.membership import membership
 from pipeline import run_files
 from pipeline.context import Context
 from pipeline.ensembles.drawing import BEST, shares
@@ -35,6 +36,9 @@ LABELS = {
     "tuned": "best single, tuned",
 }
 
+_NAMED = ("vote", "mean", "single")
+"""Told apart, as the answer is, where methods are curves: eight would hide each other."""
+
 
 def draw(
     board: Board, searched: Searched, judged: Sequence[Judged], context: Context
@@ -48,12 +52,13 @@ def draw(
             scores=each.test.score,
             called=each.test.called,
             winner=each.chosen,
+            named=each.method in _NAMED,
         )
         for each in judged
     ]
     drawn = {
-        "roc": plots.roc(board.test.y, curves, subtitle=rows),
-        "precision_recall": plots.precision_recall(board.test.y, curves, subtitle=rows),
+        "roc": roc(board.test.y, curves, subtitle=rows),
+        "precision_recall": precision_recall(board.test.y, curves, subtitle=rows),
         "distribution": _distribution(searched, judged, batch_id),
         "membership": _membership(board, searched, batch_id),
     }
@@ -81,7 +86,7 @@ def _distribution(searched: Searched, judged: Sequence[Judged], batch_id: int) -
     place = list(METRICS).index(search.metric)
     counts = searched.best.histograms[:, place, :BINS]
     valid, test = _bars(counts, edges(search.metric))
-    return plots.distribution(valid, test, marks, metric=search.metric, subtitle=subtitle)
+    return distribution(valid, test, marks, metric=search.metric, subtitle=subtitle)
 
 
 def _bars(counts: NDArray[np.int64], ends: NDArray[np.float64]) -> list[Bars]:
@@ -106,7 +111,7 @@ def _membership(board: Board, searched: Searched, batch_id: int) -> bytes:
     chance = search.rule.members / len(models)
     rounds = len(numbers) * search.rule.rounds
     width = 3 * math.sqrt(chance * (1 - chance) / rounds)
-    return plots.membership(
+    return membership(
         shares(search, numbers, len(models)),
         [model.model_id for model in models],
         ["/".join(map(str, name_of(model))) for model in models],

@@ -12,6 +12,7 @@ from storage.schema import (
     dc_batch_result_t4,
     dc_model,
 )
+from storage.views import VIEWS
 
 MODEL = {
     "fence": 1,
@@ -132,6 +133,29 @@ def test_batches_in_words_come_newest_first(engine: Engine) -> None:
 
     assert [(row["batch_id"], row["status"]) for row in found] == [(2, "waiting"), (1, "completed")]
     assert [row["waits_for"] for row in waiting] == ["a launcher (none runs)"]
+
+
+def test_a_batch_that_predicts_has_its_train_batchs_data_set_where_it_names_none(
+    engine: Engine,
+) -> None:
+    _train(engine, 7, {})
+    named = {"mode": "predict", "train_batch_id": 1}
+    with engine.begin() as connection:
+        for own in (
+            {},
+            {"dataset_version": 8},
+            {"dataset_group": "G", "dataset_version": 9},
+            {"train_batch_id": 99},
+        ):
+            connection.execute(insert(dc_batch).values(named | own))
+
+    with engine.connect() as connection:
+        found = leaderboard.batches(connection)
+        few = leaderboard.batches(connection, limit=2)
+
+    assert [row["dataset"] for row in found] == [None, "G/9", "한국/8", "한국/7", "한국/7"]
+    assert few == found[:2]
+    assert list(found[0]) == [part.name for part in VIEWS["v_batch"].selected_columns]
 
 
 def test_ensembles_come_by_rank_with_valid_and_test_side_by_side(engine: Engine) -> None:

@@ -48,6 +48,32 @@ def test_80_columns_have_data_set_server_age_and_progress_of_a_batch():
         assert words in lines[2]
 
 
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_a_long_note_takes_two_lines_and_says_that_it_is_cut(width):
+    summary = (
+        "1,000,000 ensembles of 30 models; vote: f1_score 0.5491 on valid, 0.5569 on test "
+        "(0.5386 to 0.5754); best single model: 0.5514 on test"
+    )
+    done = {"state": "C", "status": "completed", "progress": 1.0}
+    rows = [
+        as_listed(ROW | done | {"progress_note": summary, "batch_desc": "앙상블 신용평가 " * 9}),
+        as_listed(ROW | done | {"progress_note": "30 of 30 models trained"}),
+        as_listed(ROW | done | {"progress_note": None}),
+    ]
+    shown = fitting(rows, COLUMNS, width)
+    output = io.StringIO()
+    Console(file=output, width=width).print(table(rows, shown, width))
+    lines = output.getvalue().splitlines()
+    cut, short, empty = (i for i, line in enumerate(lines) if "12345" in line)
+
+    assert short - cut == 2
+    assert "1,000,000 ensembles" in lines[cut]
+    assert lines[cut + 1].rstrip().endswith("…")
+    assert "…" not in "".join(lines[short:])
+    assert empty == len(lines) - 1
+    assert max(map(cell_len, lines)) <= width
+
+
 def test_a_description_comes_back_first_where_there_is_more_room():
     rows = [as_listed(ROW)]
 

@@ -1,16 +1,19 @@
-"""The paper that pictures are drawn on: one look for all, no state outside a figure."""
+"""The paper that pictures are drawn on: one look for all, no state outside a figure. Arrays in, PNG
+bytes out, and equal input gives equal bytes.
+"""
 
 from collections.abc import Sequence
 from io import BytesIO
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.legend import Legend
-from matplotlib.typing import LegendLocType
+from matplotlib.lines import Line2D
 
 INK = "#1f2933"
 SOFT = "#7b8794"
+FAINT = "#b4bcc6"
 GRID = "#e4e7eb"
 FIRST = "#0b5fa5"
 """The winner's colour, and the colour of the rows that chose it."""
@@ -43,6 +46,18 @@ def stacked(width: float, height: float, ratios: list[float]) -> tuple[Figure, S
     return figure, panels
 
 
+def paired(title: str, subtitle: str) -> tuple[Figure, Sequence[Axes], Axes]:
+    """Two squares side by side, and above both the room for their legend."""
+    figure = Figure(figsize=(10.6, 6.3), dpi=_DPI, layout=_layout(), facecolor="white")
+    found = figure.subplot_mosaic("kk;lr", height_ratios=[1, 9])
+    panels = found["l"], found["r"]
+    for axes in panels:
+        _bare(axes)
+    found["k"].set_axis_off()
+    head(figure, title, subtitle)
+    return figure, panels, found["k"]
+
+
 def _bare(axes: Axes) -> None:
     axes.grid(visible=True, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -60,27 +75,32 @@ def head(figure: Figure, title: str, subtitle: str) -> None:
     figure.text(0.01, 0.98 - 0.23 / figure.get_figheight(), subtitle, size=9, color=SOFT, va="top")
 
 
-def legend(axes: Axes, place: LegendLocType, title: str) -> None:
-    box = axes.legend(loc=place, frameon=True, framealpha=0.9, edgecolor="none", fontsize=8.5)
-    _entitle(box, title)
+def key(room: Axes, handles: Sequence[Line2D], *notes: str) -> None:
+    """A legend in a room of its own."""
+    box = room.legend(
+        handles=handles,
+        loc="center left",
+        ncols=3,
+        frameon=False,
+        fontsize=8.5,
+        borderpad=0,
+        handlelength=3.2,
+        alignment="left",
+    )
+    box.set_title("; ".join(notes))
+    box.get_title().set(fontsize=8, color=SOFT)
 
 
 def legend_above(axes: Axes) -> None:
-    """Outside, so that it covers nothing whatever the shape of what is drawn."""
-    axes.legend(
-        loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=8.5, borderpad=0
-    )
+    """Outside, so that it covers nothing whatever the shape of what is drawn. Of nothing, none."""
+    if axes.get_legend_handles_labels()[0]:
+        anchor: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderpad": 0}
+        axes.legend(**anchor, ncols=4, frameon=False, fontsize=8.5, columnspacing=1.4)
 
 
-def legend_below(figure: Figure, title: str = "") -> None:
+def legend_below(figure: Figure) -> None:
     """Outside, as `legend_above`, with room for more."""
-    box = figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
-    _entitle(box, title)
-
-
-def _entitle(box: Legend, title: str) -> None:
-    box.set_title(title)
-    box.get_title().set(fontsize=8, color=SOFT)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
 
 
 def png(figure: Figure) -> bytes:
