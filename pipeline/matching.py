@@ -39,8 +39,8 @@ def numbers_of(rule: NumericRule, feature: Feature, where: str) -> Floats:
         # Truth values are numbers only where nothing else is there.
         odd = next((text for text in texts if _parsed([text, "0"]) is None), texts[0])
         raise BadData(
-            f"{where}: column {feature.name!r} holds {odd!r}, "
-            "but was numeric when the models were trained"
+            f"{where}: column {feature.name!r} holds {odd!r}, but was numeric when the models were "
+            f"trained; if that means missing, load it with --missing {feature.name}={odd}"
         )
     numbers[codes] = found
     return numbers[feature.codes]

@@ -20,7 +20,7 @@ Tell = Callable[[str], None]
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _LIKE_AN_ID = 0.5  # this share of rows with a category of their own
-_LIKE_NUMBERS = 0.9  # this share of values that are numbers
+_LIKE_NUMBERS = 0.5  # more than this share of values that are numbers
 _NUMBER = r"^\s*-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _THOUSANDS = r"^\s*-?\d{1,3}(,\d{3})+(\.\d*)?\s*$"
 
@@ -196,7 +196,7 @@ def _almost_numbers(
     total = len(meant) - meant.null_count
     plain = pc.match_substring_regex(meant, _NUMBER)
     numbers = pc.sum(plain).as_py() or 0
-    if _LIKE_NUMBERS * total <= numbers < total:
+    if _LIKE_NUMBERS * total < numbers < total:
         row = pc.index(plain, False).as_py()
         holder = f"row {row + 1} holds" if in_order else "others are texts such as"
         return (
@@ -205,7 +205,7 @@ def _almost_numbers(
         )
     grouped = pc.match_substring_regex(meant, _THOUSANDS)
     commas = pc.sum(grouped).as_py() or 0
-    if commas and numbers + commas >= _LIKE_NUMBERS * total:
+    if commas and numbers + commas > _LIKE_NUMBERS * total:
         example = meant[pc.index(grouped, True).as_py()].as_py()
         return (
             f"{commas} of {total} values are numbers with commas such as {example!r:.80}; it "

@@ -314,7 +314,9 @@ def test_whole_numbers_of_more_digits_than_a_double_has_are_read_as_the_nearest(
 def test_text_where_training_had_numbers_is_an_error_that_names_both():
     fitted = fit(frame(numeric("x", [1, 2, 3])), np.arange(3))
 
-    with pytest.raises(BadData, match=r"column 'x' holds 'many', but was numeric"):
+    with pytest.raises(
+        BadData, match=r"column 'x' holds 'many', but was numeric.*--missing x=many$"
+    ):
         apply(fitted, frame(categorical("x", ["1", "many"])))
 
 
