@@ -182,6 +182,8 @@ def _remarks(
     if role == "feature" and found.kind == "categorical":
         about = None if forced else _almost_numbers(found.values, missing, in_order)
         about = about or _like_an_id(found.values)
+    elif role == "feature" and pa.types.is_integer(found.values.type):
+        about = _like_row_numbers(found.values)
     elif role == "id" and in_order:  # without an order of their own, ids that repeat are refused
         about = _repeats(found.values)
     if about:
@@ -219,6 +221,21 @@ def _like_an_id(values: pa.ChunkedArray) -> str | None:
     if different <= _LIKE_AN_ID * len(values):
         return None
     return f"{different} different texts; if it identifies rows, name it with --id"
+
+
+def _like_row_numbers(values: pa.ChunkedArray) -> str | None:
+    rows = len(values)
+    if not rows or values.null_count:
+        return None
+    ends = pc.min_max(values).as_py()
+    if ends["max"] - ends["min"] != rows - 1:
+        return None
+    if pc.count_distinct(values).as_py() < rows:
+        return None
+    return (
+        f"{ends['min']} to {ends['max']}, each once; if it identifies rows, name it with --id, for "
+        "now it is a feature"
+    )
 
 
 def _repeats(ids: pa.ChunkedArray) -> str | None:
