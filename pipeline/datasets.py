@@ -56,6 +56,7 @@ def load_file(
     stored, columns = describe(raw, raw.column_names, choices, str(path), tell, in_order=True)
     rows = canonical(stored, columns_read(columns))
     dataset = _dataset(group, first, "", columns, choices, rows, str(path))
+    _tell_of_twins(engine, dataset, tell)
     dataset = _write(
         engine,
         dataset,
@@ -106,6 +107,7 @@ def register_table(
     stored, columns = describe(raw, there, choices, where, tell)
     rows = arrange(columns_in(stored), columns_read(columns), None, choices.id_column)
     dataset = _dataset(group, version, table_name, columns, choices, rows, where)
+    _tell_of_twins(engine, dataset, tell)
     transaction(engine, lambda connection: datasets.register(connection, dataset))
     progress(1.0, "done")
     return dataset
@@ -197,6 +199,13 @@ def _dataset(
         content_sha256=content_sha256(rows, columns_read(columns)),
         columns=tuple(columns),
     )
+
+
+def _tell_of_twins(engine: Engine, dataset: Dataset, tell: Tell) -> None:
+    with reading_connection(engine) as connection:
+        twins = datasets.same_content(connection, dataset)
+    if twins:
+        tell(f"data set {some(twins, 20)} has the same content")
 
 
 def _write(

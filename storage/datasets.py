@@ -75,6 +75,18 @@ def listing(connection: Connection) -> tuple[Dataset, ...]:
     return tuple(_datasets(connection, heads, _columns()))
 
 
+def same_content(connection: Connection, dataset: Dataset) -> tuple[str, ...]:
+    """Versions of its group with the same rows and columns, by number."""
+    known = dc_dataset.c
+    versions = connection.scalars(
+        select(known.dataset_version)
+        .where(known.dataset_group == dataset.dataset_group)
+        .where(known.content_sha256 == dataset.content_sha256)
+        .order_by(known.dataset_version)
+    )
+    return tuple(f"{dataset.dataset_group}/{version}" for version in versions)
+
+
 def next_version(connection: Connection, group: str) -> int:
     """One more than the newest version of the group, be it deleted, if something was made of it: a
     number stands for the same rows for ever. 1 for a new group.
