@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from launcher.findings import Found, fail, ok, warn
 from launcher.session import Session
-from storage import health, migrate
+from storage import dataset_use, health, migrate
 
 ROLE = "deepcredit_{}"
 OLDEST_MARIADB, OLDEST_SQLITE = (10, 6), (3, 35)
@@ -66,6 +66,13 @@ def _rights(connection: Connection, role: str) -> Found:
 def schema(session: Session, _role: str) -> Found:
     migrate.require(session.engine)
     yield ok(f"version {migrate.head()}; `deepcredit db check` compares every column")
+
+
+def datasets(session: Session, _role: str) -> Found:
+    left = session.read(dataset_use.leftovers)
+    yield from map(warn, left)
+    if not left:
+        yield ok("every table and column belongs to a data set")
 
 
 def clock(session: Session, _role: str) -> Found:

@@ -211,6 +211,7 @@ def _named(what: str, names: Sequence[str]) -> str:
 
 _NEEDS = {
     "schema": {"database"},
+    "data sets": {"database", "schema"},
     "clock": {"database"},
     "store owner": {"database", "schema", "model store"},
     "launchers": {"database"},
@@ -219,6 +220,7 @@ _SUBJECTS: dict[str, Callable[[Session, str], Found]] = {
     "settings": _settings,
     "database": database_findings.database,
     "schema": database_findings.schema,
+    "data sets": database_findings.datasets,
     "clock": database_findings.clock,
     "model store": _store,
     "store owner": _owner,

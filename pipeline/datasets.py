@@ -1,4 +1,6 @@
-"""Use cases of data sets: load a file into a table of its own, register a table that exists."""
+"""Use cases of data sets: load a file into a table of its own, register a table that exists,
+delete.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -10,10 +12,11 @@ import pyarrow as pa
 from sqlalchemy import Engine
 
 from configs.errors import BadData, DatabaseUnavailable, NotFound
+from configs.meant import some
 from pipeline.labels import labels_of
 from pipeline.progress import Report
 from pipeline.roles import Choices, Tell, describe
-from storage import datasets, files, reading, tables
+from storage import dataset_use, datasets, files, reading, tables
 from storage.content import canonical, columns_in, content_sha256
 from storage.engine import reading as reading_connection
 from storage.engine import transaction
@@ -47,12 +50,13 @@ def load_file(
         BadData: the file, a name, the target or the version cannot serve.
     """
     choices = choices.composed(names=True)
-    first = _free_version(engine, group, version)
+    first = _free_version(engine, group, version, tell)
     progress(0.0, f"reading {path.name}")
     raw = files.read_file(path)
     stored, columns = describe(raw, raw.column_names, choices, str(path), tell, in_order=True)
     rows = canonical(stored, columns_read(columns))
     dataset = _dataset(group, first, "", columns, choices, rows, str(path))
+    _tell_of_twins(engine, dataset, tell)
     dataset = _write(
         engine,
         dataset,
@@ -89,7 +93,7 @@ def register_table(
         BadData: it is empty, or a column, the target or the version cannot serve.
     """
     choices = choices.composed(names=False)
-    version = _free_version(engine, group, version)
+    version = _free_version(engine, group, version, tell)
     progress(0.0, f"reading {table_name}")
     where = f"table {table_name!r}"
     with reading_connection(engine) as connection:
@@ -103,8 +107,37 @@ def register_table(
     stored, columns = describe(raw, there, choices, where, tell)
     rows = arrange(columns_in(stored), columns_read(columns), None, choices.id_column)
     dataset = _dataset(group, version, table_name, columns, choices, rows, where)
+    _tell_of_twins(engine, dataset, tell)
     transaction(engine, lambda connection: datasets.register(connection, dataset))
     progress(1.0, "done")
+    return dataset
+
+
+def delete(
+    engine: Engine, group: str, version: int, *, force: bool = False, tell: Tell = _silent
+) -> Dataset:
+    """Remove the registration, and the table that `load_file` made; one that was only registered
+    stays. `tell` hears what was left, and why.
+
+    Raises:
+        NotFound: there is no such data set.
+        WrongState: a batch that has not ended needs it, or without `force` models of one that has.
+        DatabaseRefused: this account may not drop the table; nothing has changed.
+    """
+    with reading_connection(engine) as connection:
+        dataset = datasets.read(connection, group, version)
+        models = dataset_use.require_unneeded(connection, dataset, force=force)
+        sharing = dataset_use.sharing(connection, dataset)
+    loaded = dataset.order_column is not None
+    if loaded and not sharing:
+        # First: what is registered can be deleted again after a crash between the two.
+        tables.drop(engine, dataset.table_name)
+    else:
+        others = f": data set {some(sharing, 20)} is read from it" if sharing else ""
+        tell(f"table {dataset.table_name} stays{others or '; load did not make it'}")
+    transaction(engine, lambda connection: datasets.unregister(connection, group, version))
+    if models:
+        tell(f"models and scores of {some(models, 20)} stay: `deepcredit batch delete`")
     return dataset
 
 
@@ -119,7 +152,7 @@ def _without_row_numbers(choices: Choices, there: Sequence[str], tell: Tell) -> 
     return replace(choices, drop=(*choices.drop, *ours))
 
 
-def _free_version(engine: Engine, group: str, version: int | None) -> int:
+def _free_version(engine: Engine, group: str, version: int | None, tell: Tell) -> int:
     if not group.strip() or len(group) > _MAX_GROUP:
         raise BadData(f"the group must have 1 to {_MAX_GROUP} characters, not {len(group)}")
     with reading_connection(engine) as connection:
@@ -129,6 +162,8 @@ def _free_version(engine: Engine, group: str, version: int | None) -> int:
         try:
             taken = datasets.read(connection, group, version)
         except NotFound:
+            if version <= dataset_use.newest_used(connection, group):
+                tell(f"{group}/{version} or a later one was deleted, and batches had used it")
             return version
     raise BadData(
         f"data set {taken.name} exists already; leave --version out for the next free one, {free}"
@@ -164,6 +199,13 @@ def _dataset(
         content_sha256=content_sha256(rows, columns_read(columns)),
         columns=tuple(columns),
     )
+
+
+def _tell_of_twins(engine: Engine, dataset: Dataset, tell: Tell) -> None:
+    with reading_connection(engine) as connection:
+        twins = datasets.same_content(connection, dataset)
+    if twins:
+        tell(f"data set {some(twins, 20)} has the same content")
 
 
 def _write(

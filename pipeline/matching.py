@@ -16,7 +16,11 @@ from storage.kinds import as_code, as_numbers
 
 Floats = NDArray[np.float64]
 
+FEW = 0.01
+"""So small a share of rows with categories that training never had is nothing to tell of."""
+
 _SHOWN = 5
+_UNLEARNED = -2
 
 
 def numbers_of(rule: NumericRule, feature: Feature, where: str) -> Floats:
@@ -39,8 +43,8 @@ def numbers_of(rule: NumericRule, feature: Feature, where: str) -> Floats:
         # Truth values are numbers only where nothing else is there.
         odd = next((text for text in texts if _parsed([text, "0"]) is None), texts[0])
         raise BadData(
-            f"{where}: column {feature.name!r} holds {odd!r}, "
-            "but was numeric when the models were trained"
+            f"{where}: column {feature.name!r} holds {odd!r}, but was numeric when the models were "
+            f"trained; if that means missing, load it with --missing {feature.name}={odd}"
         )
     numbers[codes] = found
     return numbers[feature.codes]
@@ -54,14 +58,35 @@ def outputs_of(rule: CategoricalRule, feature: Feature, where: str) -> NDArray[n
     """
     others = len(rule.categories) if rule.other else -1
     missing = len(rule.categories) + rule.other if rule.missing else -1
-    if isinstance(feature, Numeric):
-        codes, outputs = _by_number(rule, feature, others, where)
-    else:
-        place = {category: place for place, category in enumerate(rule.categories)}
-        place |= dict.fromkeys(rule.missing_values, missing)
-        codes, outputs = feature.codes, _by_text(place, feature.categories, others)
+    codes, outputs = _placed(rule, feature, others, missing, where)
     found: NDArray[np.int32] = np.array([*outputs, missing], np.int32)[codes]
     return found
+
+
+def unlearned(rule: CategoricalRule, feature: Feature, where: str) -> int:
+    """How many rows hold a category that training never had. Where it had rare ones, which the
+    rule does not name, those count that are not rare here.
+
+    Raises:
+        BadData: as `outputs_of`.
+    """
+    codes, outputs = _placed(rule, feature, _UNLEARNED, -1, where)
+    counts = np.bincount(codes[codes >= 0], minlength=len(outputs))
+    counts = counts[np.array(outputs, np.int64) == _UNLEARNED]
+    if rule.other:
+        counts = counts[counts > FEW * len(codes)]
+    return int(counts.sum())
+
+
+def _placed(
+    rule: CategoricalRule, feature: Feature, others: int, missing: int, where: str
+) -> tuple[NDArray[Any], list[int]]:
+    """A code of each row, -1 for none, and the output of each code."""
+    if isinstance(feature, Numeric):
+        return _by_number(rule, feature, others, where)
+    place = {category: place for place, category in enumerate(rule.categories)}
+    place |= dict.fromkeys(rule.missing_values, missing)
+    return feature.codes, _by_text(place, feature.categories, others)
 
 
 def _by_text(place: Mapping[str, int], texts: Sequence[str], others: int) -> list[int]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from configs.errors import BadData
 from pipeline.frames import Categorical, Feature, Frame, Numeric, sentinels_of
-from pipeline.matching import numbers_of, outputs_of
+from pipeline.matching import FEW, numbers_of, outputs_of, unlearned
 from pipeline.rules import CategoricalRule, Dropped, NumericRule, Preprocessor, Rule
 
 Matrix = NDArray[np.float32]
@@ -91,6 +91,25 @@ def blocks(preprocessor: Preprocessor, frame: Frame, rows: Rows | None = None) -
                 _write_indices(source[wanted], part)
             at += len(part)
         yield block.T
+
+
+def doubts(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
+    """The columns with many rows whose category training did not have, the most first.
+
+    Raises:
+        BadData: as `apply`.
+    """
+    counts = {
+        rule.name: unlearned(rule, frame.by_name[rule.name], f"data set {frame.name}")
+        for rule in preprocessor.rules
+        if isinstance(rule, CategoricalRule)
+    }
+    return tuple(
+        f"{name}: {count:,} of {frame.n_rows:,} rows hold a category that training had never or "
+        "hardly ever"
+        for name, count in sorted(counts.items(), key=lambda item: -item[1])
+        if count > FEW * frame.n_rows
+    )
 
 
 def _learn(feature: Feature, rows: Rows) -> Rule | Dropped:

@@ -20,7 +20,7 @@ Tell = Callable[[str], None]
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _LIKE_AN_ID = 0.5  # this share of rows with a category of their own
-_LIKE_NUMBERS = 0.9  # this share of values that are numbers
+_LIKE_NUMBERS = 0.5  # more than this share of values that are numbers
 _NUMBER = r"^\s*-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _THOUSANDS = r"^\s*-?\d{1,3}(,\d{3})+(\.\d*)?\s*$"
 
@@ -182,6 +182,8 @@ def _remarks(
     if role == "feature" and found.kind == "categorical":
         about = None if forced else _almost_numbers(found.values, missing, in_order)
         about = about or _like_an_id(found.values)
+    elif role == "feature" and pa.types.is_integer(found.values.type):
+        about = _like_row_numbers(found.values)
     elif role == "id" and in_order:  # without an order of their own, ids that repeat are refused
         about = _repeats(found.values)
     if about:
@@ -196,7 +198,7 @@ def _almost_numbers(
     total = len(meant) - meant.null_count
     plain = pc.match_substring_regex(meant, _NUMBER)
     numbers = pc.sum(plain).as_py() or 0
-    if _LIKE_NUMBERS * total <= numbers < total:
+    if _LIKE_NUMBERS * total < numbers < total:
         row = pc.index(plain, False).as_py()
         holder = f"row {row + 1} holds" if in_order else "others are texts such as"
         return (
@@ -205,7 +207,7 @@ def _almost_numbers(
         )
     grouped = pc.match_substring_regex(meant, _THOUSANDS)
     commas = pc.sum(grouped).as_py() or 0
-    if commas and numbers + commas >= _LIKE_NUMBERS * total:
+    if commas and numbers + commas > _LIKE_NUMBERS * total:
         example = meant[pc.index(grouped, True).as_py()].as_py()
         return (
             f"{commas} of {total} values are numbers with commas such as {example!r:.80}; it "
@@ -219,6 +221,21 @@ def _like_an_id(values: pa.ChunkedArray) -> str | None:
     if different <= _LIKE_AN_ID * len(values):
         return None
     return f"{different} different texts; if it identifies rows, name it with --id"
+
+
+def _like_row_numbers(values: pa.ChunkedArray) -> str | None:
+    rows = len(values)
+    if not rows or values.null_count:
+        return None
+    ends = pc.min_max(values).as_py()
+    if ends["max"] - ends["min"] != rows - 1:
+        return None
+    if pc.count_distinct(values).as_py() < rows:
+        return None
+    return (
+        f"{ends['min']} to {ends['max']}, each once; if it identifies rows, name it with --id, for "
+        "now it is a feature"
+    )
 
 
 def _repeats(ids: pa.ChunkedArray) -> str | None:

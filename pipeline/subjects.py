@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from configs.errors import BadData, BadParameter, DatasetChanged, NotFound
-from pipeline import frames
+from pipeline import frames, preprocess
 from pipeline.context import Context
 from pipeline.frames import Frame
 from pipeline.preparation import publish_matrix, share_arrays
@@ -18,6 +19,8 @@ from storage.artifacts.port import Stored
 from storage.records import Batch, Dataset, Split, TrainedModel
 
 Scope = Literal["test", "all"]
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +121,16 @@ def read(target: Target, context: Context) -> Subject:
 def publish_rows(subject: Subject, model: TrainedModel, context: Context) -> Stored:
     """The rows as a matrix, prepared as the model's training part was; nothing is learned."""
     return publish_matrix(preprocessor_of(model, context), subject.frame, subject.rows, context)
+
+
+def doubts(subject: Subject, model: TrainedModel, context: Context) -> tuple[str, ...]:
+    """What the model's preparation does not know of other rows than were set aside."""
+    if subject.rows is not None:
+        return ()
+    found = preprocess.doubts(preprocessor_of(model, context), subject.frame)
+    for doubt in found:
+        log.warning("unknown categories", batch_id=context.claim.batch_id, note=doubt)
+    return found
 
 
 def preprocessor_of(model: TrainedModel, context: Context) -> Preprocessor:

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from configs.errors import BadParameter, NotFound
 from configs.meant import meant, some
-from storage import results
+from storage import batches, results
 from storage.model_names import ModelName, name_of, written
 from storage.records import TrainedModel
 from storage.schema import METRICS, dc_batch_result, dc_candidate_model_list, dc_model
@@ -104,8 +104,16 @@ def best(
     found = tuple((batch, model, sub) for batch, model, sub in rows)
     if not found:
         results.require_train(connection, batch_id)
-        raise NotFound(f"batch {batch_id} has no trained model")
+        raise NotFound(f"batch {batch_id} {_without_models(connection, batch_id)}")
     return found
+
+
+def _without_models(connection: Connection, batch_id: int) -> str:
+    batch = batches.existing(connection, batch_id)
+    if batch.ended:
+        return "has no trained model"
+    stands = "still runs" if batch.state == "U" else "still waits to run"
+    return f"{stands} and has no trained model yet; first: deepcredit batch wait {batch_id}"
 
 
 def require_metric(metric: str) -> None:

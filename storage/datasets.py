@@ -5,10 +5,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select
 
 from configs.errors import BadData, NotFound
 from configs.meant import meant, some
+from storage.dataset_use import newest_used
 from storage.records import Dataset, DatasetColumn
 from storage.schema import dc_dataset, dc_dataset_column
 
@@ -29,6 +30,7 @@ def register(connection: Connection, dataset: Dataset) -> None:
             f"one, {free}"
         )
     head = {column.name: getattr(dataset, column.name) for column in _HEAD}
+    unregister(connection, group, version)  # columns that a deletion by hand has left
     connection.execute(insert(dc_dataset), head)
     rows = [
         {
@@ -43,6 +45,12 @@ def register(connection: Connection, dataset: Dataset) -> None:
         for column in dataset.columns
     ]
     connection.execute(insert(dc_dataset_column), rows)
+
+
+def unregister(connection: Connection, group: str, version: int) -> None:
+    """Remove the data set and its columns, as far as they are there; its table stays."""
+    for table in (dc_dataset_column, dc_dataset):
+        connection.execute(delete(table).where(_is(table, group, version)))
 
 
 def read(connection: Connection, group: str, version: int) -> Dataset:
@@ -67,12 +75,26 @@ def listing(connection: Connection) -> tuple[Dataset, ...]:
     return tuple(_datasets(connection, heads, _columns()))
 
 
+def same_content(connection: Connection, dataset: Dataset) -> tuple[str, ...]:
+    """Versions of its group with the same rows and columns, by number."""
+    known = dc_dataset.c
+    versions = connection.scalars(
+        select(known.dataset_version)
+        .where(known.dataset_group == dataset.dataset_group)
+        .where(known.content_sha256 == dataset.content_sha256)
+        .order_by(known.dataset_version)
+    )
+    return tuple(f"{dataset.dataset_group}/{version}" for version in versions)
+
+
 def next_version(connection: Connection, group: str) -> int:
-    """One more than the newest version of the group; 1 for a new group."""
+    """One more than the newest version of the group, be it deleted, if something was made of it: a
+    number stands for the same rows for ever. 1 for a new group.
+    """
     newest = connection.execute(
         select(func.max(dc_dataset.c.dataset_version)).where(dc_dataset.c.dataset_group == group)
     ).scalar()
-    return (newest or 0) + 1
+    return max(newest or 0, newest_used(connection, group)) + 1
 
 
 def _one(connection: Connection, group: str, version: int) -> Row[Any] | None:

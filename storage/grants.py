@@ -35,8 +35,8 @@ def grants(database: str) -> list[str]:
     """Statements without a semicolon, to be run by an administrator, as often as one likes.
 
     Readers and operators see our tables alone; launchers also read the tables of data sets, which
-    lie in the same database. Whoever runs `db upgrade` or `dataset load` needs more: all rights
-    on the database.
+    lie in the same database. Whoever runs `db upgrade`, `dataset load` or `dataset delete` of what
+    was loaded needs more: all rights on the database.
     """
     statements = []
     for role in ROLES:

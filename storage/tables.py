@@ -30,6 +30,7 @@ from storage.bulk import bulk_engine, fill
 from storage.columns import MARIADB
 from storage.driver_errors import error_number, naming_errors, reason_of
 
+PREFIX = "dc_data_"
 ORDER_COLUMN = "dc_row_no"
 MAX_COLUMNS = 1000
 MAX_NAME = 64
@@ -52,7 +53,7 @@ def table_name(group: str, version: int) -> str:
     slug = re.sub(r"[^a-z0-9]+", "_", group.lower()).strip("_")[:30]
     if slug != group.lower():
         slug = f"{slug}_{hashlib.sha256(group.encode()).hexdigest()[:8]}".lstrip("_")
-    return f"dc_data_{slug}_{version}"
+    return f"{PREFIX}{slug}_{version}"
 
 
 def check_names(names: Sequence[str], where: str) -> None:

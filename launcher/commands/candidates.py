@@ -7,6 +7,7 @@ import typer
 from launcher.console import Column, Format, say, show
 from launcher.folder import example, new_app
 from launcher.session import session
+from pipeline.ensembles.candidates import doubts
 from storage import candidates
 
 app = new_app()
@@ -40,12 +41,15 @@ def add(
 ) -> None:
     """Add the trained models of a batch to a list.
 
-    Models that are on it already stay.
+    Models that are on it already stay. Says if models of several splits are on it now, of which no
+    ensemble can be made.
     """
     found = session(ctx).read(lambda c: candidates.best(c, from_batch, metric=by, top=top))
     new = session(ctx).write(lambda c: candidates.add(c, candidate_id, found))
     known = f", {len(found) - new} were on it already" if new < len(found) else ""
     say(f"{candidate_id}: {new} models added{known}")
+    for doubt in session(ctx).read(lambda c: doubts(c, candidate_id)):
+        typer.echo(f"note: {doubt}", err=True)
 
 
 @app.command(

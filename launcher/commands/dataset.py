@@ -1,4 +1,4 @@
-"""Load data sets, register tables, list and show them."""
+"""Load data sets, register tables, list, show and delete them."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -70,7 +70,7 @@ Form = Annotated[Format, typer.Option("--format", help="How to print.")]
 
 @app.callback()
 def dataset() -> None:
-    """Load data sets from files, register tables, list and show them."""
+    """Load data sets from files, register tables, list, show and delete them."""
 
 
 @app.command(
@@ -154,6 +154,28 @@ def list_(ctx: typer.Context, form: Form = Format.TABLE) -> None:
     """List the registered data sets."""
     rows = [_row(each) for each in session(ctx).read(registered.listing)]
     show(rows, _SETS, form, empty="no data set; load one with `deepcredit dataset load`")
+
+
+@app.command(epilog=example("deepcredit dataset delete DATA001/1"))
+def delete(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="G/N", help="Such as DATA001/1.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if models of batches that ended need it.")
+    ] = False,
+) -> None:
+    """Delete a data set, and its table if `dataset load` made it. Refused while a batch that has
+    not ended needs it, or trained models do.
+
+    What was made of it stays: docs/modes.md says how that goes.
+    """
+    group, version = dataset_name(name, "G/N")
+    opened, told = session(ctx), list[str]()
+    opened.read(registered.listing)  # a database without our tables is told of at once
+    gone = datasets.delete(opened.engine, group, version, force=force, tell=told.append)
+    say(f"data set {gone.name} is deleted, {gone.n_rows} rows")
+    for line in told:
+        say(f"note: {line}")
 
 
 @app.command("show", epilog=example("deepcredit dataset show DATA001/1"))

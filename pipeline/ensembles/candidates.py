@@ -33,12 +33,27 @@ def gather(batch: Batch, context: Context) -> Candidates:
         BadData: the models were trained on different splits or targets, or on a data set that is
             not the one the row names.
     """
-    listed = context.read(lambda connection: list_of(connection, batch))
-    models = context.read(lambda connection: trained(connection, listed))
-    _require_one_split(listed, models, context)
-    split = _split(models[0].split_id, context)
-    _require_dataset(batch, split, context)
+    return context.read(lambda connection: usable(connection, batch))
+
+
+def usable(connection: Connection, batch: Batch) -> Candidates:
+    """As `gather`."""
+    listed = list_of(connection, batch)
+    models = trained(connection, listed)
+    _require_one_split(connection, listed, models)
+    split = results.read_split(connection, models[0].split_id)
+    _require_dataset(connection, batch, split)
     return Candidates(models=models, split=split)
+
+
+def doubts(connection: Connection, listed: str) -> tuple[str, ...]:
+    """Why no ensemble can use the models of a list that are trained, if that is so."""
+    there = candidates.trained(connection, candidates.names(connection, listed))
+    try:
+        _require_one_split(connection, listed, list(there.values()))
+    except (BadData, NotFound) as error:
+        return (f"{error}; no ensemble can use it like that",)
+    return ()
 
 
 def list_of(connection: Connection, batch: Batch) -> str:
@@ -65,11 +80,11 @@ def trained(connection: Connection, listed: str) -> tuple[TrainedModel, ...]:
     return candidates.models(connection, listed)
 
 
-def _require_one_split(listed: str, models: Sequence[TrainedModel], context: Context) -> None:
+def _require_one_split(connection: Connection, listed: str, models: Sequence[TrainedModel]) -> None:
     parts = _grouped(models, [model.split_id for model in models])
-    if len(parts) == 1:
+    if len(parts) <= 1:
         return
-    splits = {split_id: _split(split_id, context) for split_id in parts}
+    splits = {split_id: results.read_split(connection, split_id) for split_id in parts}
     targets = {split.target for split in splits.values()}
     if len(targets - {None}) > 1:
         why = "and of different targets"
@@ -86,23 +101,19 @@ def _require_one_split(listed: str, models: Sequence[TrainedModel], context: Con
     raise BadData(f"candidate_id {listed!r} mixes models of {len(parts)} splits, {why}; {said}")
 
 
-def _require_dataset(batch: Batch, split: Split, context: Context) -> None:
+def _require_dataset(connection: Connection, batch: Batch, split: Split) -> None:
     """The data set the row names, if any, must be that of the candidates, whatever its name."""
     group = batch.dataset_group or split.dataset_group
     version = split.dataset_version if batch.dataset_version is None else batch.dataset_version
     if f"{group}/{version}" == split.dataset:
         return
-    dataset = context.read(lambda connection: datasets.read(connection, group, version))
+    dataset = datasets.read(connection, group, version)
     if dataset.content_sha256 != split.content_sha256:
         raise BadData(
             f"the batch names data set {dataset.name}, but its candidates were trained on "
             f"{split.dataset}; leave dataset_group and dataset_version NULL"
         )
     require_target(dataset, split)
-
-
-def _split(split_id: str, context: Context) -> Split:
-    return context.read(lambda connection: results.read_split(connection, split_id))
 
 
 def _grouped(

@@ -62,7 +62,7 @@ def run(
     target = subjects.target_of(batch, model, split, scope, context)
     if target.scope == "all" and (not batch.dataset_group or batch.dataset_version is None):
         _require_one_preparation(answer.models, split, context)
-    scores, y = _scores(answer, target, deadline, context)
+    scores, y, doubts = _scores(answer, target, deadline, context)
     ballot = _ballot(answer.models, scores)
     outcome = answer.combination.apply(ballot)
     file = _store(batch, target, outcome, _mean(answer.combination, scores), context)
@@ -87,10 +87,11 @@ def run(
 
     context.commit(publish)
     called = int(np.count_nonzero(outcome.called))
-    return (
+    summary = (
         f"{len(outcome.called):,} rows scored by {answer.method.method} of ensemble batch "
         f"{parent.batch_id} ({len(answer.models)} models); {called:,} called 1"
     )
+    return "; ".join([summary, *doubts])
 
 
 def _answer(parent: Batch, context: Context) -> Answer:
@@ -147,12 +148,12 @@ def _require_one_preparation(
 
 def _scores(
     answer: Answer, target: Target, deadline: float | None, context: Context
-) -> tuple[dict[ModelName, Scores], Labels | None]:
-    """Scores of each model on the rows, and labels where they are known."""
+) -> tuple[dict[ModelName, Scores], Labels | None, tuple[str, ...]]:
+    """Scores of each model on the rows, labels where they are known, and doubts of rows."""
     if target.scope == "test":
         board = assemble(Candidates(models=answer.models, split=target.split), context)
         names = map(name_of, board.models)
-        return dict(zip(names, board.test.scores, strict=True)), board.test.y
+        return dict(zip(names, board.test.scores, strict=True)), board.test.y, ()
     context.report(0.0, f"reading {target.dataset.name}")
     subject = subjects.read(target, context)
     found = score_members(answer.models, subject, deadline, context)
@@ -161,7 +162,7 @@ def _scores(
             f"batch_param: timeLimit: {len(found)} of {len(answer.models)} models had scored by "
             "then, and an ensemble needs them all; what is done is kept for a re-run with more"
         )
-    return found, subject.y
+    return found, subject.y, subjects.doubts(subject, answer.models[0], context)
 
 
 def _ballot(models: Sequence[TrainedModel], scores: Mapping[ModelName, Scores]) -> Ballot:

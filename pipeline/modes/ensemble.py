@@ -17,7 +17,7 @@ from ensemble.sampling import SEEDS
 from ensemble.search import Search
 from pipeline.context import Context
 from pipeline.ensembles import methods, searching
-from pipeline.ensembles.candidates import gather, list_of, trained
+from pipeline.ensembles.candidates import gather, list_of, usable
 from pipeline.ensembles.drawing import BEST, details
 from pipeline.ensembles.histograms import bins
 from pipeline.ensembles.learning import baselines
@@ -104,7 +104,7 @@ def check(connection: Connection, batch: Batch, parameters: Parameters) -> tuple
     listed = list_of(connection, batch)
     parameters.rule.check(len(candidates.names(connection, listed)))
     with suppress(ParentNotReady):  # it is tried again
-        trained(connection, listed)
+        usable(connection, batch)
     return ()
 
 

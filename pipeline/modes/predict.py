@@ -42,6 +42,7 @@ class Rows:
     target: Target
     matrix: Stored
     labels: Stored | None
+    doubts: tuple[str, ...]
 
 
 def check(connection: Connection, batch: Batch, parameters: Parameters) -> tuple[str, ...]:  # noqa: ARG001 - as every mode
@@ -66,7 +67,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     wanted = {key: task.fingerprint for key, task in tasks.items()}
     files = frozenset(context.store.walk(f"{run_files.PREDICTIONS}{batch.batch_id}"))
     kept = context.commit(lambda c: results.keep_matching(c, batch.batch_id, wanted, files))
-    return fanout.work_through(
+    summary = fanout.work_through(
         score_model,
         [task for key, task in tasks.items() if key not in kept],
         lambda task, scored: _commit(task, scored, rows, context),
@@ -77,6 +78,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
         deadline=deadline,
         context=context,
     )
+    return "; ".join([summary, *rows.doubts])
 
 
 def _parent(connection: Connection, batch: Batch) -> Batch:
@@ -128,6 +130,7 @@ def _prepare(batch: Batch, model: TrainedModel, parameters: Parameters, context:
         target=target,
         matrix=subjects.publish_rows(subject, model, context),
         labels=subjects.publish_labels(subject, context),
+        doubts=subjects.doubts(subject, model, context),
     )
 
 

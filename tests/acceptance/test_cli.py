@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from rich.cells import cell_len
-from sqlalchemy import Engine, insert, literal, update
+from sqlalchemy import Engine, delete, insert, literal, update
 from typer.core import TyperGroup
 
 from configs.settings import Settings, load
@@ -23,7 +23,7 @@ from launcher.cli import execute
 from storage import candidates, servers
 from storage.columns import utc_now
 from storage.engine import make_engine
-from storage.schema import dc_batch, dc_batch_result, dc_model, dc_server
+from storage.schema import dc_batch, dc_batch_result, dc_dataset, dc_model, dc_server
 from tests.bank import environment
 from tests.mariadb import PASSWORD, MariaDB
 
@@ -325,6 +325,21 @@ def test_data_sets_are_listed_and_shown(ready: Run) -> None:
         said = _error(ready("dataset", "show", *words), 1)
         assert said == "error: unknown data set D1/2; there are: D1/1"
     assert "'D1' has no version; write D1/1, say;" in _error(ready("dataset", "show", "D1"), 2)
+
+
+def test_a_data_set_is_deleted_unless_it_is_needed(ready: Run, engine: Engine) -> None:
+    Path("a.csv").write_text(APPLICANTS, encoding="utf-8")
+    ready("dataset", "load", "a.csv", "--group", "D1", "--target", "연체")
+    number = _add(engine, dataset_group="D1", dataset_version=1)
+
+    said = _error(ready("dataset", "delete", "D1/1", "--force"), 1)
+    assert f"D1/1 is needed by train batch {number}, not at an end yet" in said
+    ready("batch", "cancel", str(number))
+    code, out, _ = ready("dataset", "delete", "D1/1")
+
+    assert (code, out) == (0, "data set D1/1 is deleted, 6 rows\n")
+    assert "unknown data set D1/1" in _error(ready("dataset", "delete", "D1/1"), 1)
+    assert "'D1' has no version" in _error(ready("dataset", "delete", "D1"), 2)
 
 
 def test_a_table_that_exists_is_registered(ready: Run, engine: Engine) -> None:
@@ -994,6 +1009,24 @@ def test_doctor_finds_the_embedded_installation_in_order(ready: Run) -> None:
         "gpu",
     ):
         assert re.search(rf"^(OK|WARN) +{subject} ", out, re.MULTILINE), subject
+
+
+def test_doctor_finds_what_a_deletion_by_hand_left(ready: Run, engine: Engine) -> None:
+    Path("a.csv").write_text(APPLICANTS, encoding="utf-8")
+    ready("dataset", "load", "a.csv", "--group", "D1", "--target", "연체")
+    whole = "OK    data sets    every table and column belongs to a data set"
+    assert whole.split() == _line(ready("doctor")[1], "data sets").split()
+
+    with engine.begin() as connection:
+        connection.execute(delete(dc_dataset))
+
+    code, out, _ = ready("doctor")
+    assert code == 0
+    assert "DROP TABLE dc_data_d1_1" in _line(out, "data sets")
+
+
+def _line(out: str, subject: str) -> str:
+    return next(line for line in out.splitlines() if subject in line)
 
 
 def test_doctor_leaves_no_folder_that_it_made(ready: Run) -> None:

@@ -157,6 +157,22 @@ def test_a_file_is_loaded_registered_and_read_back(engine, tmp_path):
     ]
 
 
+def test_a_version_with_the_same_content_is_told(engine, tmp_path):
+    path, other = small(tmp_path / "file.parquet"), small(tmp_path / "other.parquet", 30)
+    told = []
+
+    for file, group in ((path, "A"), (other, "A"), (path, "B"), (path, "A")):
+        load(engine, file, group=group, tell=told.append)
+    load(engine, path, group="A", tell=told.append)
+    assert told == [f"data set A/1{more} has the same content" for more in ("", ", A/3")]
+    told.clear()
+
+    for _ in range(2):
+        choices = Choices(target="y", drop=("dc_row_no",))
+        register_table(engine, "dc_data_a_1", group="R", choices=choices, tell=told.append)
+    assert told == ["data set R/1 has the same content"]
+
+
 def test_a_sentinel_is_known_among_codes_with_decimals(sqlite_engine, tmp_path):
     path = csv(tmp_path / "file.csv", "c,x,y\n1.0,1,0\n96.0,2,1\n2.0,3,0\n")
     dataset = load(

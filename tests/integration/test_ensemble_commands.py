@@ -14,6 +14,8 @@ from storage.engine import reading
 from storage.schema import dc_batch_detail_t4
 from tests.lab import Lab
 
+WAIT = "deepcredit batch wait"
+
 
 @pytest.fixture
 def lab(sqlite_settings, tmp_path, monkeypatch):
@@ -104,6 +106,40 @@ def test_a_batch_that_trains_nothing_is_refused_with_those_that_do(lab, run):
         said = (1, "", f"error: batch {number} {what}; {names}")
         assert run("candidates", "add", "C001", "--from-batch", str(number)) == said
         assert run("leaderboard", "--batch", str(number)) == said
+
+
+def test_models_of_a_batch_that_has_not_ended_are_not_there_yet(lab, run):
+    waiting, failed = lab.add(mode="train"), lab.add(mode="train", state="E")
+    running = lab.add(mode="train", state="U")
+
+    for number, stands in (
+        (waiting, f"still waits to run and has no trained model yet; first: {WAIT} {waiting}"),
+        (running, f"still runs and has no trained model yet; first: {WAIT} {running}"),
+        (failed, "has no trained model"),
+    ):
+        said = run("candidates", "add", "C001", "--from-batch", str(number), "--top", "5")
+        assert said == (1, "", f"error: batch {number} {stands}\n")
+
+
+def test_a_list_of_two_splits_is_noted_and_no_ensemble_of_it_is_added(lab, run):
+    first, second = lab.make_up(3), lab.make_up(2, seed=1)
+    assert run("candidates", "add", "C001", "--from-batch", str(first))[2] == ""
+    ensemble = ("--mode", "ensemble", "--candidate", "C001", "--param", "members=2")
+    code, number, err = run("batch", "add", *ensemble)
+    assert (code, err) == (0, "")
+
+    code, out, err = run("candidates", "add", "C001", "--from-batch", str(second))
+
+    assert (code, out) == (0, "C001: 2 models added\n")
+    mixed = "candidate_id 'C001' mixes models of 2 splits, so that one model's test rows would be"
+    assert err.startswith(f"note: {mixed}")
+    assert err.endswith(
+        f"batch {second}, model 1/1, batch {second}, model 2/1; no ensemble can use it like that\n"
+    )
+    for words in (("add", *ensemble), ("retry", number.strip()), ("rerun", number.strip())):
+        code, out, err = run("batch", *words)
+        assert (code, out) == (1, "")
+        assert err.startswith(f"error: {mixed}")
 
 
 def test_members_of_any_ensemble_are_told(lab, run):

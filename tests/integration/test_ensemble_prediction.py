@@ -1,5 +1,6 @@
 """Predict batches that name an ensemble batch, on models trained for real."""
 
+import re
 import time
 
 import numpy as np
@@ -10,10 +11,13 @@ from configs.errors import BadParameter, NotFound, ParentFailed
 from ensemble.reference import round_ones
 from ensemble.rule import Rule
 from ensemble.sampling import members_of
+from launcher import applicants
 from models.scores import decide
 from pipeline import frames
+from pipeline.datasets import load_file
 from pipeline.ensembles import pictures
 from pipeline.executor import Inline
+from pipeline.roles import Choices
 from storage import arrays, ensembles
 from storage.engine import reading
 from storage.schema import (
@@ -117,6 +121,23 @@ def test_other_rows_get_votes_a_decision_and_a_mean_probability(lab):
     assert mean == pytest.approx(told[members.ravel()].mean(axis=0), abs=1e-6)
     row = result(lab, batch_id)
     assert row["tp"] + row["fp"] == called.sum()
+
+
+def test_categories_that_training_never_had_are_told_if_many_rows_have_them(lab):
+    parent = lab.ensemble(SMALL)
+    path = lab.folder / "renamed.csv"
+    applicants.write_csv(path, 400, 9)
+    path.write_text(path.read_text("utf-8").replace("서울", "Seoul"), "utf-8")
+    load_file(lab.engine, path, group="DATA003", choices=Choices(target=applicants.TARGET))
+    columns = {"mode": "predict", "train_batch_id": parent, "dataset_version": 1}
+
+    same, renamed = (
+        lab.execute(lab.add(**columns, dataset_group=f"DATA00{number}")) for number in (1, 3)
+    )
+
+    assert same.endswith(" called 1")
+    told = r" called 1; region: 1\d\d of 400 rows hold a category that training had never or hardly"
+    assert re.search(told, renamed)
 
 
 def test_all_rows_of_the_data_set_trained_on_can_be_scored(lab):

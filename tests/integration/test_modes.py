@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from configs.errors import (
     AllModelsFailed,
@@ -150,11 +151,25 @@ def test_predict_scores_every_row_of_another_data_set(ready: Desk) -> None:
     ready.load(other, id_column="id")
 
     predicted = ready.add(mode="predict", train_batch_id=trained, dataset_version=2)
-    ready.run(predicted)
+    assert ready.run(predicted) == "1 of 1 models applied"
 
     (row,) = ready.results(predicted)
     assert (row.split, row.n_rows, row.state) == ("all", 120, "C")
     assert row.auc > 0.7
+
+
+def test_predict_says_that_many_rows_hold_categories_that_training_never_had(ready: Desk) -> None:
+    trained = ready.train()
+    other = applicants(120, seed=1)
+    other.loc[:29, "지역"] = "제주"
+    ready.load(other, id_column="id")
+
+    with capture_logs() as logs:
+        said = ready.run(ready.add(mode="predict", train_batch_id=trained, dataset_version=2))
+
+    doubt = "지역: 30 of 120 rows hold a category that training had never or hardly ever"
+    assert said == f"1 of 1 models applied; {doubt}"
+    assert [line["note"] for line in logs if line["event"] == "unknown categories"] == [doubt]
 
 
 def test_rows_trained_on_are_known_again_under_another_name(ready: Desk) -> None:

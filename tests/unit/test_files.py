@@ -214,7 +214,7 @@ def test_a_long_number_that_names_something_keeps_every_digit(kind):
 
 def test_row_numbers_that_pandas_left_in_a_file_are_no_feature(tmp_path):
     path = tmp_path / "file.parquet"
-    pq.write_table(pa.table({"x": [1, 2], "y": [0, 1], "__index_level_0__": [5, 9]}), path)
+    pq.write_table(pa.table({"x": [1, 3], "y": [0, 1], "__index_level_0__": [5, 9]}), path)
     raw, said = read_file(path), []
     _, columns = describe(raw, raw.column_names, Choices(target="y"), "file", said.append)
 
@@ -385,9 +385,20 @@ def test_texts_that_nearly_all_differ_are_mentioned():
     assert said == ["name: 3 different texts; if it identifies rows, name it with --id"]
 
 
+def test_integers_that_number_the_rows_are_mentioned_unless_they_are_named():
+    numbers = [3, 1, 5, 2, 4]
+    said = "x: 1 to 5, each once; if it identifies rows, name it with --id, for now it is a feature"
+    assert _said_of(numbers) == [said]
+    assert _said_of([*map(str, numbers)]) == [said]
+    for others in ([1, 2, 3, 4, 6], [1, 2, 3, 3, 5], [1, None, 3, 4, 5], [1.0, 2.0, 3.0]):
+        assert _said_of(others) == []
+    assert _said_of(numbers, id_column="x") == []
+    assert _said_of(numbers, drop=("x",)) == []
+
+
 def _said_of(values, missing=(), **options):
     said = []
-    table = pa.table({"x": values, "z": list(range(len(values)))})
+    table = pa.table({"x": values, "z": [0.5] * len(values)})
     choices = Choices(target=None, missing={"x": missing}, **options)
     describe(table, table.column_names, choices, "file", said.append, in_order=True)
     return said
@@ -407,10 +418,10 @@ def test_a_value_that_makes_texts_of_numbers_is_named():
     assert of_ids.endswith("name it with --id")
 
 
-@pytest.mark.parametrize("texts", [8, 2, 1])
-def test_one_text_of_ten_is_few_and_two_are_many(texts):
-    said = _said_of(["1", "2"] * (5 - texts // 2) + ["1"] * (texts % 2) + ["a"] * texts)
-    assert len(said) == (texts == 1)
+@pytest.mark.parametrize("texts", [8, 5, 4, 1])
+def test_a_column_most_of_whose_values_are_numbers_is_told_of_its_texts(texts):
+    said = _said_of(["1"] * (10 - texts) + ["a"] * texts)
+    assert len(said) == (texts < 5)
 
 
 def test_commas_between_thousands_are_named():

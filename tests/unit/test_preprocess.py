@@ -192,6 +192,44 @@ def test_an_unseen_category_is_all_zeros_where_training_had_no_rare_ones():
     ]
 
 
+@pytest.mark.parametrize(
+    ("rare", "values", "count"),
+    [
+        ([], ["new"] * 3 + ["a"] * 97 + [None] * 100, 3),
+        ([], ["new"] * 2 + ["a"] * 198, 0),  # 1 %
+        ([], ["x", "y", "z"] + ["a"] * 197, 3),
+        (["rare"], ["x", "y", "z"] + ["a"] * 197, 0),  # they may be training's rare ones
+        (["rare"], ["x", "y", "y", "y"] + ["a"] * 196, 3),
+    ],
+)
+def test_many_rows_of_categories_that_training_had_not_are_told(rare, values, count):
+    known = frame(
+        numeric("n", [0, 1] * 20 + [1] * len(rare)),
+        categorical("c", ["a"] * 20 + ["b"] * 20 + rare),
+    )
+    fitted = fit(known, everything(known))
+    new = frame(categorical("c", values), numeric("n", [np.nan] * 200))
+
+    said = f"c: {count} of 200 rows hold a category that training had never or hardly ever"
+    assert preprocess.doubts(fitted, new) == ((said,) if count else ())
+
+
+def test_what_means_missing_in_training_is_no_new_category():
+    known = frame(categorical("c", ["a"] * 20 + ["b"] * 20, ("?",)))
+    fitted = fit(known, everything(known))
+
+    assert preprocess.doubts(fitted, frame(categorical("c", ["?", "a"]))) == ()
+
+
+def test_numbers_that_are_no_category_of_training_are_told_and_missing_ones_are_not():
+    known = frame(categorical("c", ["01"] * 20 + ["02"] * 20, ("99",)))
+    fitted = fit(known, everything(known))
+
+    (said,) = preprocess.doubts(fitted, frame(numeric("c", [1, 2, 3, 99, np.nan])))
+
+    assert said.startswith("c: 1 of 5 rows")
+
+
 def test_ten_thousand_categories_become_at_most_a_hundred_columns():
     rng = np.random.RandomState(2)
     values = [f"category {number}" for number in rng.zipf(1.3, 30_000) % 10_000]
@@ -314,7 +352,9 @@ def test_whole_numbers_of_more_digits_than_a_double_has_are_read_as_the_nearest(
 def test_text_where_training_had_numbers_is_an_error_that_names_both():
     fitted = fit(frame(numeric("x", [1, 2, 3])), np.arange(3))
 
-    with pytest.raises(BadData, match=r"column 'x' holds 'many', but was numeric"):
+    with pytest.raises(
+        BadData, match=r"column 'x' holds 'many', but was numeric.*--missing x=many$"
+    ):
         apply(fitted, frame(categorical("x", ["1", "many"])))
 
 
