@@ -22,6 +22,7 @@ from launcher.orders import Orders
 from launcher.outage import Outage
 from launcher.profile import Profile
 from launcher.registration import Registration
+from launcher.reporting import Reporting
 from launcher.slots import Slots
 from launcher.steps import Step
 from launcher.supervisor import Outcome
@@ -32,6 +33,8 @@ from storage.driver_errors import naming_old_schema
 from storage.engine import make_engine, reading, transaction
 
 _LEAST_TIMEOUT = 5.0
+# Between two lines on one batch: who drains looks on, a daemon's log is kept.
+_NEWS_DRAINING, _NEWS_SERVING = 10.0, 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -199,7 +202,8 @@ class Daemon:
             return away
         claimed = self._claim()
         if claimed is not None:
-            self._start(claimed)
+            seconds = _NEWS_DRAINING if self._drain else _NEWS_SERVING
+            self._start(claimed, Reporting(claimed.batch.batch_id, seconds=seconds))
             return 0.0
         if self._drain and not self._slots.busy and self._claimer.nothing_left():
             self._leave()
@@ -225,7 +229,7 @@ class Daemon:
             log.info("left waiting", batches=kept.n, why=why_left(kept, self._profile.server_id))
         self._drained = True
 
-    def _start(self, claimed: Claimed, watch: Callable[[Progress], None] | None = None) -> None:
+    def _start(self, claimed: Claimed, watch: Callable[[Progress], None] | None) -> None:
         self._slots.start(claimed.batch, claimed.at, self._stopping, watch)
         self._metrics.claimed()
 

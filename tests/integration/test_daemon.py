@@ -607,6 +607,17 @@ def away():
         yield listener, ExternalCluster(f"tcp://127.0.0.1:{listener.getsockname()[1]}")
 
 
+@pytest.mark.parametrize(("drain", "pause"), [(True, "_NEWS_DRAINING"), (False, "_NEWS_SERVING")])
+def test_the_log_says_how_far_a_batch_is(runs, monkeypatch, drain, pause):
+    monkeypatch.setattr(f"launcher.daemon.{pause}", 0.0)
+    batch_id = runs.add()
+    with capture_logs() as said, in_thread(runs.daemon("succeed", drain=drain)):
+        until(lambda: states(runs, batch_id) == ["C"])
+
+    (line,) = [each for each in said if each["event"] == "batch goes on"]
+    assert (line["batch_id"], line["done"], line["note"]) == (batch_id, "25%", "1 of 4 모델")
+
+
 def test_a_scheduler_that_is_away_costs_no_attempts_and_nothing_more_is_claimed(runs):
     batch_ids = [runs.add() for _ in range(3)]
     with away() as (listener, cluster), capture_logs() as said:
