@@ -703,6 +703,18 @@ def test_ctrl_c_leaves_the_batch_that_one_waits_for_alone(
     assert (row.state, row.cancel_requested_at) == ("U", None)
 
 
+def test_a_launcher_that_must_have_said_something_by_now_is_late(
+    ready: Run, engine: Engine
+) -> None:
+    row = {"serve_server_id": "S", "identity": "there:7:boot", "queues": "[]", "tags": "[]"}
+    with engine.begin() as connection:
+        connection.execute(insert(dc_server).values(row | {"last_seen": utc_now(-20)}))
+    assert " up " in ready("status", "--once")[1]
+    with engine.begin() as connection:
+        connection.execute(update(dc_server).values(last_seen=utc_now(-40)))
+    assert " late " in ready("status", "--once")[1]
+
+
 def test_whoever_looks_is_told_into_which_database_but_no_password(
     run: Run, mariadb_server: MariaDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
