@@ -114,6 +114,7 @@ class Daemon:
         Raises:
             DatabaseRefused, WrongSchema: at the start, also where a right is missing; later they
                 are waited out like an outage, but with `drain` what refuses a claim ends it.
+            WrongState: a launcher under this id is at work on this host.
             BadSetting: metrics_port is taken.
         """
         at = self._settings.metrics_host, self._settings.metrics_port
@@ -263,6 +264,7 @@ class Daemon:
             try:
                 with naming_old_schema(self._engine):
                     self._registration.check_rights()
+                    self._registration.check_id()
                     self._registration.enter()
             except DatabaseUnavailable as error:
                 pause = self._outage.failed("register", error)

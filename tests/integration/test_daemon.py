@@ -20,7 +20,7 @@ from configs.errors import DatabaseRefused, NotFound, WrongSchema, WrongState
 from launcher.claimer import Claimer
 from launcher.daemon import Daemon
 from launcher.embedded import ExternalCluster
-from launcher.host import memory_mb
+from launcher.host import memory_mb, this_host
 from launcher.notify import Notifier
 from storage import queues, servers
 from storage.columns import utc_now
@@ -239,6 +239,30 @@ def test_a_launcher_says_when_another_runs_under_its_id(runs):
 
     assert sum("under the same id" in event["event"] for event in logged) == 1
     assert listed(runs)["B"].pid == 7
+
+
+def test_a_second_launcher_under_an_id_is_refused_until_the_first_is_dead(runs):
+    with runs.launcher("hang") as launcher:
+        until(lambda: listed(runs).get("L"))
+        with pytest.raises(WrongState, match=f"launcher L runs .* as process {launcher.pid}; stop"):
+            runs.daemon("succeed", server_id="L").run()
+        assert listed(runs)["L"].pid == launcher.pid
+        launcher.kill()
+        launcher.wait()
+
+        assert listed(runs)["L"].pid == launcher.pid
+        assert runs.daemon("succeed", server_id="L", drain=True).run() == 0
+
+
+def test_a_process_that_took_the_number_of_a_dead_launcher_is_none(runs):
+    with subprocess.Popen(["sleep", "60"]) as other:
+        dead = this_host().identity.replace(f":{os.getpid()}:", f":{other.pid}:")
+        row = {"server": "B", "identity": dead, "pid": other.pid}
+        row |= {"host": "h", "version": "1", "slots": 1}
+        transaction(runs.engine, lambda connection: servers.register(connection, **row))
+
+        assert runs.daemon("succeed", drain=True).run() == 0
+        other.kill()
 
 
 def test_an_idle_launcher_stops_at_once(runs):
