@@ -190,7 +190,12 @@ class Daemon:
 
     def _stop(self, how: Stopping) -> None:
         if how is not self._stopping:
-            log.info("launcher stopping", how=how.value, server_id=self._profile.server_id)
+            left = {}
+            if how is Stopping.DRAINING and self._slots.busy:
+                grace = f"{self._settings.grace_seconds:g} s"
+                left["next"] = f"what runs has {grace} to finish; a second signal stops it at once"
+            server_id = self._profile.server_id
+            log.info("launcher stopping", how=how.value, server_id=server_id, **left)
             self._notifier.stopping(f"stopping: {how.value}")
             self._stopping = how
             self._slots.stop(how)

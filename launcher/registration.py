@@ -34,8 +34,9 @@ class Registration:
             health.require_rights(connection, _ROLE)
 
     def check_id(self) -> None:
-        """Raises as `enter`, and WrongState: a launcher with this id is at work on this host. One of
-        another host cannot be told from a dead one; if it lives, it will notice us.
+        """Raises as `enter`, and WrongState: a launcher with this id is at work on this host.
+
+        One of another host cannot be told from a dead one; if it lives, it will notice us.
         """
         with reading(self._engine) as connection:
             there = servers.at_work(connection)

@@ -369,7 +369,8 @@ def test_a_second_signal_stops_at_once(runs):
     with runs.launcher("hang") as launcher:
         pid = runs.pid("L")
         launcher.send_signal(signal.SIGTERM)
-        until(lambda: any(event.get("how") == "draining" for event in events(runs)))
+        (told,) = until(lambda: [e for e in events(runs) if e.get("how") == "draining"])
+        assert told["next"] == "what runs has 20 s to finish; a second signal stops it at once"
         assert alive(pid)
         launcher.send_signal(signal.SIGINT)
 
