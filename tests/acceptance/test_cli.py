@@ -1224,6 +1224,10 @@ def test_doctor_names_the_rights_that_an_account_lacks(
     code, _, error = run("dataset", "load", "a.csv", "--group", "A", "--target", "연체")
     assert code == 1
     assert "error: loading data needs an account that may CREATE tables; " in error
+    for command in ("check", "upgrade"):
+        code, _, error = run("db", command)
+        assert code == 1
+        assert f"error: `deepcredit db {command}` needs an account that may CREATE tables" in error
 
     monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(f"{name}x", user="reads"))
     assert f"to database '{name}x', or there is no such database; " in _error(run("status"), 1)
