@@ -22,6 +22,7 @@ from launcher.orders import Orders
 from launcher.outage import Outage
 from launcher.profile import Profile
 from launcher.registration import Registration
+from launcher.reporting import Reporting
 from launcher.slots import Slots
 from launcher.steps import Step
 from launcher.supervisor import Outcome
@@ -32,6 +33,8 @@ from storage.driver_errors import naming_old_schema
 from storage.engine import make_engine, reading, transaction
 
 _LEAST_TIMEOUT = 5.0
+# Between two lines on one batch: who drains looks on, a daemon's log is kept.
+_NEWS_DRAINING, _NEWS_SERVING = 10.0, 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -111,6 +114,7 @@ class Daemon:
         Raises:
             DatabaseRefused, WrongSchema: at the start, also where a right is missing; later they
                 are waited out like an outage, but with `drain` what refuses a claim ends it.
+            WrongState: a launcher under this id is at work on this host.
             BadSetting: metrics_port is taken.
         """
         at = self._settings.metrics_host, self._settings.metrics_port
@@ -186,7 +190,12 @@ class Daemon:
 
     def _stop(self, how: Stopping) -> None:
         if how is not self._stopping:
-            log.info("launcher stopping", how=how.value, server_id=self._profile.server_id)
+            left = {}
+            if how is Stopping.DRAINING and self._slots.busy:
+                grace = f"{self._settings.grace_seconds:g} s"
+                left["next"] = f"what runs has {grace} to finish; a second signal stops it at once"
+            server_id = self._profile.server_id
+            log.info("launcher stopping", how=how.value, server_id=server_id, **left)
             self._notifier.stopping(f"stopping: {how.value}")
             self._stopping = how
             self._slots.stop(how)
@@ -199,7 +208,8 @@ class Daemon:
             return away
         claimed = self._claim()
         if claimed is not None:
-            self._start(claimed)
+            seconds = _NEWS_DRAINING if self._drain else _NEWS_SERVING
+            self._start(claimed, Reporting(claimed.batch.batch_id, seconds=seconds))
             return 0.0
         if self._drain and not self._slots.busy and self._claimer.nothing_left():
             self._leave()
@@ -225,7 +235,7 @@ class Daemon:
             log.info("left waiting", batches=kept.n, why=why_left(kept, self._profile.server_id))
         self._drained = True
 
-    def _start(self, claimed: Claimed, watch: Callable[[Progress], None] | None = None) -> None:
+    def _start(self, claimed: Claimed, watch: Callable[[Progress], None] | None) -> None:
         self._slots.start(claimed.batch, claimed.at, self._stopping, watch)
         self._metrics.claimed()
 
@@ -259,6 +269,7 @@ class Daemon:
             try:
                 with naming_old_schema(self._engine):
                     self._registration.check_rights()
+                    self._registration.check_id()
                     self._registration.enter()
             except DatabaseUnavailable as error:
                 pause = self._outage.failed("register", error)

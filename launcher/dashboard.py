@@ -10,6 +10,7 @@ import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -60,16 +61,18 @@ def page(
     *,
     database: str,
     width: int,
+    late_after: float,
     silent_after: float,
     height: int | None = None,
 ) -> RenderableType:
-    """`silent_after`: a server that was not seen for so many seconds is called silent. `height`:
-    of the errors only the newest that still fit it are shown.
+    """A server that was not seen for so many seconds is called late, then silent. `height`: of the
+    errors only the newest that still fit it are shown.
     """
-    whole = _page(overview, database, width, silent_after)
+    stands = partial(_status, late_after=late_after, silent_after=silent_after)
+    whole = _page(overview, database, width, stands)
     while height is not None and overview.failures and _lines(whole, width) > height:
         overview = replace(overview, failures=overview.failures[:-1])
-        whole = _page(overview, database, width, silent_after)
+        whole = _page(overview, database, width, stands)
     return whole
 
 
@@ -77,11 +80,18 @@ def _lines(whole: RenderableType, width: int) -> int:
     return len(Console(width=width).render_lines(whole))
 
 
-def _page(overview: Overview, database: str, width: int, silent_after: float) -> RenderableType:
+def _page(
+    overview: Overview, database: str, width: int, stands: Callable[[ServerSeen], str]
+) -> RenderableType:
     busy: dict[str | None, int] = {}
     for run in overview.runs:
         busy[run.serve_server_id] = busy.get(run.serve_server_id, 0) + 1
-    servers = [_server(each, busy, silent_after) for each in overview.servers]
+    status = {each.serve_server_id: stands(each) for each in overview.servers}
+    servers = [
+        _server(each, busy, _with_pause(status[each.serve_server_id], each.paused))
+        for each in overview.servers
+    ]
+    runs = [_run(each, status.get(each.serve_server_id or "")) for each in overview.runs]
     queues = [
         {"queue": q.queue, "waiting": q.waiting, "due": q.due, "later": q.later}
         | {"paused": "paused" if q.paused else ""}
@@ -91,9 +101,7 @@ def _page(overview: Overview, database: str, width: int, silent_after: float) ->
         Text(f"database {database}\n"),
         table(servers, _SERVERS, width) if servers else Text("no launcher is at work"),
         Text(),
-        table([*map(_run, overview.runs)], _RUNS, width)
-        if overview.runs
-        else Text("nothing is running"),
+        table(runs, _RUNS, width) if runs else Text("nothing is running"),
         Text(),
         table(queues, _QUEUES, width) if queues else Text("nothing is waiting"),
     ]
@@ -161,12 +169,10 @@ def _wait_for_q(seconds: float) -> bool:
     return False
 
 
-def _server(
-    seen: ServerSeen, busy: dict[str | None, int], silent_after: float
-) -> dict[str, object]:
+def _server(seen: ServerSeen, busy: dict[str | None, int], status: str) -> dict[str, object]:
     return {
         "server": _cut(seen.serve_server_id),
-        "status": _status(seen, silent_after),
+        "status": status,
         "seen": None if seen.silent is None else f"{in_words(seen.silent)} ago",
         "busy": busy.get(seen.serve_server_id, 0),
         "slots": seen.slots,
@@ -180,24 +186,29 @@ def _listed(names: str | None) -> str | None:
     return ", ".join(map(str, json.loads(names or "[]"))) or None
 
 
-def _status(seen: ServerSeen, silent_after: float) -> str:
+def _status(seen: ServerSeen, *, late_after: float, silent_after: float) -> str:
     if seen.identity is None:
-        word = "stopped"
-    elif seen.silent is None or seen.silent > silent_after:
-        word = "silent"
-    else:
-        word = "up"
-    if not seen.paused:
-        return word
-    return "paused" if word == "up" else f"{word}, paused"
+        return "stopped"
+    if seen.silent is None or seen.silent > silent_after:
+        return "silent"
+    return "late" if seen.silent > late_after else "up"
 
 
-def _run(run: Run) -> dict[str, object]:
+def _with_pause(status: str, paused: int) -> str:
+    if not paused:
+        return status
+    return "paused" if status == "up" else f"{status}, paused"
+
+
+def _run(run: Run, server: str | None) -> dict[str, object]:
+    """`server`: how the one that runs it stands."""
     note = run.progress_note or run.batch_desc
     if run.cancelling:
         note = "is being cancelled"
     elif run.overdue:
         note = "not heard of: its lease has ended"
+    elif server in ("late", "silent"):
+        note = f"its launcher is {server}; may be dead"
     return {
         "batch_id": run.batch_id,
         "server": _cut(run.serve_server_id or "-"),

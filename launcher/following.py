@@ -25,7 +25,8 @@ def follow(session: Session, batch_id: int, timeout: float | None) -> Batch | No
             now, waits_for = session.read(lambda connection: _look(connection, batch_id))
             if now.ended:
                 return now
-            bar(now.progress or 0.0, waits_for or now.progress_note or "")
+            share = 0.0 if now.state == "I" else now.progress  # a row set to I by hand keeps it
+            bar(share or 0.0, waits_for or now.progress_note or "")
             if deadline is not None and time.monotonic() >= deadline:
                 return None
             time.sleep(_POLL_SECONDS)

@@ -144,5 +144,12 @@ def interval_of(lease_seconds: float) -> float:
     return min(_LONGEST_INTERVAL, lease_seconds / _BEATS_PER_LEASE)
 
 
+def latest(lease_seconds: float) -> float:
+    """Seconds after which a healthy launcher has said that it lives, even if once the database took
+    its time.
+    """
+    return 2 * interval_of(lease_seconds)
+
+
 def _jitter() -> float:
     return random.uniform(0.8, 1.0)  # noqa: S311 - spreads load, no secret

@@ -29,11 +29,15 @@ class Host:
     version: str
     gpus: int
 
+    def is_neighbour(self, identity: str | None, pid: int | None) -> bool:
+        """Whether this is the identity of another process of this machine, since it last began."""
+        return identity == _identity(self.name, pid) and identity != self.identity
+
 
 def this_host() -> Host:
     name, pid = socket.gethostname(), os.getpid()
     return Host(
-        identity=f"{name}:{pid}:{_boot_id()}",
+        identity=_identity(name, pid),
         name=name,
         pid=pid,
         version=version_of("deepcredit") or "unknown",
@@ -109,6 +113,10 @@ def _cgroup_texts(name: str) -> Iterator[str]:
         for folder in (group, *group.parents):
             with contextlib.suppress(OSError):  # there is none
                 yield (folder / name).read_text(encoding="ascii").strip()
+
+
+def _identity(name: str, pid: int | None) -> str:
+    return f"{name}:{pid}:{_boot_id()}"
 
 
 def _boot_id() -> str:

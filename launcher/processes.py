@@ -25,6 +25,15 @@ def started_at(pid: int) -> int | None:
     return None if state in "ZX" else int(fields[18])
 
 
+def was_told(pid: int, word: str) -> bool:
+    """Whether a living process has this word in its command line."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return word.encode() in words and started_at(pid) is not None
+
+
 def family(marker: bytes) -> list[int]:
     """Living processes with this entry, NAME=VALUE, in the environment they were started with."""
     numbers = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]

@@ -3,6 +3,8 @@
 import structlog
 from sqlalchemy import Connection, Engine
 
+from configs.errors import WrongState
+from launcher.processes import was_told
 from launcher.profile import Profile
 from storage import health, servers
 from storage.engine import reading, transaction
@@ -30,6 +32,25 @@ class Registration:
         """Raises as `enter`: else each claim would fail, or each batch at its end."""
         with reading(self._engine) as connection:
             health.require_rights(connection, _ROLE)
+
+    def check_id(self) -> None:
+        """Raises as `enter`, and WrongState: a launcher with this id is at work on this host.
+
+        One of another host cannot be told from a dead one; if it lives, it will notice us.
+        """
+        with reading(self._engine) as connection:
+            there = servers.at_work(connection)
+        for each in there:
+            pid = each.pid
+            if each.serve_server_id == self._server_id and pid and self._lives(each.identity, pid):
+                raise WrongState(
+                    f"launcher {self._server_id} runs on this host already, as process {pid}; "
+                    "stop that one first, or give this one an id of its own"
+                )
+
+    def _lives(self, identity: str | None, pid: int) -> bool:
+        """Numbers of processes come again, small ones soon in containers."""
+        return self._host.is_neighbour(identity, pid) and was_told(pid, self._server_id)
 
     def enter(self) -> None:
         """Raises DatabaseUnavailable and DatabaseRefused."""

@@ -23,6 +23,7 @@ REPEAT = frozenset({1020, _LOCK_WAIT, 1213})
 _NO_ACCESS = 1044  # to a database, which the server also says of one that is not there
 # Wrong user or password, host not allowed, password expired (twice), account locked.
 _LOGIN = frozenset({1045, 1698, 1130, 1820, 1862, 4151})
+_NO_RIGHT = frozenset({_NO_ACCESS, 1142})  # to what is in a database, to a table
 # No such database, no privilege.
 _REFUSED = _LOGIN | {_NO_ACCESS, 1049, 1142, 1143, 1227}
 # A node that has left its cluster, a server that is read-only, as one that became a replica.
@@ -76,6 +77,20 @@ def naming_errors() -> Iterator[None]:
             raise DatabaseUnavailable(
                 f"the database does not answer: {reason}; if it runs, look at its host and port in "
                 "DEEPCREDIT_DATABASE_URL"
+            ) from error
+        raise
+
+
+@contextmanager
+def naming_lack_of_rights(what: str) -> Iterator[None]:
+    """Say that `what` takes more rights than any role has. For those who are connected already."""
+    try:
+        yield
+    except DBAPIError as error:
+        if error_number(error) in _NO_RIGHT:
+            raise DatabaseRefused(
+                f"{what} needs an account that may CREATE tables; the database refused us: "
+                f"{reason_of(error)}"
             ) from error
         raise
 

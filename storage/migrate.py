@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, func, inspect, select
 
 from configs.errors import DatabaseUnavailable, WrongSchema
 from storage.drift import differences
-from storage.driver_errors import naming_errors
+from storage.driver_errors import naming_errors, naming_lack_of_rights
 from storage.metadata import VERSION_TABLE
 from storage.views import VIEWS, create_view
 
@@ -31,8 +31,14 @@ def upgrade(engine: Engine, log: Callable[[str], None]) -> None:
 
     Raises:
         WrongSchema: the tables are of a newer version, or of the system that this one replaces.
+        DatabaseRefused: this account may not create tables.
     """
-    with naming_errors(), engine.connect() as connection, _alone(connection):
+    with (
+        naming_errors(),
+        engine.connect() as connection,
+        naming_lack_of_rights("`deepcredit db upgrade`"),
+        _alone(connection),
+    ):
         found = _found(connection)
         if found not in (None, *_revisions()):
             raise WrongSchema(
@@ -70,7 +76,8 @@ def check(engine: Engine) -> list[str]:
         lines.append(
             f"schema version is {found}, the code has {head()}; run `deepcredit db upgrade`"
         )
-    with naming_errors(), engine.connect() as connection:
+    needs = naming_lack_of_rights("`deepcredit db check`")
+    with naming_errors(), engine.connect() as connection, needs:
         return lines + differences(connection)
 
 

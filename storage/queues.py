@@ -1,6 +1,6 @@
 """Queues: names that rows carry. One is in dc_queue only once somebody paused it."""
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from storage.schema import dc_batch, dc_queue
@@ -8,11 +8,18 @@ from storage.schema import dc_batch, dc_queue
 
 def pause(connection: Connection, queue: str) -> None:
     """Keep launchers from claiming its batches; those that run go on."""
-    _set_paused(connection, queue, 1)
+    change = update(dc_queue).where(dc_queue.c.queue == queue).values(paused=1)
+    if connection.execute(change).rowcount:
+        return
+    try:
+        connection.execute(insert(dc_queue).values(queue=queue, paused=1))
+    except IntegrityError:  # somebody else was faster to insert it
+        connection.execute(change)
 
 
 def resume(connection: Connection, queue: str) -> None:
-    _set_paused(connection, queue, 0)
+    """Its row goes: it says nothing else, and a name that was mistyped is not to stay."""
+    connection.execute(delete(dc_queue).where(dc_queue.c.queue == queue))
 
 
 def paused(connection: Connection) -> list[str]:
@@ -23,13 +30,3 @@ def paused(connection: Connection) -> list[str]:
 def of_batches(connection: Connection) -> list[str]:
     """Names that rows of dc_batch carry, also rows that have ended."""
     return list(connection.scalars(select(dc_batch.c.queue).distinct()))
-
-
-def _set_paused(connection: Connection, queue: str, value: int) -> None:
-    change = update(dc_queue).where(dc_queue.c.queue == queue).values(paused=value)
-    if connection.execute(change).rowcount:
-        return
-    try:
-        connection.execute(insert(dc_queue).values(queue=queue, paused=value))
-    except IntegrityError:  # somebody else was faster to insert it
-        connection.execute(change)

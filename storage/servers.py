@@ -89,7 +89,10 @@ def pause(connection: Connection, server: str) -> None:
 
 
 def resume(connection: Connection, server: str) -> None:
-    _upsert(connection, server, {"paused": 0})
+    """The row goes if no launcher has it: a name that was mistyped is not to stay."""
+    row = _server.serve_server_id == server
+    connection.execute(delete(dc_server).where(row, _server.identity.is_(None)))
+    connection.execute(update(dc_server).where(row).values(paused=0))
 
 
 def _upsert(connection: Connection, server: str, values: dict[str, Any]) -> None:

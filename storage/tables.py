@@ -25,10 +25,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable, DropTable
 from sqlalchemy.types import TypeEngine
 
-from configs.errors import BadData, DatabaseRefused, DeepCreditError
+from configs.errors import BadData, DeepCreditError
 from storage.bulk import bulk_engine, fill
 from storage.columns import MARIADB
-from storage.driver_errors import error_number, naming_errors, reason_of
+from storage.driver_errors import error_number, naming_errors, naming_lack_of_rights, reason_of
 
 PREFIX = "dc_data_"
 ORDER_COLUMN = "dc_row_no"
@@ -38,7 +38,6 @@ MAX_NAME = 64
 _VARCHAR = 255
 # MariaDB counts 4 bytes a character of every VARCHAR towards a row of 65,535; TEXT counts 12.
 _VARCHAR_BUDGET = 12_000
-_NO_RIGHT = 1142  # on a table, so also to create it
 _TOO_LONG = 1118  # a row, of the table's definition or of its data
 # No column, no such name, duplicate name, too many columns.
 _BAD_TABLE = frozenset({1059, 1060, 1074, 1103, 1113, 1117, 1166})
@@ -124,16 +123,11 @@ def write(
     numbers = pa.array(range(1, data.num_rows + 1), pa.int64())
     data = data.add_column(0, order_column, numbers)
     target = _described(name, data)
-    with naming_errors():
+    with naming_errors(), naming_lack_of_rights("loading data"):
         try:
             _check_free(engine, name)
             _create_and_fill(engine, target, data, progress)
         except DBAPIError as error:
-            if error_number(error) == _NO_RIGHT:
-                raise DatabaseRefused(
-                    "loading data needs an account that may CREATE tables; the database refused "
-                    f"us: {reason_of(error)}"
-                ) from error
             _check_free(engine, name)  # whoever made it meanwhile made ours fail
             if error_number(error) == _TOO_LONG:
                 raise BadData(_too_long(data)) from error

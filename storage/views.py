@@ -26,7 +26,7 @@ from storage.schema import (
     dc_batch_result_t4,
     dc_model,
 )
-from storage.wording import dataset_name, last_error, status, waits_for
+from storage.wording import current, dataset_name, last_error, status, waits_for
 
 _batch = dc_batch.c
 
@@ -38,8 +38,8 @@ def _batches() -> Select[*tuple[Any, ...]]:
         _batch.state,
         status(dc_batch).label("status"),
         waits_for().label("waits_for"),
-        _batch.progress,
-        _batch.progress_note,
+        current(_batch.progress).label("progress"),
+        current(_batch.progress_note).label("progress_note"),
         seconds_between(_batch.created_at, utc_now()).label("age_seconds"),
         seconds_between(
             _batch.work_date,

@@ -108,6 +108,11 @@ def _suitable_server() -> ColumnElement[str]:
     )
 
 
+def current(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """NULL while it waits: a row set to I by hand keeps what its last run said until the next."""
+    return case((_batch.state != "I", column))
+
+
 def last_error() -> ColumnElement[str]:
     """NULL unless it has failed: one set to I by hand keeps the columns until it is claimed."""
     said = _sentence(_batch.error_class, ": ", func.coalesce(_batch.error_text, ""))

@@ -235,8 +235,12 @@ def _make(ctx: typer.Context, words: str, make: Callable[..., Dataset]) -> None:
     """Make a data set, and say what it holds."""
     opened, told = session(ctx), list[str]()
     opened.read(registered.listing)  # a database without our tables is told of at once
-    with progress(words) as bar:
-        made = make(opened.engine, progress=bar, tell=told.append)
+    try:
+        with progress(words) as bar:
+            made = make(opened.engine, progress=bar, tell=told.append)
+    except KeyboardInterrupt:
+        typer.echo("stopped: nothing was registered", err=True)
+        raise typer.Exit(130) from None
     for line in told:
         say(f"note: {line}")
     kinds = Counter(column.kind for column in made.columns_of("feature"))

@@ -12,6 +12,7 @@ from launcher.daemon import Daemon
 from launcher.folder import example, new_app
 from launcher.session import session
 from storage import batches, identity
+from storage.records import Batch
 
 app = new_app()
 
@@ -32,7 +33,17 @@ def run(
         code = daemon.run_one(batch_id, lambda message: bar(message.fraction, message.note))
     ended = opened.read(lambda connection: batches.read(connection, batch_id))
     if code:
-        later = f"batch {batch_id} did not complete; `deepcredit batch list` says how it stands"
-        raise WrongState((ended and ended.failure) or later)
+        raise WrongState(_why_not(batch_id, ended))
     note = ended and ended.progress_note
     say(f"batch {batch_id} completed" + (f": {note}" if note else ""))
+
+
+def _why_not(batch_id: int, ended: Batch | None) -> str:
+    if ended is not None and ended.failure:
+        return ended.failure
+    if ended is not None and ended.state == "I":
+        return (
+            f"batch {batch_id} was given back and waits; what it has finished is kept, and "
+            f"`deepcredit run {batch_id}` or any launcher goes on with it"
+        )
+    return f"batch {batch_id} did not complete; `deepcredit batch list` says how it stands"

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from launcher.console import console
 from launcher.dashboard import page, watch
 from launcher.folder import example, new_app
+from launcher.heartbeat import latest
 from launcher.session import session
 from storage import overview
 
@@ -30,7 +31,7 @@ def status(
     On a terminal it is shown again and again until q or Ctrl-C; elsewhere once.
     """
     opened = session(ctx)
-    silent_after = opened.settings.lease_seconds
+    lease = opened.settings.lease_seconds
 
     def draw(width: int, height: int | None = None) -> RenderableType:
         return page(
@@ -38,7 +39,8 @@ def status(
             database=opened.database,
             width=width,
             height=height,
-            silent_after=silent_after,
+            late_after=latest(lease),
+            silent_after=lease,
         )
 
     output = console()

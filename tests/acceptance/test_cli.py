@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -718,6 +718,52 @@ def test_ctrl_c_leaves_the_batch_that_one_waits_for_alone(
     assert (row.state, row.cancel_requested_at) == ("U", None)
 
 
+def _interrupted(words: Sequence[str], folder: Path) -> tuple[int, str]:
+    """Exit code and stderr of a command that Ctrl-C ends after its first line on stderr."""
+    env = environment(folder, DATABASE_URL=load().database_url)
+    command = [sys.executable, "-m", "launcher", *words]
+    with subprocess.Popen(command, env=env, cwd=folder, stderr=subprocess.PIPE) as running:
+        assert running.stderr
+        first = running.stderr.readline()
+        running.send_signal(signal.SIGINT)
+        return running.wait(60), (first + running.stderr.read()).decode()
+
+
+def test_ctrl_c_gives_a_batch_back_that_runs_here(stocked: Run, engine: Engine) -> None:
+    number = _add(engine, dataset_group="DATA001", dataset_version=1, model_group="M100")
+
+    code, said = _interrupted(["run", str(number)], Path.cwd())
+
+    assert code == 1
+    assert said.splitlines()[-1] == (
+        f"error: batch {number} was given back and waits; what it has finished is kept, and "
+        f"`deepcredit run {number}` or any launcher goes on with it"
+    )
+
+
+def test_ctrl_c_while_data_are_loaded_registers_nothing(ready: Run) -> None:
+    rows = "".join(f"{number},{number % 7},{number % 2}\n" for number in range(300_000))
+    Path("big.csv").write_text(f"a,b,y\n{rows}", encoding="utf-8")
+
+    words = ["dataset", "load", "big.csv", "--group", "BIG", "--target", "y"]
+    code, said = _interrupted(words, Path.cwd())
+
+    assert (code, said.splitlines()[-1]) == (130, "stopped: nothing was registered")
+    assert "no data set" in ready("dataset", "list")[2]
+
+
+def test_a_launcher_that_must_have_said_something_by_now_is_late(
+    ready: Run, engine: Engine
+) -> None:
+    row = {"serve_server_id": "S", "identity": "there:7:boot", "queues": "[]", "tags": "[]"}
+    with engine.begin() as connection:
+        connection.execute(insert(dc_server).values(row | {"last_seen": utc_now(-20)}))
+    assert " up " in ready("status", "--once")[1]
+    with engine.begin() as connection:
+        connection.execute(update(dc_server).values(last_seen=utc_now(-40)))
+    assert " late " in ready("status", "--once")[1]
+
+
 def test_whoever_looks_is_told_into_which_database_but_no_password(
     run: Run, mariadb_server: MariaDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1212,6 +1258,10 @@ def test_doctor_names_the_rights_that_an_account_lacks(
     code, _, error = run("dataset", "load", "a.csv", "--group", "A", "--target", "연체")
     assert code == 1
     assert "error: loading data needs an account that may CREATE tables; " in error
+    for command in ("check", "upgrade"):
+        code, _, error = run("db", command)
+        assert code == 1
+        assert f"error: `deepcredit db {command}` needs an account that may CREATE tables" in error
 
     monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(f"{name}x", user="reads"))
     assert f"to database '{name}x', or there is no such database; " in _error(run("status"), 1)

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, update
 from launcher.cli import execute
 from launcher.commands import store
 from pipeline.upkeep import survey
-from storage import batches
+from storage import batches, servers
 from storage.columns import utc_now
 from storage.schema import (
     dc_batch,
@@ -56,6 +56,14 @@ def test_a_server_is_paused_and_resumed(run, calls):
     assert run("server", "pause", "B") == (0, "B is paused\n", "")
     assert column(calls, dc_server.c.paused) == [1]
     assert run("server", "resume", "B")[0] == 0
+    assert column(calls, dc_server.c.paused) == []
+
+
+def test_a_launcher_keeps_its_row_when_its_server_is_resumed(run, calls):
+    at_work = {"identity": "i", "host": "h", "pid": 1, "version": "1", "slots": 1}
+    calls(servers.register, server="B", **at_work)
+    run("server", "pause", "B")
+    assert run("server", "resume", "B")[0] == 0
     assert column(calls, dc_server.c.paused) == [0]
 
 
@@ -74,7 +82,7 @@ def test_a_queue_is_paused_and_resumed(run, calls):
     assert run("queue", "pause", "night")[0] == 0
     assert column(calls, dc_queue.c.paused) == [1]
     assert run("queue", "resume", "night")[0] == 0
-    assert column(calls, dc_queue.c.paused) == [0]
+    assert column(calls, dc_queue.c.paused) == []
 
 
 def test_a_batch_is_moved_up(run, calls):

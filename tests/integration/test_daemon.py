@@ -20,7 +20,7 @@ from configs.errors import DatabaseRefused, NotFound, WrongSchema, WrongState
 from launcher.claimer import Claimer
 from launcher.daemon import Daemon
 from launcher.embedded import ExternalCluster
-from launcher.host import memory_mb
+from launcher.host import memory_mb, this_host
 from launcher.notify import Notifier
 from storage import queues, servers
 from storage.columns import utc_now
@@ -241,6 +241,30 @@ def test_a_launcher_says_when_another_runs_under_its_id(runs):
     assert listed(runs)["B"].pid == 7
 
 
+def test_a_second_launcher_under_an_id_is_refused_until_the_first_is_dead(runs):
+    with runs.launcher("hang") as launcher:
+        until(lambda: listed(runs).get("L"))
+        with pytest.raises(WrongState, match=f"launcher L runs .* as process {launcher.pid}; stop"):
+            runs.daemon("succeed", server_id="L").run()
+        assert listed(runs)["L"].pid == launcher.pid
+        launcher.kill()
+        launcher.wait()
+
+        assert listed(runs)["L"].pid == launcher.pid
+        assert runs.daemon("succeed", server_id="L", drain=True).run() == 0
+
+
+def test_a_process_that_took_the_number_of_a_dead_launcher_is_none(runs):
+    with subprocess.Popen(["sleep", "60"]) as other:
+        dead = this_host().identity.replace(f":{os.getpid()}:", f":{other.pid}:")
+        row = {"server": "B", "identity": dead, "pid": other.pid}
+        row |= {"host": "h", "version": "1", "slots": 1}
+        transaction(runs.engine, lambda connection: servers.register(connection, **row))
+
+        assert runs.daemon("succeed", drain=True).run() == 0
+        other.kill()
+
+
 def test_an_idle_launcher_stops_at_once(runs):
     runs.settings = runs.settings.model_copy(update={"lease_seconds": 120, "poll_seconds": 60})
     with in_thread(runs.daemon("succeed")):
@@ -345,7 +369,8 @@ def test_a_second_signal_stops_at_once(runs):
     with runs.launcher("hang") as launcher:
         pid = runs.pid("L")
         launcher.send_signal(signal.SIGTERM)
-        until(lambda: any(event.get("how") == "draining" for event in events(runs)))
+        (told,) = until(lambda: [e for e in events(runs) if e.get("how") == "draining"])
+        assert told["next"] == "what runs has 20 s to finish; a second signal stops it at once"
         assert alive(pid)
         launcher.send_signal(signal.SIGINT)
 
@@ -605,6 +630,17 @@ def away():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         yield listener, ExternalCluster(f"tcp://127.0.0.1:{listener.getsockname()[1]}")
+
+
+@pytest.mark.parametrize(("drain", "pause"), [(True, "_NEWS_DRAINING"), (False, "_NEWS_SERVING")])
+def test_the_log_says_how_far_a_batch_is(runs, monkeypatch, drain, pause):
+    monkeypatch.setattr(f"launcher.daemon.{pause}", 0.0)
+    batch_id = runs.add()
+    with capture_logs() as said, in_thread(runs.daemon("succeed", drain=drain)):
+        until(lambda: states(runs, batch_id) == ["C"])
+
+    (line,) = [each for each in said if each["event"] == "batch goes on"]
+    assert (line["batch_id"], line["done"], line["note"]) == (batch_id, "25%", "1 of 4 모델")
 
 
 def test_a_scheduler_that_is_away_costs_no_attempts_and_nothing_more_is_claimed(runs):

@@ -473,6 +473,18 @@ def test_an_error_is_not_told_of_a_batch_that_an_operator_lets_run_again(calls: 
     assert [row["last_error"] for row in view(calls, "v_batch")] == [None]
 
 
+def test_progress_is_not_told_of_a_batch_that_an_operator_lets_run_again(calls: Calls) -> None:
+    number = calls.add()
+    calls(claims.finish, calls.take(batch_id=number), note="5 of 5 models trained")
+    (row,) = view(calls, "v_batch")
+    assert (row["progress"], row["progress_note"]) == (1, "5 of 5 models trained")
+
+    calls.sql("UPDATE dc_batch SET state = 'I' WHERE batch_id = :n", n=number)
+
+    (row,) = view(calls, "v_batch")
+    assert (row["status"], row["progress"], row["progress_note"]) == ("waiting", None, None)
+
+
 def test_v_batch_says_which_launcher_a_batch_lacks(calls: Calls) -> None:
     for columns in ({}, {"queue": "밤"}, {"queue": "밤", "need_tag": "큰"}):
         calls.add(**columns)

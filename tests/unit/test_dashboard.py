@@ -45,13 +45,13 @@ def running(**changes):
     return Run(**(columns | changes))
 
 
-def shown(width=80, silent_after=120, height=None, **parts):
+def shown(width=80, height=None, **parts):
     empty = {"servers": (), "runs": (), "queues": (), "oldest": None, "failures": (), "failed": 0}
     output = io.StringIO()
     console = Console(file=output, width=width, highlight=False)
     overview = Overview(**(empty | parts))
     size = {"width": width, "height": height}
-    console.print(page(overview, database="DB", silent_after=silent_after, **size))
+    console.print(page(overview, database="DB", late_after=30, silent_after=120, **size))
     return output.getvalue()
 
 
@@ -77,12 +77,16 @@ def test_of_the_time_left_only_the_note_tells():
     [
         ({}, "up"),
         ({"paused": 1}, "paused"),
+        ({"silent": 30}, "up"),
+        ({"silent": 31}, "late"),
+        ({"silent": 31, "paused": 1}, "late, paused"),
+        ({"silent": 120}, "late"),
         ({"silent": 121}, "silent"),
         ({"silent": 121, "paused": 1}, "silent, paused"),
         ({"identity": None, "silent": None, "paused": 1}, "stopped, paused"),
     ],
 )
-def test_a_server_is_up_silent_stopped_or_paused(changes, word):
+def test_a_server_is_up_late_silent_stopped_or_paused(changes, word):
     assert f" {word} " in shown(servers=(server(**changes),))
 
 
@@ -106,6 +110,9 @@ def test_a_server_names_the_queues_it_serves(queues, words):
 def test_what_is_wrong_with_a_run_stands_in_the_place_of_its_note():
     assert "its lease has ended" in shown(runs=(running(overdue=1),), width=100)
     assert "is being cancelled" in shown(runs=(running(cancelling=1),), width=100)
+    late = (server(silent=79),)
+    assert "its launcher is late; may be dead" in shown(servers=late, runs=(running(),), width=100)
+    assert "its launcher" not in shown(servers=(server(),), runs=(running(),), width=100)
 
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), max_size=190)
