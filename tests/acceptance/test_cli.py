@@ -897,8 +897,8 @@ def test_a_leaderboard_says_on_how_many_rows_and_whether_on_the_same(
     assert "5/40" in different
     assert "splits" not in same + alone
     assert different.startswith(
-        "these models are of 2 splits (tested on 40 to 9,000 rows); figures compare where both have "
-        "set aside the same rows, as within a batch: --batch ID lists models of one\n"
+        "these models are of 2 splits (tested on 40 to 9,000 rows); figures compare where both "
+        "have set aside the same rows, as within a batch: --batch ID lists models of one\n"
     )
     assert "different" not in plain
     assert [row["split_id"][0] for row in json.loads(plain)] == ["a", "a", "b", "b"]
