@@ -35,11 +35,19 @@ class Desk:
         self.executor: Executor = Inline()
         self.reports: list[tuple[float, str]] = []
 
-    def load(self, frame: pd.DataFrame, *, target: str = "y", **choices: Any) -> None:
-        """As the next version of data set G."""
+    def load(
+        self, frame: pd.DataFrame, *, target: str = "y", version: int | None = None, **choices: Any
+    ) -> None:
+        """As a version of data set G, by default the next."""
         path = self.folder / "rows.csv"
         frame.to_csv(path, index=False)
-        load_file(self.engine, path, group="G", choices=Choices(target=target, **choices))
+        load_file(
+            self.engine,
+            path,
+            group="G",
+            choices=Choices(target=target, **choices),
+            version=version,
+        )
 
     def models(self, *entries: tuple[int, str, str | None]) -> None:
         names = ("model_no", "model_id", "model_param")

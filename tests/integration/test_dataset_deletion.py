@@ -13,7 +13,7 @@ from storage.engine import make_engine
 from storage.schema import dc_batch_result, dc_ensemble_model, dc_model
 from tests.calls import Calls
 
-ROWS = {"x": range(20), "y": [0, 1] * 10}
+ROWS = {"x": [number * 1.5 for number in range(20)], "y": [0, 1] * 10}
 
 
 @pytest.fixture
@@ -146,7 +146,10 @@ def test_a_number_that_something_was_made_of_is_not_given_again(engine, calls, l
     assert load(tell=told.append).name == "A/2"
     assert told == []
     assert load(version=1, tell=told.append).name == "A/1"
-    assert told == ["A/1 or a later one was deleted, and batches had used it"]
+    assert told == [
+        "A/1 or a later one was deleted, and batches had used it",
+        "data set A/2 has the same content",
+    ]
 
 
 def test_a_split_keeps_the_number_of_its_data_set_when_its_batch_has_gone(engine, calls, load):

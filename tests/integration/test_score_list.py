@@ -278,7 +278,8 @@ def test_other_rows_than_those_scored_are_refused_until_they_are_scored(desk, ru
         connection.execute(text(f'DROP TABLE "{table}"'))
         for name in ("dc_dataset", "dc_dataset_column"):
             connection.execute(text(f"DELETE FROM {name} WHERE dataset_version = 2"))
-    desk.load(people(40, seed=5).replace({before[2]["id"]: "X"}), id_column="고객")
+    changed = people(40, seed=5).replace({before[2]["id"]: "X"})
+    desk.load(changed, id_column="고객", version=2)
     said = error(run(*ours), 1)
     assert said.startswith(f"no data set has the rows that batch {batch_id} scored (content ")
 
