@@ -79,7 +79,8 @@ def scores(
 def _summary(found: ScoreList) -> str:
     called = found.columns["called"]
     dataset = found.dataset
-    order = dataset.order_column or "all its columns, as the data set has no id column"
+    by_columns = "all its columns, as the data set has no id column"
+    order = "the file that was loaded" if dataset.order_column else by_columns
     named = "" if dataset.id_column else f"; row_no counts them in the order of {order}"
     part = "" if found.split == "all" else f" of {found.split}"
     return f"{len(called):,} rows{part} of {dataset.name}; {sum(called):,} called 1{named}"

@@ -202,7 +202,7 @@ def test_rows_without_an_id_have_their_number_in_the_file(desk, run):
     assert [int(row["target"]) for row in rows] == [plain[number - 1] for number in numbers]
     _, out, _ = run(*ours)
     assert "the first 20 of 90 rows of test of G/2; " in out
-    assert out.endswith("row_no counts them in the order of dc_row_no\n")
+    assert out.endswith("row_no counts them in the order of the file that was loaded\n")
 
 
 def test_data_without_a_target_has_scores_without_one(desk, run, tmp_path):
