@@ -48,6 +48,8 @@ class Context:
     claim: Claim
     report: Report
     """Tells progress (0 to 1) and a note; cheap, call it often."""
+    tag: str = ""
+    """What the batch's need_tag asks of every worker; empty: nothing."""
 
     def read(self, question: Callable[[Connection], T]) -> T:
         def asked() -> T:

@@ -72,7 +72,7 @@ def work_through(
     before = planned - len(tasks)
     progress = Progress(total=planned, before=before, unit="models", report=context.report)
     errors: list[str] = []
-    for ended in placing.run(context.executor, function, tasks, deadline=deadline):
+    for ended in placing.run(context.executor, function, tasks, tag=context.tag, deadline=deadline):
         run = ended.task.run
         if ended.error is None:
             commit(ended.task, ended.result())

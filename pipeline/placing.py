@@ -34,8 +34,8 @@ T = TypeVar("T", bound=Placed)
 R = TypeVar("R")
 
 
-def need_of(demand: Demand, tag: str | None = None) -> Need:
-    return Need(memory_mb=demand.memory_mb, gpu=demand.gpu, tag=tag or "")
+def need_of(demand: Demand) -> Need:
+    return Need(memory_mb=demand.memory_mb, gpu=demand.gpu)
 
 
 def run(
@@ -43,20 +43,25 @@ def run(
     function: Callable[[T], R],
     tasks: Sequence[T],
     *,
+    tag: str,
     deadline: float | None = None,
 ) -> Iterator[Done[T, R]]:
-    """As the executor runs them; but some are done again when the others have ended: a task that
-    found its card full, first with the card to itself, then on the CPU; and one that came to an
-    unfit host, on another one, as long as others succeed or there is a host that was not found
-    unfit.
+    """As the executor runs them, on workers with the batch's `tag`. But some are done again when
+    the others have ended: a task that found its card full, first with the card to itself, then on
+    the CPU; and one that came to an unfit host, on another one, as long as others succeed or there
+    is a host that was not found unfit.
     """
+
+    def need(task: T) -> Need:
+        return replace(task.need, tag=tag)
+
     waiting = list(tasks)
     hosts: set[str] = set()  # that were found unfit
     while waiting:
         full: list[T] = []
         unfit: list[tuple[T, HostUnfit]] = []
         succeeded = False
-        for ended in executor.run(function, waiting, need=_need, deadline=deadline):
+        for ended in executor.run(function, waiting, need=need, deadline=deadline):
             if isinstance(ended.error, CardFull) and ended.task.need.gpu:
                 full.append(_elsewhere(ended.task, ended.error))
             elif isinstance(ended.error, HostUnfit):
@@ -73,10 +78,6 @@ def run(
             said = str(unfit[0][1])
             log.warning("host unfit; its tasks are done again", tasks=len(unfit), said=said)
         waiting = [*full, *(_avoiding(task, hosts) for task, _ in unfit)]
-
-
-def _need(task: Placed) -> Need:
-    return task.need
 
 
 def _avoiding(task: T, hosts: set[str]) -> T:

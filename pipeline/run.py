@@ -1,6 +1,7 @@
 """The one entry into a batch's work: read the row, check its parameters, run its mode."""
 
 from contextlib import closing
+from dataclasses import replace
 
 from sqlalchemy import Engine
 
@@ -54,4 +55,5 @@ def execute(
             named=lambda: context.read(named_files.uris),
         )
         chosen = mode.find(batch.mode)
-        return chosen.run(batch, parameters.parse(batch.batch_param, chosen.Parameters), context)
+        checked = parameters.parse(batch.batch_param, chosen.Parameters)
+        return chosen.run(batch, checked, replace(context, tag=batch.need_tag or ""))

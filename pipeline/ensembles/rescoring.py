@@ -45,7 +45,7 @@ def restore(
     tasks = [_task(model, matrices[name], split, context) for name, model in models.items()]
     progress = Progress(total=len(tasks), before=0, unit="lost scores", report=context.report)
     restored = []
-    for ended in placing.run(context.executor, score_parts, tasks):
+    for ended in placing.run(context.executor, score_parts, tasks, tag=context.tag):
         model = models[ended.task.name]
         if ended.error is not None:
             raise _explained(model, reasons[ended.task.name], ended.error) from ended.error

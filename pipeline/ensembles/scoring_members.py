@@ -46,7 +46,9 @@ def score_members(
         if name_of(model) not in found
     ]
     progress = Progress(total=len(models), before=len(found), unit="models", report=context.report)
-    for ended in placing.run(context.executor, score_parts, tasks, deadline=deadline):
+    for ended in placing.run(
+        context.executor, score_parts, tasks, tag=context.tag, deadline=deadline
+    ):
         name = ended.task.name
         finished = _finished(ended.task, ended.result(), wanted[name], context)
         found[name] = _load(finished, scope, context)

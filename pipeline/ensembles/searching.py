@@ -93,7 +93,9 @@ def search(board: Board, order: Order, context: Context) -> Searched:
         total=order.ensembles, before=_count(done), unit="ensembles", report=context.report
     )
     while not order.late and (tasks := _tasks(order, votes, done, context)):
-        for ended in placing.run(context.executor, try_range, tasks, deadline=order.deadline):
+        for ended in placing.run(
+            context.executor, try_range, tasks, tag=context.tag, deadline=order.deadline
+        ):
             finished = _finished(ended.task, ended.result(), fingerprint, context)
             tried = _read(finished, order, parts, context)
             best = [merge([*best, tried.best])]

@@ -166,8 +166,7 @@ def _task(batch: Batch, model: TrainedModel, rows: Rows, context: Context) -> Sc
                 device=model.device,
                 matrix_bytes=rows.matrix.bytes,
                 model_bytes=model.bytes,
-            ),
-            batch.need_tag,
+            )
         ),
     )
 

@@ -139,13 +139,13 @@ def _tasks(
             matrix=prepared.matrix,
             split=prepared.split_file,
             fingerprint=_fingerprint(entry.model_id, variant, parameters, spec, prepared),
-            need=_need(batch, entry.model_id, variant, prepared),
+            need=_need(entry.model_id, variant, prepared),
         )
         for variant in expanded
     ]
 
 
-def _need(batch: Batch, model_id: str, variant: Variant, prepared: Prepared) -> Need:
+def _need(model_id: str, variant: Variant, prepared: Prepared) -> Need:
     parts = prepared.split
     taken = demand.of_fit(
         model_id,
@@ -154,7 +154,7 @@ def _need(batch: Batch, model_id: str, variant: Variant, prepared: Prepared) -> 
         all_rows=parts.n_train + parts.n_valid + parts.n_test,
         columns=prepared.columns,
     )
-    return placing.need_of(taken, batch.need_tag)
+    return placing.need_of(taken)
 
 
 def _fingerprint(

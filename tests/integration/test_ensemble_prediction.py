@@ -1,6 +1,7 @@
 """Predict batches that name an ensemble batch, on models trained for real."""
 
 import re
+import shutil
 import time
 
 import numpy as np
@@ -231,6 +232,38 @@ def test_a_batch_that_now_names_an_ensemble_forgets_the_models_it_applied(lab):
     lab.execute(batch_id)
 
     assert result(lab, batch_id)["model_id"] == "ENSEMBLE"
+
+
+def test_every_task_of_a_batch_asks_for_its_tag(lab):
+    asked = set()
+
+    class Tags(Inline):
+        def run(self, function, tasks, *, need=None, deadline=None):
+            asked.update((function.__name__, need(task).tag) for task in tasks)
+            yield from super().run(function, tasks, deadline=deadline)
+
+    lab.executor = Tags()
+    trained = lab.train([("ML-RF", '{"n_estimators": 2}')], need_tag="fit")
+    predict(lab, trained, need_tag="apply")
+    with reading(lab.engine) as connection:
+        (lost, *_) = connection.scalars(
+            select(dc_model.c.scores_uri).where(dc_model.c.batch_id == 1)
+        )
+    (lab.folder / "store" / lost).unlink()
+    shutil.rmtree(lab.settings.cache_dir)
+    parent = lab.ensemble(SMALL, need_tag="vote")
+    other = {"dataset_group": "DATA002", "dataset_version": 1}
+    predict(lab, parent, need_tag="members", **other)
+    lab.ensemble(SMALL)
+
+    assert asked == {
+        ("fit_variant", "fit"),
+        ("score_model", "apply"),
+        ("score_parts", "vote"),
+        ("try_range", "vote"),
+        ("score_parts", "members"),
+        ("try_range", ""),
+    }
 
 
 def test_the_time_limit_counts_from_before_the_rows_are_read(lab, monkeypatch):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 import structlog
 import torch
-from distributed import Scheduler, SpecCluster, Worker
+from distributed import Scheduler, SpecCluster, Worker, get_worker
 from sqlalchemy import select
 
 from configs.errors import NotEnoughMemory
@@ -14,6 +14,7 @@ from launcher.cluster import connect
 from models import devices
 from models.estimators.dl_dnn import DenseNetwork
 from pipeline import placing
+from pipeline.ensembles import pictures, ranges
 from pipeline.executor import Need
 from storage.schema import dc_batch_result, dc_model
 from tests import tasks
@@ -146,7 +147,7 @@ def two_hosts():
 def test_a_task_that_came_to_an_unfit_host_is_done_on_another_one(two_hosts, tmp_path, count):
     given = [Task(str(tmp_path / "unfit"), number) for number in range(count)]
     with structlog.testing.capture_logs() as logs:
-        done = list(placing.run(two_hosts, tasks.be_unfit_where_it_came_first, given))
+        done = list(placing.run(two_hosts, tasks.be_unfit_where_it_came_first, given, tag=""))
 
     assert len(done) == count
     unfit = (tmp_path / "unfit").read_text()
@@ -196,6 +197,31 @@ def test_what_nobody_declares_is_done_without_and_said_once(executor):
 
     assert sorted(each.value for each in done) == [0, 2, 4, 6, 8, 10]
     assert [log["resource"] for log in logs if "resource" in log] == ["large"]
+
+
+def test_the_ensembles_of_a_batch_with_a_tag_are_tried_where_it_is_declared(
+    sqlite_settings, tmp_path, monkeypatch
+):
+    seen = []
+    honest = ranges.count_range
+
+    def count_range(*arguments, **named):
+        seen.append(get_worker().name)
+        return honest(*arguments, **named)
+
+    monkeypatch.setattr(ranges, "count_range", count_range)
+    monkeypatch.setattr(pictures, "draw", lambda *_: ())
+    lab = Lab(sqlite_settings, tmp_path)
+    lab.list_models("C001", [(lab.make_up(1), 1, 1)])
+    with (
+        cluster_of(plain=(1, CORE), other=(1, CORE), tagged=(1, CORE | {"large": 1})) as cluster,
+        closing(connect(cluster.scheduler_address, patience=15)) as lab.executor,
+    ):
+        until(lambda: lab.executor.workers == 3, 15)
+        lab.ensemble({"ensembles": 100_000, "members": 1, "rounds": 1}, need_tag="large")
+
+    assert seen == ["tagged"] * 10
+    lab.engine.dispose()
 
 
 def test_without_declared_resources_everything_still_runs():

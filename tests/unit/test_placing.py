@@ -76,7 +76,7 @@ def test_a_task_whose_card_is_full_is_named_and_ends_on_the_cpu():
         settings="", votes=None, search=None, first=1, last=1001, every=False, uri="", note=None
     )
     with structlog.testing.capture_logs() as logs:
-        [done] = placing.run(FullCard(period=1), None, [task])
+        [done] = placing.run(FullCard(period=1), None, [task], tag="")
 
     assert done.value == "no memory left on a card of its own: done on the CPU"
     assert [(log["event"], log["task"]) for log in logs] == [("card full", "ensembles 1 to 1000")]
@@ -85,7 +85,7 @@ def test_a_task_whose_card_is_full_is_named_and_ends_on_the_cpu():
 def test_what_came_to_an_unfit_host_is_done_again_while_others_succeed():
     hosts = Hosts(period=2)
     with structlog.testing.capture_logs() as logs:
-        done = list(placing.run(hosts, None, TASKS))
+        done = list(placing.run(hosts, None, TASKS, tag=""))
 
     assert sorted(each.value for each in done) == list(range(6))
     assert hosts.rounds == [6, 3, 1]
@@ -95,7 +95,7 @@ def test_what_came_to_an_unfit_host_is_done_again_while_others_succeed():
 def test_a_task_goes_on_to_a_host_that_was_not_found_unfit_also_if_it_is_alone():
     hosts = Choosy("a", "b", "c", fit={"c"})
 
-    [done] = placing.run(hosts, None, TASKS[:1])
+    [done] = placing.run(hosts, None, TASKS[:1], tag="")
 
     assert done.value == "c"
     assert hosts.asked == [set(), {"a"}, {"a", "b"}]
@@ -112,7 +112,7 @@ def test_a_task_keeps_off_hosts_that_were_unfit_for_others_too():
         return (Done(task, None, unfit(first[task])) for task in tasks)
 
     hosts.run = run
-    done = list(placing.run(hosts, None, TASKS[:2]))
+    done = list(placing.run(hosts, None, TASKS[:2], tag=""))
 
     assert [each.value for each in done] == ["c", "c"]
     assert hosts.asked == [{"a", "b"}] * 2
@@ -121,7 +121,7 @@ def test_a_task_keeps_off_hosts_that_were_unfit_for_others_too():
 def test_when_every_host_was_found_unfit_that_is_said():
     hosts = Choosy("a", "b", fit={})
 
-    [done] = placing.run(hosts, None, TASKS[:1])
+    [done] = placing.run(hosts, None, TASKS[:1], tag="")
 
     assert str(done.error) == "b: no space left"
     assert hosts.asked == [set(), {"a"}]
@@ -138,7 +138,7 @@ def test_a_host_that_is_there_but_that_a_task_cannot_use_is_not_waited_for():
         hosts.hosts |= {"c"}
 
     hosts.run = run
-    [done] = placing.run(hosts, None, TASKS[:1])
+    [done] = placing.run(hosts, None, TASKS[:1], tag="")
 
     assert str(done.error) == "a: no space left"
     assert hosts.asked == [set(), {"a"}]
@@ -148,7 +148,7 @@ def test_where_no_host_can_work_that_is_said_after_one_round():
     hosts = Hosts(period=1)
     hosts.hosts = frozenset({"three"})
 
-    done = list(placing.run(hosts, None, TASKS))
+    done = list(placing.run(hosts, None, TASKS, tag=""))
 
     assert {type(each.error) for each in done} == {HostUnfit}
     assert hosts.rounds == [6]
