@@ -9,7 +9,9 @@ stack     a logistic regression on the scores
 single    the model that is best on valid, at its own threshold
 tuned     the model that is best on valid when each has the threshold that is best there
 
-What decides by a score has the threshold that is best on valid by the batch's metric.
+What decides by a score has the threshold that is best on valid by the batch's metric. Of a blend it
+lies half way between two scores, so that rounding elsewhere changes nothing; of `tuned` it is the
+score that training would have chosen for that model.
 """
 
 from collections.abc import Sequence
@@ -17,10 +19,12 @@ from collections.abc import Sequence
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from configs.errors import BadData
 from ensemble import baselines as ways
-from ensemble import blend, reference
+from ensemble import reference
 from ensemble.blend import Blend
 from ensemble.metrics import merit
+from models import thresholds
 from models.scores import decide
 from pipeline.ensembles import drawing
 from pipeline.ensembles.combining import Ballot, Combination, Rounds, Sum
@@ -83,7 +87,10 @@ def _tuned(board: Board, metric: str) -> Blend:
     labels = board.valid.y == 1
     best, merit_of_best, threshold = 0, -np.inf, 0.0
     for place, score in enumerate(board.valid.scores):
-        cut = blend.best_threshold(score, labels, metric)
+        try:
+            cut = thresholds.choose(thresholds.Best(metric), board.valid.y, score)
+        except BadData:  # no threshold of this model defines the metric
+            continue
         found = float(merit(metric, reference.confusion(decide(score, cut), labels)))
         if found > merit_of_best:
             best, merit_of_best, threshold = place, found, cut

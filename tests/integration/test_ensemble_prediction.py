@@ -88,6 +88,14 @@ def test_rows_set_aside_give_the_figures_of_the_report(lab, method):
     assert row["threshold"] == expected.threshold
 
 
+def test_the_best_model_at_its_best_threshold_is_that_of_training(lab):
+    """All five were trained with the threshold that is best by the batch's metric."""
+    parent = lab.ensemble(SMALL)
+    tuned, single = (reported(lab, parent, method) for method in ("tuned", "single"))
+
+    assert (tuned.threshold, tuned.metrics) == (single.threshold, single.metrics)
+
+
 def test_an_ensemble_takes_the_rows_of_its_models_under_any_name(lab):
     lab.load_applicants()  # as version 2
     named = {"dataset_group": "DATA001", "dataset_version": 2}

@@ -76,6 +76,15 @@ def test_a_stack_of_models_that_say_nothing_still_scores():
     assert outcome.score[0] == pytest.approx(0.25, abs=0.01)
 
 
+def test_a_model_that_says_nothing_is_not_the_best_one_tuned():
+    """No threshold of it defines the metric."""
+    rows = part(0, 4)
+    rows.scores[0] = 0.25
+    board = Board(models=tuple(map(model, range(1, MODELS + 1))), valid=rows, test=rows)
+
+    assert NAMES[0] not in baselines(board, "mcc")["tuned"].names
+
+
 WRITTEN = {
     "vote": '{"kind": "rounds", "seed": 42, "tried": [[1, 900]], "ensemble_no": 7, '
     '"round_votes": 2, "final_votes": 1, "rounds": [[[1, 1, 1], [1, 2, 1], [1, 3, 1]]]}',
