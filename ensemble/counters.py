@@ -1,12 +1,12 @@
 """How votes may be counted: votes.count on the processor, or a GPU that counts as it does."""
 
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from configs import plugins
 from configs.errors import CardUnusable
 from ensemble.rule import Rule
 from ensemble.votes import Part, count, pack
@@ -31,7 +31,7 @@ def of_card() -> Counter:
         CardUnusable: it cannot be used, for whatever reason.
     """
     try:
-        counter: Counter = import_module("ensemble.gpu").count
+        counter: Counter = plugins.load("ensemble.gpu").count
         right = agrees(counter)
     except Exception as error:
         said = " ".join(str(error).split())

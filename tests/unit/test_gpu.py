@@ -63,7 +63,7 @@ def test_a_machine_whose_card_cannot_count_goes_on_with_its_processor(monkeypatc
     def missing(name):
         raise ImportError(f"no module {name}")
 
-    monkeypatch.setattr("ensemble.counters.import_module", missing)
+    monkeypatch.setattr("configs.plugins.load", missing)
     monkeypatch.setattr(devices, "count", lambda: 1)
     ranges._counter.cache_clear()
     with structlog.testing.capture_logs() as logs:
@@ -80,13 +80,13 @@ def test_a_card_that_counts_wrongly_is_refused(monkeypatch):
         def count(*given):
             return count(*given) + 1
 
-    monkeypatch.setattr("ensemble.counters.import_module", lambda _: Gpu)
+    monkeypatch.setattr("configs.plugins.load", lambda _: Gpu)
     with pytest.raises(CardUnusable, match="other votes than the processor"):
         of_card()
 
 
 def test_a_process_that_sees_no_card_does_not_look_for_one(monkeypatch):
-    monkeypatch.setattr("ensemble.counters.import_module", lambda _: pytest.fail("it looked"))
+    monkeypatch.setattr("configs.plugins.load", lambda _: pytest.fail("it looked"))
     monkeypatch.setattr(devices, "count", lambda: 0)
     ranges._counter.cache_clear()
     assert ranges._counter() is count
