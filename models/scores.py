@@ -101,13 +101,6 @@ def measure(y: Labels, scores: Scores, threshold: float) -> Metrics:
     )
 
 
-def from_counts(tn: int, fp: int, fn: int, tp: int) -> Metrics:
-    """The metrics of a vote; those that need scores are None."""
-    return Metrics(
-        tn=int(tn), fp=int(fp), fn=int(fn), tp=int(tp), **_defined(vote_metrics(tn, fp, fn, tp))
-    )
-
-
 def vote_metrics(tn: ArrayLike, fp: ArrayLike, fn: ArrayLike, tp: ArrayLike) -> dict[str, Floats]:
     """VOTE_METRICS of one or of many confusion matrices; NaN where undefined."""
     # float64 holds counts up to 2^53 exactly, and products of four of them do not overflow.

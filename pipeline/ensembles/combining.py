@@ -13,12 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import BadData
-from ensemble import reference
 from ensemble.blend import Blend
 from models import scores
 from models.kind import Labels, Scores
 from models.scores import Metrics
-from storage.metadata import COUNTS
 from storage.model_names import ModelName
 
 Called = NDArray[np.bool_]
@@ -34,20 +32,20 @@ class Ballot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A score in [0, 1] and a decision for each row."""
+    """A score in [0, 1] for each row, and the threshold at which a row is called 1."""
 
     score: Scores
-    called: Called
+    threshold: float
     ones: NDArray[np.int32] | None = None
     """How many rounds, or models, said 1, where that decides."""
 
+    @property
+    def called(self) -> Called:
+        """The decision for each row."""
+        return scores.decide(self.score, self.threshold)
+
     def measure(self, y: Labels) -> Metrics:
-        """Counts and what follows of them are the decision's, the rest is the score's."""
-        counts = reference.confusion(self.called, y == 1)
-        decided = scores.from_counts(*map(int, counts))
-        ranked = scores.measure(y, self.score, 0.5)
-        of_decision = (*COUNTS, *scores.VOTE_METRICS)
-        return replace(ranked, **{name: getattr(decided, name) for name in of_decision})
+        return scores.measure(y, self.score, self.threshold)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +65,7 @@ class Rounds:
 
     @property
     def threshold(self) -> float:
-        """Of the score, rounded as it is."""
+        """Of the score, and rounded as it is; as float32 too, a round more is a higher share."""
         return float(np.float32(self.final_votes / len(self.rounds)))
 
     @property
@@ -84,7 +82,7 @@ class Rounds:
                 votes += ballot.votes[name]
             ones += votes >= self.round_votes
         share = (ones / len(self.rounds)).astype(np.float32)
-        return Outcome(score=share, called=ones >= self.final_votes, ones=ones)
+        return Outcome(score=share, threshold=self.threshold, ones=ones)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,10 +119,9 @@ class Sum:
         told = np.stack([ballot.scores[name] for name in self.members])
         voted = np.stack([ballot.votes[name] for name in self.members])
         total = self.blend.total(told, voted)
-        score = self.blend.meaning(total)
         return Outcome(
-            score=score,
-            called=scores.decide(score, self.threshold),
+            score=self.blend.meaning(total),
+            threshold=self.threshold,
             ones=total.astype(np.int32) if self.blend.link == "share" else None,
         )
 

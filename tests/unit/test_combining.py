@@ -4,6 +4,7 @@ import pytest
 from configs.errors import BadData
 from ensemble import baselines as ways
 from ensemble.blend import Blend
+from ensemble.rule import ROUNDS
 from models.scores import decide
 from pipeline.ensembles.combining import Ballot, Rounds, Sum, from_json, to_json
 from pipeline.ensembles.learning import ORDER, baselines
@@ -55,13 +56,21 @@ def test_a_row_is_called_where_its_score_reaches_the_threshold(seed, metric):
     )
     learned["vote"] = from_json(to_json(learned["vote"]))
     assert set(learned) == set(ORDER)
+    voted = learned["vote"].apply(ballot(test))
+    assert np.array_equal(voted.called, voted.ones >= 7)
     for combination in learned.values():
         for rows in (valid, test):
             outcome = combination.apply(ballot(rows))
-            # As float32 and as float64, in which SQL and most programs compare.
+            # Also as float64, in which SQL and most programs compare.
             wide = outcome.score.astype(np.float64)
             assert np.array_equal(outcome.called, wide >= combination.threshold)
-            assert np.array_equal(outcome.called, decide(outcome.score, combination.threshold))
+
+
+@pytest.mark.parametrize("rounds", [1, 3, 20, 97, 2999, ROUNDS])
+def test_a_share_of_rounds_tells_how_many_they_are(rounds):
+    shares = (np.arange(rounds + 1) / rounds).astype(np.float32)
+
+    assert (np.diff(shares) > 0).all()
 
 
 def test_a_stack_of_models_that_say_nothing_still_scores():
