@@ -80,7 +80,7 @@ def _distribution(searched: Searched, judged: Sequence[Judged], batch_id: int) -
         for each in judged
     ]
     subtitle = (
-        f"batch {batch_id}: {searched.tried:,} ensembles of {rule.rounds} rounds of "
+        f"batch {batch_id}: {searched.ensembles:,} ensembles of {rule.rounds} rounds of "
         f"{rule.members} of {searched.parts[0].models} models"
     )
     place = list(METRICS).index(search.metric)
@@ -118,7 +118,7 @@ def _membership(board: Board, searched: Searched, batch_id: int) -> bytes:
         chance=chance,
         band=(chance - width, chance + width),
         subtitle=f"batch {batch_id}: rounds of the best {len(numbers):,} of "
-        f"{searched.tried:,} ensembles; band: three standard deviations of chance",
+        f"{searched.ensembles:,} ensembles; band: three standard deviations of chance",
     )
 
 

@@ -57,19 +57,17 @@ class Searched:
     order: Order
     parts: tuple[Part, ...]
     best: Partial
-    tried: int
     ranges: tuple[FinishedRange, ...]
 
     @property
     def spans(self) -> tuple[tuple[int, int], ...]:
         """First and last ensemble of each stretch that was tried without a gap."""
-        joined: list[tuple[int, int]] = []
-        for finished in self.ranges:
-            first, last = finished.first_no, finished.last_no
-            if joined and joined[-1][1] + 1 == first:
-                first = joined.pop()[0]
-            joined.append((first, last))
-        return tuple(joined)
+        return tuple((int(first), int(stop) - 1) for first, stop in self.best.ranges)
+
+    @property
+    def ensembles(self) -> int:
+        """How many were tried."""
+        return sum(last - first + 1 for first, last in self.spans)
 
     def read(self, finished: FinishedRange, context: Context) -> Tried:
         return _read(finished, self.order, self.parts, context)
@@ -89,8 +87,9 @@ def search(board: Board, order: Order, context: Context) -> Searched:
     kept = _resume(order, parts, fingerprint, context)
     done = [finished for finished, _ in kept]
     best = [tried.best for _, tried in kept]
+    before = sum(finished.last_no - finished.first_no + 1 for finished in done)
     progress = Progress(
-        total=order.ensembles, before=_count(done), unit="ensembles", report=context.report
+        total=order.ensembles, before=before, unit="ensembles", report=context.report
     )
     while not order.late and (tasks := _tasks(order, votes, done, context)):
         for ended in placing.run(
@@ -108,7 +107,6 @@ def search(board: Board, order: Order, context: Context) -> Searched:
         order=order,
         parts=parts,
         best=merge(best),
-        tried=_count(done),
         ranges=tuple(sorted(done, key=lambda finished: finished.first_no)),
     )
 
@@ -200,10 +198,6 @@ def _read(
 ) -> Tried:
     file = context.cache.fetch(context.store, finished.uri, finished.sha256)
     return read_range(file, parts, order.search, every=order.every)
-
-
-def _count(done: Iterable[FinishedRange]) -> int:
-    return sum(finished.last_no - finished.first_no + 1 for finished in done)
 
 
 def _folder(context: Context) -> str:

@@ -119,7 +119,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     with ThreadPoolExecutor(1, "baselines") as pool:
         learning = pool.submit(baselines, board, parameters.metric)
         searched = searching.search(board, _order(parameters, deadline), context)
-        context.report(0.99, f"{searched.tried:,} ensembles tried; learning baselines")
+        context.report(0.99, f"{searched.ensembles:,} ensembles tried; learning baselines")
         learned = learning.result()
     context.report(0.99, "comparing methods")
     judged = methods.judge(
@@ -224,8 +224,8 @@ def _summary(searched: Searched, judged: tuple[Judged, ...], parameters: Paramet
     single = next(each for each in judged if each.method == methods.BASE)
     metric = parameters.metric
     low, high = map(_number, answer.interval or (None, None))
-    tried = f"{searched.tried:,} ensembles of {searched.parts[0].models} models"
-    if searched.tried < parameters.ensembles:
+    tried = f"{searched.ensembles:,} ensembles of {searched.parts[0].models} models"
+    if searched.ensembles < parameters.ensembles:
         tried += f" ({parameters.ensembles:,} were asked for, timeLimit came first)"
     return (
         f"{tried}; {answer.method}: {metric} {_number(answer.value('valid'))} on valid, "
