@@ -120,7 +120,7 @@ def check(parts: Sequence[Part], rule: Rule, seed: int, first: int) -> int:
     return models
 
 
-def counts_of(parts: Sequence[Part], hits: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def counts_of(parts: Sequence[Part], hits: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     """tn, fp, fn, tp, (parts, ensembles, 4), from tp and fp, (parts, ensembles, 2)."""
     counts = np.empty((*hits.shape[:2], 4), dtype=np.int64)
     for part, found, table in zip(parts, hits, counts, strict=True):

@@ -58,10 +58,18 @@ class RangeTask:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What came of a range. `hits`: (ensembles, parts, 2), fp and tp of every ensemble of it."""
+    """What came of a range. `hits`: (ensembles, parts, 2), fp and tp of every ensemble of it, as
+    they are stored.
+    """
 
     best: Partial
     hits: NDArray[np.uint32] | None
+
+    def counts(self, parts: Sequence[Part]) -> NDArray[np.int64]:
+        """tn, fp, fn, tp of every ensemble on each part: (ensembles, parts, 4)."""
+        assert self.hits is not None
+        counts = votes.counts_of(parts, self.hits[:, :, ::-1].transpose(1, 0, 2))
+        return counts.transpose(1, 0, 2)
 
 
 def packed(parts: Mapping[str, tuple[Labels, Votes]]) -> dict[str, NDArray[Any]]:

@@ -79,13 +79,8 @@ def _ladder(searched: Searched, context: Context) -> _Ladder:
 
 def _walk(searched: Searched, context: Context) -> Iterator[tuple[int, Numbers]]:
     """First number and counts (ensembles, parts, 4) of each range, by number."""
-    rows = np.array([part.rows for part in searched.parts])
-    ones = np.array([part.ones for part in searched.parts])
     for finished in searched.ranges:
-        hits = searched.read(finished, context).hits
-        assert hits is not None
-        fp, tp = hits[:, :, 0].astype(np.int64), hits[:, :, 1].astype(np.int64)
-        yield finished.first_no, np.stack([rows - ones - fp, fp, ones - tp, tp], axis=-1)
+        yield finished.first_no, searched.read(finished, context).counts(searched.parts)
 
 
 def _table(numbers: Numbers, ranks: Numbers, counts: Numbers) -> pa.Table:
