@@ -71,14 +71,6 @@ class Blend:
             case _:
                 assert_never(self.link)
 
-    def score(self, scores: Scores, votes: Labels) -> npt.NDArray[np.float32]:
-        """The score for each row: (rows,)."""
-        return self.meaning(self.total(scores, votes))
-
-    def decide(self, scores: Scores, votes: Labels) -> Labels:
-        """The decision for each row: (rows,)."""
-        return self.score(scores, votes) >= np.float32(self.threshold)
-
 
 def all_vote(models: int) -> Blend:
     """Every model votes once, at its own threshold; more than half decide."""
@@ -130,7 +122,7 @@ def cut(
         intercept=intercept,
         threshold=0.0,
     )
-    values = blend.score(scores, np.zeros(scores.shape, dtype=np.bool_))
+    values = blend.meaning(blend.total(scores, np.zeros(scores.shape, dtype=np.bool_)))
     return replace(blend, threshold=best_threshold(values, labels, metric))
 
 
