@@ -23,6 +23,7 @@ from ensemble import reference
 from ensemble.counters import of_card
 from ensemble.drawing import SHIFT
 from ensemble.kernel import kernel_for, pool_of
+from ensemble.metrics import confusion
 from ensemble.native import Instructions
 from ensemble.rule import Rule
 from ensemble.search import Search, merge, ranges, search_range
@@ -163,7 +164,7 @@ def by_numpy(votes, labels, cores, decide) -> Timed:
 def sample(votes, labels, members, decide) -> float:
     started = time.process_time()
     for chosen in members:
-        reference.confusion(decide(votes, chosen, RULE), labels)
+        confusion(decide(votes, chosen, RULE), labels)
     return time.process_time() - started
 
 

@@ -63,6 +63,14 @@ METRICS: Mapping[str, Callable[[Counts, Counts, Counts, Counts], Values]] = Mapp
 """The metrics that a decision has by itself, by their names in the database. Larger is better."""
 
 
+def confusion(decisions: npt.NDArray[np.bool_], labels: npt.NDArray[np.bool_]) -> Counts:
+    """tn, fp, fn, tp of decisions (..., rows) against labels (rows,): (..., 4)."""
+    tp = (decisions & labels).sum(axis=-1)
+    fp = (decisions & ~labels).sum(axis=-1)
+    ones = np.count_nonzero(labels)
+    return np.stack([len(labels) - ones - fp, fp, ones - tp, tp], axis=-1).astype(np.int64)
+
+
 def metric(name: str, counts: Counts) -> Values:
     """A metric of counts (..., 4) of tn, fp, fn, tp: (...), NaN where it is undefined.
 

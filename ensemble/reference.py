@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from ensemble.metrics import confusion
 from ensemble.rule import Rule
 from ensemble.sampling import members_of
 
@@ -23,14 +24,6 @@ def round_ones(votes: Votes, members: npt.NDArray[np.integer], rule: Rule) -> np
 def decide(votes: Votes, members: npt.NDArray[np.integer], rule: Rule) -> Votes:
     """The ensemble's decision for each row: (rows,)."""
     return round_ones(votes, members, rule) >= rule.final_votes
-
-
-def confusion(decision: Votes, labels: Votes) -> npt.NDArray[np.int64]:
-    """tn, fp, fn, tp of decisions (..., rows) against labels (rows,): (..., 4)."""
-    tp = (decision & labels).sum(axis=-1)
-    fp = (decision & ~labels).sum(axis=-1)
-    ones = np.count_nonzero(labels)
-    return np.stack([len(labels) - ones - fp, fp, ones - tp, tp], axis=-1).astype(np.int64)
 
 
 def count(

@@ -21,9 +21,8 @@ from threadpoolctl import threadpool_limits
 
 from configs.errors import BadData
 from ensemble import baselines as ways
-from ensemble import reference
 from ensemble.blend import Blend
-from ensemble.metrics import merit
+from ensemble.metrics import confusion, merit
 from models import thresholds
 from models.scores import decide
 from pipeline.ensembles import drawing
@@ -77,7 +76,7 @@ def names_of(board: Board) -> tuple[ModelName, ...]:
 
 
 def _single(board: Board, metric: str) -> Blend:
-    counts = reference.confusion(board.valid.votes, board.valid.y == 1)
+    counts = confusion(board.valid.votes, board.valid.y == 1)
     best = int(np.argmax(merit(metric, counts)))
     # Rounded as models.scores.decide rounds it, so that the decision is the model's own.
     return _one("single", best, len(board.models), float(np.float32(board.models[best].threshold)))
@@ -91,7 +90,7 @@ def _tuned(board: Board, metric: str) -> Blend:
             cut = thresholds.choose(thresholds.Best(metric), board.valid.y, score)
         except BadData:  # no threshold of this model defines the metric
             continue
-        found = float(merit(metric, reference.confusion(decide(score, cut), labels)))
+        found = float(merit(metric, confusion(decide(score, cut), labels)))
         if found > merit_of_best:
             best, merit_of_best, threshold = place, found, cut
     return _one("tuned", best, len(board.models), threshold)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ensemble import reference
 from ensemble.bootstrap import Interval, bootstrap
+from ensemble.metrics import confusion
 from models.scores import Metrics
 from pipeline.ensembles.combining import Combination, Outcome, to_json
 from pipeline.ensembles.learning import ORDER, ballot_of, names_of, winner
@@ -118,7 +118,7 @@ def rows(judged: Sequence[Judged]) -> tuple[Method, ...]:
 
 def _check_winner(board: Board, searched: Searched, outcome: Outcome) -> None:
     """The winner is counted again by other code than the kernel before it is published."""
-    counted = reference.confusion(outcome.called, board.valid.y == 1)
+    counted = confusion(outcome.called, board.valid.y == 1)
     if not np.array_equal(counted, searched.best.counts[0, 0]):
         raise RuntimeError(
             f"ensemble {searched.best.numbers[0]} was counted as {searched.best.counts[0, 0]} and "

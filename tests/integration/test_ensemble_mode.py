@@ -23,7 +23,7 @@ from configs.errors import (
     retry_of,
 )
 from ensemble import reference
-from ensemble.metrics import METRICS, metric
+from ensemble.metrics import METRICS, confusion, metric
 from ensemble.rule import Rule
 from ensemble.sampling import members_of
 from models.scores import decide
@@ -147,7 +147,7 @@ def test_a_thousand_ensembles_of_a_batch_recount_exactly_from_their_members(list
     for number in np.random.default_rng(0).choice(3000, 1000, replace=False) + 1:
         members = members_of(7, int(number), 5, 7, MODELS)
         for split, (labels, votes) in (("valid", valid), ("test", test)):
-            counts = reference.confusion(reference.decide(votes, members, rule), labels)
+            counts = confusion(reference.decide(votes, members, rule), labels)
             row = rows[split][number]
             assert [row[name] for name in COUNTS] == counts.tolist()
             for name in METRICS:

@@ -8,8 +8,7 @@ from ensemble import baselines
 from ensemble.blend import Blend, best_threshold
 from ensemble.bootstrap import bootstrap
 from ensemble.greedy import greedy
-from ensemble.metrics import merit
-from ensemble.reference import confusion
+from ensemble.metrics import confusion, merit
 
 BASELINES = baselines.find()
 ROWS, VALID = 1200, slice(0, 600)
