@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from configs.errors import BadData, NotFound, ParentNotReady
-from pipeline.context import Context
 from pipeline.subjects import require_target
 from storage import batches, candidates, datasets, results
 from storage.model_names import name_of, written
@@ -24,7 +23,7 @@ class Candidates:
     split: Split
 
 
-def gather(batch: Batch, context: Context) -> Candidates:
+def usable(connection: Connection, batch: Batch) -> Candidates:
     """The models of the row's candidate_id.
 
     Raises:
@@ -33,24 +32,19 @@ def gather(batch: Batch, context: Context) -> Candidates:
         BadData: the models were trained on different splits or targets, or on a data set that is
             not the one the row names.
     """
-    return context.read(lambda connection: usable(connection, batch))
-
-
-def usable(connection: Connection, batch: Batch) -> Candidates:
-    """As `gather`."""
-    listed = list_of(connection, batch)
-    models = trained(connection, listed)
-    _require_one_split(connection, listed, models)
+    candidate_id = list_of(connection, batch)
+    models = trained(connection, candidate_id)
+    _require_one_split(connection, candidate_id, models)
     split = results.read_split(connection, models[0].split_id)
     _require_dataset(connection, batch, split)
     return Candidates(models=models, split=split)
 
 
-def doubts(connection: Connection, listed: str) -> tuple[str, ...]:
+def doubts(connection: Connection, candidate_id: str) -> tuple[str, ...]:
     """Why no ensemble can use the models of a list that are trained, if that is so."""
-    there = candidates.trained(connection, candidates.names(connection, listed))
+    there = candidates.trained(connection, candidates.names(connection, candidate_id))
     try:
-        _require_one_split(connection, listed, list(there.values()))
+        _require_one_split(connection, candidate_id, list(there.values()))
     except (BadData, NotFound) as error:
         return (f"{error}; no ensemble can use it like that",)
     return ()
@@ -64,23 +58,26 @@ def list_of(connection: Connection, batch: Batch) -> str:
     return batch.candidate_id
 
 
-def trained(connection: Connection, listed: str) -> tuple[TrainedModel, ...]:
+def trained(connection: Connection, candidate_id: str) -> tuple[TrainedModel, ...]:
     """The models of a list.
 
     Raises:
         NotFound: no such list, or it names a model that was never trained.
         ParentNotReady: a batch whose models it names has not come to its end.
     """
-    for number in sorted({name[0] for name in candidates.names(connection, listed)}):
+    for number in sorted({name[0] for name in candidates.names(connection, candidate_id)}):
         found = batches.read(connection, number)
         if found is not None and not found.ended:
             raise ParentNotReady(
-                f"candidate_id {listed!r} names models of batch {number}, which is not complete yet"
+                f"candidate_id {candidate_id!r} names models of batch {number}, "
+                "which is not complete yet"
             )
-    return candidates.models(connection, listed)
+    return candidates.models(connection, candidate_id)
 
 
-def _require_one_split(connection: Connection, listed: str, models: Sequence[TrainedModel]) -> None:
+def _require_one_split(
+    connection: Connection, candidate_id: str, models: Sequence[TrainedModel]
+) -> None:
     parts = _grouped(models, [model.split_id for model in models])
     if len(parts) <= 1:
         return
@@ -98,7 +95,9 @@ def _require_one_split(connection: Connection, listed: str, models: Sequence[Tra
         f"{_some(parts[split_id])}"
         for split_id, split in splits.items()
     )
-    raise BadData(f"candidate_id {listed!r} mixes models of {len(parts)} splits, {why}; {said}")
+    raise BadData(
+        f"candidate_id {candidate_id!r} mixes models of {len(parts)} splits, {why}; {said}"
+    )
 
 
 def _require_dataset(connection: Connection, batch: Batch, split: Split) -> None:

@@ -17,7 +17,7 @@ from ensemble.sampling import SEEDS
 from ensemble.search import Search
 from pipeline.context import Context
 from pipeline.ensembles import methods, searching
-from pipeline.ensembles.candidates import gather, list_of, usable
+from pipeline.ensembles.candidates import list_of, usable
 from pipeline.ensembles.drawing import BEST, details
 from pipeline.ensembles.histograms import bins
 from pipeline.ensembles.learning import baselines
@@ -101,8 +101,8 @@ class Parameters(BatchParameters):
 def check(connection: Connection, batch: Batch, parameters: Parameters) -> tuple[str, ...]:
     """Raise what a run would end with before it reads scores."""
     _require_space(parameters)
-    listed = list_of(connection, batch)
-    parameters.rule.check(len(candidates.names(connection, listed)))
+    candidate_id = list_of(connection, batch)
+    parameters.rule.check(len(candidates.names(connection, candidate_id)))
     with suppress(ParentNotReady):  # it is tried again
         usable(connection, batch)
     return ()
@@ -112,7 +112,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     """Search, compare, report; ranges that an earlier run finished are not tried again."""
     _require_space(parameters)
     deadline = parameters.deadline()
-    chosen = gather(batch, context)
+    chosen = context.read(lambda connection: usable(connection, batch))
     parameters.rule.check(len(chosen.models))
     board = assemble(chosen, context)
     # The baselines do not depend on the search, so they are learned while it runs.
