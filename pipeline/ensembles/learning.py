@@ -1,20 +1,11 @@
 """Every way to combine the candidates, learned on valid.
 
-vote      the best ensemble of the search
-all       every model votes once; more than half decide
-mean      the mean of all scores
-greedy    greedy selection with replacement
-weighted  a weighted mean
-stack     a logistic regression on the scores
-single    the model that is best on valid, at its own threshold
-tuned     the model that is best on valid when each has the threshold that is best there
-
 What decides by a score has the threshold that is best on valid by the batch's metric. Of a blend it
 lies half way between two scores, so that rounding elsewhere changes nothing; of `tuned` it is the
 score that training would have chosen for that model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -31,8 +22,17 @@ from pipeline.ensembles.searching import Searched
 from pipeline.ensembles.stored_scores import Board, ScoredPart
 from storage.model_names import ModelName, name_of
 
-ORDER = ("vote", "all", "mean", "greedy", "weighted", "stack", "tuned", "single")
-"""In which methods are shown."""
+METHODS: Mapping[str, str] = {
+    "vote": "vote: best of the search",
+    "all": "all models vote",
+    "mean": "mean of all scores",
+    "greedy": "greedy selection",
+    "weighted": "weighted mean",
+    "stack": "stacking",
+    "tuned": "best single, tuned",
+    "single": "best single model",
+}
+"""What pictures call them, in the order in which they are shown."""
 
 
 def baselines(board: Board, metric: str) -> dict[str, Combination]:
@@ -76,6 +76,7 @@ def names_of(board: Board) -> tuple[ModelName, ...]:
 
 
 def _single(board: Board, metric: str) -> Blend:
+    """The model that is best at its own threshold."""
     counts = confusion(board.valid.votes, board.valid.y == 1)
     best = int(np.argmax(merit(metric, counts)))
     # Rounded as models.scores.decide rounds it, so that the decision is the model's own.
@@ -83,6 +84,7 @@ def _single(board: Board, metric: str) -> Blend:
 
 
 def _tuned(board: Board, metric: str) -> Blend:
+    """The model that is best when each has the threshold that is best for it."""
     labels = board.valid.y == 1
     best, merit_of_best, threshold = 0, -np.inf, 0.0
     for place, score in enumerate(board.valid.scores):

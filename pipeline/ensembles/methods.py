@@ -10,7 +10,7 @@ from ensemble.bootstrap import Interval, bootstrap
 from ensemble.metrics import confusion
 from models.scores import Metrics
 from pipeline.ensembles.combining import Combination, Outcome, to_json
-from pipeline.ensembles.learning import ORDER, ballot_of, names_of, winner
+from pipeline.ensembles.learning import METHODS, ballot_of, names_of, winner
 from pipeline.ensembles.searching import Searched
 from pipeline.ensembles.stored_scores import Board
 from storage.ensembles import Method
@@ -53,8 +53,8 @@ def judge(
 ) -> tuple[Judged, ...]:
     """Measure the search's winner and the baselines; `answer` is the batch's own method."""
     learned = {"vote": winner(searched, names_of(board)), **baselines}
-    valid = {name: learned[name].apply(ballot_of(board, board.valid)) for name in ORDER}
-    test = {name: learned[name].apply(ballot_of(board, board.test)) for name in ORDER}
+    valid = {name: learned[name].apply(ballot_of(board, board.valid)) for name in METHODS}
+    test = {name: learned[name].apply(ballot_of(board, board.test)) for name in METHODS}
     _check_winner(board, searched, valid["vote"])
     metric = searched.order.search.metric
     decisions = {name: outcome.called for name, outcome in test.items()}
@@ -72,7 +72,7 @@ def judge(
             interval=drawn.interval(name),
             gain=drawn.difference(name, BASE),
         )
-        for name in ORDER
+        for name in METHODS
     )
 
 

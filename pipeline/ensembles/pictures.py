@@ -16,6 +16,7 @@ from models.plots.membership import membership
 from pipeline import run_files
 from pipeline.context import Context
 from pipeline.ensembles.drawing import BEST, shares
+from pipeline.ensembles.learning import METHODS
 from pipeline.ensembles.methods import Judged
 from pipeline.ensembles.searching import Searched
 from pipeline.ensembles.stored_scores import Board
@@ -24,17 +25,6 @@ from storage.model_names import name_of
 
 _FINEST = 50
 """Bins from the least metric of all ensembles to the greatest, in the picture."""
-
-LABELS = {
-    "vote": "vote: best of the search",
-    "all": "all models vote",
-    "mean": "mean of all scores",
-    "greedy": "greedy selection",
-    "weighted": "weighted mean",
-    "stack": "stacking",
-    "single": "best single model",
-    "tuned": "best single, tuned",
-}
 
 _NAMED = ("vote", "mean", "single")
 """Told apart, as the answer is, where methods are curves: eight would hide each other."""
@@ -48,7 +38,7 @@ def draw(
     rows = f"batch {batch_id}, test: {len(board.test.y):,} rows that chose nothing"
     curves = [
         Curve(
-            label=LABELS[each.method],
+            label=METHODS[each.method],
             scores=each.test.score,
             called=each.test.called,
             winner=each.chosen,
@@ -70,7 +60,7 @@ def _distribution(searched: Searched, judged: Sequence[Judged], batch_id: int) -
     rule = search.rule
     marks = [
         Mark(
-            label=LABELS[each.method],
+            label=METHODS[each.method],
             valid=each.value("valid"),
             test=each.value("test"),
             low=each.interval[0] if each.interval else None,

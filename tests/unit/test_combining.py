@@ -7,7 +7,7 @@ from ensemble.blend import Blend
 from ensemble.rule import ROUNDS
 from models.scores import decide
 from pipeline.ensembles.combining import Ballot, Rounds, Sum, from_json, to_json
-from pipeline.ensembles.learning import ORDER, baselines
+from pipeline.ensembles.learning import METHODS, baselines
 from pipeline.ensembles.stored_scores import Board, ScoredPart
 from storage.records import TrainedModel
 
@@ -55,7 +55,7 @@ def test_a_row_is_called_where_its_score_reaches_the_threshold(seed, metric):
         rounds=tuple(tuple(np.roll(NAMES, turn, 0)[:3].tolist()) for turn in range(10)),
     )
     learned["vote"] = from_json(to_json(learned["vote"]))
-    assert set(learned) == set(ORDER)
+    assert set(learned) == set(METHODS)
     voted = learned["vote"].apply(ballot(test))
     assert np.array_equal(voted.called, voted.ones >= 7)
     for combination in learned.values():

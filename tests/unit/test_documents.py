@@ -9,6 +9,7 @@ import pytest
 
 from configs import errors
 from configs.errors import DeepCreditError, Retry
+from pipeline.ensembles.learning import METHODS
 from pipeline.modes.ensemble import Parameters
 from storage.metadata import VERSION_TABLE
 from storage.schema import metadata
@@ -82,6 +83,7 @@ def test_the_page_on_ensembles_tells_methods_to_choose_from_those_to_compare_wit
 
     allowed = get_args(Parameters.model_fields["method"].annotation)
     compared = {name for name, text in rows.items() if text.startswith("for comparison only")}
+    assert set(rows) == set(METHODS)
     assert set(rows) - compared == set(allowed)
     assert compared == {"tuned", "single"}
 

@@ -7,7 +7,7 @@ from models.plots import curves, distribution, membership
 from models.plots.canvas import FAINT, FIRST, SECOND
 from models.plots.curves import Curve, precision_recall, roc
 from models.plots.distribution import Bars, Mark
-from pipeline.ensembles.pictures import LABELS
+from pipeline.ensembles.learning import METHODS
 
 PNG = b"\x89PNG\r\n"
 
@@ -219,7 +219,7 @@ def vote_and_others(y):
         made[name] = scores
     return [
         Curve(
-            label=LABELS[name],
+            label=METHODS[name],
             scores=scores,
             called=scores >= np.float32(0.55),
             winner=name == "vote",
@@ -262,7 +262,7 @@ def test_precision_is_drawn_at_every_cut_of_a_vote_and_nowhere_else(figures):
 
     assert len(ends) == 3  # line, points, decision
     assert max(ends) == max(found) < 0.99
-    assert f"{LABELS['vote']}   recall {min(found):.2f} to {max(found):.2f}" in legend_text(figure)
+    assert f"{METHODS['vote']}   recall {min(found):.2f} to {max(found):.2f}" in legend_text(figure)
     assert legend_text(figure).count("recall") == 1
 
 
@@ -277,7 +277,7 @@ def test_few_curves_are_told_apart_and_the_others_are_their_background(figures, 
     whole, near = panels(figure)
     legend = figure_legend(figure)
     names = [text.get_text().split("   ")[0] for text in legend.get_texts()]
-    known = [LABELS[name] for name in ("vote", "mean", "single")]
+    known = [METHODS[name] for name in ("vote", "mean", "single")]
     looks = dict(zip(names, legend.get_lines(), strict=True))
     told = [looks[name] for name in known]
     fronts = [
