@@ -1,7 +1,12 @@
-"""What tn, fp, fn and tp say about decisions, for any number of them at once."""
+"""What tn, fp, fn and tp say about decisions, for any number of them at once.
+
+models/scores.py has the same formulas: neither package imports the other, and a test holds them
+equal.
+"""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +54,17 @@ def _mcc(tn: Counts, fp: Counts, fn: Counts, tp: Counts) -> Values:
     return np.asarray(np.clip(values, -1, 1))
 
 
+VoteMetric = Literal[
+    "accuracy",
+    "precision_score",
+    "recall_score",
+    "specificity",
+    "f1_score",
+    "balanced_accuracy",
+    "mcc",
+]
+"""The metrics that a decision has by itself, by their names in the database. Larger is better."""
+
 METRICS: Mapping[str, Callable[[Counts, Counts, Counts, Counts], Values]] = MappingProxyType(
     {
         "accuracy": _accuracy,
@@ -60,7 +76,7 @@ METRICS: Mapping[str, Callable[[Counts, Counts, Counts, Counts], Values]] = Mapp
         "mcc": _mcc,
     }
 )
-"""The metrics that a decision has by itself, by their names in the database. Larger is better."""
+"""How each VoteMetric is computed."""
 
 
 def confusion(decisions: npt.NDArray[np.bool_], labels: npt.NDArray[np.bool_]) -> Counts:

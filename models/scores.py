@@ -23,9 +23,12 @@ log_loss           mean of -log(score) over the ones and -log(1 - score) over th
 Undefined is what divides by zero: precision without a row called 1, mcc where a row or column of
 the confusion matrix is empty, auc with one class, everything without rows. (scikit-learn gives 0
 for some of these, with a warning or without.)
+
+ensemble/metrics.py has those of decisions once more, on whole numbers: neither package imports the
+other, and a test holds them equal.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -58,7 +61,15 @@ class Metrics:
     log_loss: float | None = None
 
 
-VOTE_METRICS = tuple(field.name for field in fields(Metrics)[4:11])
+VOTE_METRICS = (
+    "accuracy",
+    "precision_score",
+    "recall_score",
+    "specificity",
+    "f1_score",
+    "balanced_accuracy",
+    "mcc",
+)
 """The metrics that a decision has by itself, without scores."""
 
 

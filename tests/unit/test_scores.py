@@ -1,6 +1,7 @@
 import math
 import warnings
 from dataclasses import asdict, fields
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from ensemble.metrics import METRICS, metric
+from ensemble.metrics import METRICS, VoteMetric, metric
 from models.scores import VOTE_METRICS, Metrics, auc, decide, measure, vote_metrics
 from storage import schema
 
@@ -117,7 +118,7 @@ def test_the_names_are_those_of_the_table():
     names = tuple(field.name for field in fields(Metrics))
 
     assert names == ("tn", "fp", "fn", "tp", *schema.METRICS)
-    assert VOTE_METRICS == schema.VOTE_METRICS
+    assert VOTE_METRICS == schema.VOTE_METRICS == get_args(VoteMetric)
 
 
 def test_without_rows_everything_is_undefined():
