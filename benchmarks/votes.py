@@ -20,14 +20,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ensemble import reference
-from ensemble.counters import of_card
-from ensemble.drawing import SHIFT
-from ensemble.kernel import kernel_for, pool_of
+from ensemble.card import proven_count
 from ensemble.metrics import confusion
 from ensemble.native import Instructions
 from ensemble.rule import Rule
 from ensemble.search import Search, merge, ranges, search_range
-from ensemble.votes import Part, count, pack
+from ensemble.votes import Part, count, members, pack
 from models import devices
 
 MODELS, ROWS, SEED = 374, 9000, 42
@@ -89,7 +87,7 @@ def headline(ensembles: int, rounds: int, cores: int) -> bool:
         )
     show(f"the same on {ROWS:,} + {ROWS:,} rows", quickest(both), cores, ensembles)
     if devices.count():
-        by_gpu = of_card()
+        by_gpu = proven_count()
         by_gpu(parts[:1], RULE, SEED, 1, 2)  # the kernels are made
         show(
             "  by the GPU",
@@ -177,9 +175,7 @@ def decide_bytewise(votes, members, rule):
 
 
 def drawn(ensembles: int) -> np.ndarray:
-    offsets = np.empty((ensembles, RULE.rounds, RULE.members), dtype=np.uint32)
-    kernel_for(RULE, Instructions.available()[0]).draw(SEED, 1, offsets, pool_of(MODELS))
-    return (offsets >> SHIFT).astype(np.int64)
+    return np.stack([members(RULE, SEED, number, MODELS) for number in range(1, ensembles + 1)])
 
 
 def check(votes, labels, part) -> None:

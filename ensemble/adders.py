@@ -5,7 +5,7 @@ counter a bit lane. A full adder turns three bits of weight 2^w into one of weig
 2^(w+1). To compare with t for nothing, counting starts at 2^k - t, so that plane k is the answer:
 the count has reached t if and only if the sum has reached 2^k.
 
-What stands here is the wiring alone, as a list of steps. counting.py makes machine code of it.
+What stands here is the wiring alone, as a list of steps. count_code.py makes machine code of it.
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,7 @@ One thread draws one round, by the definition of sampling.py, in a pool of its o
 memory. One block of threads then lets one ensemble vote; a thread takes every so many words of 32
 rows and counts in bit planes, as adders.py says, but a model at a time.
 
-Importing this needs numba with its CUDA target; counters.py imports it only where there is a GPU.
+Importing this needs numba with its CUDA target; card.py imports it only where there is a GPU.
 """
 
 from collections.abc import Sequence
@@ -76,7 +76,7 @@ def _draw(seed: Any, first: Any, models: Any, pool: Any, chosen: Any) -> None:
 
 
 @lru_cache(maxsize=16)
-def _counter(rule: Rule) -> Any:  # noqa: C901 - a kernel is one function
+def _kernel(rule: Rule) -> Any:  # noqa: C901 - a kernel is one function
     """The kernel that counts by this rule; its numbers are constants of the machine code."""
     top, start = planes_for(rule.members, rule.round_votes)
     final_top, final_start = planes_for(rule.rounds, rule.final_votes)
@@ -84,7 +84,7 @@ def _counter(rule: Rule) -> Any:  # noqa: C901 - a kernel is one function
     members, rounds = rule.members, rule.rounds
 
     @cuda.jit  # type: ignore[untyped-decorator]
-    def counter(bits: Any, masks: Any, chosen: Any, hits: Any) -> None:
+    def kernel(bits: Any, masks: Any, chosen: Any, hits: Any) -> None:
         """bits: (models, words) u32. masks: (2, words) u32. hits: (ensembles, 2) i64, tp and fp."""
         e = cuda.blockIdx.x
         found = cuda.shared.array(2, int32)
@@ -115,7 +115,7 @@ def _counter(rule: Rule) -> Any:  # noqa: C901 - a kernel is one function
         if cuda.threadIdx.x < 2:
             hits[e, cuda.threadIdx.x] = found[cuda.threadIdx.x]
 
-    return counter
+    return kernel
 
 
 def count(
@@ -129,7 +129,7 @@ def count(
     step = max(1, SCRATCH_BYTES // (4 * rule.rounds * (models + rule.members)))
     step = min(step, max(last - first, 1))
     pool = cuda.device_array((models, step * rule.rounds), dtype=np.uint32)
-    counter = _counter(rule)
+    kernel = _kernel(rule)
     for start in range(first, last, step):
         size = min(step, last - start)
         chosen = cuda.device_array((size, rule.rounds, rule.members), dtype=np.uint32)
@@ -137,7 +137,7 @@ def count(
         _draw[blocks, THREADS](np.uint64(seed), np.uint64(start), models, pool, chosen)
         for i in range(len(parts)):
             found = cuda.device_array((size, 2), dtype=np.int64)
-            counter[size, THREADS](bits[i], masks[i], chosen, found)
+            kernel[size, THREADS](bits[i], masks[i], chosen, found)
             hits[i, start - first : start - first + size] = found.copy_to_host()
     return counts_of(parts, hits)
 

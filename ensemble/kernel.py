@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 
-from ensemble.counting import TILE_BYTES, emit_count
-from ensemble.drawing import SHIFT, Layout, emit_draw
+from ensemble.count_code import TILE_BYTES, emit_count
+from ensemble.draw_code import SHIFT, Layout, emit_draw
 from ensemble.native import Code, Instructions
 from ensemble.rule import Rule
 from ensemble.sampling import round_members

@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from configs.errors import BadData, BadParameter
-from ensemble.counters import Counter
 from ensemble.metrics import METRICS, merit, metric
 from ensemble.rule import Rule
-from ensemble.votes import Part, count
+from ensemble.votes import Count, Part, count
 
 BINS = 1000
 """Bins of a histogram over all values a metric can have; one more counts the undefined."""
@@ -102,29 +101,29 @@ def search_range(
     search: Search,
     first: int,
     last: int,
-    counter: Counter = count,
+    count: Count = count,
 ) -> Partial:
-    """Try ensembles first, ..., last - 1; on one core, without the interpreter lock. counter: of
-    `counters.of_card`, for one.
+    """Try ensembles first, ..., last - 1; on one core, without the interpreter lock. count: of
+    `card.proven_count`, for one.
 
     Raises:
         BadParameter, BadData: as `votes.count`, and for an unknown metric.
     """
     search.check(parts[0].models)
     result = summarise(parts, search, first, _nothing(parts))
-    for start, counts in counted(parts, search, first, last, counter):
+    for start, counts in counted(parts, search, first, last, count):
         result = merge([result, summarise(parts, search, start, counts)])
     return result
 
 
 def counted(
-    parts: Sequence[Part], search: Search, first: int, last: int, counter: Counter
+    parts: Sequence[Part], search: Search, first: int, last: int, count: Count
 ) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     """The counts of ensembles first, ..., last - 1 by steps: the first ensemble of each, and its
     counts, (parts, ensembles, 4).
     """
     for start, stop in ranges(first, last, STEP):
-        yield start, counter(parts, search.rule, search.seed, start, stop)
+        yield start, count(parts, search.rule, search.seed, start, stop)
 
 
 def summarise(

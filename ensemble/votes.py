@@ -8,12 +8,14 @@ are drawn once and vote on all parts.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from configs.errors import BadData
-from ensemble.counting import TILE_BYTES, TILE_ROWS
+from ensemble.count_code import TILE_BYTES, TILE_ROWS
+from ensemble.draw_code import SHIFT
 from ensemble.kernel import kernel_for, pool_of
 from ensemble.native import Instructions
 from ensemble.rule import Rule
@@ -45,6 +47,16 @@ class Part:
         return int(self.bits.shape[1])
 
 
+class Count(Protocol):
+    """`count`, or what does the same elsewhere."""
+
+    def __call__(
+        self, parts: Sequence[Part], rule: Rule, seed: int, first: int, last: int
+    ) -> npt.NDArray[np.int64]:
+        """tn, fp, fn, tp of ensembles first, ..., last - 1: (parts, last - first, 4)."""
+        ...
+
+
 def pack(
     votes: Iterable[npt.NDArray[np.bool_]], labels: npt.NDArray[np.bool_], models: int | None = None
 ) -> Part:
@@ -55,21 +67,21 @@ def pack(
     Raises:
         BadData: the shapes do not fit, or there are no rows or no models.
     """
-    count = len(votes) if models is None else models  # type: ignore[arg-type]
+    models = len(votes) if models is None else models  # type: ignore[arg-type]
     labels = np.asarray(labels, dtype=np.bool_)
     rows = len(labels)
-    if rows == 0 or count == 0:
-        raise BadData(f"there is nothing to vote on: {count} models, {rows} rows")
+    if rows == 0 or models == 0:
+        raise BadData(f"there is nothing to vote on: {models} models, {rows} rows")
     tiles = -(-rows // TILE_ROWS)
-    bits = _aligned(tiles, count)
+    bits = _aligned(tiles, models)
     filled = 0
     for vote in votes:
-        if vote.shape != (rows,) or filled == count:
+        if vote.shape != (rows,) or filled == models:
             raise BadData(f"votes of model {filled} do not fit: {vote.shape}, not ({rows},)")
         bits[:, filled] = _words(vote, tiles)
         filled += 1
-    if filled < count:
-        raise BadData(f"votes of {filled} models only, not of {count}")
+    if filled < models:
+        raise BadData(f"votes of {filled} models only, not of {models}")
     masks = _aligned(2, tiles)
     masks[0], masks[1] = _words(labels, tiles), _words(~labels, tiles)
     digest = sha256(f"{bits.shape}".encode())
@@ -108,6 +120,22 @@ def count(
         for part, found in zip(parts, hits, strict=True):
             kernel.count(part.bits, part.masks, drawn, found[block])
     return counts_of(parts, hits)
+
+
+def members(rule: Rule, seed: int, ensemble_no: int, models: int) -> npt.NDArray[np.int64]:
+    """The models of one ensemble, (rounds, members): as sampling.members_of, and many times as fast
+    once the kernel of the rule is made.
+
+    Raises:
+        BadParameter: the rule, seed or number does not fit.
+    """
+    rule.check(models)
+    check_draw(seed, ensemble_no, rule.members, models)
+    drawn = np.empty((1, rule.rounds, rule.members), dtype=np.uint32)
+    kernel = kernel_for(rule, Instructions.available()[0])
+    kernel.draw(seed, ensemble_no, drawn, pool_of(models))
+    numbers: npt.NDArray[np.int64] = (drawn[0] >> SHIFT).astype(np.int64)
+    return numbers
 
 
 def check(parts: Sequence[Part], rule: Rule, seed: int, first: int) -> int:

@@ -16,7 +16,7 @@ from ensemble.blend import Blend
 from ensemble.metrics import confusion, merit
 from models import thresholds
 from models.scores import decide
-from pipeline.ensembles import drawing
+from pipeline.ensembles import voters
 from pipeline.ensembles.combining import Ballot, Combination, Rounds, Sum
 from pipeline.ensembles.searching import Searched
 from pipeline.ensembles.stored_scores import Board, ScoredPart
@@ -51,14 +51,14 @@ def winner(searched: Searched, names: Sequence[ModelName]) -> Rounds:
     """The best ensemble of a search."""
     search = searched.order.search
     number = int(searched.best.numbers[0])
-    drawn = drawing.members(search, number, len(names))
+    drawn = voters.members(search, number, len(names))
     return Rounds(
         seed=search.seed,
         tried=searched.spans,
         ensemble_no=number,
         round_votes=search.rule.round_votes,
         final_votes=search.rule.final_votes,
-        rounds=drawing.named(drawn, names),
+        rounds=voters.named(drawn, names),
     )
 
 

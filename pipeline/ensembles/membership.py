@@ -39,6 +39,7 @@ def members_in(
         raise BadParameter(f"batch {batch_id} has ensembles {shown}, not {ensemble_no}")
     names = [member.name for member in ensembles.members(connection, batch_id)]
     rounds, members = len(best.rounds), len(best.rounds[0])
+    # By the definition: for one ensemble, machine code takes longer to make than this takes.
     drawn = members_of(best.seed, ensemble_no, rounds, members, len(names))
     return tuple(tuple(names[place] for place in chosen) for chosen in drawn)
 

@@ -15,11 +15,11 @@ from models.plots.distribution import Bars, Mark, distribution
 from models.plots.membership import membership
 from pipeline import run_files
 from pipeline.context import Context
-from pipeline.ensembles.drawing import BEST, shares
 from pipeline.ensembles.learning import METHODS
 from pipeline.ensembles.methods import Judged
 from pipeline.ensembles.searching import Searched
 from pipeline.ensembles.stored_scores import Board
+from pipeline.ensembles.voters import BEST, shares
 from storage.ensembles import Picture
 from storage.model_names import name_of
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from configs.errors import CardUnusable
 from ensemble import votes
-from ensemble.counters import Counter, of_card
+from ensemble.card import proven_count
 from ensemble.search import Partial, Search, counted, merge, search_range, summarise
-from ensemble.votes import Part
+from ensemble.votes import Count, Part
 from models import devices
 from models.kind import Labels
 from pipeline.executor import Need
@@ -118,23 +118,23 @@ def count_range(
 
     A card may fail later than when it was tried, as by memory that others have taken since.
     """
-    counter = _counter()
+    count = _fastest()
     try:
-        return _count_range(counter, parts, search, first, last, every=every)
+        return _count_range(count, parts, search, first, last, every=every)
     except Exception as error:
-        if counter is votes.count:
+        if count is votes.count:
             raise
         _tell_unused(f"{type(error).__name__}: {error}")
         return _count_range(votes.count, parts, search, first, last, every=every)
 
 
 def _count_range(
-    counter: Counter, parts: Sequence[Part], search: Search, first: int, last: int, *, every: bool
+    count: Count, parts: Sequence[Part], search: Search, first: int, last: int, *, every: bool
 ) -> Tried:
     if not every:
-        return Tried(search_range(parts, search, first, last, counter), None)
+        return Tried(search_range(parts, search, first, last, count), None)
     found, hits = [], []
-    for start, counts in counted(parts, search, first, last, counter):
+    for start, counts in counted(parts, search, first, last, count):
         found.append(summarise(parts, search, start, counts))
         hits.append(counts[:, :, [1, 3]].transpose(1, 0, 2).astype(np.uint32))
     return Tried(merge(found), np.concatenate(hits))
@@ -145,14 +145,14 @@ def _tell_unused(said: str) -> None:
 
 
 @lru_cache(maxsize=1)
-def _counter() -> Counter:
+def _fastest() -> Count:
     """A card's, where this process sees one, else the processor's: the result is the same. Found
     out once a process.
     """
     if not devices.count():
         return votes.count
     try:
-        return of_card()
+        return proven_count()
     except CardUnusable as error:
         _tell_unused(str(error))
         return votes.count

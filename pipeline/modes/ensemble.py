@@ -19,13 +19,13 @@ from ensemble.search import Search
 from pipeline.context import Context
 from pipeline.ensembles import methods, searching
 from pipeline.ensembles.candidates import list_of, usable
-from pipeline.ensembles.drawing import BEST, details
 from pipeline.ensembles.histograms import bins
 from pipeline.ensembles.learning import baselines
 from pipeline.ensembles.methods import Judged
 from pipeline.ensembles.ranking import best_rows, every_row
 from pipeline.ensembles.searching import Order, Searched
 from pipeline.ensembles.stored_scores import Board, assemble
+from pipeline.ensembles.voters import BEST, details
 from pipeline.parameters import BatchParameters
 from storage import candidates, ensembles
 from storage.ensembles import Member, Picture, Report

@@ -16,7 +16,7 @@ from benchmarks.votes import RULE, problem
 from configs.errors import CardFull
 from configs.installed import can_use_cards
 from configs.settings import Settings
-from ensemble.counters import of_card
+from ensemble.card import proven_count
 from ensemble.votes import count, pack
 from launcher.cluster.connection import connect
 from launcher.embedded import EmbeddedCluster
@@ -108,7 +108,7 @@ def test_the_card_counts_the_votes_of_hundreds_of_models_as_the_processor_does()
     parts = [pack(votes[:, :5000], labels[:5000]), pack(votes[:, 5000:], labels[5000:])]
 
     given = (parts, RULE, 42, 2**40, 2**40 + 3000)
-    assert np.array_equal(of_card()(*given), count(*given))
+    assert np.array_equal(proven_count()(*given), count(*given))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from configs.errors import BadParameter, CardUnusable
-from ensemble.counters import agrees, of_card
+from ensemble.card import agrees, proven_count
 from ensemble.rule import Rule
 from ensemble.search import Search
 from ensemble.votes import count, pack
@@ -49,7 +49,7 @@ def test_a_simulated_gpu_counts_the_same_integers():
     assert done.stdout == "equal\n", done.stderr
 
 
-def test_a_counter_that_is_wrong_once_is_not_used():
+def test_a_card_that_is_wrong_once_is_not_used():
     def wrong(parts, rule, seed, first, last):
         counts = count(parts, rule, seed, first, last)
         counts[1, -1, 3] += 1
@@ -65,10 +65,10 @@ def test_a_machine_whose_card_cannot_count_goes_on_with_its_processor(monkeypatc
 
     monkeypatch.setattr("configs.plugins.load", missing)
     monkeypatch.setattr(devices, "count", lambda: 1)
-    ranges._counter.cache_clear()
+    ranges._fastest.cache_clear()
     with structlog.testing.capture_logs() as logs:
-        assert ranges._counter() is count
-    ranges._counter.cache_clear()
+        assert ranges._fastest() is count
+    ranges._fastest.cache_clear()
 
     assert [log["said"] for log in logs] == [
         "it cannot count votes: ImportError: no module ensemble.gpu"
@@ -82,14 +82,14 @@ def test_a_card_that_counts_wrongly_is_refused(monkeypatch):
 
     monkeypatch.setattr("configs.plugins.load", lambda _: Gpu)
     with pytest.raises(CardUnusable, match="other votes than the processor"):
-        of_card()
+        proven_count()
 
 
 def test_a_process_that_sees_no_card_does_not_look_for_one(monkeypatch):
     monkeypatch.setattr("configs.plugins.load", lambda _: pytest.fail("it looked"))
     monkeypatch.setattr(devices, "count", lambda: 0)
-    ranges._counter.cache_clear()
-    assert ranges._counter() is count
+    ranges._fastest.cache_clear()
+    assert ranges._fastest() is count
 
 
 @pytest.mark.parametrize("every", [False, True])
@@ -106,8 +106,8 @@ def test_a_card_that_fails_in_the_middle_of_a_range_leaves_it_to_the_processor(m
             raise MemoryError("CUDA_ERROR_OUT_OF_MEMORY")
         return count(parts, rule, seed, first, last)
 
-    def counted(counter):
-        monkeypatch.setattr(ranges, "_counter", lambda: counter)
+    def counted(count):
+        monkeypatch.setattr(ranges, "_fastest", lambda: count)
         return ranges.count_range(parts, search, 1, 13, every=every)
 
     with structlog.testing.capture_logs() as logs:

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from configs.errors import BadParameter
-from ensemble.drawing import SHIFT, Layout
+from ensemble import votes
+from ensemble.draw_code import SHIFT, Layout
 from ensemble.kernel import kernel_for, pool_of
 from ensemble.native import Instructions
 from ensemble.rule import Rule
@@ -65,6 +66,14 @@ def test_kernel_draws_what_is_defined_whatever_the_instructions(seed, first, rou
     for instructions in Instructions.available():
         got = drawn(seed, first, 2, rounds, members, models, instructions)
         assert np.array_equal(expected, got), instructions
+
+
+def test_the_members_of_one_ensemble_are_those_defined():
+    found = votes.members(Rule.majority(30, 20), 2**64 - 1, 987_654, 374)
+
+    assert np.array_equal(found, members_of(2**64 - 1, 987_654, 20, 30, 374))
+    with pytest.raises(BadParameter, match="members is 30"):
+        votes.members(Rule.majority(30, 20), 1, 1, 29)
 
 
 def test_a_flag_is_of_an_ensemble_and_a_round_and_the_last_one_of_none():

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.drawing import SHIFT
-from ensemble.kernel import kernel_for, pool_of
-from ensemble.native import Instructions
+from ensemble import votes
 from ensemble.search import Search
 from storage.ensembles import Detail
 from storage.model_names import ModelName
@@ -20,13 +18,8 @@ Members = NDArray[np.int64]  # (rounds, members), places in the list of candidat
 
 
 def members(search: Search, ensemble_no: int, models: int) -> Members:
-    """The members of one ensemble, as ensemble.sampling.members_of says, drawn by machine code."""
-    rule = search.rule
-    drawn = np.empty((1, rule.rounds, rule.members), dtype=np.uint32)
-    kernel = kernel_for(rule, Instructions.available()[0])
-    kernel.draw(search.seed, ensemble_no, drawn, pool_of(models))
-    places: Members = (drawn[0] >> SHIFT).astype(np.int64)
-    return places
+    """The members of one ensemble of a search."""
+    return votes.members(search.rule, search.seed, ensemble_no, models)
 
 
 def named(drawn: Members, names: Sequence[ModelName]) -> tuple[tuple[ModelName, ...], ...]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 
+from ensemble.count_code import TILE_BYTES
 from ensemble.native import I32, I64, POINTER, Assembler, Instructions
 from ensemble.sampling import MULTIPLIERS, PHILOX_ROUNDS, WEYL, WORD
 
@@ -23,8 +24,8 @@ GROUP = WORDS * LANES
 """Words of a group: members drawn in one go."""
 AHEAD = 16
 """Rounds for which words are made before they are shuffled; even."""
-SHIFT = 6
-"""A model's votes in a tile are 2^6 bytes."""
+SHIFT = TILE_BYTES.bit_length() - 1
+"""A model's votes in a tile are 2^SHIFT bytes."""
 
 
 @dataclass(frozen=True)
