@@ -45,9 +45,10 @@ class Layout:
         """Flags of an ensemble: one a group, and one more, for groups may be written in pairs."""
         return self.rounds * self.groups + 1
 
-    def bounds(self, models: int) -> npt.NDArray[np.uint64]:
+    def draws(self, models: int) -> npt.NDArray[np.uint64]:
         """What `draw` needs to know of draw i = 32 group + 4 lane + word: the number n of models
-        left, 2^32 mod n, and i itself: (groups, 3, 4, LANES). Draws beyond the last have n = 1.
+        left, the limit 2^32 mod n below which a product's low word is rejected, and i itself:
+        (groups, 3, 4, LANES). Draws beyond the last have n = 1.
         """
         i = np.arange(self.groups * GROUP, dtype=np.uint64)
         left = np.where(i < self.members, np.uint64(models) - i, np.uint64(1))
@@ -59,39 +60,39 @@ class Layout:
         """Room for the words of AHEAD rounds, and for one more group, as in `flags`."""
         return np.empty((AHEAD * self.groups + 1) * GROUP, dtype=np.uint32)
 
-    def unfair(self, ensembles: int) -> npt.NDArray[np.uint8]:
+    def rejected(self, ensembles: int) -> npt.NDArray[np.uint8]:
         """Room for the flags of ensembles."""
         return np.empty((ensembles, self.flags), dtype=np.uint8)
 
-    def refused(self, unfair: npt.NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
+    def rejections(self, rejected: npt.NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
         """Ensemble and round, from 0, of each group that was flagged."""
-        for ensemble, group in np.argwhere(unfair[:, :-1]):
+        for ensemble, group in np.argwhere(rejected[:, :-1]):
             yield int(ensemble), int(group) // self.groups
 
 
 def emit_draw(module: ir.Module, layout: Layout, instructions: Instructions) -> None:
     """Add the function `draw` to a module.
 
-    draw(seed, first, ensembles, bounds, pool, places, offsets, unfair)
-        bounds, places, unfair: of `layout`
+    draw(seed, first, ensembles, draws, pool, places, offsets, rejected)
+        draws, places, rejected: of `layout`
         pool: (models,) u32, 0, 1, 2, ... << SHIFT; given back as it was
         offsets: (ensembles, rounds, members) u32, model number << SHIFT: the result
-    A flag in `unfair` is not 0 where a word must be skipped, which is rare. There the offsets are
+    A flag in `rejected` is not 0 where a word is rejected, which is rare. There the offsets are
     wrong, and the caller draws by the definition.
     """
     asm, arguments = Assembler.begin(module, "draw", ir.VoidType(), [I64, I64, I64, *[POINTER] * 5])
-    seed, first, ensembles, bounds, pool, places, offsets, unfair = arguments
+    seed, first, ensembles, draws, pool, places, offsets, rejected = arguments
     members, rounds, groups = layout.members, I64(layout.rounds), I64(layout.groups)
     # Two groups at once hide the latency of multiplication, if there are registers for them.
     together = 2 if instructions is Instructions.AVX512 else 1
-    words = _Words(asm, seed, bounds, together)
+    words = _Words(asm, seed, draws, together)
     chunks = -(-layout.rounds // AHEAD)
     with asm.loop(ensembles) as e, asm.loop(I64(chunks)) as chunk:
         start = asm.mul(chunk, I64(AHEAD))
         left = asm.sub(rounds, start)
         here = asm.select(asm.icmp_signed("<", left, I64(AHEAD)), left, I64(AHEAD))
         wanted = asm.add(asm.mul(here, groups), I64(together - 1))
-        flags = asm.at(unfair, asm.mul(e, I64(layout.flags)))
+        flags = asm.at(rejected, asm.mul(e, I64(layout.flags)))
         flags = asm.at(flags, asm.mul(start, groups))
         with asm.loop(asm.udiv(wanted, I64(together))) as step:
             group = asm.mul(step, I64(together))
@@ -139,8 +140,8 @@ class _Words:
     group after another.
     """
 
-    def __init__(self, asm: Assembler, seed: Any, bounds: Any, together: int) -> None:
-        self.asm, self.bounds, self.together = asm, bounds, together
+    def __init__(self, asm: Assembler, seed: Any, draws: Any, together: int) -> None:
+        self.asm, self.draws, self.together = asm, draws, together
         self.lanes = together * LANES
         key = [asm.and_(seed, I64(WORD - 1)), asm.lshr(seed, I64(32))]
         self.keys = []
@@ -154,26 +155,28 @@ class _Words:
     def choose(
         self, ensemble: Any, start: Any, group: Any, groups: Any, places: Any, flags: Any
     ) -> None:
-        """Write the places drawn by `together` groups, counted from round index `start`."""
+        """Write the places drawn by `together` groups from `group` on, which counts on over the
+        rounds from index `start`.
+        """
         asm = self.asm
-        which = [asm.add(group, I64(i)) for i in range(self.together)]
-        inside = [asm.urem(g, groups) for g in which]
-        blocks = self._join([asm.splat(asm.mul(g, I64(LANES)), LANES) for g in inside])
-        number = [asm.add(asm.add(start, asm.udiv(g, groups)), I64(1)) for g in which]
+        overall = [asm.add(group, I64(i)) for i in range(self.together)]
+        of_round = [asm.urem(g, groups) for g in overall]
+        blocks = self._join([asm.splat(asm.mul(g, I64(LANES)), LANES) for g in of_round])
+        round_no = [asm.add(asm.add(start, asm.udiv(g, groups)), I64(1)) for g in overall]
         counter = [
             asm.add(blocks, self._each_lane([lane % LANES for lane in range(self.lanes)])),
-            self._join([asm.splat(r, LANES) for r in number]),
+            self._join([asm.splat(r, LANES) for r in round_no]),
             asm.splat(ensemble, self.lanes),
             asm.splat(asm.lshr(ensemble, I64(32)), self.lanes),
         ]
-        columns, refused = [], None
+        columns, rejected = [], None
         for word, value in enumerate(self._philox(counter)):
-            left, fair, position = (self._bound(inside, row, word) for row in range(3))
+            left, limit, position = (self._of_draws(of_round, row, word) for row in range(3))
             product = asm.mul(self._word(value), self._word(left))
             columns.append(asm.add(asm.lshr(product, self._constant(32)), position))
-            bad = asm.icmp_unsigned("<", self._word(product), fair)
-            refused = bad if refused is None else asm.or_(refused, bad)
-        mask = asm.bitcast(refused, ir.IntType(self.lanes))
+            below = asm.icmp_unsigned("<", self._word(product), limit)
+            rejected = below if rejected is None else asm.or_(rejected, below)
+        mask = asm.bitcast(rejected, ir.IntType(self.lanes))
         asm.store(mask, asm.at(flags, group), align=1)
         self._write(columns, asm.at(places, asm.mul(group, I64(GROUP)), I32))
 
@@ -188,11 +191,11 @@ class _Words:
             b, d = right, left
         return [a, b, c, d]
 
-    def _bound(self, inside: Sequence[Any], row: int, word: int) -> Any:
-        """One row of the table of bounds for a word of the blocks, for each group."""
+    def _of_draws(self, groups: Sequence[Any], row: int, word: int) -> Any:
+        """One row of Layout.draws for a word of the blocks, for each group."""
         asm, vector = self.asm, ir.VectorType(I64, LANES)
-        rows = [asm.add(asm.mul(g, I64(3 * WORDS)), I64(WORDS * row + word)) for g in inside]
-        return self._join([asm.get(vector, self.bounds, r, align=8) for r in rows])
+        rows = [asm.add(asm.mul(g, I64(3 * WORDS)), I64(WORDS * row + word)) for g in groups]
+        return self._join([asm.get(vector, self.draws, r, align=8) for r in rows])
 
     def _write(self, columns: Sequence[Any], places: Any) -> None:
         """Put four columns of words side by side, in the order of the stream."""

@@ -63,12 +63,12 @@ def _draw(seed: Any, first: Any, models: Any, pool: Any, chosen: Any) -> None:
     read = 0
     for i in range(members):
         left = uint64(models - i)
-        product, fair = uint64(0), False
-        while not fair:
+        product, accepted = uint64(0), False
+        while not accepted:
             if read % 4 == 0:
                 _philox(uint64(read // 4), uint64(r + 1), first + uint64(e), seed, word)
             product = word[read % 4] * left
-            fair = (product & MASK) >= (MASK + uint64(1)) % left
+            accepted = (product & MASK) >= (MASK + uint64(1)) % left
             read += 1
         j = i + int64(product >> HALF)
         chosen[e, r, i] = pool[j, thread]

@@ -47,10 +47,10 @@ class Kernel:
         """
         rule, layout, models = self.rule, self._layout, len(pool)
         _plain(offsets, np.uint32, (len(offsets), rule.rounds, rule.members))
-        unfair = layout.unfair(len(offsets))
-        arrays = (layout.bounds(models), pool, layout.places(), offsets, unfair)
+        rejected = layout.rejected(len(offsets))
+        arrays = (layout.draws(models), pool, layout.places(), offsets, rejected)
         self._draw(seed, first, len(offsets), *[a.ctypes.data for a in arrays])
-        for e, r in layout.refused(unfair):
+        for e, r in layout.rejections(rejected):
             again = round_members(seed, first + e, r + 1, rule.members, models)
             offsets[e, r] = np.array(again, dtype=np.uint32) << SHIFT
 

@@ -12,7 +12,7 @@ from 0. A partial Fisher-Yates shuffle takes the members: with pool = [0, ..., m
 i = 0, 1, ... swaps pool[i] with pool[i + x], where x is uniform on 0 .. models - i - 1, and
 pool[i] is the next member. x comes from Lemire's multiplication ("Fast random integer generation
 in an interval", ACM TOMACS 29(1), 2019): with n = models - i and w the next word of the stream,
-x = w * n div 2^32, unless w * n mod 2^32 < 2^32 mod n; such a word is skipped, which makes x
+x = w * n div 2^32, unless w * n mod 2^32 < 2^32 mod n; such a word is rejected, which makes x
 exactly uniform.
 
 So every set of `members` models is equally likely, and a round's members depend on the seed, e, r

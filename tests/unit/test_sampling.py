@@ -78,27 +78,27 @@ def test_the_members_of_one_ensemble_are_those_defined():
 
 def test_a_flag_is_of_an_ensemble_and_a_round_and_the_last_one_of_none():
     layout = Layout(members=40, rounds=3)  # a round takes two groups
-    unfair = layout.unfair(2)
-    unfair[:] = 0
-    unfair[0, 1] = unfair[1, 4] = 1
-    unfair[:, -1] = 1
+    rejected = layout.rejected(2)
+    rejected[:] = 0
+    rejected[0, 1] = rejected[1, 4] = 1
+    rejected[:, -1] = 1
 
-    assert list(layout.refused(unfair)) == [(0, 0), (1, 2)]
+    assert list(layout.rejections(rejected)) == [(0, 0), (1, 2)]
 
 
-def test_a_word_that_would_be_unfair_is_skipped():
+def test_a_word_that_would_not_be_uniform_is_rejected():
     models, members, seed, ensemble, round_no = 60_000, 32, 7, 19, 282
     stream = words(seed, ensemble, round_no)
     first = [next(stream) for _ in range(members)]
     left = range(models, models - members, -1)
-    unfair = [w * n % 2**32 < 2**32 % n for w, n in zip(first, left, strict=True)]
-    assert sum(unfair) == 1  # once in thousands of rounds: found by trying
+    rejected = [w * n % 2**32 < 2**32 % n for w, n in zip(first, left, strict=True)]
+    assert sum(rejected) == 1  # once in thousands of rounds: found by trying
 
     got = drawn(seed, ensemble - 1, 3, round_no + 1, members, models)
     expected = round_members(seed, ensemble, round_no, members, models)
     assert got[1, round_no - 1].tolist() == expected
     careless = [i + w * n // 2**32 for i, (w, n) in enumerate(zip(first, left, strict=True))]
-    assert [a == b for a, b in zip(expected, careless, strict=True)].index(False) == unfair.index(
+    assert [a == b for a, b in zip(expected, careless, strict=True)].index(False) == rejected.index(
         True
     )
 
