@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Selection:
     """Which rows are wanted: of which data set, and whether only those set aside in training."""
 
     dataset: Dataset
@@ -44,7 +44,7 @@ class Target:
 class Subject:
     """The rows to score, in memory. `rows` None: all of the frame."""
 
-    target: Target
+    selection: Selection
     frame: Frame
     rows: NDArray[np.int64] | None
 
@@ -60,9 +60,9 @@ class Subject:
         return self.frame.y[self.rows]
 
 
-def target_of(
+def select(
     batch: Batch, model: TrainedModel, split: Split, scope: Scope | None, context: Context
-) -> Target:
+) -> Selection:
     """What the batch's row and its parameter `scope` ask for; `model` is one of those to apply.
 
     Raises:
@@ -86,7 +86,7 @@ def target_of(
             f"batch_param: scope: {dataset.name} is not the data set trained on, "
             "so it has no rows set aside; allowed is: all"
         )
-    return Target(dataset=dataset, split=split, scope=chosen)
+    return Selection(dataset=dataset, split=split, scope=chosen)
 
 
 def require_target(dataset: Dataset, split: Split) -> None:
@@ -98,13 +98,13 @@ def require_target(dataset: Dataset, split: Split) -> None:
         )
 
 
-def read(target: Target, context: Context) -> Subject:
+def read(selection: Selection, context: Context) -> Subject:
     """Read the rows; the data set need not have a target column.
 
     Raises:
         BadData: its 0 is what was 1 in training, so that every metric would be of the contrary.
     """
-    dataset, split = target.dataset, target.split
+    dataset, split = selection.dataset, selection.split
     frame = context.read(lambda connection: frames.read_from(connection, dataset))
     if any(split.target == f"{dataset.target_column} = {word}" for word in frame.zeros):
         raise BadData(
@@ -112,10 +112,10 @@ def read(target: Target, context: Context) -> Subject:
             f"with {split.target} ({split.dataset}); load it with --positive as that one"
         )
     rows = None
-    if target.scope == "test":
-        file = context.cache.fetch(context.store, target.split.uri, target.split.sha256)
+    if selection.scope == "test":
+        file = context.cache.fetch(context.store, selection.split.uri, selection.split.sha256)
         (rows,) = arrays.load(file, "rows_test")
-    return Subject(target=target, frame=frame, rows=rows)
+    return Subject(selection=selection, frame=frame, rows=rows)
 
 
 def publish_rows(subject: Subject, model: TrainedModel, context: Context) -> Stored:

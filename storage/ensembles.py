@@ -118,7 +118,7 @@ class Picture(Record):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
+class EnsembleReport:
     """All that a finished ensemble batch says, but for the ranked ensembles."""
 
     members: Sequence[Member] = ()
@@ -185,7 +185,7 @@ def put_ranked(connection: Connection, batch_id: int, ranked: pa.Table) -> None:
     fill(connection, dc_batch_result_t4, ranked.add_column(0, "batch_id", numbers))
 
 
-def put_report(connection: Connection, batch_id: int, report: Report) -> None:
+def put_report(connection: Connection, batch_id: int, report: EnsembleReport) -> None:
     """Replace the report, and forget the finished ranges that it is made of."""
     _delete(connection, (*_REPORT, dc_ensemble_range), batch_id)
     _insert(connection, dc_ensemble_model, batch_id, map(asdict, report.members))

@@ -28,7 +28,7 @@ from pipeline.ensembles.combining import Ballot, Combination, Outcome, Rounds, f
 from pipeline.ensembles.scoring_members import score_members
 from pipeline.ensembles.stored_scores import assemble
 from pipeline.model_run import ModelRun
-from pipeline.subjects import Scope, Target
+from pipeline.subjects import Scope, Selection
 from storage import arrays, candidates, ensembles, results
 from storage.artifacts.port import Stored
 from storage.ensembles import Member, Method
@@ -59,26 +59,26 @@ def run(
     answer = _answer(parent, context)
     model = answer.models[0]
     split = context.read(lambda connection: results.read_split(connection, model.split_id))
-    target = subjects.target_of(batch, model, split, scope, context)
-    if target.scope == "all" and (not batch.dataset_group or batch.dataset_version is None):
+    selection = subjects.select(batch, model, split, scope, context)
+    if selection.scope == "all" and (not batch.dataset_group or batch.dataset_version is None):
         _require_one_preparation(answer.models, split, context)
-    scores, y, doubts = _scores(answer, target, deadline, context)
+    scores, y, doubts = _scores(answer, selection, deadline, context)
     ballot = _ballot(answer.models, scores)
     outcome = answer.combination.apply(ballot)
-    file = _store(batch, target, outcome, _mean(answer.combination, scores), context)
+    file = _store(batch, selection, outcome, _mean(answer.combination, scores), context)
     metrics = None if y is None else outcome.measure(y)
     row = ModelRun(
         batch_id=batch.batch_id, fence=batch.fence, model_no=0, model_sub_no=0, model_id=MODEL_ID
     ).success(
-        target.scope,
+        selection.scope,
         metrics,
         len(outcome.called),
         threshold=answer.combination.threshold,
         predict_seconds=time.perf_counter() - started,
         scores_uri=file.uri,
         scores_sha256=file.sha256,
-        fingerprint=_fingerprint(answer, target),
-        **target.noted,
+        fingerprint=_fingerprint(answer, selection),
+        **selection.noted,
     )
 
     def publish(connection: Connection) -> None:
@@ -147,15 +147,15 @@ def _require_one_preparation(
 
 
 def _scores(
-    answer: Answer, target: Target, deadline: float | None, context: Context
+    answer: Answer, selection: Selection, deadline: float | None, context: Context
 ) -> tuple[dict[ModelName, Scores], Labels | None, tuple[str, ...]]:
     """Scores of each model on the rows, labels where they are known, and doubts of rows."""
-    if target.scope == "test":
-        board = assemble(Candidates(models=answer.models, split=target.split), context)
+    if selection.scope == "test":
+        board = assemble(Candidates(models=answer.models, split=selection.split), context)
         names = map(name_of, board.models)
         return dict(zip(names, board.test.scores, strict=True)), board.test.y, ()
-    context.report(0.0, f"reading {target.dataset.name}")
-    subject = subjects.read(target, context)
+    context.report(0.0, f"reading {selection.dataset.name}")
+    subject = subjects.read(selection, context)
     found = score_members(answer.models, subject, deadline, context)
     if len(found) < len(answer.models):
         raise BadParameter(
@@ -182,10 +182,10 @@ def _mean(combination: Combination, scores: Mapping[ModelName, Scores]) -> Score
 
 
 def _store(
-    batch: Batch, target: Target, outcome: Outcome, mean: Scores, context: Context
+    batch: Batch, selection: Selection, outcome: Outcome, mean: Scores, context: Context
 ) -> Stored:
     named: dict[str, NDArray[Any]] = {
-        target.scope: outcome.score,
+        selection.scope: outcome.score,
         "called": outcome.called.astype(np.uint8),
         "mean": mean,
     }
@@ -199,10 +199,10 @@ def _store(
         return context.store.put(run_files.of_one_execution(uri), file)
 
 
-def _fingerprint(answer: Answer, target: Target) -> str:
+def _fingerprint(answer: Answer, selection: Selection) -> str:
     return fingerprints.of(
         parameters=answer.method.parameters,
         models=[model.sha256 for model in answer.models],
-        rows=target.dataset.content_sha256,
-        scope=target.scope,
+        rows=selection.dataset.content_sha256,
+        scope=selection.scope,
     )

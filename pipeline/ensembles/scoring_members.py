@@ -32,7 +32,7 @@ def score_members(
     wanted = {
         name_of(model): _fingerprint(model, matrices[model.preprocessor_sha256]) for model in models
     }
-    scope = subject.target.scope
+    scope = subject.selection.scope
     found = _kept(wanted, scope, context)
     tasks = [
         task_of(

@@ -28,7 +28,7 @@ from pipeline.ensembles.stored_scores import Board, assemble
 from pipeline.ensembles.voters import BEST, details
 from pipeline.parameters import BatchParameters
 from storage import candidates, ensembles
-from storage.ensembles import Member, Picture, Report
+from storage.ensembles import EnsembleReport, Member, Picture
 from storage.model_names import name_of
 from storage.records import Batch
 
@@ -136,7 +136,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     return _summary(searched, judged, parameters)
 
 
-def _write(report: Report, ranked: Iterable[pa.Table], context: Context) -> None:
+def _write(report: EnsembleReport, ranked: Iterable[pa.Table], context: Context) -> None:
     """In pieces, because all of SQLite has one write lock; what says that the batch is done, last.
 
     A piece is computed before its transaction begins.
@@ -189,12 +189,12 @@ def _report(
     judged: tuple[Judged, ...],
     parameters: Parameters,
     context: Context,
-) -> Report:
+) -> EnsembleReport:
     # By name, so that no other batch's process takes the drawing library.
     draw: Draw = plugins.load("pipeline.ensembles.pictures").draw
     names = [name_of(model) for model in board.models]
     shown = [int(number) for number in searched.best.numbers[: parameters.detail]]
-    return Report(
+    return EnsembleReport(
         members=[
             Member(
                 position=position,

@@ -17,7 +17,7 @@ from pipeline.ensembles import prediction
 from pipeline.model_run import ModelRun
 from pipeline.parameters import BatchParameters
 from pipeline.scoring import Scored, ScoreTask, score_model
-from pipeline.subjects import Target
+from pipeline.subjects import Selection
 from storage import batches, results
 from storage.artifacts.port import Stored
 from storage.records import Batch, TrainedModel
@@ -39,7 +39,7 @@ class Parameters(BatchParameters):
 class Rows:
     """The rows to score, prepared, with labels where the outcome is known."""
 
-    target: Target
+    selection: Selection
     matrix: Stored
     labels: Stored | None
     doubts: tuple[str, ...]
@@ -72,7 +72,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
         [task for key, task in tasks.items() if key not in kept],
         lambda task, scored: _commit(task, scored, rows, context),
         verb="applied",
-        splits=(rows.target.scope,),
+        splits=(rows.selection.scope,),
         planned=len(tasks),
         parameters=parameters,
         deadline=deadline,
@@ -124,10 +124,10 @@ def _models(parent: Batch, context: Context) -> tuple[TrainedModel, ...]:
 
 def _prepare(batch: Batch, model: TrainedModel, parameters: Parameters, context: Context) -> Rows:
     split = context.read(lambda connection: results.read_split(connection, model.split_id))
-    target = subjects.target_of(batch, model, split, parameters.scope, context)
-    subject = subjects.read(target, context)
+    selection = subjects.select(batch, model, split, parameters.scope, context)
+    subject = subjects.read(selection, context)
     return Rows(
-        target=target,
+        selection=selection,
         matrix=subjects.publish_rows(subject, model, context),
         labels=subjects.publish_labels(subject, context),
         doubts=subjects.doubts(subject, model, context),
@@ -140,8 +140,8 @@ def _fingerprint(model: TrainedModel, rows: Rows) -> str:
         threshold=model.threshold,
         matrix=rows.matrix.sha256,
         labels=rows.labels and rows.labels.sha256,
-        split=rows.target.scope,
-        rows=rows.target.dataset.content_sha256,
+        split=rows.selection.scope,
+        rows=rows.selection.dataset.content_sha256,
     )
 
 
@@ -158,7 +158,7 @@ def _task(batch: Batch, model: TrainedModel, rows: Rows, context: Context) -> Sc
         model=Stored(uri=model.uri, sha256=model.sha256, bytes=model.bytes),
         threshold=model.threshold,
         matrix=rows.matrix,
-        split=rows.target.scope,
+        split=rows.selection.scope,
         labels=rows.labels,
         fingerprint=_fingerprint(model, rows),
         need=placing.need_of(
@@ -182,6 +182,6 @@ def _commit(task: ScoreTask, scored: Scored, rows: Rows, context: Context) -> No
         scores_sha256=scored.scores.sha256,
         fingerprint=task.fingerprint,
         note=task.note,
-        **rows.target.noted,
+        **rows.selection.noted,
     )
     context.commit(lambda connection: results.put_results(connection, [row]))
