@@ -39,9 +39,9 @@ def emit_count(module: ir.Module, rule: Rule, instructions: Instructions) -> Non
         votes = asm.at(bits, asm.mul(place, models))
         chosen = asm.at(offsets, asm.mul(e, I64(rule.rounds * rule.members)), I32)
         right = [asm.at(mask, place) for mask in (positive, negative)]
-        found = asm.at(hits, asm.mul(e, I64(2)), I64)
+        own = asm.at(hits, asm.mul(e, I64(2)), I64)
         for i, ones in enumerate(voter.tile(votes, chosen, right)):
-            asm.put(asm.add(asm.get(I64, found, i, align=8), ones), found, i, align=8)
+            asm.put(asm.add(asm.get(I64, own, i, align=8), ones), own, i, align=8)
     asm.ret_void()
 
 

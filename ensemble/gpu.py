@@ -87,9 +87,9 @@ def _kernel(rule: Rule) -> Any:  # noqa: C901 - a kernel is one function
     def kernel(bits: Any, masks: Any, chosen: Any, hits: Any) -> None:
         """bits: (models, words) u32. masks: (2, words) u32. hits: (ensembles, 2) i64, tp and fp."""
         e = cuda.blockIdx.x
-        found = cuda.shared.array(2, int32)
+        sums = cuda.shared.array(2, int32)
         if cuda.threadIdx.x < 2:
-            found[cuda.threadIdx.x] = 0
+            sums[cuda.threadIdx.x] = 0
         cuda.syncthreads()
         total = cuda.local.array(final_planes, uint32)
         votes = cuda.local.array(planes, uint32)
@@ -109,11 +109,11 @@ def _kernel(rule: Rule) -> Any:  # noqa: C901 - a kernel is one function
                     total[p], carry = total[p] ^ carry, uint32(total[p] & carry)
             right += cuda.popc(total[final_top] & masks[0, word])
             wrong += cuda.popc(total[final_top] & masks[1, word])
-        cuda.atomic.add(found, 0, int32(right))
-        cuda.atomic.add(found, 1, int32(wrong))
+        cuda.atomic.add(sums, 0, int32(right))
+        cuda.atomic.add(sums, 1, int32(wrong))
         cuda.syncthreads()
         if cuda.threadIdx.x < 2:
-            hits[e, cuda.threadIdx.x] = found[cuda.threadIdx.x]
+            hits[e, cuda.threadIdx.x] = sums[cuda.threadIdx.x]
 
     return kernel
 
@@ -136,9 +136,9 @@ def count(
         blocks = -(-size * rule.rounds // THREADS)
         _draw[blocks, THREADS](np.uint64(seed), np.uint64(start), models, pool, chosen)
         for i in range(len(parts)):
-            found = cuda.device_array((size, 2), dtype=np.int64)
-            kernel[size, THREADS](bits[i], masks[i], chosen, found)
-            hits[i, start - first : start - first + size] = found.copy_to_host()
+            counted = cuda.device_array((size, 2), dtype=np.int64)
+            kernel[size, THREADS](bits[i], masks[i], chosen, counted)
+            hits[i, start - first : start - first + size] = counted.copy_to_host()
     return counts_of(parts, hits)
 
 

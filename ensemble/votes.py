@@ -117,8 +117,8 @@ def count(
         block = slice(start - first, min(start + step, last) - first)
         drawn = offsets[: block.stop - block.start]
         kernel.draw(seed, start, drawn, pool)
-        for part, found in zip(parts, hits, strict=True):
-            kernel.count(part.bits, part.masks, drawn, found[block])
+        for part, own in zip(parts, hits, strict=True):
+            kernel.count(part.bits, part.masks, drawn, own[block])
     return counts_of(parts, hits)
 
 
@@ -151,8 +151,8 @@ def check(parts: Sequence[Part], rule: Rule, seed: int, first: int) -> int:
 def counts_of(parts: Sequence[Part], hits: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     """tn, fp, fn, tp, (parts, ensembles, 4), from tp and fp, (parts, ensembles, 2)."""
     counts = np.empty((*hits.shape[:2], 4), dtype=np.int64)
-    for part, found, table in zip(parts, hits, counts, strict=True):
-        tp, fp = found[:, 0], found[:, 1]
+    for part, own, table in zip(parts, hits, counts, strict=True):
+        tp, fp = own[:, 0], own[:, 1]
         table[:] = np.stack([part.rows - part.ones - fp, fp, part.ones - tp, tp], axis=-1)
     return counts
 

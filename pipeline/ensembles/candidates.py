@@ -66,8 +66,8 @@ def trained(connection: Connection, candidate_id: str) -> tuple[TrainedModel, ..
         ParentNotReady: a batch whose models it names has not come to its end.
     """
     for number in sorted({name[0] for name in candidates.names(connection, candidate_id)}):
-        found = batches.read(connection, number)
-        if found is not None and not found.ended:
+        batch = batches.read(connection, number)
+        if batch is not None and not batch.ended:
             raise ParentNotReady(
                 f"candidate_id {candidate_id!r} names models of batch {number}, "
                 "which is not complete yet"

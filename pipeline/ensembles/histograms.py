@@ -11,11 +11,11 @@ from storage.ensembles import Bin
 
 def bins(searched: Searched) -> tuple[Bin, ...]:
     """The histograms of every metric, without bins in which there is no ensemble."""
-    found = []
+    rows = []
     for part, split in enumerate(PARTS):
         for place, metric in enumerate(METRICS):
             n, ends = searched.best.histograms[part, place], edges(metric)
-            found += [
+            rows += [
                 Bin(
                     metric=metric,
                     split=split,
@@ -26,4 +26,4 @@ def bins(searched: Searched) -> tuple[Bin, ...]:
                 )
                 for number in np.flatnonzero(n)
             ]
-    return tuple(found)
+    return tuple(rows)

@@ -44,7 +44,7 @@ def baselines(board: Board, metric: str) -> dict[str, Combination]:
     with threadpool_limits(1):
         learned = {name: learn(part.scores, labels, metric) for name, learn in learners.items()}
     learned |= {"single": _single(board, metric), "tuned": _tuned(board, metric)}
-    return {name: Sum.named(found, names) for name, found in learned.items()}
+    return {name: Sum.named(blend, names) for name, blend in learned.items()}
 
 
 def winner(searched: Searched, names: Sequence[ModelName]) -> Rounds:
@@ -92,9 +92,9 @@ def _tuned(board: Board, metric: str) -> Blend:
             cut = thresholds.choose(thresholds.Best(metric), board.valid.y, score)
         except BadData:  # no threshold of this model defines the metric
             continue
-        found = float(merit(metric, confusion(decide(score, cut), labels)))
-        if found > merit_of_best:
-            best, merit_of_best, threshold = place, found, cut
+        value = float(merit(metric, confusion(decide(score, cut), labels)))
+        if value > merit_of_best:
+            best, merit_of_best, threshold = place, value, cut
     return _one("tuned", best, len(board.models), threshold)
 
 

@@ -46,9 +46,9 @@ def members_in(
 
 def no_report(connection: Connection, batch_id: int) -> str:
     """Why there is no report of this batch."""
-    found = batches.read(connection, batch_id)
-    if found is None:
+    batch = batches.read(connection, batch_id)
+    if batch is None:
         return batches.no_such(batch_id)
-    if found.mode != "ensemble":
-        return f"batch {batch_id} is a {found.mode} batch, not an ensemble batch"
-    return found.failure or f"batch {batch_id} has no report yet"
+    if batch.mode != "ensemble":
+        return f"batch {batch_id} is a {batch.mode} batch, not an ensemble batch"
+    return batch.failure or f"batch {batch_id} has no report yet"

@@ -39,8 +39,8 @@ class Judged:
     def value(self, split: str) -> float | None:
         """The batch's metric."""
         metrics = self.on_valid if split == "valid" else self.on_test
-        found: float | None = getattr(metrics, self.metric)
-        return found
+        value: float | None = getattr(metrics, self.metric)
+        return value
 
 
 def judge(
@@ -79,7 +79,7 @@ def judge(
 def rows(judged: Sequence[Judged]) -> tuple[Method, ...]:
     """Two rows of dc_batch_method each; what was learned stands with valid, where it was."""
     base = next(each for each in judged if each.method == BASE).value("test")
-    found = []
+    stored = []
     for each in judged:
         common: dict[str, Any] = {
             "method": each.method,
@@ -91,7 +91,7 @@ def rows(judged: Sequence[Judged]) -> tuple[Method, ...]:
         value = each.value("test")
         low, high = each.interval or (None, None)
         gain_low, gain_high = each.gain or (None, None)
-        found.append(
+        stored.append(
             Method(
                 **common,
                 split="valid",
@@ -100,7 +100,7 @@ def rows(judged: Sequence[Judged]) -> tuple[Method, ...]:
                 parameters=to_json(each.combination),
             )
         )
-        found.append(
+        stored.append(
             Method(
                 **common,
                 split="test",
@@ -113,7 +113,7 @@ def rows(judged: Sequence[Judged]) -> tuple[Method, ...]:
                 gain_high=gain_high,
             )
         )
-    return tuple(found)
+    return tuple(stored)
 
 
 def _check_winner(board: Board, searched: Searched, outcome: Outcome) -> None:

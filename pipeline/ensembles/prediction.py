@@ -137,9 +137,9 @@ def _require_one_preparation(
 ) -> None:
     """Raise BadParameter: the members' own data sets, of the same rows, tell otherwise of them."""
     one_each = {model.batch_id: model for model in models}.values()
-    found = [subjects.trained_on(model, split, context) for model in one_each]
-    if any(dataset.columns != found[0].columns for dataset in found):
-        names = ", ".join(sorted({dataset.name for dataset in found}))
+    sources = [subjects.trained_on(model, split, context) for model in one_each]
+    if any(dataset.columns != sources[0].columns for dataset in sources):
+        names = ", ".join(sorted({dataset.name for dataset in sources}))
         raise BadParameter(
             f"the members were trained on the same rows as {names}, whose columns have other roles "
             "or values that mean missing; name the data set to score"
@@ -156,13 +156,13 @@ def _scores(
         return dict(zip(names, board.test.scores, strict=True)), board.test.y, ()
     context.report(0.0, f"reading {selection.dataset.name}")
     subject = subjects.read(selection, context)
-    found = score_members(answer.models, subject, deadline, context)
-    if len(found) < len(answer.models):
+    scores = score_members(answer.models, subject, deadline, context)
+    if len(scores) < len(answer.models):
         raise BadParameter(
-            f"batch_param: timeLimit: {len(found)} of {len(answer.models)} models had scored by "
+            f"batch_param: timeLimit: {len(scores)} of {len(answer.models)} models had scored by "
             "then, and an ensemble needs them all; what is done is kept for a re-run with more"
         )
-    return found, subject.y, subjects.doubts(subject, answer.models[0], context)
+    return scores, subject.y, subjects.doubts(subject, answer.models[0], context)
 
 
 def _ballot(models: Sequence[TrainedModel], scores: Mapping[ModelName, Scores]) -> Ballot:

@@ -45,7 +45,7 @@ class RangeTask:
     search: Search
     first: int
     last: int
-    every: bool
+    all_counts: bool
     """Whether the counts of every ensemble are stored, not those of the best alone."""
     uri: str
     need: Need = _A_CARD
@@ -89,7 +89,7 @@ def try_range(task: RangeTask) -> Stored:
     """Count the ensembles of a range; store the best of them, and all counts if wanted."""
     place = workplace(task.settings)
     parts = _parts(place.fetch(task.votes))
-    tried = count_range(parts, task.search, task.first, task.last, every=task.every)
+    tried = count_range(parts, task.search, task.first, task.last, all_counts=task.all_counts)
     named = tried.best.to_arrays()
     if tried.hits is not None:
         named["hits"] = tried.hits
@@ -99,20 +99,20 @@ def try_range(task: RangeTask) -> Stored:
         return place.put(task.uri, file)
 
 
-def read_range(file: Path, parts: Sequence[Part], search: Search, *, every: bool) -> Tried:
+def read_range(file: Path, parts: Sequence[Part], search: Search, *, all_counts: bool) -> Tried:
     """What `try_range` stored.
 
     Raises:
         ArtifactDamaged: not such a file.
         BadData: of another search or other votes.
     """
-    names = ("key", "ranges", "numbers", "counts", "histograms", *(("hits",) if every else ()))
+    names = ("key", "ranges", "numbers", "counts", "histograms", *(("hits",) if all_counts else ()))
     named = dict(zip(names, arrays.load(file, *names), strict=True))
     return Tried(Partial.from_arrays(named, parts, search), named.get("hits"))
 
 
 def count_range(
-    parts: Sequence[Part], search: Search, first: int, last: int, *, every: bool
+    parts: Sequence[Part], search: Search, first: int, last: int, *, all_counts: bool
 ) -> Tried:
     """As `ensemble.search.search_range`, with every ensemble's counts if wanted.
 
@@ -120,24 +120,24 @@ def count_range(
     """
     count = _fastest()
     try:
-        return _count_range(count, parts, search, first, last, every=every)
+        return _count_range(count, parts, search, first, last, all_counts=all_counts)
     except Exception as error:
         if count is votes.count:
             raise
         _tell_unused(f"{type(error).__name__}: {error}")
-        return _count_range(votes.count, parts, search, first, last, every=every)
+        return _count_range(votes.count, parts, search, first, last, all_counts=all_counts)
 
 
 def _count_range(
-    count: Count, parts: Sequence[Part], search: Search, first: int, last: int, *, every: bool
+    count: Count, parts: Sequence[Part], search: Search, first: int, last: int, *, all_counts: bool
 ) -> Tried:
-    if not every:
+    if not all_counts:
         return Tried(search_range(parts, search, first, last, count), None)
-    found, hits = [], []
+    partials, hits = [], []
     for start, counts in counted(parts, search, first, last, count):
-        found.append(summarise(parts, search, start, counts))
+        partials.append(summarise(parts, search, start, counts))
         hits.append(counts[:, :, [1, 3]].transpose(1, 0, 2).astype(np.uint32))
-    return Tried(merge(found), np.concatenate(hits))
+    return Tried(merge(partials), np.concatenate(hits))
 
 
 def _tell_unused(said: str) -> None:

@@ -33,7 +33,7 @@ def score_members(
         name_of(model): _fingerprint(model, matrices[model.preprocessor_sha256]) for model in models
     }
     scope = subject.selection.scope
-    found = _kept(wanted, scope, context)
+    scores = _kept(wanted, scope, context)
     tasks = [
         task_of(
             model,
@@ -43,17 +43,17 @@ def score_members(
             uri=_uri(model, context),
         )
         for model in models
-        if name_of(model) not in found
+        if name_of(model) not in scores
     ]
-    progress = Progress(total=len(models), before=len(found), unit="models", report=context.report)
+    progress = Progress(total=len(models), before=len(scores), unit="models", report=context.report)
     for ended in placing.run(
         context.executor, score_parts, tasks, tag=context.tag, deadline=deadline
     ):
         name = ended.task.name
         finished = _finished(ended.task, ended.result(), wanted[name], context)
-        found[name] = _load(finished, scope, context)
+        scores[name] = _load(finished, scope, context)
         progress.advance(written(name))
-    return found
+    return scores
 
 
 def _kept(wanted: dict[ModelName, str], scope: str, context: Context) -> dict[ModelName, Scores]:
@@ -61,11 +61,11 @@ def _kept(wanted: dict[ModelName, str], scope: str, context: Context) -> dict[Mo
     kept = context.commit(
         lambda connection: member_scores.keep_matching(connection, batch_id, wanted)
     )
-    found = {}
+    loaded = {}
     for each in kept:
         with suppress(ArtifactMissing, ArtifactDamaged):
-            found[each.name] = _load(each, scope, context)
-    return found
+            loaded[each.name] = _load(each, scope, context)
+    return loaded
 
 
 def _finished(task: PartTask, file: Stored, fingerprint: str, context: Context) -> MemberScores:
@@ -86,8 +86,8 @@ def _finished(task: PartTask, file: Stored, fingerprint: str, context: Context) 
 
 
 def _load(scores: MemberScores, scope: str, context: Context) -> Scores:
-    (found,) = arrays.load(context.cache.fetch(context.store, scores.uri, scores.sha256), scope)
-    return found
+    (loaded,) = arrays.load(context.cache.fetch(context.store, scores.uri, scores.sha256), scope)
+    return loaded
 
 
 def _uri(model: TrainedModel, context: Context) -> str:

@@ -40,7 +40,7 @@ class Order:
 
     search: Search
     ensembles: int
-    every: bool
+    all_counts: bool
     """Whether the counts of every ensemble are wanted, not those of the best alone."""
     deadline: float | None
     """On time.monotonic; what is not tried by then is left out."""
@@ -128,13 +128,13 @@ def _resume(
 ) -> list[tuple[FinishedRange, Tried]]:
     """The ranges that earlier runs finished, less what is of another search or cannot be read."""
     batch_id = context.claim.batch_id
-    found = context.read(lambda connection: ensembles.ranges(connection, batch_id))
+    earlier = context.read(lambda connection: ensembles.ranges(connection, batch_id))
     kept = []
-    for finished in found:
+    for finished in earlier:
         if finished.fingerprint == fingerprint and finished.last_no <= order.ensembles:
             with suppress(ArtifactMissing, ArtifactDamaged, BadData):
                 kept.append((finished, _read(finished, order, parts, context)))
-    if len(kept) < len(found):
+    if len(kept) < len(earlier):
         known = [finished for finished, _ in kept]
         context.commit(lambda connection: ensembles.keep_ranges(connection, batch_id, known))
     return kept
@@ -154,7 +154,7 @@ def _tasks(
             search=order.search,
             first=first,
             last=last,
-            every=order.every,
+            all_counts=order.all_counts,
             uri=_uri(f"{first}-{last - 1}", context),
         )
         for first, last in islice(missing(order.ensembles, tried, size), _MOST_RANGES)
@@ -173,7 +173,7 @@ def range_size(ensembles: int, workers: int, *, timed: bool = False) -> int:
 
 
 def _fingerprint(parts: tuple[Part, ...], order: Order) -> str:
-    return fingerprints.of_text(f"{search_key(parts, order.search)} {order.every}")
+    return fingerprints.of_text(f"{search_key(parts, order.search)} {order.all_counts}")
 
 
 def _finished(task: RangeTask, file: Stored, fingerprint: str, context: Context) -> FinishedRange:
@@ -197,7 +197,7 @@ def _read(
     finished: FinishedRange, order: Order, parts: tuple[Part, ...], context: Context
 ) -> Tried:
     file = context.cache.fetch(context.store, finished.uri, finished.sha256)
-    return read_range(file, parts, order.search, every=order.every)
+    return read_range(file, parts, order.search, all_counts=order.all_counts)
 
 
 def _folder(context: Context) -> str:

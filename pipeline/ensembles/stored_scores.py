@@ -78,14 +78,14 @@ def _files(
 ) -> tuple[tuple[TrainedModel, ...], tuple[Path, ...]]:
     """A local copy of each model's scores; models whose file was lost come with their new one."""
     models = list(candidates.models)
-    found = _fetch(models, candidates.split, context)
-    lost = [(m, f) for m, f in zip(models, found, strict=True) if isinstance(f, Exception)]
+    fetched = _fetch(models, candidates.split, context)
+    lost = [(m, f) for m, f in zip(models, fetched, strict=True) if isinstance(f, Exception)]
     if lost:
         fresh = {name_of(m): m for m in restore(lost, candidates.split, context)}
         models = [fresh.get(name_of(model), model) for model in models]
-        found = _fetch(models, candidates.split, context)
+        fetched = _fetch(models, candidates.split, context)
     files = []
-    for file in found:
+    for file in fetched:
         if isinstance(file, Exception):
             raise file
         files.append(file)

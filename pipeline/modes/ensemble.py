@@ -128,7 +128,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     context.report(0.99, "writing the results")
     ranked = (
         every_row(searched, context)
-        if searched.order.every
+        if searched.order.all_counts
         else best_rows(searched, int(parameters.keep))
     )
     _write(report, ranked, context)
@@ -171,7 +171,7 @@ def _require_space(parameters: Parameters) -> None:
 
 
 def _order(parameters: Parameters, deadline: float | None) -> Order:
-    every = parameters.keep == "all"
+    all_counts = parameters.keep == "all"
     kept = 0 if parameters.keep == "all" else parameters.keep
     seed = parameters.random_state if parameters.seed is None else parameters.seed
     search = Search(
@@ -180,7 +180,9 @@ def _order(parameters: Parameters, deadline: float | None) -> Order:
         metric=parameters.metric,
         keep=max(kept, parameters.detail, BEST),
     )
-    return Order(search=search, ensembles=parameters.ensembles, every=every, deadline=deadline)
+    return Order(
+        search=search, ensembles=parameters.ensembles, all_counts=all_counts, deadline=deadline
+    )
 
 
 def _report(

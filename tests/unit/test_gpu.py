@@ -92,8 +92,10 @@ def test_a_process_that_sees_no_card_does_not_look_for_one(monkeypatch):
     assert ranges._fastest() is count
 
 
-@pytest.mark.parametrize("every", [False, True])
-def test_a_card_that_fails_in_the_middle_of_a_range_leaves_it_to_the_processor(monkeypatch, every):
+@pytest.mark.parametrize("all_counts", [False, True])
+def test_a_card_that_fails_in_the_middle_of_a_range_leaves_it_to_the_processor(
+    monkeypatch, all_counts
+):
     monkeypatch.setattr("ensemble.search.STEP", 4)
     rng = np.random.default_rng(0)
     parts = [pack(rng.random((6, 40)) < 0.4, rng.random(40) < 0.3) for _ in range(2)]
@@ -108,7 +110,7 @@ def test_a_card_that_fails_in_the_middle_of_a_range_leaves_it_to_the_processor(m
 
     def counted(count):
         monkeypatch.setattr(ranges, "_fastest", lambda: count)
-        return ranges.count_range(parts, search, 1, 13, every=every)
+        return ranges.count_range(parts, search, 1, 13, all_counts=all_counts)
 
     with structlog.testing.capture_logs() as logs:
         expected, found = counted(count), counted(card)
@@ -116,7 +118,9 @@ def test_a_card_that_fails_in_the_middle_of_a_range_leaves_it_to_the_processor(m
     assert steps == [1, 5]
     assert np.array_equal(found.best.numbers, expected.best.numbers)
     assert np.array_equal(found.best.counts, expected.best.counts)
-    assert not every or np.array_equal(found.hits, expected.hits)
+    assert not all_counts or np.array_equal(found.hits, expected.hits)
     assert [log["said"] for log in logs] == ["MemoryError: CUDA_ERROR_OUT_OF_MEMORY"]
     with pytest.raises(BadParameter):
-        ranges.count_range(parts, replace(search, rule=Rule.majority(7, 2)), 1, 13, every=every)
+        ranges.count_range(
+            parts, replace(search, rule=Rule.majority(7, 2)), 1, 13, all_counts=all_counts
+        )

@@ -73,7 +73,14 @@ class FullCard(Hosts):
 
 def test_a_task_whose_card_is_full_is_named_and_ends_on_the_cpu():
     task = RangeTask(
-        settings="", votes=None, search=None, first=1, last=1001, every=False, uri="", note=None
+        settings="",
+        votes=None,
+        search=None,
+        first=1,
+        last=1001,
+        all_counts=False,
+        uri="",
+        note=None,
     )
     with structlog.testing.capture_logs() as logs:
         [done] = placing.run(FullCard(period=1), None, [task], tag="")
