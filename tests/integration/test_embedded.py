@@ -13,9 +13,9 @@ from sqlalchemy import update
 
 from configs.errors import ClusterUnavailable
 from configs.settings import OF_A_HOST, Settings
-from launcher import embedded
 from launcher.cluster import certificates, connect
-from launcher.embedded import EmbeddedCluster
+from launcher.service import embedded
+from launcher.service.embedded import EmbeddedCluster
 from storage.columns import utc_now
 from storage.engine import transaction
 from storage.schema import dc_batch
