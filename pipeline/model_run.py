@@ -30,7 +30,7 @@ class ModelRun:
 
     def uri(self, folder: str, ending: str) -> str:
         """Of a file of this model; `folder` is MODELS or PREDICTIONS of run_files."""
-        stem = f"{folder}{self.batch_id}/{self.model_no}/{self.model_sub_no}"
+        stem = run_files.of_model(folder, (self.batch_id, *self.key))
         return run_files.of_run(stem, self.fence, ending)
 
     def success(

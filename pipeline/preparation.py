@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline import frames, preprocess, split
+from pipeline import frames, preprocess, run_files, split
 from pipeline.context import Context
 from pipeline.frames import Frame
 from pipeline.parameters import BatchParameters
@@ -108,7 +108,7 @@ def publish_matrix(
         shape = preprocess.shape(fitted, frame, rows)
         arrays.save_matrix(file, shape, preprocess.blocks(fitted, frame, rows))
         sha256, cached = context.cache.adopt(file)
-    return _shared(f"matrices/{sha256}.npy", sha256, cached, context)
+    return _shared(run_files.MATRIX.format(sha256=sha256), sha256, cached, context)
 
 
 def publish_arrays(uri: str, named: Mapping[str, NDArray[Any]], context: Context) -> Stored:
@@ -144,7 +144,7 @@ def _publish_split(dataset: Dataset, frame: Frame, parts: split.Split, context: 
     identity = split.split_id(parts, frame.content_sha256, frame.labels)
     named = {"train": parts.train, "valid": parts.valid, "test": parts.test}
     stored = publish_arrays(
-        "splits/{sha256}.safetensors",
+        run_files.SPLIT,
         {f"rows_{name}": rows for name, rows in named.items()}
         | {f"y_{name}": frame.labels[rows] for name, rows in named.items()},
         context,
@@ -168,4 +168,4 @@ def _publish_preprocessor(fitted: Preprocessor, context: Context) -> Stored:
         file = Path(folder, "preprocessor.json")
         file.write_text(to_json(fitted), encoding="utf-8")
         sha256, cached = context.cache.adopt(file)
-    return context.store.put(f"preprocessors/{sha256}.json", cached)
+    return context.store.put(run_files.PREPROCESSOR.format(sha256=sha256), cached)

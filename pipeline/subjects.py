@@ -9,7 +9,7 @@ import structlog
 from numpy.typing import NDArray
 
 from configs.errors import BadData, BadParameter, DatasetChanged, NotFound
-from pipeline import frames, preprocess
+from pipeline import frames, preprocess, run_files
 from pipeline.context import Context
 from pipeline.frames import Frame
 from pipeline.preparation import publish_matrix, share_arrays
@@ -143,7 +143,7 @@ def publish_labels(subject: Subject, context: Context) -> Stored | None:
     """The labels as array `y` of a file; None where nothing is known of the outcome."""
     if subject.y is None:
         return None
-    return share_arrays("labels/{sha256}.safetensors", {"y": subject.y}, context)
+    return share_arrays(run_files.LABELS, {"y": subject.y}, context)
 
 
 def _dataset_of(batch: Batch, model: TrainedModel, split: Split, context: Context) -> Dataset:

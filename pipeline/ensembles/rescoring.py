@@ -86,7 +86,7 @@ def _frame(dataset: Dataset, split: Split, context: Context) -> Frame:
 
 
 def _task(model: TrainedModel, matrix: Stored, split: Split, context: Context) -> PartTask:
-    stem = f"{run_files.MODELS}{model.batch_id}/{model.model_no}/{model.model_sub_no}"
+    stem = run_files.of_model(run_files.MODELS, name_of(model))
     return task_of(
         model,
         matrix,

@@ -89,8 +89,7 @@ def _load(scores: MemberScores, scope: str, context: Context) -> Scores:
 
 
 def _uri(model: TrainedModel, context: Context) -> str:
-    folder = f"{run_files.PREDICTIONS}{context.claim.batch_id}/T{model.batch_id}/{model.model_no}"
-    stem = f"{folder}/{model.model_sub_no}"
+    stem = run_files.of_member(context.claim.batch_id, name_of(model))
     return run_files.of_run(stem, context.claim.fence, "scores.safetensors")
 
 
