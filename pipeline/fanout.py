@@ -1,7 +1,7 @@
 """One task a model: run them on the cluster, commit each as it ends, sum up."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from configs.errors import (
     AllModelsFailed,
@@ -18,7 +18,7 @@ from configs.errors import (
 )
 from pipeline import placing
 from pipeline.context import Context
-from pipeline.model_run import ModelRun
+from pipeline.model_run import ModelRun, ModelTask
 from pipeline.parameters import BatchParameters
 from pipeline.progress import Progress
 from storage import results
@@ -36,13 +36,6 @@ _NOT_THE_MODELS = (
     StoreRefused,
     StoreUnavailable,
 )
-
-
-class ModelTask(placing.Placed, Protocol):
-    """What a worker gets: it says whose work it is."""
-
-    @property
-    def run(self) -> ModelRun: ...
 
 
 T = TypeVar("T", bound=ModelTask)

@@ -9,20 +9,17 @@ from models import devices, kind, resampling, thresholds, weights
 from models.scores import Metrics, measure
 from models.variants import Variant
 from pipeline import run_files
-from pipeline.executor import Need, computed
-from pipeline.model_run import ModelRun
+from pipeline.executor import computed
+from pipeline.model_run import ModelTask
 from pipeline.workplace import Workplace, workplace
 from storage import arrays
 from storage.artifacts.port import Stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FitTask:
-    """One variant to train. Carries paths and hashes, never arrays."""
+class FitTask(ModelTask):
+    """One variant to train."""
 
-    run: ModelRun
-    settings: str
-    """As packed by pipeline.workplace.pack."""
     variant: Variant
     threshold: thresholds.Spec
     seed: int
@@ -30,14 +27,6 @@ class FitTask:
     """Prepared rows: training part, then valid, then test."""
     split: Stored
     """Labels of the three parts, in the same order."""
-
-    fingerprint: str
-    need: Need
-    note: str | None = None
-
-    @property
-    def label(self) -> str:
-        return self.run.label
 
     def uri(self, ending: str) -> str:
         return self.run.uri(run_files.MODELS, ending)

@@ -6,6 +6,7 @@ from typing import Any
 
 from models.scores import Metrics
 from pipeline import run_files
+from pipeline.placing import Task
 from storage.model_names import ModelKey
 from storage.records import Result, SplitName
 
@@ -50,3 +51,16 @@ class ModelRun:
             error_class=type(error).__name__,
             error_text=text,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTask(Task):
+    """A task of which rows and files of a model come."""
+
+    run: ModelRun
+    fingerprint: str
+    """Of all that decides what comes of it."""
+
+    @property
+    def label(self) -> str:
+        return self.run.label

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from models import devices, kind
 from models.scores import Metrics, measure
 from pipeline import run_files
-from pipeline.executor import Need
-from pipeline.model_run import ModelRun
+from pipeline.model_run import ModelTask
 from pipeline.workplace import workplace
 from storage import arrays
 from storage.artifacts.port import Stored
@@ -15,25 +14,15 @@ from storage.records import SplitName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreTask:
-    """One model to apply to one matrix. Carries paths and hashes, never arrays."""
+class ScoreTask(ModelTask):
+    """One model to apply to one matrix."""
 
-    run: ModelRun
-    settings: str
-    """As packed by pipeline.workplace.pack."""
     model: Stored
     threshold: float
     matrix: Stored
     split: SplitName
     labels: Stored | None
     """Array `y` in row order; None where nothing is known of the outcome."""
-    fingerprint: str
-    need: Need
-    note: str | None = None
-
-    @property
-    def label(self) -> str:
-        return self.run.label
 
     @property
     def uri(self) -> str:
