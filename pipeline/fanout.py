@@ -8,8 +8,6 @@ from configs.errors import (
     ArtifactDamaged,
     ArtifactMissing,
     ClusterUnavailable,
-    DatabaseRefused,
-    DatabaseUnavailable,
     HostUnfit,
     ModelFailed,
     StoreFull,
@@ -24,13 +22,11 @@ from pipeline.progress import Progress
 from storage import results
 from storage.records import SplitName
 
-# Where the store, the database, the cluster or a host of it failed, the batch fails, not its model.
+# Where the store, the cluster or a host of it failed, the batch fails, not its model.
 _NOT_THE_MODELS = (
     ArtifactDamaged,
     ArtifactMissing,
     ClusterUnavailable,
-    DatabaseRefused,
-    DatabaseUnavailable,
     HostUnfit,
     StoreFull,
     StoreRefused,

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from configs.errors import BadParameter, DatasetChanged, NotFound, WrongState
 from configs.meant import some
 from models.scores import decide
+from pipeline.context import Read
 from pipeline.frames import classes_in, rows_of
-from pipeline.upkeep import Read
 from storage import arrays, batches, datasets, results
 from storage.artifacts.port import Store
 from storage.cache import Cache

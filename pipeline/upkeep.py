@@ -1,23 +1,12 @@
 """The model store held against the database: what is missing, and what nobody needs."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection
-
+from pipeline.context import Read
 from pipeline.marks import is_mark
 from pipeline.orphans import Orphan, Sorted, may_run, sort_out
 from storage import named_files
 from storage.artifacts.port import Store
-
-T = TypeVar("T")
-
-
-class Read(Protocol):
-    """Runs a question in a transaction of its own."""
-
-    def __call__(self, question: Callable[[Connection], T], /) -> T: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
