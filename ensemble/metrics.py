@@ -1,13 +1,27 @@
-"""What tn, fp, fn and tp say about decisions, for any number of them at once."""
+"""What tn, fp, fn and tp say about decisions, for any number of them at once.
+
+models.scores has the same of one model's decisions, and imports nothing of ensemble; a test holds
+the two to each other, to the last bit.
+"""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 Counts = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
+VoteMetric = Literal[
+    "accuracy",
+    "precision_score",
+    "recall_score",
+    "specificity",
+    "f1_score",
+    "balanced_accuracy",
+    "mcc",
+]
 
 
 def _ratio(part: Counts, whole: Counts) -> Values:

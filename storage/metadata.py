@@ -22,7 +22,7 @@ INNODB: dict[str, Any] = {
     "mysql_collate": "utf8mb4_bin",
 }
 
-METRICS = (
+VOTE_METRICS = (
     "accuracy",
     "precision_score",
     "recall_score",
@@ -30,17 +30,11 @@ METRICS = (
     "f1_score",
     "balanced_accuracy",
     "mcc",
-    "auc",
-    "gini",
-    "ks",
-    "pr_auc",
-    "brier",
-    "log_loss",
 )
-"""Columns of dc_batch_result that are metrics of scores."""
-
-VOTE_METRICS = METRICS[:7]
 """The metrics that a decision has by itself, without scores."""
+
+METRICS = (*VOTE_METRICS, "auc", "gini", "ks", "pr_auc", "brier", "log_loss")
+"""Columns of dc_batch_result that are metrics of scores."""
 
 COUNTS = ("tn", "fp", "fn", "tp")
 

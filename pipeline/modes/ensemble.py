@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from configs import plugins
 from configs.errors import BadParameter, ParentNotReady
+from ensemble.metrics import VoteMetric
 from ensemble.rule import ROUNDS, Rule
 from ensemble.sampling import SEEDS
 from ensemble.search import Search
@@ -72,15 +73,9 @@ class Parameters(BatchParameters):
         None, ge=1, description="rounds that make a row 1; default: more than half of rounds"
     )
     seed: int | None = Field(None, ge=0, lt=SEEDS, description="default: randomState")
-    metric: Literal[
-        "accuracy",
-        "precision_score",
-        "recall_score",
-        "specificity",
-        "f1_score",
-        "balanced_accuracy",
-        "mcc",
-    ] = Field("f1_score", description="ranks ensembles and chooses thresholds, on valid")
+    metric: VoteMetric = Field(
+        "f1_score", description="ranks ensembles and chooses thresholds, on valid"
+    )
     keep: Literal["all"] | Annotated[int, Field(ge=1, le=MOST_KEPT)] = Field(
         1000,
         description=f'how many are stored: 1 to {MOST_KEPT}, or "all" of at most {MOST_EVERY}',

@@ -1,6 +1,7 @@
 import math
 import warnings
 from dataclasses import asdict, fields
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from ensemble.metrics import METRICS, metric
+from ensemble.metrics import METRICS, VoteMetric, metric
 from models.scores import VOTE_METRICS, Metrics, auc, decide, from_counts, measure, vote_metrics
 from storage import schema
 
@@ -98,7 +99,7 @@ def test_decisions_have_the_same_metrics_to_the_last_bit_as_ensembles():
 
     found = vote_metrics(*counts.T)
 
-    assert tuple(found) == tuple(METRICS) == VOTE_METRICS
+    assert tuple(found) == tuple(METRICS) == get_args(VoteMetric) == VOTE_METRICS
     for name, values in found.items():
         assert np.array_equal(values, metric(name, counts), equal_nan=True)
         known = values[~np.isnan(values)]
