@@ -102,14 +102,14 @@ class Boosting:
         bins = self.native.get("max_bin", BINS)
         return xgb.QuantileDMatrix(X, y, weight=weight, nthread=1, max_bin=bins)
 
-    def predict_proba(self, X: Matrix) -> NDArray[np.float32]:
+    def scores(self, X: Matrix) -> NDArray[np.float32]:
         if self.booster_ is None:
             raise ValueError("fit first")
         if self.native["device"] == "cpu":  # reads the rows where they lie
-            positive = self.booster_.inplace_predict(X)
+            found = self.booster_.inplace_predict(X)
         else:
-            positive = self.booster_.predict(xgb.DMatrix(X, nthread=1))
-        return np.column_stack((1 - positive, positive))
+            found = self.booster_.predict(xgb.DMatrix(X, nthread=1))
+        return cast(NDArray[np.float32], found)
 
 
 def build(params: Mapping[str, Any], *, seed: int, device: str) -> Boosting:
