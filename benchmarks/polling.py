@@ -23,8 +23,8 @@ import psutil
 from sqlalchemy import Engine
 
 from benchmarks.claims import claim, connect, execute, quantile, status
-from launcher.claimer import Claimer
-from launcher.profile import Profile
+from launcher.service.claimer import Claimer
+from launcher.service.profile import Profile
 from storage import sweeping
 from storage.engine import transaction
 from storage.migrate import upgrade

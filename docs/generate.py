@@ -18,9 +18,9 @@ from typer.core import TyperGroup
 from configs.allowed import allowed
 from configs.cluster import Cluster, Host, HostSettings
 from configs.settings import PREFIX, SECRETS, Settings
-from launcher import folder
 from launcher.cli import execute
-from launcher.console import CUT
+from launcher.terminal import folder
+from launcher.terminal.console import CUT
 from models import kind
 from models.variants import OWN
 from pipeline import mode

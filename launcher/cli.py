@@ -15,8 +15,8 @@ from typer.main import get_command
 
 from configs.errors import BadParameter, BadSetting, DeepCreditError
 from configs.wording import harmless, plain
-from launcher.folder import CommandFolder, example
-from launcher.options import GlobalOptions
+from launcher.terminal.folder import CommandFolder, example
+from launcher.terminal.options import GlobalOptions
 
 FAILED, WRONG_USAGE = 1, 2
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from configs.errors import DatabaseUnavailable, StoreUnavailable
 from configs.settings import load
-from launcher.options import GlobalOptions
-from launcher.session import Session
+from launcher.terminal.options import GlobalOptions
+from launcher.terminal.session import Session
 from pipeline import ownership
 from pipeline.messages import Failed, Finished, encode, failure, private_pipes, read_line
 from pipeline.ownership import Standing

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from launcher.embedded import ExternalCluster
+from launcher.service.embedded import ExternalCluster
 from tests.mariadb import PASSWORD, MariaDB
 from tests.sshd import SshServer, free_port
 from tests.waiting import until

@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Engine, select
 
 from configs.settings import Settings
-from launcher import applicants
+from launcher.terminal import applicants
 from models import scores
 from pipeline import datasets, ownership, run
 from pipeline.executor import Executor, Inline

@@ -13,12 +13,12 @@ from typing import Any
 from sqlalchemy import Engine, insert, select, update
 
 from configs.settings import SECRETS, Settings
-from launcher.child import spawn
-from launcher.claimer import Claimer
-from launcher.daemon import Daemon
-from launcher.embedded import ExternalCluster
-from launcher.profile import Profile
-from launcher.supervisor import Outcome, Supervisor
+from launcher.service.child import spawn
+from launcher.service.claimer import Claimer
+from launcher.service.daemon import Daemon
+from launcher.service.embedded import ExternalCluster
+from launcher.service.profile import Profile
+from launcher.service.supervisor import Outcome, Supervisor
 from storage import claims
 from storage.engine import make_engine, transaction
 from storage.records import Batch, Offer

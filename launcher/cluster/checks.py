@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from configs.cluster import Host
 from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster.facts import Facts, fits_a_card, limit_mb
-from launcher.versions import differences, versions
+from launcher.host.versions import differences, versions
 
 
 def check_room(

@@ -19,7 +19,7 @@ from launcher.cluster import events
 from launcher.cluster.config import CONFIG
 from launcher.cluster.executor import DaskExecutor
 from launcher.cluster.speaking import no_answer, security, speaking
-from launcher.versions import differences, versions
+from launcher.host.versions import differences, versions
 
 _PATIENCE_SECONDS = 60.0
 _AGAIN_PATIENCE_SECONDS = 15.0

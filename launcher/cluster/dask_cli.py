@@ -9,11 +9,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from configs.errors import BadSetting
-from launcher.child import python_environment
 from launcher.cluster.certificates import FILES, read
 from launcher.cluster.config import environment
-from launcher.host import SEEN
-from launcher.session import session
+from launcher.host.machine import SEEN
+from launcher.service.child import python_environment
+from launcher.terminal.session import session
 
 # What both commands are told.
 Certificates = Annotated[

@@ -47,7 +47,7 @@ def command(host: Host, known_hosts: Path) -> list[str]:
         words += ["-i", str(host.key_file)]
         options["IdentitiesOnly"] = "yes"
     words += [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    agent = [host.python or sys.executable, "-P", "-m", "launcher.agent"]
+    agent = [host.python or sys.executable, "-P", "-m", "launcher.host.agent"]
     return [*words, "--", host.address, shlex.join(agent)]
 
 

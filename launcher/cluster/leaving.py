@@ -14,7 +14,7 @@ from configs.errors import ClusterUnavailable
 from launcher.cluster.look import Picture, Worker
 from launcher.cluster.renewal import leave
 from launcher.cluster.speaking import security
-from launcher.keep import RETIRED
+from launcher.host.keep import RETIRED
 
 _PATIENCE_SECONDS = 30.0
 _TELL_SECONDS = 15.0

@@ -17,7 +17,7 @@ from launcher.cluster import certificates
 from launcher.cluster.config import CONFIG, OF_A_WORKER
 from launcher.cluster.placement import declared, fits_a_card
 from launcher.cluster.speaking import security
-from launcher.host import SEEN, cards, cores, memory_mb
+from launcher.host.machine import SEEN, cards, cores, memory_mb
 from pipeline.messages import private_pipes, read_line
 
 _LOOK_SECONDS = 2.0

@@ -10,7 +10,7 @@ from configs.cluster import Cluster, Host
 from launcher.cluster.checks import check_addresses, check_room, check_versions
 from launcher.cluster.facts import Facts, fits_a_card, limit_mb
 
-_KEPT = ("-P", "-m", "launcher.keep", "-P", "-m", "launcher")  # started again when they end
+_KEPT = ("-P", "-m", "launcher.host.keep", "-P", "-m", "launcher")  # started again when they end
 _TLS = ("--certificates", ".")  # `start` writes them into the folder that processes run in
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from distributed import Worker, get_worker
 from distributed.core import Status
 
-from launcher.keep import RETIRED
+from launcher.host.keep import RETIRED
 
 LEAVING = "deepcredit-leaving"
 """The action of the event that a leaving worker tells all clients of."""

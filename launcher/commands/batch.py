@@ -11,13 +11,13 @@ from sqlalchemy import Connection
 from configs.errors import BadParameter, NotFound, WrongState
 from configs.meant import some
 from configs.wording import harmless
-from launcher import kept_back
-from launcher.console import Format, say, show
-from launcher.folder import example, new_app
-from launcher.following import follow
-from launcher.listing import COLUMNS, as_listed
-from launcher.naming import dataset_name, parameters
-from launcher.session import session
+from launcher.service import kept_back
+from launcher.terminal.console import Format, say, show
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.following import follow
+from launcher.terminal.listing import COLUMNS, as_listed
+from launcher.terminal.naming import dataset_name, parameters
+from launcher.terminal.session import session
 from pipeline import mode as modes
 from storage import batches, leaderboard, servers
 from storage.records import State

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from launcher.console import Column, Format, say, show
-from launcher.folder import example, new_app
-from launcher.session import session
+from launcher.terminal.console import Column, Format, say, show
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.session import session
 from pipeline.ensembles.candidates import doubts
 from storage import candidates
 

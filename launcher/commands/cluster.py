@@ -8,13 +8,13 @@ import typer
 
 from configs.cluster import Cluster
 from configs.errors import BadSetting
-from launcher import embedded
 from launcher.cluster import certificates as making
 from launcher.cluster import deploy, scaling
 from launcher.cluster.look import Picture, Worker, has_pages, look
-from launcher.console import Column, Format, progress, say, show
-from launcher.folder import example, new_app
-from launcher.session import session
+from launcher.service import embedded
+from launcher.terminal.console import Column, Format, progress, say, show
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.session import session
 
 app = new_app()
 

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from launcher.console import Column, Format, progress, say, show
-from launcher.folder import example, new_app
-from launcher.naming import dataset_name
-from launcher.session import session
+from launcher.terminal.console import Column, Format, progress, say, show
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.naming import dataset_name
+from launcher.terminal.session import session
 from pipeline import datasets
 from pipeline.roles import Choices
 from storage import datasets as registered

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from launcher.console import progress, say
-from launcher.durations import seconds_of
-from launcher.folder import example, new_app
-from launcher.session import Session, session
+from launcher.terminal.console import progress, say
+from launcher.terminal.durations import seconds_of
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.session import Session, session
 from storage import grants as roles
 from storage import housekeeping, migrate
 

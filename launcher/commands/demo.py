@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from configs.settings import PREFIX, SECRETS
-from launcher import demo as steps
 from launcher.commands.leaderboard import columns, ranked
 from launcher.commands.results import METHODS, method_columns, method_rows
-from launcher.console import progress, say, show
-from launcher.demo_launcher import Launcher, launcher, wait
-from launcher.folder import example, new_app
-from launcher.session import Session, command_line, needed_first, session
-from launcher.statements import submit
+from launcher.terminal import demo as steps
+from launcher.terminal.console import progress, say, show
+from launcher.terminal.demo_launcher import Launcher, launcher, wait
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.session import Session, command_line, needed_first, session
+from launcher.terminal.statements import submit
 from pipeline import datasets
 from pipeline.roles import Choices
 from storage import leaderboard

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from launcher.console import say
-from launcher.diagnosis import examine, hear
-from launcher.findings import Level
-from launcher.folder import example, new_app
-from launcher.session import session
+from launcher.terminal.console import say
+from launcher.terminal.diagnosis import examine, hear
+from launcher.terminal.findings import Level
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.session import session
 
 app = new_app()
 

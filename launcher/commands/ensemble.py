@@ -9,9 +9,9 @@ import typer
 from sqlalchemy import Connection
 
 from configs.errors import NotFound
-from launcher.console import say
-from launcher.folder import example, new_app
-from launcher.session import session
+from launcher.terminal.console import say
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.session import session
 from pipeline.ensembles.membership import members_in, no_report
 from storage import ensembles
 from storage.artifacts.opening import open_store

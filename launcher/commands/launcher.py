@@ -11,11 +11,11 @@ import typer
 from configs import errors, logs
 from configs.errors import ChildLost, DeepCreditError
 from configs.settings import Settings, without_secrets
-from launcher.child import python_environment
-from launcher.daemon import Daemon
-from launcher.folder import example, new_app
-from launcher.notify import Notifier
-from launcher.session import session
+from launcher.service.child import python_environment
+from launcher.service.daemon import Daemon
+from launcher.service.notify import Notifier
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.session import session
 from pipeline.messages import Failed, Finished, Malformed, decode
 from storage.cache import open_cache
 

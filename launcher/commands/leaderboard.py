@@ -8,10 +8,10 @@ import typer
 from sqlalchemy import Connection
 
 from configs.errors import WrongState
-from launcher.console import Column, Format, show
-from launcher.folder import example, new_app
-from launcher.naming import dataset_name
-from launcher.session import session
+from launcher.terminal.console import Column, Format, show
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.naming import dataset_name
+from launcher.terminal.session import session
 from storage import batches, datasets, leaderboard, results
 
 app = new_app()

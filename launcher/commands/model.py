@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from configs.errors import BadParameter, NotFound
-from launcher import modelfile
-from launcher.console import Column, Format, say, show
-from launcher.folder import example, new_app
-from launcher.session import session
+from launcher.terminal import modelfile
+from launcher.terminal.console import Column, Format, say, show
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.session import session
 from models import kind, variants
 from storage import registry
 from storage.records import ModelEntry

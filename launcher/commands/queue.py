@@ -7,10 +7,10 @@ from sqlalchemy import Connection
 
 from configs.errors import NotFound
 from configs.meant import meant
-from launcher.console import say
-from launcher.folder import example, new_app
-from launcher.kept_back import queues_of
-from launcher.session import session
+from launcher.service.kept_back import queues_of
+from launcher.terminal.console import say
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.session import session
 from storage import queues, servers
 
 app = new_app()

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 import typer
 
 from configs.errors import WrongState
-from launcher.console import Column, Format, say, show
-from launcher.folder import example, new_app
-from launcher.session import Session, session
+from launcher.terminal.console import Column, Format, say, show
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.session import Session, session
 from storage import batches, leaderboard
 
 app = new_app()

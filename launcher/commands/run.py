@@ -7,10 +7,10 @@ import typer
 
 from configs import logs
 from configs.errors import WrongState
-from launcher.console import progress, say
-from launcher.daemon import Daemon
-from launcher.folder import example, new_app
-from launcher.session import session
+from launcher.service.daemon import Daemon
+from launcher.terminal.console import progress, say
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.session import session
 from storage import batches, identity
 from storage.records import Batch
 

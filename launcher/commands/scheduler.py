@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from launcher.addresses import check_free
 from launcher.cluster import dask_cli
-from launcher.folder import example, new_app
+from launcher.host.addresses import check_free
+from launcher.terminal.folder import example, new_app
 
 app = new_app()
 

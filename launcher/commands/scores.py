@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from launcher.console import Column, Format, say, show, write_csv
-from launcher.folder import example, new_app
-from launcher.naming import model_key
-from launcher.private import write_private
-from launcher.session import session
+from launcher.host.private import write_private
+from launcher.terminal.console import Column, Format, say, show, write_csv
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.naming import model_key
+from launcher.terminal.session import session
 from pipeline.score_list import ScoreList, read_scores
 from storage.artifacts.opening import open_store
 from storage.cache import open_cache

@@ -7,9 +7,9 @@ from sqlalchemy import Connection
 
 from configs.errors import NotFound
 from configs.meant import meant
-from launcher.console import say
-from launcher.folder import example, new_app
-from launcher.session import session
+from launcher.terminal.console import say
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.session import session
 from storage import servers
 
 app = new_app()

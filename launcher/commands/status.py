@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from launcher.console import console
-from launcher.dashboard import page, watch
-from launcher.folder import example, new_app
-from launcher.heartbeat import latest
-from launcher.session import session
+from launcher.service.heartbeat import latest
+from launcher.terminal.console import console
+from launcher.terminal.dashboard import page, watch
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.session import session
 from storage import overview
 
 app = new_app()

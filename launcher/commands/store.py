@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from launcher.console import progress, say
-from launcher.folder import example, new_app
-from launcher.session import Session, session
+from launcher.terminal.console import progress, say
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.session import Session, session
 from pipeline import ownership
 from pipeline.orphans import Orphan
 from pipeline.upkeep import Findings, remove, survey

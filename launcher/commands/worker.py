@@ -10,9 +10,9 @@ from configs.errors import BadSetting
 from configs.settings import PREFIX
 from launcher.cluster import dask_cli
 from launcher.cluster.placement import FITS_A_CARD, OURS, declared, limit_mb
-from launcher.folder import example, new_app
-from launcher.host import SEEN, cards, cores, memory_mb
-from launcher.session import session
+from launcher.host.machine import SEEN, cards, cores, memory_mb
+from launcher.terminal.folder import example, new_app
+from launcher.terminal.session import session
 from storage.cache import open_cache
 
 app = new_app()

@@ -18,8 +18,8 @@ from sqlalchemy import Engine, delete, insert, literal, update
 from typer.core import TyperGroup
 
 from configs.settings import Settings, load
-from launcher import folder
 from launcher.cli import execute
+from launcher.terminal import folder
 from storage import candidates, servers
 from storage.columns import utc_now
 from storage.engine import make_engine
@@ -662,7 +662,7 @@ def test_wait_says_what_a_batch_waits_for_once_until_that_changes(
                 connection.execute(update(dc_batch).values(values))
 
     _register(engine, "S1")
-    monkeypatch.setattr("launcher.following.time.sleep", sleep)
+    monkeypatch.setattr("launcher.terminal.following.time.sleep", sleep)
 
     assert ready("batch", "wait", str(number)) == (
         0,

@@ -18,11 +18,11 @@ from sqlalchemy import insert, update
 
 from configs.errors import DeepCreditError, WrongState
 from configs.settings import Settings, load
-from launcher import demo
-from launcher.demo_launcher import launcher, wait
-from launcher.options import NAMED, GlobalOptions
-from launcher.session import Session, command_line, exports, needed_first
-from launcher.statements import submit
+from launcher.terminal import demo
+from launcher.terminal.demo_launcher import launcher, wait
+from launcher.terminal.options import NAMED, GlobalOptions
+from launcher.terminal.session import Session, command_line, exports, needed_first
+from launcher.terminal.statements import submit
 from pipeline.datasets import load_file
 from storage import batches, registry
 from storage.schema import dc_batch, dc_model_list

@@ -85,7 +85,7 @@ def test_a_batch_whose_launcher_and_then_child_are_killed_is_completed(tmp_path:
         before = models(bank)
         second = bank.launcher("SECOND")
         bank.wait(lambda: len(models(bank)) > len(before))
-        (child,) = families(second.pid, "launcher.child_main")
+        (child,) = families(second.pid, "launcher.service.child_main")
         os.kill(child.pid, signal.SIGKILL)
         before = models(bank)
         bank.wait(lambda: bank.state(1) == "C")

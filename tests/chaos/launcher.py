@@ -14,9 +14,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from configs import logs
 from configs.settings import load
-from launcher.daemon import Daemon
-from launcher.embedded import ExternalCluster
-from launcher.heartbeat import Heartbeat
+from launcher.service.daemon import Daemon
+from launcher.service.embedded import ExternalCluster
+from launcher.service.heartbeat import Heartbeat
 from storage import claims
 from storage.columns import utc_now
 from storage.schema import dc_batch

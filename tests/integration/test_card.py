@@ -19,7 +19,7 @@ from configs.settings import Settings
 from ensemble.counters import of_card
 from ensemble.votes import count, pack
 from launcher.cluster.connection import connect
-from launcher.embedded import EmbeddedCluster
+from launcher.service.embedded import EmbeddedCluster
 from models import devices, kind
 from models.scores import auc
 from tests.bank import ROOT, SHARED, Bank, small_bank

@@ -18,8 +18,8 @@ from launcher.cli import execute
 from launcher.cluster import connect
 from launcher.cluster.connection import differences, versions
 from launcher.cluster.look import has_pages
-from launcher.daemon import Daemon
-from launcher.embedded import EmbeddedCluster, ExternalCluster, make_cluster
+from launcher.service.daemon import Daemon
+from launcher.service.embedded import EmbeddedCluster, ExternalCluster, make_cluster
 from pipeline.executor import Done
 from tests import tasks
 from tests.runs import ROOT, Runs
@@ -206,8 +206,8 @@ from pathlib import Path
 from configs import logs
 from configs.settings import Settings
 from launcher.cluster import connect
-from launcher.daemon import Daemon
-from launcher.embedded import EmbeddedCluster
+from launcher.service.daemon import Daemon
+from launcher.service.embedded import EmbeddedCluster
 from tests import tasks
 settings = Settings(workers=1, cache_dir=Path(sys.argv[1]))
 logs.configure(settings)

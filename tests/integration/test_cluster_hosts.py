@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.applicants import ID, TARGET, write_csv
+from launcher.terminal.applicants import ID, TARGET, write_csv
 from tests.bank import ROOT, Bank, environment
 from tests.sshd import current_user, free_port, make_key
 from tests.waiting import until

@@ -24,7 +24,7 @@ from distributed.comm import CommClosedError
 from configs.errors import ClusterUnavailable
 from launcher.cluster import connect, connection, leaving
 from launcher.cluster.look import look
-from launcher.embedded import ExternalCluster
+from launcher.service.embedded import ExternalCluster
 from storage.schema import dc_batch_result
 from tests import tasks
 from tests.bank import ROOT, end
@@ -63,7 +63,7 @@ class Cluster:
         with (self.folder / "dask.log").open("ab") as log:
             process = subprocess.Popen(
                 [
-                    *(sys.executable, "-P", "-m", "launcher.keep"),
+                    *(sys.executable, "-P", "-m", "launcher.host.keep"),
                     *("-P", "-m", "launcher", *words, "--no-dashboard"),
                 ],
                 env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -123,6 +123,7 @@ def test_the_only_worker_is_renewed_while_tasks_send_their_files(tmp_path):
     assert len({each.value[0] for each in done}) > 1
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_while_it_leaves_does_not_come_back(tmp_path):
     noted = files(tmp_path, 2)
     with ExitStack() as stack:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from launcher.cluster import certificates, connect
-from launcher.embedded import ExternalCluster
+from launcher.service.embedded import ExternalCluster
 from tests import tasks
 from tests.bank import ROOT, environment
 from tests.sshd import HOST, SshdMissing, free_port, make_key, running_sshd, trust

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from configs.settings import load
 from launcher.cluster import connect
 from launcher.cluster.placement import OWN_MB, place
-from launcher.host import cores
+from launcher.host.machine import cores
 from pipeline.executor import Need
 from storage.engine import reading
 from storage.schema import dc_batch

@@ -17,11 +17,11 @@ from sqlalchemy import delete, make_url, update
 from structlog.testing import capture_logs
 
 from configs.errors import DatabaseRefused, NotFound, WrongSchema, WrongState
-from launcher.claimer import Claimer
-from launcher.daemon import Daemon
-from launcher.embedded import ExternalCluster
-from launcher.host import memory_mb, this_host
-from launcher.notify import Notifier
+from launcher.host.machine import memory_mb, this_host
+from launcher.service.claimer import Claimer
+from launcher.service.daemon import Daemon
+from launcher.service.embedded import ExternalCluster
+from launcher.service.notify import Notifier
 from storage import queues, servers
 from storage.columns import utc_now
 from storage.engine import reading, transaction
@@ -275,7 +275,7 @@ def test_an_idle_launcher_stops_at_once(runs):
 
 
 def test_a_cluster_that_nobody_needs_is_closed(runs, monkeypatch):
-    monkeypatch.setattr("launcher.slots._REST_SECONDS", 0.2)
+    monkeypatch.setattr("launcher.service.slots._REST_SECONDS", 0.2)
     cluster = Noted()
     batch_id = runs.add()
     daemon = Daemon(runs.settings, "B", command=runs.command("succeed"), cluster=cluster)
@@ -569,8 +569,8 @@ def resident_mb(pid):
 def test_the_launcher_imports_nothing_heavy():
     heavy = {"torch", "xgboost", "sklearn", "pandas", "numba", "numpy", "pyarrow", "distributed"}
     heavy |= {"dask", "paramiko"}
-    started = "import sys; from launcher import cli, folder; folder.load('launcher')"
-    code = f"{started}; print([m for m in {heavy} if m in sys.modules])"
+    imports = "import sys; from launcher import cli; from launcher.terminal import folder"
+    code = f"{imports}; folder.load('launcher'); print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-P", "-c", code],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -634,7 +634,7 @@ def away():
 
 @pytest.mark.parametrize(("drain", "pause"), [(True, "_NEWS_DRAINING"), (False, "_NEWS_SERVING")])
 def test_the_log_says_how_far_a_batch_is(runs, monkeypatch, drain, pause):
-    monkeypatch.setattr(f"launcher.daemon.{pause}", 0.0)
+    monkeypatch.setattr(f"launcher.service.daemon.{pause}", 0.0)
     batch_id = runs.add()
     with capture_logs() as said, in_thread(runs.daemon("succeed", drain=drain)):
         until(lambda: states(runs, batch_id) == ["C"])

@@ -13,9 +13,9 @@ from sqlalchemy import update
 
 from configs.errors import ClusterUnavailable
 from configs.settings import OF_A_HOST, Settings
-from launcher import embedded
 from launcher.cluster import certificates, connect
-from launcher.embedded import EmbeddedCluster
+from launcher.service import embedded
+from launcher.service.embedded import EmbeddedCluster
 from storage.columns import utc_now
 from storage.engine import transaction
 from storage.schema import dc_batch
@@ -89,6 +89,7 @@ def test_what_the_launcher_was_told_otherwise_does_not_reach_its_own_workers(
     ]
 
 
+@pytest.mark.slow
 def test_batches_that_are_cancelled_while_they_train_leave_a_log_without_tracebacks(
     sqlite_settings: Settings, tmp_path
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, insert, make_url, select, text
 
 from configs.errors import DatabaseUnavailable, LeaseLost
-from launcher.daemon import Daemon
+from launcher.service.daemon import Daemon
 from pipeline import context as contexts
 from pipeline.context import Context
 from pipeline.executor import Inline

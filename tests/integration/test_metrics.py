@@ -7,8 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import make_url
 
 from configs.errors import BadSetting
-from launcher.metrics import Metrics, Table, serving
-from launcher.supervisor import Outcome
+from launcher.service.metrics import Metrics, Table, serving
+from launcher.service.supervisor import Outcome
 from storage.columns import utc_now
 from tests.proxy import proxied
 from tests.runs import Runs, in_thread

@@ -9,8 +9,8 @@ import subprocess
 import pytest
 
 from configs.settings import PREFIX, SECRETS, Settings
-from launcher.metrics import Metrics
-from launcher.notify import Notifier
+from launcher.service.metrics import Metrics
+from launcher.service.notify import Notifier
 from tests.bank import ROOT
 from tests.runs import Runs, in_thread
 from tests.waiting import until

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from launcher.child import spawn
-from launcher.spare import WARM, Spare
+from launcher.service.child import spawn
+from launcher.service.spare import WARM, Spare
 
 WAITS = [sys.executable, "-c", "import sys; print(sys.argv[1:], flush=True); sys.stdin.read()"]
 
@@ -65,7 +65,7 @@ def test_a_child_that_cannot_be_kept_ready_is_tried_again_later(
         started.append(words)
         return spawn(words)
 
-    monkeypatch.setattr("launcher.spare.spawn", noted)
+    monkeypatch.setattr("launcher.service.spare.spawn", noted)
     spare = Spare(command)
     with capture_logs() as logged:
         spare.prepare()

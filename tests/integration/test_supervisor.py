@@ -8,9 +8,9 @@ from sqlalchemy import delete, make_url, select, text
 from structlog.testing import capture_logs
 
 from configs.errors import DatabaseUnavailable, Retry
-from launcher.child import spawn
-from launcher.settlement import settle
-from launcher.supervisor import Outcome
+from launcher.service.child import spawn
+from launcher.service.settlement import settle
+from launcher.service.supervisor import Outcome
 from pipeline.lifecycle import NO_ATTEMPT, Stopping
 from storage import claims, sweeping
 from storage.columns import utc_now
@@ -222,7 +222,7 @@ def test_a_host_without_threads_to_give_gives_the_batch_back(sqlite_runs, monkey
 
 @pytest.mark.parametrize("behaviour", ["hang", "stubborn"])
 def test_a_cancel_stops_the_child_even_one_that_ignores_sigterm(runs, behaviour, monkeypatch):
-    monkeypatch.setattr("launcher.child._TERM_SECONDS", 0.3)
+    monkeypatch.setattr("launcher.service.child._TERM_SECONDS", 0.3)
     batch_id = runs.add()
     running = runs.supervise(behaviour)
     pid = runs.pid()

@@ -1,8 +1,8 @@
 import pytest
 
-from launcher.absence import Absence
-from launcher.kept_back import CANNOT_BEGIN
-from launcher.supervisor import Outcome
+from launcher.service.absence import Absence
+from launcher.service.kept_back import CANNOT_BEGIN
+from launcher.service.supervisor import Outcome
 from pipeline.lifecycle import NO_ATTEMPT
 
 AWAY = Outcome("I", stale=False, error_class="ClusterAway")

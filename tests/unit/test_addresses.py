@@ -2,7 +2,7 @@
 
 import pytest
 
-from launcher import addresses
+from launcher.host import addresses
 
 INTERFACES = """\
 fe80000000000000d44c37fffe1f1b5a 07 40 20 80     eth0

@@ -12,12 +12,12 @@ import pytest
 
 from configs.cluster import Cluster
 from configs.errors import ClusterUnavailable
-from launcher import agent
 from launcher.cluster import deploy
 from launcher.cluster.hosts import ask, ask_all, command
 from launcher.cluster.look import Picture
-from launcher.keep import LOG
-from launcher.versions import versions
+from launcher.host import agent
+from launcher.host.keep import LOG
+from launcher.host.versions import versions
 from tests.small_disk import SmallDiskMissing, small_disk
 from tests.waiting import until
 
@@ -73,7 +73,7 @@ def test_an_older_agent_that_tells_less_is_named_with_its_version(told):
 def test_cards_are_counted_as_those_see_them_who_are_started(told, tmp_path, monkeypatch):
     for name in "abc":
         (tmp_path / "gpus" / name).mkdir(parents=True)
-    monkeypatch.setattr("launcher.host._GPUS", tmp_path / "gpus")
+    monkeypatch.setattr("launcher.host.machine._GPUS", tmp_path / "gpus")
     monkeypatch.setenv("SSH_CONNECTION", "10.0.0.9 1 10.0.0.1 22")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     env_file = tmp_path / "worker.env"
@@ -174,7 +174,7 @@ def test_a_full_disk_is_said_with_the_folder(tmp_path):
 
 def _run_agent(request):
     done = subprocess.run(
-        [sys.executable, "-m", "launcher.agent"],
+        [sys.executable, "-m", "launcher.host.agent"],
         input=json.dumps(request),
         capture_output=True,
         text=True,

@@ -10,7 +10,7 @@ from configs.settings import load
 from launcher.cluster.facts import Facts
 from launcher.cluster.hosts import command
 from launcher.cluster.plan import make_plan
-from launcher.versions import versions
+from launcher.host.versions import versions
 from tests.bank import ROOT
 
 
@@ -168,7 +168,7 @@ def test_ssh_takes_keys_alone_and_known_hosts_alone(tmp_path):
         f'UserKnownHostsFile="{tmp_path}/known"',
     ):
         assert words[words.index(wanted) - 1] == "-o"
-    assert words[-3:] == ["--", "10.0.0.1", f"{sys.executable} -P -m launcher.agent"]
+    assert words[-3:] == ["--", "10.0.0.1", f"{sys.executable} -P -m launcher.host.agent"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from configs.errors import WrongState
 from launcher.cli import execute
 from launcher.commands.leaderboard import columns
-from launcher.console import Column, fitting, progress, say, show, table
+from launcher.terminal.console import Column, fitting, progress, say, show, table
 
 MODEL = {
     "rank": 10,
@@ -98,7 +98,7 @@ def test_what_a_row_holds_does_not_steer_the_terminal(capsys):
 def test_nor_does_a_note_of_progress(monkeypatch, terminal):
     output = io.StringIO()
     there = Console(file=output, force_terminal=terminal, width=80)
-    monkeypatch.setattr("launcher.console.console", lambda **_: there)
+    monkeypatch.setattr("launcher.terminal.console.console", lambda **_: there)
     monkeypatch.setattr("typer.echo", lambda line, err: output.write(line))
 
     with progress("batch 1") as bar:

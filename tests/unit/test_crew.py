@@ -2,9 +2,9 @@
 
 import pytest
 
-from launcher import host
 from launcher.cluster import local
 from launcher.cluster.local import Crew, crew_of
+from launcher.host import machine
 
 NONE, ONE, FOUR = (), ("0",), ("0", "1", "2", "3")
 
@@ -43,19 +43,19 @@ def test_threads_are_as_many_as_cores_and_share_the_memory(wanted, cores, cards,
 def test_cards_that_an_operator_hides_are_left_alone(shown, expected, tmp_path, monkeypatch):
     for number in FOUR:
         (tmp_path / number).mkdir()
-    monkeypatch.setattr(host, "_GPUS", tmp_path)
-    monkeypatch.delenv(host.SEEN, raising=False)
+    monkeypatch.setattr(machine, "_GPUS", tmp_path)
+    monkeypatch.delenv(machine.SEEN, raising=False)
     if shown is not None:
-        monkeypatch.setenv(host.SEEN, shown)
+        monkeypatch.setenv(machine.SEEN, shown)
 
-    assert host.cards() == expected
+    assert machine.cards() == expected
 
 
 def test_a_machine_without_a_driver_has_no_cards(tmp_path, monkeypatch):
-    monkeypatch.setattr(host, "_GPUS", tmp_path / "none")
-    monkeypatch.setenv(host.SEEN, "0")
+    monkeypatch.setattr(machine, "_GPUS", tmp_path / "none")
+    monkeypatch.setenv(machine.SEEN, "0")
 
-    assert host.cards() == NONE
+    assert machine.cards() == NONE
 
 
 @pytest.mark.parametrize(

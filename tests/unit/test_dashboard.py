@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from configs.errors import DatabaseUnavailable
-from launcher.dashboard import page, watch
-from launcher.durations import in_short, in_words, seconds_of
+from launcher.terminal.dashboard import page, watch
+from launcher.terminal.durations import in_short, in_words, seconds_of
 from storage.overview import Failure, Overview, Queue, Run, ServerSeen, Waiting
 
 

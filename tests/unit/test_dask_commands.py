@@ -9,13 +9,13 @@ import pytest
 
 from configs.cluster import Cluster
 from configs.errors import BadSetting
-from launcher.addresses import check_free
 from launcher.cli import execute
 from launcher.cluster import certificates
 from launcher.cluster.config import CONFIG
 from launcher.cluster.facts import Facts
 from launcher.cluster.plan import make_plan
-from launcher.versions import versions
+from launcher.host.addresses import check_free
+from launcher.host.versions import versions
 
 ADDRESS = "tcp://10.0.0.1:8786"
 
@@ -75,7 +75,7 @@ def test_a_worker_of_a_card_sees_that_card_alone_and_up_to_four_fits_share_it(be
 def test_a_worker_sees_no_card_that_is_hidden_from_it(becomes, monkeypatch, tmp_path, capsys):
     (tmp_path / "gpus" / "a").mkdir(parents=True)
     (tmp_path / "gpus" / "b").mkdir()
-    monkeypatch.setattr("launcher.host._GPUS", tmp_path / "gpus")
+    monkeypatch.setattr("launcher.host.machine._GPUS", tmp_path / "gpus")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
 
     seen = [becomes("worker", ADDRESS, "--gpu", n)[1]["CUDA_VISIBLE_DEVICES"] for n in "01"]

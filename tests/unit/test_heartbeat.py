@@ -1,7 +1,7 @@
 import pytest
 
 from configs.settings import Settings
-from launcher.heartbeat import interval_of
+from launcher.service.heartbeat import interval_of
 
 
 @pytest.mark.parametrize("lease", [0.8, 8, 120, 600, 3600])

@@ -2,8 +2,8 @@
 
 import pytest
 
-from launcher import host
 from launcher.cluster import local
+from launcher.host import machine
 
 
 @pytest.fixture
@@ -12,8 +12,8 @@ def group(tmp_path, monkeypatch):
     inner = tmp_path / "system.slice" / "worker.service"
     inner.mkdir(parents=True)
     (tmp_path / "cgroup").write_text("0::/system.slice/worker.service\n")
-    monkeypatch.setattr(host, "_CGROUPS", tmp_path)
-    monkeypatch.setattr(host, "_OWN_CGROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(machine, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(machine, "_OWN_CGROUP", tmp_path / "cgroup")
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
     return inner, inner.parent
 
@@ -32,7 +32,7 @@ def test_cores_are_what_affinity_and_quotas_leave(group, inner, outer, cores):
     for folder, text in zip(group, (inner, outer), strict=True):
         (folder / "cpu.max").write_text(f"{text}\n")
 
-    assert host.cores() == cores
+    assert machine.cores() == cores
 
 
 @pytest.mark.parametrize(("quota", "workers"), [("max 100000", 8), ("300000 100000", 3)])
@@ -48,11 +48,11 @@ def test_memory_is_what_limits_leave(group):
     for folder, text in zip(group, ("max", str(3 * 2**20)), strict=True):
         (folder / "memory.max").write_text(f"{text}\n")
 
-    assert host.memory_mb() == 3
+    assert machine.memory_mb() == 3
 
 
 def test_without_control_groups_everything_is_ours(group, monkeypatch, tmp_path):
-    monkeypatch.setattr(host, "_OWN_CGROUP", tmp_path / "none")
+    monkeypatch.setattr(machine, "_OWN_CGROUP", tmp_path / "none")
 
-    assert host.cores() == 8
-    assert host.memory_mb() > 3
+    assert machine.cores() == 8
+    assert machine.memory_mb() > 3

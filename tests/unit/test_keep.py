@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from launcher import keep
+from launcher.host import keep
 from tests.waiting import until
 
 # Notes its words; the first time one worker is told to leave, then all that are left.
@@ -54,14 +54,14 @@ for number in sys.stdin:
 
 def test_a_log_does_not_grow_for_ever(tmp_path, monkeypatch):
     log, old = tmp_path / "cpu.log", tmp_path / "cpu.log.1"
-    small = "from launcher import keep; keep._LOG_BYTES, keep._LOOK_SECONDS = 1000, 0.01; "
+    small = "from launcher.host import keep; keep._LOG_BYTES, keep._LOOK_SECONDS = 1000, 0.01; "
     with (
         log.open("ab") as stream,
         subprocess.Popen(
             [sys.executable, "-c", f"{small}keep.main()", "-c", TALKER],
             cwd=tmp_path,
             env=os.environ
-            | {keep.LOG: str(log), "PYTHONPATH": str(Path(keep.__file__).parents[1])},
+            | {keep.LOG: str(log), "PYTHONPATH": str(Path(keep.__file__).parents[2])},
             stdin=subprocess.PIPE,
             stderr=stream,
             text=True,
@@ -83,8 +83,8 @@ def test_a_log_does_not_grow_for_ever(tmp_path, monkeypatch):
 
 
 def test_a_keeper_sleeps_while_its_process_runs(tmp_path):
-    words = [sys.executable, "-m", "launcher.keep", "-c", "print(flush=True); input()"]
-    pipe, home = subprocess.PIPE, {"PYTHONPATH": str(Path(keep.__file__).parents[1])}
+    words = [sys.executable, "-m", "launcher.host.keep", "-c", "print(flush=True); input()"]
+    pipe, home = subprocess.PIPE, {"PYTHONPATH": str(Path(keep.__file__).parents[2])}
     with subprocess.Popen(
         words, cwd=tmp_path, env=os.environ | home, stdin=pipe, stdout=pipe
     ) as process:

@@ -1,6 +1,6 @@
 """Why a process died, as its log tells."""
 
-from launcher.last_words import last_words
+from launcher.host.last_words import last_words
 
 # As a nanny writes it: what the worker died of stands before what became of the nanny.
 NANNY = """\

@@ -6,7 +6,7 @@ from distributed import LocalCluster
 from configs.errors import ClusterUnavailable
 from launcher.cluster import leaving
 from launcher.cluster.look import look
-from launcher.keep import RETIRED
+from launcher.host.keep import RETIRED
 from tests.waiting import until
 
 

@@ -37,7 +37,7 @@ def _imported_by(code: str) -> set[str]:
 
 def test_a_batch_s_own_process_and_the_description_of_every_kind_are_light() -> None:
     found = _imported_by("""
-from launcher.child_main import warm_up
+from launcher.service.child_main import warm_up
 from models import demand, kind
 from models.variants import expand
 from pipeline import mode
@@ -55,7 +55,8 @@ for model_id in kind.available():
 def test_every_command_is_light() -> None:
     assert (
         _imported_by("""
-from launcher import cli, folder
+from launcher import cli
+from launcher.terminal import folder
 for name in folder.names():
     folder.load(name)
 """)

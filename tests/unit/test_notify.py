@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from launcher.notify import Notifier
+from launcher.service.notify import Notifier
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from launcher.orders import Orders
+from launcher.service.orders import Orders
 from pipeline.lifecycle import Stopping
 
 

@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from launcher.reporting import Reporting
+from launcher.service.reporting import Reporting
 from pipeline.messages import Progress
 
 

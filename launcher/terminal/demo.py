@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, insert, literal, select
 
 from configs.errors import WrongState
-from launcher import applicants, modelfile
-from launcher.session import Session
-from launcher.statements import as_shown
+from launcher.terminal import applicants, modelfile
+from launcher.terminal.session import Session
+from launcher.terminal.statements import as_shown
 from models import variants
 from pipeline.roles import Choices
 from storage import datasets as registered

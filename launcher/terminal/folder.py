@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-_COMMANDS = Path(__file__).parent / "commands"
+_COMMANDS = Path(__file__).parents[1] / "commands"
 
 
 class CommandFolder(TyperGroup):

@@ -4,8 +4,8 @@ import time
 
 from sqlalchemy import Connection
 
-from launcher.console import progress
-from launcher.session import Session
+from launcher.terminal.console import progress
+from launcher.terminal.session import Session
 from storage import batches, leaderboard
 from storage.records import Batch
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from launcher.findings import Found, fail, ok, warn
-from launcher.session import Session
+from launcher.terminal.findings import Found, fail, ok, warn
+from launcher.terminal.session import Session
 from storage import dataset_use, health, migrate
 
 ROLE = "deepcredit_{}"

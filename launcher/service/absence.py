@@ -9,8 +9,8 @@ import structlog
 
 from configs.backoff import pauses
 from configs.errors import ClusterAway
-from launcher.kept_back import CANNOT_BEGIN
-from launcher.supervisor import Outcome
+from launcher.service.kept_back import CANNOT_BEGIN
+from launcher.service.supervisor import Outcome
 
 _PAUSES = 2.0, 60.0
 

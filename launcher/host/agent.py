@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import BadSetting
-from launcher import recorded
-from launcher.addresses import check_free, of_interface
-from launcher.host import cards, cores, memory_mb
-from launcher.keep import workers_of
-from launcher.last_words import last_words
-from launcher.private import write_private
-from launcher.processes import boot_id
-from launcher.versions import versions
+from launcher.host import recorded
+from launcher.host.addresses import check_free, of_interface
+from launcher.host.keep import workers_of
+from launcher.host.last_words import last_words
+from launcher.host.machine import cards, cores, memory_mb
+from launcher.host.private import write_private
+from launcher.host.processes import boot_id
+from launcher.host.versions import versions
 
 _WANTED = "wanted"
 _TAIL_BYTES = 100_000
@@ -139,7 +139,7 @@ def _is_new(path: Path, text: str) -> bool:
 
 
 def _retired(folder: Path, record: Mapping[str, Any]) -> list[str]:
-    """Workers of a process that were told to leave it for good (launcher.keep)."""
+    """Workers of a process that were told to leave it for good (launcher.host.keep)."""
     with suppress(OSError):
         return (folder / f"retired.{record.get('pid')}").read_text(encoding="utf-8").splitlines()
     return []

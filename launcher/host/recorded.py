@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from launcher import processes
-from launcher.child import python_environment
-from launcher.keep import LOG
-from launcher.private import write_private
-from launcher.processes import boot_id, started_at
+from launcher.host import processes
+from launcher.host.keep import LOG
+from launcher.host.private import write_private
+from launcher.host.processes import boot_id, started_at
+from launcher.service.child import python_environment
 
 Record = Mapping[str, Any]
 
@@ -71,7 +71,7 @@ def read(folder: Path) -> Iterator[Record]:
         except ValueError:
             raise ValueError(
                 f"{file} is damaged; end what the cluster may yet run there (ps -ef | grep "
-                "launcher.keep), then delete this file"
+                "launcher.host.keep), then delete this file"
             ) from None
         yield record
 

@@ -4,7 +4,7 @@ import re
 
 from sqlalchemy import Connection, Insert
 
-from launcher.session import Session
+from launcher.terminal.session import Session
 
 _COLUMNS = 76  # of 80: statements are shown indented and with a semicolon
 _CLAUSES = ("VALUES", "SELECT", "FROM", "WHERE")

@@ -13,10 +13,10 @@ from sqlalchemy import Connection, Engine
 
 from configs.errors import ClusterUnavailable, DeepCreditError, Retry, StartFailed, WorkerLost
 from configs.settings import Settings, without_secrets
-from launcher.child import Child
-from launcher.embedded import Cluster
-from launcher.heartbeat import Heartbeat
-from launcher.settlement import settle
+from launcher.service.child import Child
+from launcher.service.embedded import Cluster
+from launcher.service.heartbeat import Heartbeat
+from launcher.service.settlement import settle
 from pipeline.lifecycle import (
     Abandon,
     Exit,

@@ -1,4 +1,4 @@
-"""Keeps a process of a cluster running: `python -m launcher.keep WORDS` runs Python with these
+"""Keeps a process of a cluster running: `python -m launcher.host.keep WORDS` runs Python with these
 words, and again whenever that ends, until it is itself told to end.
 
 A Dask worker ends when its scheduler does. Kept like this, both come back by themselves, and
@@ -129,7 +129,7 @@ def _rotate() -> None:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} - launcher.keep - {line}\n")
+    sys.stderr.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} - launcher.host.keep - {line}\n")
     sys.stderr.flush()
 
 

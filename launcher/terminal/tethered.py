@@ -1,5 +1,5 @@
-"""`python -m launcher.tethered WORDS` is `deepcredit WORDS` in a process that is told to stop when
-its stdin ends, as it does when whoever started it is killed.
+"""`python -m launcher.terminal.tethered WORDS` is `deepcredit WORDS` in a process that is told to
+stop when its stdin ends, as it does when whoever started it is killed.
 """
 
 import os

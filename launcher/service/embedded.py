@@ -18,7 +18,7 @@ import structlog
 from configs.cluster import certificates_in
 from configs.errors import BadSetting, ClusterAway
 from configs.settings import Settings, without_a_hosts_own
-from launcher.child import lines_of, python_environment
+from launcher.service.child import lines_of, python_environment
 
 COMMAND = (sys.executable, "-P", "-m", "launcher.cluster.local")
 _START_SECONDS = 120.0

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from launcher.console import Column
-from launcher.durations import in_short
+from launcher.terminal.console import Column
+from launcher.terminal.durations import in_short
 
 COLUMNS = (
     Column("batch_id", "batch"),

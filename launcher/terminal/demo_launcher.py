@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from configs.errors import DeepCreditError
-from launcher.child import python_environment
-from launcher.console import Bar
-from launcher.session import Session
+from launcher.service.child import python_environment
+from launcher.terminal.console import Bar
+from launcher.terminal.session import Session
 from storage import batches
 from storage.records import Batch
 
@@ -45,7 +45,7 @@ def launcher(session: Session, server: str, queue: str) -> Iterator[Launcher]:
     that SIGTERM ends, and when this process is killed.
     """
     before = signal.signal(signal.SIGTERM, _ended)
-    command = [sys.executable, "-P", "-m", "launcher.tethered", *session.options.words()]
+    command = [sys.executable, "-P", "-m", "launcher.terminal.tethered", *session.options.words()]
     with (
         tempfile.TemporaryFile() as said,
         subprocess.Popen(

@@ -4,8 +4,8 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from configs.errors import WrongState
-from launcher.processes import was_told
-from launcher.profile import Profile
+from launcher.host.processes import was_told
+from launcher.service.profile import Profile
 from storage import health, servers
 from storage.engine import reading, transaction
 

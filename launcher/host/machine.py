@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from configs.installed import version_of
-from launcher.processes import boot_id
+from launcher.host.processes import boot_id
 
 _MEMORY = Path("/proc/meminfo")
 _CGROUPS = Path("/sys/fs/cgroup")

@@ -11,7 +11,7 @@ from configs import logs
 from configs.errors import ClusterAway, ClusterUnavailable, WorkerLost
 from configs.settings import Settings, load
 from launcher.cluster import DaskExecutor, connect
-from launcher.spare import WARM
+from launcher.service.spare import WARM
 from pipeline import mode
 from pipeline.messages import Finished, Job, Progress, Send, failure, open_channel
 from pipeline.progress import Report

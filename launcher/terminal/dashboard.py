@@ -17,8 +17,8 @@ from rich.live import Live
 from rich.text import Text
 
 from configs.errors import DatabaseUnavailable
-from launcher.console import Column, table
-from launcher.durations import in_words
+from launcher.terminal.console import Column, table
+from launcher.terminal.durations import in_words
 from storage.overview import Failure, Overview, Run, ServerSeen
 
 _SERVERS = (

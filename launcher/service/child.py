@@ -15,7 +15,7 @@ from typing import IO, Self
 from pipeline.lifecycle import Exit
 from pipeline.messages import Job, Malformed, Message, decode, encode
 
-COMMAND = (sys.executable, "-P", "-m", "launcher.child_main")
+COMMAND = (sys.executable, "-P", "-m", "launcher.service.child_main")
 # Else glibc keeps what a large data set took and gave back column by column.
 _GIVE_BACK = {"MALLOC_TRIM_THRESHOLD_": "65536"}
 _LINE_LIMIT = 8192
@@ -161,7 +161,7 @@ def lines_of(stream: IO[bytes]) -> Iterator[str]:
 
 def python_environment() -> dict[str, str]:
     """The environment in which a child finds our packages from any working directory."""
-    root = str(Path(__file__).resolve().parents[1])
+    root = str(Path(__file__).resolve().parents[2])
     environment = dict(os.environ)
     # Site-packages before the standard library would let a stray backport replace a module.
     if root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):

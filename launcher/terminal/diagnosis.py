@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 from configs.errors import BadSetting, ClusterUnavailable, DeepCreditError
 from configs.installed import can_use_cards, version_of
 from configs.settings import PREFIX, SECRETS
-from launcher import database_findings
 from launcher.cluster.certificates import ending
 from launcher.cluster.connection import connect
-from launcher.embedded import certificates
-from launcher.findings import Finding, Found, Level, fail, ok, warn
-from launcher.kept_back import kept_back, queues_of, tags_of
-from launcher.session import Session
+from launcher.service.embedded import certificates
+from launcher.service.kept_back import kept_back, queues_of, tags_of
+from launcher.terminal import database_findings
+from launcher.terminal.findings import Finding, Found, Level, fail, ok, warn
+from launcher.terminal.session import Session
 from pipeline import ownership
 from pipeline.ownership import Standing
 from storage import health, identity, named_files, overview, servers

@@ -18,7 +18,7 @@ from configs.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from launcher.supervisor import Outcome
+from launcher.service.supervisor import Outcome
 from storage import overview
 from storage.engine import reading
 

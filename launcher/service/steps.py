@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from launcher.outage import Outage
+from launcher.service.outage import Outage
 
 
 class Step:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine
 
 from configs.errors import DatabaseUnavailable, NotFound, WrongState
-from launcher.host import free_memory_mb
-from launcher.profile import Profile
-from launcher.settlement import give_back
+from launcher.host.machine import free_memory_mb
+from launcher.service.profile import Profile
+from launcher.service.settlement import give_back
 from storage import batches, claims, peek
 from storage.engine import reading, transaction
 from storage.left import Left, left

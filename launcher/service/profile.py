@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from launcher.host import Host, this_host
+from launcher.host.machine import Host, this_host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

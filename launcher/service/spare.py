@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from launcher.child import spawn
+from launcher.service.child import spawn
 
 _FIRST_PAUSE = 10.0
 _LONGEST_PAUSE = 600.0

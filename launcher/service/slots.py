@@ -8,10 +8,10 @@ import structlog
 from sqlalchemy import Engine
 
 from configs.settings import Settings
-from launcher.embedded import Cluster
-from launcher.settlement import give_back
-from launcher.spare import Spare
-from launcher.supervisor import Outcome, Supervisor
+from launcher.service.embedded import Cluster
+from launcher.service.settlement import give_back
+from launcher.service.spare import Spare
+from launcher.service.supervisor import Outcome, Supervisor
 from pipeline.lifecycle import Stopping
 from pipeline.messages import Progress
 from storage import claims

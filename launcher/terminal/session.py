@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 
 from configs.errors import BadSetting, WrongSchema
 from configs.settings import FILE, PREFIX, SECRETS, Settings, load
-from launcher.options import GlobalOptions
+from launcher.terminal.options import GlobalOptions
 from storage.driver_errors import naming_bad_values, naming_old_schema
 from storage.engine import make_engine, reading, transaction
 

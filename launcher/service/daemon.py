@@ -10,22 +10,22 @@ import structlog
 
 from configs.errors import DatabaseRefused, DatabaseUnavailable
 from configs.settings import Settings
-from launcher.absence import Absence
-from launcher.child import COMMAND
-from launcher.claimer import Claimed, Claimer
-from launcher.embedded import Cluster, make_cluster
-from launcher.heartbeat import interval_of
-from launcher.kept_back import why_left
-from launcher.metrics import Metrics, serving
-from launcher.notify import Notifier
-from launcher.orders import Orders
-from launcher.outage import Outage
-from launcher.profile import Profile
-from launcher.registration import Registration
-from launcher.reporting import Reporting
-from launcher.slots import Slots
-from launcher.steps import Step
-from launcher.supervisor import Outcome
+from launcher.service.absence import Absence
+from launcher.service.child import COMMAND
+from launcher.service.claimer import Claimed, Claimer
+from launcher.service.embedded import Cluster, make_cluster
+from launcher.service.heartbeat import interval_of
+from launcher.service.kept_back import why_left
+from launcher.service.metrics import Metrics, serving
+from launcher.service.notify import Notifier
+from launcher.service.orders import Orders
+from launcher.service.outage import Outage
+from launcher.service.profile import Profile
+from launcher.service.registration import Registration
+from launcher.service.reporting import Reporting
+from launcher.service.slots import Slots
+from launcher.service.steps import Step
+from launcher.service.supervisor import Outcome
 from pipeline.lifecycle import Stopping
 from pipeline.messages import Progress
 from storage import peek, sweeping

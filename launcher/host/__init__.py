@@ -1,0 +1,1 @@
+"""A host and its processes: what it is, what runs on it, what a cluster asks of it over SSH."""

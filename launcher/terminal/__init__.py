@@ -1,0 +1,1 @@
+"""What commands share: settings and options, tables and progress, findings, the demo."""
