@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from configs import plugins
 from configs.errors import BadData, NotFound
 from configs.meant import meant
-from models.parameters import Spec
+from models.hyperparameters import Spec
 
 Matrix = NDArray[np.float32]  # (n_rows, n_features), finite
 Labels = NDArray[np.int8]  # (n_rows,), 0 or 1

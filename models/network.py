@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from models import network_files, tensors, training
 from models.adam import Adam
+from models.hyperparameters import Spec
 from models.kind import Labels, Matrix, Weights, require_both_classes
-from models.parameters import Spec
 from models.weights import for_stopping
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from configs.errors import BadData, BadParameter
 from configs.meant import meant, nearest
+from models.hyperparameters import Real, Word
 from models.kind import Labels, Scores
-from models.parameters import Real, Word
 from models.scores import VOTE_METRICS, Cuts, Floats, cuts, vote_metrics
 
 ALLOWED = (

@@ -15,8 +15,8 @@ from typing import Any
 from configs.errors import BadParameter
 from configs.json_object import read_object
 from models import kind, resampling
+from models.hyperparameters import Either, Null, Real, Spec, Table, Word, read, unknown
 from models.kind import Kind
-from models.parameters import Either, Null, Real, Spec, Table, Word, read, unknown
 from models.weights import ClassWeight
 
 MOST = 10_000

@@ -18,7 +18,7 @@ from pipeline import placing
 from pipeline.context import Context
 from pipeline.model_run import ModelRun, ModelTask
 from pipeline.parameters import BatchParameters
-from pipeline.progress import Progress
+from pipeline.progress import Tally
 from storage import results
 from storage.records import SplitName
 
@@ -59,7 +59,7 @@ def work_through(
         AllModelsFailed: not one model succeeded, in this run or an earlier one.
     """
     before = planned - len(tasks)
-    progress = Progress(total=planned, before=before, unit="models", report=context.report)
+    tally = Tally(total=planned, before=before, unit="models", report=context.report)
     errors: list[str] = []
     for ended in placing.run(context.executor, function, tasks, deadline=deadline):
         run = ended.task.run
@@ -70,8 +70,8 @@ def work_through(
             _commit_failure(run, ended.error, splits, context)
             if parameters.on_model_error == "fail":
                 raise ModelFailed(errors[-1]) from ended.error
-        progress.advance(run.label, failed=ended.error is not None)
-    return _summary(verb, planned=planned, before=before, done=progress.done, errors=errors)
+        tally.advance(run.label, failed=ended.error is not None)
+    return _summary(verb, planned=planned, before=before, done=tally.done, errors=errors)
 
 
 def _commit_failure(

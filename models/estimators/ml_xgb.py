@@ -1,7 +1,7 @@
 """ML-XGB in XGBoost, and its files.
 
 XGBoost follows the indices in a file without checking them, some of them while it still reads it:
-models/boosting.py checks them first.
+models/booster_files.py checks them first.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ import xgboost as xgb
 from numpy.typing import NDArray
 
 from configs.errors import ArtifactDamaged, BadParameter
-from models import boosting, devices
+from models import booster_files, devices
 from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
 from models.kinds.ml_xgb import BINS, DEFAULTS, KIND
 from models.weights import for_stopping
@@ -128,7 +128,7 @@ def load(path: Path, *, device: str) -> Boosting:
     content = path.read_bytes()
     booster = xgb.Booster()
     try:
-        boosting.check(content)
+        booster_files.check(content)
         booster.load_model(bytearray(content))
         origin = booster.attr("kind")
     except (xgb.core.XGBoostError, ValueError) as error:

@@ -8,7 +8,7 @@ from models.kind import Scores
 from pipeline import fingerprints, placing, run_files, subjects, workplace
 from pipeline.context import Context
 from pipeline.ensembles.part_scoring import PartTask, score_parts, task_of
-from pipeline.progress import Progress
+from pipeline.progress import Tally
 from pipeline.subjects import Subject
 from storage import arrays, member_scores
 from storage.artifacts.port import Stored
@@ -45,12 +45,12 @@ def score_members(
         for model in models
         if name_of(model) not in found
     ]
-    progress = Progress(total=len(models), before=len(found), unit="models", report=context.report)
+    tally = Tally(total=len(models), before=len(found), unit="models", report=context.report)
     for ended in placing.run(context.executor, score_parts, tasks, deadline=deadline):
         name = ended.task.name
         finished = _finished(ended.task, ended.result(), wanted[name], context)
         found[name] = _load(finished, scope, context)
-        progress.advance(written(name))
+        tally.advance(written(name))
     return found
 
 

@@ -22,7 +22,7 @@ from pipeline.ensembles.ranges import (
 )
 from pipeline.ensembles.stored_scores import Board
 from pipeline.preparation import share_arrays
-from pipeline.progress import Progress
+from pipeline.progress import Tally
 from storage import ensembles, identity
 from storage.artifacts.port import Stored
 from storage.ensembles import FinishedRange
@@ -89,7 +89,7 @@ def search(board: Board, order: Order, context: Context) -> Searched:
     kept = _resume(order, parts, fingerprint, context)
     done = [finished for finished, _ in kept]
     best = [tried.best for _, tried in kept]
-    progress = Progress(
+    tally = Tally(
         total=order.ensembles, before=_count(done), unit="ensembles", report=context.report
     )
     while not order.late and (tasks := _tasks(order, votes, done, context)):
@@ -99,7 +99,7 @@ def search(board: Board, order: Order, context: Context) -> Searched:
             best = [merge([*best, tried.best])]
             _commit(finished, context)
             done.append(finished)
-            progress.advance(units=finished.last_no - finished.first_no + 1)
+            tally.advance(units=finished.last_no - finished.first_no + 1)
     if not best:
         raise BadParameter("batch_param: timeLimit: not one range of ensembles was tried by then")
     return Searched(

@@ -18,7 +18,7 @@ from xgboost.core import XGBoostError
 
 from configs.errors import ArtifactDamaged, BadData, BadParameter, CardFull, NotFound
 from models import demand, devices, kind, training
-from models.parameters import Real
+from models.hyperparameters import Real
 from models.variants import expand
 from models.weights import of_classes
 
