@@ -139,7 +139,7 @@ def _adopt(named: Mapping[str, NDArray[Any]], context: Context) -> tuple[str, Pa
         return context.cache.adopt(file)
 
 
-def _publish_split(frame: Frame, parts: split.Split, context: Context) -> Stored:
+def _publish_split(frame: Frame, parts: split.Parts, context: Context) -> Stored:
     named = {"train": parts.train, "valid": parts.valid, "test": parts.test}
     return publish_arrays(
         run_files.SPLIT,
@@ -149,7 +149,7 @@ def _publish_split(frame: Frame, parts: split.Split, context: Context) -> Stored
     )
 
 
-def _split_row(dataset: Dataset, frame: Frame, parts: split.Split, file: Stored) -> Split:
+def _split_row(dataset: Dataset, frame: Frame, parts: split.Parts, file: Stored) -> Split:
     return Split(
         split_id=split.split_id(parts, frame.content_sha256, frame.labels),
         dataset_group=dataset.dataset_group,
