@@ -136,9 +136,9 @@ def scores_of(estimator: Estimator, X: Matrix) -> Scores:
 
 def require_both_classes(y: Labels) -> None:
     """Raise BadData for a training part that cannot teach anything."""
-    found = np.unique(y)
-    if len(found) != 2:
-        rows = "no rows" if not len(y) else f"only rows of class {found[0]}"
+    classes = np.unique(y)
+    if len(classes) != 2:
+        rows = "no rows" if not len(y) else f"only rows of class {classes[0]}"
         raise BadData(f"the training part has {rows}; use stratify or another split")
 
 

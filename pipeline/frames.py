@@ -92,12 +92,12 @@ def read_from(connection: Connection, dataset: Dataset) -> Frame:
 def rows_of(connection: Connection, dataset: Dataset) -> pa.Table:
     """The canonical rows alone, as `read_from` reads and checks them."""
     rows = read_rows(connection, dataset)
-    found = content_sha256(rows, columns_read(dataset.columns))
-    if found != dataset.content_sha256:
+    sha256 = content_sha256(rows, columns_read(dataset.columns))
+    if sha256 != dataset.content_sha256:
         raise DatasetChanged(
             f"data set {dataset.name} has changed since it was registered (table "
             f"{dataset.table_name!r}: {rows.num_rows} rows now, {dataset.n_rows} then; content "
-            f"{found[:12]} now, {dataset.content_sha256[:12]} then); load it as a new version"
+            f"{sha256[:12]} now, {dataset.content_sha256[:12]} then); load it as a new version"
         )
     return rows
 
@@ -150,11 +150,11 @@ def without(numbers: NDArray[np.float64], missing: tuple[str, ...]) -> NDArray[n
 
 def sentinels_of(missing: tuple[str, ...]) -> tuple[float, ...]:
     """Those of the words that mean missing that are numbers."""
-    found = []
+    numbers = []
     for word in missing:
         with suppress(ValueError):
-            found.append(float(word))
-    return tuple(found)
+            numbers.append(float(word))
+    return tuple(numbers)
 
 
 def _encoded(values: pa.Array) -> tuple[NDArray[np.int32], tuple[str, ...]]:

@@ -54,9 +54,9 @@ class Sorted:
 
 
 def sort_out(
-    found: Iterable[tuple[str, int]], named: AbstractSet[str], running: Mapping[int, int]
+    files: Iterable[tuple[str, int]], named: AbstractSet[str], running: Mapping[int, int]
 ) -> Sorted:
-    """`found`: files with their bytes; `named`: uris in the database; `running`: the fence of
+    """`files`: with their bytes; `named`: uris in the database; `running`: the fence of
     each batch in U.
 
     It holds if the files were listed first, then `running` was read, and `named` last: a run that
@@ -64,7 +64,7 @@ def sort_out(
     that was listed.
     """
     orphans, in_use, foreign = [], [], []
-    for uri, size in found:
+    for uri, size in files:
         if uri in named:
             continue
         owner = owner_of(uri)

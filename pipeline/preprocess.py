@@ -36,14 +36,14 @@ def fit(frame: Frame, rows: Rows) -> Preprocessor:
     """
     if len(rows) == 0:
         raise BadData(f"data set {frame.name}: the training part has no rows")
-    found = [_learn(feature, rows) for feature in frame.features]
-    rules = tuple(rule for rule in found if not isinstance(rule, Dropped))
+    learned = [_learn(feature, rows) for feature in frame.features]
+    rules = tuple(rule for rule in learned if not isinstance(rule, Dropped))
     if not rules:
         raise BadData(
-            f"data set {frame.name} has no usable feature: all {len(found)} are constant or "
+            f"data set {frame.name} has no usable feature: all {len(learned)} are constant or "
             f"missing in the {len(rows)} rows of the training part"
         )
-    return Preprocessor(rules, tuple(rule for rule in found if isinstance(rule, Dropped)))
+    return Preprocessor(rules, tuple(rule for rule in learned if isinstance(rule, Dropped)))
 
 
 def shape(preprocessor: Preprocessor, frame: Frame, rows: Rows | None = None) -> tuple[int, int]:

@@ -66,8 +66,8 @@ def of_one_execution(uri: str) -> str:
 
 def fence_of(uri: str) -> int | None:
     """None: it is no name of a run's file."""
-    found = _FENCE.search(uri)
-    return int(found[1]) if found else None
+    match = _FENCE.search(uri)
+    return int(match[1]) if match else None
 
 
 def is_picture(uri: str) -> bool:
@@ -81,5 +81,5 @@ def is_shared(uri: str) -> bool:
 
 def writer_of(uri: str) -> int | None:
     """The batch that gives such a name; None: it is no name of a batch's file."""
-    found = _ON_BEHALF.search(uri) or _BATCH.search(uri)
-    return int(found[1]) if found else None
+    match = _ON_BEHALF.search(uri) or _BATCH.search(uri)
+    return int(match[1]) if match else None

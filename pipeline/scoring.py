@@ -43,19 +43,19 @@ def score_model(task: ScoreTask) -> Scored:
     """Load, score, measure and store; the model file is verified before it is opened."""
     place = workplace(task.settings)
     matrix = arrays.open_matrix(place.fetch(task.matrix))
-    of = kind.estimators(task.run.model_id)
-    device = devices.best(of.CARD) if task.need.gpu else "cpu"
-    with devices.minding_memory(of.CARD):
-        estimator = of.load(place.fetch(task.model), device=device)
+    library = kind.estimators(task.run.model_id)
+    device = devices.best(library.CARD) if task.need.gpu else "cpu"
+    with devices.minding_memory(library.CARD):
+        estimator = library.load(place.fetch(task.model), device=device)
         started = time.perf_counter()
-        found = kind.scores_of(estimator, matrix)
+        scores = kind.scores_of(estimator, matrix)
     seconds = time.perf_counter() - started
     metrics = None
     if task.labels is not None:
         (y,) = arrays.load(place.fetch(task.labels), "y")
-        metrics = measure(y, found, task.threshold)
+        metrics = measure(y, scores, task.threshold)
     with place.folder() as folder:
         file = folder / "scores"
-        arrays.save(file, {task.split: found})
+        arrays.save(file, {task.split: scores})
         stored = place.put(task.uri, file)
-    return Scored(scores=stored, metrics=metrics, n_rows=len(found), predict_seconds=seconds)
+    return Scored(scores=stored, metrics=metrics, n_rows=len(scores), predict_seconds=seconds)

@@ -127,10 +127,10 @@ def doubts(subject: Subject, model: TrainedModel, context: Context) -> tuple[str
     """What the model's preparation does not know of other rows than were set aside."""
     if subject.rows is not None:
         return ()
-    found = preprocess.doubts(preprocessor_of(model, context), subject.frame)
-    for doubt in found:
+    remarks = preprocess.doubts(preprocessor_of(model, context), subject.frame)
+    for doubt in remarks:
         log.warning("unknown categories", batch_id=context.claim.batch_id, note=doubt)
-    return found
+    return remarks
 
 
 def preprocessor_of(model: TrainedModel, context: Context) -> Preprocessor:

@@ -25,15 +25,15 @@ def survey(store: Store, read: Read) -> Findings:
     missing only if it was named both before and after the walk.
     """
     before = read(named_files.uris)
-    found = [(uri, size) for uri, size in store.sizes() if not is_mark(uri)]
+    files = [(uri, size) for uri, size in store.sizes() if not is_mark(uri)]
     running = read(named_files.running)
     named = read(named_files.uris)
-    there = {uri for uri, _ in found}
+    there = {uri for uri, _ in files}
     return Findings(
-        files=len(found),
-        bytes=sum(size for _, size in found),
+        files=len(files),
+        bytes=sum(size for _, size in files),
         missing=tuple(sorted((before & named) - there)),
-        sorted=sort_out(sorted(found), named, running),
+        sorted=sort_out(sorted(files), named, running),
     )
 
 

@@ -59,11 +59,11 @@ def score_parts(task: PartTask) -> Stored:
     """
     place = workplace(task.settings)
     matrix = arrays.open_matrix(place.fetch(task.matrix))
-    of = kind.estimators(task.model_id)
-    device = devices.best(of.CARD) if task.need.gpu else "cpu"
+    library = kind.estimators(task.model_id)
+    device = devices.best(library.CARD) if task.need.gpu else "cpu"
     named, start = {}, 0
-    with devices.minding_memory(of.CARD):
-        estimator = of.load(place.fetch(task.model), device=device)
+    with devices.minding_memory(library.CARD):
+        estimator = library.load(place.fetch(task.model), device=device)
         for name, rows in task.parts:
             named[name] = kind.scores_of(estimator, matrix[start : start + rows])
             start += rows
