@@ -1,7 +1,7 @@
 """What tn, fp, fn and tp say about decisions, for any number of them at once.
 
-models.scores has the same of one model's decisions, and imports nothing of ensemble; a test holds
-the two to each other, to the last bit.
+models/scores.py has the same formulas: neither package imports the other, and a test holds them
+equal.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,15 +13,6 @@ import numpy.typing as npt
 
 Counts = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
-VoteMetric = Literal[
-    "accuracy",
-    "precision_score",
-    "recall_score",
-    "specificity",
-    "f1_score",
-    "balanced_accuracy",
-    "mcc",
-]
 
 
 def _ratio(part: Counts, whole: Counts) -> Values:
@@ -63,6 +54,17 @@ def _mcc(tn: Counts, fp: Counts, fn: Counts, tp: Counts) -> Values:
     return np.asarray(np.clip(values, -1, 1))
 
 
+VoteMetric = Literal[
+    "accuracy",
+    "precision_score",
+    "recall_score",
+    "specificity",
+    "f1_score",
+    "balanced_accuracy",
+    "mcc",
+]
+"""The metrics that a decision has by itself, by their names in the database. Larger is better."""
+
 METRICS: Mapping[str, Callable[[Counts, Counts, Counts, Counts], Values]] = MappingProxyType(
     {
         "accuracy": _accuracy,
@@ -74,7 +76,7 @@ METRICS: Mapping[str, Callable[[Counts, Counts, Counts, Counts], Values]] = Mapp
         "mcc": _mcc,
     }
 )
-"""The metrics that a decision has by itself, by their names in the database. Larger is better."""
+"""How each VoteMetric is computed."""
 
 
 def metric(name: str, counts: Counts) -> Values:

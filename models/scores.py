@@ -23,6 +23,9 @@ log_loss           mean of -log(score) over the ones and -log(1 - score) over th
 Undefined is what divides by zero: precision without a row called 1, mcc where a row or column of
 the confusion matrix is empty, auc with one class, everything without rows. (scikit-learn gives 0
 for some of these, with a warning or without.)
+
+ensemble/metrics.py has those of decisions once more, on whole numbers: neither package imports the
+other, and a test holds them equal.
 """
 
 from dataclasses import dataclass
@@ -67,9 +70,7 @@ VOTE_METRICS = (
     "balanced_accuracy",
     "mcc",
 )
-"""The metrics that a decision has by itself, without scores. ensemble.metrics has them too, which
-imports nothing of models; a test holds the two to each other, to the last bit.
-"""
+"""The metrics that a decision has by itself, without scores."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ VOTE_METRICS = (
 """The metrics that a decision has by itself, without scores."""
 
 METRICS = (*VOTE_METRICS, "auc", "gini", "ks", "pr_auc", "brier", "log_loss")
-"""Columns of dc_batch_result that are metrics of scores."""
+"""Columns of dc_batch_result that are metrics."""
 
 COUNTS = ("tn", "fp", "fn", "tp")
 
