@@ -14,6 +14,7 @@ from models.variants import Variant
 from pipeline import frames, preprocess, split
 from storage import datasets
 from storage.engine import make_engine, reading
+from tests.matrix import apply
 
 Fit = tuple[str, Variant]  # the model_id, and what to fit
 
@@ -53,7 +54,7 @@ def _arrays(env: Mapping[str, str], group: str) -> dict:
         seed=42,
     )
     fitted = preprocess.fit(frame, parts.train)
-    X = {n: preprocess.apply(fitted, frame, getattr(parts, n)) for n in ("train", "valid", "test")}
+    X = {n: apply(fitted, frame, getattr(parts, n)) for n in ("train", "valid", "test")}
     return {
         "train": (X["train"], frame.labels[parts.train]),
         "valid": (X["valid"], frame.labels[parts.valid]),

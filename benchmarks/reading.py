@@ -22,6 +22,7 @@ from storage.engine import make_engine, reading
 from storage.migrate import upgrade
 from storage.records import Dataset
 from tests.mariadb import running_mariadb
+from tests.matrix import apply
 
 ROWS = 100_000
 ROUNDS = 3
@@ -88,7 +89,7 @@ def matrix(engine: Engine, dataset: Dataset) -> None:
         stratify=True,
         seed=42,
     )
-    made = preprocess.apply(preprocess.fit(frame, parts.train), frame)
+    made = apply(preprocess.fit(frame, parts.train), frame)
     if len(made) != ROWS:
         raise SystemExit(f"{len(made)} rows came back, not {ROWS}")
 

@@ -1,1 +1,4 @@
-"""Settings, errors and logging: a leaf that imports none of our other packages."""
+"""What every layer needs: settings, errors, logging, the words of messages, libraries by name.
+
+A leaf: it imports none of our other packages.
+"""

@@ -61,6 +61,7 @@ class Settings(BaseModel):
     sftp_password: SecretStr | None = Field(None, description="password of the SFTP user")
     sftp_key_file: HostPath | None = Field(None, description="private key of the SFTP user")
     sftp_key_passphrase: SecretStr | None = Field(None, description="passphrase of that key")
+    # A default is not expanded, so that each worker takes it of its own account's home.
     sftp_known_hosts: HostPath = Field(
         Path("~/.ssh/known_hosts"), description="known_hosts file that must name the SFTP server"
     )

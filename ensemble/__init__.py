@@ -1,1 +1,4 @@
-"""Voting ensembles as bit arithmetic: arrays in, arrays out. Imports only configs."""
+"""Combining models: votes as bit arithmetic, blends, greedy choice, stacking, and their luck.
+
+Arrays in, arrays out. Imports only configs.
+"""

@@ -62,6 +62,8 @@ def bootstrap(
     for place, decision in enumerate(decisions.values(), 1):
         code |= decision.astype(np.int64) << place
     cells, sizes = np.unique(code, return_counts=True)
+    # Another release of NumPy may draw otherwise, unlike for a split (pipeline/split.py): then the
+    # ends of an interval move within the luck of DRAWS draws, and nothing that is chosen changes.
     generator = np.random.Generator(np.random.PCG64(seed))
     drawn = generator.multinomial(len(labels), sizes / len(labels), size=DRAWS)
     one = (cells & 1).astype(np.bool_)

@@ -30,7 +30,6 @@ class Kernel:
         emit_draw(module, self._layout, instructions)
         emit_count(module, rule, instructions)
         self.rule = rule
-        self.instructions = instructions
         self._code = Code(module, instructions)
         self._draw = self._code.function("draw", None, c_uint64, c_uint64, c_int64, *[c_void_p] * 5)
         self._count = self._code.function(

@@ -24,8 +24,12 @@ class Instructions(Enum):
     def available(cls) -> "list[Instructions]":
         """What this processor has, best first."""
         features = binding.get_host_cpu_features()
-        wide = all(features.get(name) for name in ("avx512f", "avx512bw", "avx512vl"))
-        return [cls.AVX512] * wide + [cls.AVX2] * bool(features.get("avx2")) + [cls.GENERIC]
+        needed = {
+            cls.AVX512: ("avx512f", "avx512bw", "avx512vl"),
+            cls.AVX2: ("avx2",),
+            cls.GENERIC: (),
+        }
+        return [each for each in cls if all(map(features.get, needed[each]))]
 
 
 class Code:

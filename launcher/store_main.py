@@ -10,10 +10,11 @@ from pathlib import Path
 
 from configs.errors import DatabaseUnavailable, StoreUnavailable
 from configs.settings import load
+from launcher.host.channel import private_pipes, read_line
 from launcher.terminal.options import GlobalOptions
 from launcher.terminal.session import Session
 from pipeline import ownership
-from pipeline.messages import Failed, Finished, encode, failure, private_pipes, read_line
+from pipeline.messages import Failed, Finished, encode, failure
 from pipeline.ownership import Standing
 from storage import identity, named_files
 from storage.artifacts.opening import open_store

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from configs import plugins
 from configs.errors import BadData, NotFound
 from configs.meant import meant
-from models.parameters import Spec
+from models.hyperparameters import Spec
 
 Matrix = NDArray[np.float32]  # (n_rows, n_features), finite
 Labels = NDArray[np.int8]  # (n_rows,), 0 or 1
@@ -23,7 +23,7 @@ Weights = NDArray[np.float64]  # (n_rows,), above 0
 
 
 class Estimator(Protocol):
-    """scikit-learn's contract, with the validation part given to `fit` for early stopping."""
+    """What a kind fits. `fit` is scikit-learn's, with the validation part for early stopping."""
 
     def fit(
         self,
@@ -42,8 +42,8 @@ class Estimator(Protocol):
         """
         ...
 
-    def predict_proba(self, X: Matrix) -> NDArray[Any]:
-        """Probabilities, shape (n_rows, 2)."""
+    def scores(self, X: Matrix) -> NDArray[Any]:
+        """The probability of 1 of each row, as float32 or float64."""
         ...
 
 
@@ -127,7 +127,7 @@ def scores_of(estimator: Estimator, X: Matrix) -> Scores:
     """
     if not len(X):
         return np.zeros(0, dtype=np.float32)
-    scores = np.ascontiguousarray(estimator.predict_proba(X)[:, 1], dtype=np.float32)
+    scores = np.ascontiguousarray(estimator.scores(X), dtype=np.float32)
     broken = int(np.count_nonzero(~np.isfinite(scores)))
     if broken:
         raise BadData(f"{broken} of {len(scores)} rows got a score that is not a number")
@@ -136,9 +136,9 @@ def scores_of(estimator: Estimator, X: Matrix) -> Scores:
 
 def require_both_classes(y: Labels) -> None:
     """Raise BadData for a training part that cannot teach anything."""
-    found = np.unique(y)
-    if len(found) != 2:
-        rows = "no rows" if not len(y) else f"only rows of class {found[0]}"
+    classes = np.unique(y)
+    if len(classes) != 2:
+        rows = "no rows" if not len(y) else f"only rows of class {classes[0]}"
         raise BadData(f"the training part has {rows}; use stratify or another split")
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from configs.errors import ArtifactDamaged, BadParameter
-from models.parameters import Spec, Whole, read
+from models.hyperparameters import Spec, Whole, read
 from models.trees import MOST_FEATURES
 
 VERSION = "1"

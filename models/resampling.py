@@ -11,8 +11,8 @@ from typing import Protocol
 
 from configs import plugins
 from configs.errors import BadParameter
+from models.hyperparameters import Either, Null, Real, Word
 from models.kind import Labels, Matrix
-from models.parameters import Either, Null, Real, Word
 
 METHOD = Word("none", "under", "over", "smote", "adasyn", "smoteenn", "smotetomek")
 STRATEGY = Either(

@@ -43,15 +43,15 @@ def log_loss(y: Labels, scores: NDArray[np.float64], weight: Weights) -> float:
 
 def apply(forward: Callable[[Tensor], Tensor], X: Matrix, device: str) -> NDArray[np.float64]:
     """Apply a network in evaluation mode to blocks of BLOCK rows, the last one padded."""
-    found = []
+    parts = []
     with torch.inference_mode():
         for start in range(0, len(X), BLOCK):
             block = np.zeros((BLOCK, X.shape[1]), dtype=np.float32)
             height = min(BLOCK, len(X) - start)
             block[:height] = X[start : start + height]
             out = forward(torch.from_numpy(block).to(device))
-            found.append(out[:height].double().cpu().numpy())
-    return np.concatenate(found) if found else np.zeros(0)
+            parts.append(out[:height].double().cpu().numpy())
+    return np.concatenate(parts) if parts else np.zeros(0)
 
 
 @contextmanager

@@ -12,8 +12,8 @@ import numpy as np
 
 from configs.errors import BadData, BadParameter
 from configs.meant import meant, nearest
+from models.hyperparameters import Real, Word
 from models.kind import Labels, Scores
-from models.parameters import Real, Word
 from models.scores import VOTE_METRICS, Cuts, Floats, cuts, vote_metrics
 
 ALLOWED = (
@@ -91,12 +91,12 @@ def choose(spec: Spec, y_valid: Labels, scores_valid: Scores) -> float:
         return _threshold(cut, _first_best(-(spec.cost_fn * fn + spec.cost_fp * cut.fp)))
     values = vote_metrics(tn, cut.fp, fn, cut.tp)[spec.metric]
     if np.isnan(values).all():
-        found = (
+        why = (
             "which has only one class"
             if len(np.unique(y_valid)) < 2
             else "whose scores are all equal"
         )
-        raise BadData(f"threshold: {spec.metric} is undefined on valid, {found}")
+        raise BadData(f"threshold: {spec.metric} is undefined on valid, {why}")
     return _threshold(cut, _first_best(values))
 
 

@@ -7,16 +7,16 @@ name varies fastest.
 """
 
 import itertools
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from configs.errors import BadParameter
+from configs.json_object import read_object
 from models import kind, resampling
+from models.hyperparameters import Either, Null, Real, Spec, Table, Word, read, unknown
 from models.kind import Kind
-from models.parameters import Either, Null, Real, Spec, Table, Word, read, unknown
 from models.weights import ClassWeight
 
 MOST = 10_000
@@ -51,8 +51,9 @@ def expand(model_param: str | None, model_id: str, *, model_no: int) -> tuple[Va
         NotFound: there is no such model_id.
     """
     of = kind.find(model_id)
+    name = f"model_no {model_no}: model_param"
+    given = _read(model_param, name)
     try:
-        given = _parse(model_param)
         grid = given.pop("grid", {})
         _check_names(model_id, of, given, grid)
         variants = tuple(
@@ -62,41 +63,20 @@ def expand(model_param: str | None, model_id: str, *, model_no: int) -> tuple[Va
         if "samplingStrategy" in {*given, *grid} and all(v.resampling == "none" for v in variants):
             raise BadParameter("samplingStrategy says nothing without resampling")
     except BadParameter as error:
-        raise BadParameter(f"model_no {model_no}: model_param: {error}") from error
+        raise BadParameter(f"{name}: {error}") from error
     return variants
 
 
 def named(model_param: str | None) -> frozenset[str]:
     """The keys that a `model_param` which can be expanded gives, by themselves or in its grid."""
-    given = _parse(model_param)
+    given = _read(model_param, "model_param")
     return frozenset({*given, *given.get("grid", {})} - {"grid"})
 
 
-def _parse(model_param: str | None) -> dict[str, Any]:
-    if model_param is None or not model_param.strip():
+def _read(model_param: str | None, name: str) -> dict[str, Any]:
+    if model_param is not None and model_param.strip() == "null":
         return {}
-    try:
-        given = json.loads(model_param, object_pairs_hook=_once, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:  # also a number of too many digits
-        raise BadParameter(f"not JSON: {error}") from error
-    if given is None:
-        return {}
-    if not isinstance(given, dict):
-        raise BadParameter('must be a JSON object, such as {"n_estimators": 300}')
-    return given
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise BadParameter(f"{name} is written twice")
-        found[name] = value
-    return found
-
-
-def _refuse(constant: str) -> None:
-    raise BadParameter(f"{constant} is no JSON number")
+    return read_object(model_param, name, '{"n_estimators": 300}')
 
 
 def _check_names(model_id: str, of: Kind, given: Mapping[str, Any], grid: object) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine
@@ -21,6 +21,13 @@ from storage.engine import reading, transaction
 from storage.records import Claim
 
 T = TypeVar("T")
+
+
+class Read(Protocol):
+    """Runs a question in a transaction of its own."""
+
+    def __call__(self, question: Callable[[Connection], T], /) -> T: ...
+
 
 _PAUSES = 0.1, 5.0
 _SHORT_SECONDS = 0.05

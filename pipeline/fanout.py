@@ -1,15 +1,13 @@
 """One task a model: run them on the cluster, commit each as it ends, sum up."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from configs.errors import (
     AllModelsFailed,
     ArtifactDamaged,
     ArtifactMissing,
     ClusterUnavailable,
-    DatabaseRefused,
-    DatabaseUnavailable,
     HostUnfit,
     ModelFailed,
     StoreFull,
@@ -18,31 +16,22 @@ from configs.errors import (
 )
 from pipeline import placing
 from pipeline.context import Context
-from pipeline.model_run import ModelRun
+from pipeline.model_run import ModelRun, ModelTask
 from pipeline.parameters import BatchParameters
-from pipeline.progress import Progress
+from pipeline.progress import Tally
 from storage import results
 from storage.records import SplitName
 
-# Where the store, the database, the cluster or a host of it failed, the batch fails, not its model.
+# Where the store, the cluster or a host of it failed, the batch fails, not its model.
 _NOT_THE_MODELS = (
     ArtifactDamaged,
     ArtifactMissing,
     ClusterUnavailable,
-    DatabaseRefused,
-    DatabaseUnavailable,
     HostUnfit,
     StoreFull,
     StoreRefused,
     StoreUnavailable,
 )
-
-
-class ModelTask(placing.Placed, Protocol):
-    """What a worker gets: it says whose work it is."""
-
-    @property
-    def run(self) -> ModelRun: ...
 
 
 T = TypeVar("T", bound=ModelTask)
@@ -70,7 +59,7 @@ def work_through(
         AllModelsFailed: not one model succeeded, in this run or an earlier one.
     """
     before = planned - len(tasks)
-    progress = Progress(total=planned, before=before, unit="models", report=context.report)
+    tally = Tally(total=planned, before=before, unit="models", report=context.report)
     errors: list[str] = []
     for ended in placing.run(context.executor, function, tasks, tag=context.tag, deadline=deadline):
         run = ended.task.run
@@ -81,8 +70,8 @@ def work_through(
             _commit_failure(run, ended.error, splits, context)
             if parameters.on_model_error == "fail":
                 raise ModelFailed(errors[-1]) from ended.error
-        progress.advance(run.label, failed=ended.error is not None)
-    return _summary(verb, planned=planned, before=before, done=progress.done, errors=errors)
+        tally.advance(run.label, failed=ended.error is not None)
+    return _summary(verb, planned=planned, before=before, done=tally.done, errors=errors)
 
 
 def _commit_failure(

@@ -9,20 +9,17 @@ from models import devices, kind, resampling, thresholds, weights
 from models.scores import Metrics, measure
 from models.variants import Variant
 from pipeline import run_files
-from pipeline.executor import Need, computed
-from pipeline.model_run import ModelRun
+from pipeline.executor import computed
+from pipeline.model_run import ModelTask
 from pipeline.workplace import Workplace, workplace
 from storage import arrays
 from storage.artifacts.port import Stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FitTask:
-    """One variant to train. Carries paths and hashes, never arrays."""
+class FitTask(ModelTask):
+    """One variant to train."""
 
-    run: ModelRun
-    settings: str
-    """As packed by pipeline.workplace.pack."""
     variant: Variant
     threshold: thresholds.Spec
     seed: int
@@ -30,14 +27,6 @@ class FitTask:
     """Prepared rows: training part, then valid, then test."""
     split: Stored
     """Labels of the three parts, in the same order."""
-
-    fingerprint: str
-    need: Need
-    note: str | None = None
-
-    @property
-    def label(self) -> str:
-        return self.run.label
 
     def uri(self, ending: str) -> str:
         return self.run.uri(run_files.MODELS, ending)
@@ -95,13 +84,13 @@ def _fit(task: FitTask, place: Workplace, model_file: Path, scores_file: Path) -
 
     variant = task.variant
     # Before the clock starts, for the first of a kind imports its libraries.
-    of = kind.estimators(task.run.model_id)
+    library = kind.estimators(task.run.model_id)
     resample = resampling.find(variant.resampling)
     started = time.perf_counter()
     X_fit, y_fit = resample(X_train, y_train, variant.sampling_strategy, seed=task.seed)
-    device = devices.best(of.CARD) if task.need.gpu else "cpu"
-    with devices.minding_memory(of.CARD):
-        estimator = of.build(variant.params, seed=task.seed, device=device).fit(
+    device = devices.best(library.CARD) if task.need.gpu else "cpu"
+    with devices.minding_memory(library.CARD):
+        estimator = library.build(variant.params, seed=task.seed, device=device).fit(
             X_fit,
             y_fit,
             sample_weight=weights.of_classes(y_fit, variant.class_weight),
@@ -113,7 +102,7 @@ def _fit(task: FitTask, place: Workplace, model_file: Path, scores_file: Path) -
         s_valid = kind.scores_of(estimator, X_valid)
         s_test = kind.scores_of(estimator, X_test)
     predicted = time.perf_counter()
-    of.save(estimator, model_file)
+    library.save(estimator, model_file)
     arrays.save(scores_file, {"valid": s_valid, "test": s_test})
     threshold = thresholds.choose(task.threshold, y_valid, s_valid)
     return Measured(

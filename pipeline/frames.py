@@ -92,12 +92,12 @@ def read_from(connection: Connection, dataset: Dataset) -> Frame:
 def rows_of(connection: Connection, dataset: Dataset) -> pa.Table:
     """The canonical rows alone, as `read_from` reads and checks them."""
     rows = read_rows(connection, dataset)
-    found = content_sha256(rows, columns_read(dataset.columns))
-    if found != dataset.content_sha256:
+    sha256 = content_sha256(rows, columns_read(dataset.columns))
+    if sha256 != dataset.content_sha256:
         raise DatasetChanged(
             f"data set {dataset.name} has changed since it was registered (table "
             f"{dataset.table_name!r}: {rows.num_rows} rows now, {dataset.n_rows} then; content "
-            f"{found[:12]} now, {dataset.content_sha256[:12]} then); load it as a new version"
+            f"{sha256[:12]} now, {dataset.content_sha256[:12]} then); load it as a new version"
         )
     return rows
 
@@ -114,18 +114,19 @@ def frame_of(dataset: Dataset, rows: pa.Table) -> Frame:
         y=y,
         zeros=zeros,
         features=tuple(_feature(column, rows) for column in dataset.columns_of("feature")),
-        time=_ranks(dataset.columns_of("time"), rows, instants),
-        groups=_ranks(dataset.columns_of("group"), rows, _as_text),
+        time=_ranks(dataset.column_of("time"), rows, instants),
+        groups=_ranks(dataset.column_of("group"), rows, _as_text),
         roles={column.column_name: column.role for column in dataset.columns},
     )
 
 
 def classes_in(dataset: Dataset, rows: pa.Table) -> tuple[NDArray[np.int8] | None, tuple[str, ...]]:
     """Labels of canonical rows, and the words of class 0; none where there is no target."""
-    for column in dataset.columns_of("target"):
-        values = rows.column(column.column_name)
-        return classes_of(values, column, dataset.positive_value, f"data set {dataset.name}")
-    return None, ()
+    column = dataset.column_of("target")
+    if column is None:
+        return None, ()
+    values = rows.column(column.column_name)
+    return classes_of(values, column, dataset.positive_value, f"data set {dataset.name}")
 
 
 def _feature(column: DatasetColumn, rows: pa.Table) -> Feature:
@@ -149,11 +150,11 @@ def without(numbers: NDArray[np.float64], missing: tuple[str, ...]) -> NDArray[n
 
 def sentinels_of(missing: tuple[str, ...]) -> tuple[float, ...]:
     """Those of the words that mean missing that are numbers."""
-    found = []
+    numbers = []
     for word in missing:
         with suppress(ValueError):
-            found.append(float(word))
-    return tuple(found)
+            numbers.append(float(word))
+    return tuple(numbers)
 
 
 def _encoded(values: pa.Array) -> tuple[NDArray[np.int32], tuple[str, ...]]:
@@ -175,27 +176,27 @@ def _without_categories(
 
 
 def _ranks(
-    columns: tuple[DatasetColumn, ...],
+    column: DatasetColumn | None,
     rows: pa.Table,
     order: Callable[[str, Sequence[str]], NDArray[Any]],
 ) -> NDArray[np.int64] | None:
-    """Dense ranks of the first column; `order` gives for its name and texts what to rank by."""
-    for column in columns:
-        values = whole(rows.column(column.column_name))
-        if column.kind == "numeric":
-            numbers = without(values.to_numpy(zero_copy_only=True), column.missing_values)
-            known = ~np.isnan(numbers)
-            ranks = np.full(len(numbers), -1, np.int64)
-            ranks[known] = np.unique(numbers[known], return_inverse=True)[1]
-            return ranks
-        codes, categories = _encoded(values)
-        codes = _without_categories(codes, categories, column.missing_values)
-        used = np.unique(codes[codes >= 0])
-        by = order(column.column_name, [categories[code] for code in used])
-        rank_of = np.full(len(categories) + 1, -1, np.int64)  # the last is for code -1
-        rank_of[used] = np.unique(by, return_inverse=True)[1]
-        return rank_of[codes]
-    return None
+    """Dense ranks of a column; `order` gives for its name and texts what to rank by."""
+    if column is None:
+        return None
+    values = whole(rows.column(column.column_name))
+    if column.kind == "numeric":
+        numbers = without(values.to_numpy(zero_copy_only=True), column.missing_values)
+        known = ~np.isnan(numbers)
+        ranks = np.full(len(numbers), -1, np.int64)
+        ranks[known] = np.unique(numbers[known], return_inverse=True)[1]
+        return ranks
+    codes, categories = _encoded(values)
+    codes = _without_categories(codes, categories, column.missing_values)
+    used = np.unique(codes[codes >= 0])
+    by = order(column.column_name, [categories[code] for code in used])
+    rank_of = np.full(len(categories) + 1, -1, np.int64)  # the last is for code -1
+    rank_of[used] = np.unique(by, return_inverse=True)[1]
+    return rank_of[codes]
 
 
 def _as_text(_name: str, texts: Sequence[str]) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """What a model store bears: the marks of databases, and files of batches."""
 
-from pipeline.orphans import FOLDERS, owner_of
+from pipeline.orphans import owner_of
+from pipeline.run_files import FOLDERS
 from storage.artifacts.port import Store
 from storage.artifacts.uris import is_id
 

@@ -38,15 +38,15 @@ def numbers_of(rule: NumericRule, feature: Feature, where: str) -> Floats:
         if feature.categories[code] not in rule.missing_values
     ]
     texts = [feature.categories[code] for code in codes]
-    found = _parsed(texts)
-    if found is None:
+    values = _parsed(texts)
+    if values is None:
         # Truth values are numbers only where nothing else is there.
         odd = next((text for text in texts if _parsed([text, "0"]) is None), texts[0])
         raise BadData(
             f"{where}: column {feature.name!r} holds {odd!r}, but was numeric when the models were "
             f"trained; if that means missing, load it with --missing {feature.name}={odd}"
         )
-    numbers[codes] = found
+    numbers[codes] = values
     return numbers[feature.codes]
 
 
@@ -137,5 +137,5 @@ def _untold(feature: Feature, value: float, meant: list[str], where: str) -> str
 
 def _parsed(texts: list[str]) -> Floats | None:
     """Numbers as a load reads them; None if any text is not one."""
-    found = as_numbers(pa.chunked_array([pa.array(texts, pa.string())]))
-    return None if found is None else found.to_numpy()
+    numbers = as_numbers(pa.chunked_array([pa.array(texts, pa.string())]))
+    return None if numbers is None else numbers.to_numpy()

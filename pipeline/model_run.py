@@ -6,6 +6,7 @@ from typing import Any
 
 from models.scores import Metrics
 from pipeline import run_files
+from pipeline.placing import Task
 from storage.model_names import ModelKey
 from storage.records import Result, SplitName
 
@@ -30,7 +31,7 @@ class ModelRun:
 
     def uri(self, folder: str, ending: str) -> str:
         """Of a file of this model; `folder` is MODELS or PREDICTIONS of run_files."""
-        stem = f"{folder}{self.batch_id}/{self.model_no}/{self.model_sub_no}"
+        stem = run_files.of_model(folder, (self.batch_id, *self.key))
         return run_files.of_run(stem, self.fence, ending)
 
     def success(
@@ -50,3 +51,16 @@ class ModelRun:
             error_class=type(error).__name__,
             error_text=text,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTask(Task):
+    """A task of which rows and files of a model come."""
+
+    run: ModelRun
+    fingerprint: str
+    """Of all that decides what comes of it."""
+
+    @property
+    def label(self) -> str:
+        return self.run.label

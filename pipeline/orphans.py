@@ -10,23 +10,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
 
-from pipeline.run_files import ENSEMBLES, fence_of, writer_of
+from pipeline.run_files import fence_of, is_picture, is_shared, writer_of
+from storage.artifacts.probe import PREFIX
 from storage.artifacts.uris import UNFINISHED
 
-FOLDERS = (
-    "splits",
-    "preprocessors",
-    "labels",
-    "matrices",
-    "models",
-    "predictions",
-    "ensembles",
-)
-"""Where batches put their files."""
-
 _UNFINISHED = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(UNFINISHED)}$")
-_PICTURE = re.compile(rf"^{ENSEMBLES}\d+/[^/]+\.png$")
-_SHARED = re.compile(r"^(?:(?:matrices|splits|preprocessors|labels)/[^/]+|probe-[0-9a-f]+)$")
+_PROBE = re.compile(rf"^{re.escape(PREFIX)}[0-9a-f]+$")
 
 
 class Why(Enum):
@@ -65,9 +54,9 @@ class Sorted:
 
 
 def sort_out(
-    found: Iterable[tuple[str, int]], named: AbstractSet[str], running: Mapping[int, int]
+    files: Iterable[tuple[str, int]], named: AbstractSet[str], running: Mapping[int, int]
 ) -> Sorted:
-    """`found`: files with their bytes; `named`: uris in the database; `running`: the fence of
+    """`files`: with their bytes; `named`: uris in the database; `running`: the fence of
     each batch in U.
 
     It holds if the files were listed first, then `running` was read, and `named` last: a run that
@@ -75,7 +64,7 @@ def sort_out(
     that was listed.
     """
     orphans, in_use, foreign = [], [], []
-    for uri, size in found:
+    for uri, size in files:
         if uri in named:
             continue
         owner = owner_of(uri)
@@ -92,9 +81,9 @@ def owner_of(uri: str) -> Owner | None:
     """Who may write a file of this name, also while it is being uploaded; None: it is not ours."""
     uri = _UNFINISHED.sub("", uri)
     writer, fence = writer_of(uri), fence_of(uri)
-    if writer is not None and (fence is not None or _PICTURE.search(uri)):
+    if writer is not None and (fence is not None or is_picture(uri)):
         return Owner(writer, fence)
-    return Owner(None) if _SHARED.search(uri) else None
+    return Owner(None) if is_shared(uri) or _PROBE.search(uri) else None
 
 
 def may_run(owner: Owner, running: Mapping[int, int]) -> bool:

@@ -29,19 +29,19 @@ class Standing(Enum):
 
 def look(store: Store, database_id: str) -> Standing:
     """Raises StoreNotOurs: it bears the mark of another database."""
-    found = marks(store)
-    if not found:
+    owners = marks(store)
+    if not owners:
         if not is_filled(store):
             return Standing.EMPTY
-        found = marks(store)  # who took it at this moment has put the mark first
-    if others := sorted(found - {database_id}):
+        owners = marks(store)  # who took it at this moment has put the mark first
+    if others := sorted(owners - {database_id}):
         raise StoreNotOurs(
             f"{store} belongs to the database {' and '.join(others)}, and this one is "
             f"{database_id}; let store_url name this database's own store, or database_url the "
             "store's database. Only if this database takes the place of the other: deepcredit "
             f"store adopt {' '.join(f'--from {each}' for each in others)}"
         )
-    return Standing.OURS if found else Standing.UNMARKED
+    return Standing.OURS if owners else Standing.UNMARKED
 
 
 def examine(

@@ -4,25 +4,18 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
+from configs import json_object
 from configs.allowed import allowed, choices
 from configs.errors import BadParameter
 from configs.meant import meant
 
 P = TypeVar("P", bound="BatchParameters")
 
-_JSON_KINDS = {
-    list: "a list",
-    str: "a text",
-    int: "a number",
-    float: "a number",
-    bool: "true or false",
-    type(None): "null",
-}
 _POWER = re.compile(r"-?\d+(\.\d+)?[eE][+-]?\d+")
 
 
@@ -63,6 +56,11 @@ class BatchParameters(BaseModel):
         return read if isinstance(value, list) else read[0]
 
 
+def read_object(text: str | None, name: str) -> dict[str, Any]:
+    """Parameters not yet judged; `name` is what messages call the text."""
+    return json_object.read_object(text, name, '{"testSize": 0.3}')
+
+
 def parse(text: str | None, model: type[P]) -> P:
     """Read batch_param; NULL and blank text mean all defaults.
 
@@ -78,36 +76,6 @@ def parse(text: str | None, model: type[P]) -> P:
         keys = dict.fromkeys(str(detail["loc"][0]) for detail in error.errors())
         problems = "; ".join(_problem(key, values, model) for key in keys)
         raise BadParameter(f"batch_param: {problems}") from None
-
-
-def read_object(text: str | None, name: str) -> dict[str, Any]:
-    """A JSON object from text; `name` is what messages call it."""
-    if text is None or not text.strip():
-        return {}
-    try:
-        values = json.loads(text, object_pairs_hook=_no_repeats, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        raise BadParameter(
-            f"{name} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise BadParameter(f"{name}: {error}") from None
-    if not isinstance(values, dict):
-        kind = _JSON_KINDS[type(values)]
-        raise BadParameter(f'{name} must be a JSON object such as {{"testSize": 0.3}}, not {kind}')
-    return values
-
-
-def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"key {next(k for k in keys if keys.count(k) > 1)!r} is there twice")
-    return values
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number that JSON knows")
 
 
 def _problem(key: str, values: Mapping[str, Any], model: type[BatchParameters]) -> str:

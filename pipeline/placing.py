@@ -2,9 +2,10 @@
 host unfit.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any, Protocol, TypeVar, cast
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import structlog
 
@@ -15,22 +16,23 @@ from pipeline.executor import Done, Executor, Need
 log = structlog.get_logger(__name__)
 
 
-class Placed(Protocol):
-    """A dataclass that says where it may run. `note` tells what became of that, `label` what it is
-    to people.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task(ABC):
+    """What a worker gets to do. It carries paths and hashes, never arrays."""
+
+    settings: str
+    """As packed by pipeline.workplace.pack."""
+    need: Need
+    note: str | None = None
+    """What became of `need`, where that was not to be had."""
 
     @property
-    def need(self) -> Need: ...
-
-    @property
-    def note(self) -> str | None: ...
-
-    @property
-    def label(self) -> str: ...
+    @abstractmethod
+    def label(self) -> str:
+        """What it is to people."""
 
 
-T = TypeVar("T", bound=Placed)
+T = TypeVar("T", bound=Task)
 R = TypeVar("R")
 
 
@@ -84,8 +86,7 @@ def _avoiding(task: T, hosts: set[str]) -> T:
     """Also those that were unfit for others: else two tasks may change places, and no host be left
     that is new.
     """
-    need = replace(task.need, avoid=task.need.avoid | hosts)
-    return cast(T, replace(cast(Any, task), need=need))
+    return replace(task, need=replace(task.need, avoid=task.need.avoid | hosts))
 
 
 def _elsewhere(task: T, error: CardFull) -> T:
@@ -94,5 +95,4 @@ def _elsewhere(task: T, error: CardFull) -> T:
     else:
         share, note = 0.0, "no memory left on a card of its own: done on the CPU"
     log.warning("card full", task=task.label, next=note, said=str(error))
-    other = replace(cast(Any, task), need=replace(task.need, gpu=share), note=note)
-    return cast(T, other)
+    return replace(task, need=replace(task.need, gpu=share), note=note)

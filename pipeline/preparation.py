@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline import frames, preprocess, split
+from pipeline import frames, preprocess, run_files, split
 from pipeline.context import Context
 from pipeline.frames import Frame
 from pipeline.parameters import BatchParameters
@@ -53,14 +53,11 @@ class Prepared:
 
     dataset: Dataset
     split: Split
+    split_file: Stored
     matrix: Stored
     preprocessor: Stored
     columns: int
     """Of the matrix."""
-
-    @property
-    def split_file(self) -> Stored:
-        return Stored(uri=self.split.uri, sha256=self.split.sha256, bytes=0)
 
 
 def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> Prepared:
@@ -85,9 +82,11 @@ def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> 
     context.report(0.01, f"preparing {frame.n_rows:,} rows")
     fitted = preprocess.fit(frame, parts.train)
     rows = np.concatenate([parts.train, parts.valid, parts.test])
+    split_file = _publish_split(frame, parts, context)
     return Prepared(
         dataset=dataset,
-        split=_publish_split(dataset, frame, parts, context),
+        split=_split_row(dataset, frame, parts, split_file),
+        split_file=split_file,
         matrix=publish_matrix(fitted, frame, rows, context),
         preprocessor=_publish_preprocessor(fitted, context),
         columns=preprocess.shape(fitted, frame)[1],
@@ -108,7 +107,7 @@ def publish_matrix(
         shape = preprocess.shape(fitted, frame, rows)
         arrays.save_matrix(file, shape, preprocess.blocks(fitted, frame, rows))
         sha256, cached = context.cache.adopt(file)
-    return _shared(f"matrices/{sha256}.npy", sha256, cached, context)
+    return _shared(run_files.MATRIX.format(sha256=sha256), sha256, cached, context)
 
 
 def publish_arrays(uri: str, named: Mapping[str, NDArray[Any]], context: Context) -> Stored:
@@ -140,25 +139,27 @@ def _adopt(named: Mapping[str, NDArray[Any]], context: Context) -> tuple[str, Pa
         return context.cache.adopt(file)
 
 
-def _publish_split(dataset: Dataset, frame: Frame, parts: split.Split, context: Context) -> Split:
-    identity = split.split_id(parts, frame.content_sha256, frame.labels)
+def _publish_split(frame: Frame, parts: split.Parts, context: Context) -> Stored:
     named = {"train": parts.train, "valid": parts.valid, "test": parts.test}
-    stored = publish_arrays(
-        "splits/{sha256}.safetensors",
+    return publish_arrays(
+        run_files.SPLIT,
         {f"rows_{name}": rows for name, rows in named.items()}
         | {f"y_{name}": frame.labels[rows] for name, rows in named.items()},
         context,
     )
+
+
+def _split_row(dataset: Dataset, frame: Frame, parts: split.Parts, file: Stored) -> Split:
     return Split(
-        split_id=identity,
+        split_id=split.split_id(parts, frame.content_sha256, frame.labels),
         dataset_group=dataset.dataset_group,
         dataset_version=dataset.dataset_version,
         content_sha256=frame.content_sha256,
         n_train=len(parts.train),
         n_valid=len(parts.valid),
         n_test=len(parts.test),
-        uri=stored.uri,
-        sha256=stored.sha256,
+        uri=file.uri,
+        sha256=file.sha256,
         target=dataset.target,
     )
 
@@ -168,4 +169,4 @@ def _publish_preprocessor(fitted: Preprocessor, context: Context) -> Stored:
         file = Path(folder, "preprocessor.json")
         file.write_text(to_json(fitted), encoding="utf-8")
         sha256, cached = context.cache.adopt(file)
-    return context.store.put(f"preprocessors/{sha256}.json", cached)
+    return context.store.put(run_files.PREPROCESSOR.format(sha256=sha256), cached)

@@ -36,43 +36,30 @@ def fit(frame: Frame, rows: Rows) -> Preprocessor:
     """
     if len(rows) == 0:
         raise BadData(f"data set {frame.name}: the training part has no rows")
-    found = [_learn(feature, rows) for feature in frame.features]
-    rules = tuple(rule for rule in found if not isinstance(rule, Dropped))
+    learned = [_learn(feature, rows) for feature in frame.features]
+    rules = tuple(rule for rule in learned if not isinstance(rule, Dropped))
     if not rules:
         raise BadData(
-            f"data set {frame.name} has no usable feature: all {len(found)} are constant or "
+            f"data set {frame.name} has no usable feature: all {len(learned)} are constant or "
             f"missing in the {len(rows)} rows of the training part"
         )
-    return Preprocessor(rules, tuple(rule for rule in found if isinstance(rule, Dropped)))
-
-
-def apply(preprocessor: Preprocessor, frame: Frame, rows: Rows | None = None) -> Matrix:
-    """The matrix of `rows` (all, in order, where None), C-contiguous, a column for each of
-    `preprocessor.feature_names`. Columns of the frame that no rule names are ignored.
-
-    Raises:
-        BadData: a feature is missing, holds text where training had numbers, or numbers that
-            may be any of training's categories.
-    """
-    matrix = np.empty(shape(preprocessor, frame, rows), np.float32)
-    at = 0
-    for block in blocks(preprocessor, frame, rows):
-        matrix[at : at + len(block)] = block
-        at += len(block)
-    return matrix
+    return Preprocessor(rules, tuple(rule for rule in learned if isinstance(rule, Dropped)))
 
 
 def shape(preprocessor: Preprocessor, frame: Frame, rows: Rows | None = None) -> tuple[int, int]:
-    """Of the matrix that `apply` makes."""
+    """Of the matrix that `blocks` makes."""
     width = sum(len(rule.outputs) for rule in preprocessor.rules)
     return frame.n_rows if rows is None else len(rows), width
 
 
 def blocks(preprocessor: Preprocessor, frame: Frame, rows: Rows | None = None) -> Iterator[Matrix]:
-    """The matrix of `apply` in pieces, from the first row on, so that it need not exist as a whole.
+    """The matrix of `rows` (all, in order, where None) in pieces, from the first row on, so that it
+    need not exist as a whole: a column for each of `preprocessor.feature_names`. Columns of the
+    frame that no rule names are ignored.
 
     Raises:
-        BadData: as `apply`.
+        BadData: a feature is missing, holds text where training had numbers, or numbers that
+            may be any of training's categories.
     """
     sources = _sources(preprocessor, frame)
     n_rows, width = shape(preprocessor, frame, rows)
@@ -97,7 +84,7 @@ def doubts(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
     """The columns with many rows whose category training did not have, the most first.
 
     Raises:
-        BadData: as `apply`.
+        BadData: as `blocks`.
     """
     counts = {
         rule.name: unlearned(rule, frame.by_name[rule.name], f"data set {frame.name}")

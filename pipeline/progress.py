@@ -11,7 +11,7 @@ _NEARLY = 0.99  # other steps may follow, and only the end of the batch is 1
 
 
 @dataclass(kw_only=True)
-class Progress:
+class Tally:
     """Counts units of work; `before` were done by an earlier run and tell nothing of the pace."""
 
     total: int

@@ -81,11 +81,11 @@ class Choices:
         )
         pairs = [(name, role) for role, name in single if name is not None]
         pairs += [(name, role) for role, names in several for name in names]
-        found: dict[str, Role] = {}
+        roles: dict[str, Role] = {}
         for name, role in pairs:
-            if found.setdefault(name, role) != role:
-                raise BadData(f"column {name!r} cannot be both {found[name]} and {role}")
-        return found
+            if roles.setdefault(name, role) != role:
+                raise BadData(f"column {name!r} cannot be both {roles[name]} and {role}")
+        return roles
 
 
 def _nfc(text: str) -> str:

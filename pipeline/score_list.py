@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from configs.errors import BadParameter, DatasetChanged, NotFound, WrongState
 from configs.meant import some
 from models.scores import decide
+from pipeline.context import Read
 from pipeline.frames import classes_in, rows_of
-from pipeline.upkeep import Read
 from storage import arrays, batches, datasets, results
 from storage.artifacts.port import Store
 from storage.cache import Cache
@@ -76,7 +76,7 @@ def read_scores(
 
 def choose(
     batch: Batch,
-    found: Sequence[ScoresFile],
+    scored: Sequence[ScoresFile],
     model: ModelKey | None,
     split: SplitName | None,
 ) -> ScoresFile:
@@ -91,13 +91,13 @@ def choose(
         raise WrongState(
             f"batch {number} has not ended yet; `deepcredit batch wait {number}` waits for it"
         )
-    if not found:
+    if not scored:
         raise WrongState(batch.failure or f"batch {number} has no scores; run it again")
-    parts = list(dict.fromkeys(each.split for each in found))
+    parts = list(dict.fromkeys(each.split for each in scored))
     part = split or ("test" if "test" in parts else parts[0])
     if part not in parts:
         raise NotFound(f"batch {number} has no scores of {part}, only of {' and '.join(parts)}")
-    of_part = {(each.model_no, each.model_sub_no): each for each in found if each.split == part}
+    of_part = {(each.model_no, each.model_sub_no): each for each in scored if each.split == part}
     names = [f"{no}/{sub}" for no, sub in of_part]
     if model is None and len(of_part) > 1:
         raise BadParameter(

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from models import devices, kind
 from models.scores import Metrics, measure
 from pipeline import run_files
-from pipeline.executor import Need
-from pipeline.model_run import ModelRun
+from pipeline.model_run import ModelTask
 from pipeline.workplace import workplace
 from storage import arrays
 from storage.artifacts.port import Stored
@@ -15,25 +14,15 @@ from storage.records import SplitName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreTask:
-    """One model to apply to one matrix. Carries paths and hashes, never arrays."""
+class ScoreTask(ModelTask):
+    """One model to apply to one matrix."""
 
-    run: ModelRun
-    settings: str
-    """As packed by pipeline.workplace.pack."""
     model: Stored
     threshold: float
     matrix: Stored
     split: SplitName
     labels: Stored | None
     """Array `y` in row order; None where nothing is known of the outcome."""
-    fingerprint: str
-    need: Need
-    note: str | None = None
-
-    @property
-    def label(self) -> str:
-        return self.run.label
 
     @property
     def uri(self) -> str:
@@ -54,19 +43,19 @@ def score_model(task: ScoreTask) -> Scored:
     """Load, score, measure and store; the model file is verified before it is opened."""
     place = workplace(task.settings)
     matrix = arrays.open_matrix(place.fetch(task.matrix))
-    of = kind.estimators(task.run.model_id)
-    device = devices.best(of.CARD) if task.need.gpu else "cpu"
-    with devices.minding_memory(of.CARD):
-        estimator = of.load(place.fetch(task.model), device=device)
+    library = kind.estimators(task.run.model_id)
+    device = devices.best(library.CARD) if task.need.gpu else "cpu"
+    with devices.minding_memory(library.CARD):
+        estimator = library.load(place.fetch(task.model), device=device)
         started = time.perf_counter()
-        found = kind.scores_of(estimator, matrix)
+        scores = kind.scores_of(estimator, matrix)
     seconds = time.perf_counter() - started
     metrics = None
     if task.labels is not None:
         (y,) = arrays.load(place.fetch(task.labels), "y")
-        metrics = measure(y, found, task.threshold)
+        metrics = measure(y, scores, task.threshold)
     with place.folder() as folder:
         file = folder / "scores"
-        arrays.save(file, {task.split: found})
+        arrays.save(file, {task.split: scores})
         stored = place.put(task.uri, file)
-    return Scored(scores=stored, metrics=metrics, n_rows=len(found), predict_seconds=seconds)
+    return Scored(scores=stored, metrics=metrics, n_rows=len(scores), predict_seconds=seconds)

@@ -24,7 +24,7 @@ SplitBy = Literal["random", "time", "group"]
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class Parts:
     """Row numbers of each part, ascending; every row is in exactly one."""
 
     train: Rows
@@ -42,7 +42,7 @@ def make_split(
     seed: int,
     time: Rows | None = None,
     groups: Rows | None = None,
-) -> Split:
+) -> Parts:
     """Split rows; equal arguments give equal parts.
 
     A size below 1 is a share (of all rows for test, of what is left for valid, rounded up), from
@@ -60,23 +60,23 @@ def make_split(
     n_test = _count("testSize", test_size, n_rows)
     n_valid = _count("validationSize", validation_size, n_rows - n_test)
     if split_by == "random":
-        split = _random(y, n_test, n_valid, stratify, seed)
+        parts = _random(y, n_test, n_valid, stratify, seed)
     elif split_by == "time":
-        split = _by_time(_known("time", time), n_test, n_valid)
+        parts = _by_time(_known("time", time), n_test, n_valid)
     else:
-        split = _by_group(_known("group", groups), n_test, n_valid, seed)
-    _check(split, y, split_by)
-    return split
+        parts = _by_group(_known("group", groups), n_test, n_valid, seed)
+    _check(parts, y, split_by)
+    return parts
 
 
-def split_id(split: Split, content_sha256: str, y: Labels) -> str:
+def split_id(parts: Parts, content_sha256: str, y: Labels) -> str:
     """SHA-256 that is equal only for the same parts of the same data with the same labels.
 
     Equal rows may be registered with another target, or with the other value as positive.
     """
     hasher = hashlib.sha256(content_sha256.encode())
     hasher.update(b"\n%b" % y.astype("i1").tobytes())
-    for rows in (split.train, split.valid, split.test):
+    for rows in (parts.train, parts.valid, parts.test):
         hasher.update(b"\n%d\n" % len(rows))
         hasher.update(rows.astype("<i8").tobytes())
     return hasher.hexdigest()
@@ -96,12 +96,12 @@ def _count(key: str, size: float, n_rows: int) -> int:
     return count
 
 
-def _random(y: Labels, n_test: int, n_valid: int, stratify: bool, seed: int) -> Split:
+def _random(y: Labels, n_test: int, n_valid: int, stratify: bool, seed: int) -> Parts:
     order = _shuffled(len(y), seed)
     strata = [order[y[order] == label] for label in (0, 1)] if stratify else [order]
     test, rest = _take(strata, n_test)
     valid, train = _take(rest, n_valid)
-    return Split(*(np.sort(np.concatenate(part)) for part in (train, valid, test)))
+    return Parts(*(np.sort(np.concatenate(part)) for part in (train, valid, test)))
 
 
 def _shuffled(count: int, seed: int) -> Rows:
@@ -131,7 +131,7 @@ def _known(what: str, values: Rows | None) -> Rows:
     return values
 
 
-def _by_time(time: Rows, n_test: int, n_valid: int) -> Split:
+def _by_time(time: Rows, n_test: int, n_valid: int) -> Parts:
     order = np.argsort(time, kind="stable")
     changes = np.flatnonzero(np.diff(time[order])) + 1  # where a new time begins
     if len(changes) < 2:
@@ -142,14 +142,14 @@ def _by_time(time: Rows, n_test: int, n_valid: int) -> Split:
     end = _nearest(changes[1:], len(time) - n_test)
     start = _nearest(changes[changes < end], end - n_valid)
     parts = order[:start], order[start:end], order[end:]
-    return Split(*(np.sort(part) for part in parts))
+    return Parts(*(np.sort(part) for part in parts))
 
 
 def _nearest(cuts: Rows, wanted: int) -> int:
     return int(cuts[np.abs(cuts - wanted).argmin()])
 
 
-def _by_group(groups: Rows, n_test: int, n_valid: int, seed: int) -> Split:
+def _by_group(groups: Rows, n_test: int, n_valid: int, seed: int) -> Parts:
     codes, sizes = np.unique(groups, return_counts=True)
     if len(codes) < 3:
         raise BadData(f"splitBy group: {len(codes)} groups cannot make three parts")
@@ -158,7 +158,7 @@ def _by_group(groups: Rows, n_test: int, n_valid: int, seed: int) -> Split:
     n_valid_groups = _deal(sizes[order[n_test_groups:]], n_valid, keep=1)
     bounds = [n_test_groups, n_test_groups + n_valid_groups]
     test, valid, train = np.split(codes[order], bounds)
-    return Split(*(np.flatnonzero(np.isin(groups, part)) for part in (train, valid, test)))
+    return Parts(*(np.flatnonzero(np.isin(groups, part)) for part in (train, valid, test)))
 
 
 def _deal(sizes: Rows, wanted: int, keep: int) -> int:
@@ -167,8 +167,8 @@ def _deal(sizes: Rows, wanted: int, keep: int) -> int:
     return int(np.abs(totals - wanted).argmin()) + 1
 
 
-def _check(split: Split, y: Labels, split_by: SplitBy) -> None:
-    for name, rows in (("training", split.train), ("valid", split.valid), ("test", split.test)):
+def _check(parts: Parts, y: Labels, split_by: SplitBy) -> None:
+    for name, rows in (("training", parts.train), ("valid", parts.valid), ("test", parts.test)):
         if y[rows].min() == y[rows].max():
             raise BadParameter(
                 f"splitBy {split_by}: all {len(rows)} rows of the {name} part are of class "

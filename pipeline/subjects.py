@@ -9,7 +9,7 @@ import structlog
 from numpy.typing import NDArray
 
 from configs.errors import BadData, BadParameter, DatasetChanged, NotFound
-from pipeline import frames, preprocess
+from pipeline import frames, preprocess, run_files
 from pipeline.context import Context
 from pipeline.frames import Frame
 from pipeline.preparation import publish_matrix, share_arrays
@@ -127,10 +127,10 @@ def doubts(subject: Subject, model: TrainedModel, context: Context) -> tuple[str
     """What the model's preparation does not know of other rows than were set aside."""
     if subject.rows is not None:
         return ()
-    found = preprocess.doubts(preprocessor_of(model, context), subject.frame)
-    for doubt in found:
+    remarks = preprocess.doubts(preprocessor_of(model, context), subject.frame)
+    for doubt in remarks:
         log.warning("unknown categories", batch_id=context.claim.batch_id, note=doubt)
-    return found
+    return remarks
 
 
 def preprocessor_of(model: TrainedModel, context: Context) -> Preprocessor:
@@ -143,7 +143,7 @@ def publish_labels(subject: Subject, context: Context) -> Stored | None:
     """The labels as array `y` of a file; None where nothing is known of the outcome."""
     if subject.y is None:
         return None
-    return share_arrays("labels/{sha256}.safetensors", {"y": subject.y}, context)
+    return share_arrays(run_files.LABELS, {"y": subject.y}, context)
 
 
 def _dataset_of(batch: Batch, model: TrainedModel, split: Split, context: Context) -> Dataset:

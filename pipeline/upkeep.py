@@ -1,23 +1,12 @@
 """The model store held against the database: what is missing, and what nobody needs."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection
-
+from pipeline.context import Read
 from pipeline.marks import is_mark
 from pipeline.orphans import Orphan, Sorted, may_run, sort_out
 from storage import named_files
 from storage.artifacts.port import Store
-
-T = TypeVar("T")
-
-
-class Read(Protocol):
-    """Runs a question in a transaction of its own."""
-
-    def __call__(self, question: Callable[[Connection], T], /) -> T: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +25,15 @@ def survey(store: Store, read: Read) -> Findings:
     missing only if it was named both before and after the walk.
     """
     before = read(named_files.uris)
-    found = [(uri, size) for uri, size in store.sizes() if not is_mark(uri)]
+    files = [(uri, size) for uri, size in store.sizes() if not is_mark(uri)]
     running = read(named_files.running)
     named = read(named_files.uris)
-    there = {uri for uri, _ in found}
+    there = {uri for uri, _ in files}
     return Findings(
-        files=len(found),
-        bytes=sum(size for _, size in found),
+        files=len(files),
+        bytes=sum(size for _, size in files),
         missing=tuple(sorted((before & named) - there)),
-        sorted=sort_out(sorted(found), named, running),
+        sorted=sort_out(sorted(files), named, running),
     )
 
 

@@ -143,8 +143,12 @@ class Dataset:
             return None
         return f"{self.target_column} = {self.positive_value or 1}"
 
-    def columns_of(self, *roles: Role) -> tuple[DatasetColumn, ...]:
-        return tuple(column for column in self.columns if column.role in roles)
+    def columns_of(self, role: Role) -> tuple[DatasetColumn, ...]:
+        return tuple(column for column in self.columns if column.role == role)
+
+    def column_of(self, role: Role) -> DatasetColumn | None:
+        """The first of this role; target, id, time and group are given once at most."""
+        return next(iter(self.columns_of(role)), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

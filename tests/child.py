@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from configs.errors import BadData, ClusterAway, DatabaseRefused
 from configs.settings import load
-from pipeline.messages import Failed, Finished, Progress, failure, open_channel
+from launcher.host.channel import open_channel
+from pipeline.messages import Failed, Finished, Progress, failure
 from storage.engine import make_engine, reading
 
 

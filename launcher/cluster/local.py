@@ -17,8 +17,8 @@ from launcher.cluster import certificates
 from launcher.cluster.config import CONFIG, OF_A_WORKER
 from launcher.cluster.placement import declared, fits_a_card
 from launcher.cluster.speaking import security
+from launcher.host.channel import private_pipes, read_line
 from launcher.host.machine import SEEN, cards, cores, memory_mb
-from pipeline.messages import private_pipes, read_line
 
 _LOOK_SECONDS = 2.0
 _CARDS_SECONDS = 60.0

@@ -11,9 +11,10 @@ from configs import logs
 from configs.errors import ClusterAway, ClusterUnavailable, WorkerLost
 from configs.settings import Settings, load
 from launcher.cluster import DaskExecutor, connect
+from launcher.host.channel import open_channel
 from launcher.service.spare import WARM
 from pipeline import mode
-from pipeline.messages import Finished, Job, Progress, Send, failure, open_channel
+from pipeline.messages import Finished, Job, Progress, Send, failure
 from pipeline.progress import Report
 from pipeline.run import execute
 from storage.artifacts.opening import open_store

@@ -8,8 +8,8 @@ from typing import Any
 
 from configs.errors import BadParameter, NotFound
 from configs.meant import meant
-from models import parameters, variants
-from models.parameters import Spec, Whole, Word
+from models import hyperparameters, variants
+from models.hyperparameters import Spec, Whole, Word
 from storage.records import ModelEntry
 
 
@@ -96,6 +96,6 @@ def _checked(table: object) -> ModelEntry:
     for name in _KEYS:
         if name not in table and name not in _DEFAULTS:
             raise BadParameter(f"{name} is missing; {known}")
-    given = {name: parameters.read(name, _KEYS[name], value) for name, value in table.items()}
+    given = {name: hyperparameters.read(name, _KEYS[name], value) for name, value in table.items()}
     values: dict[str, Any] = _DEFAULTS | given
     return ModelEntry(model_param=values.pop("param"), **values)

@@ -1,8 +1,8 @@
 """DL-TABNET in torch, and its files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,94 +13,64 @@ from torch import Tensor, nn
 from configs.errors import ArtifactDamaged, BadParameter
 from models import network_files, tensors, training
 from models.adam import Adam
-from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
+from models.kind import Estimator, Labels, Weights
 from models.kinds.dl_tabnet import KIND, SHAPE, check
+from models.network import Network
 from models.scores import auc
-from models.weights import for_stopping
 
 CARD = tensors.CARD
 
 
-class AttentiveNetwork:
-    """TabNet for two classes. `params` are complete, as `check` returns them."""
+class AttentiveNetwork(Network):
+    """TabNet for two classes."""
 
-    def __init__(self, params: Mapping[str, Any], *, seed: int, device: str) -> None:
-        self.params = params
-        self.seed = seed
-        self.device = device
-        self.network_: TabNet | None = None
+    KIND, SHAPE = KIND, SHAPE
 
-    def fit(
-        self,
-        X: Matrix,
-        y: Labels,
-        sample_weight: Weights | None = None,
-        eval_set: tuple[Matrix, Labels] | None = None,
-    ) -> Self:
-        require_both_classes(y)
-        weight = np.ones(len(y)) if sample_weight is None else sample_weight
-        given = self.params
-        with tensors.one_thread():
-            made, chance = training.seeded(
-                lambda: _network(X.shape[1], given), seed=self.seed, device=self.device
-            )
-            self.network_ = cast(TabNet, made).to(self.device)
-            training.train(
-                self.network_,
-                Adam(self.network_.parameters(), **given["optimizer_params"]),
-                training.table(X, y, weight / weight.mean(), self.device),
-                training.Recipe(
-                    batch_size=given["batch_size"],
-                    max_epochs=given["max_epochs"],
-                    patience=given["patience"],
-                    clip_value=given["clip_value"],
-                    drop_last=given["drop_last"],
-                    virtual_batch_size=given["virtual_batch_size"],
-                ),
-                loss=self._loss,
-                watch=self._watch(y, sample_weight, eval_set),
-                chance=chance,
-            )
-        return self
+    def make(self, n_features: int) -> TabNet:
+        """Of numbers alone: categories arrive as columns of 0 and 1."""
+        groups = torch.empty(n_features, n_features, device="meta")
+        return TabNet(
+            n_features,
+            2,
+            cat_idxs=[],
+            cat_dims=[],
+            group_attention_matrix=groups.as_subclass(_Groups),
+            **{name: self.params[name] for name in SHAPE},
+        )
 
-    def predict_proba(self, X: Matrix) -> NDArray[np.float64]:
-        with tensors.one_thread():
-            positive = tensors.apply(self._forward, X, self.device)
-        return np.column_stack((1 - positive, positive))
+    def optimizer(self, network: nn.Module) -> Adam:
+        return Adam(network.parameters(), **self.params["optimizer_params"])
 
-    def _forward(self, X: Tensor) -> Tensor:
-        logits, _ = self._fitted(X)
+    def recipe(self) -> training.Recipe:
+        names = (
+            "batch_size",
+            "max_epochs",
+            "patience",
+            "clip_value",
+            "drop_last",
+            "virtual_batch_size",
+        )
+        return training.Recipe(**{name: self.params[name] for name in names})
+
+    def forward(self, X: Tensor) -> Tensor:
+        logits, _ = self._outputs(X)
         positive: Tensor = torch.softmax(logits, dim=1)[:, 1]
         return positive
 
-    def _loss(self, rows: training.Rows) -> Tensor:
-        logits, entropy = self._fitted(rows.X)
+    def loss(self, rows: training.Rows) -> Tensor:
+        logits, entropy = self._outputs(rows.X)
         losses = nn.functional.cross_entropy(logits, rows.y.long(), reduction="none")
         sparsity = float(self.params["lambda_sparse"])
         return (losses * rows.weight).mean() - sparsity * entropy
 
-    def _fitted(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        if self.network_ is None:
-            raise ValueError("fit first")
-        return cast(tuple[Tensor, Tensor], self.network_(X))
+    def figure(self, y: Labels, scores: NDArray[np.float64], weight: Weights) -> float:
+        if self.params["eval_metric"] == "auc":
+            return -(auc(y, scores.astype(np.float32)) or 0.0)
+        return super().figure(y, scores, weight)
 
-    def _watch(
-        self, y: Labels, weight: Weights | None, eval_set: tuple[Matrix, Labels] | None
-    ) -> Callable[[], float] | None:
-        if eval_set is None:
-            return None
-        X_valid, y_valid = eval_set
-        alike = for_stopping(y, weight, y_valid)
-        if alike is None:
-            return None
-
-        def figure() -> float:
-            scores = tensors.apply(self._forward, X_valid, self.device)
-            if self.params["eval_metric"] == "auc":
-                return -(auc(y_valid, scores.astype(np.float32)) or 0.0)
-            return tensors.log_loss(y_valid, scores, alike)
-
-        return figure
+    def _outputs(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of both classes, and the entropy of the masks."""
+        return cast(tuple[Tensor, Tensor], self.fitted(X))
 
 
 def build(params: Mapping[str, Any], *, seed: int, device: str) -> AttentiveNetwork:
@@ -108,12 +78,7 @@ def build(params: Mapping[str, Any], *, seed: int, device: str) -> AttentiveNetw
 
 
 def save(estimator: Estimator, path: Path) -> None:
-    model = cast(AttentiveNetwork, estimator)
-    if model.network_ is None:
-        raise ValueError("fit first")
-    description = {name: model.params[name] for name in SHAPE}
-    description["n_features"] = model.network_.input_dim
-    network_files.save(model.network_, path, kind=KIND, description=description)
+    cast(AttentiveNetwork, estimator).save(path)
 
 
 def load(path: Path, *, device: str) -> AttentiveNetwork:
@@ -128,11 +93,7 @@ def load(path: Path, *, device: str) -> AttentiveNetwork:
         raise ArtifactDamaged(
             f"{path}: not a {KIND} model: {len(weights)} weights, {layers} layers"
         )
-    with network_files.without_weights():  # whatever sizes the file claims
-        model.network_ = _network(n_features, model.params)
-    network_files.restore(model.network_, weights)
-    model.network_.to(device)
-    return model
+    return model.restore(n_features, weights)
 
 
 class _Groups(Tensor):
@@ -148,16 +109,3 @@ class _Groups(Tensor):
         if func is torch.matmul:
             return args[0]
         return super().__torch_function__(func, types, args, kwargs or {})  # type: ignore[no-untyped-call]
-
-
-def _network(n_features: int, params: Mapping[str, Any]) -> TabNet:
-    """Of numbers alone: categories arrive as columns of 0 and 1."""
-    groups = torch.empty(n_features, n_features, device="meta")
-    return TabNet(
-        n_features,
-        2,
-        cat_idxs=[],
-        cat_dims=[],
-        group_attention_matrix=groups.as_subclass(_Groups),
-        **{name: params[name] for name in SHAPE},
-    )

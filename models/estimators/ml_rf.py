@@ -82,14 +82,13 @@ class Forest:
         share = self.params.get("max_samples")
         return {"max_samples": max(1, int(share * rows))} if isinstance(share, float) else {}
 
-    def predict_proba(self, X: Matrix) -> NDArray[np.float64]:
+    def scores(self, X: Matrix) -> NDArray[np.float64]:
         if X.shape[1] != self.n_features:
             raise ValueError(f"{X.shape[1]} columns; the forest knows {self.n_features}")
         positive = np.zeros(len(X))
         for tree in self.trees:
             positive += tree.predict(X)[:, 1]
-        positive /= len(self.trees)
-        return np.column_stack((1 - positive, positive))
+        return positive / len(self.trees)
 
 
 def build(params: Mapping[str, Any], *, seed: int, device: str) -> Forest:  # noqa: ARG001 - the CPU's alone

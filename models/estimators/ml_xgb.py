@@ -1,7 +1,7 @@
 """ML-XGB in XGBoost, and its files.
 
 XGBoost follows the indices in a file without checking them, some of them while it still reads it:
-models/boosting.py checks them first.
+models/booster_files.py checks them first.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ import xgboost as xgb
 from numpy.typing import NDArray
 
 from configs.errors import ArtifactDamaged, BadParameter
-from models import boosting, devices
+from models import booster_files, devices
 from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
 from models.kinds.ml_xgb import BINS, DEFAULTS, KIND
 from models.weights import for_stopping
@@ -102,14 +102,14 @@ class Boosting:
         bins = self.native.get("max_bin", BINS)
         return xgb.QuantileDMatrix(X, y, weight=weight, nthread=1, max_bin=bins)
 
-    def predict_proba(self, X: Matrix) -> NDArray[np.float32]:
+    def scores(self, X: Matrix) -> NDArray[np.float32]:
         if self.booster_ is None:
             raise ValueError("fit first")
         if self.native["device"] == "cpu":  # reads the rows where they lie
-            positive = self.booster_.inplace_predict(X)
+            found = self.booster_.inplace_predict(X)
         else:
-            positive = self.booster_.predict(xgb.DMatrix(X, nthread=1))
-        return np.column_stack((1 - positive, positive))
+            found = self.booster_.predict(xgb.DMatrix(X, nthread=1))
+        return cast(NDArray[np.float32], found)
 
 
 def build(params: Mapping[str, Any], *, seed: int, device: str) -> Boosting:
@@ -128,7 +128,7 @@ def load(path: Path, *, device: str) -> Boosting:
     content = path.read_bytes()
     booster = xgb.Booster()
     try:
-        boosting.check(content)
+        booster_files.check(content)
         booster.load_model(bytearray(content))
         origin = booster.attr("kind")
     except (xgb.core.XGBoostError, ValueError) as error:

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from models.parameters import Either, ListOf, Null, Real, Spec, Whole, resolve
+from models.hyperparameters import Either, ListOf, Null, Real, Spec, Whole, resolve
 
 KIND = "DL-DNN"
 FORMAT = "safetensors"

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from configs.errors import BadParameter
-from models.parameters import Either, Flag, Null, Real, Spec, Table, Whole, Word, resolve
+from models.hyperparameters import Either, Flag, Null, Real, Spec, Table, Whole, Word, resolve
 
 KIND = "DL-TABNET"
 FORMAT = "safetensors"

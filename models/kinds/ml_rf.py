@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from configs.errors import BadParameter
-from models.parameters import Either, Flag, Null, Real, Share, Spec, Whole, Word, resolve
+from models.hyperparameters import Either, Flag, Null, Real, Share, Spec, Whole, Word, resolve
 
 KIND = "ML-RF"
 FORMAT = "npz"

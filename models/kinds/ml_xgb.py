@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from configs.errors import BadParameter
-from models.parameters import Either, Null, Real, Spec, Whole, Word, resolve
+from models.hyperparameters import Either, Null, Real, Spec, Whole, Word, resolve
 
 KIND = "ML-XGB"
 FORMAT = "ubj"

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection
 
-from configs.errors import BadParameter, NotFound
+from configs.errors import BadData, BadParameter, NotFound
 from configs.meant import some
 from ensemble.sampling import members_of
 from pipeline.ensembles.combining import Rounds, from_json
@@ -20,6 +20,7 @@ def members_in(
     Raises:
         NotFound: there is no such batch, or it has no report: not yet, or it failed.
         BadParameter: the batch did not try such an ensemble.
+        BadData: somebody changed what the batch wrote.
     """
     vote = next(
         (
@@ -32,7 +33,11 @@ def members_in(
     if vote is None:
         raise NotFound(no_report(connection, batch_id))
     best = from_json(vote)
-    assert isinstance(best, Rounds)
+    if not isinstance(best, Rounds):
+        raise BadData(
+            f"batch {batch_id}: dc_batch_method.parameters of vote are not rounds of votes, as an "
+            "ensemble batch writes them; run the batch again"
+        )
     if not any(first <= ensemble_no <= last for first, last in best.tried):
         spans = [f"{first} to {last}" for first, last in best.tried]
         shown = some(spans, _SHOWN)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from models import demand, devices, kind
 from pipeline import placing
-from pipeline.executor import Need
 from pipeline.workplace import workplace
 from storage import arrays
 from storage.artifacts.port import Stored
@@ -13,19 +12,15 @@ from storage.records import TrainedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PartTask:
+class PartTask(placing.Task):
     """One model to apply. `parts`: name and number of rows, in the order of the matrix's rows."""
 
-    settings: str
-    """As packed by pipeline.workplace.pack."""
     name: ModelName
     model_id: str
     model: Stored
     matrix: Stored
     parts: tuple[tuple[str, int], ...]
     uri: str
-    need: Need
-    note: str | None = None
 
     @property
     def label(self) -> str:

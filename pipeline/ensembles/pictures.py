@@ -117,6 +117,6 @@ def _put(name: str, png: bytes, context: Context) -> Picture:
         file = Path(folder, "picture.png")
         file.write_bytes(png)
         sha256, cached = context.cache.adopt(file)
-    uri = f"{run_files.ENSEMBLES}{context.claim.batch_id}/{name}.{sha256[:16]}.png"
+    uri = run_files.of_picture(context.claim.batch_id, name, sha256)
     stored = context.store.put(uri, cached)
     return Picture(name=name, uri=stored.uri, sha256=stored.sha256, bytes=stored.bytes)

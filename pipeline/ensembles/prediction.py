@@ -194,7 +194,7 @@ def _store(
     with tempfile.TemporaryDirectory(dir=context.cache.scratch()) as folder:
         file = Path(folder, "scores")
         arrays.save(file, named)
-        stem = f"{run_files.PREDICTIONS}{batch.batch_id}/0/0"
+        stem = run_files.of_model(run_files.PREDICTIONS, (batch.batch_id, 0, 0))
         uri = run_files.of_run(stem, batch.fence, "scores.safetensors")
         return context.store.put(run_files.of_one_execution(uri), file)
 

@@ -18,6 +18,7 @@ from ensemble.votes import Count, Part
 from models import devices
 from models.kind import Labels
 from pipeline.executor import Need
+from pipeline.placing import Task
 from pipeline.workplace import workplace
 from storage import arrays
 from storage.artifacts.port import Stored
@@ -35,11 +36,9 @@ _A_CARD = Need(gpu=1.0)  # the kernel fills one, and is many times as fast there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RangeTask:
+class RangeTask(Task):
     """Ensembles `first` up to, but not including, `last`."""
 
-    settings: str
-    """As packed by pipeline.workplace.pack."""
     votes: Stored
     """Of `packed`."""
     search: Search
@@ -49,7 +48,6 @@ class RangeTask:
     """Whether the counts of every ensemble are stored, not those of the best alone."""
     uri: str
     need: Need = _A_CARD
-    note: str | None = None
 
     @property
     def label(self) -> str:

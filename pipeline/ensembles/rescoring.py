@@ -18,7 +18,7 @@ from pipeline.context import Context
 from pipeline.ensembles.part_scoring import PartTask, score_parts, task_of
 from pipeline.frames import Frame
 from pipeline.preparation import publish_matrix
-from pipeline.progress import Progress
+from pipeline.progress import Tally
 from pipeline.subjects import preprocessor_of, trained_on
 from storage import arrays, results
 from storage.artifacts.port import Stored
@@ -43,14 +43,14 @@ def restore(
     models = {name_of(model): model for model, _ in lost}
     matrices = _matrices(models.values(), split, context)
     tasks = [_task(model, matrices[name], split, context) for name, model in models.items()]
-    progress = Progress(total=len(tasks), before=0, unit="lost scores", report=context.report)
+    tally = Tally(total=len(tasks), before=0, unit="lost scores", report=context.report)
     restored = []
     for ended in placing.run(context.executor, score_parts, tasks, tag=context.tag):
         model = models[ended.task.name]
         if ended.error is not None:
             raise _explained(model, reasons[ended.task.name], ended.error) from ended.error
         restored.append(_commit(model, ended.result(), context))
-        progress.advance(written(ended.task.name))
+        tally.advance(written(ended.task.name))
     return restored
 
 
@@ -86,7 +86,7 @@ def _frame(dataset: Dataset, split: Split, context: Context) -> Frame:
 
 
 def _task(model: TrainedModel, matrix: Stored, split: Split, context: Context) -> PartTask:
-    stem = f"{run_files.MODELS}{model.batch_id}/{model.model_no}/{model.model_sub_no}"
+    stem = run_files.of_model(run_files.MODELS, name_of(model))
     return task_of(
         model,
         matrix,

@@ -8,7 +8,7 @@ from models.kind import Scores
 from pipeline import fingerprints, placing, run_files, subjects, workplace
 from pipeline.context import Context
 from pipeline.ensembles.part_scoring import PartTask, score_parts, task_of
-from pipeline.progress import Progress
+from pipeline.progress import Tally
 from pipeline.subjects import Subject
 from storage import arrays, member_scores
 from storage.artifacts.port import Stored
@@ -45,14 +45,14 @@ def score_members(
         for model in models
         if name_of(model) not in scores
     ]
-    progress = Progress(total=len(models), before=len(scores), unit="models", report=context.report)
+    tally = Tally(total=len(models), before=len(scores), unit="models", report=context.report)
     for ended in placing.run(
         context.executor, score_parts, tasks, tag=context.tag, deadline=deadline
     ):
         name = ended.task.name
         finished = _finished(ended.task, ended.result(), wanted[name], context)
         scores[name] = _load(finished, scope, context)
-        progress.advance(written(name))
+        tally.advance(written(name))
     return scores
 
 
@@ -91,8 +91,7 @@ def _load(scores: MemberScores, scope: str, context: Context) -> Scores:
 
 
 def _uri(model: TrainedModel, context: Context) -> str:
-    folder = f"{run_files.PREDICTIONS}{context.claim.batch_id}/T{model.batch_id}/{model.model_no}"
-    stem = f"{folder}/{model.model_sub_no}"
+    stem = run_files.of_member(context.claim.batch_id, name_of(model))
     return run_files.of_run(stem, context.claim.fence, "scores.safetensors")
 
 

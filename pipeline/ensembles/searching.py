@@ -22,7 +22,7 @@ from pipeline.ensembles.ranges import (
 )
 from pipeline.ensembles.stored_scores import Board
 from pipeline.preparation import share_arrays
-from pipeline.progress import Progress
+from pipeline.progress import Tally
 from storage import ensembles, identity
 from storage.artifacts.port import Stored
 from storage.ensembles import FinishedRange
@@ -88,9 +88,7 @@ def search(board: Board, order: Order, context: Context) -> Searched:
     done = [finished for finished, _ in kept]
     best = [tried.best for _, tried in kept]
     before = sum(finished.last_no - finished.first_no + 1 for finished in done)
-    progress = Progress(
-        total=order.ensembles, before=before, unit="ensembles", report=context.report
-    )
+    tally = Tally(total=order.ensembles, before=before, unit="ensembles", report=context.report)
     while not order.late and (tasks := _tasks(order, votes, done, context)):
         for ended in placing.run(
             context.executor, try_range, tasks, tag=context.tag, deadline=order.deadline
@@ -100,7 +98,7 @@ def search(board: Board, order: Order, context: Context) -> Searched:
             best = [merge([*best, tried.best])]
             _commit(finished, context)
             done.append(finished)
-            progress.advance(units=finished.last_no - finished.first_no + 1)
+            tally.advance(units=finished.last_no - finished.first_no + 1)
     if not best:
         raise BadParameter("batch_param: timeLimit: not one range of ensembles was tried by then")
     return Searched(

@@ -38,6 +38,7 @@ from storage.engine import make_engine, transaction
 from storage.engine import reading as connected
 from tests.bank import SHARED
 from tests.mariadb import PASSWORD
+from tests.matrix import apply
 
 AWKWARD = [
     'double " quote',
@@ -809,9 +810,9 @@ def test_a_registered_table_in_the_other_form_of_unicode_has_the_same_features(e
     ):
         execute(engine, f"INSERT INTO t VALUES ({x}, '{c}', {y}, '{apart(region)}')")
     other = register_table(engine, "t", group="T", choices=Choices(target="y"))
-    rows = preprocess.apply(fitted, frame_of(engine, other))
+    rows = apply(fitted, frame_of(engine, other))
 
-    assert sorted(map(tuple, rows)) == sorted(map(tuple, preprocess.apply(fitted, frame)))
+    assert sorted(map(tuple, rows)) == sorted(map(tuple, apply(fitted, frame)))
 
 
 # Roles.
@@ -890,7 +891,7 @@ def test_real_data_is_loaded_and_prepared(mariadb_engine, name, target, n_rows, 
         stratify=True,
         seed=42,
     )
-    matrix = preprocess.apply(preprocess.fit(frame, parts.train), frame)
+    matrix = apply(preprocess.fit(frame, parts.train), frame)
 
     assert dataset.n_rows == n_rows
     assert dataset.positive_rate == pytest.approx(rate, abs=1e-4)

@@ -34,7 +34,7 @@ from pipeline.ensembles.membership import members_in
 from pipeline.executor import Inline
 from pipeline.modes.ensemble import MOST_VOTERS
 from storage import arrays, candidates, ensembles, results
-from storage.engine import reading
+from storage.engine import reading, transaction
 from storage.schema import (
     dc_batch,
     dc_batch_detail_t4,
@@ -467,6 +467,19 @@ def test_what_is_tried_within_the_time_limit_is_kept(listed):
         assert len(members_in(connection, batch_id, 300_000)) == SMALL["rounds"]
         with pytest.raises(BadParameter, match=r"1 to 100000, 200001 to 300000, not 100001$"):
             members_in(connection, batch_id, 100_001)
+
+    def swap(connection):
+        mean = "SELECT parameters FROM dc_batch_method WHERE method = 'mean' AND split = 'valid'"
+        changed = {"text": connection.execute(text(mean)).scalar_one()}
+        update = "UPDATE dc_batch_method SET parameters = :text WHERE method = 'vote'"
+        connection.execute(text(update), changed)
+
+    transaction(listed.engine, swap)
+    with (
+        reading(listed.engine) as connection,
+        pytest.raises(BadData, match=rf"^batch {batch_id}: .* of vote .*run the batch again$"),
+    ):
+        members_in(connection, batch_id, 1)
 
 
 def test_a_search_goes_on_until_its_deadline_however_many_ranges_that_takes(listed, monkeypatch):

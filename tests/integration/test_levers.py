@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, insert, select, text
 
 from configs.errors import DatabaseRefused, NotFound, Retry, WrongState
-from pipeline.progress import Progress
+from pipeline.progress import Tally
 from storage import batches, candidates, claims, health, left, queues, servers, sweeping
 from storage.claimable import is_open
 from storage.engine import make_engine, reading
@@ -114,7 +114,7 @@ def test_a_cancelled_batch_says_what_was_done_and_no_estimate(calls: Calls) -> N
     def report(share: float, note: str) -> None:
         calls.beat(claim, progress=share, note=note)
 
-    done = Progress(total=8, before=2, unit="models", report=report, clock=lambda: next(clock))
+    done = Tally(total=8, before=2, unit="models", report=report, clock=lambda: next(clock))
     done.advance("ML-RF")
     assert calls.read(number).progress_note == "3 of 8 models, about 25 s left, last ML-RF"
 

@@ -8,8 +8,8 @@ from sqlalchemy import make_url, update
 
 from configs.errors import StoreNotOurs, StoreUnavailable, WrongSchema, retry_of
 from pipeline import marks, ownership
-from pipeline.orphans import FOLDERS
 from pipeline.ownership import Standing
+from pipeline.run_files import FOLDERS
 from storage import identity
 from storage.engine import reading, transaction
 from storage.schema import dc_identity

@@ -123,12 +123,16 @@ def test_a_fit_too_large_for_the_worker_with_the_card_goes_to_another_and_the_lo
     assert (said["log_level"], said["needs_mb"]) == ("warning", 3000)
 
 
-@dataclass(frozen=True)
-class Task:
+@dataclass(frozen=True, kw_only=True)
+class Task(placing.Task):
+    settings: str = ""
+    need: Need = field(default_factory=Need)
     marker: str
     number: int
-    need: Need = field(default_factory=Need)
-    note: str | None = None
+
+    @property
+    def label(self) -> str:
+        return f"task {self.number}"
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +149,7 @@ def two_hosts():
 
 @pytest.mark.parametrize("count", [1, 20])
 def test_a_task_that_came_to_an_unfit_host_is_done_on_another_one(two_hosts, tmp_path, count):
-    given = [Task(str(tmp_path / "unfit"), number) for number in range(count)]
+    given = [Task(marker=str(tmp_path / "unfit"), number=number) for number in range(count)]
     with structlog.testing.capture_logs() as logs:
         done = list(placing.run(two_hosts, tasks.be_unfit_where_it_came_first, given, tag=""))
 

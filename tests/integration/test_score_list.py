@@ -12,7 +12,7 @@ from sqlalchemy import text, update
 
 from launcher.cli import execute
 from models import kind
-from pipeline import frames, preprocess
+from pipeline import frames
 from pipeline.datasets import load_file
 from pipeline.ensembles import pictures
 from pipeline.roles import Choices
@@ -21,6 +21,7 @@ from storage import arrays, datasets
 from storage.engine import reading, transaction
 from storage.schema import dc_batch, dc_batch_result
 from tests.desk import applicants, open_desk
+from tests.matrix import apply
 
 MODELS = [
     (1, "ML-XGB", '{"n_estimators": 5}'),
@@ -121,7 +122,7 @@ def test_scores_are_those_that_the_model_gives_to_the_values_of_that_applicant(d
         frame = frames.read_from(connection, dataset)
     fitted = from_json((place / model.preprocessor_uri).read_text(encoding="utf-8"))
     estimator = kind.estimators("ML-XGB").load(place / model.uri, device="cpu")
-    scores = kind.scores_of(estimator, preprocess.apply(fitted, frame))
+    scores = kind.scores_of(estimator, apply(fitted, frame))
     expected = dict(zip(people()["고객"], scores, strict=True))  # the file gives the order
     assert len(rows) == 90
     assert {row["id"]: np.float32(row["score"]) for row in rows} == {

@@ -79,7 +79,7 @@ with devices.minding_memory(of.CARD):
 with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder, "model")
     of.save(model, path)
-    of.load(path, device="cpu").predict_proba(X)
+    of.load(path, device="cpu").scores(X)
 """
 
 

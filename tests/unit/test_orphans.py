@@ -3,6 +3,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import run_files
 from pipeline.fitting import FitTask
 from pipeline.model_run import ModelRun
 from pipeline.orphans import Owner, Why, owner_of, sort_out
@@ -105,3 +106,13 @@ def test_the_names_that_runs_give_are_known():
     assert owner_of(fit.uri("ubj")) == Owner(12, 7)
     assert owner_of(fit.uri("scores.safetensors")) == Owner(12, 7)
     assert owner_of(score.uri) == Owner(13, 7)
+    member = run_files.of_run(run_files.of_member(14, (12, 3, 2)), 7, "scores.safetensors")
+    assert owner_of(member) == Owner(14, 7)
+    assert owner_of(run_files.of_picture(15, "cloud", HASH)) == Owner(15)
+
+
+def test_a_file_named_by_its_content_is_any_runs():
+    named = {name.format(sha256=HASH) for name in run_files.SHARED}
+
+    assert {uri.split("/")[0] for uri in named} == {"matrices", "splits", "preprocessors", "labels"}
+    assert {owner_of(uri) for uri in named} == {Owner(None)}

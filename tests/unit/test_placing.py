@@ -10,18 +10,18 @@ from pipeline.ensembles.ranges import RangeTask
 from pipeline.executor import Done, Need
 
 
-@dataclass(frozen=True)
-class Task:
-    number: int
+@dataclass(frozen=True, kw_only=True)
+class Task(placing.Task):
+    settings: str = ""
     need: Need = field(default_factory=Need)
-    note: str | None = None
+    number: int
 
     @property
     def label(self) -> str:
         return f"task {self.number}"
 
 
-TASKS = [Task(number) for number in range(6)]
+TASKS = [Task(number=number) for number in range(6)]
 
 
 def unfit(host):

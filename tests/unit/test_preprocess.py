@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from configs.errors import BadData
 from pipeline import preprocess
 from pipeline.frames import Categorical, Frame, Numeric
-from pipeline.preprocess import apply, fit
+from pipeline.preprocess import fit
 from pipeline.rules import CategoricalRule, NumericRule, Preprocessor, from_json, to_json
 from storage import arrays
+from tests.matrix import apply
 
 
 def numeric(name, values, missing=()):

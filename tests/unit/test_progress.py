@@ -1,4 +1,4 @@
-from pipeline.progress import Progress, span
+from pipeline.progress import Tally, span
 
 
 class Clock:
@@ -12,14 +12,14 @@ class Clock:
 def test_progress_tells_share_failures_and_the_time_left() -> None:
     told: list[tuple[float, str]] = []
     clock = Clock()
-    progress = Progress(
+    tally = Tally(
         total=10, before=4, unit="models", report=lambda *said: told.append(said), clock=clock
     )
 
     clock.now = 30.0
-    progress.advance("ML-XGB 1/5")
+    tally.advance("ML-XGB 1/5")
     clock.now = 60.0
-    progress.advance("ML-XGB 1/6", failed=True)
+    tally.advance("ML-XGB 1/6", failed=True)
 
     assert told == [
         (0.4, "4 of 10 models"),
@@ -30,12 +30,12 @@ def test_progress_tells_share_failures_and_the_time_left() -> None:
 
 def test_a_last_unit_is_not_the_end_of_the_batch() -> None:
     told: list[float] = []
-    progress = Progress(
+    tally = Tally(
         total=2_000, before=0, unit="ensembles", report=lambda share, _: told.append(share)
     )
 
-    progress.advance(units=1)
-    progress.advance(units=1_999)
+    tally.advance(units=1)
+    tally.advance(units=1_999)
 
     assert told == [0, 0.0005, 0.99]
 

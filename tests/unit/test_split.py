@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import BadData, BadParameter
-from pipeline.split import Split, make_split, split_id
+from pipeline.split import Parts, make_split, split_id
 
 DEFAULTS = {
     "test_size": 0.3,
@@ -192,11 +192,11 @@ def test_one_positive_cannot_be_in_three_parts():
 
 def test_a_split_id_depends_on_content_on_labels_and_on_every_part():
     y = np.array([0, 1, 0, 1], np.int8)
-    parts = Split(np.array([0, 1]), np.array([2]), np.array([3]))
+    parts = Parts(np.array([0, 1]), np.array([2]), np.array([3]))
     others = [
-        Split(np.array([0, 2]), np.array([1]), np.array([3])),
-        Split(np.array([0]), np.array([1, 2]), np.array([3])),
-        Split(np.array([0, 1]), np.array([3]), np.array([2])),
+        Parts(np.array([0, 2]), np.array([1]), np.array([3])),
+        Parts(np.array([0]), np.array([1, 2]), np.array([3])),
+        Parts(np.array([0, 1]), np.array([3]), np.array([2])),
     ]
     ids = {split_id(parts, "a", y), split_id(parts, "b", y), split_id(parts, "a", 1 - y)}
     ids |= {split_id(other, "a", y) for other in others}
