@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from sqlalchemy import Connection, Table, delete, insert, select
 
-from storage.bulk import fill
+from storage.bulk_write import fill
 from storage.housekeeping import delete_ensembles
 from storage.metadata import COUNTS
 from storage.model_names import ModelName

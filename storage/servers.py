@@ -48,7 +48,7 @@ def register(
     )
 
 
-def seen(connection: Connection, server: str, identity: str) -> str | None:
+def renew(connection: Connection, server: str, identity: str) -> str | None:
     """The launcher is alive. Returns whose row it is: another's if one was started later under the
     same name, which then keeps it; None: nobody's, as after an operator deleted it.
 

@@ -24,7 +24,7 @@ from launcher.terminal.options import NAMED, GlobalOptions
 from launcher.terminal.session import Session, command_line, exports, needed_first
 from launcher.terminal.statements import submit
 from pipeline.datasets import load_file
-from storage import batches, registry
+from storage import batches, model_list
 from storage.schema import dc_batch, dc_model_list
 from tests.bank import environment
 from tests.waiting import alive, until
@@ -123,7 +123,7 @@ def test_a_number_that_another_groups_model_has_is_left_to_it(
             update(dc_model_list).values(theirs).where(dc_model_list.c.model_no == 9003)
         )
     )
-    before = session.read(registry.listing)
+    before = session.read(model_list.listing)
     file = tmp_path / "models.toml"
     changed = file.read_text(encoding="utf-8").replace("n_estimators = 150", "n_estimators = 15")
     file.write_text(changed, encoding="utf-8")
@@ -131,10 +131,10 @@ def test_a_number_that_another_groups_model_has_is_left_to_it(
     with pytest.raises(WrongState, match=r"^model_no 9003 .* group M900; .*models\.toml"):
         demo.put_models(session, tmp_path)
 
-    assert session.read(registry.listing) == before
+    assert session.read(model_list.listing) == before
     file.write_text(changed.replace("9003", "9903"), encoding="utf-8")
     assert demo.put_models(session, tmp_path) == 10
-    kept = [each for each in session.read(registry.listing) if each.model_group_id == "M900"]
+    kept = [each for each in session.read(model_list.listing) if each.model_group_id == "M900"]
     assert kept == [each for each in before if each.model_group_id == "M900"]
 
 
