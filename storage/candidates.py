@@ -7,8 +7,7 @@ from sqlalchemy import Connection, func, insert, select
 from configs.errors import BadParameter, NotFound
 from configs.meant import meant, some
 from storage import batches, results
-from storage.model_names import ModelName, name_of, written
-from storage.records import TrainedModel
+from storage.records import ModelName, TrainedModel, written
 from storage.schema import METRICS, dc_batch_result, dc_candidate_model_list, dc_model
 
 LOWER_IS_BETTER = ("brier", "log_loss")
@@ -70,8 +69,8 @@ def trained(connection: Connection, wanted: Iterable[ModelName]) -> dict[ModelNa
     found = {}
     for batch_id in sorted({name[0] for name in left}):
         for model in results.models(connection, batch_id):
-            if name_of(model) in left:
-                found[name_of(model)] = model
+            if model.name in left:
+                found[model.name] = model
     return found
 
 

@@ -13,8 +13,7 @@ from sqlalchemy import Connection, Table, delete, insert, select
 from storage.bulk_write import fill
 from storage.housekeeping import delete_ensembles
 from storage.metadata import COUNTS
-from storage.model_names import ModelName
-from storage.records import Record
+from storage.records import ModelName, Record
 from storage.schema import (
     METRICS,
     dc_batch_detail_t4,

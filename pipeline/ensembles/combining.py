@@ -19,7 +19,7 @@ from models import scores
 from models.kind import Labels, Scores
 from models.scores import Metrics
 from storage.metadata import COUNTS
-from storage.model_names import ModelName
+from storage.records import ModelName
 
 Called = NDArray[np.bool_]
 

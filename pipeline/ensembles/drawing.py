@@ -11,7 +11,7 @@ from ensemble.kernel import kernel_for, pool_of
 from ensemble.native import Instructions
 from ensemble.search import Search
 from storage.ensembles import Detail
-from storage.model_names import ModelName
+from storage.records import ModelName
 
 BEST = 1_000
 """Among so many of the best ensembles members are counted for a picture."""

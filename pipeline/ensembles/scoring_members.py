@@ -13,8 +13,7 @@ from pipeline.subjects import Subject
 from storage import arrays, member_scores
 from storage.artifacts.port import Stored
 from storage.member_scores import MemberScores
-from storage.model_names import ModelName, name_of, written
-from storage.records import TrainedModel
+from storage.records import ModelName, TrainedModel, written
 
 
 def score_members(
@@ -30,7 +29,7 @@ def score_members(
             published = subjects.publish_rows(subject, model, context)
             matrices[model.preprocessor_sha256] = published
     wanted = {
-        name_of(model): _fingerprint(model, matrices[model.preprocessor_sha256]) for model in models
+        model.name: _fingerprint(model, matrices[model.preprocessor_sha256]) for model in models
     }
     scope = subject.target.scope
     found = _kept(wanted, scope, context)
@@ -43,7 +42,7 @@ def score_members(
             uri=_uri(model, context),
         )
         for model in models
-        if name_of(model) not in found
+        if model.name not in found
     ]
     progress = Progress(total=len(models), before=len(found), unit="models", report=context.report)
     for ended in placing.run(context.executor, score_parts, tasks, deadline=deadline):

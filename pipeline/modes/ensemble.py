@@ -28,7 +28,6 @@ from pipeline.ensembles.stored_scores import Board, assemble
 from pipeline.parameters import BatchParameters
 from storage import candidates, ensembles
 from storage.ensembles import Member, Picture, Report
-from storage.model_names import name_of
 from storage.records import Batch
 
 MOST_KEPT = 1_000_000
@@ -197,7 +196,7 @@ def _report(
 ) -> Report:
     # By name, so that no other batch's process takes the drawing library.
     draw: Draw = plugins.load("pipeline.ensembles.pictures").draw
-    names = [name_of(model) for model in board.models]
+    names = [model.name for model in board.models]
     shown = [int(number) for number in searched.best.numbers[: parameters.detail]]
     return Report(
         members=[

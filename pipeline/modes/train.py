@@ -18,8 +18,7 @@ from pipeline.fitting import FitTask, Fitted, fit_variant
 from pipeline.model_run import ModelRun
 from pipeline.preparation import Prepared, SplitParameters, prepare
 from storage import datasets, model_list, results
-from storage.model_names import ModelKey
-from storage.records import Batch, Dataset, ModelEntry, TrainedModel
+from storage.records import Batch, Dataset, ModelEntry, ModelKey, TrainedModel
 
 IGNORED = ("candidate_id",)
 
