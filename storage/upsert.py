@@ -17,5 +17,7 @@ def upsert(
         return
     try:
         connection.execute(insert(table).values({**key, **values}))
-    except IntegrityError:  # somebody else was faster to insert it
-        connection.execute(change)
+    except IntegrityError:
+        # Somebody else was faster to insert it, else the values are at fault.
+        if not connection.execute(change).rowcount:
+            raise

@@ -1,4 +1,6 @@
+import pytest
 from sqlalchemy import Connection, Engine, event, select
+from sqlalchemy.exc import IntegrityError
 
 from configs.settings import Settings
 from storage.engine import make_engine, reading, transaction
@@ -41,3 +43,8 @@ def test_a_row_that_somebody_else_inserts_meanwhile_is_changed(
 
     assert row(mariadb_engine) == ("S1", "a", 2)
     slow.dispose()
+
+
+def test_values_that_no_row_may_have_are_told_of(engine: Engine) -> None:
+    with pytest.raises(IntegrityError):
+        transaction(engine, lambda connection: put(connection, paused=None))
