@@ -12,10 +12,9 @@ from sqlalchemy import Connection, Table, delete, insert, select
 
 from storage.bulk_write import fill
 from storage.housekeeping import delete_ensembles
-from storage.metadata import COUNTS
+from storage.metadata import COUNTS, METRICS
 from storage.records import ModelName, Record
 from storage.schema import (
-    METRICS,
     dc_batch_detail_t4,
     dc_batch_histogram,
     dc_batch_method,

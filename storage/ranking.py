@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, FromClause
 
 from configs.errors import BadParameter
 from configs.meant import meant
-from storage.schema import METRICS
+from storage.metadata import METRICS
 
 LOWER_IS_BETTER = ("brier", "log_loss")
 KEY = ("batch_id", "model_no", "model_sub_no")

@@ -15,10 +15,9 @@ from storage import batches, candidates, claims, health, left, queues, servers, 
 from storage.claimable import is_open
 from storage.engine import make_engine, reading
 from storage.grants import ROLES, grants, how_to_give
+from storage.metadata import METRICS, VOTE_METRICS
 from storage.records import Offer
 from storage.schema import (
-    METRICS,
-    VOTE_METRICS,
     dc_batch,
     dc_batch_result,
     dc_batch_result_t4,

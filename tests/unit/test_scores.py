@@ -10,7 +10,7 @@ from sklearn import metrics as reference
 
 from ensemble.metrics import METRICS, metric
 from models.scores import VOTE_METRICS, Metrics, auc, decide, from_counts, measure, vote_metrics
-from storage import schema
+from storage import metadata
 
 NEAR = 1e-12
 
@@ -116,8 +116,8 @@ def test_ks_by_hand():
 def test_the_names_are_those_of_the_table():
     names = tuple(field.name for field in fields(Metrics))
 
-    assert names == ("tn", "fp", "fn", "tp", *schema.METRICS)
-    assert VOTE_METRICS == schema.VOTE_METRICS
+    assert names == ("tn", "fp", "fn", "tp", *metadata.METRICS)
+    assert VOTE_METRICS == metadata.VOTE_METRICS
 
 
 def test_without_rows_everything_is_undefined():
@@ -161,7 +161,7 @@ def test_a_vote_has_the_metrics_of_its_counts_and_no_others(tn, fp, fn, tp):
         assert np.array_equal(
             at_once[name][0], math.nan if value is None else value, equal_nan=True
         )
-    assert {getattr(found, name) for name in schema.METRICS[7:]} == {None}
+    assert {getattr(found, name) for name in metadata.METRICS[7:]} == {None}
     assert (found.tn, found.fp, found.fn, found.tp) == (tn, fp, fn, tp)
 
 
