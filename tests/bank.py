@@ -19,7 +19,8 @@ import psutil
 
 from launcher.service.embedded import ExternalCluster
 from tests.mariadb import PASSWORD, MariaDB
-from tests.sshd import SshServer, free_port
+from tests.ports import free_port
+from tests.sshd import SshServer
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[1]
