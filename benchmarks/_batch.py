@@ -1,4 +1,6 @@
-"""One batch of a bank on SQLite, from its INSERT to its end."""
+"""One batch of a bank, from its INSERT to its end."""
+
+from datetime import datetime
 
 from tests.bank import Bank
 
@@ -11,10 +13,8 @@ def seconds(bank: Bank, mode: str, **columns: str | int) -> float:
         f"({', '.join(repr(value) for value in values.values())})"
     )
     [[batch_id]] = bank.sql("SELECT MAX(batch_id) FROM dc_batch")
-    bank.wait(lambda: bank.state(int(batch_id)) in "CE", 900, every=1.0)
+    bank.wait(lambda: bank.state(int(batch_id)) in "CE", 900, every=0.5)
     assert bank.state(int(batch_id)) == "C", bank.log()
-    [[found]] = bank.sql(
-        "SELECT (julianday(work_end_date) - julianday(work_date)) * 86400 FROM dc_batch "
-        f"WHERE batch_id = {batch_id}"
-    )
-    return float(found)
+    [times] = bank.sql(f"SELECT work_date, work_end_date FROM dc_batch WHERE batch_id = {batch_id}")
+    claimed, ended = map(datetime.fromisoformat, times)
+    return (ended - claimed).total_seconds()

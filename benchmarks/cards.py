@@ -193,11 +193,7 @@ def _batches(bank: Bank, where: str, ensembles: int) -> None:
     for name, (rows, columns, models) in BATCHES.items():
         _load(bank, name, rows, columns)
         for number, (model_id, params, varied, values) in zip(numbers, models, strict=False):
-            text = json.dumps(params | {"grid": {varied: values}})
-            bank.sql(
-                "INSERT INTO dc_model_list (model_no, model_id, model_group_id, model_param) "
-                f"VALUES ({number}, '{model_id}', '{name}', '{text}')"
-            )
+            bank.add_model(number, model_id, name, params | {"grid": {varied: values}})
     launcher = bank.launcher("BENCH").pid
     for name in ("SMALL", *BATCHES):  # the first one finds workers without their libraries
         bank.wait(lambda: is_ready(launcher))

@@ -7,7 +7,6 @@ Run it from the root of the repository: python -m benchmarks.claims
 """
 
 import multiprocessing
-import statistics
 import tempfile
 import time
 from dataclasses import dataclass
@@ -15,13 +14,12 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine
 
-from configs.settings import load
+from benchmarks._database import claim, connect, execute, quantile, status
 from storage import batches, claims
-from storage.engine import make_engine, transaction
+from storage.engine import transaction
 from storage.migrate import upgrade
-from storage.records import Offer
 from tests.mariadb import DURABLE, running_mariadb
 
 FINISHED = 100_000
@@ -117,18 +115,6 @@ def work(engine: Engine, server: str) -> list[float]:
         assert transaction(engine, lambda connection, proof=proof: claims.finish(connection, proof))
 
 
-def claim(engine: Engine, server: str, queue: str = "default") -> Any:
-    def take(connection: Connection) -> Any:
-        return claims.claim(
-            connection,
-            Offer(server=server, queues=(queue,)),
-            identity=server,
-            lease_seconds=120,
-        )
-
-    return transaction(engine, take)
-
-
 def operate(engine: Engine) -> list[float]:
     """An operator who adds a batch for other servers, then changes its priority."""
     times = []
@@ -139,28 +125,6 @@ def operate(engine: Engine) -> list[float]:
         execute(engine, f"UPDATE dc_batch SET priority = 1 WHERE batch_id = {number}", times)
         time.sleep(0.01)
     return times
-
-
-def execute(engine: Engine, statement: str, times: list[float] | None = None) -> None:
-    started = time.perf_counter()
-    transaction(engine, lambda connection: connection.execute(text(statement)))
-    if times is not None:
-        times.append((time.perf_counter() - started) * 1000)
-
-
-def connect(overrides: dict[str, Any], *, autocommit: bool = False) -> Engine:
-    settings = load(overrides, environ={}, file=Path("no settings"))
-    return make_engine(settings, autocommit=autocommit)
-
-
-def status(engine: Engine, name: str) -> int:
-    """A counter of the server since its start; to ask costs it this question and a COMMIT."""
-    question = f"SHOW GLOBAL STATUS LIKE '{name}'"
-    return transaction(engine, lambda c: int(c.exec_driver_sql(question).one()[1]))
-
-
-def quantile(values: list[float], percent: int) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def judge(runs: list[Run]) -> int:

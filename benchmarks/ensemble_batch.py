@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from benchmarks import _batch
 from benchmarks._processes import is_ready
 from configs.settings import load
 from ensemble.rule import Rule
@@ -52,18 +53,8 @@ def kernel_seconds(parts: list[Part]) -> tuple[float, float]:
 
 
 def batch_seconds(bank: Bank, keep: str, ensembles: int = ENSEMBLES) -> float:
-    bank.sql(
-        "INSERT INTO dc_batch (candidate_id, mode, batch_param) VALUES "
-        f"('C001', 'ensemble', '{{\"keep\": {keep}, \"ensembles\": {ensembles}}}')"
-    )
-    batch_id = int(bank.sql("SELECT MAX(batch_id) FROM dc_batch")[0][0])
-    bank.wait(lambda: bank.state(batch_id) in "CE", 900)
-    assert bank.state(batch_id) == "C", bank.log()
-    took = bank.sql(
-        "SELECT TIMESTAMPDIFF(MICROSECOND, work_date, work_end_date) / 1e6 FROM dc_batch "
-        f"WHERE batch_id = {batch_id}"
-    )
-    return float(took[0][0])
+    asked = f'{{"keep": {keep}, "ensembles": {ensembles}}}'
+    return _batch.seconds(bank, "ensemble", candidate_id="C001", batch_param=asked)
 
 
 def spent() -> float:

@@ -128,21 +128,14 @@ def _load(bank: Bank, share: float) -> list[_bare.Fit]:
     for number, model_id, param in MODELS:
         grid = {k: v[: max(1, round(len(v) * share))] for k, v in param["grid"].items()}
         text = json.dumps(param | {"grid": grid})
-        _add_model(bank, number, model_id, "M1", text)
+        bank.add_model(number, model_id, "M1", param | {"grid": grid})
         first = {k: v[:1] for k, v in grid.items()}
-        _add_model(bank, number + 10, model_id, "WARM", json.dumps(param | {"grid": first}))
+        bank.add_model(number + 10, model_id, "WARM", param | {"grid": first})
         fits += [(model_id, each) for each in expand(text, model_id, model_no=number)]
     data = SHARED / "data" / "taiwan" / "taiwan_default.csv"
     target = ["--target", "default_payment_next_month", "--drop", "ID"]
     bank.deepcredit("dataset", "load", str(data), "--group", "DATA001", *target)
     return fits
-
-
-def _add_model(bank: Bank, number: int, model_id: str, group: str, param: str) -> None:
-    bank.sql(
-        "INSERT INTO dc_model_list (model_no, model_id, model_group_id, model_param) "
-        f"VALUES ({number}, '{model_id}', '{group}', '{param}')"
-    )
 
 
 def _load_all(settings: Settings, cache: Path, batch_id: int, count: int) -> float:

@@ -26,10 +26,10 @@ ROWS, FEATURES = 100_000, 200
 MATRIX_MB = ROWS * FEATURES * 4 / 1e6
 MOST = 3.0
 PARAMS = {
-    "ML-XGB": '{"n_estimators": 30}',
-    "ML-RF": '{"n_estimators": 5, "max_depth": 12}',
-    "DL-DNN": '{"max_epochs": 1, "batch_size": 1024}',
-    "DL-TABNET": '{"max_epochs": 1, "batch_size": 4096, "n_steps": 2}',
+    "ML-XGB": {"n_estimators": 30},
+    "ML-RF": {"n_estimators": 5, "max_depth": 12},
+    "DL-DNN": {"max_epochs": 1, "batch_size": 1024},
+    "DL-TABNET": {"max_epochs": 1, "batch_size": 4096, "n_steps": 2},
 }
 
 
@@ -99,10 +99,7 @@ def _load(bank: Bank) -> None:
         parquet.write_table(pa.table(columns), bank.folder / "rows.parquet")
         bank.deepcredit("dataset", "load", "rows.parquet", "--group", name, "--target", "y")
     for number, model_id in enumerate(kind.available(), start=1):
-        bank.sql(
-            "INSERT INTO dc_model_list (model_no, model_id, model_group_id, model_param) "
-            f"VALUES ({number}, '{model_id}', 'M', '{PARAMS[model_id]}')"
-        )
+        bank.add_model(number, model_id, "M", PARAMS[model_id])
 
 
 if __name__ == "__main__":

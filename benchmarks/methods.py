@@ -65,11 +65,7 @@ def _load(bank: Bank, data: str) -> None:
     if bank.sql("SELECT 1 FROM dc_model_list LIMIT 1"):
         return
     for number, (kind, grid) in enumerate(GRIDS.items(), start=1):
-        param = json.dumps(COMMON[kind] | {"grid": LEARNED | grid})
-        bank.sql(
-            "INSERT INTO dc_model_list (model_no, model_id, model_group_id, model_param) "
-            f"VALUES ({number}, '{kind}', 'M100', '{param}')"
-        )
+        bank.add_model(number, kind, "M100", COMMON[kind] | {"grid": LEARNED | grid})
     file, target, drop, _ = SETS[data]
     dropped = [word for column in drop for word in ("--drop", column)]
     named = ["--group", "DATA001", "--target", target, *dropped]

@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 from sqlalchemy import Engine
 
-from benchmarks.claims import claim, connect, execute, quantile, status
+from benchmarks._database import claim, connect, execute, quantile, status
 from launcher.service.claimer import Claimer
 from launcher.service.profile import Profile
 from storage import sweeping

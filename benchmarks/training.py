@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import _bare, _paired
+from benchmarks import _bare, _batch, _paired
 from benchmarks._processes import is_ready
 from models.variants import expand
 from tests.bank import SHARED, Bank, real_bank
@@ -55,29 +55,13 @@ def main() -> int:
 
 def _batch_seconds(bank: Bank, launcher: int, *, models: list[int]) -> float:
     bank.wait(lambda: is_ready(launcher))
-    bank.sql(
-        "INSERT INTO dc_batch (mode, dataset_group, dataset_version, model_group, batch_param) "
-        f"VALUES ('train', 'DATA001', 1, 'M1', '{{\"models\": {models}}}')"
-    )
-    [[batch_id]] = bank.sql("SELECT MAX(batch_id) FROM dc_batch")
-    bank.wait(lambda: bank.state(int(batch_id)) in "CE", 600)
-    assert bank.state(int(batch_id)) == "C", bank.log()
-    [[seconds]] = bank.sql(
-        "SELECT TIMESTAMPDIFF(MICROSECOND, work_date, work_end_date) / 1e6 FROM dc_batch "
-        f"WHERE batch_id = {batch_id}"
-    )
-    return float(seconds)
+    asked = {"dataset_group": "DATA001", "dataset_version": 1, "model_group": "M1"}
+    return _batch.seconds(bank, "train", batch_param=f'{{"models": {models}}}', **asked)
 
 
 def _load(bank: Bank) -> None:
-    small = {"model_no": 4, "model_id": "ML-XGB", "param": {"n_estimators": 5}}
-    entries = [{"model_no": 1, "model_id": "ML-XGB", "param": GRID}, small]
-    for entry in entries:
-        param = json.dumps(entry["param"])
-        bank.sql(
-            "INSERT INTO dc_model_list (model_no, model_id, model_group_id, model_param) "
-            f"VALUES ({entry['model_no']}, '{entry['model_id']}', 'M1', '{param}')"
-        )
+    bank.add_model(1, "ML-XGB", "M1", GRID)
+    bank.add_model(4, "ML-XGB", "M1", {"n_estimators": 5})
     data = SHARED / "data" / "taiwan" / "taiwan_default.csv"
     target = ["--target", "default_payment_next_month", "--drop", "ID"]
     bank.deepcredit("dataset", "load", str(data), "--group", "DATA001", *target)

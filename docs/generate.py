@@ -3,22 +3,21 @@
 A test compares the pages with what this would write.
 """
 
-import contextlib
 import inspect
-import io
 import json
-import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from typer.core import TyperGroup
+from typer.main import get_command
 
 from configs.allowed import allowed
 from configs.cluster import Cluster, Host, HostSettings
 from configs.settings import PREFIX, SECRETS, Settings
-from launcher.cli import execute
+from launcher.cli import app
 from launcher.terminal import folder
 from launcher.terminal.console import CUT
 from models import kind
@@ -79,14 +78,22 @@ def commands_page() -> str:
         "# Commands",
         NOTE,
         "",
-        "Exit codes: 0 success, 1 a failed outcome, 2 wrong usage. Errors are one line on stderr;",
-        "`--debug` before the command adds the traceback.",
+        "`deepcredit COMMAND --help` says more, with more examples. Exit codes: 0 success,",
+        "1 a failed outcome, 2 wrong usage. Errors are one line on stderr.",
         "",
-        f"Tables fit the terminal. In a file or pipe each text is cut after {CUT} columns, but no",
-        "line is; `--format csv` and `--format json` have every column, whole.",
+        "Commands that print tables have `--format`. A `table` fits the terminal; in a file or",
+        f"pipe each text is cut after {CUT} columns, but no line is. `csv` and `json` have every",
+        "column, whole.",
     ]
-    for words in ((), *_commands()):
-        lines += ["", f"## {' '.join(('deepcredit', *words))}", "```text", _help(words), "```"]
+    commands = {name: folder.load(name) for name in folder.names()}
+    groups = {name: each for name, each in commands.items() if isinstance(each, TyperGroup)}
+    lines += ["", "## Before the command", "| option | what it is |", "|---|---|"]
+    lines += [f"| `{_cell(names)}` | {_cell(text)} |" for names, text in _options(get_command(app))]
+    for name, group in groups.items():
+        below = {f"{name} {word}": each for word, each in group.commands.items()}
+        lines += ["", f"## {name}", *_commands(below)]
+    alone = {name: each for name, each in commands.items() if name not in groups}
+    lines += ["", "## Others", *_commands(alone)]
     return "\n".join([*lines, ""])
 
 
@@ -135,27 +142,30 @@ PAGES = {
 }
 
 
-def _commands() -> Iterator[tuple[str, ...]]:
-    for name in folder.names():
-        command = folder.load(name)
-        yield (name,)
-        if isinstance(command, TyperGroup):
-            yield from ((name, below) for below in command.commands)
+def _commands(commands: Mapping[str, Any]) -> list[str]:
+    lines = ["| command | what it does, and an example | arguments and options |", "|---|---|---|"]
+    for name, command in commands.items():
+        does = " ".join((command.help or "").partition("\n\n")[0].split())
+        options = [f"`{_cell(names)}` {_cell(text)}" for names, text in _options(command)]
+        lines.append(
+            f"| `{name}` | {_cell(does)}<br>`{_cell(_example(command))}` | {'<br>'.join(options)} |"
+        )
+    return lines
 
 
-def _help(words: tuple[str, ...]) -> str:
-    printed = io.StringIO()
-    before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "90"
-    try:
-        with contextlib.redirect_stdout(printed):
-            assert execute([*words, "--help"]) == 0
-    finally:
-        if before is None:
-            del os.environ["COLUMNS"]
-        else:
-            os.environ["COLUMNS"] = before
-    return "\n".join(line.rstrip() for line in printed.getvalue().strip().splitlines())
+def _options(command: Any) -> Iterator[tuple[str, str]]:
+    """As `--help` prints them, but for those that all commands have."""
+    context = command.make_context("", [], resilient_parsing=True)
+    for parameter in command.get_params(context):
+        names, text = parameter.get_help_record(context) or ("", "")
+        if names and not names.startswith(("--format", "--help", "-h, --help")):
+            yield names, text
+
+
+def _example(command: Any) -> str:
+    """The first one of its help, on a single line."""
+    _, _, lines = (command.epilog or "").partition("Example:\n")
+    return re.sub(r"\s*\\\n\s*", " ", lines.strip()).partition("\n")[0]
 
 
 def _cluster_table(model: type[HostSettings], without: Any) -> list[str]:

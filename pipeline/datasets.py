@@ -16,10 +16,9 @@ from configs.meant import some
 from pipeline.labels import labels_of
 from pipeline.progress import Report
 from pipeline.roles import Choices, Tell, describe
-from storage import dataset_use, datasets, files, reading, tables
+from storage import bulk_read, dataset_use, datasets, files, tables
 from storage.content import canonical, columns_in, content_sha256
-from storage.engine import reading as reading_connection
-from storage.engine import transaction
+from storage.engine import reading, transaction
 from storage.records import Dataset, DatasetColumn
 from storage.rows import arrange, columns_read, read_rows
 
@@ -96,10 +95,10 @@ def register_table(
     version = _free_version(engine, group, version, tell)
     progress(0.0, f"reading {table_name}")
     where = f"table {table_name!r}"
-    with reading_connection(engine) as connection:
-        there = [column.name for column in reading.columns_of(connection, table_name)]
+    with reading(engine) as connection:
+        there = [column.name for column in bulk_read.columns_of(connection, table_name)]
         wanted = [name for name in there if name not in choices.drop]
-        raw = reading.read_table(connection, table_name, wanted)
+        raw = bulk_read.read_table(connection, table_name, wanted)
     if raw.num_rows == 0:
         raise BadData(f"{where} is empty")
     progress(0.6, "finding types")
@@ -124,7 +123,7 @@ def delete(
         WrongState: a batch that has not ended needs it, or without `force` models of one that has.
         DatabaseRefused: this account may not drop the table; nothing has changed.
     """
-    with reading_connection(engine) as connection:
+    with reading(engine) as connection:
         dataset = datasets.read(connection, group, version)
         models = dataset_use.require_unneeded(connection, dataset, force=force)
         sharing = dataset_use.sharing(connection, dataset)
@@ -155,7 +154,7 @@ def _without_row_numbers(choices: Choices, there: Sequence[str], tell: Tell) -> 
 def _free_version(engine: Engine, group: str, version: int | None, tell: Tell) -> int:
     if not group.strip() or len(group) > _MAX_GROUP:
         raise BadData(f"the group must have 1 to {_MAX_GROUP} characters, not {len(group)}")
-    with reading_connection(engine) as connection:
+    with reading(engine) as connection:
         free = datasets.next_version(connection, group)
         if version is None:
             return free
@@ -202,7 +201,7 @@ def _dataset(
 
 
 def _tell_of_twins(engine: Engine, dataset: Dataset, tell: Tell) -> None:
-    with reading_connection(engine) as connection:
+    with reading(engine) as connection:
         twins = datasets.same_content(connection, dataset)
     if twins:
         tell(f"data set {some(twins, 20)} has the same content")
@@ -237,7 +236,7 @@ def _write(
 
 def _refuse_registered(engine: Engine, table_name: str) -> None:
     """Names of tables know no case, so groups that differ by it alone meet here."""
-    with reading_connection(engine) as connection:
+    with reading(engine) as connection:
         known = datasets.listing(connection)
     for other in known:
         if other.table_name == table_name:
@@ -249,7 +248,7 @@ def _refuse_registered(engine: Engine, table_name: str) -> None:
 
 def _compare(engine: Engine, dataset: Dataset, rows: pa.Table) -> None:
     """Raise BadData if the table does not hold what the file held."""
-    with reading_connection(engine) as connection:
+    with reading(engine) as connection:
         written = read_rows(connection, dataset)
     columns = columns_read(dataset.columns)
     if content_sha256(written, columns) == dataset.content_sha256:
@@ -267,7 +266,7 @@ def _undo(engine: Engine, dataset: Dataset) -> None:
     database committed and only its answer was lost.
     """
     with suppress(DatabaseUnavailable):  # what failed first says more
-        with reading_connection(engine) as connection:
+        with reading(engine) as connection:
             known = datasets.listing(connection)
         if all(other.table_name != dataset.table_name for other in known):
             tables.drop(engine, dataset.table_name)

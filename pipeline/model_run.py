@@ -7,8 +7,7 @@ from typing import Any
 from models.scores import Metrics
 from pipeline import run_files
 from pipeline.placing import Task
-from storage.model_names import ModelKey
-from storage.records import Result, SplitName
+from storage.records import ModelKey, Result, SplitName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

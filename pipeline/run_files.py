@@ -10,7 +10,7 @@ its fences again. What any run may share is named by its content, and so is a pi
 import re
 from uuid import uuid4
 
-from storage.model_names import ModelName
+from storage.records import ModelName
 
 MODELS, PREDICTIONS, ENSEMBLES = "models/T", "predictions/P", "ensembles/E"
 """With the number of a batch: the folder of what it trained, predicted or searched."""

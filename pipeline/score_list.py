@@ -21,8 +21,7 @@ from pipeline.frames import classes_in, rows_of
 from storage import arrays, batches, datasets, results
 from storage.artifacts.port import Store
 from storage.cache import Cache
-from storage.model_names import ModelKey
-from storage.records import Batch, Dataset, ScoresFile, SplitName
+from storage.records import Batch, Dataset, ModelKey, ScoresFile, SplitName
 
 _SHOWN = 20
 

@@ -4,14 +4,12 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, func, insert, select
 
-from configs.errors import BadParameter, NotFound
+from configs.errors import NotFound
 from configs.meant import meant, some
 from storage import batches, results
-from storage.model_names import ModelName, name_of, written
-from storage.records import TrainedModel
-from storage.schema import METRICS, dc_batch_result, dc_candidate_model_list, dc_model
-
-LOWER_IS_BETTER = ("brier", "log_loss")
+from storage.ranking import best_first, require_metric
+from storage.records import ModelName, TrainedModel, written
+from storage.schema import dc_batch_result, dc_candidate_model_list, dc_model
 
 _listed = dc_candidate_model_list.c
 _result = dc_batch_result.c
@@ -70,8 +68,8 @@ def trained(connection: Connection, wanted: Iterable[ModelName]) -> dict[ModelNa
     found = {}
     for batch_id in sorted({name[0] for name in left}):
         for model in results.models(connection, batch_id):
-            if name_of(model) in left:
-                found[name_of(model)] = model
+            if model.name in left:
+                found[model.name] = model
     return found
 
 
@@ -87,8 +85,6 @@ def best(
         BadParameter: there is no such metric.
     """
     require_metric(metric)
-    value = _result[metric]
-    order = value if metric in LOWER_IS_BETTER else value.desc()
     rows = connection.execute(
         select(_result.batch_id, _result.model_no, _result.model_sub_no)
         .join(
@@ -98,7 +94,7 @@ def best(
             & (dc_model.c.model_sub_no == _result.model_sub_no),
         )
         .where(_result.batch_id == batch_id, _result.split == "valid", _result.state == "C")
-        .order_by(value.is_(None), order, _result.model_no, _result.model_sub_no)
+        .order_by(*best_first(dc_batch_result, metric))
         .limit(top)
     )
     found = tuple((batch, model, sub) for batch, model, sub in rows)
@@ -114,14 +110,6 @@ def _without_models(connection: Connection, batch_id: int) -> str:
         return "has no trained model"
     stands = "still runs" if batch.state == "U" else "still waits to run"
     return f"{stands} and has no trained model yet; first: deepcredit batch wait {batch_id}"
-
-
-def require_metric(metric: str) -> None:
-    """Raise BadParameter, which lists the metrics, for one that does not exist."""
-    if metric not in METRICS:
-        raise BadParameter(
-            f"unknown metric {metric!r}; {meant(metric, METRICS)}there are: {', '.join(METRICS)}"
-        )
 
 
 def add(connection: Connection, candidate_id: str, wanted: Iterable[ModelName]) -> int:

@@ -62,9 +62,9 @@ def read(connection: Connection, group: str, version: int) -> Dataset:
     head = _one(connection, group, version)
     if head is None:
         raise NotFound(f"unknown data set {group}/{version}; {_what_exists(connection, group)}")
-    return _datasets(connection, [head], _columns().where(_is(dc_dataset_column, group, version)))[
-        0
-    ]
+    columns = _columns().where(_is(dc_dataset_column, group, version))
+    (found,) = _datasets(connection, [head], columns)
+    return found
 
 
 def listing(connection: Connection) -> tuple[Dataset, ...]:

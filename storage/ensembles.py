@@ -10,13 +10,11 @@ from typing import Any, Literal
 import pyarrow as pa
 from sqlalchemy import Connection, Table, delete, insert, select
 
-from storage.bulk import fill
+from storage.bulk_write import fill
 from storage.housekeeping import delete_ensembles
-from storage.metadata import COUNTS
-from storage.model_names import ModelName
-from storage.records import Record
+from storage.metadata import COUNTS, METRICS
+from storage.records import ModelName, Record
 from storage.schema import (
-    METRICS,
     dc_batch_detail_t4,
     dc_batch_histogram,
     dc_batch_method,
@@ -26,7 +24,7 @@ from storage.schema import (
     dc_ensemble_range,
 )
 
-ROWS_AT_ONCE = 50_000
+REPORT_ROWS = 50_000
 """Of a former report, deleted in one transaction: SQLite takes half a second for them."""
 
 _REPORT = (
@@ -166,14 +164,14 @@ def forget_report(connection: Connection, batch_id: int) -> bool:
     of its own, until it returns False.
     """
     _delete(connection, _REPORT, batch_id)
-    return delete_ensembles(connection, batch_id, ROWS_AT_ONCE) > 0
+    return delete_ensembles(connection, batch_id, REPORT_ROWS) > 0
 
 
 def put_ranked(connection: Connection, batch_id: int, ranked: pa.Table) -> None:
     """Add rows of dc_batch_result_t4, given but for their batch_id; all that are given at once are
     there after it, also if they were before.
 
-    They go by bulk load where the connection is of `bulk.bulk_engine`.
+    They go by bulk load where the connection is of `bulk_write.bulk_engine`.
     """
     first = select(dc_batch_result_t4.c.rank_no).where(
         dc_batch_result_t4.c.batch_id == batch_id,

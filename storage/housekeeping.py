@@ -30,7 +30,7 @@ from storage.schema import (
 AT_ONCE = 500
 """Batches a transaction."""
 
-ROWS_AT_ONCE = 10_000
+PRUNE_ROWS = 10_000
 """Rows of ranked ensembles a transaction; one batch may have millions."""
 
 _batch = dc_batch.c
@@ -83,7 +83,7 @@ def prune(
     *,
     after: int = 0,
     at_once: int = AT_ONCE,
-    rows_at_once: int = ROWS_AT_ONCE,
+    rows_at_once: int = PRUNE_ROWS,
 ) -> Pruned:
     """Remove some batches that were completed so many seconds ago or earlier, with all that they
     left; to be called, each time in a transaction of its own, until `after` is None.
@@ -121,7 +121,7 @@ def prune_deserted(
     *,
     after: int = 0,
     at_once: int = AT_ONCE,
-    rows_at_once: int = ROWS_AT_ONCE,
+    rows_at_once: int = PRUNE_ROWS,
 ) -> Pruned:
     """Remove what batches left whose row an operator has deleted; to be called like `prune`.
 

@@ -17,15 +17,13 @@ from sqlalchemy import (
 
 from configs.errors import NotFound
 from storage.batches import no_such
-from storage.candidates import LOWER_IS_BETTER, require_metric
+from storage.ranking import KEY, best_first, require_metric
 from storage.records import State
 from storage.schema import dc_batch, dc_batch_result
 from storage.views import VIEWS
 from storage.wording import dataset_name
 
 Row = dict[str, Any]
-
-_KEY = ("batch_id", "model_no", "model_sub_no")
 
 
 def _view(name: str) -> TableClause:
@@ -81,9 +79,9 @@ def models(
     """
     require_metric(metric)
     chosen = _chosen(_ranked, dataset, batch_id)
-    order = _best_first(_ranked, f"valid_{metric}", metric)
+    order = best_first(_ranked, metric, prefix="valid_")
     best = _best_results(metric, dataset, batch_id, limit).subquery("best")
-    same = and_(*(_ranked.c[name] == best.c[name] for name in _KEY))
+    same = and_(*(_ranked.c[name] == best.c[name] for name in KEY))
     found = _read(connection, select(_ranked).join(best, same).order_by(*order))
     if len(found) == limit:
         return found
@@ -99,10 +97,10 @@ def _best_results(
     """
     result = dc_batch_result.c
     return (
-        select(*(result[name] for name in _KEY))
+        select(*(result[name] for name in KEY))
         .where(result.split == "valid", result[metric].is_not(None))
         .where(*_chosen(dc_batch_result, dataset, batch_id))
-        .order_by(*_best_first(dc_batch_result, metric, metric))
+        .order_by(*best_first(dc_batch_result, metric))
         .limit(limit)
     )
 
@@ -152,13 +150,6 @@ def results(connection: Connection, batch_id: int) -> list[Row]:
         .order_by(result.model_no, result.model_sub_no, result.split.desc())
     )
     return _read(connection, query)
-
-
-def _best_first(of: FromClause, column_name: str, metric: str) -> tuple[Any, ...]:
-    """Undefined last, on MariaDB as on SQLite; equal ones by their keys."""
-    value = of.c[column_name]
-    best = value if metric in LOWER_IS_BETTER else value.desc()
-    return value.is_(None), best, *(of.c[name] for name in _KEY)
 
 
 def _read(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[Row]:

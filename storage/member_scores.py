@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, delete, insert, select
 
-from storage.model_names import ModelName
-from storage.records import Record
+from storage.records import ModelName, Record
 from storage.schema import dc_ensemble_score
 
 

@@ -100,14 +100,14 @@ class Overview:
     """How many there are of them."""
 
 
-def seen(connection: Connection) -> tuple[ServerSeen, ...]:
+def servers(connection: Connection) -> tuple[ServerSeen, ...]:
     return _rows(connection, ServerSeen, _SERVERS)
 
 
 def read(connection: Connection, *, failures: int = 10) -> Overview:
     """`failures`: how many final errors to tell of."""
     return Overview(
-        servers=seen(connection),
+        servers=servers(connection),
         runs=_rows(connection, Run, _RUNS),
         queues=_queues(connection),
         oldest=next(iter(_rows(connection, Waiting, _OLDEST)), None),

@@ -1,20 +1,14 @@
 """Queues: names that rows carry. One is in dc_queue only once somebody paused it."""
 
-from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, delete, select
 
 from storage.schema import dc_batch, dc_queue
+from storage.upsert import upsert
 
 
 def pause(connection: Connection, queue: str) -> None:
     """Keep launchers from claiming its batches; those that run go on."""
-    change = update(dc_queue).where(dc_queue.c.queue == queue).values(paused=1)
-    if connection.execute(change).rowcount:
-        return
-    try:
-        connection.execute(insert(dc_queue).values(queue=queue, paused=1))
-    except IntegrityError:  # somebody else was faster to insert it
-        connection.execute(change)
+    upsert(connection, dc_queue, {"queue": queue}, {"paused": 1})
 
 
 def resume(connection: Connection, queue: str) -> None:

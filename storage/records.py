@@ -9,6 +9,15 @@ State = Literal["I", "U", "C", "E"]
 Role = Literal["feature", "target", "id", "time", "group", "ignore", "sensitive"]
 ColumnKind = Literal["numeric", "categorical"]
 SplitName = Literal["valid", "test", "all"]
+ModelKey = tuple[int, int]
+"""(model_no, model_sub_no), within a batch."""
+ModelName = tuple[int, int, int]
+"""(batch_id, model_no, model_sub_no)"""
+
+
+def written(name: ModelName) -> str:
+    """As people read it: batch 12, model 3/1."""
+    return f"batch {name[0]}, model {name[1]}/{name[2]}"
 
 
 class Row(Protocol):
@@ -209,6 +218,14 @@ class TrainedModel(Record):
     seconds: float
     versions: str
     device: str | None = None
+
+    @property
+    def key(self) -> ModelKey:
+        return self.model_no, self.model_sub_no
+
+    @property
+    def name(self) -> ModelName:
+        return self.batch_id, *self.key
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,8 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import BadData, NotFound
-from storage.model_names import ModelKey
-from storage.records import Result, ScoresFile, Split, TrainedModel
+from storage.records import ModelKey, Result, ScoresFile, Split, TrainedModel
 from storage.schema import dc_batch, dc_batch_result, dc_model, dc_split
 
 _KEY = ("batch_id", "model_no", "model_sub_no", "split")
@@ -75,7 +74,7 @@ def read_split(connection: Connection, split_id: str) -> Split:
 
 def put_model(connection: Connection, model: TrainedModel, results: Iterable[Result]) -> None:
     """Replace a model of a batch and its metrics by those of this run."""
-    _delete_model(connection, dc_model, model.batch_id, (model.model_no, model.model_sub_no))
+    _delete_model(connection, dc_model, model.batch_id, model.key)
     connection.execute(_PUT_MODEL, asdict(model))
     put_results(connection, results)
 
@@ -102,7 +101,7 @@ def keep_trained(
 ) -> set[ModelKey]:
     """As `keep_matching`, of a train batch: the model itself must be there too."""
     there = {
-        (model.model_no, model.model_sub_no)
+        model.key
         for model in models(connection, batch_id)
         if {model.uri, model.scores_uri} <= files
     }

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from configs.errors import BadData
-from storage import reading
+from storage import bulk_read
 from storage.content import canonical_of, columns_in
 from storage.records import Dataset, DatasetColumn
 
@@ -27,7 +27,7 @@ def read_rows(connection: Connection, dataset: Dataset) -> pa.Table:
     """
     columns = columns_read(dataset.columns)
     raw = columns_in(
-        reading.read_table(
+        bulk_read.read_table(
             connection,
             dataset.table_name,
             [column.column_name for column in columns],

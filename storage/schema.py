@@ -29,11 +29,9 @@ from storage.ensemble_schema import (
     dc_ensemble_range,
     dc_ensemble_score,
 )
-from storage.metadata import INNODB, METRICS, VOTE_METRICS, metadata, metric_columns
+from storage.metadata import INNODB, METRICS, metadata, metric_columns
 
 __all__ = [
-    "METRICS",
-    "VOTE_METRICS",
     "dc_batch",
     "dc_batch_attempt",
     "dc_batch_detail_t4",

@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, null, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, Connection, delete, null, select, update
 
 from storage import serving
 from storage.columns import utc_now
 from storage.records import Server
 from storage.schema import dc_server
+from storage.upsert import upsert
 
 _server = dc_server.c
 
@@ -29,9 +28,10 @@ def register(
     gpus: int = 0,
 ) -> None:
     """A launcher has started. A pause that an operator set before stays."""
-    _upsert(
+    upsert(
         connection,
-        server,
+        dc_server,
+        {"serve_server_id": server},
         {
             "identity": identity,
             "host": host,
@@ -48,7 +48,7 @@ def register(
     )
 
 
-def seen(connection: Connection, server: str, identity: str) -> str | None:
+def renew(connection: Connection, server: str, identity: str) -> str | None:
     """The launcher is alive. Returns whose row it is: another's if one was started later under the
     same name, which then keeps it; None: nobody's, as after an operator deleted it.
 
@@ -85,7 +85,7 @@ def remove(connection: Connection, server: str, identity: str) -> None:
 
 def pause(connection: Connection, server: str) -> None:
     """Keep a server from claiming batches, also one that is yet to start; what it runs goes on."""
-    _upsert(connection, server, {"paused": 1})
+    upsert(connection, dc_server, {"serve_server_id": server}, {"paused": 1})
 
 
 def resume(connection: Connection, server: str) -> None:
@@ -93,13 +93,3 @@ def resume(connection: Connection, server: str) -> None:
     row = _server.serve_server_id == server
     connection.execute(delete(dc_server).where(row, _server.identity.is_(None)))
     connection.execute(update(dc_server).where(row).values(paused=0))
-
-
-def _upsert(connection: Connection, server: str, values: dict[str, Any]) -> None:
-    change = update(dc_server).where(_server.serve_server_id == server).values(values)
-    if connection.execute(change).rowcount:
-        return
-    try:
-        connection.execute(insert(dc_server).values(serve_server_id=server, **values))
-    except IntegrityError:  # somebody else was faster to insert it
-        connection.execute(change)

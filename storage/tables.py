@@ -26,7 +26,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 from sqlalchemy.types import TypeEngine
 
 from configs.errors import BadData, DeepCreditError
-from storage.bulk import bulk_engine, fill
+from storage.bulk_write import bulk_engine, fill
 from storage.columns import MARIADB
 from storage.driver_errors import error_number, naming_errors, naming_lack_of_rights, reason_of
 

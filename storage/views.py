@@ -16,10 +16,8 @@ from sqlalchemy import (
 )
 
 from storage.columns import seconds_between, utc_now
-from storage.metadata import COUNTS
+from storage.metadata import COUNTS, METRICS, VOTE_METRICS
 from storage.schema import (
-    METRICS,
-    VOTE_METRICS,
     dc_batch,
     dc_batch_method,
     dc_batch_result,

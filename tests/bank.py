@@ -3,6 +3,7 @@
 It speaks only as an operator does: SQL through the `mariadb` client, and the command line.
 """
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -18,7 +19,8 @@ import psutil
 
 from launcher.service.embedded import ExternalCluster
 from tests.mariadb import PASSWORD, MariaDB
-from tests.sshd import SshServer, free_port
+from tests.ports import free_port
+from tests.sshd import SshServer
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,6 +72,12 @@ class Bank:
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-P", "-m", "launcher", *arguments]
+
+    def add_model(self, number: int, model_id: str, group: str, param: Mapping[str, Any]) -> None:
+        self.sql(
+            "INSERT INTO dc_model_list (model_no, model_id, model_group_id, model_param) "
+            f"VALUES ({number}, '{model_id}', '{group}', '{json.dumps(param)}')"
+        )
 
     def state(self, batch_id: int) -> str:
         return self.sql(f"SELECT state FROM dc_batch WHERE batch_id = {batch_id}")[0][0]

@@ -20,7 +20,8 @@ import yaml
 
 from tests.bank import ROOT, end
 from tests.mariadb import NOT_DURABLE, PASSWORD, MariaDB, running_mariadb
-from tests.sshd import current_user, free_port
+from tests.ports import free_port
+from tests.sshd import current_user
 
 DOCKER = ROOT / "docker"
 _VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")

@@ -15,7 +15,7 @@ from models import scores
 from pipeline import datasets, ownership, run
 from pipeline.executor import Executor, Inline
 from pipeline.roles import Choices
-from storage import arrays, batches, candidates, claims, identity, registry, results
+from storage import arrays, batches, candidates, claims, identity, model_list, results
 from storage.artifacts.opening import open_store
 from storage.engine import make_engine, reading, transaction
 from storage.records import Claim, ModelEntry, Offer, Result, Split, TrainedModel
@@ -119,7 +119,7 @@ class Lab:
             )
             for number, (model_id, text) in enumerate(params, start=1)
         ]
-        self.do(lambda connection: registry.put(connection, entries))
+        self.do(lambda connection: model_list.put(connection, entries))
         row = {"dataset_group": "DATA001", "dataset_version": 1, "model_group": "M100"} | columns
         batch_id = self.add(mode="train", **row)
         self.execute(batch_id)

@@ -3,7 +3,6 @@
 import itertools
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,8 @@ from typing import Any
 
 import pymysql
 from sqlalchemy import URL
+
+from tests.ports import free_port
 
 USER = "deepcredit"
 PASSWORD = "p@ss/w:rd%"  # awkward on purpose: it must survive every URL and file
@@ -203,13 +204,6 @@ def running_mariadb(folder: Path, options: Sequence[str] = NOT_DURABLE) -> Itera
         yield server
     finally:
         server.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _install(folder: Path) -> None:

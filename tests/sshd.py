@@ -14,6 +14,8 @@ from typing import Any
 
 import psutil
 
+from tests.ports import free_port
+
 HOST = "127.0.0.1"
 _START_SECONDS = 15
 
@@ -108,12 +110,6 @@ def trust(known_hosts: Path, port: int, public_key: Path) -> Path:
 
 def current_user() -> str:
     return pwd.getpwuid(os.getuid()).pw_name  # the environment may say otherwise
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def drop_connections(server: SshServer) -> int:

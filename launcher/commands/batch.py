@@ -12,10 +12,10 @@ from configs.errors import BadParameter, NotFound, WrongState
 from configs.meant import some
 from configs.wording import harmless
 from launcher.service import kept_back
+from launcher.terminal.batch_table import COLUMNS, as_listed
 from launcher.terminal.console import Format, say, show
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.following import follow
-from launcher.terminal.listing import COLUMNS, as_listed
 from launcher.terminal.naming import dataset_name, parameters
 from launcher.terminal.session import session
 from pipeline import mode as modes

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -95,17 +95,7 @@ def load(
     missing: Missing = None,
 ) -> None:
     """Load a file as a data set, into a table of its own."""
-    choices = _choices(
-        target,
-        positive,
-        id_column,
-        time_column,
-        group_column,
-        drop,
-        sensitive,
-        categorical,
-        missing,
-    )
+    choices = _choices(ctx.params)
     make = partial(datasets.load_file, path=file, group=group, version=version, choices=choices)
     _make(ctx, f"loading {file.name}", make)
 
@@ -132,17 +122,7 @@ def register(
     missing: Missing = None,
 ) -> None:
     """Register a table or view as a data set. Nothing is copied."""
-    choices = _choices(
-        target,
-        positive,
-        id_column,
-        time_column,
-        group_column,
-        drop,
-        sensitive,
-        categorical,
-        missing,
-    )
+    choices = _choices(ctx.params)
     make = partial(
         datasets.register_table, table_name=table, group=group, version=version, choices=choices
     )
@@ -196,28 +176,11 @@ def show_(
         show([_column(asdict(column)) for column in found.columns], _COLUMNS, form)
 
 
-def _choices(
-    target: str | None,
-    positive: str | None,
-    id_column: str | None,
-    time_column: str | None,
-    group_column: str | None,
-    drop: list[str] | None,
-    sensitive: list[str] | None,
-    categorical: list[str] | None,
-    missing: list[str] | None,
-) -> Choices:
-    return Choices(
-        target=target,
-        positive=positive,
-        id_column=id_column,
-        time_column=time_column,
-        group_column=group_column,
-        drop=tuple(drop or ()),
-        sensitive=tuple(sensitive or ()),
-        categorical=tuple(categorical or ()),
-        missing=_sentinels(missing or ()),
-    )
+def _choices(given: dict[str, Any]) -> Choices:
+    """Of the parameters of a command those that say what columns are, by their names."""
+    named = {field.name: given[field.name] for field in fields(Choices)}
+    lists = {name: tuple(given[name] or ()) for name in ("drop", "sensitive", "categorical")}
+    return Choices(**named | lists | {"missing": _sentinels(given["missing"] or ())})
 
 
 def _sentinels(given: list[str] | tuple[()]) -> dict[str, tuple[str, ...]]:

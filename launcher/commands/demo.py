@@ -7,13 +7,12 @@ from typing import Annotated
 import typer
 
 from configs.settings import PREFIX, SECRETS
-from launcher.commands.leaderboard import columns, ranked
-from launcher.commands.results import METHODS, method_columns, method_rows
-from launcher.terminal import demo as steps
+from launcher.terminal import demo_steps, method_table, model_table
 from launcher.terminal.console import progress, say, show
 from launcher.terminal.demo_launcher import Launcher, launcher, wait
 from launcher.terminal.folder import example, new_app
-from launcher.terminal.session import Session, command_line, needed_first, session
+from launcher.terminal.other_shell import command_line, needed_first
+from launcher.terminal.session import Session, session
 from launcher.terminal.statements import submit
 from pipeline import datasets
 from pipeline.roles import Choices
@@ -55,11 +54,11 @@ def demo(
     started = time.monotonic()
     opened = session(ctx)
     _FOLDER.mkdir(parents=True, exist_ok=True)
-    own = csv and steps.OwnData(
+    own = csv and demo_steps.OwnData(
         path=csv, choices=Choices(target=target, positive=positive, id_column=id_column)
     )
-    group = own.group if own else steps.DATA_GROUP
-    say(f"Data set {group}, models of group {steps.MODEL_GROUP} and their batches go")
+    group = own.group if own else demo_steps.DATA_GROUP
+    say(f"Data set {group}, models of group {demo_steps.MODEL_GROUP} and their batches go")
     say(f"   into the database {opened.database}")
     say(f"   and the model store {opened.settings.store_url}")
     _step("1. Tables")
@@ -67,16 +66,16 @@ def demo(
     _step("2. Data")
     dataset = _data(opened, own or None, rows)
     _step("3. Models")
-    variants = steps.put_models(opened, _FOLDER)
-    say(f"   {_FOLDER}/models.toml holds group {steps.MODEL_GROUP}: {variants} variants")
+    variants = demo_steps.put_models(opened, _FOLDER)
+    say(f"   {_FOLDER}/models.toml holds group {demo_steps.MODEL_GROUP}: {variants} variants")
     _step("4. Batches: these statements are all that an operator does")
     trained, predicted = _submit(opened, dataset)
-    command = f"deepcredit launcher {steps.SERVER} --queue {steps.QUEUE}"
+    command = f"deepcredit launcher {demo_steps.SERVER} --queue {demo_steps.QUEUE}"
     _step(f"5. A launcher claims what waits ({command})")
-    with launcher(opened, steps.SERVER, steps.QUEUE) as running:
+    with launcher(opened, demo_steps.SERVER, demo_steps.QUEUE) as running:
         for number in (trained, predicted):
             _await(opened, running, number)
-        same, models = steps.equal_figures(opened, trained, predicted)
+        same, models = demo_steps.equal_figures(opened, trained, predicted)
         say(f"   {same} of {models} models, stored and loaded again, gave the very same test AUC")
         _step("6. An ensemble batch over these models")
         searched = _search(opened, trained)
@@ -87,10 +86,10 @@ def demo(
     _next(opened, dataset, trained, searched, time.monotonic() - started)
 
 
-def _data(opened: Session, own: steps.OwnData | None, rows: int) -> Dataset:
-    dataset = None if own else steps.registered_before(opened, rows)
+def _data(opened: Session, own: demo_steps.OwnData | None, rows: int) -> Dataset:
+    dataset = None if own else demo_steps.registered_before(opened, rows)
     if dataset is None:
-        source = own or steps.made_up_applicants(_FOLDER, rows)
+        source = own or demo_steps.made_up_applicants(_FOLDER, rows)
         with progress(f"   loading {source.path}") as bar:
             dataset = datasets.load_file(
                 opened.engine,
@@ -107,18 +106,18 @@ def _data(opened: Session, own: steps.OwnData | None, rows: int) -> Dataset:
 
 
 def _submit(opened: Session, dataset: Dataset) -> tuple[int, int]:
-    train = steps.statement(
+    train = demo_steps.statement(
         opened,
         batch_desc="demo: training",
         batch_param='{"testSize": "0.3", "threshold": {"metric": "f1_score"}}',
         mode="train",
         dataset_group=dataset.dataset_group,
         dataset_version=dataset.dataset_version,
-        model_group=steps.MODEL_GROUP,
+        model_group=demo_steps.MODEL_GROUP,
         state="I",
     )
     trained = _insert(opened, train)
-    predict = steps.statement(
+    predict = demo_steps.statement(
         opened,
         batch_desc="demo: 예측 (prediction)",
         train_batch_id=trained,
@@ -137,17 +136,17 @@ def _insert(opened: Session, sql: str) -> int:
 
 
 def _search(opened: Session, trained: int) -> int:
-    listing = steps.candidates(opened, trained)
+    listing = demo_steps.candidates(opened, trained)
     submit(opened, listing)
     say("\n".join(f"   {line}" for line in f"{listing};".splitlines()))
     return _insert(
         opened,
-        steps.statement(
+        demo_steps.statement(
             opened,
             batch_desc="demo: 1,000,000 ensembles",
-            batch_param=f'{{"members": {steps.MEMBERS}}}',
+            batch_param=f'{{"members": {demo_steps.MEMBERS}}}',
             mode="ensemble",
-            candidate_id=f"{steps.CANDIDATES}{trained}",
+            candidate_id=f"{demo_steps.CANDIDATES}{trained}",
             state="I",
         ),
     )
@@ -165,14 +164,15 @@ def _leaderboard(opened: Session, trained: int) -> None:
     found = opened.read(
         lambda connection: leaderboard.models(connection, batch_id=trained, metric=_METRIC)
     )
-    show(ranked(found), columns(_METRIC, found))
+    show(model_table.rows(found), model_table.columns(_METRIC, found))
 
 
 def _methods(opened: Session, searched: int) -> None:
     say(f"\n   {command_line(opened)} results {searched}")
     say("   (in SQL: views v_method and v_ensemble)\n")
     found = opened.read(lambda connection: leaderboard.methods(connection, searched))
-    show(method_rows(found), method_columns(found[0]["metric"]), title=METHODS)
+    columns = method_table.columns(found[0]["metric"])
+    show(method_table.rows(found), columns, title=method_table.TITLE)
 
 
 def _next(opened: Session, dataset: Dataset, trained: int, searched: int, seconds: float) -> None:

@@ -13,7 +13,7 @@ from launcher.terminal.console import Column, Format, say, show
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.session import session
 from models import kind, variants
-from storage import registry
+from storage import model_list
 from storage.records import ModelEntry
 
 app = new_app()
@@ -45,7 +45,7 @@ def load_(
     use_yn ("Y" or "N") and a table param with hyper-parameters, resampling, classWeight and grid.
     """
     entries = modelfile.read(file)
-    session(ctx).write(lambda connection: registry.put(connection, entries))
+    session(ctx).write(lambda connection: model_list.put(connection, entries))
     groups = sorted({entry.model_group_id for entry in entries})
     count = sum(len(_expand(entry)) for entry in entries)
     say(f"{len(entries)} models with {count} variants in {', '.join(groups)}")
@@ -58,7 +58,7 @@ def list_(
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
     """List the models with the variants that their grids expand to."""
-    entries = session(ctx).read(lambda connection: registry.listing(connection, group))
+    entries = session(ctx).read(lambda connection: model_list.listing(connection, group))
     rows = [row for entry in entries for row in _rows(entry)]
     show(rows, _COLUMNS, form, empty="no model; fill the list with `deepcredit model load`")
 

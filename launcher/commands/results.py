@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from configs.errors import WrongState
+from launcher.terminal import method_table
 from launcher.terminal.console import Column, Format, say, show
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.session import Session, session
@@ -50,10 +51,6 @@ _ENSEMBLES = (
 _COMPARED = 1000
 """So many of the best are looked at for equal ones: what a batch keeps unless told otherwise."""
 
-METHODS = """\
-methods, the answer first, then by valid; from and to: the interval of test;
-gain: over the best single model on the same rows of test"""
-
 
 @app.command(
     epilog=example("deepcredit results 123", "deepcredit results 123 --format csv > results.csv")
@@ -90,29 +87,6 @@ def results(
             raise WrongState(failure)
 
 
-def method_columns(metric: str) -> tuple[Column, ...]:
-    """The columns of a table of methods."""
-    name = metric.removesuffix("_score")
-    return (
-        Column("method", "method", text=True),
-        Column("answer", "", text=True),
-        Column("n_models", "models", wide=True),
-        Column(f"valid_{metric}", f"valid {name}", digits=4),
-        Column(f"test_{metric}", f"test {name}", digits=4),
-        Column("test_low", "from", digits=4, wide=True),
-        Column("test_high", "to", digits=4, wide=True),
-        Column("test_gain", "gain", digits=4),
-        Column("test_gain_low", "gain from", digits=4, wide=True),
-        Column("test_gain_high", "gain to", digits=4, wide=True),
-        Column("test_auc", "test auc", digits=4, wide=True),
-    )
-
-
-def method_rows(methods: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows for a table of methods."""
-    return [row | {"answer": "answer" if row["chosen"] else ""} for row in methods]
-
-
 def _alike(ensembles: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of ensembles with the same figures the first alone, with the number of them all."""
     first: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -127,8 +101,8 @@ def _show_ensembles(
 ) -> None:
     methods = opened.read(lambda connection: leaderboard.methods(connection, batch_id))
     if methods:
-        columns = method_columns(methods[0]["metric"])
-        show(method_rows(methods), columns, title=METHODS)
+        columns = method_table.columns(methods[0]["metric"])
+        show(method_table.rows(methods), columns, title=method_table.TITLE)
         say("")
     title = (
         "the best ensembles, by valid;\n"

@@ -75,7 +75,7 @@ class Registration:
         """Say that the launcher lives; raises as `enter`. A row that was deleted comes back."""
 
         def work(connection: Connection) -> str | None:
-            return servers.seen(connection, self._server_id, self._host.identity)
+            return servers.renew(connection, self._server_id, self._host.identity)
 
         owner = transaction(self._peeking, work)
         if owner is None:

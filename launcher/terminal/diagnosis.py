@@ -53,7 +53,7 @@ def hear(session: Session, server_id: str) -> Finding:
     Raises:
         DeepCreditError: the database cannot be asked.
     """
-    found = {each.serve_server_id: each for each in session.read(overview.seen)}
+    found = {each.serve_server_id: each for each in session.read(overview.servers)}
     there = found.get(server_id)
     if there is None or there.identity is None or there.silent is None:
         level, text = fail(f"{server_id} does not run; start it: deepcredit launcher {server_id}")

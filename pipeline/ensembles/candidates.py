@@ -9,8 +9,7 @@ from sqlalchemy import Connection
 from configs.errors import BadData, NotFound, ParentNotReady
 from pipeline.subjects import require_target
 from storage import batches, candidates, datasets, results
-from storage.model_names import name_of, written
-from storage.records import Batch, Split, TrainedModel
+from storage.records import Batch, Split, TrainedModel, written
 
 _SHOWN = 8
 
@@ -126,6 +125,6 @@ def _grouped(
 
 
 def _some(models: Sequence[TrainedModel]) -> str:
-    shown = ", ".join(written(name_of(model)) for model in models[:_SHOWN])
+    shown = ", ".join(written(model.name) for model in models[:_SHOWN])
     more = len(models) - _SHOWN
     return f"{shown} and {more} more" if more > 0 else shown

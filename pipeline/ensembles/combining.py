@@ -17,7 +17,7 @@ from ensemble.blend import Blend
 from models import scores
 from models.kind import Labels, Scores
 from models.scores import Metrics
-from storage.model_names import ModelName
+from storage.records import ModelName
 
 Called = NDArray[np.bool_]
 

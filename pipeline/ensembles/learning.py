@@ -20,7 +20,7 @@ from pipeline.ensembles import voters
 from pipeline.ensembles.combining import Ballot, Combination, Rounds, Sum
 from pipeline.ensembles.searching import Searched
 from pipeline.ensembles.stored_scores import Board, ScoredPart
-from storage.model_names import ModelName, name_of
+from storage.records import ModelName
 
 METHODS: Mapping[str, str] = {
     "vote": "vote: best of the search",
@@ -72,7 +72,7 @@ def ballot_of(board: Board, part: ScoredPart) -> Ballot:
 
 
 def names_of(board: Board) -> tuple[ModelName, ...]:
-    return tuple(map(name_of, board.models))
+    return tuple(model.name for model in board.models)
 
 
 def _single(board: Board, metric: str) -> Blend:

@@ -7,7 +7,7 @@ from configs.meant import some
 from ensemble.sampling import members_of
 from pipeline.ensembles.combining import Rounds, from_json
 from storage import batches, ensembles
-from storage.model_names import ModelName
+from storage.records import ModelName
 
 _SHOWN = 8
 

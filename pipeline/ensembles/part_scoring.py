@@ -7,8 +7,7 @@ from pipeline import placing
 from pipeline.workplace import workplace
 from storage import arrays
 from storage.artifacts.port import Stored
-from storage.model_names import ModelName, name_of, written
-from storage.records import TrainedModel
+from storage.records import ModelName, TrainedModel, written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +36,7 @@ def task_of(
 ) -> PartTask:
     return PartTask(
         settings=settings,
-        name=name_of(model),
+        name=model.name,
         model_id=model.model_id,
         model=Stored(uri=model.uri, sha256=model.sha256, bytes=model.bytes),
         matrix=matrix,

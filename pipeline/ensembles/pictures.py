@@ -21,7 +21,6 @@ from pipeline.ensembles.searching import Searched
 from pipeline.ensembles.stored_scores import Board
 from pipeline.ensembles.voters import BEST, shares
 from storage.ensembles import Picture
-from storage.model_names import name_of
 
 _FINEST = 50
 """Bins from the least metric of all ensembles to the greatest, in the picture."""
@@ -104,7 +103,7 @@ def _membership(board: Board, searched: Searched, batch_id: int) -> bytes:
     return membership(
         shares(search, numbers, len(models)),
         [model.model_id for model in models],
-        ["/".join(map(str, name_of(model))) for model in models],
+        ["/".join(map(str, model.name)) for model in models],
         chance=chance,
         band=(chance - width, chance + width),
         subtitle=f"batch {batch_id}: rounds of the best {len(numbers):,} of "

@@ -32,8 +32,7 @@ from pipeline.subjects import Scope, Selection
 from storage import arrays, candidates, ensembles, results
 from storage.artifacts.port import Stored
 from storage.ensembles import Member, Method
-from storage.model_names import ModelName, name_of, written
-from storage.records import Batch, Split, TrainedModel
+from storage.records import Batch, ModelName, Split, TrainedModel, written
 
 MODEL_ID = "ENSEMBLE"
 
@@ -152,7 +151,7 @@ def _scores(
     """Scores of each model on the rows, labels where they are known, and doubts of rows."""
     if selection.scope == "test":
         board = assemble(Candidates(models=answer.models, split=selection.split), context)
-        names = map(name_of, board.models)
+        names = [model.name for model in board.models]
         return dict(zip(names, board.test.scores, strict=True)), board.test.y, ()
     context.report(0.0, f"reading {selection.dataset.name}")
     subject = subjects.read(selection, context)
@@ -166,7 +165,7 @@ def _scores(
 
 
 def _ballot(models: Sequence[TrainedModel], scores: Mapping[ModelName, Scores]) -> Ballot:
-    votes = {name_of(m): decide(scores[name_of(m)], m.threshold) for m in models}
+    votes = {m.name: decide(scores[m.name], m.threshold) for m in models}
     return Ballot(scores=scores, votes=votes)
 
 

@@ -22,8 +22,7 @@ from pipeline.progress import Tally
 from pipeline.subjects import preprocessor_of, trained_on
 from storage import arrays, results
 from storage.artifacts.port import Stored
-from storage.model_names import ModelName, name_of, written
-from storage.records import Dataset, Split, TrainedModel
+from storage.records import Dataset, ModelName, Split, TrainedModel, written
 
 
 def restore(
@@ -38,9 +37,9 @@ def restore(
         BadData: the data set has gone or has changed.
         ParentNotReady: a model was trained again meanwhile.
     """
-    reasons = {name_of(model): reason for model, reason in lost}
+    reasons = {model.name: reason for model, reason in lost}
     context.report(0.0, f"computing lost scores of {len(lost)} models")
-    models = {name_of(model): model for model, _ in lost}
+    models = {model.name: model for model, _ in lost}
     matrices = _matrices(models.values(), split, context)
     tasks = [_task(model, matrices[name], split, context) for name, model in models.items()]
     tally = Tally(total=len(tasks), before=0, unit="lost scores", report=context.report)
@@ -72,7 +71,7 @@ def _matrices(
             if sha256 not in published:
                 fitted = preprocessor_of(model, context)
                 published[sha256] = publish_matrix(fitted, frame, rows, context)
-            matrices[name_of(model)] = published[sha256]
+            matrices[model.name] = published[sha256]
     return matrices
 
 
@@ -86,7 +85,7 @@ def _frame(dataset: Dataset, split: Split, context: Context) -> Frame:
 
 
 def _task(model: TrainedModel, matrix: Stored, split: Split, context: Context) -> PartTask:
-    stem = run_files.of_model(run_files.MODELS, name_of(model))
+    stem = run_files.of_model(run_files.MODELS, model.name)
     return task_of(
         model,
         matrix,
@@ -105,7 +104,7 @@ def _explained(model: TrainedModel, lost: Exception, error: Exception) -> Except
     if not isinstance(error, ArtifactMissing | ArtifactDamaged | BadData):
         return error
     return type(error)(
-        f"{written(name_of(model))}: its scores cannot be read ({lost}) nor computed again "
+        f"{written(model.name)}: its scores cannot be read ({lost}) nor computed again "
         f"({error}); train batch {model.batch_id} again or take the model off the list"
     )
 
@@ -113,5 +112,5 @@ def _explained(model: TrainedModel, lost: Exception, error: Exception) -> Except
 def _commit(model: TrainedModel, scores: Stored, context: Context) -> TrainedModel:
     fresh = replace(model, scores_uri=scores.uri, scores_sha256=scores.sha256)
     if not context.commit(lambda connection: results.put_scores(connection, fresh)):
-        raise ParentNotReady(f"{written(name_of(model))} was trained again meanwhile")
+        raise ParentNotReady(f"{written(model.name)} was trained again meanwhile")
     return fresh

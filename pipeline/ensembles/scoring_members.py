@@ -13,8 +13,7 @@ from pipeline.subjects import Subject
 from storage import arrays, member_scores
 from storage.artifacts.port import Stored
 from storage.member_scores import MemberScores
-from storage.model_names import ModelName, name_of, written
-from storage.records import TrainedModel
+from storage.records import ModelName, TrainedModel, written
 
 
 def score_members(
@@ -30,7 +29,7 @@ def score_members(
             published = subjects.publish_rows(subject, model, context)
             matrices[model.preprocessor_sha256] = published
     wanted = {
-        name_of(model): _fingerprint(model, matrices[model.preprocessor_sha256]) for model in models
+        model.name: _fingerprint(model, matrices[model.preprocessor_sha256]) for model in models
     }
     scope = subject.selection.scope
     scores = _kept(wanted, scope, context)
@@ -43,7 +42,7 @@ def score_members(
             uri=_uri(model, context),
         )
         for model in models
-        if name_of(model) not in scores
+        if model.name not in scores
     ]
     tally = Tally(total=len(models), before=len(scores), unit="models", report=context.report)
     for ended in placing.run(
@@ -91,7 +90,7 @@ def _load(scores: MemberScores, scope: str, context: Context) -> Scores:
 
 
 def _uri(model: TrainedModel, context: Context) -> str:
-    stem = run_files.of_member(context.claim.batch_id, name_of(model))
+    stem = run_files.of_member(context.claim.batch_id, model.name)
     return run_files.of_run(stem, context.claim.fence, "scores.safetensors")
 
 

@@ -14,8 +14,7 @@ from pipeline.context import Context
 from pipeline.ensembles.candidates import Candidates
 from pipeline.ensembles.rescoring import restore
 from storage import arrays
-from storage.model_names import name_of, written
-from storage.records import Split, TrainedModel
+from storage.records import Split, TrainedModel, written
 
 _THREADS = 8
 
@@ -81,8 +80,8 @@ def _files(
     fetched = _fetch(models, candidates.split, context)
     lost = [(m, f) for m, f in zip(models, fetched, strict=True) if isinstance(f, Exception)]
     if lost:
-        fresh = {name_of(m): m for m in restore(lost, candidates.split, context)}
-        models = [fresh.get(name_of(model), model) for model in models]
+        fresh = {m.name: m for m in restore(lost, candidates.split, context)}
+        models = [fresh.get(model.name, model) for model in models]
         fetched = _fetch(models, candidates.split, context)
     files = []
     for file in fetched:
@@ -112,7 +111,7 @@ def _scores(model: TrainedModel, file: Path, split: Split) -> tuple[Scores, Scor
     expected = (split.n_valid,), (split.n_test,)
     if (valid.shape, test.shape) != expected or {valid.dtype, test.dtype} != {np.dtype("f4")}:
         raise ArtifactDamaged(
-            f"{model.scores_uri} ({written(name_of(model))}) has scores {valid.dtype} of "
+            f"{model.scores_uri} ({written(model.name)}) has scores {valid.dtype} of "
             f"{len(valid)} valid and {len(test)} test rows, not float32 of {split.n_valid} and "
             f"{split.n_test}"
         )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ensemble import votes
 from ensemble.search import Search
 from storage.ensembles import Detail
-from storage.model_names import ModelName
+from storage.records import ModelName
 
 BEST = 1_000
 """Among so many of the best ensembles members are counted for a picture."""

@@ -29,7 +29,6 @@ from pipeline.ensembles.voters import BEST, details
 from pipeline.parameters import BatchParameters
 from storage import candidates, ensembles
 from storage.ensembles import EnsembleReport, Member, Picture
-from storage.model_names import name_of
 from storage.records import Batch
 
 MOST_KEPT = 1_000_000
@@ -194,7 +193,7 @@ def _report(
 ) -> EnsembleReport:
     # By name, so that no other batch's process takes the drawing library.
     draw: Draw = plugins.load("pipeline.ensembles.pictures").draw
-    names = [name_of(model) for model in board.models]
+    names = [model.name for model in board.models]
     shown = [int(number) for number in searched.best.numbers[: parameters.detail]]
     return EnsembleReport(
         members=[

@@ -17,9 +17,8 @@ from pipeline.executor import Need
 from pipeline.fitting import FitTask, Fitted, fit_variant
 from pipeline.model_run import ModelRun
 from pipeline.preparation import Prepared, SplitParameters, prepare
-from storage import datasets, registry, results
-from storage.model_names import ModelKey
-from storage.records import Batch, Dataset, ModelEntry, TrainedModel
+from storage import datasets, model_list, results
+from storage.records import Batch, Dataset, ModelEntry, ModelKey, TrainedModel
 
 IGNORED = ("candidate_id",)
 
@@ -98,7 +97,7 @@ def _entries(
 ) -> list[tuple[ModelEntry, tuple[Variant, ...]]]:
     """The rows of dc_model_list to train, each with its variants; every parameter checked."""
     group = batch.model_group
-    listed = registry.group(connection, group)
+    listed = model_list.group(connection, group)
     if parameters.models is not None:
         absent = set(parameters.models) - {entry.model_no for entry in listed}
         if absent:

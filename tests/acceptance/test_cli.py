@@ -302,6 +302,33 @@ def test_a_column_may_get_its_sentinels_one_by_one(ready: Run) -> None:
     assert re.search(r"소득 +feature +numeric +96, 98", out)
 
 
+def test_each_option_says_what_its_own_column_is(ready: Run) -> None:
+    Path("a.csv").write_text(
+        "no,month,branch,note,sex,code,owed,late\n"
+        + "".join(f"{n},2024-0{n}-01,b{n},x,f,{n},{n}.5,{'yn'[n % 2]}\n" for n in range(1, 9))
+    )
+    ready(
+        *("dataset", "load", "a.csv", "--group", "D1", "--target", "late", "--positive", "y"),
+        *("--id", "no", "--time", "month", "--group-column", "branch", "--drop", "note"),
+        *("--sensitive", "sex", "--categorical", "code", "--missing", "owed=1.5"),
+    )
+
+    shown = json.loads(ready("dataset", "show", "D1/1", "--format", "json")[1])
+
+    assert {row["column_name"]: row["role"] for row in shown} == {
+        "no": "id",
+        "month": "time",
+        "branch": "group",
+        "note": "ignore",
+        "sex": "sensitive",
+        "code": "feature",
+        "owed": "feature",
+        "late": "target",
+    }
+    code, owed = (row for row in shown if row["role"] == "feature")
+    assert (code["kind"], owed["kind"], owed["missing_values"]) == ("categorical", "numeric", "1.5")
+
+
 def test_data_sets_are_listed_and_shown(ready: Run) -> None:
     Path("a.csv").write_text(APPLICANTS, encoding="utf-8")
     ready("dataset", "load", "a.csv", "--group", "D1", "--target", "연체", "--drop", "번호")

@@ -184,10 +184,7 @@ class Training:
             data = SHARED / "data" / "german" / "german_credit.csv"
             bank.deepcredit("dataset", "load", str(data), "--group", "G", "--target", "default")
             for model_no, model_id, parameters in MODELS:
-                bank.sql(
-                    "INSERT INTO dc_model_list (model_no, model_id, model_group_id, model_param) "
-                    f"VALUES ({model_no}, '{model_id}', 'M', '{json.dumps(parameters)}')"
-                )
+                bank.add_model(model_no, model_id, "M", parameters)
             for number in range(self.batches):
                 parameters = json.dumps({"randomState": self.seed + number})
                 bank.sql(

@@ -14,8 +14,9 @@ from configs.errors import StoreNotOurs
 from configs.settings import Settings
 from storage import batches, migrate, queues
 from storage.engine import reading, transaction
+from storage.metadata import METRICS
 from storage.records import Offer
-from storage.schema import METRICS, dc_batch, dc_queue
+from storage.schema import dc_batch, dc_queue
 from tests.bank import ROOT, environment
 from tests.blocks import blocks
 from tests.conftest import SettingsFactory

@@ -23,7 +23,8 @@ from launcher.service.embedded import EmbeddedCluster
 from models import devices, kind
 from models.scores import auc
 from tests.bank import ROOT, SHARED, Bank, small_bank
-from tests.sshd import SshServer, free_port, running_sshd
+from tests.ports import free_port
+from tests.sshd import SshServer, running_sshd
 
 pytestmark = [
     pytest.mark.skipif(not devices.count(), reason="no NVIDIA card here"),

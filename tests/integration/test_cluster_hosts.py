@@ -16,7 +16,8 @@ import pytest
 
 from launcher.terminal.applicants import ID, TARGET, write_csv
 from tests.bank import ROOT, Bank, environment
-from tests.sshd import current_user, free_port, make_key
+from tests.ports import free_port
+from tests.sshd import current_user, make_key
 from tests.waiting import until
 
 MODELS = """

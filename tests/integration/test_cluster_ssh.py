@@ -16,7 +16,8 @@ from launcher.cluster import certificates, connect
 from launcher.service.embedded import ExternalCluster
 from tests import tasks
 from tests.bank import ROOT, environment
-from tests.sshd import HOST, SshdMissing, free_port, make_key, running_sshd, trust
+from tests.ports import free_port
+from tests.sshd import HOST, SshdMissing, make_key, running_sshd, trust
 from tests.waiting import alive, until
 
 

@@ -159,7 +159,7 @@ def test_a_step_that_fails_for_good_holds_up_no_other(
     def refused(*_: object) -> None:
         raise DatabaseRefused
 
-    monkeypatch.setattr(servers, "seen", refused)
+    monkeypatch.setattr(servers, "renew", refused)
     monkeypatch.setattr(peek, "lost", refused)
     with capture_logs() as logged, in_thread(there.daemon("succeed")):
         until(lambda: told(logged, "the database cannot be used") == 1)

@@ -32,10 +32,9 @@ from configs.errors import BadData, DatasetChanged, NotFound
 from pipeline import frames, preprocess, split
 from pipeline.datasets import load_file, register_table
 from pipeline.roles import Choices
-from storage import datasets, reading, tables
-from storage.bulk import bulk_engine, fill
-from storage.engine import make_engine, transaction
-from storage.engine import reading as connected
+from storage import bulk_read, datasets, tables
+from storage.bulk_write import bulk_engine, fill
+from storage.engine import make_engine, reading, transaction
 from tests.bank import SHARED
 from tests.mariadb import PASSWORD
 from tests.matrix import apply
@@ -111,12 +110,12 @@ def apart(words):
 
 
 def frame_of(engine, dataset):
-    with connected(engine) as connection:
+    with reading(engine) as connection:
         return frames.read_from(connection, dataset)
 
 
 def read_back(engine, group="DATA001", version=1):
-    with connected(engine) as connection:
+    with reading(engine) as connection:
         return datasets.read(connection, group, version)
 
 
@@ -374,7 +373,7 @@ def test_a_row_holds_some_980_numbers_or_190_texts(mariadb_engine, tmp_path):
 
 
 def test_only_the_bulk_connection_may_send_files(mariadb_engine):
-    with connected(mariadb_engine) as connection, pytest.raises(DBAPIError, match="local"):
+    with reading(mariadb_engine) as connection, pytest.raises(DBAPIError, match="local"):
         connection.exec_driver_sql("LOAD DATA LOCAL INFILE '/etc/hostname' INTO TABLE dc_batch")
 
 
@@ -389,7 +388,7 @@ def test_a_lenient_server_cuts_nothing_that_is_loaded_in_bulk(
         before = cursor.fetchone()
         cursor.execute("SET GLOBAL sql_mode='', local_infile=%s", (local,))
         try:
-            with connected(mariadb_engine) as connection:
+            with reading(mariadb_engine) as connection:
                 target.create(connection)
             with (
                 pytest.raises((BadData, DataError), match=r"too long|truncated|Out of range"),
@@ -398,7 +397,7 @@ def test_a_lenient_server_cuts_nothing_that_is_loaded_in_bulk(
                 fill(connection, target, pa.table(values))
         finally:
             cursor.execute("SET GLOBAL sql_mode=%s, local_infile=%s", before)
-            with connected(mariadb_engine) as connection:
+            with reading(mariadb_engine) as connection:
                 target.drop(connection)
 
 
@@ -419,7 +418,7 @@ def test_connectorx_is_what_reads(mariadb_engine, tmp_path):
     load(mariadb_engine, small(tmp_path / "file.parquet", 300))
     question = select(column("x").label("c0")).select_from(table("dc_data_data001_1"))
 
-    found = reading._through_connectorx(mariadb_engine.url, [question])
+    found = bulk_read._through_connectorx(mariadb_engine.url, [question])
 
     assert found.column("c0").to_pylist() == [float(number) for number in range(300)]
 
@@ -454,8 +453,8 @@ def test_parts_that_come_in_another_order_need_no_sorting(mariadb_engine, tmp_pa
         return pa.Table.from_batches(sorted(batches, key=lambda each: -each.columns[-1][0].as_py()))
 
     monkeypatch.setattr(connectorx, "read_sql", last_part_first)
-    with connected(mariadb_engine) as connection:
-        found = reading.read_table(
+    with reading(mariadb_engine) as connection:
+        found = bulk_read.read_table(
             connection, dataset.table_name, ["x"], order_column="dc_row_no", n_rows=30_000
         )
 
@@ -466,7 +465,7 @@ def test_parts_that_come_in_another_order_need_no_sorting(mariadb_engine, tmp_pa
 
 def test_no_error_of_connectorx_shows_the_password(mariadb_engine, capfd):
     with capture_logs() as logs:
-        found = reading._through_connectorx(mariadb_engine.url, [text("SELECT x FROM nowhere")])
+        found = bulk_read._through_connectorx(mariadb_engine.url, [text("SELECT x FROM nowhere")])
 
     assert found is None
     [event] = logs
@@ -598,7 +597,7 @@ def test_a_view_can_be_registered(engine, tmp_path):
 
     assert (dataset.n_rows, dataset.order_column) == (30, None)
     assert frame_of(engine, dataset).by_name["twice"].values.tolist()[0] == 60
-    with connected(engine) as connection:
+    with reading(engine) as connection:
         assert [found.name for found in datasets.listing(connection)] == ["DATA001/1", "RICH/1"]
 
 
@@ -767,7 +766,7 @@ def test_a_data_set_without_a_target_can_only_be_scored(engine, tmp_path):
 def test_an_empty_table_is_an_error(engine, tmp_path):
     dataset = load(engine, small(tmp_path / "file.parquet"))
     execute(engine, "DELETE FROM dc_data_data001_1")
-    with connected(engine) as connection:
+    with reading(engine) as connection:
         rows = frames.read_rows(connection, dataset)
 
     with pytest.raises(BadData, match="data set DATA001/1 is empty"):

@@ -19,7 +19,8 @@ from storage.engine import make_engine, reading, transaction
 from storage.records import Offer
 from tests.calls import Calls
 from tests.conftest import SettingsFactory
-from tests.mariadb import NOT_DURABLE, MariaDB, free_port, running_mariadb
+from tests.mariadb import NOT_DURABLE, MariaDB, running_mariadb
+from tests.ports import free_port
 from tests.rival import Rival
 
 

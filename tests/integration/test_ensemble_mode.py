@@ -325,7 +325,7 @@ def test_others_write_while_a_report_of_many_rows_is_written(listed, monkeypatch
     assert there == [0, 2000, 4000]
 
     listed.again(batch_id)
-    monkeypatch.setattr(ensembles, "ROWS_AT_ONCE", 100)
+    monkeypatch.setattr(ensembles, "REPORT_ROWS", 100)
     first = report(listed, batch_id)
     listed.execute(batch_id)
     assert there[3:] == there[:3]

@@ -15,10 +15,9 @@ from storage import batches, candidates, claims, health, left, queues, servers, 
 from storage.claimable import is_open
 from storage.engine import make_engine, reading
 from storage.grants import ROLES, grants, how_to_give
+from storage.metadata import METRICS, VOTE_METRICS
 from storage.records import Offer
 from storage.schema import (
-    METRICS,
-    VOTE_METRICS,
     dc_batch,
     dc_batch_result,
     dc_batch_result_t4,
@@ -357,7 +356,7 @@ def test_a_server_is_registered_seen_and_removed(calls: Calls) -> None:
     assert json.loads(server.tags or "") == ["gpu", "큰"]
 
     calls.sql("UPDATE dc_server SET last_seen = '2020-01-01 00:00:00'")
-    assert calls(servers.seen, "S1", "a") == "a"
+    assert calls(servers.renew, "S1", "a") == "a"
     (server,) = calls(servers.listing)
     assert server.last_seen is not None
     assert server.last_seen.year > 2020
@@ -371,7 +370,7 @@ def test_a_server_that_started_since_is_not_removed_by_the_old_one(calls: Calls)
         calls(servers.register, server="S1", identity=identity, **REGISTRATION)
 
     calls.sql("UPDATE dc_server SET last_seen = '2020-01-01 00:00:00'")
-    assert calls(servers.seen, "S1", "old") == "new"
+    assert calls(servers.renew, "S1", "old") == "new"
     calls(servers.remove, "S1", "old")
 
     (server,) = calls(servers.listing)

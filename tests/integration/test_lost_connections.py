@@ -11,7 +11,7 @@ from launcher.service.daemon import Daemon
 from pipeline import context as contexts
 from pipeline.context import Context
 from pipeline.executor import Inline
-from storage import registry
+from storage import model_list
 from storage.artifacts.opening import open_store
 from storage.cache import open_cache
 from storage.engine import make_engine, reading, transaction
@@ -191,7 +191,7 @@ def test_a_child_that_loses_connections_completes_its_first_attempt(
         model_no=1, model_id="ML-XGB", model_group_id="M", model_param=params, use_yn="Y",
         model_desc=None,
     )  # fmt: skip
-    lab.do(lambda connection: registry.put(connection, [entry]))
+    lab.do(lambda connection: model_list.put(connection, [entry]))
     batch_id = lab.add(mode="train", dataset_group="DATA001", dataset_version=1, model_group="M")
     database = make_url(lab.settings.database_url).database
     with mariadb_server.connect(database) as other, other.cursor() as cursor:

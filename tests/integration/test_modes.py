@@ -39,7 +39,7 @@ from storage import arrays
 from storage.artifacts.port import Stored
 from storage.cache import Cache
 from storage.engine import transaction
-from storage.schema import METRICS
+from storage.metadata import METRICS
 from tests.desk import XGB, Desk, applicants, open_desk
 
 

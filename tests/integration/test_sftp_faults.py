@@ -24,7 +24,8 @@ from storage.artifacts.sftp import SftpStore
 from storage.artifacts.sftp_connect import Login
 from tests.cutting import CuttingProxy, cutting_proxy
 from tests.password_server import running_password_server
-from tests.sshd import SshServer, drop_connections, free_port, make_key, running_sshd, trust
+from tests.ports import free_port
+from tests.sshd import SshServer, drop_connections, make_key, running_sshd, trust
 from tests.waiting import until
 
 SECRET = "Geheim-비밀!"

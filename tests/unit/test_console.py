@@ -8,8 +8,8 @@ from typer.core import TyperGroup
 
 from configs.errors import WrongState
 from launcher.cli import execute
-from launcher.commands.leaderboard import columns
 from launcher.terminal.console import Column, fitting, progress, say, show, table
+from launcher.terminal.model_table import columns
 
 MODEL = {
     "rank": 10,

@@ -11,7 +11,7 @@ from sklearn import metrics as reference
 
 from ensemble.metrics import METRICS, VoteMetric, metric
 from models.scores import VOTE_METRICS, Metrics, auc, decide, measure, vote_metrics
-from storage import schema
+from storage import metadata
 
 NEAR = 1e-12
 
@@ -117,8 +117,8 @@ def test_ks_by_hand():
 def test_the_names_are_those_of_the_table():
     names = tuple(field.name for field in fields(Metrics))
 
-    assert names == ("tn", "fp", "fn", "tp", *schema.METRICS)
-    assert VOTE_METRICS == schema.VOTE_METRICS == get_args(VoteMetric)
+    assert names == ("tn", "fp", "fn", "tp", *metadata.METRICS)
+    assert VOTE_METRICS == metadata.VOTE_METRICS == get_args(VoteMetric)
 
 
 def test_without_rows_everything_is_undefined():

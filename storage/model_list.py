@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, func, select
 
 from configs.errors import NotFound
 from configs.meant import meant, some
 from storage.records import ModelEntry
 from storage.schema import dc_model_list
+from storage.upsert import upsert
 
 _models = dc_model_list.c
 
@@ -49,9 +50,7 @@ def listing(connection: Connection, model_group: str | None = None) -> list[Mode
 def put(connection: Connection, entries: Iterable[ModelEntry]) -> None:
     """Insert the models; one whose model_no is there already is replaced."""
     for entry in entries:
-        change = update(dc_model_list).where(_models.model_no == entry.model_no)
-        if not connection.execute(change.values(asdict(entry))).rowcount:
-            connection.execute(insert(dc_model_list).values(asdict(entry)))
+        upsert(connection, dc_model_list, {"model_no": entry.model_no}, asdict(entry))
 
 
 def _read(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[ModelEntry]:

@@ -14,7 +14,7 @@ from launcher.terminal.statements import as_shown
 from models import variants
 from pipeline.roles import Choices
 from storage import datasets as registered
-from storage import leaderboard, registry
+from storage import leaderboard, model_list
 from storage.records import Dataset, ModelEntry
 from storage.schema import dc_batch, dc_candidate_model_list, dc_model
 
@@ -118,8 +118,8 @@ def put_models(session: Session, folder: Path) -> int:
     entries = modelfile.read(path)
 
     def work(connection: Connection) -> None:
-        _require_free(registry.listing(connection), {entry.model_no for entry in entries}, path)
-        registry.put(connection, entries)
+        _require_free(model_list.listing(connection), {entry.model_no for entry in entries}, path)
+        model_list.put(connection, entries)
 
     session.write(work)
     return sum(

@@ -7,8 +7,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from sqlalchemy.dialects.sqlite import dialect
 
+from launcher.terminal.batch_table import COLUMNS, SHORT, as_listed
 from launcher.terminal.console import fitting, table
-from launcher.terminal.listing import COLUMNS, SHORT, as_listed
 from storage.views import create_view
 
 ROW = {
