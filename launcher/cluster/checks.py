@@ -14,7 +14,7 @@ def check_room(
 ) -> None:
     """Raises BadSetting: `wanted` workers without a card, and cards, are too many for a machine."""
     problems = []
-    for machine in dict.fromkeys(each.machine for each in facts.values()):
+    for machine in dict.fromkeys(facts[host.name].machine for host in hosts):
         here = [host for host in hosts if facts[host.name].machine == machine]
         names, has = ", ".join(host.name for host in here), facts[here[0].name]
         threads = sum(_threads(host, has, wanted[host.name]) for host in here)
@@ -36,11 +36,6 @@ def check_room(
     ]
     if problems:
         raise BadSetting("; ".join(problems))
-
-
-def check_fits(host: Host, has: Facts, workers: int) -> None:
-    """Raises BadSetting: so many workers without a card are too many for the host."""
-    check_room([host], {host.name: has}, {host.name: workers})
 
 
 def _threads(host: Host, has: Facts, workers: int) -> int:

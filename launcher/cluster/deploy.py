@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -33,9 +33,8 @@ def start(configured: Cluster, say: Say, without: Collection[str] = ()) -> Pictu
     cluster = _without(configured, without)
     facts, errors = ask_all(cluster.hosts, lambda host: _ask_facts(cluster, host))
     if errors:
-        away = [host.name for host in cluster.hosts if host.name not in facts]
-        advice = _advice(configured, (*without, *away))
-        raise ClusterUnavailable(f"{'; '.join(errors)}; nothing was started; {advice}")
+        advice = _advice(configured, (*without, *errors))
+        raise ClusterUnavailable(f"{'; '.join(errors.values())}; nothing was started; {advice}")
     plan = make_plan(cluster, facts)
     for name, each in facts.items():
         say(0.1, f"{name}: {each.cores} cores, {each.gpus} GPUs, address {each.ip}")
@@ -96,10 +95,10 @@ def stop(cluster: Cluster, say: Say) -> None:
             _dismiss(cluster, picture, say)
         except ClusterUnavailable as error:
             deaf = [str(error)]
-    answers, errors = ask_all(
+    answers, unreached = ask_all(
         cluster.hosts, lambda host: ask(host, cluster.known_hosts, {"action": "stop"})
     )
-    errors += deaf
+    errors = [*unreached.values(), *deaf]
     if unasked and any(answers.values()):
         say(
             1.0, f"{unasked}; workers of hosts that are no longer configured were not told to leave"
@@ -163,15 +162,19 @@ def left_out(cluster: Cluster, picture: Picture) -> list[str]:
             f"no worker of {name} is there; unless it was scaled to none, {start}"
             for name in answers
         ),
-        *(f"{error}; no worker is there; {start} when it is back" for error in errors),
+        *(f"{error}; no worker is there; {start} when it is back" for error in errors.values()),
     ]
 
 
-def ask_facts(cluster: Cluster, hosts: Iterable[Host]) -> dict[str, Facts]:
-    """What each of these hosts has. Raises ClusterUnavailable."""
-    answers, errors = ask_all(hosts, lambda host: _ask_facts(cluster, host))
-    if errors:
-        raise ClusterUnavailable(f"{'; '.join(errors)}; nothing was started")
+def ask_facts(cluster: Cluster, needed: Collection[str]) -> dict[str, Facts]:
+    """What each host has that answers.
+
+    Raises:
+        ClusterUnavailable: one of those `needed` does not.
+    """
+    answers, errors = ask_all(cluster.hosts, lambda host: _ask_facts(cluster, host))
+    if missing := [error for name, error in errors.items() if name in needed]:
+        raise ClusterUnavailable(f"{'; '.join(missing)}; nothing was changed")
     return answers
 
 
@@ -212,7 +215,8 @@ def start_processes(
         answer: list[dict[str, Any]] = ask(host, cluster.known_hosts, request)
         return answer
 
-    answers, errors = ask_all((h for h in cluster.hosts if h.name in processes), begin)
+    answers, unreached = ask_all((h for h in cluster.hosts if h.name in processes), begin)
+    errors = [*unreached.values()]
     retired: set[str] = set()
     for name, states in answers.items():
         for each in states:

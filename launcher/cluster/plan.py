@@ -68,6 +68,34 @@ def make_plan(cluster: Cluster, facts: Mapping[str, Facts]) -> Plan:
     )
 
 
+def more_workers(
+    cluster: Cluster, facts: Mapping[str, Facts], wanted: Mapping[str, int], address: str
+) -> dict[str, Process]:
+    """What to start where there are fewer workers without a card than `wanted`, by the host's name.
+
+    `facts`: also of other hosts, if they answer, for they may be names of the same machines.
+
+    Raises:
+        ClusterUnavailable: a host that is to have more differs from here in versions.
+        BadSetting: its machine has not the cores or the memory for what it is to run.
+    """
+    growing = [
+        (host, has, wanted[host.name])
+        for host in cluster.hosts
+        if host.name in wanted and wanted[host.name] > (has := facts[host.name]).staying
+    ]
+    check_versions({host.name: has for host, has, _ in growing})
+    machines = {has.machine for _, has, _ in growing}
+    there = [each for each in cluster.hosts if each.name in facts]
+    concerned = [host for host in there if facts[host.name].machine in machines]
+    planned = {host.name: _worker_count(host, facts[host.name]) for host in concerned}
+    check_room(concerned, facts, planned | dict(wanted))
+    return {
+        host.name: _cpu_workers(host, has, address, number - has.staying, has.free_name)
+        for host, has, number in growing
+    }
+
+
 def address_of(cluster: Cluster, ip: str) -> str:
     """Of a scheduler on a host with this address."""
     protocol = "tls" if cluster.certificates else "tcp"
@@ -88,7 +116,7 @@ def _workers(host: Host, has: Facts, address: str, count: int) -> list[Process]:
     one for each card.
     """
     counts = _by_process(has, count).items()
-    found = [cpu_workers(host, has, address, number, name) for name, number in counts if number]
+    found = [_cpu_workers(host, has, address, number, name) for name, number in counts if number]
     share = fits_a_card(host, has)
     cards = [str(number) for number in range(host.gpus)]
     return found + [
@@ -106,7 +134,7 @@ def _by_process(has: Facts, count: int) -> dict[str, int]:
     return found
 
 
-def cpu_workers(host: Host, has: Facts, address: str, count: int, name: str) -> Process:
+def _cpu_workers(host: Host, has: Facts, address: str, count: int, name: str) -> Process:
     """A process that nurses `count` workers without a card."""
     return _process(host, has, address, name, ("--workers", str(count)), host.threads, count)
 

@@ -8,11 +8,9 @@ from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster import deploy, leaving, look
 from launcher.cluster.certificates import FILES, read
-from launcher.cluster.checks import check_fits
-from launcher.cluster.facts import Facts
 from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import Picture
-from launcher.cluster.plan import Process, cpu_workers
+from launcher.cluster.plan import more_workers
 from launcher.cluster.waiting import Say, wait
 
 
@@ -23,23 +21,20 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
     to it.
 
     Raises:
-        BadSetting: no such host, or more workers than its cores allow.
-        ClusterUnavailable: the scheduler or a host does not answer.
+        BadSetting: no such host, or more workers than its machine has cores or memory for.
+        ClusterUnavailable: the scheduler or one of these hosts does not answer; one that is to have
+            more differs in versions.
     """
     hosts = {host.name: host for host in cluster.hosts}
     if unknown := sorted(wanted.keys() - hosts.keys()):
         raise BadSetting(f"{unknown[0]} is none of the hosts {', '.join(hosts)}")
     picture = deploy.find(cluster)
-    facts = deploy.ask_facts(cluster, [hosts[name] for name in wanted])
-    # By what runs on the host: the scheduler does not know workers that are being renewed.
-    more = {name: n - facts[name].staying for name, n in wanted.items()}
-    new = {
-        name: _new_process(hosts[name], facts[name], wanted[name], picture.address)
-        for name, number in more.items()
-        if number > 0
-    }
+    facts = deploy.ask_facts(cluster, wanted.keys())
+    new = more_workers(cluster, facts, wanted, picture.address)
     _remember(cluster, hosts, wanted)
     there = {name: _workers(picture, name) for name in wanted}
+    # By what runs on the host: the scheduler does not know workers that are being renewed.
+    more = {name: n - facts[name].staying for name, n in wanted.items()}
     less = {name: -number for name, number in more.items() if number < 0}
     certificates = read(cluster.certificates)
     for name, number in less.items():
@@ -64,11 +59,6 @@ def _workers(picture: Picture, name: str) -> list[look.Worker]:
     return [each for each in picture.workers if ours.fullmatch(each.name) and not each.leaving]
 
 
-def _new_process(host: Host, has: Facts, wanted: int, address: str) -> Process:
-    check_fits(host, has, wanted)
-    return cpu_workers(host, has, address, wanted - has.staying, has.free_name)
-
-
 def _remember(cluster: Cluster, hosts: Mapping[str, Host], wanted: Mapping[str, int]) -> None:
     def tell(host: Host) -> None:
         request = {"action": "want", "workers": wanted[host.name]}
@@ -76,4 +66,4 @@ def _remember(cluster: Cluster, hosts: Mapping[str, Host], wanted: Mapping[str, 
 
     _, errors = ask_all([hosts[name] for name in wanted], tell)
     if errors:
-        raise ClusterUnavailable("; ".join(errors))
+        raise ClusterUnavailable("; ".join(errors.values()))

@@ -138,6 +138,8 @@ def test_a_cluster_is_started_shown_used_and_ended(desk):
 def test_workers_come_and_leave_while_tasks_run(desk):
     noted = [str(desk.folder / name) for name in "ab"]
     desk.deepcredit("start")
+    too_many = f"two={os.cpu_count()}"  # with that of `one`, the same machine
+    assert "one, two: workers times threads are" in desk.deepcredit("scale", too_many, code=2)
     with (
         closing(connect(f"tcp://127.0.0.1:{desk.port}", patience=30)) as executor,
         ThreadPoolExecutor(1) as pool,
@@ -268,6 +270,8 @@ def test_a_cluster_starts_without_a_host_that_is_down_which_joins_later(desk):
 
     said = desk.deepcredit("start", "--without", "two")
     status = desk.deepcredit("status")
+    scaled = desk.deepcredit("scale", "one=1")
+    refused = desk.deepcredit("scale", "two=1", code=1)
     pids = {record["pid"] for record in desk.records()}
     desk.write(hosts, workers=0)
     back = desk.deepcredit("status")
@@ -279,6 +283,9 @@ def test_a_cluster_starts_without_a_host_that_is_down_which_joins_later(desk):
     assert "warning: two: cannot reach 127.0.0.1 port" in status
     assert "no worker is there; `deepcredit cluster start` when it is back" in status
     assert "three" not in status
+    assert "one-cpu" in scaled
+    assert "two: cannot reach 127.0.0.1 port" in refused
+    assert "nothing was changed" in refused
     assert "warning: no worker of two is there" in back
     assert "two: cpu started" in joined
     assert pids < {record["pid"] for record in desk.records()}

@@ -83,7 +83,7 @@ def test_cards_are_counted_as_those_see_them_who_are_started(told, tmp_path, mon
 
     for file, seen in (("", 3), (str(env_file), 1)):
         hosts = (cluster.scheduler.model_copy(update={"env_file": file}),)
-        deploy.ask_facts(cluster, hosts)
+        deploy.ask_facts(cluster.model_copy(update={"hosts": hosts}), ["10.0.0.1"])
         request = json.loads((tmp_path / "asked").read_text())
         assert agent.facts(request)["gpus"] == seen
 
@@ -184,7 +184,7 @@ def _run_agent(request):
 
 
 def test_nobody_need_be_asked():
-    assert ask_all([], lambda host: host) == ({}, [])
+    assert ask_all([], lambda host: host) == ({}, {})
 
 
 def test_a_process_is_told_which_log_is_its_own(tmp_path):
