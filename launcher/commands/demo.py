@@ -10,9 +10,10 @@ from configs.settings import PREFIX, SECRETS
 from launcher.commands.leaderboard import columns, ranked
 from launcher.commands.results import METHODS, method_columns, method_rows
 from launcher.terminal import demo as steps
-from launcher.terminal.console import progress, say, show
+from launcher.terminal.console import progress, show
 from launcher.terminal.demo_launcher import Launcher, launcher, wait
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.lines import say
 from launcher.terminal.session import Session, command_line, needed_first, session
 from launcher.terminal.statements import submit
 from pipeline import datasets
