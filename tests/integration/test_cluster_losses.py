@@ -22,7 +22,8 @@ from distributed import Future
 from distributed.comm import CommClosedError
 
 from configs.errors import ClusterUnavailable
-from launcher.cluster import connect, connection, leaving
+from launcher.cluster import connection, leaving
+from launcher.cluster.connection import connect
 from launcher.cluster.look import look
 from launcher.service.embedded import ExternalCluster
 from storage.schema import dc_batch_result

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.cluster import certificates, connect
+from launcher.cluster import certificates
+from launcher.cluster.connection import connect
 from launcher.service.embedded import ExternalCluster
 from tests import tasks
 from tests.bank import ROOT, environment

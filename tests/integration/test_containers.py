@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from configs.settings import load
-from launcher.cluster import connect
+from launcher.cluster.connection import connect
 from launcher.cluster.placement import OWN_MB, place
 from launcher.host.machine import cores
 from pipeline.executor import Need
