@@ -8,7 +8,7 @@ from typing import Any
 
 from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
-from launcher.cluster import leaving
+from launcher.cluster import dismissal
 from launcher.cluster.certificates import FILES, read
 from launcher.cluster.facts import Facts
 from launcher.cluster.hosts import ask, ask_all
@@ -120,9 +120,9 @@ def _dismiss(cluster: Cluster, picture: Picture, say: Say) -> bool:
     Raises:
         ClusterUnavailable: some did not hear it.
     """
-    if not (former := leaving.of_former_hosts(cluster, picture)):
+    if not (former := dismissal.of_former_hosts(cluster, picture)):
         return False
-    told = leaving.tell(picture.address, read(cluster.certificates), former)
+    told = dismissal.tell(picture.address, read(cluster.certificates), former)
     for worker in told:
         say(1.0, f"{worker.name} leaves after what it runs: its host is not in `hosts` any more")
     return bool(told)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
-from launcher.cluster import deploy, leaving, look
+from launcher.cluster import deploy, dismissal, look
 from launcher.cluster.certificates import FILES, read
 from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import Picture
@@ -41,7 +41,7 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
         # Those first that hear it and run nothing.
         idlest = sorted(there[name], key=lambda w: (not w.answering, w.running + w.waiting))
         idlest = idlest[:number]
-        for worker in leaving.tell(picture.address, certificates, idlest):
+        for worker in dismissal.tell(picture.address, certificates, idlest):
             say(0.3, f"{name}: {worker.name} leaves after what it runs")
     if not new:
         return deploy.find(cluster)
