@@ -1,6 +1,5 @@
 """Starting and ending a cluster on the hosts of the configuration."""
 
-import re
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import fields
@@ -13,6 +12,7 @@ from launcher.cluster.certificates import FILES, read
 from launcher.cluster.facts import Facts
 from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import Picture, look
+from launcher.cluster.names import host_of
 from launcher.cluster.plan import Process, address_of, make_plan
 from launcher.cluster.waiting import Say, wait
 
@@ -143,12 +143,11 @@ def find(cluster: Cluster) -> Picture:
 
 def without_workers(cluster: Cluster, picture: Picture) -> list[Host]:
     """Hosts that are to have some, and of which the scheduler knows none."""
-    there = [worker.name for worker in picture.workers]
+    there = {host_of(worker.name) for worker in picture.workers}
     return [
         host
         for host in cluster.hosts
-        if (host.workers != 0 or host.gpus)
-        and not any(re.fullmatch(rf"{re.escape(host.name)}-[cg]pu[\d-]*", name) for name in there)
+        if (host.workers != 0 or host.gpus) and host.name not in there
     ]
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 
@@ -13,23 +12,23 @@ from configs.cluster import Cluster
 from configs.errors import ClusterUnavailable
 from launcher.cluster.leaving import leave
 from launcher.cluster.look import Picture, Worker
+from launcher.cluster.names import host_of
 from launcher.cluster.speaking import security
 from launcher.host.keep import RETIRED
 
 _PATIENCE_SECONDS = 30.0
 _TELL_SECONDS = 15.0
-_STARTED = re.compile(r"(.+)-(?:cpu\d*(?:-\d+)?|gpu\d+)")
-"""How `start` names workers: by their host, whose name comes first."""
 
 
 def of_former_hosts(cluster: Cluster, picture: Picture) -> list[Worker]:
     """Workers with names as of `start`, on hosts which are no longer configured. They cannot be
     reached by SSH any more, but their scheduler knows them.
     """
-    hosts = {host.name for host in cluster.hosts}
-    found = [(worker, _STARTED.fullmatch(worker.name)) for worker in picture.workers]
+    known = {None, *(host.name for host in cluster.hosts)}
     return [
-        worker for worker, named in found if named and named[1] not in hosts and not worker.leaving
+        worker
+        for worker in picture.workers
+        if host_of(worker.name) not in known and not worker.leaving
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from configs.cluster import Cluster, Host
 from launcher.cluster.checks import check_addresses, check_room, check_versions
 from launcher.cluster.facts import Facts, fits_a_card, limit_mb
+from launcher.cluster.names import worker_names
 
 _KEPT = ("-P", "-m", "launcher.host.keep", "-P", "-m", "launcher")  # started again when they end
 _TLS = ("--certificates", ".")  # `start` writes them into the folder that processes run in
@@ -148,18 +149,15 @@ def _process(
     threads: int,
     count: int = 1,
 ) -> Process:
-    label = f"{host.name}-{name}"
     tags = dict.fromkeys(host.tags, 1.0) | dict(host.resources)
     words = [
-        *(*_KEPT, "worker", address, *_tls(address), "--name", label, *kind),
+        *(*_KEPT, "worker", address, *_tls(address), "--name", f"{host.name}-{name}", *kind),
         *("--threads", str(threads), "--memory-limit", f"{limit_mb(host, has, threads):.0f}MiB"),
         *(word for tag, much in tags.items() for word in ("--tag", f"{tag}={much:.10g}")),
         *("--", "--host", f"{address.partition(':')[0]}://{_bracketed(has.ip)}"),
         *("--local-directory", "scratch", "--no-dashboard"),
     ]
-    # Dask numbers the workers of a process, but not a single one.
-    names = [label] if count == 1 else [f"{label}-{number}" for number in range(count)]
-    return Process(name, tuple(words), tuple(names))
+    return Process(name, tuple(words), worker_names(host.name, name, count))
 
 
 def _worker_count(host: Host, has: Facts) -> int:

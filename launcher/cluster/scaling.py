@@ -1,6 +1,5 @@
 """More or fewer workers on hosts of a cluster that runs, without losing what they run."""
 
-import re
 import time
 from collections.abc import Mapping
 
@@ -10,6 +9,7 @@ from launcher.cluster import deploy, dismissal, look
 from launcher.cluster.certificates import FILES, read
 from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import Picture
+from launcher.cluster.names import has_card, host_of
 from launcher.cluster.plan import more_workers
 from launcher.cluster.waiting import Say, wait
 
@@ -55,8 +55,11 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
 
 def _workers(picture: Picture, name: str) -> list[look.Worker]:
     """Those of a host that have no card and stay."""
-    ours = re.compile(rf"{re.escape(name)}-cpu\d*(-\d+)?")
-    return [each for each in picture.workers if ours.fullmatch(each.name) and not each.leaving]
+    return [
+        each
+        for each in picture.workers
+        if host_of(each.name) == name and not has_card(each.name) and not each.leaving
+    ]
 
 
 def _remember(cluster: Cluster, hosts: Mapping[str, Host], wanted: Mapping[str, int]) -> None:
