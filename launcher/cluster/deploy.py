@@ -2,18 +2,16 @@
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import fields
 from typing import Any
 
 from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster import dismissal
 from launcher.cluster.certificates import FILES, read
-from launcher.cluster.facts import Facts
+from launcher.cluster.discovery import facts_of, find
 from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import Picture, look
-from launcher.cluster.names import host_of
-from launcher.cluster.plan import Process, address_of, make_plan
+from launcher.cluster.plan import Process, make_plan
 from launcher.cluster.waiting import Say, wait
 
 
@@ -31,7 +29,7 @@ def start(configured: Cluster, say: Say, without: Collection[str] = ()) -> Pictu
     """
     certificates = read(configured.certificates)
     cluster = _without(configured, without)
-    facts, errors = ask_all(cluster.hosts, lambda host: _ask_facts(cluster, host))
+    facts, errors = facts_of(cluster, cluster.hosts)
     if errors:
         advice = _advice(configured, (*without, *errors))
         raise ClusterUnavailable(f"{'; '.join(errors.values())}; nothing was started; {advice}")
@@ -40,12 +38,11 @@ def start(configured: Cluster, say: Say, without: Collection[str] = ()) -> Pictu
         say(0.1, f"{name}: {each.cores} cores, {each.gpus} GPUs, address {each.ip}")
     begin = time.monotonic()
     deadline = begin + cluster.start_seconds
-    files = {FILES[name]: text for name, text in (certificates or {}).items()}
     scheduler = {cluster.scheduler.name: (plan.scheduler,)}
-    start_processes(cluster, scheduler, files, say)
+    start_processes(cluster, scheduler, certificates, say)
     wait(cluster, plan.address, certificates, scheduler, set(), deadline, say)
     workers = {name: processes for name, processes in plan.workers.items() if processes}
-    retired = start_processes(cluster, workers, files, say)
+    retired = start_processes(cluster, workers, certificates, say)
     everything = dict(plan.workers) | {
         cluster.scheduler.name: (plan.scheduler, *plan.workers[cluster.scheduler.name])
     }
@@ -128,74 +125,10 @@ def _dismiss(cluster: Cluster, picture: Picture, say: Say) -> bool:
     return bool(told)
 
 
-def find(cluster: Cluster) -> Picture:
-    """The cluster as its scheduler sees it.
-
-    Raises:
-        ClusterUnavailable: the scheduler's host or the scheduler does not answer.
-    """
-    host = cluster.scheduler
-    ip = host.address
-    if host.interface or not _is_ip(ip):
-        ip = _ask_facts(cluster, host).ip
-    return look(address_of(cluster, ip), read(cluster.certificates))
-
-
-def without_workers(cluster: Cluster, picture: Picture) -> list[Host]:
-    """Hosts that are to have some, and of which the scheduler knows none."""
-    there = {host_of(worker.name) for worker in picture.workers}
-    return [
-        host
-        for host in cluster.hosts
-        if (host.workers != 0 or host.gpus) and host.name not in there
-    ]
-
-
-def left_out(cluster: Cluster, picture: Picture) -> list[str]:
-    """A line for each host that should have workers and has none: how it stands, what to do."""
-    hosts = without_workers(cluster, picture)
-    answers, errors = ask_all(hosts, lambda host: _ask_facts(cluster, host))
-    start = "`deepcredit cluster start`"
-    return [
-        *(
-            f"no worker of {name} is there; unless it was scaled to none, {start}"
-            for name in answers
-        ),
-        *(f"{error}; no worker is there; {start} when it is back" for error in errors.values()),
-    ]
-
-
-def ask_facts(cluster: Cluster, needed: Collection[str]) -> dict[str, Facts]:
-    """What each host has that answers.
-
-    Raises:
-        ClusterUnavailable: one of those `needed` does not.
-    """
-    answers, errors = ask_all(cluster.hosts, lambda host: _ask_facts(cluster, host))
-    if missing := [error for name, error in errors.items() if name in needed]:
-        raise ClusterUnavailable(f"{'; '.join(missing)}; nothing was changed")
-    return answers
-
-
-def _ask_facts(cluster: Cluster, host: Host) -> Facts:
-    request = {"action": "facts", "interface": host.interface, "env_file": host.env_file}
-    told = ask(host, cluster.known_hosts, request)
-    # An agent of another version may tell more or less; that it is another is said by `start`.
-    known = {field.name: told[field.name] for field in fields(Facts) if field.name in told}
-    try:
-        return Facts(**known)
-    except TypeError:
-        version = told.get("versions", {}).get("deepcredit", "unknown")
-        raise ClusterUnavailable(
-            f"{host.name} has deepcredit {version}, which is too old for the one here; install the "
-            "same version everywhere"
-        ) from None
-
-
 def start_processes(
     cluster: Cluster,
     processes: Mapping[str, tuple[Process, ...]],
-    files: Mapping[str, str],
+    certificates: Mapping[str, str] | None,
     say: Say,
 ) -> set[str]:
     """Start what does not run yet; returns the workers that `scale` has retired since.
@@ -203,6 +136,7 @@ def start_processes(
     Raises:
         ClusterUnavailable: a host cannot be reached, or a process runs with other settings.
     """
+    files = {FILES[name]: text for name, text in (certificates or {}).items()}
 
     def begin(host: Host) -> list[dict[str, Any]]:
         request = {
@@ -231,7 +165,3 @@ def start_processes(
     if errors:
         raise ClusterUnavailable("; ".join(errors))
     return retired
-
-
-def _is_ip(text: str) -> bool:
-    return text.replace(".", "").isdigit() or ":" in text

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 
 from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
-from launcher.cluster import deploy, dismissal, look
-from launcher.cluster.certificates import FILES, read
+from launcher.cluster import dismissal
+from launcher.cluster.certificates import read
+from launcher.cluster.deploy import start_processes
+from launcher.cluster.discovery import facts_of, find
 from launcher.cluster.hosts import ask, ask_all
-from launcher.cluster.look import Picture
+from launcher.cluster.look import Picture, Worker
 from launcher.cluster.names import has_card, host_of
 from launcher.cluster.plan import more_workers
 from launcher.cluster.waiting import Say, wait
@@ -28,8 +30,10 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
     hosts = {host.name: host for host in cluster.hosts}
     if unknown := sorted(wanted.keys() - hosts.keys()):
         raise BadSetting(f"{unknown[0]} is none of the hosts {', '.join(hosts)}")
-    picture = deploy.find(cluster)
-    facts = deploy.ask_facts(cluster, wanted.keys())
+    picture = find(cluster)
+    facts, errors = facts_of(cluster, cluster.hosts)
+    if missing := [errors[name] for name in wanted if name in errors]:
+        raise ClusterUnavailable(f"{'; '.join(missing)}; nothing was changed")
     new = more_workers(cluster, facts, wanted, picture.address)
     _remember(cluster, hosts, wanted)
     there = {name: _workers(picture, name) for name in wanted}
@@ -44,16 +48,15 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
         for worker in dismissal.tell(picture.address, certificates, idlest):
             say(0.3, f"{name}: {worker.name} leaves after what it runs")
     if not new:
-        return deploy.find(cluster)
-    files = {FILES[name]: text for name, text in (certificates or {}).items()}
+        return find(cluster)
     processes = {name: (each,) for name, each in new.items()}
-    deploy.start_processes(cluster, processes, files, say)
+    start_processes(cluster, processes, certificates, say)
     names = {worker for process in new.values() for worker in process.workers}
     deadline = time.monotonic() + cluster.start_seconds
     return wait(cluster, picture.address, certificates, processes, names, deadline, say)
 
 
-def _workers(picture: Picture, name: str) -> list[look.Worker]:
+def _workers(picture: Picture, name: str) -> list[Worker]:
     """Those of a host that have no card and stay."""
     return [
         each

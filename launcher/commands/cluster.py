@@ -8,7 +8,7 @@ import typer
 from configs.cluster import Cluster
 from configs.errors import BadSetting
 from launcher.cluster import certificates as making
-from launcher.cluster import deploy, scaling
+from launcher.cluster import deploy, discovery, scaling
 from launcher.cluster.look import Picture, Worker, has_pages, look
 from launcher.service import embedded
 from launcher.terminal.console import Column, Format, progress, show
@@ -77,9 +77,9 @@ def status(
         _show(look(settings.scheduler, embedded.certificates(settings)), form)
         return
     wanted = _cluster(ctx)
-    picture = deploy.find(wanted)
+    picture = discovery.find(wanted)
     _show(picture, form)
-    for line in deploy.left_out(wanted, picture):
+    for line in discovery.left_out(wanted, picture):
         warn(line)
     for line in making.ending(making.read(wanted.certificates)):
         warn(line)
