@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from configs.cluster import Host
 from configs.errors import BadSetting, ClusterUnavailable
-from launcher.cluster.facts import Facts, fits_a_card, limit_mb
+from launcher.cluster.facts import Facts
 from launcher.host.versions import differences, versions
 
 
@@ -39,13 +39,13 @@ def check_room(
 
 
 def _threads(host: Host, has: Facts, workers: int) -> int:
-    return workers * host.threads + host.gpus * fits_a_card(host, has)
+    return workers * host.threads + host.gpus * has.fits_a_card(host)
 
 
 def _memory_mb(host: Host, has: Facts, workers: int) -> float:
     """What all workers of a host may use."""
-    share = fits_a_card(host, has)
-    return workers * limit_mb(host, has, host.threads) + host.gpus * limit_mb(host, has, share)
+    share = has.fits_a_card(host)
+    return workers * has.limit_mb(host, host.threads) + host.gpus * has.limit_mb(host, share)
 
 
 def check_versions(facts: Mapping[str, Facts]) -> None:

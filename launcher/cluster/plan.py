@@ -8,7 +8,7 @@ from typing import Any
 
 from configs.cluster import Cluster, Host
 from launcher.cluster.checks import check_addresses, check_room, check_versions
-from launcher.cluster.facts import Facts, fits_a_card, limit_mb
+from launcher.cluster.facts import Facts
 from launcher.cluster.names import worker_names
 
 _KEPT = ("-P", "-m", "launcher.host.keep", "-P", "-m", "launcher")  # started again when they end
@@ -118,7 +118,7 @@ def _workers(host: Host, has: Facts, address: str, count: int) -> list[Process]:
     """
     counts = _by_process(has, count).items()
     found = [_cpu_workers(host, has, address, number, name) for name, number in counts if number]
-    share = fits_a_card(host, has)
+    share = has.fits_a_card(host)
     cards = [str(number) for number in range(host.gpus)]
     return found + [
         _process(host, has, address, f"gpu{card}", ("--gpu", card), share) for card in cards
@@ -152,7 +152,7 @@ def _process(
     tags = dict.fromkeys(host.tags, 1.0) | dict(host.resources)
     words = [
         *(*_KEPT, "worker", address, *_tls(address), "--name", f"{host.name}-{name}", *kind),
-        *("--threads", str(threads), "--memory-limit", f"{limit_mb(host, has, threads):.0f}MiB"),
+        *("--threads", str(threads), "--memory-limit", f"{has.limit_mb(host, threads):.0f}MiB"),
         *(word for tag, much in tags.items() for word in ("--tag", f"{tag}={much:.10g}")),
         *("--", "--host", f"{address.partition(':')[0]}://{_bracketed(has.ip)}"),
         *("--local-directory", "scratch", "--no-dashboard"),
@@ -165,7 +165,7 @@ def _worker_count(host: Host, has: Facts) -> int:
         return max(has.wanted, has.staying)
     if host.workers is not None:
         return host.workers
-    for_cards = host.gpus * fits_a_card(host, has)
+    for_cards = host.gpus * has.fits_a_card(host)
     return max(0, (has.cores - for_cards) // host.threads)
 
 
