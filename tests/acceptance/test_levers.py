@@ -351,7 +351,7 @@ def test_a_launcher_that_cannot_look_at_its_store_says_why(run, monkeypatch):
     assert (code, error.splitlines()) == (2, [error.strip()])
     assert error.startswith("error: an SFTP store needs DEEPCREDIT_SFTP_KEY_FILE, or ")
 
-    monkeypatch.setattr("launcher.commands.launcher._LOOK", ("/bin/sh", "-c", "exit 9"))
+    monkeypatch.setattr("launcher.service.store_look._LOOK", ("/bin/sh", "-c", "exit 9"))
     code, _, error = run("launcher", "L", "--drain")
     assert (code, error.splitlines()) == (1, [error.strip()])
     assert "look at the model store ended with exit code 9; what it printed says why" in error
