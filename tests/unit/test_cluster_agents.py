@@ -187,6 +187,23 @@ def test_nobody_need_be_asked():
     assert ask_all([], lambda host: host) == ({}, {})
 
 
+def test_some_are_ended_before_the_others(tmp_path):
+    waits = ["-c", "import time; time.sleep(600)"]
+    wanted = [{"name": name, "words": waits, "listens": None} for name in ("cpu", "scheduler")]
+    folder = {"folder": str(tmp_path)}
+    _run_agent({"action": "start", "env_file": "", "files": {}, "processes": wanted, **folder})
+
+    def alive():
+        return {each["name"]: each["alive"] for each in agent.look(folder)}
+
+    try:
+        first = agent.stop({"but": ["scheduler"], **folder})
+        assert (first, alive()) == ([{"name": "cpu", "state": "stopped"}], {"scheduler": True})
+    finally:
+        rest = agent.stop(folder)
+    assert (rest, alive()) == ([{"name": "scheduler", "state": "stopped"}], {})
+
+
 def test_a_process_is_told_which_log_is_its_own(tmp_path):
     words = ["-c", f"import os; print(os.environ['{LOG}'])"]
     wanted = {"name": "cpu", "words": words, "listens": None}
