@@ -15,16 +15,8 @@ _WORDS = {
 }
 
 
-_SIGNS = {n: f"\\x{n:02x}" for n in (*range(9), *range(11, 32), *range(127, 160))}
-
-
 def plain(complaint: str) -> str:
     text = _HOW_IT_TRIED.sub("", complaint)
     for theirs, ours in _WORDS.items():
         text = text.replace(theirs, ours)
     return text
-
-
-def harmless(text: str) -> str:
-    """What SQL has put into a row must not steer the terminal of who looks at it."""
-    return text.translate(_SIGNS)

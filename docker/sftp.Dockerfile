@@ -1,4 +1,5 @@
-# An OpenSSH server for the model store: keys alone, SFTP alone, one user who is not root.
+# An OpenSSH server for the model store: keys alone, SFTP alone, one user who is not root. Its command
+# stands in compose.yaml.
 FROM debian:bookworm-slim
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -10,6 +11,3 @@ COPY sshd_config /etc/ssh/sshd_store_config
 WORKDIR /srv/store
 USER 10001:10001
 EXPOSE 2222
-HEALTHCHECK --interval=30s --timeout=10s --start-period=10s \
-    CMD ["ssh-keyscan", "-T", "5", "-p", "2222", "-t", "ed25519", "127.0.0.1"]
-CMD ["/usr/sbin/sshd", "-D", "-e", "-f", "/etc/ssh/sshd_store_config"]

@@ -14,8 +14,9 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from configs.errors import BadParameter, BadSetting, DeepCreditError
-from configs.wording import harmless, plain
+from configs.wording import plain
 from launcher.terminal.folder import CommandFolder, example
+from launcher.terminal.lines import remark, say
 from launcher.terminal.options import GlobalOptions
 
 FAILED, WRONG_USAGE = 1, 2
@@ -32,7 +33,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"deepcredit {version('deepcredit')}")
+        say(f"deepcredit {version('deepcredit')}")
         raise typer.Exit
 
 
@@ -97,7 +98,7 @@ def execute(words: Sequence[str]) -> int:
         if "--debug" in words:
             traceback.print_exc()
         text, code = _explain(error)
-        typer.echo(harmless(text), err=True)
+        remark(text)
         return code
 
 

@@ -18,8 +18,8 @@ import structlog
 
 from configs.errors import ArtifactDamaged, BadSetting, DiskFull
 from configs.settings import Settings
-from storage.artifacts.incoming import flush_to_disk
 from storage.artifacts.port import Store
+from storage.durable import flush_to_disk
 
 # A file found a moment ago may not be opened yet; once it is, it outlives its name.
 _GRACE_SECONDS = 60

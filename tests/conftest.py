@@ -14,9 +14,11 @@ from sqlalchemy import Engine
 from configs.settings import Settings, load
 from storage.engine import make_engine
 from storage.migrate import upgrade
+from tests.administrator import Administrator
+from tests.bank import ROOT
 from tests.mariadb import MariaDB, MariaDBMissing, running_mariadb
 from tests.places import Place, opened
-from tests.sshd import SshdMissing, SshServer, running_sshd
+from tests.sshd import HOST, SshdMissing, SshServer, running_sshd
 from tests.tidy import empty
 
 SettingsFactory = Callable[..., Settings]
@@ -68,6 +70,26 @@ def sshd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]
             yield server
     except SshdMissing as error:
         _missing(str(error))
+
+
+@pytest.fixture(scope="session")
+def cluster_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    """One for all hosts of all clusters of this process."""
+    options = {"SetEnv": f"PYTHONPATH={ROOT}", "ListenAddress": f"{HOST}\nListenAddress ::1"}
+    try:
+        with running_sshd(tmp_path_factory.mktemp("cluster"), options=options) as server:
+            yield server
+    except SshdMissing as error:
+        _missing(str(error))
+
+
+@pytest.fixture
+def admin(tmp_path: Path, cluster_sshd: SshServer) -> Iterator[Administrator]:
+    admin = Administrator(tmp_path, cluster_sshd)
+    yield admin
+    if admin.records():
+        admin.write()
+        admin.cluster("stop")
 
 
 @pytest.fixture(scope="session")

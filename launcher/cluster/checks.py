@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from configs.cluster import Host
 from configs.errors import BadSetting, ClusterUnavailable
-from launcher.cluster.facts import Facts, fits_a_card, limit_mb
+from launcher.cluster.facts import Facts
 from launcher.host.versions import differences, versions
 
 
@@ -14,7 +14,7 @@ def check_room(
 ) -> None:
     """Raises BadSetting: `wanted` workers without a card, and cards, are too many for a machine."""
     problems = []
-    for machine in dict.fromkeys(each.machine for each in facts.values()):
+    for machine in dict.fromkeys(facts[host.name].machine for host in hosts):
         here = [host for host in hosts if facts[host.name].machine == machine]
         names, has = ", ".join(host.name for host in here), facts[here[0].name]
         threads = sum(_threads(host, has, wanted[host.name]) for host in here)
@@ -38,19 +38,14 @@ def check_room(
         raise BadSetting("; ".join(problems))
 
 
-def check_fits(host: Host, has: Facts, workers: int) -> None:
-    """Raises BadSetting: so many workers without a card are too many for the host."""
-    check_room([host], {host.name: has}, {host.name: workers})
-
-
 def _threads(host: Host, has: Facts, workers: int) -> int:
-    return workers * host.threads + host.gpus * fits_a_card(host, has)
+    return workers * host.threads + host.gpus * has.fits_a_card(host)
 
 
 def _memory_mb(host: Host, has: Facts, workers: int) -> float:
     """What all workers of a host may use."""
-    share = fits_a_card(host, has)
-    return workers * limit_mb(host, has, host.threads) + host.gpus * limit_mb(host, has, share)
+    share = has.fits_a_card(host)
+    return workers * has.limit_mb(host, host.threads) + host.gpus * has.limit_mb(host, share)
 
 
 def check_versions(facts: Mapping[str, Facts]) -> None:

@@ -17,14 +17,13 @@ from distributed.comm.registry import get_backend
 from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster import events
 from launcher.cluster.config import CONFIG
-from launcher.cluster.executor import DaskExecutor
+from launcher.cluster.executor import CLOSE_SECONDS, DaskExecutor
 from launcher.cluster.speaking import no_answer, security, speaking
 from launcher.host.versions import differences, versions
 
 _PATIENCE_SECONDS = 60.0
 _AGAIN_PATIENCE_SECONDS = 15.0
 _AGAIN_PAUSE_SECONDS = 0.5
-_CLOSE_SECONDS = 3.0
 
 log = structlog.get_logger(__name__)
 
@@ -75,13 +74,13 @@ def _open(address: str, certificates: Mapping[str, str] | None, patience: float)
         _check_versions(client, address, patience)
         events.watch(client)
     except TimeoutError as error:
-        client.close(timeout=_CLOSE_SECONDS)
+        client.close(timeout=CLOSE_SECONDS)
         raise ClusterUnavailable(f"the Dask scheduler at {address} has no workers") from error
     except (ClosedClientError, OSError) as error:  # lost again meanwhile
-        client.close(timeout=_CLOSE_SECONDS)
+        client.close(timeout=CLOSE_SECONDS)
         raise _no_answer(address) from error
     except BaseException:
-        client.close(timeout=_CLOSE_SECONDS)
+        client.close(timeout=CLOSE_SECONDS)
         raise
     return client
 

@@ -1,19 +1,17 @@
 """Starting and ending a cluster on the hosts of the configuration."""
 
-import re
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import fields
 from typing import Any
 
 from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
-from launcher.cluster import leaving
+from launcher.cluster import dismissal
 from launcher.cluster.certificates import FILES, read
-from launcher.cluster.facts import Facts
+from launcher.cluster.discovery import facts_of, find
 from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import Picture, look
-from launcher.cluster.plan import Process, address_of, make_plan
+from launcher.cluster.plan import Process, make_plan
 from launcher.cluster.waiting import Say, wait
 
 
@@ -31,22 +29,20 @@ def start(configured: Cluster, say: Say, without: Collection[str] = ()) -> Pictu
     """
     certificates = read(configured.certificates)
     cluster = _without(configured, without)
-    facts, errors = ask_all(cluster.hosts, lambda host: _ask_facts(cluster, host))
+    facts, errors = facts_of(cluster, cluster.hosts)
     if errors:
-        away = [host.name for host in cluster.hosts if host.name not in facts]
-        advice = _advice(configured, (*without, *away))
-        raise ClusterUnavailable(f"{'; '.join(errors)}; nothing was started; {advice}")
+        advice = _advice(configured, (*without, *errors))
+        raise ClusterUnavailable(f"{'; '.join(errors.values())}; nothing was started; {advice}")
     plan = make_plan(cluster, facts)
     for name, each in facts.items():
         say(0.1, f"{name}: {each.cores} cores, {each.gpus} GPUs, address {each.ip}")
     begin = time.monotonic()
     deadline = begin + cluster.start_seconds
-    files = {FILES[name]: text for name, text in (certificates or {}).items()}
     scheduler = {cluster.scheduler.name: (plan.scheduler,)}
-    start_processes(cluster, scheduler, files, say)
+    start_processes(cluster, scheduler, certificates, say)
     wait(cluster, plan.address, certificates, scheduler, set(), deadline, say)
     workers = {name: processes for name, processes in plan.workers.items() if processes}
-    retired = start_processes(cluster, workers, files, say)
+    retired = start_processes(cluster, workers, certificates, say)
     everything = dict(plan.workers) | {
         cluster.scheduler.name: (plan.scheduler, *plan.workers[cluster.scheduler.name])
     }
@@ -96,23 +92,43 @@ def stop(cluster: Cluster, say: Say) -> None:
             _dismiss(cluster, picture, say)
         except ClusterUnavailable as error:
             deaf = [str(error)]
-    answers, errors = ask_all(
-        cluster.hosts, lambda host: ask(host, cluster.known_hosts, {"action": "stop"})
-    )
-    errors += deaf
-    if unasked and any(answers.values()):
+    states, unreached = _end(cluster)
+    errors = [*unreached, *deaf]
+    if unasked and any(states.values()):
         say(
             1.0, f"{unasked}; workers of hosts that are no longer configured were not told to leave"
         )
-    for name, ended in answers.items():
-        for each in ended:
-            say(1.0, f"{name}: {each['name']} {each['state']}")
-            if each["state"] != "stopped":
-                errors.append(f"{name}: {each['name']} does not end; its host needs a look")
+    for name, ended in states.items():
+        for process, state in ended.items():
+            say(1.0, f"{name}: {process} {state}")
+            if state != "stopped":
+                errors.append(f"{name}: {process} does not end; its host needs a look")
         if not ended:
             say(1.0, f"{name}: nothing runs")
     if errors:
         raise ClusterUnavailable("; ".join(errors))
+
+
+def _end(cluster: Cluster) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """What became of the processes of each host that answers, by their names; why others do not.
+
+    Workers first: one whose scheduler ends while its nanny does waits for the nanny, which waits
+    for the worker, and that takes eight seconds.
+    """
+
+    def end(hosts: Iterable[Host], *but: str) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+        request = {"action": "stop", "but": but}
+        answers, errors = ask_all(hosts, lambda host: ask(host, cluster.known_hosts, request))
+        ended = {
+            name: {each["name"]: each["state"] for each in states}
+            for name, states in answers.items()
+        }
+        return ended, errors
+
+    workers, away = end(cluster.hosts, "scheduler")
+    schedulers, lost = end(host for host in cluster.hosts if host.name in workers)
+    ended = {name: workers[name] | schedulers.get(name, {}) for name in workers}
+    return ended, [*away.values(), *lost.values()]
 
 
 def _dismiss(cluster: Cluster, picture: Picture, say: Say) -> bool:
@@ -121,79 +137,18 @@ def _dismiss(cluster: Cluster, picture: Picture, say: Say) -> bool:
     Raises:
         ClusterUnavailable: some did not hear it.
     """
-    if not (former := leaving.of_former_hosts(cluster, picture)):
+    if not (former := dismissal.of_former_hosts(cluster, picture)):
         return False
-    told = leaving.tell(picture.address, read(cluster.certificates), former)
+    told = dismissal.tell(picture.address, read(cluster.certificates), former)
     for worker in told:
         say(1.0, f"{worker.name} leaves after what it runs: its host is not in `hosts` any more")
     return bool(told)
 
 
-def find(cluster: Cluster) -> Picture:
-    """The cluster as its scheduler sees it.
-
-    Raises:
-        ClusterUnavailable: the scheduler's host or the scheduler does not answer.
-    """
-    host = cluster.scheduler
-    ip = host.address
-    if host.interface or not _is_ip(ip):
-        ip = _ask_facts(cluster, host).ip
-    return look(address_of(cluster, ip), read(cluster.certificates))
-
-
-def without_workers(cluster: Cluster, picture: Picture) -> list[Host]:
-    """Hosts that are to have some, and of which the scheduler knows none."""
-    there = [worker.name for worker in picture.workers]
-    return [
-        host
-        for host in cluster.hosts
-        if (host.workers != 0 or host.gpus)
-        and not any(re.fullmatch(rf"{re.escape(host.name)}-[cg]pu[\d-]*", name) for name in there)
-    ]
-
-
-def left_out(cluster: Cluster, picture: Picture) -> list[str]:
-    """A line for each host that should have workers and has none: how it stands, what to do."""
-    hosts = without_workers(cluster, picture)
-    answers, errors = ask_all(hosts, lambda host: _ask_facts(cluster, host))
-    start = "`deepcredit cluster start`"
-    return [
-        *(
-            f"no worker of {name} is there; unless it was scaled to none, {start}"
-            for name in answers
-        ),
-        *(f"{error}; no worker is there; {start} when it is back" for error in errors),
-    ]
-
-
-def ask_facts(cluster: Cluster, hosts: Iterable[Host]) -> dict[str, Facts]:
-    """What each of these hosts has. Raises ClusterUnavailable."""
-    answers, errors = ask_all(hosts, lambda host: _ask_facts(cluster, host))
-    if errors:
-        raise ClusterUnavailable(f"{'; '.join(errors)}; nothing was started")
-    return answers
-
-
-def _ask_facts(cluster: Cluster, host: Host) -> Facts:
-    request = {"action": "facts", "interface": host.interface, "env_file": host.env_file}
-    told = ask(host, cluster.known_hosts, request)
-    # An agent of another version may tell more or less; that it is another is said by `start`.
-    known = {field.name: told[field.name] for field in fields(Facts) if field.name in told}
-    try:
-        return Facts(**known)
-    except TypeError:
-        version = told.get("versions", {}).get("deepcredit", "unknown")
-        raise ClusterUnavailable(
-            f"{host.name} has deepcredit {version}, which is too old for the one here; install the "
-            "same version everywhere"
-        ) from None
-
-
 def start_processes(
     cluster: Cluster,
     processes: Mapping[str, tuple[Process, ...]],
-    files: Mapping[str, str],
+    certificates: Mapping[str, str] | None,
     say: Say,
 ) -> set[str]:
     """Start what does not run yet; returns the workers that `scale` has retired since.
@@ -201,6 +156,7 @@ def start_processes(
     Raises:
         ClusterUnavailable: a host cannot be reached, or a process runs with other settings.
     """
+    files = {FILES[name]: text for name, text in (certificates or {}).items()}
 
     def begin(host: Host) -> list[dict[str, Any]]:
         request = {
@@ -212,7 +168,8 @@ def start_processes(
         answer: list[dict[str, Any]] = ask(host, cluster.known_hosts, request)
         return answer
 
-    answers, errors = ask_all((h for h in cluster.hosts if h.name in processes), begin)
+    answers, unreached = ask_all((h for h in cluster.hosts if h.name in processes), begin)
+    errors = [*unreached.values()]
     retired: set[str] = set()
     for name, states in answers.items():
         for each in states:
@@ -228,7 +185,3 @@ def start_processes(
     if errors:
         raise ClusterUnavailable("; ".join(errors))
     return retired
-
-
-def _is_ip(text: str) -> bool:
-    return text.replace(".", "").isdigit() or ":" in text

@@ -6,21 +6,19 @@ from typing import Any
 import structlog
 from distributed import Client
 
-from launcher.cluster.renewal import LEAVING
+from launcher.cluster.leaving import LEAVING, TOPIC
 
 log = structlog.get_logger(__name__)
-
-_TOPIC = "all"
 
 
 def watch(client: Client) -> None:
     """Log from now on which workers are lost, leave or join."""
-    client.subscribe_topic(_TOPIC, _told)
+    client.subscribe_topic(TOPIC, _told)
 
 
 def forget(client: Client) -> None:
     """Before a client closes: the scheduler complains of events that it cannot deliver."""
-    client.unsubscribe_topic(_TOPIC)
+    client.unsubscribe_topic(TOPIC)
 
 
 def _told(event: tuple[float, Any]) -> None:

@@ -6,19 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from distributed import Client
-from distributed.client import ClosedClientError
 
 from configs.errors import ClusterUnavailable
 from launcher.cluster import events
 from launcher.cluster.placement import Has, workers_in
 from launcher.cluster.running import Run
-from launcher.cluster.workforce import AGAIN_SECONDS
+from launcher.cluster.workforce import AGAIN_SECONDS, GONE, LOST
 from pipeline.executor import Done, Need, anything
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_CLOSE_SECONDS = 3.0
+CLOSE_SECONDS = 3.0
 _ANSWER_SECONDS = 120.0  # on a host that is very busy, too
 
 
@@ -85,15 +84,15 @@ class DaskExecutor:
     def again(self, until: float) -> None:
         self.close()
         if self._reconnect is None:
-            raise ClusterUnavailable("lost the Dask scheduler")
+            raise ClusterUnavailable(LOST)
         self.client = self._reconnect(until)
 
     def close(self) -> None:
         """Forget what still runs; return soon, whatever state the cluster is in."""
-        with contextlib.suppress(ClosedClientError, OSError, RuntimeError, ValueError):
+        with contextlib.suppress(*GONE):
             if self.client.status == "running":
                 events.forget(self.client)
-            self.client.close(timeout=_CLOSE_SECONDS)
+            self.client.close(timeout=CLOSE_SECONDS)
 
     def _there(self) -> list[Has]:
         """Between runs, when a scheduler that was lost has not been missed yet."""
@@ -108,11 +107,11 @@ class DaskExecutor:
     def _info(self) -> dict[str, Any]:
         # Client.scheduler_info would wait for ever for a scheduler that hangs.
         if self.client.status != "running":
-            raise ClusterUnavailable("lost the Dask scheduler")
+            raise ClusterUnavailable(LOST)
         try:
             ask: Any = self.client.scheduler
             return dict(
                 self.client.sync(ask.identity, n_workers=-1, callback_timeout=_ANSWER_SECONDS)
             )
-        except (OSError, RuntimeError, ValueError, TimeoutError) as error:
-            raise ClusterUnavailable(f"lost the Dask scheduler: {error or 'no answer'}") from error
+        except GONE as error:
+            raise ClusterUnavailable(f"{LOST}: {error or 'no answer'}") from error

@@ -34,13 +34,11 @@ class Facts:
         names = (f"cpu{number}" for number in itertools.count(1))
         return next(name for name in names if name not in self.running)
 
+    def limit_mb(self, host: Host, threads: int) -> float:
+        """Memory of a worker."""
+        return placement.limit_mb(host.memory_limit, threads, self.cores, self.memory_mb)
 
-def limit_mb(host: Host, has: Facts, threads: int) -> float:
-    """Memory of a worker."""
-    return placement.limit_mb(host.memory_limit, threads, has.cores, has.memory_mb)
-
-
-def fits_a_card(host: Host, has: Facts) -> int:
-    if host.fits_per_gpu is not None:
-        return host.fits_per_gpu
-    return placement.fits_a_card(has.cores, host.gpus)
+    def fits_a_card(self, host: Host) -> int:
+        if host.fits_per_gpu is not None:
+            return host.fits_per_gpu
+        return placement.fits_a_card(self.cores, host.gpus)

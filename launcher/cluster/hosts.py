@@ -84,11 +84,13 @@ def ask(host: Host, known_hosts: Path, request: Mapping[str, Any]) -> Any:
     return answer["answer"]
 
 
-def ask_all(hosts: Iterable[Host], question: Callable[[Host], T]) -> tuple[dict[str, T], list[str]]:
-    """Ask all at once: answers by the host's name, and what went wrong, a line a host."""
+def ask_all(
+    hosts: Iterable[Host], question: Callable[[Host], T]
+) -> tuple[dict[str, T], dict[str, str]]:
+    """Ask all at once: answers, and lines that say what went wrong, both by the host's name."""
     asked = list(hosts)
     answers: dict[str, T] = {}
-    errors = []
+    errors: dict[str, str] = {}
     with ThreadPoolExecutor(max(1, len(asked))) as pool:
         futures = {host.name: pool.submit(question, host) for host in asked}
     for name, future in futures.items():
@@ -96,7 +98,7 @@ def ask_all(hosts: Iterable[Host], question: Callable[[Host], T]) -> tuple[dict[
         if error is None:
             answers[name] = future.result()
         elif isinstance(error, ClusterUnavailable):
-            errors.append(str(error))
+            errors[name] = str(error)
         else:
             raise error
     return answers, errors

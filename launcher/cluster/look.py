@@ -72,7 +72,7 @@ def look(
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         info, processing, here, there = asyncio.run(_ask(address, certificates, patience))
-    except (OSError, RuntimeError, TimeoutError) as error:
+    except (OSError, RuntimeError) as error:
         advice = "`deepcredit cluster start` or `deepcredit scheduler` starts one"
         raise NoAnswer(no_answer(address, advice)) from error
     workers = [

@@ -8,7 +8,8 @@ from typing import Any
 
 from configs.cluster import Cluster, Host
 from launcher.cluster.checks import check_addresses, check_room, check_versions
-from launcher.cluster.facts import Facts, fits_a_card, limit_mb
+from launcher.cluster.facts import Facts
+from launcher.cluster.names import worker_names
 
 _KEPT = ("-P", "-m", "launcher.host.keep", "-P", "-m", "launcher")  # started again when they end
 _TLS = ("--certificates", ".")  # `start` writes them into the folder that processes run in
@@ -68,6 +69,34 @@ def make_plan(cluster: Cluster, facts: Mapping[str, Facts]) -> Plan:
     )
 
 
+def more_workers(
+    cluster: Cluster, facts: Mapping[str, Facts], wanted: Mapping[str, int], address: str
+) -> dict[str, Process]:
+    """What to start where there are fewer workers without a card than `wanted`, by the host's name.
+
+    `facts`: also of other hosts, if they answer, for they may be names of the same machines.
+
+    Raises:
+        ClusterUnavailable: a host that is to have more differs from here in versions.
+        BadSetting: its machine has not the cores or the memory for what it is to run.
+    """
+    growing = [
+        (host, has, wanted[host.name])
+        for host in cluster.hosts
+        if host.name in wanted and wanted[host.name] > (has := facts[host.name]).staying
+    ]
+    check_versions({host.name: has for host, has, _ in growing})
+    machines = {has.machine for _, has, _ in growing}
+    there = [each for each in cluster.hosts if each.name in facts]
+    concerned = [host for host in there if facts[host.name].machine in machines]
+    planned = {host.name: _worker_count(host, facts[host.name]) for host in concerned}
+    check_room(concerned, facts, planned | dict(wanted))
+    return {
+        host.name: _cpu_workers(host, has, address, number - has.staying, has.free_name)
+        for host, has, number in growing
+    }
+
+
 def address_of(cluster: Cluster, ip: str) -> str:
     """Of a scheduler on a host with this address."""
     protocol = "tls" if cluster.certificates else "tcp"
@@ -88,8 +117,8 @@ def _workers(host: Host, has: Facts, address: str, count: int) -> list[Process]:
     one for each card.
     """
     counts = _by_process(has, count).items()
-    found = [cpu_workers(host, has, address, number, name) for name, number in counts if number]
-    share = fits_a_card(host, has)
+    found = [_cpu_workers(host, has, address, number, name) for name, number in counts if number]
+    share = has.fits_a_card(host)
     cards = [str(number) for number in range(host.gpus)]
     return found + [
         _process(host, has, address, f"gpu{card}", ("--gpu", card), share) for card in cards
@@ -106,7 +135,7 @@ def _by_process(has: Facts, count: int) -> dict[str, int]:
     return found
 
 
-def cpu_workers(host: Host, has: Facts, address: str, count: int, name: str) -> Process:
+def _cpu_workers(host: Host, has: Facts, address: str, count: int, name: str) -> Process:
     """A process that nurses `count` workers without a card."""
     return _process(host, has, address, name, ("--workers", str(count)), host.threads, count)
 
@@ -120,18 +149,15 @@ def _process(
     threads: int,
     count: int = 1,
 ) -> Process:
-    label = f"{host.name}-{name}"
     tags = dict.fromkeys(host.tags, 1.0) | dict(host.resources)
     words = [
-        *(*_KEPT, "worker", address, *_tls(address), "--name", label, *kind),
-        *("--threads", str(threads), "--memory-limit", f"{limit_mb(host, has, threads):.0f}MiB"),
+        *(*_KEPT, "worker", address, *_tls(address), "--name", f"{host.name}-{name}", *kind),
+        *("--threads", str(threads), "--memory-limit", f"{has.limit_mb(host, threads):.0f}MiB"),
         *(word for tag, much in tags.items() for word in ("--tag", f"{tag}={much:.10g}")),
         *("--", "--host", f"{address.partition(':')[0]}://{_bracketed(has.ip)}"),
         *("--local-directory", "scratch", "--no-dashboard"),
     ]
-    # Dask numbers the workers of a process, but not a single one.
-    names = [label] if count == 1 else [f"{label}-{number}" for number in range(count)]
-    return Process(name, tuple(words), tuple(names))
+    return Process(name, tuple(words), worker_names(host.name, name, count))
 
 
 def _worker_count(host: Host, has: Facts) -> int:
@@ -139,7 +165,7 @@ def _worker_count(host: Host, has: Facts) -> int:
         return max(has.wanted, has.staying)
     if host.workers is not None:
         return host.workers
-    for_cards = host.gpus * fits_a_card(host, has)
+    for_cards = host.gpus * has.fits_a_card(host)
     return max(0, (has.cores - for_cards) // host.threads)
 
 

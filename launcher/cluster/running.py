@@ -18,7 +18,7 @@ from configs.errors import ClusterUnavailable, NotEnoughMemory, WorkerLost
 from launcher.cluster.backlog import Backlog
 from launcher.cluster.placement import GPU, Place, place
 from launcher.cluster.shield import shielded
-from launcher.cluster.workforce import Link, Lost, Workforce
+from launcher.cluster.workforce import GONE, LOST, Link, Lost, Workforce
 from pipeline.executor import Done, Need
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ class Run(Generic[T, R]):
                     done = None
         finally:
             futures = [sent.future for sent in self._running.values()]
-            with contextlib.suppress(ClosedClientError, OSError, RuntimeError, ValueError):
+            with contextlib.suppress(*GONE):
                 self._link.client.cancel(futures, force=True)
 
     def _begin(self) -> None:
@@ -156,7 +156,7 @@ class Run(Generic[T, R]):
             )
         except ClosedClientError as error:  # it has tried for long to reach the scheduler
             self._backlog.add(task)
-            raise Lost("lost the Dask scheduler while tasks were running") from error
+            raise Lost(f"{LOST} while tasks were running") from error
         self._running[future.key] = _Sent(future, task, where)
         future.add_done_callback(self._ended.put)
         return True
@@ -209,7 +209,7 @@ class Run(Generic[T, R]):
             return None
         status = future.status
         if status == "cancelled":
-            raise Lost("lost the Dask scheduler while tasks were running")
+            raise Lost(f"{LOST} while tasks were running")
         if status == "error":
             del self._running[future.key]
             return self._failed(sent.task, future)

@@ -1,18 +1,18 @@
 """More or fewer workers on hosts of a cluster that runs, without losing what they run."""
 
-import re
 import time
 from collections.abc import Mapping
 
 from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
-from launcher.cluster import deploy, leaving, look
-from launcher.cluster.certificates import FILES, read
-from launcher.cluster.checks import check_fits
-from launcher.cluster.facts import Facts
+from launcher.cluster import dismissal
+from launcher.cluster.certificates import read
+from launcher.cluster.deploy import start_processes
+from launcher.cluster.discovery import facts_of, find
 from launcher.cluster.hosts import ask, ask_all
-from launcher.cluster.look import Picture
-from launcher.cluster.plan import Process, cpu_workers
+from launcher.cluster.look import Picture, Worker
+from launcher.cluster.names import has_card, host_of
+from launcher.cluster.plan import more_workers
 from launcher.cluster.waiting import Say, wait
 
 
@@ -23,50 +23,46 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
     to it.
 
     Raises:
-        BadSetting: no such host, or more workers than its cores allow.
-        ClusterUnavailable: the scheduler or a host does not answer.
+        BadSetting: no such host, or more workers than its machine has cores or memory for.
+        ClusterUnavailable: the scheduler or one of these hosts does not answer; one that is to have
+            more differs in versions.
     """
     hosts = {host.name: host for host in cluster.hosts}
     if unknown := sorted(wanted.keys() - hosts.keys()):
         raise BadSetting(f"{unknown[0]} is none of the hosts {', '.join(hosts)}")
-    picture = deploy.find(cluster)
-    facts = deploy.ask_facts(cluster, [hosts[name] for name in wanted])
-    # By what runs on the host: the scheduler does not know workers that are being renewed.
-    more = {name: n - facts[name].staying for name, n in wanted.items()}
-    new = {
-        name: _new_process(hosts[name], facts[name], wanted[name], picture.address)
-        for name, number in more.items()
-        if number > 0
-    }
+    picture = find(cluster)
+    facts, errors = facts_of(cluster, cluster.hosts)
+    if missing := [errors[name] for name in wanted if name in errors]:
+        raise ClusterUnavailable(f"{'; '.join(missing)}; nothing was changed")
+    new = more_workers(cluster, facts, wanted, picture.address)
     _remember(cluster, hosts, wanted)
     there = {name: _workers(picture, name) for name in wanted}
+    # By what runs on the host: the scheduler does not know workers that are being renewed.
+    more = {name: n - facts[name].staying for name, n in wanted.items()}
     less = {name: -number for name, number in more.items() if number < 0}
     certificates = read(cluster.certificates)
     for name, number in less.items():
         # Those first that hear it and run nothing.
         idlest = sorted(there[name], key=lambda w: (not w.answering, w.running + w.waiting))
         idlest = idlest[:number]
-        for worker in leaving.tell(picture.address, certificates, idlest):
+        for worker in dismissal.tell(picture.address, certificates, idlest):
             say(0.3, f"{name}: {worker.name} leaves after what it runs")
     if not new:
-        return deploy.find(cluster)
-    files = {FILES[name]: text for name, text in (certificates or {}).items()}
+        return find(cluster)
     processes = {name: (each,) for name, each in new.items()}
-    deploy.start_processes(cluster, processes, files, say)
+    start_processes(cluster, processes, certificates, say)
     names = {worker for process in new.values() for worker in process.workers}
     deadline = time.monotonic() + cluster.start_seconds
     return wait(cluster, picture.address, certificates, processes, names, deadline, say)
 
 
-def _workers(picture: Picture, name: str) -> list[look.Worker]:
+def _workers(picture: Picture, name: str) -> list[Worker]:
     """Those of a host that have no card and stay."""
-    ours = re.compile(rf"{re.escape(name)}-cpu\d*(-\d+)?")
-    return [each for each in picture.workers if ours.fullmatch(each.name) and not each.leaving]
-
-
-def _new_process(host: Host, has: Facts, wanted: int, address: str) -> Process:
-    check_fits(host, has, wanted)
-    return cpu_workers(host, has, address, wanted - has.staying, has.free_name)
+    return [
+        each
+        for each in picture.workers
+        if host_of(each.name) == name and not has_card(each.name) and not each.leaving
+    ]
 
 
 def _remember(cluster: Cluster, hosts: Mapping[str, Host], wanted: Mapping[str, int]) -> None:
@@ -76,4 +72,4 @@ def _remember(cluster: Cluster, hosts: Mapping[str, Host], wanted: Mapping[str, 
 
     _, errors = ask_all([hosts[name] for name in wanted], tell)
     if errors:
-        raise ClusterUnavailable("; ".join(errors))
+        raise ClusterUnavailable("; ".join(errors.values()))

@@ -7,7 +7,7 @@ from distributed import get_worker, secede
 from distributed.comm.addressing import get_address_host
 
 from configs.errors import HostUnfit
-from launcher.cluster.renewal import note_task
+from launcher.cluster.leaving import note_task
 from pipeline.executor import hearing
 
 T = TypeVar("T")

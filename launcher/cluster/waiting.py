@@ -61,10 +61,11 @@ def _dead(cluster: Cluster, processes: Mapping[str, tuple[Process, ...]]) -> lis
     )
     # Others may have ended because all of their workers were told to.
     known = {(name, process.name) for name, few in processes.items() for process in few}
-    return errors + [
+    died = (
         f"{name}: {each['name']} died: {each['why'] or 'it said nothing'}; its log is "
         f"{each['log']} there"
         for name, found in answers.items()
         for each in found
         if not each["alive"] and (name, each["name"]) in known
-    ]
+    )
+    return [*errors.values(), *died]

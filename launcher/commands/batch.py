@@ -1,6 +1,6 @@
 """Add batches, look at them, cancel, retry and wait for them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
@@ -10,12 +10,12 @@ from sqlalchemy import Connection
 
 from configs.errors import BadParameter, NotFound, WrongState
 from configs.meant import some
-from configs.wording import harmless
 from launcher.service import kept_back
 from launcher.terminal.batch_table import COLUMNS, as_listed
-from launcher.terminal.console import Format, say, show
+from launcher.terminal.console import Format, show
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.following import follow
+from launcher.terminal.lines import complain, note, remark, say
 from launcher.terminal.naming import dataset_name, parameters
 from launcher.terminal.session import session
 from pipeline import mode as modes
@@ -104,7 +104,8 @@ def add(
         return number, _check(connection, number)  # an error takes the row back
 
     number, doubts = session(ctx).write(work)
-    _note(doubts)
+    for doubt in doubts:
+        note(doubt)
     say(str(number))
 
 
@@ -228,10 +229,10 @@ def wait(
     try:
         ended = follow(session(ctx), batch_id, timeout)
     except KeyboardInterrupt:
-        typer.echo(f"batch {batch_id} goes on without you", err=True)
+        remark(f"batch {batch_id} goes on without you")
         raise typer.Exit(130) from None
     if ended is None:
-        typer.echo(f"error: batch {batch_id} has not ended after {timeout:g} s", err=True)
+        complain(f"batch {batch_id} has not ended after {timeout:g} s")
         raise typer.Exit(1)
     if ended.state == "E":
         raise WrongState(ended.failure)
@@ -243,7 +244,8 @@ def _put_back(ctx: typer.Context, batch_id: int, lever: Callable[[Connection, in
         lever(connection, batch_id)
         return _check(connection, batch_id)  # an error leaves the row as it was
 
-    _note(session(ctx).write(work))
+    for doubt in session(ctx).write(work):
+        note(doubt)
     say(f"batch {batch_id} waits to run")
 
 
@@ -253,9 +255,3 @@ def _check(connection: Connection, batch_id: int) -> tuple[str, ...]:
     doubts = modes.check(connection, found)
     unserved = kept_back.unserved(found.queue, servers.at_work(connection))
     return doubts if unserved is None else (*doubts, unserved)
-
-
-def _note(doubts: Iterable[str]) -> None:
-    """On stderr, for the output of `add` is the number alone."""
-    for doubt in doubts:
-        typer.echo(harmless(f"note: {doubt}"), err=True)

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from launcher.terminal.console import Column, Format, say, show
+from launcher.terminal.console import Column, Format, show
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.lines import note, say
 from launcher.terminal.session import session
 from pipeline.ensembles.candidates import doubts
 from storage import candidates
@@ -49,7 +50,7 @@ def add(
     known = f", {len(found) - new} were on it already" if new < len(found) else ""
     say(f"{candidate_id}: {new} models added{known}")
     for doubt in session(ctx).read(lambda c: doubts(c, candidate_id)):
-        typer.echo(f"note: {doubt}", err=True)
+        note(doubt)
 
 
 @app.command(

@@ -1,6 +1,5 @@
 """A Dask cluster on the hosts of deepcredit.toml, over SSH."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +8,12 @@ import typer
 from configs.cluster import Cluster
 from configs.errors import BadSetting
 from launcher.cluster import certificates as making
-from launcher.cluster import deploy, scaling
+from launcher.cluster import deploy, discovery, scaling
 from launcher.cluster.look import Picture, Worker, has_pages, look
 from launcher.service import embedded
-from launcher.terminal.console import Column, Format, progress, say, show
+from launcher.terminal.console import Column, Format, progress, show
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.lines import say, warn
 from launcher.terminal.session import session
 
 app = new_app()
@@ -55,7 +55,8 @@ def start(
     with progress("cluster") as bar:
         picture = deploy.start(wanted, bar, without or ())
     _show(picture, Format.TABLE)
-    _warn(making.ending(making.read(wanted.certificates)))
+    for line in making.ending(making.read(wanted.certificates)):
+        warn(line)
     if wanted.certificates is None:
         say("No TLS: whoever can reach these ports can run code as your user; see docs/cluster.md.")
     say(f'For the launchers: scheduler = "{picture.address}"')
@@ -76,10 +77,12 @@ def status(
         _show(look(settings.scheduler, embedded.certificates(settings)), form)
         return
     wanted = _cluster(ctx)
-    picture = deploy.find(wanted)
+    picture = discovery.find(wanted)
     _show(picture, form)
-    _warn(deploy.left_out(wanted, picture))
-    _warn(making.ending(making.read(wanted.certificates)))
+    for line in discovery.left_out(wanted, picture):
+        warn(line)
+    for line in making.ending(making.read(wanted.certificates)):
+        warn(line)
 
 
 @app.command(epilog=example("deepcredit cluster scale one=4 two=0"))
@@ -165,9 +168,5 @@ def _show(picture: Picture, form: Format) -> None:
         dashboard = picture.dashboard if has_pages(picture.dashboard) else "none"
         say(f"scheduler  {picture.address}\ndashboard  {dashboard}\n")
     show(rows, _COLUMNS, form, empty="the scheduler has no workers")
-    _warn(picture.differences)
-
-
-def _warn(lines: Iterable[str]) -> None:
-    for line in lines:
-        typer.echo(f"warning: {line}", err=True)
+    for line in picture.differences:
+        warn(line)

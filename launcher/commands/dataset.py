@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from launcher.terminal.console import Column, Format, progress, say, show
+from launcher.terminal.console import Column, Format, progress, show
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.lines import note, remark, say
 from launcher.terminal.naming import dataset_name
 from launcher.terminal.session import session
 from pipeline import datasets
@@ -155,7 +156,7 @@ def delete(
     gone = datasets.delete(opened.engine, group, version, force=force, tell=told.append)
     say(f"data set {gone.name} is deleted, {gone.n_rows} rows")
     for line in told:
-        say(f"note: {line}")
+        note(line)
 
 
 @app.command("show", epilog=example("deepcredit dataset show DATA001/1"))
@@ -202,10 +203,10 @@ def _make(ctx: typer.Context, words: str, make: Callable[..., Dataset]) -> None:
         with progress(words) as bar:
             made = make(opened.engine, progress=bar, tell=told.append)
     except KeyboardInterrupt:
-        typer.echo("stopped: nothing was registered", err=True)
+        remark("stopped: nothing was registered")
         raise typer.Exit(130) from None
     for line in told:
-        say(f"note: {line}")
+        note(line)
     kinds = Counter(column.kind for column in made.columns_of("feature"))
     features = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     say(f"{made.name}: {made.n_rows} rows, {len(made.columns)} columns, features: {features}")

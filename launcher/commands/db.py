@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from launcher.terminal.console import progress, say
+from launcher.terminal.console import progress
 from launcher.terminal.durations import seconds_of
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.lines import complain, say
 from launcher.terminal.session import Session, session
 from storage import grants as roles
 from storage import housekeeping, migrate
@@ -37,7 +38,7 @@ def check(ctx: typer.Context) -> None:
     """Compare the live schema with the code. Exit 1 and say what differs, if anything does."""
     differences = migrate.check(session(ctx).engine)
     for line in differences:
-        typer.echo(f"error: {line}", err=True)
+        complain(line)
     if differences:
         raise typer.Exit(1)
     say(f"the schema is that of version {migrate.head()}")

@@ -8,9 +8,10 @@ import typer
 
 from configs.settings import PREFIX, SECRETS
 from launcher.terminal import demo_steps, method_table, model_table
-from launcher.terminal.console import progress, say, show
+from launcher.terminal.console import progress, show
 from launcher.terminal.demo_launcher import Launcher, launcher, wait
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.lines import say
 from launcher.terminal.other_shell import command_line, needed_first
 from launcher.terminal.session import Session, session
 from launcher.terminal.statements import submit

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from launcher.terminal.console import say
 from launcher.terminal.diagnosis import examine, hear
 from launcher.terminal.findings import Level
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.lines import say
 from launcher.terminal.session import session
 
 app = new_app()

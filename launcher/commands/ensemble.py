@@ -9,8 +9,8 @@ import typer
 from sqlalchemy import Connection
 
 from configs.errors import NotFound
-from launcher.terminal.console import say
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.lines import say
 from launcher.terminal.session import session
 from pipeline.ensembles.membership import members_in, no_report
 from storage import ensembles

@@ -1,29 +1,18 @@
 """The daemon: claims batches and runs them."""
 
-import json
-import subprocess
-import sys
 from typing import Annotated
 
-import structlog
 import typer
 
-from configs import errors, logs
-from configs.errors import ChildLost, DeepCreditError
-from configs.settings import Settings, without_secrets
-from launcher.service.child import python_environment
+from configs import logs
+from launcher.service import store_look
 from launcher.service.daemon import Daemon
 from launcher.service.notify import Notifier
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.session import session
-from pipeline.messages import Failed, Finished, Malformed, decode
 from storage.cache import open_cache
 
 app = new_app()
-
-_LOOK = (sys.executable, "-P", "-m", "launcher.store_main")
-
-log = structlog.get_logger(__name__)
 
 
 @app.command(
@@ -68,7 +57,7 @@ def launcher(
     settings = session(ctx).settings
     logs.configure(settings, server_id=server_id)
     open_cache(settings).check()  # or all batches would fail
-    _look_at_store(settings)
+    store_look.ask(settings)
     if metrics_port is not None:
         settings = settings.model_copy(update={"metrics_port": metrics_port})
     daemon = Daemon(
@@ -82,38 +71,3 @@ def launcher(
         notifier=Notifier(),
     )
     raise typer.Exit(daemon.run())
-
-
-def _look_at_store(settings: Settings) -> None:
-    """Each batch looks, too; but a launcher with another's store, or with a disk that is not
-    mounted, would fail them all.
-
-    Raises:
-        StoreNotOurs: the model store is another database's.
-        StoreUnavailable: it is empty, and should not be.
-        ChildLost: the process that was to look at it died.
-    """
-    # Not to be waited for: what does not answer now may do so when a batch needs it.
-    hurried = settings.model_copy(update={"store_patience_seconds": 0})
-    looked = subprocess.run(
-        _LOOK,
-        input=json.dumps(without_secrets(hurried)).encode() + b"\n",
-        stdout=subprocess.PIPE,
-        env=python_environment(),
-        start_new_session=True,
-        check=False,
-    )
-    try:
-        told = decode(looked.stdout)
-    except Malformed:
-        raise ChildLost(
-            f"the process that was to look at the model store ended with exit code "
-            f"{looked.returncode}; what it printed says why"
-        ) from None
-    match told, looked.returncode:
-        case Finished(whose), _:
-            log.info("model store", whose=whose)
-        case Failed(error_text=why), 0:
-            log.warning("cannot tell yet whose the model store is", error=why)
-        case Failed(error_class, why), _:
-            raise getattr(errors, error_class, DeepCreditError)(why)

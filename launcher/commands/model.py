@@ -9,8 +9,9 @@ import typer
 
 from configs.errors import BadParameter, NotFound
 from launcher.terminal import modelfile
-from launcher.terminal.console import Column, Format, say, show
+from launcher.terminal.console import Column, Format, show
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.lines import say
 from launcher.terminal.session import session
 from models import kind, variants
 from storage import model_list

@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 from configs.errors import NotFound
 from configs.meant import meant
 from launcher.service.kept_back import queues_of
-from launcher.terminal.console import say
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.lines import note, say
 from launcher.terminal.session import session
 from storage import queues, servers
 
@@ -35,7 +35,7 @@ def pause(ctx: typer.Context, name: Name) -> None:
     opened.write(lambda connection: queues.pause(connection, name))
     say(f"queue {name} is paused")
     if name not in known:
-        say(f"note: no batch and no launcher has it; {_instead(name, known)}")
+        note(f"no batch and no launcher has it; {_instead(name, known)}")
 
 
 @app.command(epilog=example("deepcredit queue resume default"))

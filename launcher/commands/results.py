@@ -6,8 +6,9 @@ import typer
 
 from configs.errors import WrongState
 from launcher.terminal import method_table
-from launcher.terminal.console import Column, Format, say, show
+from launcher.terminal.console import Column, Format, show
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.lines import say
 from launcher.terminal.session import Session, session
 from storage import batches, leaderboard
 

@@ -8,8 +8,9 @@ import typer
 from configs import logs
 from configs.errors import WrongState
 from launcher.service.daemon import Daemon
-from launcher.terminal.console import progress, say
+from launcher.terminal.console import progress
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.lines import say
 from launcher.terminal.session import session
 from storage import batches, identity
 from storage.records import Batch

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from launcher.host.private import write_private
-from launcher.terminal.console import Column, Format, say, show, write_csv
+from launcher.terminal.console import Column, Format, show, write_csv
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.lines import say
 from launcher.terminal.naming import model_key
 from launcher.terminal.session import session
 from pipeline.score_list import ScoreList, read_scores

@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 
 from configs.errors import NotFound
 from configs.meant import meant
-from launcher.terminal.console import say
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.lines import note, say
 from launcher.terminal.session import session
 from storage import servers
 
@@ -39,7 +39,7 @@ def pause(ctx: typer.Context, server_id: ServerId) -> None:
         return
     say(f"{server_id} is not known yet; it starts paused")
     if hint := meant(server_id, names):
-        say(f"note: {hint}there are: {', '.join(names)}")
+        note(f"{hint}there are: {', '.join(names)}")
 
 
 @app.command(epilog=example("deepcredit server resume SERVER_002"))

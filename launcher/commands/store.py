@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from launcher.terminal.console import progress, say
+from launcher.terminal.console import progress
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.lines import complain, say
 from launcher.terminal.session import Session, session
 from pipeline import ownership
 from pipeline.orphans import Orphan
@@ -85,7 +86,7 @@ def adopt(
 def _tell(found: Findings, limit: int | None) -> None:
     say(f"{found.files} files, {_megabytes(found.bytes)}")
     for uri in found.missing[:limit]:
-        typer.echo(f"error: missing: {_printable(uri)}", err=True)
+        complain(f"missing: {_printable(uri)}")
     _rest(found.missing, limit, "missing")
     orphans = found.sorted.orphans
     for orphan in orphans[:limit]:

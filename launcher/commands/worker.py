@@ -12,6 +12,7 @@ from launcher.cluster import dask_cli
 from launcher.cluster.placement import FITS_A_CARD, OURS, declared, limit_mb
 from launcher.host.machine import SEEN, cards, cores, memory_mb
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.lines import warn
 from launcher.terminal.session import session
 from storage.cache import open_cache
 
@@ -109,10 +110,9 @@ def _card(number: int) -> str:
     there = cards()
     if number < len(there):
         return there[number]
-    typer.echo(
-        f"warning: --gpu {number}: this host has {len(there)} cards, counted from 0; what comes "
-        "here computes on the CPU",
-        err=True,
+    warn(
+        f"--gpu {number}: this host has {len(there)} cards, counted from 0; what comes here "
+        "computes on the CPU"
     )
     return "" if SEEN in os.environ else str(number)
 

@@ -92,10 +92,11 @@ def look(request: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def stop(request: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """End what start started: SIGTERM, then SIGKILL to all that is left of it."""
+    """End what start started, `but` some: SIGTERM, then SIGKILL to all that is left of it."""
     folder = _folder(request)
     with _locked(folder):
-        records = list(recorded.read(folder))
+        spared = request.get("but", ())
+        records = [each for each in recorded.read(folder) if each["name"] not in spared]
         running = [record["name"] for record in records if recorded.family(record)]
         stuck = recorded.end(folder, records)
         (folder / _WANTED).unlink(missing_ok=True)

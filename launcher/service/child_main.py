@@ -10,7 +10,8 @@ from pathlib import Path
 from configs import logs
 from configs.errors import ClusterAway, ClusterUnavailable, WorkerLost
 from configs.settings import Settings, load
-from launcher.cluster import DaskExecutor, connect
+from launcher.cluster.connection import connect
+from launcher.cluster.executor import DaskExecutor
 from launcher.host.channel import open_channel
 from launcher.service.spare import WARM
 from pipeline import mode

@@ -1,4 +1,4 @@
-"""What a terminal shows: tables that fit it, progress, plain lines; CSV and JSON for programs."""
+"""What a terminal shows: tables that fit it, and progress; CSV and JSON for programs."""
 
 import csv
 import json
@@ -10,7 +10,6 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol, TextIO
 
-import typer
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -20,7 +19,7 @@ from rich.table import Column as Cells
 from rich.table import Table
 from rich.text import Text
 
-from configs.wording import harmless
+from launcher.terminal.lines import harmless, remark, say
 
 CUT = 120
 """Where there is no terminal, prose is cut after so many columns: one long error would make every
@@ -101,7 +100,8 @@ def show(
     if form is Format.CSV:
         write_csv(rows, columns, sys.stdout)
     elif form is Format.JSON:
-        typer.echo(json.dumps([*map(dict, rows)], ensure_ascii=False, indent=1, default=_plain))
+        text = json.dumps([*map(dict, rows)], ensure_ascii=False, indent=1, default=_plain)
+        sys.stdout.write(f"{text}\n")
     elif rows:
         output = console()
         if title:
@@ -111,12 +111,7 @@ def show(
         if away := [column.header for column in columns if column not in shown]:
             say(f"left out to fit: {', '.join(away)}; --format csv has all")
     else:
-        typer.echo(empty, err=True)
-
-
-def say(text: str) -> None:
-    """A line for people, as it is: no markup, no colours."""
-    typer.echo(harmless(text))
+        remark(empty)
 
 
 @contextmanager
@@ -154,7 +149,7 @@ class _Lines:
         if now != self._last:
             self._last = now
             line = f"{self._words}: {share:4.0%} {note}".rstrip()
-            typer.echo(harmless(line), err=True)
+            remark(line)
 
 
 def fitting(

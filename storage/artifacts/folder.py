@@ -18,10 +18,11 @@ from configs.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from storage.artifacts.incoming import flush_to_disk, receiving
+from storage.artifacts.incoming import receiving
 from storage.artifacts.port import Stored
 from storage.artifacts.probe import probe
 from storage.artifacts.uris import OF_THE_DISK, check_new, check_uri, unfinished
+from storage.durable import flush_to_disk
 
 _CHUNK = 1 << 20
 # EFBIG: the file system, or the process's limit, takes no file of this size.

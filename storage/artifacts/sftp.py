@@ -17,7 +17,7 @@ from storage.artifacts.probe import probe
 from storage.artifacts.sftp_answers import is_folder, refused, unread, unwritten
 from storage.artifacts.sftp_connect import Login, connect
 from storage.artifacts.sftp_pool import Pool
-from storage.artifacts.sftp_session import CHUNK, Attributes, Session
+from storage.artifacts.sftp_session import CHUNK, Attributes, SftpSession
 from storage.artifacts.sftp_wire import ServerSaid
 from storage.artifacts.uris import OF_THE_DISK, check_new, check_uri, unfinished
 
@@ -175,7 +175,7 @@ class SftpStore:
             session.remove(temporary)
 
 
-def _upload(session: Session, outgoing: Outgoing, path: str) -> None:
+def _upload(session: SftpSession, outgoing: Outgoing, path: str) -> None:
     if outgoing.confirmed and not _reaches(session, path, outgoing.confirmed):
         outgoing.confirmed = 0  # lost, or the rename was done and its answer lost
     try:
@@ -188,21 +188,21 @@ def _upload(session: Session, outgoing: Outgoing, path: str) -> None:
         _write(session, outgoing, path)
 
 
-def _write(session: Session, outgoing: Outgoing, path: str) -> None:
+def _write(session: SftpSession, outgoing: Outgoing, path: str) -> None:
     def confirm(end: int) -> None:
         outgoing.confirmed = end
 
     session.write(path, outgoing.chunks(CHUNK), outgoing.confirmed, confirm)
 
 
-def _reaches(session: Session, path: str, size: int) -> bool:
+def _reaches(session: SftpSession, path: str, size: int) -> bool:
     try:
         return session.look(path).size >= size
     except ServerSaid:
         return False
 
 
-def _make_folder(session: Session, path: str) -> None:
+def _make_folder(session: SftpSession, path: str) -> None:
     """As mkdir -p. A mere failure means that it is there, or shows at the next step."""
     try:
         session.make_folder(path)

@@ -13,7 +13,7 @@ from configs.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from storage.artifacts.sftp_session import Session, Space
+from storage.artifacts.sftp_session import SftpSession, Space
 from storage.artifacts.sftp_wire import ServerSaid
 
 
@@ -24,7 +24,7 @@ def refused(said: ServerSaid, where: str) -> DeepCreditError:
     return StoreUnavailable(f"{where}: {said}; a quota may be used up, or the name be taken")
 
 
-def unread(said: ServerSaid, session: Session, root: str, where: str) -> DeepCreditError:
+def unread(said: ServerSaid, session: SftpSession, root: str, where: str) -> DeepCreditError:
     """Why a file could not be read: when all files are missing, its disk may not be mounted."""
     if said.code != sftp.SFTP_NO_SUCH_FILE:
         return refused(said, where)
@@ -36,7 +36,7 @@ def unread(said: ServerSaid, session: Session, root: str, where: str) -> DeepCre
 
 
 def unwritten(
-    said: ServerSaid, session: Session, path: str, size: int, where: str
+    said: ServerSaid, session: SftpSession, path: str, size: int, where: str
 ) -> DeepCreditError:
     """Why `size` bytes could not be put: a full disk is answered as a mere failure, so ask."""
     if said.code in (sftp.SFTP_FAILURE, sftp.SFTP_NO_SUCH_FILE):
@@ -51,14 +51,14 @@ def unwritten(
     return refused(said, where)
 
 
-def is_folder(path: str, session: Session) -> bool:
+def is_folder(path: str, session: SftpSession) -> bool:
     try:
         return session.look(path).is_folder
     except ServerSaid:
         return False
 
 
-def _space_for(path: str, session: Session) -> Space | None:
+def _space_for(path: str, session: SftpSession) -> Space | None:
     """Of the nearest folder that exists."""
     folder = posixpath.dirname(path)
     while True:

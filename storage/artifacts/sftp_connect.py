@@ -18,7 +18,7 @@ from paramiko.pkey import UnknownKeyType
 from pydantic import SecretStr
 
 from configs.errors import BadSetting, DeepCreditError, StoreRefused
-from storage.artifacts.sftp_session import Session
+from storage.artifacts.sftp_session import SftpSession
 from storage.artifacts.sftp_wire import ConnectionLost
 
 # AES-GCM needs no separate MAC: half the time that paramiko's first choice spends on a byte.
@@ -47,10 +47,10 @@ class Login:
         return f"{self.user}@{host}:{self.port}"
 
 
-class Connection:
+class SftpConnection:
     """An SSH connection with one SFTP session on it."""
 
-    def __init__(self, client: SSHClient, session: Session) -> None:
+    def __init__(self, client: SSHClient, session: SftpSession) -> None:
         self._client = client
         self.session = session
 
@@ -58,7 +58,7 @@ class Connection:
         self._client.close()
 
 
-def connect(login: Login) -> Connection:
+def connect(login: Login) -> SftpConnection:
     """Log in and open a session.
 
     Raises:
@@ -81,7 +81,7 @@ def connect(login: Login) -> Connection:
         raise
 
 
-def _open(client: SSHClient, login: Login, key: PKey | None) -> Connection:
+def _open(client: SSHClient, login: Login, key: PKey | None) -> SftpConnection:
     wire = socket.create_connection((login.host, login.port), timeout=_CONNECT_SECONDS)
     # Without it every file waits 40 ms: many small requests meet the peer's delayed ACK.
     wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -111,7 +111,7 @@ def _open(client: SSHClient, login: Login, key: PKey | None) -> Connection:
     channel.settimeout(login.silence_seconds)
     try:
         channel.invoke_subsystem("sftp")
-        return Connection(client, Session(channel))
+        return SftpConnection(client, SftpSession(channel))
     except (SSHException, ConnectionLost) as error:
         if isinstance(error.__cause__, TimeoutError) or not transport.is_active():
             raise

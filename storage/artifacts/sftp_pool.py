@@ -4,23 +4,23 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from storage.artifacts.sftp_connect import Connection
-from storage.artifacts.sftp_session import Session
+from storage.artifacts.sftp_connect import SftpConnection
+from storage.artifacts.sftp_session import SftpSession
 from storage.artifacts.sftp_wire import ConnectionLost
 
 
 class Pool:
     """At most `size` connections; one more caller waits until one is given back."""
 
-    def __init__(self, connect: Callable[[], Connection], size: int) -> None:
+    def __init__(self, connect: Callable[[], SftpConnection], size: int) -> None:
         self._connect = connect
         self._slots = threading.BoundedSemaphore(size)
         self._lock = threading.Lock()
-        self._idle: list[Connection] = []
+        self._idle: list[SftpConnection] = []
         self._closed = False
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
+    def session(self) -> Iterator[SftpSession]:
         """A session for the caller alone.
 
         It is kept for the next caller only if nothing is under way on it. When one connection is
@@ -42,7 +42,7 @@ class Pool:
         self._closed = True
         self._drop_idle()
 
-    def _take(self) -> Connection:
+    def _take(self) -> SftpConnection:
         with self._lock:
             while self._idle:
                 connection = self._idle.pop()
@@ -51,7 +51,7 @@ class Pool:
                 connection.close()
         return self._connect()
 
-    def _give_back(self, connection: Connection) -> None:
+    def _give_back(self, connection: SftpConnection) -> None:
         with self._lock:
             if connection.session.reusable and not self._closed:
                 self._idle.append(connection)

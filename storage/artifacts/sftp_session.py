@@ -51,7 +51,7 @@ class Space:
     files: int
 
 
-class Session:
+class SftpSession:
     """For one thread at a time. Any method may raise ConnectionLost or ServerSaid."""
 
     def __init__(self, channel: Channel) -> None:

@@ -74,8 +74,8 @@ def test_resuming_a_server_that_is_not_there_names_those_that_are(run):
 
     known = "did you mean SERVER_1? there are: SERVER_1\n"
     assert (code, error) == (1, f"error: server SERVER_2 is not known; {known}")
-    said = f"SERVER_2 is not known yet; it starts paused\nnote: {known}"
-    assert run("server", "pause", "SERVER_2") == (0, said, "")
+    said = "SERVER_2 is not known yet; it starts paused\n"
+    assert run("server", "pause", "SERVER_2") == (0, said, f"note: {known}")
 
 
 def test_a_queue_is_paused_and_resumed(run, calls):
@@ -226,15 +226,18 @@ def test_store_check_tells_and_deletes(run, calls, tmp_path):
         file = tmp_path / "var" / "store" / uri
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"x" * 100_000)
-    row = {"batch_id": 1, "name": "n", "uri": "ensembles/E1/n.png", "sha256": "s", "bytes": 1}
-    calls(lambda c: c.execute(insert(dc_batch_picture).values(row)))
+    row = {"batch_id": 1, "sha256": "s", "bytes": 1}
+    for name in ("n", "n\x1b[2J"):  # a name that would clear the screen
+        named = row | {"name": name, "uri": f"ensembles/E1/{name}.png"}
+        calls(lambda c, named=named: c.execute(insert(dc_batch_picture).values(named)))
 
     assert owner(run)[1] == "WARN"
     code, text, error = run("store", "check")
     assert code == 1
-    assert error == "error: missing: ensembles/E1/n.png\n"
+    missing = ("n\\x1b[2J", "n")
+    assert error == "".join(f"error: missing: ensembles/E1/{name}.png\n" for name in missing)
     assert "left by a run that is over: models/T1/1/1.f1.ubj, 0.1 MB\n" in text
-    assert "1 missing; 2 not needed, 0.2 MB\n" in text
+    assert "2 missing; 2 not needed, 0.2 MB\n" in text
     assert "1 are not ours and stay, such as notes.txt\n" in text
 
     code, text, error = run("store", "check", "--delete")
@@ -348,7 +351,7 @@ def test_a_launcher_that_cannot_look_at_its_store_says_why(run, monkeypatch):
     assert (code, error.splitlines()) == (2, [error.strip()])
     assert error.startswith("error: an SFTP store needs DEEPCREDIT_SFTP_KEY_FILE, or ")
 
-    monkeypatch.setattr("launcher.commands.launcher._LOOK", ("/bin/sh", "-c", "exit 9"))
+    monkeypatch.setattr("launcher.service.store_look._LOOK", ("/bin/sh", "-c", "exit 9"))
     code, _, error = run("launcher", "L", "--drain")
     assert (code, error.splitlines()) == (1, [error.strip()])
     assert "look at the model store ended with exit code 9; what it printed says why" in error

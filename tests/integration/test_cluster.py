@@ -15,8 +15,7 @@ from distributed.security import Security
 from configs.errors import BadData, BadSetting, ClusterUnavailable, Retry, WorkerLost
 from configs.settings import Settings
 from launcher.cli import execute
-from launcher.cluster import connect
-from launcher.cluster.connection import differences, versions
+from launcher.cluster.connection import connect, differences, versions
 from launcher.cluster.look import has_pages
 from launcher.service.daemon import Daemon
 from launcher.service.embedded import EmbeddedCluster, ExternalCluster, make_cluster
@@ -205,7 +204,7 @@ import sys, time
 from pathlib import Path
 from configs import logs
 from configs.settings import Settings
-from launcher.cluster import connect
+from launcher.cluster.connection import connect
 from launcher.service.daemon import Daemon
 from launcher.service.embedded import EmbeddedCluster
 from tests import tasks

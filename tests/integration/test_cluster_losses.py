@@ -22,14 +22,16 @@ from distributed import Future
 from distributed.comm import CommClosedError
 
 from configs.errors import ClusterUnavailable
-from launcher.cluster import connect, connection, leaving
+from launcher.cluster import connection, dismissal
+from launcher.cluster.connection import connect
 from launcher.cluster.look import look
 from launcher.service.embedded import ExternalCluster
 from storage.schema import dc_batch_result
 from tests import tasks
 from tests.bank import ROOT, end
 from tests.lab import Lab
-from tests.sshd import free_port, running_sshd
+from tests.ports import free_port
+from tests.sshd import running_sshd
 from tests.waiting import until
 
 
@@ -136,7 +138,7 @@ def test_a_worker_that_is_killed_while_it_leaves_does_not_come_back(tmp_path):
         run = pool.submit(lambda: list(executor.run(tasks.note_for_long, noted)))
         until(lambda: all(Path(name).exists() for name in noted), 30)
         leaver = next(each for each in look(own.address, None).workers if each.name == "two")
-        leaving.tell(own.address, None, [leaver])
+        dismissal.tell(own.address, None, [leaver])
         until(lambda: any(each.leaving for each in look(own.address, None).workers), 10)
         for process in psutil.Process(keepers["two"].pid).children(recursive=True):
             if "spawn_main" in " ".join(process.cmdline()):
@@ -280,7 +282,7 @@ def test_a_scheduler_that_is_busy_is_waited_for_and_one_that_is_not_there_is_not
 
 def test_a_frozen_worker_is_shown_as_one_and_keeps_nobody_from_the_rest(tmp_path, monkeypatch):
     monkeypatch.setattr("launcher.cluster.look._WORKER_SECONDS", 2)
-    monkeypatch.setattr("launcher.cluster.leaving._TELL_SECONDS", 2)
+    monkeypatch.setattr("launcher.cluster.dismissal._TELL_SECONDS", 2)
     with ExitStack() as stack:
         own = Cluster(tmp_path, stack)
         own.scheduler()
@@ -296,7 +298,7 @@ def test_a_frozen_worker_is_shown_as_one_and_keeps_nobody_from_the_rest(tmp_path
 
         picture = look(own.address, None)
         with pytest.raises(ClusterUnavailable, match=r"^frozen: no answer within 2 s"):
-            leaving.tell(own.address, None, picture.workers)
+            dismissal.tell(own.address, None, picture.workers)
 
         assert {w.name: w.answering for w in picture.workers} == {"sound": True, "frozen": False}
         until(lambda: [w.name for w in look(own.address, None).workers] == ["frozen"], 20)

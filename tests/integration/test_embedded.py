@@ -13,7 +13,8 @@ from sqlalchemy import update
 
 from configs.errors import ClusterUnavailable
 from configs.settings import OF_A_HOST, Settings
-from launcher.cluster import certificates, connect
+from launcher.cluster import certificates
+from launcher.cluster.connection import connect
 from launcher.service import embedded
 from launcher.service.embedded import EmbeddedCluster
 from storage.columns import utc_now

@@ -10,7 +10,7 @@ from distributed import Scheduler, SpecCluster, Worker, get_worker
 from sqlalchemy import select
 
 from configs.errors import NotEnoughMemory
-from launcher.cluster import connect
+from launcher.cluster.connection import connect
 from models import devices
 from models.estimators.dl_dnn import DenseNetwork
 from pipeline import placing

@@ -12,7 +12,7 @@ import pytest
 
 from configs.cluster import Cluster
 from configs.errors import ClusterUnavailable
-from launcher.cluster import deploy
+from launcher.cluster import deploy, discovery
 from launcher.cluster.hosts import ask, ask_all, command
 from launcher.cluster.look import Picture
 from launcher.host import agent
@@ -83,7 +83,7 @@ def test_cards_are_counted_as_those_see_them_who_are_started(told, tmp_path, mon
 
     for file, seen in (("", 3), (str(env_file), 1)):
         hosts = (cluster.scheduler.model_copy(update={"env_file": file}),)
-        deploy.ask_facts(cluster, hosts)
+        discovery.facts_of(cluster, hosts)
         request = json.loads((tmp_path / "asked").read_text())
         assert agent.facts(request)["gpus"] == seen
 
@@ -127,7 +127,7 @@ def test_hosts_that_should_have_workers_and_have_none_are_named():
     cluster = Cluster.model_validate({"hosts": hosts})
     workers = [SimpleNamespace(name=name) for name in ("a-cpu-cpu-0", "a-cpu-cpu-1", "b-cpu1", "x")]
 
-    found = deploy.without_workers(cluster, Picture("", "", workers))
+    found = discovery.without_workers(cluster, Picture("", "", workers))
     assert [host.name for host in found] == ["a", "d"]
 
 
@@ -184,7 +184,24 @@ def _run_agent(request):
 
 
 def test_nobody_need_be_asked():
-    assert ask_all([], lambda host: host) == ({}, [])
+    assert ask_all([], lambda host: host) == ({}, {})
+
+
+def test_some_are_ended_before_the_others(tmp_path):
+    waits = ["-c", "import time; time.sleep(600)"]
+    wanted = [{"name": name, "words": waits, "listens": None} for name in ("cpu", "scheduler")]
+    folder = {"folder": str(tmp_path)}
+    _run_agent({"action": "start", "env_file": "", "files": {}, "processes": wanted, **folder})
+
+    def alive():
+        return {each["name"]: each["alive"] for each in agent.look(folder)}
+
+    try:
+        first = agent.stop({"but": ["scheduler"], **folder})
+        assert (first, alive()) == ([{"name": "cpu", "state": "stopped"}], {"scheduler": True})
+    finally:
+        rest = agent.stop(folder)
+    assert (rest, alive()) == ([{"name": "scheduler", "state": "stopped"}], {})
 
 
 def test_a_process_is_told_which_log_is_its_own(tmp_path):

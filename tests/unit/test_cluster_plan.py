@@ -9,7 +9,7 @@ from configs.errors import BadSetting, ClusterUnavailable
 from configs.settings import load
 from launcher.cluster.facts import Facts
 from launcher.cluster.hosts import command
-from launcher.cluster.plan import make_plan
+from launcher.cluster.plan import make_plan, more_workers
 from launcher.host.versions import versions
 from tests.bank import ROOT
 
@@ -118,6 +118,39 @@ def test_a_host_that_was_scaled_has_what_was_asked_for_then_whatever_runs_by_now
     assert planned(3, {"cpu": (2, 2)}) == {"cpu": 2, "cpu1": 1}  # cpu1 has died
     assert planned(1, {"cpu": (2, 0), "cpu1": (2, 1)}) == {"cpu": 2, "cpu1": 2}  # some leave
     assert planned(None, {"cpu": (4, 4)}) == {"cpu": 2}  # runs with other settings: is refused
+
+
+def test_a_host_gets_as_many_workers_more_as_it_lacks():
+    table = cluster(hosts=["a", "b"], workers=2)
+    has = {"a": facts(wanted=2, running={"cpu": (3, 2)}), "b": facts(machine="n")}
+
+    added = more_workers(table, has, {"a": 4}, "tcp://10.0.0.1:8786")
+
+    assert [(name, process.name) for name, process in added.items()] == [("a", "cpu1")]
+    assert option(added["a"], "--workers") == "2"
+    assert more_workers(table, has, {"a": 1}, "tcp://10.0.0.1:8786") == {}
+
+
+def test_more_workers_than_all_names_of_a_machine_have_cores_for_are_refused():
+    table = cluster(hosts=["a", "b", "c"], workers=3)
+    two_names = {"a": facts(), "b": facts(), "c": facts(machine="n", cores=2)}
+
+    def more(**wanted):
+        return more_workers(table, two_names, wanted, "tcp://10.0.0.1:8786").keys()
+
+    with pytest.raises(BadSetting, match=r"^a, b: workers times threads are 9, but .* 8 cores"):
+        more(a=6)
+    assert more(a=5) == {"a"}  # what is planned for c, another machine, is not its business
+    assert more(a=6, b=2) == {"a", "b"}
+
+
+def test_workers_are_not_added_on_a_host_that_has_other_versions_now():
+    table = cluster(hosts=["a", "b"], workers=1)
+    has = {"a": facts(), "b": facts(machine="n", versions=versions() | {"numpy": "1.0"})}
+
+    with pytest.raises(ClusterUnavailable, match=r"^b has numpy 1\.0 in place of .*; install the"):
+        more_workers(table, has, {"b": 1}, "tcp://10.0.0.1:8786")
+    assert more_workers(table, has, {"a": 1, "b": 0}, "tcp://10.0.0.1:8786").keys() == {"a"}
 
 
 @pytest.mark.parametrize("name", ["cloudpickle", "msgpack", "numpy", "python", "scipy"])

@@ -8,7 +8,8 @@ from typer.core import TyperGroup
 
 from configs.errors import WrongState
 from launcher.cli import execute
-from launcher.terminal.console import Column, fitting, progress, say, show, table
+from launcher.terminal.console import Column, fitting, progress, show, table
+from launcher.terminal.lines import complain, note, remark, say, warn
 from launcher.terminal.model_table import columns
 
 MODEL = {
@@ -92,6 +93,16 @@ def test_what_a_row_holds_does_not_steer_the_terminal(capsys):
     said = capsys.readouterr().out
     assert not set("\x1b\x07\x9b\r") & set(said)
     assert "한글\tb" in said
+
+
+@pytest.mark.parametrize(
+    ("tell", "begin"),
+    [(remark, ""), (note, "note: "), (warn, "warning: "), (complain, "error: ")],
+)
+def test_nor_does_what_is_said_beside_the_output(capsys, tell, begin):
+    tell("name \x1b[2J\r\x9b한글")
+
+    assert capsys.readouterr() == ("", f"{begin}name \\x1b[2J\\x0d\\x9b한글\n")
 
 
 @pytest.mark.parametrize("terminal", [True, False])

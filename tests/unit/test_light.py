@@ -21,9 +21,9 @@ HEAVY = (
 )
 
 
-def _imported_by(code: str) -> set[str]:
-    """The libraries of HEAVY that a fresh process has imported after `code`."""
-    ending = f"\nimport json, sys\nprint(json.dumps([n for n in {HEAVY} if n in sys.modules]))"
+def _imported_by(code: str, libraries: tuple[str, ...] = HEAVY) -> set[str]:
+    """Those of the libraries that a fresh process has imported after `code`."""
+    ending = f"\nimport json, sys\nprint(json.dumps([n for n in {libraries} if n in sys.modules]))"
     done = subprocess.run(
         [sys.executable, "-c", code + ending],
         cwd=ROOT,
@@ -62,6 +62,12 @@ for name in folder.names():
 """)
         == set()
     )
+
+
+def test_what_becomes_dask_s_own_command_does_not_load_the_library_twice() -> None:
+    commands = "from launcher.commands import scheduler, worker"
+
+    assert _imported_by(commands, ("distributed",)) == set()
 
 
 FIT = """

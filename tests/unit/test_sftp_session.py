@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paramiko import Message, sftp
 
-from storage.artifacts.sftp_session import CHUNK, Session
+from storage.artifacts.sftp_session import CHUNK, SftpSession
 from storage.artifacts.sftp_wire import ConnectionLost, ServerSaid
 
 
@@ -104,7 +104,7 @@ def some_bytes(size: int, seed: int) -> bytes:
 def test_what_is_read_is_the_file_from_the_offset_on(size, share, seed):
     content = some_bytes(size, seed)
     offset = int(share * size)
-    session = Session(Peer(content, seed))
+    session = SftpSession(Peer(content, seed))
 
     assert b"".join(session.read("file", offset)) == content[offset:]
     assert session.reusable
@@ -115,7 +115,7 @@ def test_what_is_read_is_the_file_from_the_offset_on(size, share, seed):
 def test_what_is_written_arrives(size, seed):
     content = some_bytes(size, seed)
     peer = Peer(b"", seed)
-    session = Session(peer)
+    session = SftpSession(peer)
 
     session.write("file", (content[at : at + CHUNK] for at in range(0, size, CHUNK)))
 
@@ -127,7 +127,7 @@ def test_what_is_written_arrives(size, seed):
 @given(chunks=st.integers(1, 150), share=st.floats(0, 1), seed=st.integers(0, 2**32))
 def test_one_write_that_fails_among_many_is_noticed_wherever_it_is(chunks, share, seed):
     place = int(share * (chunks * 1000 - 1))
-    session = Session(Peer(b"", seed, fails_at=place))
+    session = SftpSession(Peer(b"", seed, fails_at=place))
 
     with pytest.raises(ServerSaid):
         session.write("file", (bytes(1000) for _ in range(chunks)))
@@ -136,7 +136,7 @@ def test_one_write_that_fails_among_many_is_noticed_wherever_it_is(chunks, share
 
 
 def test_a_session_whose_reader_left_is_not_used_again():
-    session = Session(Peer(bytes(100 * CHUNK), 1))
+    session = SftpSession(Peer(bytes(100 * CHUNK), 1))
     reading = session.read("file")
 
     next(reading)
@@ -151,4 +151,4 @@ def test_a_peer_that_speaks_something_else_is_not_believed():
             self._out += b"Last login: yesterday\n"
 
     with pytest.raises(ConnectionLost, match="not SFTP"):
-        Session(Shell(b"", 1))
+        SftpSession(Shell(b"", 1))

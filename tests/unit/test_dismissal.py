@@ -4,14 +4,14 @@ import pytest
 from distributed import LocalCluster
 
 from configs.errors import ClusterUnavailable
-from launcher.cluster import leaving
+from launcher.cluster import dismissal
 from launcher.cluster.look import look
 from launcher.host.keep import RETIRED
 from tests.waiting import until
 
 
 def _of_another_version(dask_worker):
-    raise ModuleNotFoundError("No module named 'launcher.cluster.leaving'")
+    raise ModuleNotFoundError("No module named 'launcher.cluster.dismissal'")
 
 
 @pytest.fixture
@@ -29,17 +29,17 @@ def address():
 
 
 def test_a_worker_that_cannot_do_what_it_is_told_is_named(monkeypatch, address):
-    monkeypatch.setattr(leaving, "retire", _of_another_version)
+    monkeypatch.setattr(dismissal, "retire", _of_another_version)
     with pytest.raises(ClusterUnavailable, match="told to leave"):
-        leaving.tell(address, None, look(address, None).workers)
+        dismissal.tell(address, None, look(address, None).workers)
 
 
 def test_a_worker_that_somebody_else_has_started_stays(monkeypatch, address, tmp_path):
     [worker] = look(address, None).workers
 
     monkeypatch.delenv(RETIRED, raising=False)
-    assert leaving.tell(address, None, [worker]) == []
+    assert dismissal.tell(address, None, [worker]) == []
     assert look(address, None).workers[0].leaving is False
     monkeypatch.setenv(RETIRED, str(tmp_path / "retired"))
-    assert leaving.tell(address, None, [worker]) == [worker]
+    assert dismissal.tell(address, None, [worker]) == [worker]
     until(lambda: not look(address, None).workers)

@@ -1,0 +1,83 @@
+"""Telling workers that run elsewhere to leave for good, each after what it runs."""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+
+from distributed import Client
+from distributed import Worker as DaskWorker
+
+from configs.cluster import Cluster
+from configs.errors import ClusterUnavailable
+from launcher.cluster.leaving import leave
+from launcher.cluster.look import Picture, Worker
+from launcher.cluster.names import host_of
+from launcher.cluster.speaking import security
+from launcher.host.keep import RETIRED
+
+_PATIENCE_SECONDS = 30.0
+_TELL_SECONDS = 15.0
+
+
+def of_former_hosts(cluster: Cluster, picture: Picture) -> list[Worker]:
+    """Workers with names as of `start`, on hosts which are no longer configured. They cannot be
+    reached by SSH any more, but their scheduler knows them.
+    """
+    known = {None, *(host.name for host in cluster.hosts)}
+    return [
+        worker
+        for worker in picture.workers
+        if host_of(worker.name) not in known and not worker.leaving
+    ]
+
+
+def tell(
+    address: str, certificates: Mapping[str, str] | None, workers: Sequence[Worker]
+) -> list[Worker]:
+    """Those that leave: all but those that somebody else has started.
+
+    Raises:
+        ClusterUnavailable: some did not hear it.
+    """
+    try:
+        opened = Client(
+            address,
+            security=security(certificates),
+            timeout=_PATIENCE_SECONDS,
+            set_as_default=False,
+        )
+    except OSError as error:
+        raise ClusterUnavailable(f"{address} does not answer any more: {error}") from error
+    with closing(opened) as client:
+
+        async def tell_one(worker: Worker) -> bool | None:
+            told = client.run(retire, workers=[worker.address])
+            try:
+                answers: dict[str, bool] = await asyncio.wait_for(told, _TELL_SECONDS)
+            except Exception:  # it is frozen, or of another version
+                return None
+            return answers[worker.address]
+
+        async def tell_all() -> list[bool | None]:
+            return await asyncio.gather(*map(tell_one, workers))
+
+        answers: list[bool | None] = client.sync(tell_all)
+        pairs = list(zip(workers, answers, strict=True))
+        if deaf := [worker.name for worker, leaves in pairs if leaves is None]:
+            raise ClusterUnavailable(
+                f"{', '.join(deaf)}: no answer within {_TELL_SECONDS:.0f} s, or an error, so not "
+                "told to leave; try again later, or end the process if it is stuck or of another "
+                "version"
+            )
+        return [worker for worker, leaves in pairs if leaves]
+
+
+def retire(dask_worker: DaskWorker) -> bool:
+    """Run by Dask on a worker: let it leave for good, in its own time, if `start` has started it.
+    Others may have a name like that, too.
+    """
+    ours = RETIRED in os.environ
+    if ours:
+        dask_worker.loop.add_callback(leave, dask_worker, renew=False)
+    return ours

@@ -1,0 +1,54 @@
+"""A launcher's one look at the model store when it starts, which another process has for it."""
+
+import json
+import subprocess
+import sys
+
+import structlog
+
+from configs import errors
+from configs.errors import ChildLost, DeepCreditError
+from configs.settings import Settings, without_secrets
+from launcher.service.child import python_environment
+from pipeline.messages import Failed, Finished, Malformed, decode
+
+_LOOK = (sys.executable, "-P", "-m", "launcher.service.store_look_main")
+
+log = structlog.get_logger(__name__)
+
+
+def ask(settings: Settings) -> None:
+    """Say in the log whose the store is, or that nobody can tell yet.
+
+    Each batch looks, too; but a launcher with another's store, or with a disk that is not mounted,
+    would fail them all.
+
+    Raises:
+        StoreNotOurs: the model store is another database's.
+        StoreUnavailable: it is empty, and should not be.
+        ChildLost: the process that was to look at it died.
+    """
+    # Not to be waited for: what does not answer now may do so when a batch needs it.
+    hurried = settings.model_copy(update={"store_patience_seconds": 0})
+    looked = subprocess.run(
+        _LOOK,
+        input=json.dumps(without_secrets(hurried)).encode() + b"\n",
+        stdout=subprocess.PIPE,
+        env=python_environment(),
+        start_new_session=True,
+        check=False,
+    )
+    try:
+        told = decode(looked.stdout)
+    except Malformed:
+        raise ChildLost(
+            f"the process that was to look at the model store ended with exit code "
+            f"{looked.returncode}; what it printed says why"
+        ) from None
+    match told, looked.returncode:
+        case Finished(whose), _:
+            log.info("model store", whose=whose)
+        case Failed(error_text=why), 0:
+            log.warning("cannot tell yet whose the model store is", error=why)
+        case Failed(error_class, why), _:
+            raise getattr(errors, error_class, DeepCreditError)(why)

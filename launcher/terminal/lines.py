@@ -1,0 +1,39 @@
+"""Lines for people: what a command found on stdout, and on stderr what is said beside that, for the
+output of many commands is read by programs. Nothing here loads what draws tables.
+"""
+
+import typer
+
+_SIGNS = {n: f"\\x{n:02x}" for n in (*range(9), *range(11, 32), *range(127, 160))}
+
+
+def harmless(text: str) -> str:
+    """What SQL has put into a row must not steer the terminal of who looks at it."""
+    return text.translate(_SIGNS)
+
+
+def say(text: str) -> None:
+    """A line as it is: no markup, no colours."""
+    typer.echo(harmless(text))  # noqa: TID251
+
+
+def remark(text: str) -> None:
+    """Beside the output."""
+    typer.echo(harmless(text), err=True)  # noqa: TID251
+
+
+def note(text: str) -> None:
+    """What a person may not have meant, or may want to know."""
+    remark(f"note: {text}")
+
+
+def warn(text: str) -> None:
+    """What works now and may not for long, or works for others."""
+    remark(f"warning: {text}")
+
+
+def complain(text: str) -> None:
+    """What is wrong, where a command goes on to say more. Else it raises an error, which ends in
+    the same form.
+    """
+    remark(f"error: {text}")
