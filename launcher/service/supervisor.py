@@ -88,13 +88,13 @@ class Supervisor:
             self._claim,
             lease_seconds=settings.lease_seconds,
             claimed_at=claimed_at,
-            changed=self._wake.set,
+            answered=self._wake.set,
         )
 
     @property
     def heartbeat_age(self) -> float:
         """Seconds since the last answered heartbeat, or the claim, was sent."""
-        return self._settings.lease_seconds - self._heartbeat.lease_left()
+        return self._settings.lease_seconds - self._heartbeat.pulse.lease_left()
 
     def stop(self, how: Stopping) -> None:
         """Tell it what the launcher was told."""
@@ -142,7 +142,7 @@ class Supervisor:
 
     def _await_verdict(self) -> Verdict:
         while isinstance(verdict := judge(self._situation()), Wait):
-            self._wake.wait(timeout=max(0.01, self._heartbeat.lease_left()))
+            self._wake.wait(timeout=max(0.01, self._heartbeat.pulse.lease_left()))
             self._wake.clear()
         return verdict
 
@@ -165,14 +165,15 @@ class Supervisor:
         )
 
     def _situation(self) -> Situation:
+        pulse = self._heartbeat.pulse
         return Situation(
             begun=self._begun,
             last_word=self._last_word,
             exit=self._exit,
-            lost=self._heartbeat.lost,
-            cancel_requested=self._heartbeat.cancel_requested,
-            lease_left=self._heartbeat.lease_left(),
-            unreachable=self._heartbeat.failing,
+            lost=pulse.lost,
+            cancel_requested=pulse.cancel_requested,
+            lease_left=pulse.lease_left(),
+            unreachable=pulse.failing,
             stopping=self._stopping,
         )
 

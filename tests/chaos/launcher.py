@@ -16,7 +16,7 @@ from configs import logs
 from configs.settings import load
 from launcher.service.daemon import Daemon
 from launcher.service.embedded import ExternalCluster
-from launcher.service.heartbeat import Heartbeat
+from launcher.service.heartbeat import Pulse
 from storage import claims
 from storage.columns import utc_now
 from storage.schema import dc_batch
@@ -49,13 +49,13 @@ def by_this_host(element: utc_now, compiler: SQLCompiler, **kw: Any) -> str:
 
 def main() -> int:
     server_id, guard, slots, *command = sys.argv[1:]
+    settings = load({})
     if guard in WEAKER:
         weaken(guard)
         # Their own clock would stop most zombies before a guard is asked.
-        Heartbeat.lease_left = lambda heartbeat: heartbeat._lease_seconds
+        Pulse.lease_left = lambda _: settings.lease_seconds
     if guard == "clock":
         compiles(utc_now, "mariadb")(by_this_host)
-    settings = load({})
     logs.configure(settings, server_id=server_id)
     nowhere = ExternalCluster("tcp://127.0.0.1:1")
     daemon = Daemon(settings, server_id, slots=int(slots), command=command, cluster=nowhere)
