@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from typing import Annotated
 
 import structlog
@@ -11,7 +10,7 @@ import typer
 from configs import errors, logs
 from configs.errors import ChildLost, DeepCreditError
 from configs.settings import Settings, without_secrets
-from launcher.service.child import python_environment
+from launcher.host import python
 from launcher.service.daemon import Daemon
 from launcher.service.notify import Notifier
 from launcher.terminal.folder import example, new_app
@@ -21,7 +20,7 @@ from storage.cache import open_cache
 
 app = new_app()
 
-_LOOK = (sys.executable, "-P", "-m", "launcher.store_main")
+_LOOK = python.module("launcher.store_main")
 
 log = structlog.get_logger(__name__)
 
@@ -99,7 +98,7 @@ def _look_at_store(settings: Settings) -> None:
         _LOOK,
         input=json.dumps(without_secrets(hurried)).encode() + b"\n",
         stdout=subprocess.PIPE,
-        env=python_environment(),
+        env=python.environment(),
         start_new_session=True,
         check=False,
     )
