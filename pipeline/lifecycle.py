@@ -14,7 +14,6 @@ from configs.errors import (
     ClusterAway,
     LeaseLost,
     LoginRefused,
-    Retry,
     StartFailed,
 )
 from pipeline.messages import Failed, Finished
@@ -71,23 +70,6 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Finish:
-    """The work is done: set C."""
-
-    summary: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fail:
-    """Set E; `retry` says whether and when it is tried again."""
-
-    error_class: str
-    error_text: str
-    retry: Retry
-    traceback: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Release:
     """Give the batch back with its attempt, if it is still ours: set I. `error_class`: of what
     kept it from beginning; `at_most`: after so many times in a row it counts as a failure.
@@ -105,7 +87,8 @@ class Abandon:
     reason: str
 
 
-Verdict = Wait | Finish | Fail | Release | Abandon
+Verdict = Wait | Finished | Failed | Release | Abandon
+"""Finished: set C. Failed: set E, to be tried again as its `retry` says."""
 
 
 def judge(now: Situation) -> Verdict:  # noqa: PLR0911 - one rule a line, in order of precedence
@@ -117,7 +100,7 @@ def judge(now: Situation) -> Verdict:  # noqa: PLR0911 - one rule a line, in ord
     if now.lost:
         return Abandon("another run, an operator or a sweep took the batch")
     if isinstance(now.last_word, Finished):
-        return Finish(now.last_word.summary)
+        return now.last_word
     if isinstance(now.last_word, Failed):
         return _failed(now.last_word, now)
     if now.lease_left <= 0 and not now.unreachable:
@@ -143,11 +126,11 @@ def _failed(word: Failed, now: Situation) -> Verdict:
         return _cancelled()
     if word.error_class in NO_ATTEMPT and not now.begun:
         return Release(word.error_text, word.error_class, NO_ATTEMPT[word.error_class])
-    return Fail(word.error_class, word.error_text, word.retry, word.traceback)
+    return word
 
 
-def _cancelled() -> Fail:
-    return Fail(Cancelled.__name__, "cancelled by an operator", Cancelled.retry)
+def _cancelled() -> Failed:
+    return Failed(Cancelled.__name__, "cancelled by an operator", Cancelled.retry)
 
 
 def _died(end: Exit, now: Situation) -> Verdict:
@@ -159,7 +142,7 @@ def _died(end: Exit, now: Situation) -> Verdict:
         name = StartFailed.__name__
         return Release(_describe(end), name, NO_ATTEMPT[name])
     last_printed = f"It last printed:\n{end.stderr_tail}" if end.stderr_tail else None
-    return Fail(ChildLost.__name__, _describe(end), ChildLost.retry, last_printed)
+    return Failed(ChildLost.__name__, _describe(end), ChildLost.retry, last_printed)
 
 
 def _describe(end: Exit) -> str:

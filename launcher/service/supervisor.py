@@ -20,8 +20,6 @@ from launcher.service.settlement import settle
 from pipeline.lifecycle import (
     Abandon,
     Exit,
-    Fail,
-    Finish,
     Release,
     Situation,
     Stopping,
@@ -119,8 +117,8 @@ class Supervisor:
             if child is not None and spoken:
                 child.wait(_LEAVE_SECONDS)
         self._summarise(verdict, state)
-        spoilt = isinstance(verdict, Fail) and verdict.error_class in _OF_THE_CLUSTER
-        error_class = verdict.error_class if isinstance(verdict, Fail | Release) else None
+        spoilt = isinstance(verdict, Failed) and verdict.error_class in _OF_THE_CLUSTER
+        error_class = verdict.error_class if isinstance(verdict, Failed | Release) else None
         return Outcome(state, stale=spoilt or not spoken, error_class=error_class)
 
     def _start(self, running: ExitStack) -> Child | None:
@@ -198,12 +196,12 @@ class Supervisor:
         work: Callable[[Connection], bool]
         expected: tuple[State, ...]
         match verdict:
-            case Finish(summary):
+            case Finished(summary):
                 work, expected = (
                     lambda connection: claims.finish(connection, claim, note=summary),
                     ("C",),
                 )
-            case Fail(error_class, error_text, retry, traceback):
+            case Failed(error_class, error_text, retry, traceback):
                 work, expected = (
                     lambda connection: claims.fail(
                         connection,
@@ -242,9 +240,9 @@ class Supervisor:
             "seconds": round(time.monotonic() - self._began, 3),
         }
         match verdict:
-            case Finish(summary):
+            case Finished(summary):
                 facts["summary"] = summary
-            case Fail(error_class, error_text, retry, traceback):
+            case Failed(error_class, error_text, retry, traceback):
                 if traceback and retry is not Retry.NEVER:
                     self._log.error("batch failed", error=error_text, exception=traceback)
                 facts |= {"error_class": error_class, "error": error_text, "retry": retry.value}
