@@ -150,7 +150,7 @@ def release(
     connection: Connection,
     claim: Claim,
     error_class: str | None = None,
-    why: str | None = None,
+    reason: str | None = None,
     at_most: int | None = None,
 ) -> bool:
     """U back to I, the attempt not counted: for a launcher that stops, or a run that could not
@@ -164,7 +164,7 @@ def release(
         and at_most is not None
         and attempts.given_back(connection, claim, error_class, at_most)
     ):
-        text = f"{why}; it was given back {at_most} times for this"
+        text = f"{reason}; it was given back {at_most} times for this"
         return fail(connection, claim, error_class=error_class, error_text=text, retry=Retry.LATER)
     values = {
         "state": "I",
@@ -176,7 +176,7 @@ def release(
     }
     guard = and_(owned(claim), _batch.cancel_requested_at.is_(None))
     if assign(connection, guard, values):
-        attempts.end(connection, claim.batch_id, claim.fence, "I", error_class, why)
+        attempts.end(connection, claim.batch_id, claim.fence, "I", error_class, reason)
         return True
     return fail(
         connection,

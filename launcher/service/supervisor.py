@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import assert_never
 
 import structlog
@@ -195,29 +196,14 @@ class Supervisor:
         claim = self._claim
         work: Callable[[Connection], bool]
         expected: tuple[State, ...]
-        match verdict:
+        match verdict:  # whose fields are arguments of what ends the claim
             case Finished(summary):
-                work, expected = (
-                    lambda connection: claims.finish(connection, claim, note=summary),
-                    ("C",),
-                )
-            case Failed(error_class, error_text, retry, traceback):
-                work, expected = (
-                    lambda connection: claims.fail(
-                        connection,
-                        claim,
-                        error_class=error_class,
-                        error_text=error_text,
-                        retry=retry,
-                        traceback=traceback,
-                    ),
-                    ("E",),
-                )
-            case Release(reason, cause, at_most):
-                work, expected = (
-                    lambda connection: claims.release(connection, claim, cause, reason, at_most),
-                    ("I", "E"),
-                )
+                work, expected = partial(claims.finish, claim=claim, note=summary), ("C",)
+            case Failed():
+                work, expected = partial(claims.fail, claim=claim, **asdict(verdict)), ("E",)
+            case Release():
+                work = partial(claims.release, claim=claim, **asdict(verdict))
+                expected = ("I", "E")
             case Abandon() | Wait():
                 return None
             case _:
