@@ -22,7 +22,6 @@ from storage.transitions import (
     assignment,
     backoff_seconds,
     failed,
-    owned,
     proof,
 )
 
@@ -93,7 +92,7 @@ def beat(
         values["progress"] = min(max(progress, 0.0), 1.0)
     if note is not None:
         values["progress_note"] = shorten(note, 255)
-    if not assign(connection, owned(claim), values):
+    if not assign(connection, OWNED, values, proof(claim)):
         return Beat(owned=False, cancel_requested=False)
     cancel = connection.scalar(
         select(_batch.cancel_requested_at).where(_batch.batch_id == claim.batch_id)
@@ -140,7 +139,8 @@ def fail(
     """
     delays = {Retry.NEVER: None, Retry.AT_ONCE: 0.0, Retry.LATER: backoff_seconds(claim.attempt)}
     text = error_text if traceback is None else f"{error_text}\n\n{traceback}"
-    done = assign(connection, owned(claim), failed(error_class, error_text, delays[retry]))
+    values = failed(error_class, error_text, delays[retry])
+    done = assign(connection, OWNED, values, proof(claim))
     if done:
         attempts.end(connection, claim.batch_id, claim.fence, "E", error_class, text)
     return done
@@ -174,8 +174,8 @@ def release(
         "progress": null(),
         "progress_note": null(),
     }
-    guard = and_(owned(claim), _batch.cancel_requested_at.is_(None))
-    if assign(connection, guard, values):
+    guard = and_(OWNED, _batch.cancel_requested_at.is_(None))
+    if assign(connection, guard, values, proof(claim)):
         attempts.end(connection, claim.batch_id, claim.fence, "I", error_class, reason)
         return True
     return fail(

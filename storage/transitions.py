@@ -1,4 +1,4 @@
-"""The guarded UPDATEs of dc_batch: every change of owner or state goes through `assign`."""
+"""The guarded UPDATEs of dc_batch: every change of owner or state is an `assignment`."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -33,16 +33,12 @@ _batch = dc_batch.c
 _cancel_requested = _batch.cancel_requested_at.is_not(None)
 
 
-def _running(batch_id: Any, claim_id: Any, fence: Any) -> ColumnElement[bool]:
-    return and_(
-        _batch.batch_id == batch_id,
-        _batch.state == "U",
-        _batch.claim_id == claim_id,
-        _batch.fence == fence,
-    )
-
-
-OWNED = _running(bindparam("the_batch"), bindparam("the_claim"), bindparam("the_fence"))
+OWNED = and_(
+    _batch.batch_id == bindparam("the_batch"),
+    _batch.state == "U",
+    _batch.claim_id == bindparam("the_claim"),
+    _batch.fence == bindparam("the_fence"),
+)
 """The guard of every write of a run: the row is running, in the claim whose `proof` is given."""
 
 
@@ -55,11 +51,6 @@ def proof(claim: Claim) -> dict[str, Any]:
     }
 
 
-def owned(claim: Claim) -> ColumnElement[bool]:
-    """OWNED with its proof, for statements that are rarely made."""
-    return _running(claim.batch_id, claim.claim_id, claim.fence)
-
-
 def unchanged(row: Row[*tuple[Any, ...]]) -> ColumnElement[bool]:
     """The guard of everybody else: nobody has taken or ended the row since it was read."""
     return and_(
@@ -67,13 +58,18 @@ def unchanged(row: Row[*tuple[Any, ...]]) -> ColumnElement[bool]:
     )
 
 
-def assign(connection: Connection, guard: ColumnElement[bool], values: Mapping[str, Any]) -> bool:
-    """Set columns of one row, in the order given; whether the guard held.
+def assign(
+    connection: Connection,
+    guard: ColumnElement[bool],
+    values: Mapping[str, Any],
+    parameters: Mapping[str, Any] | None = None,
+) -> bool:
+    """Set columns of one row, in the order given; whether the guard held, with its `parameters`.
 
     The order matters: on MariaDB an assignment sees what those before it have set, on SQLite not,
     so no expression may read a column that stands further up.
     """
-    return connection.execute(assignment(guard, values)).rowcount == 1
+    return connection.execute(assignment(guard, values), parameters).rowcount == 1
 
 
 def assignment(guard: ColumnElement[bool], values: Mapping[str, Any]) -> Update:

@@ -33,11 +33,11 @@ WEAKER = {
 
 def weaken(guard: str) -> None:
     """Let claims be held and ended by whoever names the batch."""
-    weaker, number = WEAKER[guard], bindparam("the_batch")
-    claims.owned = lambda claim: weaker(claim.batch_id)
+    weaker = WEAKER[guard](bindparam("the_batch"))
+    claims.OWNED = weaker
     claims.proof = lambda claim: {"the_batch": claim.batch_id}
-    claims._HOLD = select(dc_batch.c.batch_id).where(weaker(number)).with_for_update()
-    claims._FINISH = assignment(weaker(number), FINISHED)
+    claims._HOLD = select(dc_batch.c.batch_id).where(weaker).with_for_update()
+    claims._FINISH = assignment(weaker, FINISHED)
 
 
 def by_this_host(element: utc_now, compiler: SQLCompiler, **kw: Any) -> str:
