@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from launcher.host import python
-from pipeline.lifecycle import Exit
+from launcher.service.verdict import Exit
 from pipeline.messages import Job, Malformed, Message, decode, encode
 
 COMMAND = python.module("launcher.service.child_main")

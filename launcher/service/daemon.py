@@ -26,7 +26,7 @@ from launcher.service.reporting import Reporting
 from launcher.service.slots import Slots
 from launcher.service.steps import Step
 from launcher.service.supervisor import Outcome
-from pipeline.lifecycle import Stopping
+from launcher.service.verdict import Stopping
 from pipeline.messages import Progress
 from storage import peek, sweeping
 from storage.driver_errors import naming_old_schema

@@ -12,7 +12,7 @@ from launcher.service.embedded import Cluster
 from launcher.service.settlement import give_back
 from launcher.service.spare import Spare
 from launcher.service.supervisor import Outcome, Supervisor
-from pipeline.lifecycle import Stopping
+from launcher.service.verdict import Stopping
 from pipeline.messages import Progress
 from storage import claims
 from storage.records import Batch

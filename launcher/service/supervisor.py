@@ -18,7 +18,7 @@ from launcher.service.child import Child
 from launcher.service.embedded import Cluster
 from launcher.service.heartbeat import Heartbeat
 from launcher.service.settlement import settle
-from pipeline.lifecycle import (
+from launcher.service.verdict import (
     Abandon,
     Exit,
     Release,

@@ -13,7 +13,7 @@ from launcher.service import heartbeat
 from launcher.service.child import spawn
 from launcher.service.settlement import settle
 from launcher.service.supervisor import Outcome
-from pipeline.lifecycle import NO_ATTEMPT, Release, Stopping, Wait, judge
+from launcher.service.verdict import NO_ATTEMPT, Release, Stopping, Wait, judge
 from storage import claims, sweeping
 from storage.columns import utc_now
 from storage.engine import transaction

@@ -3,7 +3,7 @@ import pytest
 from launcher.service.absence import Absence
 from launcher.service.kept_back import CANNOT_BEGIN
 from launcher.service.supervisor import Outcome
-from pipeline.lifecycle import NO_ATTEMPT
+from launcher.service.verdict import NO_ATTEMPT
 
 AWAY = Outcome("I", stale=False, error_class="ClusterAway")
 UNFIT = Outcome("I", stale=True, error_class="StartFailed")

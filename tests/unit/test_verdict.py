@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import DatabaseRefused, LoginRefused, Retry
-from pipeline.lifecycle import (
+from launcher.service.verdict import (
     Abandon,
     Exit,
     Release,
