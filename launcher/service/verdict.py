@@ -4,7 +4,6 @@ The supervisor gathers facts and performs verdicts; every rule about them stands
 """
 
 import signal
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -18,14 +17,32 @@ from configs.errors import (
 )
 from pipeline.messages import Failed, Finished
 
-NO_ATTEMPT: Mapping[str, int | None] = {
-    ClusterAway.__name__: None,
-    StartFailed.__name__: 10,
-    LoginRefused.__name__: 10,
+
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """What keeps every batch from beginning, in words that say what to do. `at_most`: how many
+    times in a row a batch is given back for it; what it might do itself must come to an end.
+    """
+
+    why: str
+    at_most: int | None = None
+
+
+CANNOT_BEGIN = {
+    ClusterAway.__name__: Hindrance(
+        "the Dask cluster cannot be used; `deepcredit doctor` examines it"
+    ),
+    StartFailed.__name__: Hindrance(
+        "this host cannot start the process that runs a batch; the log of its launcher says why",
+        at_most=10,
+    ),
+    LoginRefused.__name__: Hindrance(
+        "the database refuses new logins; if the account's password was changed, start the "
+        "launcher again with the new one",
+        at_most=10,
+    ),
 }
-"""What keeps a batch from beginning, and how many times in a row it is given back for that; what a
-batch might do itself must come to an end.
-"""
+"""By the class of its error."""
 
 
 class Stopping(Enum):
@@ -124,9 +141,13 @@ def _failed(word: Failed, now: Situation) -> Verdict:
         return Abandon("a guarded write of the run was refused: the batch is no longer ours")
     if now.cancel_requested:
         return _cancelled()
-    if word.error_class in NO_ATTEMPT and not now.begun:
-        return Release(word.error_text, word.error_class, NO_ATTEMPT[word.error_class])
+    if word.error_class in CANNOT_BEGIN and not now.begun:
+        return _not_begun(word.error_class, word.error_text)
     return word
+
+
+def _not_begun(error_class: str, why: str) -> Release:
+    return Release(why, error_class, CANNOT_BEGIN[error_class].at_most)
 
 
 def _cancelled() -> Failed:
@@ -139,8 +160,7 @@ def _died(end: Exit, now: Situation) -> Verdict:
         return Release()
     # A signal may be the kernel's, for the memory that this batch takes.
     if end.code >= 0 and not now.begun:
-        name = StartFailed.__name__
-        return Release(_describe(end), name, NO_ATTEMPT[name])
+        return _not_begun(StartFailed.__name__, _describe(end))
     last_printed = f"It last printed:\n{end.stderr_tail}" if end.stderr_tail else None
     return Failed(ChildLost.__name__, _describe(end), ChildLost.retry, last_printed)
 

@@ -13,7 +13,7 @@ from launcher.service import heartbeat
 from launcher.service.child import spawn
 from launcher.service.settlement import settle
 from launcher.service.supervisor import Outcome
-from launcher.service.verdict import NO_ATTEMPT, Release, Stopping, Wait, judge
+from launcher.service.verdict import CANNOT_BEGIN, Release, Stopping, Wait, judge
 from storage import claims, sweeping
 from storage.columns import utc_now
 from storage.engine import transaction
@@ -183,7 +183,7 @@ def test_what_a_dead_child_printed_last_is_kept(sqlite_runs):
 def test_a_batch_whose_process_does_not_start_is_given_back_so_many_times(sqlite_runs, command):
     runs = sqlite_runs
     batch_id = runs.add()
-    most = NO_ATTEMPT["StartFailed"]
+    most = CANNOT_BEGIN["StartFailed"].at_most
     outcomes = [runs.supervise("mute", command).outcome().state for _ in range(most + 1)]
 
     assert outcomes == ["I"] * most + ["E"]

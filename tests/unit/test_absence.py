@@ -1,9 +1,8 @@
 import pytest
 
 from launcher.service.absence import Absence
-from launcher.service.kept_back import CANNOT_BEGIN
 from launcher.service.supervisor import Outcome
-from launcher.service.verdict import NO_ATTEMPT
+from launcher.service.verdict import CANNOT_BEGIN
 
 AWAY = Outcome("I", stale=False, error_class="ClusterAway")
 UNFIT = Outcome("I", stale=True, error_class="StartFailed")
@@ -63,13 +62,13 @@ def test_a_cluster_that_answers_and_takes_no_batch_is_given_longer_each_time():
     assert cluster.pause() <= 2
 
 
-@pytest.mark.parametrize("name", NO_ATTEMPT)
+@pytest.mark.parametrize("name", CANNOT_BEGIN)
 def test_whatever_keeps_a_batch_from_beginning_stops_claims_and_says_what_to_do(name):
     cluster = Cluster()
     cluster.absence.heed(Outcome("I", stale=False, error_class=name))
 
     assert cluster.pause() > 0
-    assert cluster.absence.why == CANNOT_BEGIN[name]
+    assert cluster.absence.why == CANNOT_BEGIN[name].why
 
 
 def test_a_host_that_starts_no_process_is_tried_after_longer_and_longer_pauses():
