@@ -160,10 +160,10 @@ class Daemon:
             self._notifier.alive()
             # One at a time: against a database that hangs, each takes as long as its timeout.
             step = min(self._steps, key=lambda each: each.due)
-            pause = min(step.due, self._orders.due) - time.monotonic()
-            if pause <= 0:
+            now = time.monotonic()
+            if step.due <= now:
                 step.turn()
-            elif outcome := self._wait(pause):
+            elif outcome := self._wait(max(0.0, min(step.due, self._orders.due) - now)):
                 self._absence.heed(outcome)
 
     def _may_claim(self) -> bool:
