@@ -101,10 +101,11 @@ class Daemon:
         self._drained = False
         self._refused: DatabaseRefused | None = None
         self._polling = Step("poll", self._poll, self._outage, wanted=self._may_claim)
+        self._sweeping = Step("sweep", self._sweep, self._outage)
         self._steps = (
             self._polling,
             Step("seen", self._say_alive, self._outage),
-            Step("sweep", self._sweep, self._outage),
+            self._sweeping,
             Step("rest", self._rest, self._outage),
         )
 
@@ -247,7 +248,7 @@ class Daemon:
         """Give an end to batches whose launcher does not live."""
         with reading(self._peeking) as connection:
             lost = peek.lost(connection)
-        if lost and self._outage.failing("sweep"):
+        if lost and self._sweeping.failing:
             return 2 * self._round()  # nobody could renew a lease: those who live come first
         for batch_id, fence in transaction(self._engine, sweeping.sweep) if lost else ():
             log.warning("lease expired; the batch was given an end", batch_id=batch_id, fence=fence)

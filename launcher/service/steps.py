@@ -30,6 +30,11 @@ class Step:
         """When its next turn is, by time.monotonic()."""
         return self._due if self._wanted() else float("inf")
 
+    @property
+    def failing(self) -> bool:
+        """Whether its last turn failed."""
+        return self._outage.failing(self._name)
+
     def hasten(self) -> None:
         """Its next turn is now."""
         self._due = 0.0
