@@ -10,6 +10,9 @@ Role = Literal["feature", "target", "id", "time", "group", "ignore", "sensitive"
 ColumnKind = Literal["numeric", "categorical"]
 SplitName = Literal["valid", "test", "all"]
 
+ESTIMATE = ", about "
+"""In a progress_note, what comes before the time left: it is cut off there at the end."""
+
 
 class Row(Protocol):
     """Of the database, by the names of its columns. Records need no library to read it: workers

@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from configs.errors import Cancelled
 from storage.columns import shorten, utc_now
-from storage.records import Claim
+from storage.records import ESTIMATE, Claim
 from storage.schema import dc_batch
 
 _AT_ONCE = 50
@@ -110,9 +110,9 @@ FINISHED: Mapping[str, Any] = {
 
 
 def _what_was_done() -> ColumnElement[str]:
-    """The note without its estimate, as pipeline/progress.py writes one: nothing is left to do."""
+    """The note without its estimate: nothing is left to do."""
     note = _batch.progress_note
-    estimate = func.instr(note, ", about ")
+    estimate = func.instr(note, ESTIMATE)
     return case((estimate > 0, func.substr(note, 1, estimate - 1)), else_=note)
 
 
