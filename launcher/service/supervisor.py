@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import assert_never
 
@@ -47,7 +47,7 @@ class Outcome:
 
     state: State | None
     stale: bool
-    error_class: str | None = field(default=None, compare=False)
+    error_class: str | None = None
 
 
 class Supervisor:

@@ -230,7 +230,7 @@ def test_a_cancel_stops_the_child_even_one_that_ignores_sigterm(runs, behaviour,
     pid = runs.pid()
     runs.change(batch_id, cancel_requested_at=utc_now())
 
-    assert running.outcome() == Outcome("E", stale=True)
+    assert running.outcome() == Outcome("E", stale=True, error_class="Cancelled")
     row = runs.row(batch_id)
     assert (row.state, row.error_class, row.run_after) == ("E", "Cancelled", None)
     assert row.cancel_requested_at is None
