@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from configs.errors import Cancelled
-from storage.columns import shorten, utc_now
+from storage.columns import error_columns, utc_now
 from storage.records import ESTIMATE, Claim
 from storage.schema import dc_batch
 
@@ -124,8 +124,7 @@ def failed(error_class: str, error_text: str, delay: float | None) -> dict[str, 
         "work_end_date": utc_now(),
         "lease_until": null(),
         "progress_note": _what_was_done(),
-        "error_class": shorten(error_class, 100),
-        "error_text": shorten(error_text, 100_000),
+        **error_columns(error_class, error_text),
         "run_after": null() if delay is None else case((retry, utc_now(delay)), else_=null()),
         "cancel_requested_at": null(),
     }
