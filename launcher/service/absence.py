@@ -45,7 +45,7 @@ class Absence:
             log.error("no batch can begin; claiming nothing for now", why=self.why)
             self._due = self._clock() + next(self._pauses)
 
-    def left(self) -> float:
+    def pause(self) -> float:
         """Seconds for which nothing should be claimed, as far as one can tell; asks when due."""
         if self._due is None:
             return 0.0

@@ -191,19 +191,19 @@ class Daemon:
 
     def _stop(self, how: Stopping) -> None:
         if how is not self._stopping:
-            left = {}
+            facts = {}
             if how is Stopping.DRAINING and self._slots.busy:
                 grace = f"{self._settings.grace_seconds:g} s"
-                left["next"] = f"what runs has {grace} to finish; a second signal stops it at once"
+                facts["next"] = f"what runs has {grace} to finish; a second signal stops it at once"
             server_id = self._profile.server_id
-            log.info("launcher stopping", how=how.value, server_id=server_id, **left)
+            log.info("launcher stopping", how=how.value, server_id=server_id, **facts)
             self._notifier.stopping(f"stopping: {how.value}")
             self._stopping = how
             self._slots.stop(how)
 
     def _poll(self) -> float:
         """Claim a batch and start it; if there is none, look again a little later."""
-        if away := self._absence.left():
+        if away := self._absence.pause():
             if self._drain and not self._slots.busy:
                 self._leave(ready=self._claimer.ready())
             return away
