@@ -107,9 +107,19 @@ class Runs:
             claimed_at=claimed_at,
         )
 
-    def daemon(self, behaviour: str, server_id: str = "B", **options: Any) -> Daemon:
-        command = self.command(behaviour, name=server_id)
-        return Daemon(self.settings, server_id, command=command, cluster=NOWHERE, **options)
+    def daemon(
+        self,
+        behaviour: str,
+        server_id: str = "B",
+        *,
+        slots: int = 1,
+        tags: tuple[str, ...] = (),
+        queues: tuple[str, ...] = ("default",),
+        **options: Any,
+    ) -> Daemon:
+        profile = Profile(server_id=server_id, slots=slots, tags=tags, queues=queues)
+        usual = {"command": self.command(behaviour, name=server_id), "cluster": NOWHERE}
+        return Daemon(self.settings, profile, **usual | options)
 
     @contextmanager
     def launcher(

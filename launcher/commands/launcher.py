@@ -13,6 +13,7 @@ from configs.settings import Settings, without_secrets
 from launcher.host import python
 from launcher.service.daemon import Daemon
 from launcher.service.notify import Notifier
+from launcher.service.profile import Profile
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.session import session
 from pipeline.messages import Failed, Finished, Malformed, decode
@@ -70,16 +71,13 @@ def launcher(
     _look_at_store(settings)
     if metrics_port is not None:
         settings = settings.model_copy(update={"metrics_port": metrics_port})
-    daemon = Daemon(
-        settings,
-        server_id,
+    profile = Profile(
+        server_id=server_id,
         slots=slots,
-        drain=drain,
-        spare=not drain,
-        tags=tag or (),
-        queues=queue or ("default",),
-        notifier=Notifier(),
+        tags=tuple(tag or ()),
+        queues=tuple(queue or ("default",)),
     )
+    daemon = Daemon(settings, profile, drain=drain, spare=not drain, notifier=Notifier())
     raise typer.Exit(daemon.run())
 
 

@@ -8,6 +8,7 @@ import typer
 from configs import logs
 from configs.errors import WrongState
 from launcher.service.daemon import Daemon
+from launcher.service.profile import Profile
 from launcher.terminal.console import progress, say
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.session import session
@@ -28,7 +29,7 @@ def run(
     settings = opened.settings
     opened.read(identity.database_id)  # where tables of this version are missing, run nothing
     logs.configure(settings, server_id=server_id, level=logging.WARNING)
-    daemon = Daemon(settings, server_id)
+    daemon = Daemon(settings, Profile(server_id=server_id))
     with progress(f"batch {batch_id}") as bar:
         code = daemon.run_one(batch_id, lambda message: bar(message.fraction, message.note))
     ended = opened.read(lambda connection: batches.read(connection, batch_id))

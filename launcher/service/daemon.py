@@ -45,26 +45,21 @@ class Daemon:
     def __init__(
         self,
         settings: Settings,
-        server_id: str,
+        profile: Profile,
         *,
-        slots: int = 1,
         drain: bool = False,
         spare: bool = False,
-        tags: Sequence[str] = (),
-        queues: Sequence[str] = ("default",),
         command: Sequence[str] = COMMAND,
         cluster: Cluster | None = None,
         metrics: Metrics | None = None,
         notifier: Notifier | None = None,
     ) -> None:
-        """`slots`: batches at once. `drain`: end when nothing is left to run. `spare`: keep a child
+        """`drain`: end when nothing is left to run. `spare`: keep a child
         ready while idle. `command`: the child that runs a batch; it is spoken to in the lines of
         pipeline.messages. `notifier`: whom to tell how it stands; default: nobody.
         """
         self._settings = settings
-        self._profile = Profile(
-            server_id=server_id, slots=slots, tags=tuple(tags), queues=tuple(queues)
-        )
+        self._profile = profile
         self._drain = drain
         self._keeps_spare = spare
         # A beat that waits for a dead connection must leave time for others on a new one.
@@ -76,7 +71,7 @@ class Daemon:
         # all queues, events and locks only SimpleQueue allows that.
         self._events: SimpleQueue[tuple[int, Outcome | None] | None] = SimpleQueue()
         self._slots = Slots(
-            slots,
+            profile.slots,
             engine=self._engine,
             settings=settings,
             cluster=self._cluster,

@@ -17,6 +17,7 @@ from configs.settings import load
 from launcher.service.daemon import Daemon
 from launcher.service.embedded import ExternalCluster
 from launcher.service.heartbeat import Pulse
+from launcher.service.profile import Profile
 from storage import claims
 from storage.columns import utc_now
 from storage.schema import dc_batch
@@ -58,8 +59,8 @@ def main() -> int:
         compiles(utc_now, "mariadb")(by_this_host)
     logs.configure(settings, server_id=server_id)
     nowhere = ExternalCluster("tcp://127.0.0.1:1")
-    daemon = Daemon(settings, server_id, slots=int(slots), command=command, cluster=nowhere)
-    return daemon.run()
+    profile = Profile(server_id=server_id, slots=int(slots))
+    return Daemon(settings, profile, command=command, cluster=nowhere).run()
 
 
 sys.exit(main())

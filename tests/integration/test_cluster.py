@@ -20,6 +20,7 @@ from launcher.cluster.connection import differences, versions
 from launcher.cluster.look import has_pages
 from launcher.service.daemon import Daemon
 from launcher.service.embedded import EmbeddedCluster, ExternalCluster, make_cluster
+from launcher.service.profile import Profile
 from pipeline.executor import Done
 from tests import tasks
 from tests.runs import ROOT, Runs
@@ -207,6 +208,7 @@ from configs import logs
 from configs.settings import Settings
 from launcher.cluster import connect
 from launcher.service.daemon import Daemon
+from launcher.service.profile import Profile
 from launcher.service.embedded import EmbeddedCluster
 from tests import tasks
 settings = Settings(workers=1, cache_dir=Path(sys.argv[1]))
@@ -320,7 +322,7 @@ def test_a_real_child_tells_what_is_wrong_with_its_batch(
     monkeypatch.chdir(tmp_path)  # it finds our packages from anywhere
     runs = Runs(mariadb_settings, tmp_path)
     batch_id = runs.add(mode="없는 모드")
-    daemon = Daemon(mariadb_settings, "B", cluster=Lent(embedded))
+    daemon = Daemon(mariadb_settings, Profile(server_id="B"), cluster=Lent(embedded))
 
     assert daemon.run_one(batch_id) == 1
     row = runs.row(batch_id)
@@ -346,7 +348,7 @@ def test_a_batch_without_a_cluster_is_given_back(sqlite_settings, tmp_path):
     runs = Runs(settings, tmp_path)
     batch_id = runs.add()
 
-    assert Daemon(settings, "B").run_one(batch_id) == 1
+    assert Daemon(settings, Profile(server_id="B")).run_one(batch_id) == 1
     row = runs.row(batch_id)
     assert (row.state, row.attempt) == ("I", 0)
     assert runs.attempts(batch_id) == [("I", "ClusterAway")]
@@ -357,7 +359,9 @@ def test_a_batch_without_a_scheduler_is_given_back(sqlite_settings, tmp_path):
     runs = Runs(sqlite_settings, tmp_path)
     batch_id = runs.add()
 
-    daemon = Daemon(sqlite_settings, "B", cluster=ExternalCluster("tcp://127.0.0.1:9"))
+    daemon = Daemon(
+        sqlite_settings, Profile(server_id="B"), cluster=ExternalCluster("tcp://127.0.0.1:9")
+    )
     assert daemon.run_one(batch_id) == 1
     row = runs.row(batch_id)
     assert (row.state, row.attempt) == ("I", 0)

@@ -22,6 +22,7 @@ from launcher.service.claimer import Claimer
 from launcher.service.daemon import Daemon
 from launcher.service.embedded import ExternalCluster
 from launcher.service.notify import Notifier
+from launcher.service.profile import Profile
 from storage import queues, servers
 from storage.columns import utc_now
 from storage.engine import reading, transaction
@@ -115,14 +116,14 @@ def test_drain_leaves_retries_of_later_and_paused_work(runs):
 
     assert runs.daemon("succeed", drain=True).run() == 0
     assert states(runs, later, tagged) == ["E", "I"]
-    assert runs.daemon("succeed", drain=True, tags=["gpu"]).run() == 0
+    assert runs.daemon("succeed", drain=True, tags=("gpu",)).run() == 0
     assert states(runs, later, tagged) == ["E", "C"]
 
 
 def test_a_launcher_serves_its_queues_in_order_and_no_others(runs):
     usual, urgent, night = runs.add(), runs.add(queue="urgent"), runs.add(queue="night")
 
-    assert runs.daemon("succeed", drain=True, queues=["urgent", "default"]).run() == 0
+    assert runs.daemon("succeed", drain=True, queues=("urgent", "default")).run() == 0
     assert states(runs, usual, urgent, night) == ["C", "C", "I"]
     assert runs.row(urgent).work_date < runs.row(usual).work_date
 
@@ -163,7 +164,7 @@ def test_drain_says_what_it_leaves_and_what_to_do(runs):
         "they need more memory (need_mem_mb) than is free here; "
         f"`deepcredit batch show {big}` says how much"
     )
-    assert drain(runs, queues=["default", "shut"]) == [
+    assert drain(runs, queues=("default", "shut")) == [
         (1, "queue night is not served here; --queue night would"),
         (2, "queue 밤 2 is not served here; --queue '밤 2' would"),
         (1, "queue shut is paused; `deepcredit queue resume shut`"),
@@ -176,7 +177,7 @@ def test_drain_says_what_it_leaves_and_what_to_do(runs):
     transaction(runs.engine, lambda connection: servers.pause(connection, "B"))
 
     paused = "this server is paused; `deepcredit server resume B`"
-    assert (1, paused) in drain(runs, queues=["night"])
+    assert (1, paused) in drain(runs, queues=("night",))
 
 
 def test_memory_that_a_running_batch_asked_for_is_not_offered_twice(runs):
@@ -209,7 +210,7 @@ def listed(runs):
 
 
 def test_operators_see_the_launcher_while_it_lives(runs):
-    with in_thread(runs.daemon("succeed", slots=2, tags=["gpu"], queues=["밤", "default"])):
+    with in_thread(runs.daemon("succeed", slots=2, tags=("gpu",), queues=("밤", "default"))):
         server = until(lambda: listed(runs).get("B"))
 
     assert server.identity.split(":")[1] == str(os.getpid())
@@ -278,7 +279,9 @@ def test_a_cluster_that_nobody_needs_is_closed(runs, monkeypatch):
     monkeypatch.setattr("launcher.service.slots._REST_SECONDS", 0.2)
     cluster = Noted()
     batch_id = runs.add()
-    daemon = Daemon(runs.settings, "B", command=runs.command("succeed"), cluster=cluster)
+    daemon = Daemon(
+        runs.settings, Profile(server_id="B"), command=runs.command("succeed"), cluster=cluster
+    )
     with in_thread(daemon):
         until(lambda: states(runs, batch_id) == ["C"])
         assert cluster.asked
@@ -304,7 +307,9 @@ class Noted:
 def test_workers_busy_with_a_cancelled_batch_are_replaced(runs):
     cluster = Noted()
     batch_id = runs.add()
-    daemon = Daemon(runs.settings, "B", command=runs.command("hang"), cluster=cluster)
+    daemon = Daemon(
+        runs.settings, Profile(server_id="B"), command=runs.command("hang"), cluster=cluster
+    )
     with in_thread(daemon):
         runs.pid("child")
         runs.change(batch_id, cancel_requested_at=utc_now())
@@ -647,7 +652,9 @@ def test_a_scheduler_that_is_away_costs_no_attempts_and_nothing_more_is_claimed(
     batch_ids = [runs.add() for _ in range(3)]
     with away() as (listener, cluster), capture_logs() as said:
         command = runs.command("needs-cluster")
-        with in_thread(Daemon(runs.settings, "B", command=command, cluster=cluster)):
+        with in_thread(
+            Daemon(runs.settings, Profile(server_id="B"), command=command, cluster=cluster)
+        ):
             until(lambda: "cannot be used" in str(said))
             assert states(runs, *batch_ids) == ["I"] * 3
             # The launcher looks again after one second or two.
@@ -668,7 +675,9 @@ def test_drain_does_not_wait_for_a_scheduler_that_is_away(runs):
     other = runs.add(queue="night")
     with away() as (_, cluster), capture_logs() as said:
         command = runs.command("needs-cluster")
-        daemon = Daemon(runs.settings, "B", command=command, cluster=cluster, drain=True)
+        daemon = Daemon(
+            runs.settings, Profile(server_id="B"), command=command, cluster=cluster, drain=True
+        )
         with in_thread(daemon) as codes:
             until(lambda: codes == [0], 30)
 
@@ -686,7 +695,9 @@ BROKEN = (["/nowhere/python"], [sys.executable, "-c", "import nothing"])
 def test_a_host_that_starts_no_process_leaves_the_queue_to_others_and_tries_again(runs, command):
     batch_ids, given_back = [runs.add() for _ in range(10)], ("I", "StartFailed")
     with capture_logs() as said:
-        with in_thread(Daemon(runs.settings, "A", command=command, cluster=NOWHERE)):
+        with in_thread(
+            Daemon(runs.settings, Profile(server_id="A"), command=command, cluster=NOWHERE)
+        ):
             until(lambda: runs.attempts(batch_ids[0])[:2] == [given_back] * 2)
         with in_thread(runs.daemon("succeed")):
             until(lambda: states(runs, *batch_ids) == ["C"] * 10)
@@ -698,7 +709,9 @@ def test_a_host_that_starts_no_process_leaves_the_queue_to_others_and_tries_agai
 
 def test_drain_does_not_wait_for_a_host_that_starts_no_process(runs):
     batch_ids = [runs.add() for _ in range(2)]
-    daemon = Daemon(runs.settings, "B", command=BROKEN[0], cluster=NOWHERE, drain=True)
+    daemon = Daemon(
+        runs.settings, Profile(server_id="B"), command=BROKEN[0], cluster=NOWHERE, drain=True
+    )
     with capture_logs() as said, in_thread(daemon) as codes:
         until(lambda: codes == [0], 30)
 
