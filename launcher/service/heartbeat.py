@@ -20,6 +20,7 @@ from storage.records import Claim
 _BEATS_PER_LEASE = 8
 _LONGEST_INTERVAL = 15.0  # however long a lease is, a cancel is seen so soon
 _FIRST_PAUSE = 1 / 16  # of an interval, after a beat that failed; then doubling
+_LEAST_PATIENCE = 5.0
 _NEWS_SECONDS = 2.0  # progress is written so soon, for those who watch
 
 log = structlog.get_logger(__name__)
@@ -153,6 +154,13 @@ class Heartbeat:
 def interval_of(lease_seconds: float) -> float:
     """Seconds from one beat to the next at most, while the database answers."""
     return min(_LONGEST_INTERVAL, lease_seconds / _BEATS_PER_LEASE)
+
+
+def patience_of(lease_seconds: float) -> float:
+    """Seconds to wait for the database's answer: a beat that waits for a dead connection must leave
+    time for others on a new one.
+    """
+    return max(_LEAST_PATIENCE, interval_of(lease_seconds))
 
 
 def latest(lease_seconds: float) -> float:
