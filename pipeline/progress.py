@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from storage.records import ESTIMATE
+
 Report = Callable[[float, str], None]
 """Is told the share done, and a word on what is being done."""
 
@@ -43,7 +45,7 @@ class Tally:
         left = self.total - ended
         if not self.done or not left:
             return ""
-        return f", about {span((self.clock() - self.started) / self.done * left)} left"
+        return f"{ESTIMATE}{span((self.clock() - self.started) / self.done * left)} left"
 
 
 def span(seconds: float) -> str:

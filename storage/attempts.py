@@ -4,12 +4,9 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import LeaseLost
-from storage.columns import shorten, utc_now
+from storage.columns import error_columns, utc_now
 from storage.records import Batch, Claim
 from storage.schema import dc_batch_attempt
-
-_ERROR_CLASS_LENGTH = 100
-_TEXT_LENGTH = 100_000
 
 _attempt = dc_batch_attempt.c
 
@@ -75,8 +72,7 @@ def end(
             "the_batch": batch_id,
             "the_fence": fence,
             "outcome": outcome,
-            "error_class": shorten(error_class, _ERROR_CLASS_LENGTH),
-            "error_text": shorten(error_text, _TEXT_LENGTH),
+            **error_columns(error_class, error_text),
         },
     )
 

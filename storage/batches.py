@@ -90,7 +90,7 @@ def cancel(connection: Connection, batch_id: int) -> bool:
     Raises:
         NotFound: there is no such batch.
     """
-    row = _locked(connection, batch_id)
+    row = _held(connection, batch_id)
     if row.state == "U":
         here = _batch.batch_id == batch_id
         return assign(connection, here, {"cancel_requested_at": utc_now()})
@@ -104,7 +104,7 @@ def retry(connection: Connection, batch_id: int) -> None:
         NotFound: there is no such batch.
         WrongState: it runs or is completed.
     """
-    row = _locked(connection, batch_id)
+    row = _held(connection, batch_id)
     if row.state not in ("I", "E"):
         raise WrongState(
             f"batch {batch_id} {_STANDS[row.state]}; only one that failed or waits can be retried"
@@ -120,7 +120,7 @@ def rerun(connection: Connection, batch_id: int) -> None:
     Raises:
         NotFound: there is no such batch.
     """
-    _locked(connection, batch_id)
+    _held(connection, batch_id)
     _reset(connection, batch_id)
 
 
@@ -131,7 +131,7 @@ def set_priority(connection: Connection, batch_id: int, priority: int) -> None:
         NotFound: there is no such batch.
         WrongState: it is not in I; retries come by their time.
     """
-    row = _locked(connection, batch_id)
+    row = _held(connection, batch_id)
     if row.state != "I":
         again = f"; `deepcredit batch retry {batch_id}` lets it wait" if row.state == "E" else ""
         raise WrongState(
@@ -150,7 +150,7 @@ def delete(connection: Connection, batch_id: int, *, force: bool = False) -> lis
         NotFound: there is no such batch.
         WrongState: a candidate list or another batch names it.
     """
-    row = _locked(connection, batch_id)
+    row = _held(connection, batch_id)
     names = _named_by(connection, batch_id)
     if names and not force:
         raise WrongState(
@@ -174,7 +174,7 @@ def pending(connection: Connection, offer: Offer) -> Pending:
     return Pending(**connection.execute(query, offer.parameters).mappings().one())
 
 
-def _locked(connection: Connection, batch_id: int) -> Row[int, str]:
+def _held(connection: Connection, batch_id: int) -> Row[int, str]:
     row = connection.execute(
         select(_batch.batch_id, _batch.state).where(_batch.batch_id == batch_id).with_for_update()
     ).one_or_none()

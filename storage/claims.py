@@ -22,7 +22,6 @@ from storage.transitions import (
     assignment,
     backoff_seconds,
     failed,
-    owned,
     proof,
 )
 
@@ -93,7 +92,7 @@ def beat(
         values["progress"] = min(max(progress, 0.0), 1.0)
     if note is not None:
         values["progress_note"] = shorten(note, 255)
-    if not assign(connection, owned(claim), values):
+    if not assign(connection, OWNED, values, proof(claim)):
         return Beat(owned=False, cancel_requested=False)
     cancel = connection.scalar(
         select(_batch.cancel_requested_at).where(_batch.batch_id == claim.batch_id)
@@ -140,7 +139,8 @@ def fail(
     """
     delays = {Retry.NEVER: None, Retry.AT_ONCE: 0.0, Retry.LATER: backoff_seconds(claim.attempt)}
     text = error_text if traceback is None else f"{error_text}\n\n{traceback}"
-    done = assign(connection, owned(claim), failed(error_class, error_text, delays[retry]))
+    values = failed(error_class, error_text, delays[retry])
+    done = assign(connection, OWNED, values, proof(claim))
     if done:
         attempts.end(connection, claim.batch_id, claim.fence, "E", error_class, text)
     return done
@@ -150,7 +150,7 @@ def release(
     connection: Connection,
     claim: Claim,
     error_class: str | None = None,
-    why: str | None = None,
+    reason: str | None = None,
     at_most: int | None = None,
 ) -> bool:
     """U back to I, the attempt not counted: for a launcher that stops, or a run that could not
@@ -164,7 +164,7 @@ def release(
         and at_most is not None
         and attempts.given_back(connection, claim, error_class, at_most)
     ):
-        text = f"{why}; it was given back {at_most} times for this"
+        text = f"{reason}; it was given back {at_most} times for this"
         return fail(connection, claim, error_class=error_class, error_text=text, retry=Retry.LATER)
     values = {
         "state": "I",
@@ -174,9 +174,9 @@ def release(
         "progress": null(),
         "progress_note": null(),
     }
-    guard = and_(owned(claim), _batch.cancel_requested_at.is_(None))
-    if assign(connection, guard, values):
-        attempts.end(connection, claim.batch_id, claim.fence, "I", error_class, why)
+    guard = and_(OWNED, _batch.cancel_requested_at.is_(None))
+    if assign(connection, guard, values, proof(claim)):
+        attempts.end(connection, claim.batch_id, claim.fence, "I", error_class, reason)
         return True
     return fail(
         connection,

@@ -127,6 +127,14 @@ def shorten(value: str | None, length: int) -> str | None:
     return f"{value[: length - 3 - tail]}...{value[len(value) - tail :]}"
 
 
+def error_columns(error_class: str | None, error_text: str | None) -> dict[str, str | None]:
+    """The two columns that say what went wrong, as a batch and its history have them."""
+    return {
+        "error_class": shorten(error_class, 100),
+        "error_text": shorten(error_text, 100_000),
+    }
+
+
 class seconds_between(FunctionElement[int]):  # noqa: N801
     """Whole seconds from the first moment to the second."""
 

@@ -12,12 +12,11 @@ from sqlalchemy import Connection, MetaData, Table, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from storage.driver_errors import error_number
+from storage.driver_errors import is_missing
 from storage.schema import metadata
 from storage.views import VIEWS, create_view
 
 _PROBE = "dc_drift_probe"
-_NO_SUCH_TABLE = 1146
 
 
 Comparison = tuple[str, set[str] | None, set[str]]
@@ -59,7 +58,7 @@ def _shown(connection: Connection, name: str) -> set[str] | None:
     try:
         sql: str = connection.exec_driver_sql(f"SHOW CREATE TABLE {name}").one()[1]
     except DBAPIError as error:
-        if error_number(error) == _NO_SUCH_TABLE:
+        if is_missing(error):
             return None
         raise
     _, *parts = re.sub(r" AUTO_INCREMENT=\d+", "", sql).splitlines()

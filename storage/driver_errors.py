@@ -23,9 +23,8 @@ REPEAT = frozenset({1020, _LOCK_WAIT, 1213})
 _NO_ACCESS = 1044  # to a database, which the server also says of one that is not there
 # Wrong user or password, host not allowed, password expired (twice), account locked.
 _LOGIN = frozenset({1045, 1698, 1130, 1820, 1862, 4151})
-_NO_RIGHT = frozenset({_NO_ACCESS, 1142})  # to what is in a database, to a table
-# No such database, no privilege.
-_REFUSED = _LOGIN | {_NO_ACCESS, 1049, 1142, 1143, 1227}
+_NO_RIGHT = frozenset({_NO_ACCESS, 1142, 1143})  # to what is in a database, to a table, a column
+_REFUSED = _LOGIN | _NO_RIGHT | {1049, 1227}  # no such database, no privilege
 # A node that has left its cluster, a server that is read-only, as one that became a replica.
 _RETIRED = frozenset({1047, 1290, 1836})
 # Too many connections, a host that is blocked, a full disk, a query that was ended (killed, or too
@@ -54,6 +53,18 @@ def is_locked(error: DBAPIError) -> bool:
 def is_out_of_range(error: DBAPIError) -> bool:
     """Whether a number would have grown beyond what there is, as a fence that was set by hand."""
     return error_number(error) == _OUT_OF_RANGE
+
+
+def lacks_right(error: DBAPIError) -> bool:
+    """Whether a statement needs a right that this account has not."""
+    return error_number(error) in _NO_RIGHT
+
+
+def is_missing(error: DBAPIError) -> bool:
+    """Whether a statement names a table or a column that is not there."""
+    return error_number(error) in _MISSING or reason_of(error).startswith(
+        ("no such table", "no such column")
+    )
 
 
 @contextmanager
@@ -87,7 +98,7 @@ def naming_lack_of_rights(what: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if error_number(error) in _NO_RIGHT:
+        if lacks_right(error):
             raise DatabaseRefused(
                 f"{what} needs an account that may CREATE tables; the database refused us: "
                 f"{reason_of(error)}"
@@ -101,10 +112,8 @@ def naming_old_schema(engine: Engine) -> Iterator[None]:
     try:
         yield
     except (OperationalError, ProgrammingError) as error:
-        text = reason_of(error)
-        if error_number(error) in _MISSING or text.startswith(("no such table", "no such column")):
-            if not _has_tables(engine):
-                text = "the database has no tables yet"
+        if is_missing(error):
+            text = reason_of(error) if _has_tables(engine) else "the database has no tables yet"
             raise WrongSchema(f"{text}; run `deepcredit db upgrade` first") from error
         raise
 

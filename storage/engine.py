@@ -173,17 +173,17 @@ def transaction(engine: Engine, work: Callable[[Connection], T], *, attempts: in
         DatabaseUnavailable: no connection, or it broke; whether COMMIT arrived is then unknown.
         DatabaseRefused: the database knows us and says no.
     """
+    attempt = 1
     with naming_errors():
-        for attempt in range(1, attempts):
+        while True:
             try:
                 with engine.begin() as connection:
                     return work(connection)
             except DBAPIError as error:
-                if error_number(error) not in REPEAT:
+                if attempt == attempts or error_number(error) not in REPEAT:
                     raise
-                time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, no secret
-        with engine.begin() as connection:
-            return work(connection)
+            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, no secret
+            attempt += 1
 
 
 @contextmanager

@@ -10,14 +10,13 @@ from sqlalchemy.exc import DBAPIError
 from configs.errors import DatabaseRefused
 from storage.claimable import waits
 from storage.columns import utc_now
-from storage.driver_errors import error_number
+from storage.driver_errors import lacks_right
 from storage.grants import how_to_give, rights
 from storage.metadata import VERSION_TABLE
 from storage.records import Record
 from storage.schema import dc_batch, metadata
 from storage.views import VIEWS
 
-_REFUSED = (1142, 1143)
 _ALL = sorted((*metadata.tables, *VIEWS, VERSION_TABLE))
 _FEW = 6
 
@@ -103,7 +102,7 @@ def _allowed(connection: Connection, verb: str, name: str) -> bool:
     try:
         connection.execute(_on_no_rows(verb, name))
     except DBAPIError as error:
-        if error_number(error) in _REFUSED:
+        if lacks_right(error):
             return False
         raise
     return True

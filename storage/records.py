@@ -20,6 +20,10 @@ def written(name: ModelName) -> str:
     return f"batch {name[0]}, model {name[1]}/{name[2]}"
 
 
+ESTIMATE = ", about "
+"""In a progress_note, what comes before the time left: it is cut off there at the end."""
+
+
 class Row(Protocol):
     """Of the database, by the names of its columns. Records need no library to read it: workers
     carry them, and talk to no database.

@@ -1,4 +1,4 @@
-"""The guarded UPDATEs of dc_batch: every change of owner or state goes through `assign`."""
+"""The guarded UPDATEs of dc_batch: every change of owner or state is an `assignment`."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -20,8 +20,8 @@ from sqlalchemy import (
 )
 
 from configs.errors import Cancelled
-from storage.columns import shorten, utc_now
-from storage.records import Claim
+from storage.columns import error_columns, utc_now
+from storage.records import ESTIMATE, Claim
 from storage.schema import dc_batch
 
 _AT_ONCE = 50
@@ -33,16 +33,12 @@ _batch = dc_batch.c
 _cancel_requested = _batch.cancel_requested_at.is_not(None)
 
 
-def _running(batch_id: Any, claim_id: Any, fence: Any) -> ColumnElement[bool]:
-    return and_(
-        _batch.batch_id == batch_id,
-        _batch.state == "U",
-        _batch.claim_id == claim_id,
-        _batch.fence == fence,
-    )
-
-
-OWNED = _running(bindparam("the_batch"), bindparam("the_claim"), bindparam("the_fence"))
+OWNED = and_(
+    _batch.batch_id == bindparam("the_batch"),
+    _batch.state == "U",
+    _batch.claim_id == bindparam("the_claim"),
+    _batch.fence == bindparam("the_fence"),
+)
 """The guard of every write of a run: the row is running, in the claim whose `proof` is given."""
 
 
@@ -55,11 +51,6 @@ def proof(claim: Claim) -> dict[str, Any]:
     }
 
 
-def owned(claim: Claim) -> ColumnElement[bool]:
-    """OWNED with its proof, for statements that are rarely made."""
-    return _running(claim.batch_id, claim.claim_id, claim.fence)
-
-
 def unchanged(row: Row[*tuple[Any, ...]]) -> ColumnElement[bool]:
     """The guard of everybody else: nobody has taken or ended the row since it was read."""
     return and_(
@@ -67,13 +58,18 @@ def unchanged(row: Row[*tuple[Any, ...]]) -> ColumnElement[bool]:
     )
 
 
-def assign(connection: Connection, guard: ColumnElement[bool], values: Mapping[str, Any]) -> bool:
-    """Set columns of one row, in the order given; whether the guard held.
+def assign(
+    connection: Connection,
+    guard: ColumnElement[bool],
+    values: Mapping[str, Any],
+    parameters: Mapping[str, Any] | None = None,
+) -> bool:
+    """Set columns of one row, in the order given; whether the guard held, with its `parameters`.
 
     The order matters: on MariaDB an assignment sees what those before it have set, on SQLite not,
     so no expression may read a column that stands further up.
     """
-    return connection.execute(assignment(guard, values)).rowcount == 1
+    return connection.execute(assignment(guard, values), parameters).rowcount == 1
 
 
 def assignment(guard: ColumnElement[bool], values: Mapping[str, Any]) -> Update:
@@ -114,9 +110,9 @@ FINISHED: Mapping[str, Any] = {
 
 
 def _what_was_done() -> ColumnElement[str]:
-    """The note without its estimate, as pipeline/progress.py writes one: nothing is left to do."""
+    """The note without its estimate: nothing is left to do."""
     note = _batch.progress_note
-    estimate = func.instr(note, ", about ")
+    estimate = func.instr(note, ESTIMATE)
     return case((estimate > 0, func.substr(note, 1, estimate - 1)), else_=note)
 
 
@@ -128,8 +124,7 @@ def failed(error_class: str, error_text: str, delay: float | None) -> dict[str, 
         "work_end_date": utc_now(),
         "lease_until": null(),
         "progress_note": _what_was_done(),
-        "error_class": shorten(error_class, 100),
-        "error_text": shorten(error_text, 100_000),
+        **error_columns(error_class, error_text),
         "run_after": null() if delay is None else case((retry, utc_now(delay)), else_=null()),
         "cancel_requested_at": null(),
     }

@@ -9,6 +9,7 @@ from configs import logs
 from configs.settings import load
 from launcher.service.daemon import Daemon
 from launcher.service.embedded import ExternalCluster
+from launcher.service.profile import Profile
 
 
 def main() -> int:
@@ -17,8 +18,7 @@ def main() -> int:
     logs.configure(settings, server_id=server_id)
     daemon = Daemon(
         settings,
-        server_id,
-        slots=int(slots),
+        Profile(server_id=server_id, slots=int(slots)),
         command=command,
         cluster=ExternalCluster("tcp://127.0.0.1:1"),
         drain="DRAIN" in os.environ,

@@ -17,8 +17,10 @@ from launcher.service.child import spawn
 from launcher.service.claimer import Claimer
 from launcher.service.daemon import Daemon
 from launcher.service.embedded import ExternalCluster
+from launcher.service.foreground import run_one
 from launcher.service.profile import Profile
 from launcher.service.supervisor import Outcome, Supervisor
+from pipeline.messages import Progress
 from storage import claims
 from storage.engine import make_engine, transaction
 from storage.records import Batch, Offer
@@ -107,9 +109,28 @@ class Runs:
             claimed_at=claimed_at,
         )
 
-    def daemon(self, behaviour: str, server_id: str = "B", **options: Any) -> Daemon:
-        command = self.command(behaviour, name=server_id)
-        return Daemon(self.settings, server_id, command=command, cluster=NOWHERE, **options)
+    def daemon(
+        self,
+        behaviour: str,
+        server_id: str = "B",
+        *,
+        slots: int = 1,
+        tags: tuple[str, ...] = (),
+        queues: tuple[str, ...] = ("default",),
+        **options: Any,
+    ) -> Daemon:
+        profile = Profile(server_id=server_id, slots=slots, tags=tags, queues=queues)
+        usual = {"command": self.command(behaviour, name=server_id), "cluster": NOWHERE}
+        return Daemon(self.settings, profile, **usual | options)
+
+    def run_one(
+        self,
+        behaviour: str,
+        batch_id: int,
+        watch: Callable[[Progress], None] | None = None,
+    ) -> bool:
+        command = self.command(behaviour)
+        return run_one(self.settings, "B", batch_id, watch=watch, command=command, cluster=NOWHERE)
 
     @contextmanager
     def launcher(

@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -11,8 +10,8 @@ import typer
 from configs.errors import BadSetting
 from launcher.cluster.certificates import FILES, read
 from launcher.cluster.config import environment
+from launcher.host import python
 from launcher.host.machine import SEEN
-from launcher.service.child import python_environment
 from launcher.terminal.session import session
 
 # What both commands are told.
@@ -36,8 +35,8 @@ def become(*words: str, certified: Path | None, card: str = "") -> NoReturn:
     """
     read(certified)
     ours = environment(encrypted=certified is not None) | {SEEN: card}
-    command = [sys.executable, "-P", "-m", "dask", *words, *_tls(certified)]
-    os.execve(command[0], command, python_environment() | ours)  # noqa: S606 - no shell is wanted
+    command = python.module("dask", *words, *_tls(certified))
+    os.execve(command[0], command, python.environment() | ours)  # noqa: S606 - no shell is wanted
 
 
 def certified(ctx: typer.Context, address: str, given: Path | None) -> Path | None:

@@ -8,6 +8,7 @@ from configs import logs
 from launcher.service import store_look
 from launcher.service.daemon import Daemon
 from launcher.service.notify import Notifier
+from launcher.service.profile import Profile
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.session import session
 from storage.cache import open_cache
@@ -60,14 +61,11 @@ def launcher(
     store_look.ask(settings)
     if metrics_port is not None:
         settings = settings.model_copy(update={"metrics_port": metrics_port})
-    daemon = Daemon(
-        settings,
-        server_id,
+    profile = Profile(
+        server_id=server_id,
         slots=slots,
-        drain=drain,
-        spare=not drain,
-        tags=tag or (),
-        queues=queue or ("default",),
-        notifier=Notifier(),
+        tags=tuple(tag or ()),
+        queues=tuple(queue or ("default",)),
     )
+    daemon = Daemon(settings, profile, drain=drain, spare=not drain, notifier=Notifier())
     raise typer.Exit(daemon.run())

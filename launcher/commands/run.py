@@ -7,7 +7,7 @@ import typer
 
 from configs import logs
 from configs.errors import WrongState
-from launcher.service.daemon import Daemon
+from launcher.service.foreground import run_one
 from launcher.terminal.console import progress
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import say
@@ -29,11 +29,15 @@ def run(
     settings = opened.settings
     opened.read(identity.database_id)  # where tables of this version are missing, run nothing
     logs.configure(settings, server_id=server_id, level=logging.WARNING)
-    daemon = Daemon(settings, server_id)
     with progress(f"batch {batch_id}") as bar:
-        code = daemon.run_one(batch_id, lambda message: bar(message.fraction, message.note))
+        completed = run_one(
+            settings,
+            server_id,
+            batch_id,
+            watch=lambda message: bar(message.fraction, message.note),
+        )
     ended = opened.read(lambda connection: batches.read(connection, batch_id))
-    if code:
+    if not completed:
         raise WrongState(_why_not(batch_id, ended))
     note = ended and ended.progress_note
     say(f"batch {batch_id} completed" + (f": {note}" if note else ""))

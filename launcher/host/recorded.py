@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from launcher.host import processes
+from launcher.host import processes, python
 from launcher.host.keep import LOG
 from launcher.host.private import write_private
 from launcher.host.processes import boot_id, started_at
-from launcher.service.child import python_environment
 
 Record = Mapping[str, Any]
 
@@ -49,7 +48,7 @@ def begin(folder: Path, name: str, words: Sequence[str], settings: dict[str, str
         process = subprocess.Popen(
             [sys.executable, *words],
             cwd=folder,
-            env=python_environment() | settings | ours,
+            env=python.environment() | settings | ours,
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,

@@ -9,8 +9,8 @@ import structlog
 
 from configs.backoff import pauses
 from configs.errors import ClusterAway
-from launcher.service.kept_back import CANNOT_BEGIN
 from launcher.service.supervisor import Outcome
+from launcher.service.verdict import CANNOT_BEGIN
 
 _PAUSES = 2.0, 60.0
 
@@ -34,7 +34,7 @@ class Absence:
     @property
     def why(self) -> str:
         """What was absent last, and what to do."""
-        return CANNOT_BEGIN[self._cause]
+        return CANNOT_BEGIN[self._cause].why
 
     def heed(self, outcome: Outcome) -> None:
         """Of every batch that ends."""
@@ -45,7 +45,7 @@ class Absence:
             log.error("no batch can begin; claiming nothing for now", why=self.why)
             self._due = self._clock() + next(self._pauses)
 
-    def left(self) -> float:
+    def pause(self) -> float:
         """Seconds for which nothing should be claimed, as far as one can tell; asks when due."""
         if self._due is None:
             return 0.0

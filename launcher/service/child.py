@@ -4,21 +4,18 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
-import sysconfig
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import IO, Self
+from collections.abc import Callable, Sequence
+from typing import Self
 
-from pipeline.lifecycle import Exit
+from launcher.host import python
+from launcher.service.verdict import Exit
 from pipeline.messages import Job, Malformed, Message, decode, encode
 
-COMMAND = (sys.executable, "-P", "-m", "launcher.service.child_main")
+COMMAND = python.module("launcher.service.child_main")
 # Else glibc keeps what a large data set took and gave back column by column.
 _GIVE_BACK = {"MALLOC_TRIM_THRESHOLD_": "65536"}
-_LINE_LIMIT = 8192
 _TAIL_LINES = 40
 _DRAIN_SECONDS = 5.0
 _TERM_SECONDS = 5.0  # between SIGTERM and SIGKILL
@@ -122,7 +119,7 @@ class Child:
     def _read_stderr(self) -> None:
         assert self._process.stderr is not None
         with self._process.stderr as stream:
-            for line in lines_of(stream):
+            for line in python.lines_of(stream):
                 self._tail.append(line)
                 self._hear(line)
 
@@ -147,24 +144,6 @@ def spawn(command: Sequence[str]) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=_GIVE_BACK | python_environment(),
+        env=_GIVE_BACK | python.environment(),
         start_new_session=True,
     )
-
-
-def lines_of(stream: IO[bytes]) -> Iterator[str]:
-    """Lines as text; one that never ends (a progress bar) comes in pieces."""
-    while line := stream.readline(_LINE_LIMIT):
-        if text := line.decode("utf-8", "replace").rstrip():
-            yield text
-
-
-def python_environment() -> dict[str, str]:
-    """The environment in which a child finds our packages from any working directory."""
-    root = str(Path(__file__).resolve().parents[2])
-    environment = dict(os.environ)
-    # Site-packages before the standard library would let a stray backport replace a module.
-    if root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
-        paths = [root, *environment.get("PYTHONPATH", "").split(os.pathsep)]
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    return environment

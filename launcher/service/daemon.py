@@ -2,9 +2,8 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from queue import Empty, SimpleQueue
 
 import structlog
 
@@ -14,25 +13,22 @@ from launcher.service.absence import Absence
 from launcher.service.child import COMMAND
 from launcher.service.claimer import Claimed, Claimer
 from launcher.service.embedded import Cluster, make_cluster
-from launcher.service.heartbeat import interval_of
+from launcher.service.heartbeat import interval_of, patience_of
 from launcher.service.kept_back import why_left
 from launcher.service.metrics import Metrics, serving
 from launcher.service.notify import Notifier
 from launcher.service.orders import Orders
 from launcher.service.outage import Outage
 from launcher.service.profile import Profile
-from launcher.service.registration import Registration
+from launcher.service.registration import Registration, check_rights
 from launcher.service.reporting import Reporting
 from launcher.service.slots import Slots
 from launcher.service.steps import Step
-from launcher.service.supervisor import Outcome
-from pipeline.lifecycle import Stopping
-from pipeline.messages import Progress
+from launcher.service.verdict import Stopping
 from storage import peek, sweeping
 from storage.driver_errors import naming_old_schema
 from storage.engine import make_engine, reading, transaction
 
-_LEAST_TIMEOUT = 5.0
 # Between two lines on one batch: who drains looks on, a daemon's log is kept.
 _NEWS_DRAINING, _NEWS_SERVING = 10.0, 60.0
 
@@ -40,48 +36,38 @@ log = structlog.get_logger(__name__)
 
 
 class Daemon:
-    """A launcher under the name of a server. It is made for one call of run or run_one."""
+    """A launcher under the name of a server. It is made for one call of run."""
 
     def __init__(
         self,
         settings: Settings,
-        server_id: str,
+        profile: Profile,
         *,
-        slots: int = 1,
         drain: bool = False,
         spare: bool = False,
-        tags: Sequence[str] = (),
-        queues: Sequence[str] = ("default",),
         command: Sequence[str] = COMMAND,
         cluster: Cluster | None = None,
         metrics: Metrics | None = None,
         notifier: Notifier | None = None,
     ) -> None:
-        """`slots`: batches at once. `drain`: end when nothing is left to run. `spare`: keep a child
-        ready while idle. `command`: the child that runs a batch; it is spoken to in the lines of
-        pipeline.messages. `notifier`: whom to tell how it stands; default: nobody.
+        """`drain`: end when nothing is left to run. `spare`: keep a child ready while idle.
+        `command`: the child that runs a batch. `notifier`: whom to tell how it stands; default:
+        nobody.
         """
         self._settings = settings
-        self._profile = Profile(
-            server_id=server_id, slots=slots, tags=tuple(tags), queues=tuple(queues)
-        )
+        self._profile = profile
         self._drain = drain
         self._keeps_spare = spare
-        # A beat that waits for a dead connection must leave time for others on a new one.
-        patience = max(_LEAST_TIMEOUT, interval_of(settings.lease_seconds))
+        patience = patience_of(settings.lease_seconds)
         self._engine = make_engine(settings, timeout_seconds=patience)
         self._peeking = make_engine(settings, autocommit=True, timeout_seconds=patience)
-        self._cluster = cluster or make_cluster(settings)
-        # Filled by a signal handler too, which may interrupt this very thread inside get(): of
-        # all queues, events and locks only SimpleQueue allows that.
-        self._events: SimpleQueue[tuple[int, Outcome | None] | None] = SimpleQueue()
+        cluster = cluster or make_cluster(settings)
         self._slots = Slots(
-            slots,
+            profile.slots,
             engine=self._engine,
             settings=settings,
-            cluster=self._cluster,
-            command=tuple(command),
-            ended=lambda slot, outcome: self._events.put((slot, outcome)),
+            cluster=cluster,
+            command=command,
         )
         self._claimer = Claimer(
             self._engine,
@@ -94,17 +80,18 @@ class Daemon:
         self._metrics = metrics or Metrics()
         self._metrics.watch(self._peeking, self._slots.heartbeat_age)
         self._notifier = notifier or Notifier({})
-        self._absence = Absence(self._cluster.answers)
+        self._absence = Absence(cluster.answers)
         self._outage = Outage(self._metrics.database_away)
-        self._orders = Orders(settings.grace_seconds, wake=lambda: self._events.put(None))
+        self._orders = Orders(settings.grace_seconds, wake=self._slots.wake)
         self._stopping = Stopping.NO
         self._drained = False
         self._refused: DatabaseRefused | None = None
         self._polling = Step("poll", self._poll, self._outage, wanted=self._may_claim)
+        self._sweeping = Step("sweep", self._sweep, self._outage)
         self._steps = (
             self._polling,
             Step("seen", self._say_alive, self._outage),
-            Step("sweep", self._sweep, self._outage),
+            self._sweeping,
             Step("rest", self._rest, self._outage),
         )
 
@@ -131,26 +118,6 @@ class Daemon:
             raise self._refused
         return 0
 
-    def run_one(self, batch_id: int, watch: Callable[[Progress], None] | None = None) -> int:
-        """Run this batch here and now, whatever its queue; 0 if it was completed, else 1.
-
-        `watch` is called from another thread. A signal stops the batch and gives it back.
-
-        Raises:
-            NotFound: there is no such batch.
-            WrongState: it cannot be claimed; the message says why.
-            DatabaseUnavailable, DatabaseRefused: it could not be claimed.
-        """
-        outcome = None
-        with self._attended():
-            self._registration.check_rights()
-            self._start(self._claimer.this(batch_id), watch)
-            while self._slots.busy:
-                if self._orders.stopping() is not Stopping.NO:
-                    self._stop(Stopping.NOW)
-                outcome = self._wait(None) or outcome
-        return 0 if outcome is not None and outcome.state == "C" else 1
-
     def stop(self) -> None:
         """What a signal does: the first drains, the second stops at once."""
         self._orders.give()
@@ -160,28 +127,22 @@ class Daemon:
             self._notifier.alive()
             # One at a time: against a database that hangs, each takes as long as its timeout.
             step = min(self._steps, key=lambda each: each.due)
-            pause = min(step.due, self._orders.due) - time.monotonic()
-            if pause <= 0:
+            now = time.monotonic()
+            if step.due <= now:
                 step.turn()
-            elif outcome := self._wait(pause):
-                self._absence.heed(outcome)
+            else:
+                self._wait(max(0.0, min(step.due, self._orders.due) - now))
 
     def _may_claim(self) -> bool:
         return self._stopping is Stopping.NO and self._slots.next_free is not None
 
-    def _wait(self, seconds: float | None) -> Outcome | None:
-        """For an event; the outcome of the batch that ended, if that was it."""
-        try:
-            event = self._events.get(timeout=seconds)
-        except Empty:
-            return None
-        if event is None:
-            return None
-        slot, outcome = event
-        self._slots.vacate(slot, outcome)
-        self._metrics.ended(outcome)
-        self._polling.hasten()
-        return outcome
+    def _wait(self, seconds: float) -> None:
+        """For the end of a batch, or an order."""
+        outcome = self._slots.wait(seconds)
+        if outcome is not None:
+            self._absence.heed(outcome)
+            self._metrics.ended(outcome)
+            self._polling.hasten()
 
     def _heeding_orders(self) -> bool:
         """Do as we were told; whether there is a reason to go on."""
@@ -190,26 +151,28 @@ class Daemon:
 
     def _stop(self, how: Stopping) -> None:
         if how is not self._stopping:
-            left = {}
+            facts = {}
             if how is Stopping.DRAINING and self._slots.busy:
                 grace = f"{self._settings.grace_seconds:g} s"
-                left["next"] = f"what runs has {grace} to finish; a second signal stops it at once"
+                facts["next"] = f"what runs has {grace} to finish; a second signal stops it at once"
             server_id = self._profile.server_id
-            log.info("launcher stopping", how=how.value, server_id=server_id, **left)
+            log.info("launcher stopping", how=how.value, server_id=server_id, **facts)
             self._notifier.stopping(f"stopping: {how.value}")
             self._stopping = how
             self._slots.stop(how)
 
     def _poll(self) -> float:
         """Claim a batch and start it; if there is none, look again a little later."""
-        if away := self._absence.left():
+        if away := self._absence.pause():
             if self._drain and not self._slots.busy:
                 self._leave(ready=self._claimer.ready())
             return away
         claimed = self._claim()
         if claimed is not None:
             seconds = _NEWS_DRAINING if self._drain else _NEWS_SERVING
-            self._start(claimed, Reporting(claimed.batch.batch_id, seconds=seconds))
+            watch = Reporting(claimed.batch.batch_id, seconds=seconds)
+            self._slots.start(claimed.batch, claimed.at, watch)
+            self._metrics.claimed()
             return 0.0
         if self._drain and not self._slots.busy and self._claimer.nothing_left():
             self._leave()
@@ -235,10 +198,6 @@ class Daemon:
             log.info("left waiting", batches=kept.n, why=why_left(kept, self._profile.server_id))
         self._drained = True
 
-    def _start(self, claimed: Claimed, watch: Callable[[Progress], None] | None) -> None:
-        self._slots.start(claimed.batch, claimed.at, self._stopping, watch)
-        self._metrics.claimed()
-
     def _say_alive(self) -> float:
         self._registration.renew()
         return self._round()
@@ -247,7 +206,7 @@ class Daemon:
         """Give an end to batches whose launcher does not live."""
         with reading(self._peeking) as connection:
             lost = peek.lost(connection)
-        if lost and self._outage.failing("sweep"):
+        if lost and self._sweeping.failing:
             return 2 * self._round()  # nobody could renew a lease: those who live come first
         for batch_id, fence in transaction(self._engine, sweeping.sweep) if lost else ():
             log.warning("lease expired; the batch was given an end", batch_id=batch_id, fence=fence)
@@ -268,7 +227,7 @@ class Daemon:
         while self._orders.stopping() is Stopping.NO:
             try:
                 with naming_old_schema(self._engine):
-                    self._registration.check_rights()
+                    check_rights(self._engine)
                     self._registration.check_id()
                     self._registration.enter()
             except DatabaseUnavailable as error:
@@ -289,12 +248,7 @@ class Daemon:
             try:
                 yield
             finally:
-                if self._slots.busy:
-                    self._stop(Stopping.NOW)
-                while self._slots.busy:
-                    self._wait(None)
-                self._claimer.give_back_doubtful()
                 self._slots.close()
-                self._cluster.close()
+                self._claimer.give_back_doubtful()
                 self._peeking.dispose()
                 self._engine.dispose()

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,9 +17,9 @@ import structlog
 from configs.cluster import certificates_in
 from configs.errors import BadSetting, ClusterAway
 from configs.settings import Settings, without_a_hosts_own
-from launcher.service.child import lines_of, python_environment
+from launcher.host import python
 
-COMMAND = (sys.executable, "-P", "-m", "launcher.cluster.local")
+COMMAND = python.module("launcher.cluster.local")
 _START_SECONDS = 120.0
 _CLOSE_SECONDS = 10.0
 _PORT_SECONDS = 3.0  # the launcher does nothing else meanwhile
@@ -122,7 +121,7 @@ class EmbeddedCluster:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             # Our own environment: our settings were read from it, and others may have beaten it.
-            env=without_a_hosts_own(python_environment()),
+            env=without_a_hosts_own(python.environment()),
             start_new_session=True,
         )
         assert process.stdin is not None
@@ -189,5 +188,5 @@ def certificates(settings: Settings) -> dict[str, str] | None:
 def _forward(process: subprocess.Popen[bytes]) -> None:
     assert process.stderr is not None
     with process.stderr as stream:
-        for line in lines_of(stream):
+        for line in python.lines_of(stream):
             log.info("cluster says", line=line)

@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Self
 
 import structlog
@@ -19,17 +20,34 @@ from storage.records import Claim
 _BEATS_PER_LEASE = 8
 _LONGEST_INTERVAL = 15.0  # however long a lease is, a cancel is seen so soon
 _FIRST_PAUSE = 1 / 16  # of an interval, after a beat that failed; then doubling
+_LEAST_PATIENCE = 5.0
 _NEWS_SECONDS = 2.0  # progress is written so soon, for those who watch
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What is known of a claim after a beat. It is replaced as a whole: other threads read it.
+
+    `lease_ends`: by time.monotonic(). `failing`: the database did not take the last beat.
+    """
+
+    lease_ends: float
+    lost: bool = False
+    cancel_requested: bool = False
+    failing: bool = False
+
+    def lease_left(self) -> float:
+        """Seconds for which nobody else can have taken the batch; negative afterwards."""
+        return self.lease_ends - time.monotonic()
 
 
 class Heartbeat:
     """Inside its `with`, renews the lease of one claim again and again.
 
     Only an answer of the database proves a loss; a beat that fails is tried again, and one that
-    comes late still renews. `changed` is called from the beating thread when `lost` or
-    `cancel_requested` turn true. `failing`: the database did not take the last beat.
+    comes late still renews. `answered` is called from the beating thread after each answer.
     """
 
     def __init__(
@@ -39,17 +57,14 @@ class Heartbeat:
         *,
         lease_seconds: float,
         claimed_at: float,
-        changed: Callable[[], None],
+        answered: Callable[[], None],
     ) -> None:
         """`claimed_at`: time.monotonic() before the claim was sent."""
-        self.lost = False
-        self.cancel_requested = False
-        self.failing = False
+        self.pulse = Pulse(claimed_at + lease_seconds)
         self._engine = engine
         self._claim = claim
         self._lease_seconds = lease_seconds
-        self._lease_ends = claimed_at + lease_seconds
-        self._changed = changed
+        self._answered = answered
         self._progress: Progress | None = None
         self._written: Progress | None = None
         self._stopped = threading.Event()
@@ -66,10 +81,6 @@ class Heartbeat:
         """No beat begins after this; one that is on its way is not waited for."""
         self._stopped.set()
 
-    def lease_left(self) -> float:
-        """Seconds for which nobody else can have taken the batch; negative afterwards."""
-        return self._lease_ends - time.monotonic()
-
     def progress(self, progress: Progress) -> None:
         """What the next beat writes."""
         self._progress = progress
@@ -78,10 +89,10 @@ class Heartbeat:
         interval = interval_of(self._lease_seconds)
         retry = interval * _FIRST_PAUSE
         due = time.monotonic() + interval * _jitter()
-        while not self.lost and not self._stopped.wait(
+        while not self.pulse.lost and not self._stopped.wait(
             max(0.0, min(_NEWS_SECONDS, due - time.monotonic()))
         ):
-            if time.monotonic() < due and (self.failing or self._progress == self._written):
+            if time.monotonic() < due and (self.pulse.failing or self._progress == self._written):
                 continue
             if self._beat():
                 retry = interval * _FIRST_PAUSE
@@ -108,40 +119,48 @@ class Heartbeat:
         except Exception as error:  # whatever it is, the next beat may succeed
             self._fail(error)
             return False
-        if self.failing:
+        if self.pulse.failing:
             log.info("heartbeat goes on", batch_id=self._claim.batch_id)
-        self.failing = self._locked = False
+        self._locked = False
         if beat.owned:
-            self._lease_ends = sent + self._lease_seconds
             self._written = progress
-        changed = (not beat.owned) > self.lost or beat.cancel_requested > self.cancel_requested
-        self.lost = not beat.owned
-        self.cancel_requested = beat.cancel_requested
-        if changed:
-            self._changed()
+        self.pulse = Pulse(
+            lease_ends=sent + self._lease_seconds if beat.owned else self.pulse.lease_ends,
+            lost=not beat.owned,
+            cancel_requested=beat.cancel_requested,
+        )
+        self._answered()
         return True
 
     def _fail(self, error: Exception) -> None:
         locked = stayed_locked(error)
-        if locked > self._locked:
+        if locked and not self._locked:
             error = DatabaseUnavailable(
                 f"row {self._claim.batch_id} of dc_batch is locked by another transaction; whoever "
                 "has changed it must commit that, or roll it back"
             )
-        elif self.failing:
+        elif self.pulse.failing:
             return
-        self.failing, self._locked = True, locked
+        self.pulse = replace(self.pulse, failing=True)
+        self._locked = locked
         log.warning(
             "heartbeat failed; trying on",
             batch_id=self._claim.batch_id,
             error=str(error),
-            lease_left=round(self.lease_left(), 1),
+            lease_left=round(self.pulse.lease_left(), 1),
         )
 
 
 def interval_of(lease_seconds: float) -> float:
     """Seconds from one beat to the next at most, while the database answers."""
     return min(_LONGEST_INTERVAL, lease_seconds / _BEATS_PER_LEASE)
+
+
+def patience_of(lease_seconds: float) -> float:
+    """Seconds to wait for the database's answer: a beat that waits for a dead connection must leave
+    time for others on a new one.
+    """
+    return max(_LEAST_PATIENCE, interval_of(lease_seconds))
 
 
 def latest(lease_seconds: float) -> float:

@@ -5,23 +5,10 @@ from collections.abc import Sequence
 from shlex import quote
 from typing import assert_never
 
-from configs.errors import ClusterAway, LoginRefused, StartFailed
 from configs.meant import meant, nearest
 from storage.health import Wanted
 from storage.left import Left
 from storage.records import Server
-
-CANNOT_BEGIN = {
-    ClusterAway.__name__: "the Dask cluster cannot be used; `deepcredit doctor` examines it",
-    StartFailed.__name__: (
-        "this host cannot start the process that runs a batch; the log of its launcher says why"
-    ),
-    LoginRefused.__name__: (
-        "the database refuses new logins; if the account's password was changed, start the "
-        "launcher again with the new one"
-    ),
-}
-"""What keeps every batch from beginning, by the class of its error."""
 
 
 def kept_back(wanted: Wanted, alive: Sequence[Server], shut: Sequence[str]) -> str | None:

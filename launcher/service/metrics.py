@@ -72,13 +72,11 @@ class Metrics:
     def claimed(self) -> None:
         self._claims.inc()
 
-    def ended(self, outcome: Outcome | None) -> None:
-        """None: its supervisor failed, and its lease runs out."""
-        state = outcome.state if outcome else None
-        self._ended.labels(state or "lost").inc()
-        if state is None:
+    def ended(self, outcome: Outcome) -> None:
+        self._ended.labels(outcome.state or "lost").inc()
+        if outcome.state is None:
             self._lost.inc()
-        if outcome and outcome.error_class and state == "E":
+        if outcome.error_class and outcome.state == "E":
             self._failures.labels(outcome.error_class).inc()
             if outcome.error_class in _OF_THE_STORE:
                 self._store_errors.inc()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pipeline.lifecycle import Stopping
+from launcher.service.verdict import Stopping
 
 
 class Orders:

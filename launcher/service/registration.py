@@ -14,6 +14,14 @@ _ROLE = "deepcredit_launcher"
 log = structlog.get_logger(__name__)
 
 
+def check_rights(engine: Engine) -> None:
+    """Raises DatabaseUnavailable and DatabaseRefused: else each claim would fail, or each batch at
+    its end.
+    """
+    with reading(engine) as connection:
+        health.require_rights(connection, _ROLE)
+
+
 class Registration:
     """Of one launcher. What it runs has leases of its own, so nothing depends on the row but its
     pause, which an operator may set.
@@ -27,11 +35,6 @@ class Registration:
         self._host = profile.host
         self._server_id = profile.server_id
         self._rival: str | None = None
-
-    def check_rights(self) -> None:
-        """Raises as `enter`: else each claim would fail, or each batch at its end."""
-        with reading(self._engine) as connection:
-            health.require_rights(connection, _ROLE)
 
     def check_id(self) -> None:
         """Raises as `enter`, and WrongState: a launcher with this id is at work on this host.

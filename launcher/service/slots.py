@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 
 import structlog
 from sqlalchemy import Engine
@@ -12,7 +13,7 @@ from launcher.service.embedded import Cluster
 from launcher.service.settlement import give_back
 from launcher.service.spare import Spare
 from launcher.service.supervisor import Outcome, Supervisor
-from pipeline.lifecycle import Stopping
+from launcher.service.verdict import Stopping
 from pipeline.messages import Progress
 from storage import claims
 from storage.records import Batch
@@ -23,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class Slots:
-    """Places for batches, numbered from 0. Used by one thread; `ended` is called by others."""
+    """Places for batches, numbered from 0. Used by one thread, but for what says otherwise."""
 
     def __init__(
         self,
@@ -33,16 +34,17 @@ class Slots:
         settings: Settings,
         cluster: Cluster,
         command: Sequence[str],
-        ended: Callable[[int, Outcome | None], None],
     ) -> None:
-        """`ended`: slot and outcome; None: the supervisor itself failed, and its lease runs out."""
+        """`command`: the child that runs a batch; it is spoken to in lines of pipeline.messages."""
         self._free = set(range(count))
         self._busy: dict[int, tuple[Supervisor, threading.Thread]] = {}
         self._engine = engine
         self._settings = settings
         self._cluster = cluster
         self._spare = Spare(command)
-        self._ended = ended
+        # Filled by a signal handler too, which may interrupt this very thread inside get(): of
+        # all queues, events and locks only SimpleQueue allows that.
+        self._events: SimpleQueue[tuple[int, Outcome] | None] = SimpleQueue()
         self._vacated = time.monotonic()
 
     @property
@@ -65,7 +67,6 @@ class Slots:
         self,
         batch: Batch,
         claimed_at: float,
-        stopping: Stopping,
         watch: Callable[[Progress], None] | None,
     ) -> None:
         """Raises RuntimeError: this host has no thread left; the batch was given back."""
@@ -80,7 +81,6 @@ class Slots:
             claimed_at=claimed_at,
             watch=watch,
         )
-        supervisor.stop(stopping)
         thread = threading.Thread(
             target=self._supervise, args=(slot, supervisor), name=f"batch-{batch.batch_id}"
         )
@@ -97,22 +97,44 @@ class Slots:
         if not self._busy:
             self._spare.prepare()
 
+    def wait(self, seconds: float | None) -> Outcome | None:
+        """How a batch ended, whose slot is free now; None: no batch did within so many seconds, or
+        before `wake` was called.
+        """
+        try:
+            event = self._events.get(timeout=seconds)
+        except Empty:
+            return None
+        if event is None:
+            return None
+        slot, outcome = event
+        self._vacate(slot, outcome)
+        return outcome
+
+    def wake(self) -> None:
+        """Let `wait` return. May be called by any thread, and in a signal handler."""
+        self._events.put(None)
+
     def close(self) -> None:
+        """Stop what runs, wait for its end, and close the cluster."""
+        self.stop(Stopping.NOW)
+        while self._busy:
+            self.wait(None)
         self._spare.dismiss()
+        self._cluster.close()
 
     def stop(self, how: Stopping) -> None:
         for supervisor, _ in self._busy.values():
             supervisor.stop(how)
 
-    def vacate(self, slot: int, outcome: Outcome | None) -> None:
-        """To be called once for each `ended`."""
+    def _vacate(self, slot: int, outcome: Outcome) -> None:
         _, thread = self._busy.pop(slot)
         thread.join()
         self._free.add(slot)
         self._vacated = time.monotonic()
         # Workers cannot be made to drop a task they are at. With nobody else on them, a new
         # cluster for the next batch is better than one that is busy for hours with the last.
-        if not self._busy and (outcome is None or outcome.stale):
+        if not self._busy and outcome.stale:
             self._cluster.close()
 
     def rest(self) -> None:
@@ -121,10 +143,10 @@ class Slots:
             self._cluster.close()
 
     def _supervise(self, slot: int, supervisor: Supervisor) -> None:
-        outcome = None
+        outcome = Outcome(None, stale=True)  # if the supervisor itself fails: its lease runs out
         try:
             outcome = supervisor.run()
         except Exception:
             log.exception("supervisor failed", batch_id=supervisor.batch.batch_id)
         finally:
-            self._ended(slot, outcome)
+            self._events.put((slot, outcome))

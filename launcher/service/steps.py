@@ -30,14 +30,17 @@ class Step:
         """When its next turn is, by time.monotonic()."""
         return self._due if self._wanted() else float("inf")
 
+    @property
+    def failing(self) -> bool:
+        """Whether its last turn failed."""
+        return self._outage.failing(self._name)
+
     def hasten(self) -> None:
         """Its next turn is now."""
         self._due = 0.0
 
     def turn(self) -> None:
-        """Do it if it is due. A launcher outlives whatever it raises."""
-        if time.monotonic() < self.due:
-            return
+        """Do it. A launcher outlives whatever it raises."""
         try:
             pause = self._work()
         except Exception as error:

@@ -2,17 +2,16 @@
 
 import json
 import subprocess
-import sys
 
 import structlog
 
 from configs import errors
 from configs.errors import ChildLost, DeepCreditError
 from configs.settings import Settings, without_secrets
-from launcher.service.child import python_environment
+from launcher.host import python
 from pipeline.messages import Failed, Finished, Malformed, decode
 
-_LOOK = (sys.executable, "-P", "-m", "launcher.service.store_look_main")
+_LOOK = python.module("launcher.store_main")
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +33,7 @@ def ask(settings: Settings) -> None:
         _LOOK,
         input=json.dumps(without_secrets(hurried)).encode() + b"\n",
         stdout=subprocess.PIPE,
-        env=python_environment(),
+        env=python.environment(),
         start_new_session=True,
         check=False,
     )

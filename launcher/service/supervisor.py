@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import assert_never
 
 import structlog
@@ -17,11 +18,9 @@ from launcher.service.child import Child
 from launcher.service.embedded import Cluster
 from launcher.service.heartbeat import Heartbeat
 from launcher.service.settlement import settle
-from pipeline.lifecycle import (
+from launcher.service.verdict import (
     Abandon,
     Exit,
-    Fail,
-    Finish,
     Release,
     Situation,
     Stopping,
@@ -48,7 +47,7 @@ class Outcome:
 
     state: State | None
     stale: bool
-    error_class: str | None = field(default=None, compare=False)
+    error_class: str | None = None
 
 
 class Supervisor:
@@ -88,13 +87,13 @@ class Supervisor:
             self._claim,
             lease_seconds=settings.lease_seconds,
             claimed_at=claimed_at,
-            changed=self._wake.set,
+            answered=self._wake.set,
         )
 
     @property
     def heartbeat_age(self) -> float:
         """Seconds since the last answered heartbeat, or the claim, was sent."""
-        return self._settings.lease_seconds - self._heartbeat.lease_left()
+        return self._settings.lease_seconds - self._heartbeat.pulse.lease_left()
 
     def stop(self, how: Stopping) -> None:
         """Tell it what the launcher was told."""
@@ -119,8 +118,8 @@ class Supervisor:
             if child is not None and spoken:
                 child.wait(_LEAVE_SECONDS)
         self._summarise(verdict, state)
-        spoilt = isinstance(verdict, Fail) and verdict.error_class in _OF_THE_CLUSTER
-        error_class = verdict.error_class if isinstance(verdict, Fail | Release) else None
+        spoilt = isinstance(verdict, Failed) and verdict.error_class in _OF_THE_CLUSTER
+        error_class = verdict.error_class if isinstance(verdict, Failed | Release) else None
         return Outcome(state, stale=spoilt or not spoken, error_class=error_class)
 
     def _start(self, running: ExitStack) -> Child | None:
@@ -142,7 +141,7 @@ class Supervisor:
 
     def _await_verdict(self) -> Verdict:
         while isinstance(verdict := judge(self._situation()), Wait):
-            self._wake.wait(timeout=max(0.01, self._heartbeat.lease_left()))
+            self._wake.wait(timeout=max(0.01, self._heartbeat.pulse.lease_left()))
             self._wake.clear()
         return verdict
 
@@ -165,14 +164,15 @@ class Supervisor:
         )
 
     def _situation(self) -> Situation:
+        pulse = self._heartbeat.pulse
         return Situation(
             begun=self._begun,
             last_word=self._last_word,
             exit=self._exit,
-            lost=self._heartbeat.lost,
-            cancel_requested=self._heartbeat.cancel_requested,
-            lease_left=self._heartbeat.lease_left(),
-            unreachable=self._heartbeat.failing,
+            lost=pulse.lost,
+            cancel_requested=pulse.cancel_requested,
+            lease_left=pulse.lease_left(),
+            unreachable=pulse.failing,
             stopping=self._stopping,
         )
 
@@ -196,29 +196,14 @@ class Supervisor:
         claim = self._claim
         work: Callable[[Connection], bool]
         expected: tuple[State, ...]
-        match verdict:
-            case Finish(summary):
-                work, expected = (
-                    lambda connection: claims.finish(connection, claim, note=summary),
-                    ("C",),
-                )
-            case Fail(error_class, error_text, retry, traceback):
-                work, expected = (
-                    lambda connection: claims.fail(
-                        connection,
-                        claim,
-                        error_class=error_class,
-                        error_text=error_text,
-                        retry=retry,
-                        traceback=traceback,
-                    ),
-                    ("E",),
-                )
-            case Release(reason, cause, at_most):
-                work, expected = (
-                    lambda connection: claims.release(connection, claim, cause, reason, at_most),
-                    ("I", "E"),
-                )
+        match verdict:  # whose fields are arguments of what ends the claim
+            case Finished(summary):
+                work, expected = partial(claims.finish, claim=claim, note=summary), ("C",)
+            case Failed():
+                work, expected = partial(claims.fail, claim=claim, **asdict(verdict)), ("E",)
+            case Release():
+                work = partial(claims.release, claim=claim, **asdict(verdict))
+                expected = ("I", "E")
             case Abandon() | Wait():
                 return None
             case _:
@@ -241,9 +226,9 @@ class Supervisor:
             "seconds": round(time.monotonic() - self._began, 3),
         }
         match verdict:
-            case Finish(summary):
+            case Finished(summary):
                 facts["summary"] = summary
-            case Fail(error_class, error_text, retry, traceback):
+            case Failed(error_class, error_text, retry, traceback):
                 if traceback and retry is not Retry.NEVER:
                     self._log.error("batch failed", error=error_text, exception=traceback)
                 facts |= {"error_class": error_class, "error": error_text, "retry": retry.value}

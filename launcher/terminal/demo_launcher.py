@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from configs.errors import DeepCreditError
-from launcher.service.child import python_environment
+from launcher.host import python
 from launcher.terminal.console import Bar
 from launcher.terminal.session import Session
 from storage import batches
@@ -45,12 +45,12 @@ def launcher(session: Session, server: str, queue: str) -> Iterator[Launcher]:
     that SIGTERM ends, and when this process is killed.
     """
     before = signal.signal(signal.SIGTERM, _ended)
-    command = [sys.executable, "-P", "-m", "launcher.terminal.tethered", *session.options.words()]
+    words = (*session.options.words(), "launcher", server, "--queue", queue)
     with (
         tempfile.TemporaryFile() as said,
         subprocess.Popen(
-            [*command, "launcher", server, "--queue", queue],
-            env=python_environment(),
+            python.module("launcher.terminal.tethered", *words),
+            env=python.environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=said,

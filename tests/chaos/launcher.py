@@ -16,7 +16,8 @@ from configs import logs
 from configs.settings import load
 from launcher.service.daemon import Daemon
 from launcher.service.embedded import ExternalCluster
-from launcher.service.heartbeat import Heartbeat
+from launcher.service.heartbeat import Pulse
+from launcher.service.profile import Profile
 from storage import claims
 from storage.columns import utc_now
 from storage.schema import dc_batch
@@ -33,11 +34,11 @@ WEAKER = {
 
 def weaken(guard: str) -> None:
     """Let claims be held and ended by whoever names the batch."""
-    weaker, number = WEAKER[guard], bindparam("the_batch")
-    claims.owned = lambda claim: weaker(claim.batch_id)
+    weaker = WEAKER[guard](bindparam("the_batch"))
+    claims.OWNED = weaker
     claims.proof = lambda claim: {"the_batch": claim.batch_id}
-    claims._HOLD = select(dc_batch.c.batch_id).where(weaker(number)).with_for_update()
-    claims._FINISH = assignment(weaker(number), FINISHED)
+    claims._HOLD = select(dc_batch.c.batch_id).where(weaker).with_for_update()
+    claims._FINISH = assignment(weaker, FINISHED)
 
 
 def by_this_host(element: utc_now, compiler: SQLCompiler, **kw: Any) -> str:
@@ -49,17 +50,17 @@ def by_this_host(element: utc_now, compiler: SQLCompiler, **kw: Any) -> str:
 
 def main() -> int:
     server_id, guard, slots, *command = sys.argv[1:]
+    settings = load({})
     if guard in WEAKER:
         weaken(guard)
         # Their own clock would stop most zombies before a guard is asked.
-        Heartbeat.lease_left = lambda heartbeat: heartbeat._lease_seconds
+        Pulse.lease_left = lambda _: settings.lease_seconds
     if guard == "clock":
         compiles(utc_now, "mariadb")(by_this_host)
-    settings = load({})
     logs.configure(settings, server_id=server_id)
     nowhere = ExternalCluster("tcp://127.0.0.1:1")
-    daemon = Daemon(settings, server_id, slots=int(slots), command=command, cluster=nowhere)
-    return daemon.run()
+    profile = Profile(server_id=server_id, slots=int(slots))
+    return Daemon(settings, profile, command=command, cluster=nowhere).run()
 
 
 sys.exit(main())

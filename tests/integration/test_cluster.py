@@ -17,8 +17,8 @@ from configs.settings import Settings
 from launcher.cli import execute
 from launcher.cluster.connection import connect, differences, versions
 from launcher.cluster.look import has_pages
-from launcher.service.daemon import Daemon
 from launcher.service.embedded import EmbeddedCluster, ExternalCluster, make_cluster
+from launcher.service.foreground import run_one
 from pipeline.executor import Done
 from tests import tasks
 from tests.runs import ROOT, Runs
@@ -205,7 +205,7 @@ from pathlib import Path
 from configs import logs
 from configs.settings import Settings
 from launcher.cluster.connection import connect
-from launcher.service.daemon import Daemon
+from launcher.service.foreground import run_one
 from launcher.service.embedded import EmbeddedCluster
 from tests import tasks
 settings = Settings(workers=1, cache_dir=Path(sys.argv[1]))
@@ -319,9 +319,8 @@ def test_a_real_child_tells_what_is_wrong_with_its_batch(
     monkeypatch.chdir(tmp_path)  # it finds our packages from anywhere
     runs = Runs(mariadb_settings, tmp_path)
     batch_id = runs.add(mode="없는 모드")
-    daemon = Daemon(mariadb_settings, "B", cluster=Lent(embedded))
 
-    assert daemon.run_one(batch_id) == 1
+    assert not run_one(mariadb_settings, "B", batch_id, cluster=Lent(embedded))
     row = runs.row(batch_id)
     assert (row.error_class, row.run_after) == ("NotFound", None)
     assert "없는 모드" in row.error_text
@@ -345,7 +344,7 @@ def test_a_batch_without_a_cluster_is_given_back(sqlite_settings, tmp_path):
     runs = Runs(settings, tmp_path)
     batch_id = runs.add()
 
-    assert Daemon(settings, "B").run_one(batch_id) == 1
+    assert not run_one(settings, "B", batch_id)
     row = runs.row(batch_id)
     assert (row.state, row.attempt) == ("I", 0)
     assert runs.attempts(batch_id) == [("I", "ClusterAway")]
@@ -356,8 +355,8 @@ def test_a_batch_without_a_scheduler_is_given_back(sqlite_settings, tmp_path):
     runs = Runs(sqlite_settings, tmp_path)
     batch_id = runs.add()
 
-    daemon = Daemon(sqlite_settings, "B", cluster=ExternalCluster("tcp://127.0.0.1:9"))
-    assert daemon.run_one(batch_id) == 1
+    nowhere = ExternalCluster("tcp://127.0.0.1:9")
+    assert not run_one(sqlite_settings, "B", batch_id, cluster=nowhere)
     row = runs.row(batch_id)
     assert (row.state, row.attempt) == ("I", 0)
     assert runs.attempts(batch_id) == [("I", "ClusterAway")]

@@ -19,9 +19,10 @@ from structlog.testing import capture_logs
 from configs.errors import DatabaseRefused, NotFound, WrongSchema, WrongState
 from launcher.host.machine import memory_mb, this_host
 from launcher.service.claimer import Claimer
-from launcher.service.daemon import Daemon
 from launcher.service.embedded import ExternalCluster
+from launcher.service.metrics import Metrics
 from launcher.service.notify import Notifier
+from launcher.service.supervisor import Supervisor
 from storage import queues, servers
 from storage.columns import utc_now
 from storage.engine import reading, transaction
@@ -115,14 +116,14 @@ def test_drain_leaves_retries_of_later_and_paused_work(runs):
 
     assert runs.daemon("succeed", drain=True).run() == 0
     assert states(runs, later, tagged) == ["E", "I"]
-    assert runs.daemon("succeed", drain=True, tags=["gpu"]).run() == 0
+    assert runs.daemon("succeed", drain=True, tags=("gpu",)).run() == 0
     assert states(runs, later, tagged) == ["E", "C"]
 
 
 def test_a_launcher_serves_its_queues_in_order_and_no_others(runs):
     usual, urgent, night = runs.add(), runs.add(queue="urgent"), runs.add(queue="night")
 
-    assert runs.daemon("succeed", drain=True, queues=["urgent", "default"]).run() == 0
+    assert runs.daemon("succeed", drain=True, queues=("urgent", "default")).run() == 0
     assert states(runs, usual, urgent, night) == ["C", "C", "I"]
     assert runs.row(urgent).work_date < runs.row(usual).work_date
 
@@ -163,7 +164,7 @@ def test_drain_says_what_it_leaves_and_what_to_do(runs):
         "they need more memory (need_mem_mb) than is free here; "
         f"`deepcredit batch show {big}` says how much"
     )
-    assert drain(runs, queues=["default", "shut"]) == [
+    assert drain(runs, queues=("default", "shut")) == [
         (1, "queue night is not served here; --queue night would"),
         (2, "queue 밤 2 is not served here; --queue '밤 2' would"),
         (1, "queue shut is paused; `deepcredit queue resume shut`"),
@@ -176,7 +177,7 @@ def test_drain_says_what_it_leaves_and_what_to_do(runs):
     transaction(runs.engine, lambda connection: servers.pause(connection, "B"))
 
     paused = "this server is paused; `deepcredit server resume B`"
-    assert (1, paused) in drain(runs, queues=["night"])
+    assert (1, paused) in drain(runs, queues=("night",))
 
 
 def test_memory_that_a_running_batch_asked_for_is_not_offered_twice(runs):
@@ -209,7 +210,7 @@ def listed(runs):
 
 
 def test_operators_see_the_launcher_while_it_lives(runs):
-    with in_thread(runs.daemon("succeed", slots=2, tags=["gpu"], queues=["밤", "default"])):
+    with in_thread(runs.daemon("succeed", slots=2, tags=("gpu",), queues=("밤", "default"))):
         server = until(lambda: listed(runs).get("B"))
 
     assert server.identity.split(":")[1] == str(os.getpid())
@@ -278,8 +279,7 @@ def test_a_cluster_that_nobody_needs_is_closed(runs, monkeypatch):
     monkeypatch.setattr("launcher.service.slots._REST_SECONDS", 0.2)
     cluster = Noted()
     batch_id = runs.add()
-    daemon = Daemon(runs.settings, "B", command=runs.command("succeed"), cluster=cluster)
-    with in_thread(daemon):
+    with in_thread(runs.daemon("succeed", cluster=cluster)):
         until(lambda: states(runs, batch_id) == ["C"])
         assert cluster.asked
         until(lambda: cluster.closed)
@@ -301,12 +301,26 @@ class Noted:
         self.closed += 1
 
 
+def test_a_batch_whose_supervisor_fails_is_lost_and_its_slot_is_free(runs, monkeypatch):
+    def fail(_):
+        raise RuntimeError("a fault of ours")
+
+    metrics, cluster = Metrics(), Noted()
+    batch_ids = [runs.add()]
+    monkeypatch.setattr(Supervisor, "run", fail)
+    with in_thread(runs.daemon("succeed", metrics=metrics, cluster=cluster)):
+        until(lambda: metrics.registry.get_sample_value("deepcredit_lease_losses_total"))
+        assert cluster.closed
+        monkeypatch.undo()
+        batch_ids.append(runs.add())
+        until(lambda: states(runs, *batch_ids) == ["C", "C"])
+
+
 def test_workers_busy_with_a_cancelled_batch_are_replaced(runs):
     cluster = Noted()
     batch_id = runs.add()
-    daemon = Daemon(runs.settings, "B", command=runs.command("hang"), cluster=cluster)
-    with in_thread(daemon):
-        runs.pid("child")
+    with in_thread(runs.daemon("hang", cluster=cluster)):
+        runs.pid("B")
         runs.change(batch_id, cancel_requested_at=utc_now())
         until(lambda: states(runs, batch_id) == ["E"])
         until(lambda: cluster.closed)
@@ -484,10 +498,11 @@ def test_an_account_that_lacks_a_right_is_told_at_once(runs, account, how):
     batch_id = runs.add()
     account.give_all()
     account.take_claims()
-    daemon = runs.daemon("succeed", drain=True)  # so that it ends in any case
-
     with pytest.raises(DatabaseRefused) as error:
-        daemon.run() if how == "run" else daemon.run_one(batch_id)
+        if how == "run":
+            runs.daemon("succeed", drain=True).run()  # it ends in any case
+        else:
+            runs.run_one("succeed", batch_id)
     assert "account 'looks'@'127.0.0.1' lacks UPDATE on dc_batch; an administ" in str(error.value)
     assert "GRANT `deepcredit_launcher` TO 'looks'@'127.0.0.1'; SET DEFAULT" in str(error.value)
     assert "B" not in listed(runs)
@@ -585,10 +600,10 @@ def test_one_batch_by_its_number(runs):
     first, second = runs.add(), runs.add(queue="other", need_tag="gpu")
     watched = []
 
-    assert runs.daemon("succeed").run_one(second, watch=watched.append) == 0
+    assert runs.run_one("succeed", second, watch=watched.append)
     assert states(runs, first, second) == ["I", "C"]
     assert [(progress.fraction, progress.note) for progress in watched] == [(0.25, "1 of 4 모델")]
-    assert runs.daemon("bad-data").run_one(first) == 1
+    assert not runs.run_one("bad-data", first)
 
 
 def test_why_a_batch_cannot_be_run(runs):
@@ -604,7 +619,7 @@ def test_why_a_batch_cannot_be_run(runs):
         (999, NotFound, "does not exist"),
     ]:
         with pytest.raises(error, match=words):
-            runs.daemon("succeed").run_one(batch_id)
+            runs.run_one("succeed", batch_id)
 
 
 def test_a_row_set_running_by_hand_is_looked_after(runs):
@@ -645,14 +660,16 @@ def test_the_log_says_how_far_a_batch_is(runs, monkeypatch, drain, pause):
 
 def test_a_scheduler_that_is_away_costs_no_attempts_and_nothing_more_is_claimed(runs):
     batch_ids = [runs.add() for _ in range(3)]
-    with away() as (listener, cluster), capture_logs() as said:
-        command = runs.command("needs-cluster")
-        with in_thread(Daemon(runs.settings, "B", command=command, cluster=cluster)):
-            until(lambda: "cannot be used" in str(said))
-            assert states(runs, *batch_ids) == ["I"] * 3
-            # The launcher looks again after one second or two.
-            listener.listen()
-            until(lambda: states(runs, *batch_ids) == ["C"] * 3)
+    with (
+        away() as (listener, cluster),
+        capture_logs() as said,
+        in_thread(runs.daemon("needs-cluster", cluster=cluster)),
+    ):
+        until(lambda: "cannot be used" in str(said))
+        assert states(runs, *batch_ids) == ["I"] * 3
+        # The launcher looks again after one second or two.
+        listener.listen()
+        until(lambda: states(runs, *batch_ids) == ["C"] * 3)
 
     assert [runs.row(batch_id).attempt for batch_id in batch_ids] == [1] * 3
     assert runs.attempts(batch_ids[0]) == [("I", "ClusterAway"), ("C", None)]
@@ -666,11 +683,12 @@ def test_a_scheduler_that_is_away_costs_no_attempts_and_nothing_more_is_claimed(
 def test_drain_does_not_wait_for_a_scheduler_that_is_away(runs):
     batch_ids = [runs.add() for _ in range(3)]
     other = runs.add(queue="night")
-    with away() as (_, cluster), capture_logs() as said:
-        command = runs.command("needs-cluster")
-        daemon = Daemon(runs.settings, "B", command=command, cluster=cluster, drain=True)
-        with in_thread(daemon) as codes:
-            until(lambda: codes == [0], 30)
+    with (
+        away() as (_, cluster),
+        capture_logs() as said,
+        in_thread(runs.daemon("needs-cluster", cluster=cluster, drain=True)) as codes,
+    ):
+        until(lambda: codes == [0], 30)
 
     assert states(runs, *batch_ids, other) == ["I"] * 4
     assert [(e["batches"], e["why"]) for e in said if e["event"] == "left waiting"] == [
@@ -686,7 +704,7 @@ BROKEN = (["/nowhere/python"], [sys.executable, "-c", "import nothing"])
 def test_a_host_that_starts_no_process_leaves_the_queue_to_others_and_tries_again(runs, command):
     batch_ids, given_back = [runs.add() for _ in range(10)], ("I", "StartFailed")
     with capture_logs() as said:
-        with in_thread(Daemon(runs.settings, "A", command=command, cluster=NOWHERE)):
+        with in_thread(runs.daemon("", server_id="A", command=command)):
             until(lambda: runs.attempts(batch_ids[0])[:2] == [given_back] * 2)
         with in_thread(runs.daemon("succeed")):
             until(lambda: states(runs, *batch_ids) == ["C"] * 10)
@@ -698,7 +716,7 @@ def test_a_host_that_starts_no_process_leaves_the_queue_to_others_and_tries_agai
 
 def test_drain_does_not_wait_for_a_host_that_starts_no_process(runs):
     batch_ids = [runs.add() for _ in range(2)]
-    daemon = Daemon(runs.settings, "B", command=BROKEN[0], cluster=NOWHERE, drain=True)
+    daemon = runs.daemon("", command=BROKEN[0], drain=True)
     with capture_logs() as said, in_thread(daemon) as codes:
         until(lambda: codes == [0], 30)
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable, Retry, retry_of
 from configs.settings import load
 from storage import batches, claims, migrate, queues, sweeping
-from storage.engine import make_engine, reading, transaction
+from storage.engine import make_engine, not_waiting, reading, transaction
 from storage.records import Offer
 from tests.calls import Calls
 from tests.conftest import SettingsFactory
@@ -210,6 +210,25 @@ def test_a_deadlock_is_repeated_until_both_are_through(mariadb_engine: Engine) -
     for rival in rivals:
         rival.result()
     assert calls.read(first).priority == calls.read(second).priority
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_row_that_stays_locked_is_tried_as_often_as_was_said(
+    mariadb_engine: Engine, attempts: int
+) -> None:
+    number = Calls(mariadb_engine).add()
+    tried = []
+
+    def work(connection: Connection) -> None:
+        tried.append(connection)
+        with not_waiting(connection):
+            batches.set_priority(connection, number, 5)
+
+    with mariadb_engine.begin() as holder:
+        batches.set_priority(holder, number, 7)
+        with pytest.raises(DatabaseUnavailable):
+            transaction(mariadb_engine, work, attempts=attempts)
+    assert len(tried) == attempts
 
 
 def test_what_cannot_succeed_is_not_repeated(engine: Engine) -> None:

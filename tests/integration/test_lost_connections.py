@@ -8,6 +8,7 @@ from sqlalchemy import Connection, insert, make_url, select, text
 
 from configs.errors import DatabaseUnavailable, LeaseLost
 from launcher.service.daemon import Daemon
+from launcher.service.profile import Profile
 from pipeline import context as contexts
 from pipeline.context import Context
 from pipeline.executor import Inline
@@ -204,7 +205,7 @@ def test_a_child_that_loses_connections_completes_its_first_attempt(
         )
         try:
             settings = lab.settings.model_copy(update={"workers": 1})
-            assert Daemon(settings, "B", drain=True).run() == 0
+            assert Daemon(settings, Profile(server_id="B"), drain=True).run() == 0
             cursor.execute("SELECT n FROM killed")
             killed = cursor.fetchone()
         finally:

@@ -1,3 +1,4 @@
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -8,10 +9,11 @@ from sqlalchemy import delete, make_url, select, text
 from structlog.testing import capture_logs
 
 from configs.errors import DatabaseUnavailable, Retry
+from launcher.service import heartbeat
 from launcher.service.child import spawn
 from launcher.service.settlement import settle
 from launcher.service.supervisor import Outcome
-from pipeline.lifecycle import NO_ATTEMPT, Stopping
+from launcher.service.verdict import CANNOT_BEGIN, Release, Stopping, Wait, judge
 from storage import claims, sweeping
 from storage.columns import utc_now
 from storage.engine import transaction
@@ -181,7 +183,7 @@ def test_what_a_dead_child_printed_last_is_kept(sqlite_runs):
 def test_a_batch_whose_process_does_not_start_is_given_back_so_many_times(sqlite_runs, command):
     runs = sqlite_runs
     batch_id = runs.add()
-    most = NO_ATTEMPT["StartFailed"]
+    most = CANNOT_BEGIN["StartFailed"].at_most
     outcomes = [runs.supervise("mute", command).outcome().state for _ in range(most + 1)]
 
     assert outcomes == ["I"] * most + ["E"]
@@ -228,7 +230,7 @@ def test_a_cancel_stops_the_child_even_one_that_ignores_sigterm(runs, behaviour,
     pid = runs.pid()
     runs.change(batch_id, cancel_requested_at=utc_now())
 
-    assert running.outcome() == Outcome("E", stale=True)
+    assert running.outcome() == Outcome("E", stale=True, error_class="Cancelled")
     row = runs.row(batch_id)
     assert (row.state, row.error_class, row.run_after) == ("E", "Cancelled", None)
     assert row.cancel_requested_at is None
@@ -328,6 +330,36 @@ def test_a_child_does_not_outlive_the_lease_in_an_outage(cut_runs, proxy):
     assert running.outcome() == Outcome("I", stale=True)
     row = cut_runs.row(batch_id)
     assert (row.state, row.attempt, row.fence) == ("I", 0, 1)
+
+
+def test_a_lease_that_is_renewed_after_its_end_is_not_taken_for_lost_meanwhile(
+    sqlite_runs, monkeypatch
+):
+    runs = sqlite_runs
+    runs.add()
+    supervisor = runs.supervisor(lambda: spawn(runs.command("hang")))
+    supervisor._heartbeat._fail(DatabaseUnavailable("away"))
+    late = time.monotonic() + 2 * runs.settings.lease_seconds
+    monkeypatch.setattr(time, "monotonic", lambda: late)
+    verdicts = []
+
+    def between_lines(frame, *_):
+        """What another thread would find if it came right here."""
+        if frame.f_code.co_filename == heartbeat.__file__:
+            verdicts.append(type(judge(supervisor._situation())))
+            return between_lines
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(between_lines)
+    try:
+        assert supervisor._heartbeat._beat()
+    finally:
+        sys.settrace(before)
+
+    assert verdicts[0] is Release
+    assert verdicts[-1] is Wait
+    assert set(verdicts) == {Release, Wait}
 
 
 def test_a_batch_that_was_taken_in_an_outage_is_not_given_back(cut_runs, proxy, runs):

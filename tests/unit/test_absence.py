@@ -1,9 +1,8 @@
 import pytest
 
 from launcher.service.absence import Absence
-from launcher.service.kept_back import CANNOT_BEGIN
 from launcher.service.supervisor import Outcome
-from pipeline.lifecycle import NO_ATTEMPT
+from launcher.service.verdict import CANNOT_BEGIN
 
 AWAY = Outcome("I", stale=False, error_class="ClusterAway")
 UNFIT = Outcome("I", stale=True, error_class="StartFailed")
@@ -24,7 +23,7 @@ class Cluster:
 
     def pause(self):
         """Until it is asked again."""
-        pause = self.absence.left()
+        pause = self.absence.pause()
         self.now += pause
         return pause
 
@@ -33,7 +32,7 @@ def test_a_cluster_is_there_until_a_batch_could_not_begin():
     cluster = Cluster()
     cluster.absence.heed(Outcome("E", stale=True, error_class="ClusterUnavailable"))
 
-    assert cluster.absence.left() == 0
+    assert cluster.absence.pause() == 0
     assert cluster.asked == 0
 
 
@@ -47,7 +46,7 @@ def test_it_is_asked_less_and_less_often_until_it_answers():
     assert 1 <= found[0] <= 2
     assert 30 <= found[-1] <= 60
     cluster.there = True
-    assert cluster.absence.left() == cluster.absence.left() == 0
+    assert cluster.absence.pause() == cluster.absence.pause() == 0
     assert cluster.asked == 9
 
 
@@ -57,19 +56,19 @@ def test_a_cluster_that_answers_and_takes_no_batch_is_given_longer_each_time():
     for least in (1, 2, 4, 8):
         cluster.absence.heed(AWAY)
         assert least <= cluster.pause() <= 2 * least
-        assert cluster.absence.left() == 0
+        assert cluster.absence.pause() == 0
     cluster.absence.heed(COMPLETED)
     cluster.absence.heed(AWAY)
     assert cluster.pause() <= 2
 
 
-@pytest.mark.parametrize("name", NO_ATTEMPT)
+@pytest.mark.parametrize("name", CANNOT_BEGIN)
 def test_whatever_keeps_a_batch_from_beginning_stops_claims_and_says_what_to_do(name):
     cluster = Cluster()
     cluster.absence.heed(Outcome("I", stale=False, error_class=name))
 
     assert cluster.pause() > 0
-    assert cluster.absence.why == CANNOT_BEGIN[name]
+    assert cluster.absence.why == CANNOT_BEGIN[name].why
 
 
 def test_a_host_that_starts_no_process_is_tried_after_longer_and_longer_pauses():
@@ -77,5 +76,5 @@ def test_a_host_that_starts_no_process_is_tried_after_longer_and_longer_pauses()
     for least in (1, 2, 4, 8):
         host.absence.heed(UNFIT)
         assert least <= host.pause() <= 2 * least
-        assert host.absence.left() == 0
+        assert host.absence.pause() == 0
     assert host.asked == 0

@@ -36,8 +36,8 @@ def becomes(monkeypatch, tmp_path):
         made.clear()
         assert execute(words) == 0
         [(command, environment)] = made
-        assert command[:4] == [sys.executable, "-P", "-m", "dask"]
-        return command[4:], environment
+        assert command[:4] == (sys.executable, "-P", "-m", "dask")
+        return list(command[4:]), environment
 
     return become
 

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from launcher.service.orders import Orders
-from pipeline.lifecycle import Stopping
+from launcher.service.verdict import Stopping
 
 
 @pytest.fixture

@@ -5,11 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import DatabaseRefused, LoginRefused, Retry
-from pipeline.lifecycle import (
+from launcher.service.verdict import (
     Abandon,
     Exit,
-    Fail,
-    Finish,
     Release,
     Situation,
     Stopping,
@@ -31,14 +29,14 @@ def test_a_child_that_runs_is_waited_for():
 
 
 def test_its_word_decides():
-    assert verdict(last_word=Finished("40 models")) == Finish("40 models")
-    assert verdict(last_word=FAILED) == Fail("BadData", "no rows", Retry.NEVER, "Traceback ...")
+    assert verdict(last_word=Finished("40 models")) == Finished("40 models")
+    assert verdict(last_word=FAILED) == FAILED
 
 
 def test_finished_work_is_offered_even_after_a_cancel_a_stop_or_the_lease():
     facts = {"cancel_requested": True, "stopping": Stopping.NOW, "lease_left": -1.0}
 
-    assert verdict(last_word=Finished("x"), **facts) == Finish("x")
+    assert verdict(last_word=Finished("x"), **facts) == Finished("x")
 
 
 def test_a_lost_batch_is_abandoned_whatever_the_child_says():
@@ -56,7 +54,7 @@ def test_a_batch_that_could_not_begin_is_given_back_unless_it_was_cancelled():
     away = Failed("ClusterAway", "no scheduler", Retry.LATER, "Traceback ...")
 
     assert verdict(last_word=away) == Release("no scheduler", "ClusterAway")
-    assert isinstance(verdict(last_word=away, cancel_requested=True), Fail)
+    assert isinstance(verdict(last_word=away, cancel_requested=True), Failed)
 
 
 def test_a_refused_login_is_no_attempt_before_the_batch_has_begun_and_never_final():
@@ -70,8 +68,8 @@ def test_a_refused_login_is_no_attempt_before_the_batch_has_begun_and_never_fina
 def test_a_child_that_ends_before_it_has_begun_is_no_attempt_unless_a_signal_killed_it():
     assert verdict(exit=Exit(code=1)).error_class == "StartFailed"
     assert isinstance(verdict(exit=Exit(code=1)), Release)
-    assert isinstance(verdict(exit=Exit(code=1), begun=True), Fail)
-    assert isinstance(verdict(exit=Exit(code=-9)), Fail)
+    assert isinstance(verdict(exit=Exit(code=1), begun=True), Failed)
+    assert isinstance(verdict(exit=Exit(code=-9)), Failed)
 
 
 def test_a_running_child_does_not_outlive_its_lease():
@@ -85,13 +83,13 @@ def test_an_attempt_that_the_database_cut_off_is_given_back():
     assert isinstance(cut_off, Release)
     assert "before the database let us renew it" in cut_off.reason
     assert verdict(lease_left=1.0, unreachable=True) == Wait()
-    assert verdict(lease_left=0.0, unreachable=True, last_word=Finished("x")) == Finish("x")
+    assert verdict(lease_left=0.0, unreachable=True, last_word=Finished("x")) == Finished("x")
 
 
 def test_a_cancel_is_final():
     asked = verdict(cancel_requested=True)
 
-    assert asked == Fail("Cancelled", "cancelled by an operator", Retry.NEVER)
+    assert asked == Failed("Cancelled", "cancelled by an operator", Retry.NEVER)
     assert verdict(cancel_requested=True, last_word=FAILED) == asked
     assert verdict(cancel_requested=True, exit=Exit(code=-15)) == asked
     assert verdict(cancel_requested=True, stopping=Stopping.NOW) == asked
@@ -155,13 +153,13 @@ def test_the_rules_that_must_hold_in_every_situation(now):
         assert isinstance(said, Abandon)
     if now.exit is not None:
         assert said != Wait()
-    if isinstance(said, Finish):
-        assert isinstance(now.last_word, Finished)
+    if isinstance(said, Finished):
+        assert said is now.last_word
     if now.lease_left <= 0 and now.last_word is None:
         assert said != Wait()
         assert now.unreachable or isinstance(said, Abandon)
     if now.cancel_requested:
         assert not isinstance(said, Release)
-        assert not isinstance(said, Fail) or said.retry is Retry.NEVER
+        assert not isinstance(said, Failed) or said.retry is Retry.NEVER
     if isinstance(said, Release):
         assert now.stopping is not Stopping.NO or now.lease_left <= 0 or not now.begun

@@ -4,7 +4,6 @@ The supervisor gathers facts and performs verdicts; every rule about them stands
 """
 
 import signal
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -14,19 +13,36 @@ from configs.errors import (
     ClusterAway,
     LeaseLost,
     LoginRefused,
-    Retry,
     StartFailed,
 )
 from pipeline.messages import Failed, Finished
 
-NO_ATTEMPT: Mapping[str, int | None] = {
-    ClusterAway.__name__: None,
-    StartFailed.__name__: 10,
-    LoginRefused.__name__: 10,
+
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """What keeps every batch from beginning, in words that say what to do. `at_most`: how many
+    times in a row a batch is given back for it; what it might do itself must come to an end.
+    """
+
+    why: str
+    at_most: int | None = None
+
+
+CANNOT_BEGIN = {
+    ClusterAway.__name__: Hindrance(
+        "the Dask cluster cannot be used; `deepcredit doctor` examines it"
+    ),
+    StartFailed.__name__: Hindrance(
+        "this host cannot start the process that runs a batch; the log of its launcher says why",
+        at_most=10,
+    ),
+    LoginRefused.__name__: Hindrance(
+        "the database refuses new logins; if the account's password was changed, start the "
+        "launcher again with the new one",
+        at_most=10,
+    ),
 }
-"""What keeps a batch from beginning, and how many times in a row it is given back for that; what a
-batch might do itself must come to an end.
-"""
+"""By the class of its error."""
 
 
 class Stopping(Enum):
@@ -71,23 +87,6 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Finish:
-    """The work is done: set C."""
-
-    summary: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fail:
-    """Set E; `retry` says whether and when it is tried again."""
-
-    error_class: str
-    error_text: str
-    retry: Retry
-    traceback: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Release:
     """Give the batch back with its attempt, if it is still ours: set I. `error_class`: of what
     kept it from beginning; `at_most`: after so many times in a row it counts as a failure.
@@ -105,7 +104,8 @@ class Abandon:
     reason: str
 
 
-Verdict = Wait | Finish | Fail | Release | Abandon
+Verdict = Wait | Finished | Failed | Release | Abandon
+"""Finished: set C. Failed: set E, to be tried again as its `retry` says."""
 
 
 def judge(now: Situation) -> Verdict:  # noqa: PLR0911 - one rule a line, in order of precedence
@@ -117,7 +117,7 @@ def judge(now: Situation) -> Verdict:  # noqa: PLR0911 - one rule a line, in ord
     if now.lost:
         return Abandon("another run, an operator or a sweep took the batch")
     if isinstance(now.last_word, Finished):
-        return Finish(now.last_word.summary)
+        return now.last_word
     if isinstance(now.last_word, Failed):
         return _failed(now.last_word, now)
     if now.lease_left <= 0 and not now.unreachable:
@@ -141,13 +141,17 @@ def _failed(word: Failed, now: Situation) -> Verdict:
         return Abandon("a guarded write of the run was refused: the batch is no longer ours")
     if now.cancel_requested:
         return _cancelled()
-    if word.error_class in NO_ATTEMPT and not now.begun:
-        return Release(word.error_text, word.error_class, NO_ATTEMPT[word.error_class])
-    return Fail(word.error_class, word.error_text, word.retry, word.traceback)
+    if word.error_class in CANNOT_BEGIN and not now.begun:
+        return _not_begun(word.error_class, word.error_text)
+    return word
 
 
-def _cancelled() -> Fail:
-    return Fail(Cancelled.__name__, "cancelled by an operator", Cancelled.retry)
+def _not_begun(error_class: str, why: str) -> Release:
+    return Release(why, error_class, CANNOT_BEGIN[error_class].at_most)
+
+
+def _cancelled() -> Failed:
+    return Failed(Cancelled.__name__, "cancelled by an operator", Cancelled.retry)
 
 
 def _died(end: Exit, now: Situation) -> Verdict:
@@ -156,10 +160,9 @@ def _died(end: Exit, now: Situation) -> Verdict:
         return Release()
     # A signal may be the kernel's, for the memory that this batch takes.
     if end.code >= 0 and not now.begun:
-        name = StartFailed.__name__
-        return Release(_describe(end), name, NO_ATTEMPT[name])
+        return _not_begun(StartFailed.__name__, _describe(end))
     last_printed = f"It last printed:\n{end.stderr_tail}" if end.stderr_tail else None
-    return Fail(ChildLost.__name__, _describe(end), ChildLost.retry, last_printed)
+    return Failed(ChildLost.__name__, _describe(end), ChildLost.retry, last_printed)
 
 
 def _describe(end: Exit) -> str:
