@@ -109,6 +109,9 @@ suits_memory = or_(_free_mb.is_(None), _batch.need_mem_mb.is_(None), _batch.need
 suits = and_(suits_tag, suits_memory)
 """The launcher has what the batch needs."""
 
+offered = and_(~queue_is_paused, ~server_is_paused, suits, unblocked)
+"""Nothing keeps the launcher from a row of its queues whose time has come."""
+
 
 _FEW = 8  # more launchers than this rarely reach for the same rows at once
 
@@ -123,15 +126,14 @@ _SEEN = select(
 _in_queue = (
     _batch.queue == bindparam("queue"),
     _batch.batch_id.not_in(bindparam("passed", expanding=True)),
-    ~queue_is_paused,
-    ~server_is_paused,
+    offered,
 )
 
 
 def _first(
     index: str, condition: ColumnElement[bool], *order: ColumnElement[Any]
 ) -> Select[*tuple[Any, ...]]:
-    few = _SEEN.where(condition, *_in_queue, suits, unblocked).order_by(*order).limit(_FEW)
+    few = _SEEN.where(condition, *_in_queue).order_by(*order).limit(_FEW)
     # Of a small table MariaDB would rather read and sort the whole.
     return few.with_hint(dc_batch, f"FORCE INDEX ({index})", "mariadb")
 

@@ -26,11 +26,11 @@ _READ = ("batch_id", "queue", "need_tag", "run_after")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Left(Record):
-    """Batches that wait for one reason. `name`: of the queue or tag, if it is one; `batch_id`: the
-    first of them; `run_after`: the first time that comes.
+    """Batches that wait for one reason, or for none. `name`: of the queue or tag, if it is one;
+    `batch_id`: the first of them; `run_after`: the first time that comes.
     """
 
-    reason: Reason
+    reason: Reason | None
     name: str | None
     n: int
     batch_id: int
@@ -38,7 +38,7 @@ class Left(Record):
 
 
 def left(connection: Connection, offer: Offer) -> list[Left]:
-    """What a launcher of this offer leaves waiting; what it could run now is not among it."""
+    """What waits while a launcher of this offer runs nothing."""
     reason = case(
         (_batch.queue.not_in(offer.queues), "queue"),
         (queue_is_paused, "paused queue"),
@@ -67,7 +67,6 @@ def left(connection: Connection, offer: Offer) -> list[Left]:
             first,
             func.min(waiting.run_after).label("run_after"),
         )
-        .where(waiting.reason.is_not(None))
         .group_by(waiting.reason, name)
         .order_by(first)
     )

@@ -79,15 +79,10 @@ class Claimer:
     def nothing_left(self) -> bool:
         """Whether neither this launcher nor another has anything to run now."""
         with reading(self._engine) as connection:
-            return not batches.pending(connection, self._offer()).now
-
-    def ready(self) -> int:
-        """How many batches this launcher could claim now."""
-        with reading(self._engine) as connection:
-            return batches.pending(connection, self._offer()).ready
+            return not peek.pending(connection, self._offer())
 
     def left(self) -> list[Left]:
-        """What waits although nothing is left for this launcher."""
+        """What waits when this launcher goes home."""
         with reading(self._engine) as connection:
             return left(connection, self._offer())
 

@@ -204,7 +204,7 @@ class Daemon:
         """Claim a batch and start it; if there is none, look again a little later."""
         if away := self._absence.left():
             if self._drain and not self._slots.busy:
-                self._leave(ready=self._claimer.ready())
+                self._leave(self._absence.why)
             return away
         claimed = self._claim()
         if claimed is not None:
@@ -227,12 +227,11 @@ class Daemon:
                 self._drained, self._refused = True, error
             raise
 
-    def _leave(self, ready: int = 0) -> None:
-        """There is nothing more to run; `ready`: batches that could be claimed, and not begin."""
-        if ready:
-            log.info("left waiting", batches=ready, why=self._absence.why)
+    def _leave(self, absent: str | None = None) -> None:
+        """There is nothing more to run; `absent`: why what could be claimed could not begin."""
         for kept in self._claimer.left():
-            log.info("left waiting", batches=kept.n, why=why_left(kept, self._profile.server_id))
+            if why := why_left(kept, self._profile.server_id, absent):
+                log.info("left waiting", batches=kept.n, why=why)
         self._drained = True
 
     def _start(self, claimed: Claimed, watch: Callable[[Progress], None] | None) -> None:

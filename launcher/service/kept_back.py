@@ -75,8 +75,10 @@ def _sql(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def why_left(left: Left, server_id: str) -> str:
-    """Why the launcher of this server, which has nothing to run, leaves these batches waiting."""
+def why_left(left: Left, server_id: str, absent: str | None) -> str | None:
+    """Why the launcher of this server leaves these batches waiting; `absent`: why it runs none at
+    all. None: they have come just now.
+    """
     name, first = quote(left.name or ""), left.batch_id
     match left.reason:
         case "queue":
@@ -96,6 +98,8 @@ def why_left(left: Left, server_id: str) -> str:
         case "batch":
             why = "they wait for other batches"
             then = "`deepcredit batch list` says for which"
+        case None:
+            return absent
         case never:
             assert_never(never)
     return f"{why}; {then}"

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 
 from configs.errors import LeaseLost, Retry
 from configs.settings import Settings
-from storage import batches, claims, sweeping, taking
+from storage import batches, claims, peek, sweeping, taking
 from storage.claimable import WAITING
 from storage.engine import make_engine
 from storage.records import Batch, Claim, Offer
@@ -396,7 +396,7 @@ def test_many_launchers_take_every_batch_once(desk: Calls) -> None:
 
     def work(server: str) -> list[int]:
         done = []
-        while desk(batches.pending, Offer(server="")).now:
+        while desk(peek.pending, Offer(server="")):
             batch = desk.claim(server)
             if batch is not None:
                 assert desk.finish(claims.claim_of(batch))

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, insert, select, text
 
 from configs.errors import DatabaseRefused, NotFound, Retry, WrongState
 from pipeline.progress import Progress
-from storage import batches, candidates, claims, health, left, queues, servers, sweeping
+from storage import batches, candidates, claims, health, left, peek, queues, servers, sweeping
 from storage.claimable import is_open
 from storage.engine import make_engine, reading
 from storage.grants import ROLES, grants, how_to_give
@@ -285,7 +285,11 @@ def test_deleting_a_running_batch_takes_it_from_its_runner(calls: Calls) -> None
 # What is left to do.
 
 
-def test_pending_counts_what_may_be_run_now_and_what_may_not(calls: Calls) -> None:
+def test_what_could_be_run_now_is_told_from_what_could_not(calls: Calls) -> None:
+    def ready(**offer: Any) -> int:
+        told = calls(left.left, Offer(server="", **offer))
+        return sum(each.n for each in told if each.reason is None)
+
     calls.add(concurrency_key="k")
     calls.take()  # running
     calls.add(concurrency_key="k")  # blocked
@@ -299,35 +303,32 @@ def test_pending_counts_what_may_be_run_now_and_what_may_not(calls: Calls) -> No
     finished(calls)
     calls.add(queue="night")
 
-    counts = calls(batches.pending, Offer(server=""))
-
-    assert counts == batches.Pending(ready=2, running=1)
-    assert calls(batches.pending, Offer(server="", tags=("gpu",))).ready == 3
-    assert calls(batches.pending, Offer(server="", queues=("night",))).ready == 1
-    assert counts.now
+    assert ready() == 2
+    assert ready(tags=("gpu",)) == 3
+    assert ready(queues=("night",)) == 1
 
 
 def test_nothing_is_left_when_all_that_waits_waits_for_later(calls: Calls) -> None:
     parent = failed(calls, Retry.LATER)
     calls.add(train_batch_id=parent)
     calls.add(run_after=FAR)
-    assert not calls(batches.pending, Offer(server="")).now
+    assert not calls(peek.pending, Offer(server=""))
 
     number = calls.add()
-    assert calls(batches.pending, Offer(server="")).now
+    assert calls(peek.pending, Offer(server=""))
     claim = calls.take()
-    assert calls(batches.pending, Offer(server="")).now
+    assert calls(peek.pending, Offer(server=""))
     calls.finish(claim)
-    assert not calls(batches.pending, Offer(server="")).now
+    assert not calls(peek.pending, Offer(server=""))
 
     calls(queues.pause, "default")
     calls(batches.rerun, number)
-    assert not calls(batches.pending, Offer(server="")).now
+    assert not calls(peek.pending, Offer(server=""))
 
 
 def test_what_is_left_waiting_is_told_by_reason_with_the_first_of_each(calls: Calls) -> None:
     other = calls.add(queue="밤")
-    calls.add()  # could run
+    free = calls.add()  # could run
     parent = failed(calls, Retry.LATER)
     far = calls.add(run_after=FAR)
     child = calls.add(train_batch_id=parent)
@@ -339,6 +340,7 @@ def test_what_is_left_waiting_is_told_by_reason_with_the_first_of_each(calls: Ca
 
     assert [(each.reason, each.name, each.n, each.batch_id) for each in told] == [
         ("queue", "밤", 2, other),
+        (None, None, 1, free),
         ("time", None, 2, parent),
         ("batch", None, 1, child),
         ("tag", "gpu", 1, tagged),
@@ -628,7 +630,7 @@ def test_each_role_may_do_its_work_and_no_more(as_role: Any, mariadb_engine: Eng
     add_model(launcher, claim.batch_id)
     launcher.finish(claim)
     launcher(sweeping.sweep)
-    launcher(batches.pending, Offer(server="S1"))
+    launcher(peek.pending, Offer(server="S1"))
     launcher(servers.remove, "S1", "a")
     assert may(launcher, "SELECT * FROM applicants")
     assert not may(launcher, "INSERT INTO dc_batch (mode) VALUES ('train')")

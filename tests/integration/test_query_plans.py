@@ -7,7 +7,7 @@ import pytest
 from pymysql.cursors import DictCursor
 from sqlalchemy import Connection, Engine, event, text
 
-from storage import batches, claims, leaderboard, peek, sweeping
+from storage import claims, leaderboard, peek, sweeping
 from storage.claimable import RETRIES
 from storage.records import Offer
 
@@ -143,14 +143,14 @@ def test_the_best_of_many_models_are_found_without_reading_the_others(
     assert [step["type"] for step in plan if step["table"] == "dc_model"] == ["eq_ref"]
 
 
-def test_counting_what_is_left_reads_nothing_that_has_ended(mariadb_engine: Engine) -> None:
+def test_looking_what_is_left_reads_nothing_that_has_ended(mariadb_engine: Engine) -> None:
     with mariadb_engine.begin() as connection:
         connection.execute(text(FINISHED.format(n=2_000, state="'C'", run_after="NULL")))
         connection.execute(text(FINISHED.format(n=2_000, state="'E'", run_after="NULL")))
 
     with mariadb_engine.connect() as connection:
         before = rows_read(connection)
-        batches.pending(connection, Offer(server="S"))
+        assert not peek.pending(connection, Offer(server="S"))
         assert rows_read(connection) - before < 100
 
 
