@@ -1,7 +1,5 @@
-"""Which rows of dc_batch a launcher may take, as SQL conditions and the queries of a claim.
-
-The parameters of the queries are those of an Offer; `queue`, one of its queues; and `passed`,
-numbers of rows that were tried in vain.
+"""Which rows of dc_batch a launcher may take, as SQL conditions. Their parameters are those of an
+Offer.
 """
 
 from typing import Any
@@ -111,48 +109,3 @@ suits = and_(suits_tag, suits_memory)
 
 offered = and_(~queue_is_paused, ~server_is_paused, suits, unblocked)
 """Nothing keeps the launcher from a row of its queues whose time has come."""
-
-
-_FEW = 8  # more launchers than this rarely reach for the same rows at once
-
-_SEEN = select(
-    _batch.batch_id,
-    _batch.state,
-    _batch.fence,
-    _batch.priority,
-    or_(_batch.concurrency_key.is_not(None), _batch.dedupe_key.is_not(None)).label("has_key"),
-)
-
-_in_queue = (
-    _batch.queue == bindparam("queue"),
-    _batch.batch_id.not_in(bindparam("passed", expanding=True)),
-    offered,
-)
-
-
-def _first(
-    index: str, condition: ColumnElement[bool], *order: ColumnElement[Any]
-) -> Select[*tuple[Any, ...]]:
-    few = _SEEN.where(condition, *_in_queue).order_by(*order).limit(_FEW)
-    # Of a small table MariaDB would rather read and sort the whole.
-    return few.with_hint(dc_batch, f"FORCE INDEX ({index})", "mariadb")
-
-
-WAITING = _first("k_claim", and_(_batch.state == "I", due), _batch.priority, _batch.batch_id)
-"""The first few rows of a queue that wait and may be taken, first come. A plain read, no locks.
-
-A locking read would hold every row that it passes over, needs unmet, until the claim commits:
-MariaDB gives such locks back on a scan of the primary key, but not of another index.
-"""
-
-# By itself: a query of both states would lose the order that the index gives.
-RETRIES = _first(
-    "k_retry",
-    retry_is_due,
-    _batch.run_after,
-    _batch.batch_id,
-)
-"""Likewise rows whose retry is due, in the order in which they are."""
-
-THIS_ONE = _SEEN.where(_batch.batch_id == bindparam("batch_id"), waits, unblocked)
-"""The row that a person asked for here: its queue, its time and its needs do not matter."""

@@ -10,7 +10,7 @@ from configs.errors import DatabaseUnavailable, NotFound, WrongState
 from launcher.host.machine import free_memory_mb
 from launcher.service.profile import Profile
 from launcher.service.settlement import give_back
-from storage import batches, claims, peek
+from storage import batches, claims, taking
 from storage.engine import reading, transaction
 from storage.left import Left, left
 from storage.records import Batch, Offer
@@ -51,7 +51,7 @@ class Claimer:
         if (doubtful := self._doubtful) is not None and self._is_ours(doubtful):
             return doubtful
         with reading(self._peeking) as connection:
-            promising = peek.claimable(connection, self._offer())
+            promising = taking.claimable(connection, self._offer())
         return self._claim(slot, None) if promising else None
 
     def this(self, batch_id: int) -> Claimed:
@@ -79,7 +79,7 @@ class Claimer:
     def nothing_left(self) -> bool:
         """Whether neither this launcher nor another has anything to run now."""
         with reading(self._engine) as connection:
-            return not peek.pending(connection, self._offer())
+            return not taking.pending(connection, self._offer())
 
     def left(self) -> list[Left]:
         """What waits when this launcher goes home."""

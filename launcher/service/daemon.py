@@ -28,7 +28,7 @@ from launcher.service.steps import Step
 from launcher.service.supervisor import Outcome
 from pipeline.lifecycle import Stopping
 from pipeline.messages import Progress
-from storage import peek, sweeping
+from storage import sweeping
 from storage.driver_errors import naming_old_schema
 from storage.engine import make_engine, reading, transaction
 
@@ -245,7 +245,7 @@ class Daemon:
     def _sweep(self) -> float:
         """Give an end to batches whose launcher does not live."""
         with reading(self._peeking) as connection:
-            lost = peek.lost(connection)
+            lost = sweeping.needed(connection)
         if lost and self._outage.failing("sweep"):
             return 2 * self._round()  # nobody could renew a lease: those who live come first
         for batch_id, fence in transaction(self._engine, sweeping.sweep) if lost else ():

@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select
 
 from configs.errors import StoreNotOurs
 from configs.settings import Settings
-from storage import migrate, peek, queues
+from storage import migrate, queues, taking
 from storage.engine import reading, transaction
 from storage.records import Offer
 from storage.schema import METRICS, dc_batch, dc_queue
@@ -225,7 +225,7 @@ def test_queues_stand_still_for_an_upgrade_and_go_on(
 
         with reading(desk.engine) as connection:
             assert connection.scalars(paused).all() == ["default", "held", "night"]
-            assert not peek.claimable(connection, Offer(server="", queues=("night",)))
+            assert not taking.claimable(connection, Offer(server="", queues=("night",)))
         mariadb_server.client(RESUME, database)
         with reading(desk.engine) as connection:
             assert connection.scalars(paused).all() == ["held"]

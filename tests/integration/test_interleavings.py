@@ -13,8 +13,7 @@ from sqlalchemy import Connection, Engine, text
 
 from configs.errors import LeaseLost, Retry
 from configs.settings import Settings
-from storage import batches, claims, peek, sweeping, taking
-from storage.claimable import WAITING
+from storage import batches, claims, sweeping, taking
 from storage.engine import make_engine
 from storage.records import Batch, Claim, Offer
 from tests.calls import Calls
@@ -180,7 +179,7 @@ def test_a_claim_does_not_believe_what_it_read_before(desk: Calls) -> None:
     desk.add()
     offer = {"server": "S", "queue": "default", "tags": [], "free_mb": None, "passed": []}
     with desk.engine.connect() as connection:
-        rows = connection.execute(WAITING, offer).all()
+        rows = connection.execute(taking.WAITING, offer).all()
     claim = desk.take()
     desk(claims.release, claim)  # it is I again, as it was when it was read
 
@@ -197,7 +196,7 @@ def test_a_claim_that_came_too_late_keeps_no_owner_waiting(
     numbers = [desk.add() for _ in range(seen)]
     offer = {"server": "S", "queue": "default", "tags": [], "free_mb": None, "passed": []}
     with held(desk) as connection:
-        rows = connection.execute(WAITING, offer).all()
+        rows = connection.execute(taking.WAITING, offer).all()
         claim = desk.take()
         late = taking.take_one(connection, rows, "S2", 60)
         # Its transaction is still open.
@@ -396,7 +395,7 @@ def test_many_launchers_take_every_batch_once(desk: Calls) -> None:
 
     def work(server: str) -> list[int]:
         done = []
-        while desk(peek.pending, Offer(server="")):
+        while desk(taking.pending, Offer(server="")):
             batch = desk.claim(server)
             if batch is not None:
                 assert desk.finish(claims.claim_of(batch))

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, insert, select, text
 
 from configs.errors import DatabaseRefused, NotFound, Retry, WrongState
 from pipeline.progress import Progress
-from storage import batches, candidates, claims, health, left, peek, queues, servers, sweeping
+from storage import batches, candidates, claims, health, left, queues, servers, sweeping, taking
 from storage.claimable import is_open
 from storage.engine import make_engine, reading
 from storage.grants import ROLES, grants, how_to_give
@@ -312,18 +312,18 @@ def test_nothing_is_left_when_all_that_waits_waits_for_later(calls: Calls) -> No
     parent = failed(calls, Retry.LATER)
     calls.add(train_batch_id=parent)
     calls.add(run_after=FAR)
-    assert not calls(peek.pending, Offer(server=""))
+    assert not calls(taking.pending, Offer(server=""))
 
     number = calls.add()
-    assert calls(peek.pending, Offer(server=""))
+    assert calls(taking.pending, Offer(server=""))
     claim = calls.take()
-    assert calls(peek.pending, Offer(server=""))
+    assert calls(taking.pending, Offer(server=""))
     calls.finish(claim)
-    assert not calls(peek.pending, Offer(server=""))
+    assert not calls(taking.pending, Offer(server=""))
 
     calls(queues.pause, "default")
     calls(batches.rerun, number)
-    assert not calls(peek.pending, Offer(server=""))
+    assert not calls(taking.pending, Offer(server=""))
 
 
 def test_what_is_left_waiting_is_told_by_reason_with_the_first_of_each(calls: Calls) -> None:
@@ -630,7 +630,7 @@ def test_each_role_may_do_its_work_and_no_more(as_role: Any, mariadb_engine: Eng
     add_model(launcher, claim.batch_id)
     launcher.finish(claim)
     launcher(sweeping.sweep)
-    launcher(peek.pending, Offer(server="S1"))
+    launcher(taking.pending, Offer(server="S1"))
     launcher(servers.remove, "S1", "a")
     assert may(launcher, "SELECT * FROM applicants")
     assert not may(launcher, "INSERT INTO dc_batch (mode) VALUES ('train')")

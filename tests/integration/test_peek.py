@@ -1,6 +1,6 @@
 import pytest
 
-from storage import batches, claims, peek, queues, servers, sweeping
+from storage import batches, claims, queues, servers, sweeping, taking
 from storage.columns import utc_now
 from storage.engine import make_engine, reading, transaction
 from storage.records import Offer
@@ -42,7 +42,7 @@ def test_it_sees_what_a_claim_would_take(engine, database_settings, row, state):
     transaction(engine, prepare)
     peeking = make_engine(database_settings, autocommit=True)
     with reading(peeking) as connection:
-        seen = peek.claimable(connection, OFFER)
+        seen = taking.claimable(connection, OFFER)
     claimed = transaction(
         engine, lambda connection: claims.claim(connection, OFFER, identity="i", lease_seconds=9)
     )
@@ -67,8 +67,8 @@ def test_it_sees_what_a_sweep_would_look_after(engine, row, expected):
     batch_id = transaction(engine, lambda connection: batches.add(connection, **row))
     with reading(engine) as connection:
         before = batches.read(connection, batch_id)
-        assert peek.lost(connection) == expected
+        assert sweeping.needed(connection) == expected
     transaction(engine, sweeping.sweep)
     with reading(engine) as connection:
         assert (batches.read(connection, batch_id) != before) == expected
-        assert not peek.lost(connection)
+        assert not sweeping.needed(connection)
