@@ -1,30 +1,11 @@
-"""Which rows of dc_batch a launcher may take, as SQL conditions. Their parameters are those of an
-Offer.
-"""
+"""Which rows of dc_batch may yet be claimed, and which have not come to their end."""
 
-from typing import Any
-
-from sqlalchemy import (
-    ColumnElement,
-    FromClause,
-    Integer,
-    Select,
-    and_,
-    bindparam,
-    exists,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, FromClause, and_, or_
 
 from storage.columns import utc_now
-from storage.schema import dc_batch, dc_candidate_model_list, dc_queue, dc_server
+from storage.schema import dc_batch
 
 _batch = dc_batch.c
-_running = dc_batch.alias("running")
-_active = dc_batch.alias("active")
-PARENT = dc_batch.alias("parent")
-_listed = dc_candidate_model_list.c
-_free_mb = bindparam("free_mb", type_=Integer())
 
 
 def waits_for_retry_of(table: FromClause) -> ColumnElement[bool]:
@@ -37,6 +18,8 @@ def waits_for_retry_of(table: FromClause) -> ColumnElement[bool]:
 
 waits_for_retry = waits_for_retry_of(dc_batch)
 
+retry_is_due = and_(waits_for_retry, _batch.run_after <= utc_now())
+
 waits = or_(_batch.state == "I", waits_for_retry)
 """The row may yet be claimed, if nothing keeps it back."""
 
@@ -47,65 +30,3 @@ def is_open_of(table: FromClause) -> ColumnElement[bool]:
 
 
 is_open = is_open_of(dc_batch)
-
-retry_is_due = and_(waits_for_retry, _batch.run_after <= utc_now())
-
-due = or_(_batch.run_after.is_(None), _batch.run_after <= utc_now())
-
-key_is_busy = exists().where(_running.c.running_key == _batch.concurrency_key)
-"""Another running batch holds the concurrency_key."""
-
-parent_is_open = exists().where(
-    PARENT.c.batch_id == _batch.train_batch_id,
-    PARENT.c.batch_id != _batch.batch_id,
-    is_open_of(PARENT),
-)
-"""The batch that this one builds on has not yet come to its end."""
-
-
-def open_candidates(*what: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
-    """Of the batches (PARENT) whose models the candidate list of this one names, those that have
-    not yet come to their end.
-    """
-    # A join in words: MariaDB writes one with a comma anew in a view that comes from a backup.
-    named = PARENT.join(dc_candidate_model_list, PARENT.c.batch_id == _listed.batch_id)
-    return (
-        select(*what)
-        .select_from(named)
-        .where(
-            _listed.candidate_id == _batch.candidate_id,
-            PARENT.c.batch_id != _batch.batch_id,
-            is_open_of(PARENT),
-        )
-    )
-
-
-candidate_is_open = exists(open_candidates(PARENT.c.batch_id))
-
-has_active_twin = exists().where(_active.c.active_key == _batch.dedupe_key)
-"""Another waiting or running batch has the dedupe_key of this one."""
-
-queue_is_paused = exists().where(dc_queue.c.queue == _batch.queue, dc_queue.c.paused != 0)
-
-server_is_paused = exists().where(
-    dc_server.c.serve_server_id == bindparam("server"), dc_server.c.paused != 0
-)
-
-unblocked = and_(
-    _batch.cancel_requested_at.is_(None),
-    ~key_is_busy,
-    ~parent_is_open,
-    ~candidate_is_open,
-    or_(_batch.state == "I", ~has_active_twin),  # a row in I is itself the active one
-)
-"""No other batch is in its way."""
-
-suits_tag = or_(_batch.need_tag.is_(None), _batch.need_tag.in_(bindparam("tags", expanding=True)))
-
-suits_memory = or_(_free_mb.is_(None), _batch.need_mem_mb.is_(None), _batch.need_mem_mb <= _free_mb)
-
-suits = and_(suits_tag, suits_memory)
-"""The launcher has what the batch needs."""
-
-offered = and_(~queue_is_paused, ~server_is_paused, suits, unblocked)
-"""Nothing keeps the launcher from a row of its queues whose time has come."""

@@ -18,10 +18,10 @@ from sqlalchemy import (
 from configs.errors import NotFound
 from storage.batches import no_such
 from storage.candidates import LOWER_IS_BETTER, require_metric
+from storage.in_words import dataset_name
 from storage.records import State
 from storage.schema import dc_batch, dc_batch_result
 from storage.views import VIEWS
-from storage.wording import dataset_name
 
 Row = dict[str, Any]
 

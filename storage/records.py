@@ -42,8 +42,13 @@ class Offer:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Of the conditions in storage.claimable, which leave the queue to the query."""
-        return {"server": self.server, "tags": list(self.tags), "free_mb": self.free_mb}
+        """Of the conditions in storage.obstacles."""
+        return {
+            "server": self.server,
+            "queues": list(self.queues),
+            "tags": list(self.tags),
+            "free_mb": self.free_mb,
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

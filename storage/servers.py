@@ -4,15 +4,31 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, null, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    delete,
+    insert,
+    literal,
+    null,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
-from storage import serving
 from storage.columns import utc_now
 from storage.records import Server
 from storage.schema import dc_server
 
+_SILENT_SECONDS = 180  # several beats of a launcher with the usual lease; a dead one leaves its row
+
 _server = dc_server.c
+
+AT_WORK = and_(
+    _server.identity.is_not(None), _server.last_seen > utc_now(literal(-_SILENT_SECONDS))
+)
+"""A launcher that runs, as far as one can tell."""
 
 
 def register(
@@ -71,7 +87,7 @@ def listing(connection: Connection, *conditions: ColumnElement[bool]) -> list[Se
 
 def at_work(connection: Connection) -> list[Server]:
     """Without those that died and could not take themselves off the list."""
-    return listing(connection, serving.at_work)
+    return listing(connection, AT_WORK)
 
 
 def remove(connection: Connection, server: str, identity: str) -> None:

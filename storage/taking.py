@@ -26,9 +26,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from storage.batches import COLUMNS
-from storage.claimable import due, offered, retry_is_due, unblocked, waits
+from storage.claimable import retry_is_due, waits
 from storage.driver_errors import is_locked, is_out_of_range
 from storage.engine import not_waiting
+from storage.obstacles import offered, unblocked
 from storage.records import Batch, Offer
 from storage.schema import dc_batch
 from storage.transitions import TAKEN, assignment
@@ -41,10 +42,9 @@ _PRIORITY = attrgetter("priority")
 _batch = dc_batch.c
 Seen = Row[*tuple[Any, ...]]
 
-# Statements are written once: to put them together takes longer than to execute them. What those
-# ask for that look for rows: the parameters of an Offer; `queue`, one of its queues, or `queues`,
-# all of them; `passed`, numbers of rows that were tried in vain.
-_may_begin = and_(_batch.state == "I", due)
+# Statements are written once: to put them together takes longer than to execute them. Those that
+# look for rows ask for the parameters of an Offer; `queue`, one of its queues; `passed`, numbers of
+# rows that were tried in vain.
 _SEEN = select(
     _batch.batch_id,
     _batch.state,
@@ -65,7 +65,7 @@ def _first(
     return few.with_hint(dc_batch, f"FORCE INDEX ({index})", "mariadb")
 
 
-WAITING = _first("k_claim", _may_begin, _batch.priority, _batch.batch_id)
+WAITING = _first("k_claim", _batch.state == "I", _batch.priority, _batch.batch_id)
 """The first few rows of a queue that wait and may be taken, first come. A plain read, no locks.
 
 A locking read would hold every row that it passes over, needs unmet, until the claim commits:
@@ -79,10 +79,11 @@ RETRIES = _first("k_retry", retry_is_due, _batch.run_after, _batch.batch_id)
 THIS_ONE = _SEEN.where(_batch.batch_id == bindparam("batch_id"), waits, unblocked)
 """The row that a person asked for here: its queue, its time and its needs do not matter."""
 
-_in_queues = _batch.queue.in_(bindparam("queues", expanding=True))
-_ANY_WAITING = exists().where(_may_begin, _in_queues, offered)
-_ANY_RETRY = exists().where(retry_is_due, _in_queues, offered)
-_ANY_RUNNING = exists().where(_batch.state == "U", _in_queues)
+_ANY_WAITING = exists().where(_batch.state == "I", offered)
+_ANY_RETRY = exists().where(retry_is_due, offered)
+_ANY_RUNNING = exists().where(
+    _batch.state == "U", _batch.queue.in_(bindparam("queues", expanding=True))
+)
 
 _MAY_BE_TAKEN = (
     _batch.state == bindparam("the_state"),
@@ -148,8 +149,7 @@ def candidates(
 
 def _any(connection: Connection, offer: Offer, *kinds: ColumnElement[bool]) -> bool:
     # One statement: what ends between two would let a batch that builds on it go unseen.
-    asked = offer.parameters | {"queues": offer.queues}
-    return bool(connection.scalar(select(or_(*kinds)), asked))
+    return bool(connection.scalar(select(or_(*kinds)), offer.parameters))
 
 
 def _pages(

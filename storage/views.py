@@ -16,7 +16,9 @@ from sqlalchemy import (
 )
 
 from storage.columns import seconds_between, utc_now
+from storage.in_words import current, dataset_name, last_error, status
 from storage.metadata import COUNTS
+from storage.obstacles import waits_for
 from storage.schema import (
     METRICS,
     VOTE_METRICS,
@@ -26,7 +28,6 @@ from storage.schema import (
     dc_batch_result_t4,
     dc_model,
 )
-from storage.wording import current, dataset_name, last_error, status, waits_for
 
 _batch = dc_batch.c
 

@@ -12,7 +12,8 @@ from launcher.service.profile import Profile
 from launcher.service.settlement import give_back
 from storage import batches, claims, taking
 from storage.engine import reading, transaction
-from storage.left import Left, left
+from storage.kept import Kept, kept
+from storage.obstacles import HERE
 from storage.records import Batch, Offer
 
 
@@ -81,10 +82,10 @@ class Claimer:
         with reading(self._engine) as connection:
             return not taking.pending(connection, self._offer())
 
-    def left(self) -> list[Left]:
-        """What waits when this launcher goes home."""
+    def left(self) -> list[Kept]:
+        """What waits when this launcher goes home, by what keeps it from it."""
         with reading(self._engine) as connection:
-            return left(connection, self._offer())
+            return kept(connection, HERE, self._offer())
 
     def _claim(self, slot: int, batch_id: int | None) -> Claimed | None:
         at = time.monotonic()

@@ -15,7 +15,7 @@ from launcher.service.child import COMMAND
 from launcher.service.claimer import Claimed, Claimer
 from launcher.service.embedded import Cluster, make_cluster
 from launcher.service.heartbeat import interval_of
-from launcher.service.kept_back import why_left
+from launcher.service.kept_back import what_to_do
 from launcher.service.metrics import Metrics, serving
 from launcher.service.notify import Notifier
 from launcher.service.orders import Orders
@@ -230,7 +230,7 @@ class Daemon:
     def _leave(self, absent: str | None = None) -> None:
         """There is nothing more to run; `absent`: why what could be claimed could not begin."""
         for kept in self._claimer.left():
-            if why := why_left(kept, self._profile.server_id, absent):
+            if why := what_to_do(kept, server_id=self._profile.server_id) or absent:
                 log.info("left waiting", batches=kept.n, why=why)
         self._drained = True
 

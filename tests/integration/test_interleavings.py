@@ -23,6 +23,8 @@ CANCEL = "UPDATE dc_batch SET cancel_requested_at = '2026-01-01 00:00:00' WHERE 
 FIRST = "UPDATE dc_batch SET priority = 1 WHERE batch_id = :b"
 RESET = "UPDATE dc_batch SET state = 'I' WHERE batch_id = :b"
 
+ASKED = Offer(server="S").parameters | {"queue": "default", "passed": []}
+
 
 @pytest.fixture
 def desk(engine: Engine) -> Calls:
@@ -177,9 +179,8 @@ def test_an_operators_words_wait_for_a_claim_and_then_count(desk: Calls, stateme
 def test_a_claim_does_not_believe_what_it_read_before(desk: Calls) -> None:
     # What a server would do that takes SKIP LOCKED without a word and ignores it.
     desk.add()
-    offer = {"server": "S", "queue": "default", "tags": [], "free_mb": None, "passed": []}
     with desk.engine.connect() as connection:
-        rows = connection.execute(taking.WAITING, offer).all()
+        rows = connection.execute(taking.WAITING, ASKED).all()
     claim = desk.take()
     desk(claims.release, claim)  # it is I again, as it was when it was read
 
@@ -194,9 +195,8 @@ def test_a_claim_that_came_too_late_keeps_no_owner_waiting(
 ) -> None:
     desk = Calls(mariadb_engine)
     numbers = [desk.add() for _ in range(seen)]
-    offer = {"server": "S", "queue": "default", "tags": [], "free_mb": None, "passed": []}
     with held(desk) as connection:
-        rows = connection.execute(taking.WAITING, offer).all()
+        rows = connection.execute(taking.WAITING, ASKED).all()
         claim = desk.take()
         late = taking.take_one(connection, rows, "S2", 60)
         # Its transaction is still open.

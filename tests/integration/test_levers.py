@@ -11,10 +11,12 @@ from sqlalchemy import Engine, insert, select, text
 
 from configs.errors import DatabaseRefused, NotFound, Retry, WrongState
 from pipeline.progress import Progress
-from storage import batches, candidates, claims, health, left, queues, servers, sweeping, taking
+from storage import batches, candidates, claims, queues, servers, sweeping, taking
 from storage.claimable import is_open
 from storage.engine import make_engine, reading
 from storage.grants import ROLES, grants, how_to_give
+from storage.kept import kept
+from storage.obstacles import FLEET, HERE
 from storage.records import Offer
 from storage.schema import (
     METRICS,
@@ -287,7 +289,7 @@ def test_deleting_a_running_batch_takes_it_from_its_runner(calls: Calls) -> None
 
 def test_what_could_be_run_now_is_told_from_what_could_not(calls: Calls) -> None:
     def ready(**offer: Any) -> int:
-        told = calls(left.left, Offer(server="", **offer))
+        told = calls(kept, HERE, Offer(server="", **offer))
         return sum(each.n for each in told if each.reason is None)
 
     calls.add(concurrency_key="k")
@@ -336,14 +338,14 @@ def test_what_is_left_waiting_is_told_by_reason_with_the_first_of_each(calls: Ca
     calls.add(queue="밤", need_tag="gpu")
     calls.add(need_tag="gpu", cancel_requested_at=FAR)
 
-    told = calls(left.left, Offer(server="A"))
+    told = calls(kept, HERE, Offer(server="A"))
 
-    assert [(each.reason, each.name, each.n, each.batch_id) for each in told] == [
-        ("queue", "밤", 2, other),
-        (None, None, 1, free),
-        ("time", None, 2, parent),
-        ("batch", None, 1, child),
-        ("tag", "gpu", 1, tagged),
+    assert [(each.reason, each.queue, each.need_tag, each.n, each.batch_id) for each in told] == [
+        ("queue unserved here", "밤", None, 2, other),
+        (None, None, None, 1, free),
+        ("time", None, None, 2, parent),
+        ("other batch", None, None, 1, child),
+        ("no tag here", None, "gpu", 1, tagged),
     ]
     (at,) = [each.run_after for each in told if each.run_after is not None]
     assert at < calls(batches.read, far).run_after
@@ -401,9 +403,9 @@ def test_what_waiting_batches_ask_of_launchers_is_told_by_the_first_of_them(call
         calls.add(**columns)
     calls.add(queue="stopping", cancel_requested_at=FAR)
 
-    wanted = [(each.batch_id, each.queue, each.need_tag) for each in calls(health.wanted)]
+    told = [(each.batch_id, each.queue, each.need_tag, each.n) for each in calls(kept, FLEET)]
 
-    assert wanted == [(plain, "default", None), (tagged, "q", "gpu")]
+    assert told == [(plain, "default", None, 2), (tagged, "q", "gpu", 2)]
 
 
 # Views.
