@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, case, func, select
 
 from storage.claimable import waits
-from storage.obstacles import Name, Obstacle
+from storage.obstacles import OTHERS, Name, Obstacle, words_of
 from storage.records import Offer, Record
 from storage.schema import dc_batch
 
@@ -64,3 +64,11 @@ def kept(
     )
     rows = connection.execute(query, offer.parameters if offer else {}).mappings()
     return [Kept.from_row(row) for row in rows]
+
+
+def by_others(connection: Connection, batch_id: int) -> str | None:
+    """For which other batch this one waits, in words as those of v_batch; None: for none."""
+    words: str | None = connection.scalar(
+        select(words_of(OTHERS)).where(_batch.batch_id == batch_id)
+    )
+    return words

@@ -12,7 +12,7 @@ from launcher.service.profile import Profile
 from launcher.service.settlement import give_back
 from storage import batches, claims, taking
 from storage.engine import reading, transaction
-from storage.kept import Kept, kept
+from storage.kept import Kept, by_others, kept
 from storage.obstacles import HERE
 from storage.records import Batch, Offer
 
@@ -123,6 +123,7 @@ class Claimer:
     def _why_not(self, batch_id: int) -> NotFound | WrongState:
         with reading(self._engine) as connection:
             batch = batches.read(connection, batch_id)
+            other = by_others(connection, batch_id)
         if batch is None:
             return NotFound(batches.no_such(batch_id))
         if batch.state == "U":
@@ -131,9 +132,10 @@ class Claimer:
             reason = f"is completed; `deepcredit batch rerun {batch_id}` lets it run again"
         elif batch.ended:
             reason = f"has failed for good; `deepcredit batch retry {batch_id}` lets it run again"
+        elif batch.cancel_requested_at is not None:
+            reason = "is being cancelled"
+        elif other is not None:
+            reason = f"waits for {other}"
         else:
-            reason = (
-                "waits for another batch: the one it builds on, or one that runs with the same "
-                "concurrency_key"
-            )
+            reason = "was held by somebody else at this moment; try again"
         return WrongState(f"batch {batch_id} {reason}")
