@@ -23,6 +23,9 @@ retry_is_due = and_(waits_for_retry, _batch.run_after <= utc_now())
 waits = or_(_batch.state == "I", waits_for_retry)
 """The row may yet be claimed, if nothing keeps it back."""
 
+is_wanted = and_(waits, _batch.cancel_requested_at.is_(None))
+"""It waits, and nobody asked to cancel it."""
+
 
 def is_open_of(table: FromClause) -> ColumnElement[bool]:
     """A row that has not come to its end."""

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, and_, case, func, literal
 
 from configs.errors import Cancelled
-from storage.claimable import waits_for_retry_of
+from storage.claimable import is_open_of, waits_for_retry_of
 from storage.columns import utc_now
 from storage.schema import dc_batch
 
@@ -15,9 +15,8 @@ _batch = dc_batch.c
 def status(table: FromClause) -> ColumnElement[str]:
     """The state of a batch as an operator would say it."""
     batch = table.c
-    cancel = and_(batch.cancel_requested_at.is_not(None), batch.state.in_(("I", "U")))
     return case(
-        (cancel, "being cancelled"),
+        (and_(batch.cancel_requested_at.is_not(None), is_open_of(table)), "being cancelled"),
         (batch.state == "I", "waiting"),
         (and_(batch.state == "U", batch.lease_until < utc_now()), "running, but not heard of"),
         (batch.state == "U", "running"),

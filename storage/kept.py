@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, case, func, select
 
-from storage.claimable import waits
+from storage.claimable import is_wanted
 from storage.obstacles import OTHERS, Name, Obstacle, words_of
 from storage.records import Offer, Record
 from storage.schema import dc_batch
@@ -36,12 +36,7 @@ def kept(
     """
     reason = case(*((each.there, each.name) for each in obstacles))
     read = (_batch[name] for name in ("batch_id", "queue", "need_tag", "run_after"))
-    waiting = (
-        select(reason.label("reason"), *read)
-        .where(waits, _batch.cancel_requested_at.is_(None))
-        .subquery()
-        .c
-    )
+    waiting = select(reason.label("reason"), *read).where(is_wanted).subquery().c
     names = {
         column: [each.name for each in obstacles if column in each.by]
         for column in ("queue", "need_tag")

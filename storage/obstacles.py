@@ -20,7 +20,7 @@ from sqlalchemy import (
     select,
 )
 
-from storage.claimable import is_open_of, waits
+from storage.claimable import is_open_of, is_wanted
 from storage.columns import utc_now
 from storage.in_words import sentence, status
 from storage.schema import dc_batch, dc_candidate_model_list, dc_queue, dc_server
@@ -170,6 +170,7 @@ _suits = and_(
 )
 _takes = and_(_suits, _server.paused == 0)
 _serving = literal("a launcher that serves queue ").concat(_batch.queue)
+_tagged = case((_batch.need_tag.is_not(None), sentence(" and has tag ", _batch.need_tag)), else_="")
 _ASKED = ("queue", "need_tag")
 
 FLEET = (
@@ -180,11 +181,14 @@ FLEET = (
     Obstacle(
         "tag unserved",
         ~exists().where(_suits),
-        sentence(_serving, " and has tag ", _batch.need_tag, " (none does)"),
+        sentence(_serving, _tagged, " (none does)"),
         by=_ASKED,
     ),
     Obstacle(
-        "all paused", ~exists().where(_takes), sentence(_serving, " (all are paused)"), by=_ASKED
+        "all paused",
+        ~exists().where(_takes),
+        sentence(_serving, _tagged, " (all are paused)"),
+        by=_ASKED,
     ),
 )
 
@@ -232,11 +236,11 @@ offered = and_(_batch.cancel_requested_at.is_(None), none_of(HERE))
 
 
 def waits_for() -> ColumnElement[str]:
-    """Why a batch does not run; NULL for one that runs or has ended."""
+    """Why a batch does not run; NULL for one that runs, has ended or is being cancelled."""
     here = words_of(
         (PARENT, CANDIDATE, PAUSED_QUEUE, TIME, KEY, TWIN), words_of(FLEET, _suitable_server())
     )
-    return case((waits, here))
+    return case((is_wanted, here))
 
 
 def _suitable_server() -> ColumnElement[str]:

@@ -458,6 +458,10 @@ def test_v_batch_says_how_a_batch_stands_and_what_it_waits_for(calls: Calls) -> 
     calls.take(batch_id=stopping)
     calls(batches.cancel, stopping)
     expected[stopping] = ("being cancelled", None)
+    waits(None, "being cancelled", cancel_requested_at=FAR)
+    retried = {"state": "E", "attempt": 1, "run_after": FAR}
+    waits(None, "being cancelled", **retried, cancel_requested_at=FAR)
+    waits("its time, 2999-01-01 00:00:00.000000 UTC", "waiting for a retry", **retried)
 
     rows = {row["batch_id"]: row for row in view(calls, "v_batch")}
 
@@ -519,7 +523,7 @@ def test_v_batch_says_which_launcher_a_batch_lacks(calls: Calls) -> None:
     assert waits() == [
         "a launcher that serves queue default (all are paused)",
         "a free server that serves queue 밤",
-        "a launcher that serves queue 밤 (all are paused)",
+        "a launcher that serves queue 밤 and has tag 큰 (all are paused)",
     ]
 
     calls(servers.remove, "B", "b")
