@@ -102,7 +102,10 @@ def test_cancel_ends_what_waits_and_asks_what_runs(calls: Calls) -> None:
     assert answers == [True, True, True, False, False]
     assert calls.states() == "EEUCE"
     assert calls.beat(claim).cancel_requested
-    assert calls.read(waiting).error_class == calls.read(retried).error_class == "Cancelled"
+    for number in (waiting, retried):  # of which one has run, and failed
+        assert calls.read(number).failure == (
+            f"batch {number} failed: Cancelled: cancelled while it waited"
+        )
     assert calls.read(dead).error_class == "Boom"
     with pytest.raises(NotFound, match="99"):
         calls(batches.cancel, 99)
