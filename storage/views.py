@@ -10,9 +10,12 @@ from sqlalchemy import (
     Join,
     Select,
     Table,
+    TableClause,
     and_,
     case,
+    column,
     select,
+    table,
 )
 
 from storage.columns import seconds_between, utc_now
@@ -166,6 +169,11 @@ VIEWS: dict[str, Select[*tuple[Any, ...]]] = {
     "v_method": _methods(),
 }
 """What each view selects."""
+
+
+def as_table(name: str) -> TableClause:
+    """A view, to read from."""
+    return table(name, *(column(part.name) for part in VIEWS[name].selected_columns))
 
 
 def create_view(name: str, dialect: Dialect, view: str | None = None) -> str:
