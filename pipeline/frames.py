@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 
 from configs.errors import BadData, DatasetChanged
 from pipeline.labels import classes_of
+from storage.column_kinds import as_code, instants
 from storage.content import content_sha256, whole
-from storage.kinds import as_code, instants
 from storage.records import Dataset, DatasetColumn, Role
 from storage.rows import columns_read, read_rows
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from configs.errors import BadData
 from configs.meant import some
-from storage.kinds import written
+from storage.column_kinds import written
 from storage.records import DatasetColumn
 
 _ONE = ("1", "1.0", "true")

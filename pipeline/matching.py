@@ -12,7 +12,7 @@ from configs.errors import BadData
 from configs.meant import some
 from pipeline.frames import Feature, Numeric, sentinels_of
 from pipeline.rules import CategoricalRule, NumericRule
-from storage.kinds import as_code, as_numbers
+from storage.column_kinds import as_code, as_numbers
 
 Floats = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from configs.errors import BadData
 from configs.meant import meant, some
-from storage import kinds
+from storage import column_kinds
 from storage.records import DatasetColumn, Role
 
 Tell = Callable[[str], None]
@@ -116,7 +116,7 @@ def describe(
     columns = []
     for position, name in enumerate(raw.column_names, 1):
         role = roles.get(name, "feature")
-        if role == "ignore" and not kinds.storable(raw.schema.field(name).type):
+        if role == "ignore" and not column_kinds.storable(raw.schema.field(name).type):
             continue
         missing = tuple(choices.missing.get(name, ()))
         forced = name in choices.categorical
@@ -161,20 +161,20 @@ def _no_column(name: str, there: Sequence[str], where: str) -> str:
 
 def _found(
     name: str, values: pa.ChunkedArray, role: Role, missing: tuple[str, ...], forced: bool
-) -> kinds.Found:
+) -> column_kinds.Found:
     if role in ("id", "group"):
-        return kinds.as_identifier(name, values)
+        return column_kinds.as_identifier(name, values)
     if forced and role != "time":
-        return kinds.as_text(name, values)
-    found = kinds.find(name, values, missing)
+        return column_kinds.as_text(name, values)
+    found = column_kinds.find(name, values, missing)
     if role == "time" and found.kind == "categorical":
         texts = found.values.unique().drop_null().to_pylist()
-        kinds.instants(name, [text for text in texts if text not in missing])
+        column_kinds.instants(name, [text for text in texts if text not in missing])
     return found
 
 
 def _remarks(
-    role: Role, found: kinds.Found, missing: tuple[str, ...], *, forced: bool, in_order: bool
+    role: Role, found: column_kinds.Found, missing: tuple[str, ...], *, forced: bool, in_order: bool
 ) -> Iterator[str]:
     if found.infinities:
         yield f"{found.infinities} infinite values, stored as missing"

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from configs.errors import BadData
-from storage import kinds
+from storage import column_kinds
 from storage.records import DatasetColumn
 
 T = TypeVar("T")
@@ -109,7 +109,7 @@ def _characters(texts: pa.Array) -> memoryview:
 
 def _numbers(column: DatasetColumn, values: pa.ChunkedArray) -> NDArray[np.float64]:
     if pa.types.is_string(values.type):
-        found = kinds.find(column.column_name, values, column.missing_values)
+        found = column_kinds.find(column.column_name, values, column.missing_values)
         if found.kind != "numeric":
             raise BadData(
                 f"column {column.column_name!r} is registered as numeric but holds text; "
@@ -131,9 +131,9 @@ def _numbers(column: DatasetColumn, values: pa.ChunkedArray) -> NDArray[np.float
 def _texts(column: DatasetColumn, values: pa.ChunkedArray) -> pa.Array:
     kind = values.type
     if pa.types.is_floating(kind):
-        values = kinds.written(values)
+        values = column_kinds.written(values)
     elif not (pa.types.is_integer(kind) or pa.types.is_string(kind) or kind == pa.large_string()):
         raise BadData(f"column {column.column_name!r} holds {kind}: neither number nor text")
-    texts = kinds.composed(values.cast(pa.large_string()))
+    texts = column_kinds.composed(values.cast(pa.large_string()))
     texts = pc.if_else(pc.equal(texts, ""), None, texts)
     return pa.concat_arrays(texts.chunks) if texts.num_chunks else pa.array([], texts.type)

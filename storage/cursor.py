@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, Select
 
 from configs.errors import BadData
-from storage.kinds import written
+from storage.column_kinds import written
 
 _ROWS, _CELLS = 20_000, 500_000  # at once, as Python's objects, of tens of bytes each
 

@@ -47,7 +47,7 @@ def read_file(path: Path) -> pa.Table:
 
 
 def composed(names: Iterable[str]) -> list[str]:
-    """Names in NFC, as `storage.kinds.composed` has values."""
+    """Names in NFC, as `storage.column_kinds.composed` has values."""
     return [unicodedata.normalize("NFC", name) for name in names]
 
 

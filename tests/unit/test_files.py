@@ -8,8 +8,8 @@ import pytest
 
 from configs.errors import BadData
 from pipeline.roles import Choices, describe
+from storage.column_kinds import as_identifier, as_text, find, instants
 from storage.files import read_file
-from storage.kinds import as_identifier, as_text, find, instants
 from storage.tables import check_names, order_column_for, table_name
 
 
