@@ -267,7 +267,7 @@ class Server(Record):
     started_at: datetime | None
     last_seen: datetime | None
     slots: int | None
-    tags: str | None
-    queues: str | None
+    tags: tuple[str, ...]
+    queues: tuple[str, ...]
     gpus: int | None
     paused: int

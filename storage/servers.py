@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    RowMapping,
     and_,
     delete,
     insert,
@@ -82,7 +83,16 @@ def seen(connection: Connection, server: str, identity: str) -> str | None:
 
 def listing(connection: Connection, *conditions: ColumnElement[bool]) -> list[Server]:
     query = select(dc_server).where(*conditions).order_by(_server.serve_server_id)
-    return [Server.from_row(row) for row in connection.execute(query).mappings()]
+    return [Server.from_row(decoded(row)) for row in connection.execute(query).mappings()]
+
+
+def decoded(row: RowMapping) -> dict[str, Any]:
+    """A row with the names of its tags and queues; a launcher that names no queue serves the
+    default one, as v_batch has it.
+    """
+    queues = row["queues"] or ('["default"]' if row["identity"] else "[]")
+    tags = row["tags"] or "[]"
+    return {**row, "tags": tuple(json.loads(tags)), "queues": tuple(json.loads(queues))}
 
 
 def at_work(connection: Connection) -> list[Server]:

@@ -1,6 +1,5 @@
 """What keeps a waiting batch from being claimed, in words that say what to do."""
 
-import json
 from collections.abc import Mapping, Sequence
 from shlex import quote
 
@@ -73,7 +72,7 @@ def what_to_do(
 
 
 def _suits(server: Server, kept: Kept) -> bool:
-    return kept.queue in (None, *queues_of(server)) and kept.need_tag in (None, *tags_of(server))
+    return kept.queue in (None, *server.queues) and kept.need_tag in (None, *server.tags)
 
 
 def unserved(queue: str, alive: Sequence[Server]) -> str | None:
@@ -94,16 +93,8 @@ def _moved(queue: str, alive: Sequence[Server]) -> str:
 
 
 def _served(alive: Sequence[Server]) -> list[str]:
-    return sorted({queue for server in alive for queue in queues_of(server)})
+    return sorted({queue for server in alive for queue in server.queues})
 
 
 def _sql(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def queues_of(server: Server) -> list[str]:
-    return list(json.loads(server.queues or '["default"]'))
-
-
-def tags_of(server: Server) -> list[str]:
-    return list(json.loads(server.tags or "[]"))

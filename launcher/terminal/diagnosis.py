@@ -16,7 +16,7 @@ from configs.settings import PREFIX, SECRETS
 from launcher.cluster.certificates import ending
 from launcher.cluster.connection import connect
 from launcher.service.embedded import certificates
-from launcher.service.kept_back import queues_of, tags_of, what_to_do
+from launcher.service.kept_back import what_to_do
 from launcher.terminal import database_findings
 from launcher.terminal.findings import Finding, Found, Level, fail, ok, warn
 from launcher.terminal.session import Session
@@ -181,8 +181,8 @@ def _launchers(session: Session, _role: str) -> Found:
     waiting = session.read(partial(kept, obstacles=(PAUSED_QUEUE, *FLEET)))
     alive = session.read(servers.at_work)
     for server in alive:
-        queues = _named("queue", queues_of(server))
-        tags = _named("tag", tags_of(server))
+        queues = _named("queue", server.queues)
+        tags = _named("tag", server.tags)
         paused = ", paused" if server.paused else ""
         yield ok(
             f"{server.serve_server_id} on {server.host}, {server.slots} slots, {queues}, {tags}, "

@@ -213,8 +213,8 @@ def test_operators_see_the_launcher_while_it_lives(runs):
         server = until(lambda: listed(runs).get("B"))
 
     assert server.identity.split(":")[1] == str(os.getpid())
-    assert (server.slots, server.tags, server.pid) == (2, '["gpu"]', os.getpid())
-    assert json.loads(server.queues) == ["밤", "default"]
+    assert (server.slots, server.tags, server.pid) == (2, ("gpu",), os.getpid())
+    assert server.queues == ("밤", "default")
     assert listed(runs) == {}
 
 

@@ -1,6 +1,5 @@
 """What operators can do and see: commands' levers, counts, servers, queues, views, rights."""
 
-import json
 from datetime import datetime
 from itertools import product
 from subprocess import CalledProcessError
@@ -361,7 +360,7 @@ def test_a_server_is_registered_seen_and_removed(calls: Calls) -> None:
     calls(servers.register, server="S1", identity="a", tags=["gpu", "큰"], gpus=1, **REGISTRATION)
     (server,) = calls(servers.listing)
     assert (server.serve_server_id, server.slots, server.gpus, server.paused) == ("S1", 2, 1, 0)
-    assert json.loads(server.tags or "") == ["gpu", "큰"]
+    assert server.tags == ("gpu", "큰")
 
     calls.sql("UPDATE dc_server SET last_seen = '2020-01-01 00:00:00'")
     assert calls(servers.seen, "S1", "a") == "a"
