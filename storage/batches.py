@@ -5,25 +5,17 @@ Each does what an operator may do by plain SQL at any time, with the checks that
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert, null, select, union
+from sqlalchemy import Connection, Row, and_, insert, null, select, union
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import NotFound, WrongState
 from configs.meant import some
-from storage.claimable import (
-    due,
-    is_open,
-    queue_is_paused,
-    server_is_paused,
-    suits,
-    unblocked,
-    waits,
-)
+from storage.claimable import waits
 from storage.columns import utc_now
-from storage.records import Batch, Offer
+from storage.records import Batch
 from storage.schema import LEFT_BY_BATCHES, dc_batch, dc_candidate_model_list, dc_ensemble_model
 from storage.transitions import assign, cancelled
 
@@ -31,26 +23,6 @@ _batch = dc_batch.c
 COLUMNS = tuple(_batch[field.name] for field in fields(Batch))
 """What a Batch is read from."""
 _STANDS = {"U": "runs", "C": "is completed", "E": "has failed"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pending:
-    """How many batches run, or could.
-
-    `ready` could be claimed now; `running` are in U, whoever runs them.
-    """
-
-    ready: int
-    running: int
-
-    @property
-    def now(self) -> bool:
-        """Whether something is left that runs now or may be run as soon as a running one ends.
-
-        A launcher that drains goes home when this is False: retries in 20 minutes and batches
-        that other servers must take do not keep it.
-        """
-        return self.ready + self.running > 0
 
 
 def add(connection: Connection, **columns: Any) -> int:
@@ -163,17 +135,6 @@ def delete(connection: Connection, batch_id: int, *, force: bool = False) -> lis
     return names
 
 
-def pending(connection: Connection, offer: Offer) -> Pending:
-    """Count without locks, for what a launcher offers."""
-    wanted = and_(waits, _batch.cancel_requested_at.is_(None))
-    ready = and_(wanted, due, suits, unblocked, ~queue_is_paused, ~server_is_paused)
-    query = select(
-        _count(ready).label("ready"),
-        _count(_batch.state == "U").label("running"),
-    ).where(is_open, _batch.queue.in_(offer.queues))
-    return Pending(**connection.execute(query, offer.parameters).mappings().one())
-
-
 def _held(connection: Connection, batch_id: int) -> Row[int, str]:
     row = connection.execute(
         select(_batch.batch_id, _batch.state).where(_batch.batch_id == batch_id).with_for_update()
@@ -231,7 +192,3 @@ def _naming_twins() -> Iterator[None]:
         if "u_active" in str(error.orig) or "active_key" in str(error.orig):
             raise WrongState("another batch with this dedupe_key waits or runs") from error
         raise
-
-
-def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return func.count(case((condition, 1)))

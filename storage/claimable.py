@@ -1,32 +1,11 @@
-"""Which rows of dc_batch a launcher may take, as SQL conditions and the queries of a claim.
+"""Which rows of dc_batch may yet be claimed, and which have not come to their end."""
 
-The parameters of the queries are those of an Offer; `queue`, one of its queues; and `passed`,
-numbers of rows that were tried in vain.
-"""
-
-from typing import Any
-
-from sqlalchemy import (
-    ColumnElement,
-    FromClause,
-    Integer,
-    Select,
-    and_,
-    bindparam,
-    exists,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, FromClause, and_, or_
 
 from storage.columns import utc_now
-from storage.schema import dc_batch, dc_candidate_model_list, dc_queue, dc_server
+from storage.schema import dc_batch
 
 _batch = dc_batch.c
-_running = dc_batch.alias("running")
-_active = dc_batch.alias("active")
-PARENT = dc_batch.alias("parent")
-_listed = dc_candidate_model_list.c
-_free_mb = bindparam("free_mb", type_=Integer())
 
 
 def waits_for_retry_of(table: FromClause) -> ColumnElement[bool]:
@@ -39,8 +18,13 @@ def waits_for_retry_of(table: FromClause) -> ColumnElement[bool]:
 
 waits_for_retry = waits_for_retry_of(dc_batch)
 
+retry_is_due = and_(waits_for_retry, _batch.run_after <= utc_now())
+
 waits = or_(_batch.state == "I", waits_for_retry)
 """The row may yet be claimed, if nothing keeps it back."""
+
+is_wanted = and_(waits, _batch.cancel_requested_at.is_(None))
+"""It waits, and nobody asked to cancel it."""
 
 
 def is_open_of(table: FromClause) -> ColumnElement[bool]:
@@ -49,108 +33,3 @@ def is_open_of(table: FromClause) -> ColumnElement[bool]:
 
 
 is_open = is_open_of(dc_batch)
-
-retry_is_due = and_(waits_for_retry, _batch.run_after <= utc_now())
-
-due = or_(_batch.run_after.is_(None), _batch.run_after <= utc_now())
-
-key_is_busy = exists().where(_running.c.running_key == _batch.concurrency_key)
-"""Another running batch holds the concurrency_key."""
-
-parent_is_open = exists().where(
-    PARENT.c.batch_id == _batch.train_batch_id,
-    PARENT.c.batch_id != _batch.batch_id,
-    is_open_of(PARENT),
-)
-"""The batch that this one builds on has not yet come to its end."""
-
-
-def open_candidates(*what: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
-    """Of the batches (PARENT) whose models the candidate list of this one names, those that have
-    not yet come to their end.
-    """
-    # A join in words: MariaDB writes one with a comma anew in a view that comes from a backup.
-    named = PARENT.join(dc_candidate_model_list, PARENT.c.batch_id == _listed.batch_id)
-    return (
-        select(*what)
-        .select_from(named)
-        .where(
-            _listed.candidate_id == _batch.candidate_id,
-            PARENT.c.batch_id != _batch.batch_id,
-            is_open_of(PARENT),
-        )
-    )
-
-
-candidate_is_open = exists(open_candidates(PARENT.c.batch_id))
-
-has_active_twin = exists().where(_active.c.active_key == _batch.dedupe_key)
-"""Another waiting or running batch has the dedupe_key of this one."""
-
-queue_is_paused = exists().where(dc_queue.c.queue == _batch.queue, dc_queue.c.paused != 0)
-
-server_is_paused = exists().where(
-    dc_server.c.serve_server_id == bindparam("server"), dc_server.c.paused != 0
-)
-
-unblocked = and_(
-    _batch.cancel_requested_at.is_(None),
-    ~key_is_busy,
-    ~parent_is_open,
-    ~candidate_is_open,
-    or_(_batch.state == "I", ~has_active_twin),  # a row in I is itself the active one
-)
-"""No other batch is in its way."""
-
-suits_tag = or_(_batch.need_tag.is_(None), _batch.need_tag.in_(bindparam("tags", expanding=True)))
-
-suits_memory = or_(_free_mb.is_(None), _batch.need_mem_mb.is_(None), _batch.need_mem_mb <= _free_mb)
-
-suits = and_(suits_tag, suits_memory)
-"""The launcher has what the batch needs."""
-
-
-_FEW = 8  # more launchers than this rarely reach for the same rows at once
-
-_SEEN = select(
-    _batch.batch_id,
-    _batch.state,
-    _batch.fence,
-    _batch.priority,
-    or_(_batch.concurrency_key.is_not(None), _batch.dedupe_key.is_not(None)).label("has_key"),
-)
-
-_in_queue = (
-    _batch.queue == bindparam("queue"),
-    _batch.batch_id.not_in(bindparam("passed", expanding=True)),
-    ~queue_is_paused,
-    ~server_is_paused,
-)
-
-
-def _first(
-    index: str, condition: ColumnElement[bool], *order: ColumnElement[Any]
-) -> Select[*tuple[Any, ...]]:
-    few = _SEEN.where(condition, *_in_queue, suits, unblocked).order_by(*order).limit(_FEW)
-    # Of a small table MariaDB would rather read and sort the whole.
-    return few.with_hint(dc_batch, f"FORCE INDEX ({index})", "mariadb")
-
-
-WAITING = _first("k_claim", and_(_batch.state == "I", due), _batch.priority, _batch.batch_id)
-"""The first few rows of a queue that wait and may be taken, first come. A plain read, no locks.
-
-A locking read would hold every row that it passes over, needs unmet, until the claim commits:
-MariaDB gives such locks back on a scan of the primary key, but not of another index.
-"""
-
-# By itself: a query of both states would lose the order that the index gives.
-RETRIES = _first(
-    "k_retry",
-    retry_is_due,
-    _batch.run_after,
-    _batch.batch_id,
-)
-"""Likewise rows whose retry is due, in the order in which they are."""
-
-THIS_ONE = _SEEN.where(_batch.batch_id == bindparam("batch_id"), waits, unblocked)
-"""The row that a person asked for here: its queue, its time and its needs do not matter."""

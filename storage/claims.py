@@ -182,7 +182,7 @@ def release(
         connection,
         claim,
         error_class=Cancelled.__name__,
-        error_text="an operator cancelled the batch",
+        error_text="cancelled by an operator",
         retry=Cancelled.retry,
     )
 

@@ -1,33 +1,21 @@
 """What a database is and allows, for those who look after it; nothing here changes anything."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, Executable, delete, func, insert, select, table, update
 from sqlalchemy.exc import DBAPIError
 
 from configs.errors import DatabaseRefused
-from storage.claimable import waits
 from storage.columns import utc_now
 from storage.driver_errors import lacks_right
 from storage.grants import how_to_give, rights
 from storage.metadata import VERSION_TABLE
-from storage.records import Record
-from storage.schema import dc_batch, metadata
+from storage.schema import metadata
 from storage.views import VIEWS
 
 _ALL = sorted((*metadata.tables, *VIEWS, VERSION_TABLE))
 _FEW = 6
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted(Record):
-    """A queue and a tag that waiting batches need, and the first of these."""
-
-    batch_id: int
-    queue: str
-    need_tag: str | None
 
 
 def version(connection: Connection) -> tuple[int, ...]:
@@ -83,19 +71,6 @@ def require_rights(connection: Connection, role: str) -> None:
             f"the database account {account} lacks {in_short(missing)}; an administrator runs what "
             f"`deepcredit db grants` prints, and then: {'; '.join(how_to_give(role, account))};"
         )
-
-
-def wanted(connection: Connection) -> list[Wanted]:
-    """What waiting batches ask of launchers, by the first of those that ask the same."""
-    batch = dc_batch.c
-    first = func.min(batch.batch_id)
-    query = (
-        select(first.label("batch_id"), batch.queue, batch.need_tag)
-        .where(waits, batch.cancel_requested_at.is_(None))
-        .group_by(batch.queue, batch.need_tag)
-        .order_by(first)
-    )
-    return [Wanted.from_row(row) for row in connection.execute(query).mappings()]
 
 
 def _allowed(connection: Connection, verb: str, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What people read: batches in words, models and ensembles ranked, results of one batch."""
+"""What people read of models and ensembles: ranked, and the results of one batch."""
 
 from typing import Any
 
@@ -7,59 +7,22 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Select,
-    TableClause,
     and_,
-    column,
-    func,
     select,
-    table,
 )
 
 from configs.errors import NotFound
 from storage.batches import no_such
 from storage.ranking import KEY, best_first, require_metric
-from storage.records import State
 from storage.schema import dc_batch, dc_batch_result
-from storage.views import VIEWS
-from storage.wording import dataset_name
+from storage.views import as_table
 
 Row = dict[str, Any]
 
 
-def _view(name: str) -> TableClause:
-    return table(name, *(column(part.name) for part in VIEWS[name].selected_columns))
-
-
 _in_words, _ranked, _ensembles, _methods = (
-    _view(name) for name in ("v_batch", "v_leaderboard", "v_ensemble", "v_method")
+    as_table(name) for name in ("v_batch", "v_leaderboard", "v_ensemble", "v_method")
 )
-
-
-def batches(connection: Connection, *, state: State | None = None, limit: int = 50) -> list[Row]:
-    """Rows of v_batch, the newest first. What one that predicts leaves out of its data set is that
-    of its train batch.
-    """
-    own, parent = dc_batch.alias("own"), dc_batch.alias("parent")
-    parts = (func.coalesce(own.c[n], parent.c[n]) for n in ("dataset_group", "dataset_version"))
-    dataset = dataset_name(*parts).label("dataset")
-    query = (
-        select(*(dataset if part.name == "dataset" else part for part in _in_words.c))
-        .join(own, own.c.batch_id == _in_words.c.batch_id)
-        .outerjoin(parent, parent.c.batch_id == _in_words.c.train_batch_id)
-        .order_by(_in_words.c.batch_id.desc())
-        .limit(limit)
-    )
-    if state is not None:
-        query = query.where(_in_words.c.state == state)
-    return _read(connection, query)
-
-
-def waits_for(connection: Connection, batch_id: int) -> str | None:
-    """Why the batch does not run, as v_batch says; None: it runs, has ended or does not exist."""
-    words: str | None = connection.scalar(
-        select(_in_words.c.waits_for).where(_in_words.c.batch_id == batch_id)
-    )
-    return words
 
 
 def models(

@@ -21,6 +21,7 @@ from storage.claimable import waits_for_retry
 from storage.columns import seconds_between, utc_now
 from storage.records import Record
 from storage.schema import dc_batch, dc_queue, dc_server
+from storage.servers import decoded
 
 R = TypeVar("R", bound=Record)
 
@@ -38,8 +39,8 @@ class ServerSeen(Record):
     identity: str | None
     silent: int | None
     slots: int | None
-    tags: str | None
-    queues: str | None
+    tags: tuple[str, ...]
+    queues: tuple[str, ...]
     paused: int
 
 
@@ -101,7 +102,8 @@ class Overview:
 
 
 def servers(connection: Connection) -> tuple[ServerSeen, ...]:
-    return _rows(connection, ServerSeen, _SERVERS)
+    rows = connection.execute(_SERVERS).mappings()
+    return tuple(ServerSeen.from_row(decoded(row)) for row in rows)
 
 
 def read(connection: Connection, *, failures: int = 10) -> Overview:

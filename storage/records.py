@@ -55,8 +55,13 @@ class Offer:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Of the conditions in storage.claimable, which leave the queue to the query."""
-        return {"server": self.server, "tags": list(self.tags), "free_mb": self.free_mb}
+        """Of the conditions in storage.obstacles."""
+        return {
+            "server": self.server,
+            "queues": list(self.queues),
+            "tags": list(self.tags),
+            "free_mb": self.free_mb,
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -287,7 +292,7 @@ class Server(Record):
     started_at: datetime | None
     last_seen: datetime | None
     slots: int | None
-    tags: str | None
-    queues: str | None
+    tags: tuple[str, ...]
+    queues: tuple[str, ...]
     gpus: int | None
     paused: int

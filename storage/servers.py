@@ -2,16 +2,33 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, null, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    delete,
+    literal,
+    null,
+    select,
+    update,
+)
 
-from storage import serving
 from storage.columns import utc_now
 from storage.records import Server
 from storage.schema import dc_server
 from storage.upsert import upsert
 
+_SILENT_SECONDS = 180  # several beats of a launcher with the usual lease; a dead one leaves its row
+
 _server = dc_server.c
+
+AT_WORK = and_(
+    _server.identity.is_not(None), _server.last_seen > utc_now(literal(-_SILENT_SECONDS))
+)
+"""A launcher that runs, as far as one can tell."""
 
 
 def register(
@@ -66,12 +83,21 @@ def renew(connection: Connection, server: str, identity: str) -> str | None:
 
 def listing(connection: Connection, *conditions: ColumnElement[bool]) -> list[Server]:
     query = select(dc_server).where(*conditions).order_by(_server.serve_server_id)
-    return [Server.from_row(row) for row in connection.execute(query).mappings()]
+    return [Server.from_row(decoded(row)) for row in connection.execute(query).mappings()]
+
+
+def decoded(row: RowMapping) -> dict[str, Any]:
+    """A row with the names of its tags and queues; a launcher that names no queue serves the
+    default one, as v_batch has it.
+    """
+    queues = row["queues"] or ('["default"]' if row["identity"] else "[]")
+    tags = row["tags"] or "[]"
+    return {**row, "tags": tuple(json.loads(tags)), "queues": tuple(json.loads(queues))}
 
 
 def at_work(connection: Connection) -> list[Server]:
     """Without those that died and could not take themselves off the list."""
-    return listing(connection, serving.at_work)
+    return listing(connection, AT_WORK)
 
 
 def remove(connection: Connection, server: str, identity: str) -> None:

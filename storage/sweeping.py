@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, null
+from sqlalchemy import Connection, Row, and_, exists, null, or_, select
 
 from configs.errors import Cancelled, LeaseExpired
 from storage import attempts
@@ -18,6 +18,19 @@ _PATIENCE_SECONDS = 2.0
 _batch = dc_batch.c
 
 
+_EXPIRED = (_batch.state == "U", _batch.lease_until < utc_now())
+_UNLEASED = (_batch.state == "U", _batch.lease_until.is_(None))
+_CANCELLED = (_batch.cancel_requested_at.is_not(None), _batch.state != "U")
+_ANY = select(or_(*(exists().where(*kind) for kind in (_EXPIRED, _UNLEASED, _CANCELLED))))
+
+
+def needed(connection: Connection) -> bool:
+    """Whether `sweep` would find a row. It is cheap, so that idle launchers leave the database
+    alone.
+    """
+    return bool(connection.scalar(_ANY))
+
+
 def sweep(connection: Connection) -> list[tuple[int, int]]:
     """Give an end to what nobody looks after; returns batch_id and fence of attempts that died.
 
@@ -27,18 +40,17 @@ def sweep(connection: Connection) -> list[tuple[int, int]]:
     by SQL of rows that do not run are carried out. Rows that somebody else has locked are left
     for the next sweep, so that a sweep waits for nobody.
     """
-    ended = (_batch.state == "U", _batch.lease_until < utc_now())
     swept: list[tuple[int, int]] = []
     began = time.monotonic()
-    for row in locked(connection, *ended):
+    for row in locked(connection, *_EXPIRED):
         # Tables that an operator had locked kept back heartbeats, too: those who live come first.
         if time.monotonic() - began > _PATIENCE_SECONDS:
             return swept
         if _expire(connection, row):
             swept.append((row.batch_id, row.fence))
-    for row in locked(connection, _batch.state == "U", _batch.lease_until.is_(None)):
+    for row in locked(connection, *_UNLEASED):
         assign(connection, unchanged(row), {"lease_until": utc_now(_ADOPTED_SECONDS)})
-    for row in locked(connection, _batch.cancel_requested_at.is_not(None), _batch.state != "U"):
+    for row in locked(connection, *_CANCELLED):
         if not assign(connection, and_(unchanged(row), waits), cancelled()):
             # It had ended before; kept, the request would cancel its next run.
             assign(connection, unchanged(row), {"cancel_requested_at": null()})

@@ -11,17 +11,30 @@ from operator import attrgetter
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Executable, Row, and_, bindparam, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    or_,
+    select,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from storage.batches import COLUMNS
-from storage.claimable import RETRIES, THIS_ONE, WAITING
+from storage.claimable import retry_is_due, waits
 from storage.driver_errors import is_locked, is_out_of_range
 from storage.engine import not_waiting
+from storage.obstacles import offered, unblocked
 from storage.records import Batch, Offer
 from storage.schema import dc_batch
 from storage.transitions import TAKEN, assignment
 
+_FEW = 8  # more launchers than this rarely reach for the same rows at once
 _PATIENCE = 100  # rows to try in vain before the next poll
 
 _PRIORITY = attrgetter("priority")
@@ -29,10 +42,52 @@ _PRIORITY = attrgetter("priority")
 _batch = dc_batch.c
 Seen = Row[*tuple[Any, ...]]
 
-# Statements are written once: to put them together takes longer than to execute them.
+# Statements are written once: to put them together takes longer than to execute them. Those that
+# look for rows ask for the parameters of an Offer; `queue`, one of its queues; `passed`, numbers of
+# rows that were tried in vain.
+_SEEN = select(
+    _batch.batch_id,
+    _batch.state,
+    _batch.fence,
+    _batch.priority,
+    or_(_batch.concurrency_key.is_not(None), _batch.dedupe_key.is_not(None)).label("has_key"),
+)
+
+_passed = _batch.batch_id.in_(bindparam("passed", expanding=True))
+
+
+def _first(
+    index: str, condition: ColumnElement[bool], *order: ColumnElement[Any]
+) -> Select[*tuple[Any, ...]]:
+    here = (_batch.queue == bindparam("queue"), ~_passed, offered)
+    few = _SEEN.where(condition, *here).order_by(*order).limit(_FEW)
+    # Of a small table MariaDB would rather read and sort the whole.
+    return few.with_hint(dc_batch, f"FORCE INDEX ({index})", "mariadb")
+
+
+WAITING = _first("k_claim", _batch.state == "I", _batch.priority, _batch.batch_id)
+"""The first few rows of a queue that wait and may be taken, first come. A plain read, no locks.
+
+A locking read would hold every row that it passes over, needs unmet, until the claim commits:
+MariaDB gives such locks back on a scan of the primary key, but not of another index.
+"""
+
+# By itself: a query of both states would lose the order that the index gives.
+RETRIES = _first("k_retry", retry_is_due, _batch.run_after, _batch.batch_id)
+"""Likewise rows whose retry is due, in the order in which they are."""
+
+THIS_ONE = _SEEN.where(_batch.batch_id == bindparam("batch_id"), waits, unblocked)
+"""The row that a person asked for here: its queue, its time and its needs do not matter."""
+
+_ANY_WAITING = exists().where(_batch.state == "I", offered)
+_ANY_RETRY = exists().where(retry_is_due, offered)
+_ANY_RUNNING = exists().where(
+    _batch.state == "U", _batch.queue.in_(bindparam("queues", expanding=True))
+)
+
 _MAY_BE_TAKEN = (
     _batch.state == bindparam("the_state"),
-    or_(_batch.state == "I", _batch.run_after.is_not(None)),
+    waits,
     _batch.cancel_requested_at.is_(None),
 )
 # Whoever holds a row is not waited for. Of a scan MariaDB gives back the lock of a row that does
@@ -59,6 +114,23 @@ _READ = select(*COLUMNS).where(
 )
 
 
+def claimable(connection: Connection, offer: Offer) -> bool:
+    """Whether `claims.claim` of the same offer would find a row, as far as one can see without
+    locking it: another launcher may be faster. It is cheap, so that idle launchers leave the
+    database alone: a claim opens a transaction and takes locks.
+    """
+    return _any(connection, offer, _ANY_WAITING, _ANY_RETRY)
+
+
+def pending(connection: Connection, offer: Offer) -> bool:
+    """Whether something of its queues runs, on any server, or could be claimed now.
+
+    A launcher that drains goes home when this is False: retries in 20 minutes and batches that
+    other servers must take do not keep it.
+    """
+    return _any(connection, offer, _ANY_RUNNING, _ANY_WAITING, _ANY_RETRY)
+
+
 def candidates(
     connection: Connection, offer: Offer, batch_id: int | None
 ) -> Iterator[Sequence[Seen]]:
@@ -73,6 +145,11 @@ def candidates(
                 yield list(rows)
         for few in _pages(connection, RETRIES, asked):
             yield from ([row] for row in few)
+
+
+def _any(connection: Connection, offer: Offer, *kinds: ColumnElement[bool]) -> bool:
+    # One statement: what ends between two would let a batch that builds on it go unseen.
+    return bool(connection.scalar(select(or_(*kinds)), offer.parameters))
 
 
 def _pages(

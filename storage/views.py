@@ -10,13 +10,18 @@ from sqlalchemy import (
     Join,
     Select,
     Table,
+    TableClause,
     and_,
     case,
+    column,
     select,
+    table,
 )
 
 from storage.columns import seconds_between, utc_now
+from storage.in_words import current, dataset_name, last_error, status
 from storage.metadata import COUNTS, METRICS, VOTE_METRICS
+from storage.obstacles import waits_for
 from storage.schema import (
     dc_batch,
     dc_batch_method,
@@ -24,7 +29,6 @@ from storage.schema import (
     dc_batch_result_t4,
     dc_model,
 )
-from storage.wording import current, dataset_name, last_error, status, waits_for
 
 _batch = dc_batch.c
 
@@ -163,6 +167,11 @@ VIEWS: dict[str, Select[*tuple[Any, ...]]] = {
     "v_method": _methods(),
 }
 """What each view selects."""
+
+
+def as_table(name: str) -> TableClause:
+    """A view, to read from."""
+    return table(name, *(column(part.name) for part in VIEWS[name].selected_columns))
 
 
 def create_view(name: str, dialect: Dialect, view: str | None = None) -> str:

@@ -19,7 +19,7 @@ from launcher.terminal.lines import complain, note, remark, say
 from launcher.terminal.naming import dataset_name, parameters
 from launcher.terminal.session import session
 from pipeline import mode as modes
-from storage import batches, leaderboard, servers
+from storage import batches, listing, servers
 from storage.records import State
 
 app = new_app()
@@ -122,7 +122,7 @@ def list_(
     `batch show` has them whole.
     """
     opened = session(ctx)
-    rows = opened.read(partial(leaderboard.batches, state=state, limit=limit))
+    rows = opened.read(partial(listing.batches, state=state, limit=limit))
     if form is Format.TABLE:
         rows = [*map(as_listed, rows)]
     where = f"database {opened.database}"

@@ -7,7 +7,6 @@ from sqlalchemy import Connection
 
 from configs.errors import NotFound
 from configs.meant import meant
-from launcher.service.kept_back import queues_of
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import note, say
 from launcher.terminal.session import session
@@ -51,7 +50,7 @@ def resume(ctx: typer.Context, name: Name) -> None:
 
 def _names(connection: Connection) -> list[str]:
     """Of queues that a batch or a launcher has, and the usual one."""
-    served = (queue for each in servers.listing(connection) for queue in queues_of(each))
+    served = (queue for each in servers.listing(connection) for queue in each.queues)
     return sorted({"default", *queues.of_batches(connection), *served})
 
 

@@ -10,9 +10,10 @@ from configs.errors import DatabaseUnavailable, NotFound, WrongState
 from launcher.host.machine import free_memory_mb
 from launcher.service.profile import Profile
 from launcher.service.settlement import give_back
-from storage import batches, claims, peek
+from storage import batches, claims, taking
 from storage.engine import reading, transaction
-from storage.left import Left, left
+from storage.kept import Kept, by_others, kept
+from storage.obstacles import HERE
 from storage.records import Batch, Offer
 
 
@@ -51,7 +52,7 @@ class Claimer:
         if (doubtful := self._doubtful) is not None and self._is_ours(doubtful):
             return doubtful
         with reading(self._peeking) as connection:
-            promising = peek.claimable(connection, self._offer())
+            promising = taking.claimable(connection, self._offer())
         return self._claim(slot, None) if promising else None
 
     def this(self, batch_id: int) -> Claimed:
@@ -79,17 +80,12 @@ class Claimer:
     def nothing_left(self) -> bool:
         """Whether neither this launcher nor another has anything to run now."""
         with reading(self._engine) as connection:
-            return not batches.pending(connection, self._offer()).now
+            return not taking.pending(connection, self._offer())
 
-    def ready(self) -> int:
-        """How many batches this launcher could claim now."""
+    def left(self) -> list[Kept]:
+        """What waits when this launcher goes home, by what keeps it from it."""
         with reading(self._engine) as connection:
-            return batches.pending(connection, self._offer()).ready
-
-    def left(self) -> list[Left]:
-        """What waits although nothing is left for this launcher."""
-        with reading(self._engine) as connection:
-            return left(connection, self._offer())
+            return kept(connection, HERE, self._offer())
 
     def _claim(self, slot: int, batch_id: int | None) -> Claimed | None:
         at = time.monotonic()
@@ -127,6 +123,7 @@ class Claimer:
     def _why_not(self, batch_id: int) -> NotFound | WrongState:
         with reading(self._engine) as connection:
             batch = batches.read(connection, batch_id)
+            other = by_others(connection, batch_id)
         if batch is None:
             return NotFound(batches.no_such(batch_id))
         if batch.state == "U":
@@ -135,9 +132,10 @@ class Claimer:
             reason = f"is completed; `deepcredit batch rerun {batch_id}` lets it run again"
         elif batch.ended:
             reason = f"has failed for good; `deepcredit batch retry {batch_id}` lets it run again"
+        elif batch.cancel_requested_at is not None:
+            reason = "is being cancelled"
+        elif other is not None:
+            reason = f"waits for {other}"
         else:
-            reason = (
-                "waits for another batch: the one it builds on, or one that runs with the same "
-                "concurrency_key"
-            )
+            reason = "was held by somebody else at this moment; try again"
         return WrongState(f"batch {batch_id} {reason}")

@@ -14,7 +14,7 @@ from launcher.service.child import COMMAND
 from launcher.service.claimer import Claimed, Claimer
 from launcher.service.embedded import Cluster, make_cluster
 from launcher.service.heartbeat import interval_of, patience_of
-from launcher.service.kept_back import why_left
+from launcher.service.kept_back import what_to_do
 from launcher.service.metrics import Metrics, serving
 from launcher.service.notify import Notifier
 from launcher.service.orders import Orders
@@ -25,7 +25,7 @@ from launcher.service.reporting import Reporting
 from launcher.service.slots import Slots
 from launcher.service.steps import Step
 from launcher.service.verdict import Stopping
-from storage import peek, sweeping
+from storage import sweeping
 from storage.driver_errors import naming_old_schema
 from storage.engine import make_engine, reading, transaction
 
@@ -165,7 +165,7 @@ class Daemon:
         """Claim a batch and start it; if there is none, look again a little later."""
         if away := self._absence.pause():
             if self._drain and not self._slots.busy:
-                self._leave(ready=self._claimer.ready())
+                self._leave(self._absence.why)
             return away
         claimed = self._claim()
         if claimed is not None:
@@ -190,12 +190,11 @@ class Daemon:
                 self._drained, self._refused = True, error
             raise
 
-    def _leave(self, ready: int = 0) -> None:
-        """There is nothing more to run; `ready`: batches that could be claimed, and not begin."""
-        if ready:
-            log.info("left waiting", batches=ready, why=self._absence.why)
+    def _leave(self, absent: str | None = None) -> None:
+        """There is nothing more to run; `absent`: why what could be claimed could not begin."""
         for kept in self._claimer.left():
-            log.info("left waiting", batches=kept.n, why=why_left(kept, self._profile.server_id))
+            if why := what_to_do(kept, server_id=self._profile.server_id) or absent:
+                log.info("left waiting", batches=kept.n, why=why)
         self._drained = True
 
     def _say_alive(self) -> float:
@@ -205,7 +204,7 @@ class Daemon:
     def _sweep(self) -> float:
         """Give an end to batches whose launcher does not live."""
         with reading(self._peeking) as connection:
-            lost = peek.lost(connection)
+            lost = sweeping.needed(connection)
         if lost and self._sweeping.failing:
             return 2 * self._round()  # nobody could renew a lease: those who live come first
         for batch_id, fence in transaction(self._engine, sweeping.sweep) if lost else ():

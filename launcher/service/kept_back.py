@@ -1,40 +1,64 @@
 """What keeps a waiting batch from being claimed, in words that say what to do."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from shlex import quote
-from typing import assert_never
 
 from configs.meant import meant, nearest
-from storage.health import Wanted
-from storage.left import Left
+from storage.kept import Kept
+from storage.obstacles import Name
 from storage.records import Server
 
+_WHY: Mapping[Name, str] = {
+    "paused queue": "queue {kept.queue} is paused; `deepcredit queue resume {queue}`",
+    "no launcher": "no launcher runs; {moved}{start}",
+    "queue unserved": "no launcher serves queue {kept.queue}; {moved}{start}",
+    "tag unserved": "no launcher of queue {kept.queue} has tag {kept.need_tag}; {start}",
+    "all paused": (
+        "every launcher for it is paused ({servers}); `deepcredit server resume {server}`"
+    ),
+    "queue unserved here": "queue {kept.queue} is not served here; --queue {queue} would",
+    "paused here": "this server is paused; `deepcredit server resume {server}`",
+    "no tag here": "this launcher lacks tag {kept.need_tag}; --tag {tag} gives it",
+    "no memory here": (
+        "they need more memory (need_mem_mb) than is free here; "
+        "`deepcredit batch show {kept.batch_id}` says how much"
+    ),
+    "time": (
+        "their time (run_after) is to come, the earliest at {kept.run_after:%F %T} UTC; "
+        "`deepcredit batch retry {kept.batch_id}` lets batch {kept.batch_id} run at once"
+    ),
+    "other batch": "they wait for other batches; `deepcredit batch list` says for which",
+}
 
-def kept_back(wanted: Wanted, alive: Sequence[Server], shut: Sequence[str]) -> str | None:
-    """What keeps such batches from ever being claimed, and what to do; None: nothing does."""
-    queue, tag = wanted.queue, wanted.need_tag
-    if queue in shut:
-        return f"queue {queue} is paused; `deepcredit queue resume {quote(queue)}`"
+
+def what_to_do(
+    kept: Kept, *, server_id: str | None = None, alive: Sequence[Server] = ()
+) -> str | None:
+    """Why batches wait, and what a person does about it; None: nothing keeps them. `server_id`: of
+    the launcher that says so; `alive`: if none does, those at work.
+    """
+    if kept.reason is None:
+        return None
+    queue, tag = quote(kept.queue or ""), quote(kept.need_tag or "")
     start = "start one with `deepcredit launcher SERVER_ID"
-    if queue != "default":
-        start += f" --queue {quote(queue)}"
-    if tag is not None:
-        start += f" --tag {quote(tag)}"
-    serving = [server for server in alive if queue in queues_of(server)]
-    if not serving:
-        missing = f"no launcher {f'serves queue {queue}' if alive else 'runs'}"
-        return f"{missing}; {_moved(queue, alive)}{start}`"
-    fit = [server for server in serving if tag is None or tag in tags_of(server)]
-    if tag is not None and not fit:
-        return f"no launcher of queue {queue} has tag {tag}; {start}`"
-    if all(server.paused for server in fit):
-        names = [server.serve_server_id for server in fit]
-        return (
-            f"every launcher for it is paused ({', '.join(names)}); "
-            f"`deepcredit server resume {quote(names[0])}`"
-        )
-    return None
+    if kept.queue != "default":
+        start += f" --queue {queue}"
+    if kept.need_tag is not None:
+        start += f" --tag {tag}"
+    suited = [each.serve_server_id for each in alive if _suits(each, kept)]
+    return _WHY[kept.reason].format(
+        kept=kept,
+        queue=queue,
+        tag=tag,
+        start=f"{start}`",
+        moved=_moved(kept.queue or "", alive),
+        servers=", ".join(suited),
+        server=quote(server_id or next(iter(suited), "SERVER_ID")),  # all may have ended since
+    )
+
+
+def _suits(server: Server, kept: Kept) -> bool:
+    return kept.queue in (None, *server.queues) and kept.need_tag in (None, *server.tags)
 
 
 def unserved(queue: str, alive: Sequence[Server]) -> str | None:
@@ -55,42 +79,8 @@ def _moved(queue: str, alive: Sequence[Server]) -> str:
 
 
 def _served(alive: Sequence[Server]) -> list[str]:
-    return sorted({queue for server in alive for queue in queues_of(server)})
+    return sorted({queue for server in alive for queue in server.queues})
 
 
 def _sql(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def why_left(left: Left, server_id: str) -> str:
-    """Why the launcher of this server, which has nothing to run, leaves these batches waiting."""
-    name, first = quote(left.name or ""), left.batch_id
-    match left.reason:
-        case "queue":
-            why, then = f"queue {left.name} is not served here", f"--queue {name} would"
-        case "paused queue":
-            why, then = f"queue {left.name} is paused", f"`deepcredit queue resume {name}`"
-        case "paused server":
-            why, then = "this server is paused", f"`deepcredit server resume {quote(server_id)}`"
-        case "tag":
-            why, then = f"this launcher lacks tag {left.name}", f"--tag {name} gives it"
-        case "memory":
-            why = "they need more memory (need_mem_mb) than is free here"
-            then = f"`deepcredit batch show {first}` says how much"
-        case "time":
-            why = f"their time (run_after) is to come, the earliest at {left.run_after:%F %T} UTC"
-            then = f"`deepcredit batch retry {first}` lets batch {first} run at once"
-        case "batch":
-            why = "they wait for other batches"
-            then = "`deepcredit batch list` says for which"
-        case never:
-            assert_never(never)
-    return f"{why}; {then}"
-
-
-def queues_of(server: Server) -> list[str]:
-    return list(json.loads(server.queues or '["default"]'))
-
-
-def tags_of(server: Server) -> list[str]:
-    return list(json.loads(server.tags or "[]"))

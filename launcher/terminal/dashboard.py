@@ -1,6 +1,5 @@
 """An overview as tables of 80 columns, and the screen that shows it again and again."""
 
-import json
 import os
 import select
 import sys
@@ -176,14 +175,9 @@ def _server(seen: ServerSeen, busy: dict[str | None, int], status: str) -> dict[
         "seen": None if seen.silent is None else f"{in_words(seen.silent)} ago",
         "busy": busy.get(seen.serve_server_id, 0),
         "slots": seen.slots,
-        "tags": _listed(seen.tags),
-        "queues": _listed(seen.queues),
+        "tags": ", ".join(seen.tags) or None,
+        "queues": ", ".join(seen.queues) or None,
     }
-
-
-def _listed(names: str | None) -> str | None:
-    """From a JSON list; None where there is nothing to tell."""
-    return ", ".join(map(str, json.loads(names or "[]"))) or None
 
 
 def _status(seen: ServerSeen, *, late_after: float, silent_after: float) -> str:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,15 +16,16 @@ from configs.settings import PREFIX, SECRETS
 from launcher.cluster.certificates import ending
 from launcher.cluster.connection import connect
 from launcher.service.embedded import certificates
-from launcher.service.kept_back import kept_back, queues_of, tags_of
+from launcher.service.kept_back import what_to_do
 from launcher.terminal import database_findings
 from launcher.terminal.findings import Finding, Found, Level, fail, ok, warn
 from launcher.terminal.session import Session
 from pipeline import ownership
 from pipeline.ownership import Standing
-from storage import health, identity, named_files, overview, servers
+from storage import identity, named_files, overview, servers
 from storage.artifacts.opening import open_store
-from storage.queues import paused as paused_queues
+from storage.kept import kept
+from storage.obstacles import FLEET, PAUSED_QUEUE
 
 _PORT_SECONDS = 5.0
 _MOST_KEPT = 3  # the next ones show once these are seen to
@@ -176,11 +178,11 @@ def _gpus(_session: Session, _role: str) -> Found:
 
 
 def _launchers(session: Session, _role: str) -> Found:
-    wanted = session.read(health.wanted)
+    waiting = session.read(partial(kept, obstacles=(PAUSED_QUEUE, *FLEET)))
     alive = session.read(servers.at_work)
     for server in alive:
-        queues = _named("queue", queues_of(server))
-        tags = _named("tag", tags_of(server))
+        queues = _named("queue", server.queues)
+        tags = _named("tag", server.tags)
         paused = ", paused" if server.paused else ""
         yield ok(
             f"{server.serve_server_id} on {server.host}, {server.slots} slots, {queues}, {tags}, "
@@ -194,12 +196,11 @@ def _launchers(session: Session, _role: str) -> Found:
                 f"{server.last_seen:%Y-%m-%d %H:%M:%S} UTC; look at its log and start it again, or "
                 "delete its row of dc_server"
             )
-    if not alive and not wanted:
+    if not alive and not waiting:
         yield ok("none runs, and no batch waits")
-    shut = session.read(paused_queues)
-    kept = {kept_back(each, alive, shut): each.batch_id for each in reversed(wanted)}
-    kept.pop(None, None)
-    for why, batch_id in sorted(kept.items(), key=lambda item: item[1])[:_MOST_KEPT]:
+    doubts = {what_to_do(each, alive=alive): each.batch_id for each in reversed(waiting)}
+    doubts.pop(None, None)
+    for why, batch_id in sorted(doubts.items(), key=lambda item: item[1])[:_MOST_KEPT]:
         yield warn(f"batch {batch_id} waits: {why}")
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from launcher.terminal.console import progress
 from launcher.terminal.session import Session
-from storage import batches, leaderboard
+from storage import batches, listing
 from storage.records import Batch
 
 _POLL_SECONDS = 0.5
@@ -34,5 +34,5 @@ def follow(session: Session, batch_id: int, timeout: float | None) -> Batch | No
 
 def _look(connection: Connection, batch_id: int) -> tuple[Batch, str | None]:
     found = batches.existing(connection, batch_id)
-    waits_for = None if found.state == "U" else leaderboard.waits_for(connection, batch_id)
+    waits_for = None if found.state == "U" else listing.waits_for(connection, batch_id)
     return found, f"waits for {waits_for}" if waits_for else None

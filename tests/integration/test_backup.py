@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select
 
 from configs.errors import StoreNotOurs
 from configs.settings import Settings
-from storage import batches, migrate, queues
+from storage import migrate, queues, taking
 from storage.engine import reading, transaction
 from storage.metadata import METRICS
 from storage.records import Offer
@@ -226,7 +226,7 @@ def test_queues_stand_still_for_an_upgrade_and_go_on(
 
         with reading(desk.engine) as connection:
             assert connection.scalars(paused).all() == ["default", "held", "night"]
-            assert not batches.pending(connection, Offer(server="", queues=("night",))).ready
+            assert not taking.claimable(connection, Offer(server="", queues=("night",)))
         mariadb_server.client(RESUME, database)
         with reading(desk.engine) as connection:
             assert connection.scalars(paused).all() == ["held"]

@@ -6,7 +6,9 @@ import pytest
 from sqlalchemy import Engine
 
 from configs.errors import LeaseLost, Retry
-from storage import batches, candidates, claims, left, queues, servers, sweeping
+from storage import batches, candidates, claims, queues, servers, sweeping
+from storage.kept import kept
+from storage.obstacles import HERE
 from storage.records import Claim, Offer
 from tests.calls import Calls
 
@@ -682,7 +684,7 @@ def test_times_that_are_none_stop_nobody(sqlite_engine: Engine, odd: object) -> 
     assert desk.beat(running).cancel_requested
     assert (desk.read(waiting).state, desk.read(waiting).error_class) == ("E", "Cancelled")
     assert desk.read(later).run_after is not None
-    desk(left.left, Offer(server="S1"))
+    desk(kept, HERE, Offer(server="S1"))
 
 
 def test_numbers_that_an_operator_has_set_to_the_highest_stop_no_claim(

@@ -214,8 +214,8 @@ def test_operators_see_the_launcher_while_it_lives(runs):
         server = until(lambda: listed(runs).get("B"))
 
     assert server.identity.split(":")[1] == str(os.getpid())
-    assert (server.slots, server.tags, server.pid) == (2, '["gpu"]', os.getpid())
-    assert json.loads(server.queues) == ["밤", "default"]
+    assert (server.slots, server.tags, server.pid) == (2, ("gpu",), os.getpid())
+    assert server.queues == ("밤", "default")
     assert listed(runs) == {}
 
 
@@ -610,12 +610,17 @@ def test_why_a_batch_cannot_be_run(runs):
     done, failed, running = runs.add(state="C"), runs.add(state="E"), runs.add(state="U")
     runs.change(running, serve_server_id="SERVER_001")
     waiting = runs.add(train_batch_id=running, mode="predict")
+    runs.add(dedupe_key="d", run_after=utc_now(600))
+    twin = runs.add(dedupe_key="d", state="E", run_after=utc_now(-1), attempt=1)
+    cancelled = runs.add(cancel_requested_at=utc_now())
 
     for batch_id, error, words in [
         (done, WrongState, "is completed"),
         (failed, WrongState, "failed for good"),
         (running, WrongState, "is running on SERVER_001"),
-        (waiting, WrongState, "waits for another batch"),
+        (waiting, WrongState, f"waits for batch {running}, which is running"),
+        (twin, WrongState, "waits for its turn: another batch has dedupe_key d"),
+        (cancelled, WrongState, "is being cancelled"),
         (999, NotFound, "does not exist"),
     ]:
         with pytest.raises(error, match=words):

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from configs.errors import DatabaseRefused
 from configs.settings import Settings
-from storage import peek, servers, sweeping
+from storage import servers, sweeping
 from storage.columns import utc_now
 from storage.engine import reading, transaction
 from tests.mariadb import MariaDB
@@ -160,7 +160,7 @@ def test_a_step_that_fails_for_good_holds_up_no_other(
         raise DatabaseRefused
 
     monkeypatch.setattr(servers, "renew", refused)
-    monkeypatch.setattr(peek, "lost", refused)
+    monkeypatch.setattr(sweeping, "needed", refused)
     with capture_logs() as logged, in_thread(there.daemon("succeed")):
         until(lambda: told(logged, "the database cannot be used") == 1)
         began = time.monotonic()

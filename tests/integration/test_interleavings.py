@@ -14,7 +14,6 @@ from sqlalchemy import Connection, Engine, text
 from configs.errors import LeaseLost, Retry
 from configs.settings import Settings
 from storage import batches, claims, sweeping, taking
-from storage.claimable import WAITING
 from storage.engine import make_engine
 from storage.records import Batch, Claim, Offer
 from tests.calls import Calls
@@ -23,6 +22,8 @@ from tests.rival import Rival
 CANCEL = "UPDATE dc_batch SET cancel_requested_at = '2026-01-01 00:00:00' WHERE batch_id = :b"
 FIRST = "UPDATE dc_batch SET priority = 1 WHERE batch_id = :b"
 RESET = "UPDATE dc_batch SET state = 'I' WHERE batch_id = :b"
+
+ASKED = Offer(server="S").parameters | {"queue": "default", "passed": []}
 
 
 @pytest.fixture
@@ -178,9 +179,8 @@ def test_an_operators_words_wait_for_a_claim_and_then_count(desk: Calls, stateme
 def test_a_claim_does_not_believe_what_it_read_before(desk: Calls) -> None:
     # What a server would do that takes SKIP LOCKED without a word and ignores it.
     desk.add()
-    offer = {"server": "S", "queue": "default", "tags": [], "free_mb": None, "passed": []}
     with desk.engine.connect() as connection:
-        rows = connection.execute(WAITING, offer).all()
+        rows = connection.execute(taking.WAITING, ASKED).all()
     claim = desk.take()
     desk(claims.release, claim)  # it is I again, as it was when it was read
 
@@ -195,9 +195,8 @@ def test_a_claim_that_came_too_late_keeps_no_owner_waiting(
 ) -> None:
     desk = Calls(mariadb_engine)
     numbers = [desk.add() for _ in range(seen)]
-    offer = {"server": "S", "queue": "default", "tags": [], "free_mb": None, "passed": []}
     with held(desk) as connection:
-        rows = connection.execute(WAITING, offer).all()
+        rows = connection.execute(taking.WAITING, ASKED).all()
         claim = desk.take()
         late = taking.take_one(connection, rows, "S2", 60)
         # Its transaction is still open.
@@ -396,7 +395,7 @@ def test_many_launchers_take_every_batch_once(desk: Calls) -> None:
 
     def work(server: str) -> list[int]:
         done = []
-        while desk(batches.pending, Offer(server="")).now:
+        while desk(taking.pending, Offer(server="")):
             batch = desk.claim(server)
             if batch is not None:
                 assert desk.finish(claims.claim_of(batch))

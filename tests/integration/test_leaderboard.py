@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine, delete, insert
 
 from configs.errors import BadParameter, NotFound
-from storage import leaderboard
+from storage import leaderboard, listing
 from storage.schema import (
     dc_batch,
     dc_batch_method,
@@ -128,8 +128,8 @@ def test_batches_in_words_come_newest_first(engine: Engine) -> None:
         connection.execute(insert(dc_batch).values(mode="predict", train_batch_id=1))
 
     with engine.connect() as connection:
-        found = leaderboard.batches(connection)
-        waiting = leaderboard.batches(connection, state="I")
+        found = listing.batches(connection)
+        waiting = listing.batches(connection, state="I")
 
     assert [(row["batch_id"], row["status"]) for row in found] == [(2, "waiting"), (1, "completed")]
     assert [row["waits_for"] for row in waiting] == ["a launcher (none runs)"]
@@ -150,8 +150,8 @@ def test_a_batch_that_predicts_has_its_train_batchs_data_set_where_it_names_none
             connection.execute(insert(dc_batch).values(named | own))
 
     with engine.connect() as connection:
-        found = leaderboard.batches(connection)
-        few = leaderboard.batches(connection, limit=2)
+        found = listing.batches(connection)
+        few = listing.batches(connection, limit=2)
 
     assert [row["dataset"] for row in found] == [None, "G/9", "한국/8", "한국/7", "한국/7"]
     assert few == found[:2]

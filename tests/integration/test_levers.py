@@ -1,6 +1,5 @@
 """What operators can do and see: commands' levers, counts, servers, queues, views, rights."""
 
-import json
 from datetime import datetime
 from itertools import product
 from subprocess import CalledProcessError
@@ -11,11 +10,13 @@ from sqlalchemy import Engine, insert, select, text
 
 from configs.errors import DatabaseRefused, NotFound, Retry, WrongState
 from pipeline.progress import Tally
-from storage import batches, candidates, claims, health, left, queues, servers, sweeping
+from storage import batches, candidates, claims, queues, servers, sweeping, taking
 from storage.claimable import is_open
 from storage.engine import make_engine, reading
 from storage.grants import ROLES, grants, how_to_give
+from storage.kept import kept
 from storage.metadata import METRICS, VOTE_METRICS
+from storage.obstacles import FLEET, HERE
 from storage.records import Offer
 from storage.schema import (
     dc_batch,
@@ -99,7 +100,10 @@ def test_cancel_ends_what_waits_and_asks_what_runs(calls: Calls) -> None:
     assert answers == [True, True, True, False, False]
     assert calls.states() == "EEUCE"
     assert calls.beat(claim).cancel_requested
-    assert calls.read(waiting).error_class == calls.read(retried).error_class == "Cancelled"
+    for number in (waiting, retried):  # of which one has run, and failed
+        assert calls.read(number).failure == (
+            f"batch {number} failed: Cancelled: cancelled while it waited"
+        )
     assert calls.read(dead).error_class == "Boom"
     with pytest.raises(NotFound, match="99"):
         calls(batches.cancel, 99)
@@ -284,7 +288,11 @@ def test_deleting_a_running_batch_takes_it_from_its_runner(calls: Calls) -> None
 # What is left to do.
 
 
-def test_pending_counts_what_may_be_run_now_and_what_may_not(calls: Calls) -> None:
+def test_what_could_be_run_now_is_told_from_what_could_not(calls: Calls) -> None:
+    def ready(**offer: Any) -> int:
+        told = calls(kept, HERE, Offer(server="", **offer))
+        return sum(each.n for each in told if each.reason is None)
+
     calls.add(concurrency_key="k")
     calls.take()  # running
     calls.add(concurrency_key="k")  # blocked
@@ -298,35 +306,32 @@ def test_pending_counts_what_may_be_run_now_and_what_may_not(calls: Calls) -> No
     finished(calls)
     calls.add(queue="night")
 
-    counts = calls(batches.pending, Offer(server=""))
-
-    assert counts == batches.Pending(ready=2, running=1)
-    assert calls(batches.pending, Offer(server="", tags=("gpu",))).ready == 3
-    assert calls(batches.pending, Offer(server="", queues=("night",))).ready == 1
-    assert counts.now
+    assert ready() == 2
+    assert ready(tags=("gpu",)) == 3
+    assert ready(queues=("night",)) == 1
 
 
 def test_nothing_is_left_when_all_that_waits_waits_for_later(calls: Calls) -> None:
     parent = failed(calls, Retry.LATER)
     calls.add(train_batch_id=parent)
     calls.add(run_after=FAR)
-    assert not calls(batches.pending, Offer(server="")).now
+    assert not calls(taking.pending, Offer(server=""))
 
     number = calls.add()
-    assert calls(batches.pending, Offer(server="")).now
+    assert calls(taking.pending, Offer(server=""))
     claim = calls.take()
-    assert calls(batches.pending, Offer(server="")).now
+    assert calls(taking.pending, Offer(server=""))
     calls.finish(claim)
-    assert not calls(batches.pending, Offer(server="")).now
+    assert not calls(taking.pending, Offer(server=""))
 
     calls(queues.pause, "default")
     calls(batches.rerun, number)
-    assert not calls(batches.pending, Offer(server="")).now
+    assert not calls(taking.pending, Offer(server=""))
 
 
 def test_what_is_left_waiting_is_told_by_reason_with_the_first_of_each(calls: Calls) -> None:
     other = calls.add(queue="밤")
-    calls.add()  # could run
+    free = calls.add()  # could run
     parent = failed(calls, Retry.LATER)
     far = calls.add(run_after=FAR)
     child = calls.add(train_batch_id=parent)
@@ -334,13 +339,14 @@ def test_what_is_left_waiting_is_told_by_reason_with_the_first_of_each(calls: Ca
     calls.add(queue="밤", need_tag="gpu")
     calls.add(need_tag="gpu", cancel_requested_at=FAR)
 
-    told = calls(left.left, Offer(server="A"))
+    told = calls(kept, HERE, Offer(server="A"))
 
-    assert [(each.reason, each.name, each.n, each.batch_id) for each in told] == [
-        ("queue", "밤", 2, other),
-        ("time", None, 2, parent),
-        ("batch", None, 1, child),
-        ("tag", "gpu", 1, tagged),
+    assert [(each.reason, each.queue, each.need_tag, each.n, each.batch_id) for each in told] == [
+        ("queue unserved here", "밤", None, 2, other),
+        (None, None, None, 1, free),
+        ("time", None, None, 2, parent),
+        ("other batch", None, None, 1, child),
+        ("no tag here", None, "gpu", 1, tagged),
     ]
     (at,) = [each.run_after for each in told if each.run_after is not None]
     assert at < calls(batches.read, far).run_after
@@ -353,7 +359,7 @@ def test_a_server_is_registered_seen_and_removed(calls: Calls) -> None:
     calls(servers.register, server="S1", identity="a", tags=["gpu", "큰"], gpus=1, **REGISTRATION)
     (server,) = calls(servers.listing)
     assert (server.serve_server_id, server.slots, server.gpus, server.paused) == ("S1", 2, 1, 0)
-    assert json.loads(server.tags or "") == ["gpu", "큰"]
+    assert server.tags == ("gpu", "큰")
 
     calls.sql("UPDATE dc_server SET last_seen = '2020-01-01 00:00:00'")
     assert calls(servers.renew, "S1", "a") == "a"
@@ -398,9 +404,9 @@ def test_what_waiting_batches_ask_of_launchers_is_told_by_the_first_of_them(call
         calls.add(**columns)
     calls.add(queue="stopping", cancel_requested_at=FAR)
 
-    wanted = [(each.batch_id, each.queue, each.need_tag) for each in calls(health.wanted)]
+    told = [(each.batch_id, each.queue, each.need_tag, each.n) for each in calls(kept, FLEET)]
 
-    assert wanted == [(plain, "default", None), (tagged, "q", "gpu")]
+    assert told == [(plain, "default", None, 2), (tagged, "q", "gpu", 2)]
 
 
 # Views.
@@ -453,6 +459,10 @@ def test_v_batch_says_how_a_batch_stands_and_what_it_waits_for(calls: Calls) -> 
     calls.take(batch_id=stopping)
     calls(batches.cancel, stopping)
     expected[stopping] = ("being cancelled", None)
+    waits(None, "being cancelled", cancel_requested_at=FAR)
+    retried = {"state": "E", "attempt": 1, "run_after": FAR}
+    waits(None, "being cancelled", **retried, cancel_requested_at=FAR)
+    waits("its time, 2999-01-01 00:00:00.000000 UTC", "waiting for a retry", **retried)
 
     rows = {row["batch_id"]: row for row in view(calls, "v_batch")}
 
@@ -514,7 +524,7 @@ def test_v_batch_says_which_launcher_a_batch_lacks(calls: Calls) -> None:
     assert waits() == [
         "a launcher that serves queue default (all are paused)",
         "a free server that serves queue 밤",
-        "a launcher that serves queue 밤 (all are paused)",
+        "a launcher that serves queue 밤 and has tag 큰 (all are paused)",
     ]
 
     calls(servers.remove, "B", "b")
@@ -627,7 +637,7 @@ def test_each_role_may_do_its_work_and_no_more(as_role: Any, mariadb_engine: Eng
     add_model(launcher, claim.batch_id)
     launcher.finish(claim)
     launcher(sweeping.sweep)
-    launcher(batches.pending, Offer(server="S1"))
+    launcher(taking.pending, Offer(server="S1"))
     launcher(servers.remove, "S1", "a")
     assert may(launcher, "SELECT * FROM applicants")
     assert not may(launcher, "INSERT INTO dc_batch (mode) VALUES ('train')")

@@ -32,6 +32,7 @@ def test_servers_tell_how_long_they_are_silent_and_whether_they_are_paused(calls
     up, paused = calls(overview.read).servers
 
     assert (up.serve_server_id, up.paused, up.slots) == ("A", 0, 2)
+    assert (up.tags, up.queues, paused.queues) == ((), ("default",), ())
     assert 89 <= up.silent <= 100
     assert (paused.serve_server_id, paused.paused, paused.silent) == ("B", 1, None)
 

@@ -7,8 +7,7 @@ import pytest
 from pymysql.cursors import DictCursor
 from sqlalchemy import Connection, Engine, event, text
 
-from storage import batches, claims, leaderboard, peek, sweeping
-from storage.claimable import RETRIES
+from storage import claims, leaderboard, sweeping, taking
 from storage.records import Offer
 
 FINISHED = (
@@ -82,7 +81,7 @@ def test_what_launchers_repeat_follows_its_indexes(mariadb_engine: Engine, rows:
     fill(mariadb_engine, rows)
 
     waiting, lock, *by_key = plans(mariadb_engine, claim)
-    (retries,) = plans(mariadb_engine, lambda connection: connection.execute(RETRIES, ASKED))
+    (retries,) = plans(mariadb_engine, lambda connection: connection.execute(taking.RETRIES, ASKED))
 
     for candidates, index in ((waiting, "k_claim"), (retries, "k_retry"), (lock, "PRIMARY")):
         scans = [step for step in candidates if step["table"] == "dc_batch"]
@@ -99,8 +98,8 @@ def test_what_launchers_repeat_follows_its_indexes(mariadb_engine: Engine, rows:
     with mariadb_engine.connect() as connection:
         before = rows_read(connection)
         sweeping.sweep(connection)
-        peek.claimable(connection, OFFER)
-        peek.lost(connection)
+        taking.claimable(connection, OFFER)
+        sweeping.needed(connection)
         claim(connection)
         nowhere = Offer(server="S", queues=("none",))
         claims.claim(connection, nowhere, identity="S", lease_seconds=60)
@@ -143,14 +142,14 @@ def test_the_best_of_many_models_are_found_without_reading_the_others(
     assert [step["type"] for step in plan if step["table"] == "dc_model"] == ["eq_ref"]
 
 
-def test_counting_what_is_left_reads_nothing_that_has_ended(mariadb_engine: Engine) -> None:
+def test_looking_what_is_left_reads_nothing_that_has_ended(mariadb_engine: Engine) -> None:
     with mariadb_engine.begin() as connection:
         connection.execute(text(FINISHED.format(n=2_000, state="'C'", run_after="NULL")))
         connection.execute(text(FINISHED.format(n=2_000, state="'E'", run_after="NULL")))
 
     with mariadb_engine.connect() as connection:
         before = rows_read(connection)
-        batches.pending(connection, Offer(server="S"))
+        assert not taking.pending(connection, Offer(server="S"))
         assert rows_read(connection) - before < 100
 
 

@@ -22,8 +22,8 @@ def server(name="SERVER_001", **changes):
         "identity": "x",
         "silent": 3,
         "slots": 2,
-        "tags": '["gpu"]',
-        "queues": '["default"]',
+        "tags": ("gpu",),
+        "queues": ("default",),
         "paused": 0,
     }
     return ServerSeen(serve_server_id=name, **(columns | changes))
@@ -93,9 +93,9 @@ def test_a_server_is_up_late_silent_stopped_or_paused(changes, word):
 @pytest.mark.parametrize(
     ("queues", "words"),
     [
-        ('["default"]', "default"),
-        ('["urgent", "default"]', "urgent, default"),
-        (None, "-"),  # paused before it was ever started
+        (("default",), "default"),
+        (("urgent", "default"), "urgent, default"),
+        ((), "-"),  # paused before it was ever started
     ],
 )
 def test_a_server_names_the_queues_it_serves(queues, words):
@@ -122,7 +122,7 @@ names = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), max
 @given(name=names, note=names, error=st.text(max_size=400), paused=st.integers(0, 1))
 def test_every_line_fits_80_columns(name, note, error, paused):
     text = shown(
-        servers=(server(name, paused=paused, tags="[]"),),
+        servers=(server(name, paused=paused, tags=()),),
         runs=(running(serve_server_id=name, progress_note=note, seconds=10**6),),
         queues=(Queue(queue="q" * 32, waiting=10**6, due=10**5, later=10**5, paused=paused),),
         oldest=Waiting(batch_id=10**9, queue="q", seconds=10**7),

@@ -1,0 +1,41 @@
+"""Batches in words, as people read them."""
+
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from storage.in_words import dataset_name
+from storage.records import State
+from storage.schema import dc_batch
+from storage.views import as_table
+
+_in_words = as_table("v_batch")
+
+
+def batches(
+    connection: Connection, *, state: State | None = None, limit: int = 50
+) -> list[dict[str, Any]]:
+    """Rows of v_batch, the newest first. What one that predicts leaves out of its data set is that
+    of its train batch.
+    """
+    own, parent = dc_batch.alias("own"), dc_batch.alias("parent")
+    parts = (func.coalesce(own.c[n], parent.c[n]) for n in ("dataset_group", "dataset_version"))
+    dataset = dataset_name(*parts).label("dataset")
+    query = (
+        select(*(dataset if part.name == "dataset" else part for part in _in_words.c))
+        .join(own, own.c.batch_id == _in_words.c.batch_id)
+        .outerjoin(parent, parent.c.batch_id == _in_words.c.train_batch_id)
+        .order_by(_in_words.c.batch_id.desc())
+        .limit(limit)
+    )
+    if state is not None:
+        query = query.where(_in_words.c.state == state)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def waits_for(connection: Connection, batch_id: int) -> str | None:
+    """Why the batch does not run, as v_batch says; None: it runs, has ended or does not exist."""
+    words: str | None = connection.scalar(
+        select(_in_words.c.waits_for).where(_in_words.c.batch_id == batch_id)
+    )
+    return words
