@@ -349,7 +349,7 @@ def test_a_batch_without_a_cluster_is_given_back(sqlite_settings, tmp_path):
     assert Daemon(settings, "B").run_one(batch_id) == 1
     row = runs.row(batch_id)
     assert (row.state, row.attempt) == ("I", 0)
-    assert runs.attempts(batch_id) == [("I", "ClusterAway")]
+    assert runs.outcomes(batch_id) == [("I", "ClusterAway")]
     runs.engine.dispose()
 
 
@@ -361,5 +361,5 @@ def test_a_batch_without_a_scheduler_is_given_back(sqlite_settings, tmp_path):
     assert daemon.run_one(batch_id) == 1
     row = runs.row(batch_id)
     assert (row.state, row.attempt) == ("I", 0)
-    assert runs.attempts(batch_id) == [("I", "ClusterAway")]
+    assert runs.outcomes(batch_id) == [("I", "ClusterAway")]
     runs.engine.dispose()

@@ -29,7 +29,8 @@ from storage.schema import dc_batch_result
 from tests import tasks
 from tests.bank import ROOT, end
 from tests.lab import Lab
-from tests.sshd import free_port, running_sshd
+from tests.ports import free_port
+from tests.sshd import running_sshd
 from tests.waiting import until
 
 
@@ -347,7 +348,7 @@ def test_a_batch_goes_on_when_a_model_store_that_was_away_is_back(sqlite_setting
         lab = Lab(sqlite_settings.model_copy(update=server.settings("store")), tmp_path)
         lab.load_applicants(rows=200)
         pool = stack.enter_context(ThreadPoolExecutor(1))
-        training = pool.submit(lab.train, [("ML-XGB", MANY)])
+        training = pool.submit(lab.train_each, [("ML-XGB", MANY)])
         until(lambda: list(server.root.rglob("*.ubj")), 30)
         first.close()
         until(
