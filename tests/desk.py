@@ -1,5 +1,6 @@
 """Batches run in the test's own process: real database and store, tasks inline, no launcher."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import insert, select
+from sqlalchemy import Table, select
 
 from configs.errors import DeepCreditError, retry_of
 from configs.settings import Settings
@@ -15,22 +16,23 @@ from pipeline.datasets import load_file
 from pipeline.executor import Executor, Inline
 from pipeline.roles import Choices
 from pipeline.run import execute
-from storage import claims
+from storage import batches, model_list
 from storage.artifacts.opening import open_store
-from storage.engine import make_engine, reading, transaction
-from storage.records import Offer
-from storage.schema import dc_batch, dc_batch_result, dc_model, dc_model_list
+from storage.engine import make_engine, reading
+from storage.records import Claim, ModelEntry
+from storage.schema import dc_batch_result, dc_model
+from tests.calls import Calls
 
 XGB = (1, "ML-XGB", '{"n_estimators": 5}')
 
 
-class Desk:
-    """Adds rows as an operator does, and runs them as a child process does."""
+class Desk(Calls):
+    """Adds batches as an operator does, and runs them as a child process does."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
+        super().__init__(make_engine(settings))
         self.settings = settings
         self.folder = folder
-        self.engine = make_engine(settings)
         self.store = open_store(settings)
         self.executor: Executor = Inline()
         self.reports: list[tuple[float, str]] = []
@@ -50,47 +52,46 @@ class Desk:
         )
 
     def models(self, *entries: tuple[int, str, str | None]) -> None:
+        """Into group M: model_no, model_id and model_param of each."""
+        rest = {"model_group_id": "M", "use_yn": "Y", "model_desc": None}
         names = ("model_no", "model_id", "model_param")
-        rows = [dict(zip(names, entry, strict=True), model_group_id="M") for entry in entries]
-        transaction(self.engine, lambda c: c.execute(insert(dc_model_list), rows))
+        found = [ModelEntry(**dict(zip(names, entry, strict=True)), **rest) for entry in entries]
+        self(model_list.put, found)
 
-    def add(self, **columns: Any) -> int:
-        defaults = {"mode": "train", "dataset_group": "G", "dataset_version": 1, "model_group": "M"}
-        statement = insert(dc_batch).values(defaults | columns)
-        return transaction(self.engine, lambda c: c.execute(statement).inserted_primary_key[0])
+    def add(
+        self, *, mode: str = "train", parameters: dict[str, Any] | None = None, **columns: Any
+    ) -> int:
+        """A batch that trains gets data set G/1 and models M unless others are named."""
+        if mode == "train":
+            columns = {"dataset_group": "G", "dataset_version": 1, "model_group": "M"} | columns
+        if parameters is not None:
+            columns["batch_param"] = json.dumps(parameters)
+        return super().add(mode=mode, **columns)
+
+    def execute(self, batch_id: int, executor: Executor | None = None) -> str:
+        """Claim, execute and finish one batch; an error leaves it in U, as a crash would."""
+        return self._execute(self.take(batch_id=batch_id, lease=600), executor)
 
     def run(self, batch_id: int) -> str:
-        """Claim, execute and end one batch; raises what the run raised, after recording it."""
-        batch = transaction(
-            self.engine,
-            lambda connection: claims.claim(
-                connection,
-                Offer(server="DESK"),
-                identity="desk",
-                lease_seconds=60,
-                batch_id=batch_id,
-            ),
-        )
-        assert batch is not None, "it cannot be claimed"
-        claim = claims.claim_of(batch)
+        """As `execute`, but what the run raises is recorded first, as children do."""
+        claim = self.take(batch_id=batch_id, lease=600)
         try:
-            summary = execute(
-                claim,
-                settings=self.settings,
-                engine=self.engine,
-                store=self.store,
-                executor=self.executor,
-                report=lambda share, note: self.reports.append((share, note)),
-            )
+            return self._execute(claim)
         except DeepCreditError as error:
-            words: dict[str, Any] = {
-                "error_class": type(error).__name__,
-                "error_text": str(error),
-                "retry": retry_of(error),
-            }
-            transaction(self.engine, lambda connection: claims.fail(connection, claim, **words))
+            words = {"error_class": type(error).__name__, "error_text": str(error)}
+            self.fail(claim, retry_of(error), **words)
             raise
-        transaction(self.engine, lambda connection: claims.finish(connection, claim))
+
+    def _execute(self, claim: Claim, executor: Executor | None = None) -> str:
+        summary = execute(
+            claim,
+            settings=self.settings,
+            engine=self.engine,
+            store=self.store,
+            executor=executor or self.executor,
+            report=lambda share, note: self.reports.append((share, note)),
+        )
+        assert self.finish(claim)
         return summary
 
     def train(self, batch_param: str | None = None, **columns: Any) -> int:
@@ -98,20 +99,22 @@ class Desk:
         self.run(batch_id)
         return batch_id
 
-    def rows(self, table: Any, batch_id: int) -> Sequence[Any]:
-        order = [table.c[name] for name in table.primary_key.columns.keys()]  # noqa: SIM118
-        query = select(table).where(table.c.batch_id == batch_id).order_by(*order)
+    def again(self, batch_id: int) -> None:
+        self(batches.rerun, batch_id)
+
+    def rows(self, table: Table, batch_id: int, *leave_out: str) -> Sequence[Any]:
+        """All rows of a batch, in a stable order, as two runs of it should give them."""
+        left = ("batch_id", "created_at", *leave_out)
+        columns = [column for column in table.c if column.name not in left]
+        query = select(*columns).where(table.c.batch_id == batch_id)
         with reading(self.engine) as connection:
-            return connection.execute(query).all()
+            return connection.execute(query.order_by(*table.primary_key.columns)).all()
 
     def results(self, batch_id: int) -> Sequence[Any]:
         return self.rows(dc_batch_result, batch_id)
 
     def trained(self, batch_id: int) -> Sequence[Any]:
         return self.rows(dc_model, batch_id)
-
-    def batch(self, batch_id: int) -> Any:
-        return self.rows(dc_batch, batch_id)[0]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import select, update
 
 from configs.settings import SECRETS, Settings
 from launcher.service.child import spawn
@@ -21,30 +21,26 @@ from launcher.service.foreground import run_one
 from launcher.service.profile import Profile
 from launcher.service.supervisor import Outcome, Supervisor
 from pipeline.messages import Progress
-from storage import claims
 from storage.engine import make_engine, transaction
-from storage.records import Batch, Offer
-from storage.schema import dc_batch, dc_batch_attempt
+from storage.records import Batch
+from storage.schema import dc_batch
+from tests.calls import Calls
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[1]
 NOWHERE = ExternalCluster("tcp://127.0.0.1:1")
 
 
-class Runs:
+class Runs(Calls):
     """A database with batches, and stand-ins for children that note their pids in `folder`."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
+        super().__init__(make_engine(settings))
         self.settings = settings
-        self.engine: Engine = make_engine(settings)
         self.folder = folder
 
     def add(self, **columns: Any) -> int:
-        def work(connection):
-            row = {"mode": "train", "batch_desc": "신용 평가"} | columns
-            return connection.execute(insert(dc_batch).values(row)).inserted_primary_key[0]
-
-        return transaction(self.engine, work)
+        return super().add(**({"batch_desc": "신용 평가"} | columns))
 
     def change(self, batch_id: int, **columns: Any) -> None:
         change = update(dc_batch).where(dc_batch.c.batch_id == batch_id).values(columns)
@@ -55,13 +51,9 @@ class Runs:
         with self.engine.connect() as connection:
             return connection.execute(query).one()
 
-    def attempts(self, batch_id: int) -> list[Any]:
-        """Outcome and error class of each, the first first."""
-        columns = dc_batch_attempt.c
-        query = select(columns.outcome, columns.error_class).order_by(columns.fence)
-        with self.engine.connect() as connection:
-            found = connection.execute(query.where(columns.batch_id == batch_id))
-            return [tuple(row) for row in found]
+    def outcomes(self, batch_id: int) -> list[tuple[str | None, str | None]]:
+        """Outcome and error class of each attempt, the first first."""
+        return [(each.outcome, each.error_class) for each in reversed(self.attempts(batch_id))]
 
     def command(self, behaviour: str, name: str = "child") -> list[str]:
         script = ROOT / "tests" / "child.py"
@@ -73,18 +65,8 @@ class Runs:
         until(path.exists)
         return int(path.read_text())
 
-    def claim(self) -> Batch:
-        batch = transaction(
-            self.engine,
-            lambda connection: claims.claim(
-                connection,
-                Offer(server="A"),
-                identity="here",
-                lease_seconds=self.settings.lease_seconds,
-            ),
-        )
-        assert batch is not None
-        return batch
+    def claim(self, server: str = "A", **given: Any) -> Batch | None:
+        return super().claim(server, **({"lease": self.settings.lease_seconds} | given))
 
     def claimer(self) -> Claimer:
         return Claimer(

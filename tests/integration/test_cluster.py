@@ -347,7 +347,7 @@ def test_a_batch_without_a_cluster_is_given_back(sqlite_settings, tmp_path):
     assert not run_one(settings, "B", batch_id)
     row = runs.row(batch_id)
     assert (row.state, row.attempt) == ("I", 0)
-    assert runs.attempts(batch_id) == [("I", "ClusterAway")]
+    assert runs.outcomes(batch_id) == [("I", "ClusterAway")]
     runs.engine.dispose()
 
 
@@ -359,5 +359,5 @@ def test_a_batch_without_a_scheduler_is_given_back(sqlite_settings, tmp_path):
     assert not run_one(sqlite_settings, "B", batch_id, cluster=nowhere)
     row = runs.row(batch_id)
     assert (row.state, row.attempt) == ("I", 0)
-    assert runs.attempts(batch_id) == [("I", "ClusterAway")]
+    assert runs.outcomes(batch_id) == [("I", "ClusterAway")]
     runs.engine.dispose()

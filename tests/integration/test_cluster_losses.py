@@ -350,7 +350,7 @@ def test_a_batch_goes_on_when_a_model_store_that_was_away_is_back(sqlite_setting
         lab = Lab(sqlite_settings.model_copy(update=server.settings("store")), tmp_path)
         lab.load_applicants(rows=200)
         pool = stack.enter_context(ThreadPoolExecutor(1))
-        training = pool.submit(lab.train, [("ML-XGB", MANY)])
+        training = pool.submit(lab.train_each, [("ML-XGB", MANY)])
         until(lambda: list(server.root.rglob("*.ubj")), 30)
         first.close()
         until(

@@ -30,7 +30,7 @@ def context(lab):
 
 
 def context_of(lab):
-    claim = lab.claim(lab.add(mode="ensemble"))
+    claim = lab.take(batch_id=lab.add(mode="ensemble"))
     return Context(
         settings=lab.settings,
         engine=lab.engine,

@@ -255,7 +255,7 @@ def _bring_up_and_train(host: Stack, folder: Path) -> None:
                 return connection.scalar(state) in ("C", "E")
 
         until(ended, 150)
-        assert desk.batch(batch_id).state == "C", host.logs()
+        assert desk.read(batch_id).state == "C", host.logs()
         assert len(desk.results(batch_id)) == 2
     _add_cards(host)
     assert list((host.folder / "srv" / "store" / "models").rglob("*.scores.safetensors"))

@@ -82,7 +82,7 @@ def test_a_batch_that_gets_no_thread_is_given_back_and_its_slot_is_free(runs, mo
         until(lambda: states(runs, batch_id) == ["C"])
 
     assert refused == [("U", 1)] * 2
-    assert runs.attempts(batch_id) == [("I", None), ("I", None), ("C", None)]
+    assert runs.outcomes(batch_id) == [("I", None), ("I", None), ("C", None)]
 
 
 def test_a_poisonous_batch_is_given_up_after_its_attempts(runs):
@@ -90,7 +90,7 @@ def test_a_poisonous_batch_is_given_up_after_its_attempts(runs):
 
     assert runs.daemon("suicide", drain=True).run() == 0
     assert runs.row(batch_id).run_after is None
-    assert runs.attempts(batch_id) == [("E", "ChildLost")] * 3
+    assert runs.outcomes(batch_id) == [("E", "ChildLost")] * 3
 
 
 def test_drain_waits_for_what_another_launcher_runs(runs):
@@ -362,7 +362,7 @@ def test_a_claim_in_doubt_is_given_back_when_the_launcher_is_told_to_stop(
     assert proxy.answer_was_lost
     row = runs.row(batch_id)
     assert (row.state, row.attempt, row.fence) == ("I", 0, 1)
-    assert runs.attempts(batch_id) == [("I", None)]
+    assert runs.outcomes(batch_id) == [("I", None)]
 
 
 def test_after_the_grace_time_the_batch_is_given_back(runs):
@@ -406,7 +406,7 @@ def test_a_child_dies_with_its_launcher_and_another_completes_the_batch(runs):
     # The lease, a sweep, and starting a child on a machine that may be very busy.
     assert time.monotonic() - killed < 1.6 + 0.2 + 20
     assert states(runs, batch_id) == ["C"]
-    assert runs.attempts(batch_id) == [("E", "LeaseExpired"), ("C", None)]
+    assert runs.outcomes(batch_id) == [("E", "LeaseExpired"), ("C", None)]
 
 
 def test_a_launcher_that_slept_longer_than_its_lease_publishes_nothing(runs):
@@ -423,7 +423,7 @@ def test_a_launcher_that_slept_longer_than_its_lease_publishes_nothing(runs):
     assert ended[0]["outcome"] == "lost"
     assert runs.row(batch_id) == row
     assert (row.state, row.fence, row.serve_server_id) == ("C", 3, "B")
-    assert runs.attempts(batch_id) == [("E", "LeaseExpired"), ("C", None)]
+    assert runs.outcomes(batch_id) == [("E", "LeaseExpired"), ("C", None)]
 
 
 def test_a_launcher_lives_through_an_outage_and_says_so_once(runs, mariadb_server):
@@ -677,8 +677,8 @@ def test_a_scheduler_that_is_away_costs_no_attempts_and_nothing_more_is_claimed(
         until(lambda: states(runs, *batch_ids) == ["C"] * 3)
 
     assert [runs.row(batch_id).attempt for batch_id in batch_ids] == [1] * 3
-    assert runs.attempts(batch_ids[0]) == [("I", "ClusterAway"), ("C", None)]
-    assert [runs.attempts(batch_id) for batch_id in batch_ids[1:]] == [[("C", None)]] * 2
+    assert runs.outcomes(batch_ids[0]) == [("I", "ClusterAway"), ("C", None)]
+    assert [runs.outcomes(batch_id) for batch_id in batch_ids[1:]] == [[("C", None)]] * 2
     assert [event["event"] for event in said if "can begin" in event["event"]] == [
         "no batch can begin; claiming nothing for now",
         "trying again whether a batch can begin",
@@ -710,12 +710,12 @@ def test_a_host_that_starts_no_process_leaves_the_queue_to_others_and_tries_agai
     batch_ids, given_back = [runs.add() for _ in range(10)], ("I", "StartFailed")
     with capture_logs() as said:
         with in_thread(runs.daemon("", server_id="A", command=command)):
-            until(lambda: runs.attempts(batch_ids[0])[:2] == [given_back] * 2)
+            until(lambda: runs.outcomes(batch_ids[0])[:2] == [given_back] * 2)
         with in_thread(runs.daemon("succeed")):
             until(lambda: states(runs, *batch_ids) == ["C"] * 10)
 
-    assert set(runs.attempts(batch_ids[0])[:-1]) == {given_back}
-    assert [runs.attempts(batch_id) for batch_id in batch_ids[1:]] == [[("C", None)]] * 9
+    assert set(runs.outcomes(batch_ids[0])[:-1]) == {given_back}
+    assert [runs.outcomes(batch_id) for batch_id in batch_ids[1:]] == [[("C", None)]] * 9
     assert "this host cannot start" in str(said)
 
 

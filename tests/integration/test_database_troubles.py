@@ -101,7 +101,7 @@ def test_a_trouble_longer_than_the_lease_ends_the_child_and_not_the_launcher(
         "silent": [[("E", "LeaseExpired"), ("C", None)]],
         "read-only": [given_back, [("E", "LeaseExpired"), ("C", None)]],  # who comes first
     }
-    assert here.attempts(batch_id) in expected[trouble]
+    assert here.outcomes(batch_id) in expected[trouble]
     assert there.pid("B") != child
 
 
@@ -125,11 +125,11 @@ def test_a_row_that_an_operator_keeps_locked_costs_no_attempt_and_is_named(
         operator.cursor().execute(f"UPDATE dc_batch SET priority = 10 WHERE batch_id = {batch_id}")
         until(lambda: not alive(child))
         operator.rollback()
-        until(lambda: len(here.attempts(batch_id)) == 2)
+        until(lambda: len(here.outcomes(batch_id)) == 2)
 
     words = f"row {batch_id} of dc_batch is locked by another transaction"
     assert any(words in line.get("error", "") for line in logged)
-    assert here.attempts(batch_id)[0] == ("I", None)
+    assert here.outcomes(batch_id)[0] == ("I", None)
     assert here.row(batch_id).attempt <= 1
 
 
@@ -186,7 +186,7 @@ def test_a_slow_database_costs_no_attempt(here: Runs, there: Runs, proxy: Proxy)
         until(lambda: here.row(batch_id).state == "C")
         proxy.delay = 0
 
-    assert here.attempts(batch_id) == [("C", None)]
+    assert here.outcomes(batch_id) == [("C", None)]
 
 
 def test_a_launcher_whose_connections_are_killed_all_the_time_goes_on(
@@ -210,7 +210,7 @@ def test_a_launcher_whose_connections_are_killed_all_the_time_goes_on(
 
     assert killed > 10
     # A connection that breaks as a claim is committed may cost an attempt, and no more.
-    assert [here.attempts(batch_id)[-1] for batch_id in batch_ids] == [("C", None)] * 2
+    assert [here.outcomes(batch_id)[-1] for batch_id in batch_ids] == [("C", None)] * 2
 
 
 @pytest.mark.parametrize(
@@ -229,12 +229,12 @@ def test_a_login_that_is_refused_under_a_launcher_costs_no_attempts(
         until(lambda: here.row(first).state == "C")  # it has connected wherever it does
         sql(here, f"ALTER USER {USER}@'127.0.0.1' {change}")
         batch_ids = [here.add() for _ in range(3)]
-        until(lambda: here.attempts(batch_ids[0])[:1] == [("I", "LoginRefused")])
+        until(lambda: here.outcomes(batch_ids[0])[:1] == [("I", "LoginRefused")])
         sql(here, f"ALTER USER {USER}@'127.0.0.1' {back}")
         until(lambda: all(here.row(batch_id).state == "C" for batch_id in batch_ids))
 
     assert [here.row(batch_id).attempt for batch_id in batch_ids] == [1] * 3
-    assert [here.attempts(batch_id) for batch_id in batch_ids[1:]] == [[("C", None)]] * 2
+    assert [here.outcomes(batch_id) for batch_id in batch_ids[1:]] == [[("C", None)]] * 2
 
 
 def test_a_launcher_follows_a_switch_over(here: Runs, there: Runs) -> None:
@@ -251,7 +251,7 @@ def test_a_launcher_follows_a_switch_over(here: Runs, there: Runs) -> None:
         finally:
             sql(here, "SET GLOBAL read_only = 0")
 
-    assert [here.attempts(batch_id) for batch_id in batch_ids] == [[("C", None)]] * 2
+    assert [here.outcomes(batch_id) for batch_id in batch_ids] == [[("C", None)]] * 2
 
 
 def test_a_sweep_that_waited_for_locked_tables_lets_launchers_renew_first(here: Runs) -> None:

@@ -132,4 +132,4 @@ def cancel(desk, batch_id):
     row = update(dc_batch).where(dc_batch.c.batch_id == batch_id)
     asked = row.values(cancel_requested_at=utc_now())
     transaction(desk.engine, lambda connection: connection.execute(asked))
-    until(lambda: desk.batch(batch_id).state == "E")
+    until(lambda: desk.read(batch_id).state == "E")

@@ -251,7 +251,7 @@ def test_ranges_of_another_search_are_not_used(listed, short_ranges):
     with pytest.raises(Crash):
         listed.execute(batch_id, Counting(dies_at=2))
     changed = SMALL | {"seed": 1}
-    listed.do(
+    listed(
         lambda c: c.execute(
             update(dc_batch)
             .where(dc_batch.c.batch_id == batch_id)
@@ -301,7 +301,7 @@ def test_a_run_that_lost_its_batch_publishes_nothing(listed):
         def run(self, function, tasks, *, need=None, deadline=None):
             yield from super().run(function, tasks, deadline=deadline)
             listed.again(batch_id)
-            listed.claim(batch_id)
+            listed.take(batch_id=batch_id)
 
     with pytest.raises(LeaseLost):
         listed.execute(batch_id, Robbed())
@@ -401,7 +401,7 @@ def test_rows_of_one_class_in_test_leave_undefined_metrics_null(listed, drawn):
     file = listed.folder / "arrays"
     arrays.save(file, {"y_valid": y_valid, "y_test": np.zeros(280, np.int8)})
     stored = listed.store.put(split.uri, file)
-    listed.do(lambda c: c.execute(update(dc_split).values(sha256=stored.sha256)))
+    listed(lambda c: c.execute(update(dc_split).values(sha256=stored.sha256)))
     batch_id = listed.ensemble(SMALL | {"metric": "recall_score"})
 
     with reading(listed.engine) as connection:
@@ -433,19 +433,18 @@ def test_the_statement_of_the_legacy_system_works_unchanged(lab):
     statement = insert(dc_batch).values(
         batch_desc="ensemble credit scoring", candidate_id="C001", mode="ensemble", state="I"
     )
-    number = lab.do(lambda connection: connection.execute(statement).inserted_primary_key[0])
+    number = lab(lambda connection: connection.execute(statement).inserted_primary_key[0])
     summary = lab.execute(number)
 
     assert summary.startswith("1,000,000 ensembles of 31 models; vote: f1_score 0.")
     assert len(ranked(lab, number)) == 1000
     assert len(lab.rows(dc_batch_detail_t4, number)) == 10 * 20
-    shares = [float(note.split()[0]) for note in lab.notes]
+    shares = [share for share, _ in lab.reports]
     assert shares == sorted(shares)
     assert max(shares) <= 1
-    for note in lab.notes:
-        if counted := re.match(r"(\S+) (\S+) of 1,000,000 ensembles", note):
-            share = int(counted[2].replace(",", "")) / 1_000_000
-            assert float(counted[1]) == min(round(share, 3), 0.99)
+    for share, note in lab.reports:
+        if counted := re.match(r"(\S+) of 1,000,000 ensembles", note):
+            assert share == min(int(counted[1].replace(",", "")) / 1_000_000, 0.99)
 
 
 def test_what_is_tried_within_the_time_limit_is_kept(listed):
@@ -578,11 +577,9 @@ def test_a_listed_model_that_was_never_trained_is_named(listed):
 
 
 def test_a_train_batch_that_was_set_to_run_again_since_the_claim_is_not_drawn_from(listed):
-    listed.do(
-        lambda c: c.execute(update(dc_batch).where(dc_batch.c.batch_id == 1).values(state="U"))
-    )
+    listed(lambda c: c.execute(update(dc_batch).where(dc_batch.c.batch_id == 1).values(state="U")))
     with pytest.raises(ParentNotReady, match="batch 1, which is not complete yet"):
-        listed.do(lambda connection: trained(connection, "C001"))
+        listed(lambda connection: trained(connection, "C001"))
 
 
 def test_another_data_set_than_the_candidates_is_refused(listed):
@@ -602,7 +599,7 @@ def test_one_class_in_valid_is_refused(listed):
     file = listed.folder / "arrays"
     arrays.save(file, named)
     stored = listed.store.put(uri, file)
-    listed.do(lambda c: c.execute(update(dc_split).values(sha256=stored.sha256)))
+    listed(lambda c: c.execute(update(dc_split).values(sha256=stored.sha256)))
     with pytest.raises(BadData, match="all 300 rows of valid are of one class"):
         listed.ensemble(SMALL)
 

@@ -42,7 +42,7 @@ def lab(sqlite_settings, tmp_path, monkeypatch):
     lab = Lab(sqlite_settings, tmp_path)
     lab.load_applicants()
     lab.load_applicants("DATA002", seed=9)
-    lab.train(
+    lab.train_each(
         [
             ("ML-XGB", '{"n_estimators": 10, "grid": {"max_depth": [1, 2, 3]}}'),
             ("ML-RF", '{"n_estimators": 10, "grid": {"min_samples_leaf": [5, 20]}}'),
@@ -205,7 +205,7 @@ def test_whatever_the_scores_of_members_come_from_scores_them_again(lab, changed
     parent = lab.ensemble(SMALL | {"method": "all"})
     batch_id = predict(lab, parent, dataset_group="DATA002", dataset_version=1)
     for statement in APPLIED_BY[changed]:
-        lab.do(lambda c, s=statement: c.execute(text(s)))
+        lab(lambda c, s=statement: c.execute(text(s)))
     lab.again(batch_id)
     lab.execute(batch_id)
 
@@ -220,7 +220,9 @@ def test_members_of_data_sets_that_differ_are_not_all_prepared_as_the_first(lab)
     lab.load_applicants("DATA003", seed=3, missing={"loan_amount": ("500",)})
     lab.load_applicants("DATA003", seed=3)
     forest = [("ML-RF", '{"n_estimators": 5}')]
-    first, second = (lab.train(forest, dataset_group="DATA003", dataset_version=v) for v in (1, 2))
+    first, second = (
+        lab.train_each(forest, dataset_group="DATA003", dataset_version=v) for v in (1, 2)
+    )
     lab.list_models("C003", [(first, 1, 1), (second, 1, 1)])
     rule = {"ensembles": 1, "members": 2, "rounds": 1, "method": "all"}
     parent = lab.ensemble(rule, "C003", dataset_group=None, dataset_version=None)
@@ -235,7 +237,7 @@ def test_a_batch_that_now_names_an_ensemble_forgets_the_models_it_applied(lab):
     parent = lab.ensemble(SMALL)
     batch_id = predict(lab, 1)
     change = update(dc_batch).where(dc_batch.c.batch_id == batch_id)
-    lab.do(lambda connection: connection.execute(change.values(train_batch_id=parent)))
+    lab(lambda connection: connection.execute(change.values(train_batch_id=parent)))
     lab.again(batch_id)
     lab.execute(batch_id)
 
@@ -251,7 +253,7 @@ def test_every_task_of_a_batch_asks_for_its_tag(lab):
             yield from super().run(function, tasks, deadline=deadline)
 
     lab.executor = Tags()
-    trained = lab.train([("ML-RF", '{"n_estimators": 2}')], need_tag="fit")
+    trained = lab.train_each([("ML-RF", '{"n_estimators": 2}')], need_tag="fit")
     predict(lab, trained, need_tag="apply")
     with reading(lab.engine) as connection:
         (lost, *_) = connection.scalars(
@@ -297,7 +299,7 @@ def test_the_time_limit_counts_from_before_the_rows_are_read(lab, monkeypatch):
 def test_what_cannot_be_applied_is_refused(lab):
     with pytest.raises(NotFound, match="is a predict batch, not a train or ensemble batch"):
         predict(lab, lab.add(mode="predict", state="C"))
-    with pytest.raises(AssertionError, match="cannot be claimed"):  # it waits for its parent
+    with pytest.raises(AssertionError, match="nothing to claim"):  # it waits for its parent
         predict(lab, lab.add(mode="ensemble"))
     with pytest.raises(ParentFailed, match="ended in BadData"):
         predict(lab, lab.add(mode="ensemble", state="E", error_class="BadData"))
@@ -317,10 +319,10 @@ def test_what_cannot_be_applied_is_refused(lab):
 def test_a_member_that_was_trained_again_is_refused(lab):
     parent = lab.ensemble(SMALL)
     changed = update(dc_model).where(dc_model.c.model_no == 2).values(threshold=0.123)
-    lab.do(lambda connection: connection.execute(changed))
+    lab(lambda connection: connection.execute(changed))
     with pytest.raises(NotFound, match="was trained again since ensemble batch 2 chose it"):
         predict(lab, parent)
-    lab.do(lambda c: c.execute(dc_model.delete().where(dc_model.c.model_no == 2)))
+    lab(lambda c: c.execute(dc_model.delete().where(dc_model.c.model_no == 2)))
     with pytest.raises(NotFound, match="votes in ensemble batch 2, but is not in dc_model"):
         predict(lab, parent)
     with reading(lab.engine) as connection:
@@ -334,8 +336,8 @@ def test_a_database_restored_from_before_a_run_does_not_overwrite_the_file_of_th
     first = lab.folder / "store" / result(lab, batch_id)["scores_uri"]
     before = first.stat()
     this = update(dc_batch).where(dc_batch.c.batch_id == batch_id)
-    lab.do(lambda c: c.execute(dc_batch_attempt.delete()))
-    lab.do(lambda c: c.execute(this.values(state="I", fence=0)))
+    lab(lambda c: c.execute(dc_batch_attempt.delete()))
+    lab(lambda c: c.execute(this.values(state="I", fence=0)))
 
     lab.execute(batch_id)
 

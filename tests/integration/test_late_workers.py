@@ -50,7 +50,7 @@ def lab(sqlite_settings, tmp_path, monkeypatch):
 
 
 def test_whatever_it_puts_leaves_the_files_of_the_other_alone(lab):
-    lab.train([("ML-XGB", '{"n_estimators": 5, "grid": {"max_depth": [1, 2, 3]}}')])
+    lab.train_each([("ML-XGB", '{"n_estimators": 5, "grid": {"max_depth": [1, 2, 3]}}')])
     lab.execute(lab.add(mode="predict", train_batch_id=1))
     lab.list_models("C001", NAMES)
     searched = lab.ensemble(SMALL)

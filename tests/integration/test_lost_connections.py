@@ -48,7 +48,7 @@ def context_of(lab: Lab, **others: Any) -> Context:
         "store": open_store(lab.settings),
         "cache": open_cache(lab.settings),
         "executor": Inline(),
-        "claim": lab.claim(lab.add(mode="ensemble")),
+        "claim": lab.take(batch_id=lab.add(mode="ensemble")),
         "report": lambda share, note: None,
     }
     return Context(**own | others)
@@ -151,7 +151,7 @@ def test_modes_that_commit_everything_twice_leave_the_same(small_lab, monkeypatc
     lab = small_lab
     done: dict[str, int] = {}
     steps: dict[str, Callable[[], int]] = {
-        "train": lambda: lab.train(TREES),
+        "train": lambda: lab.train_each(TREES),
         "predict": lambda: predict(lab, done["train"]),
         "ensemble": lambda: lab.ensemble(SMALL),
         "predict by ensemble": lambda: predict(lab, done["ensemble"]),
@@ -192,7 +192,7 @@ def test_a_child_that_loses_connections_completes_its_first_attempt(
         model_no=1, model_id="ML-XGB", model_group_id="M", model_param=params, use_yn="Y",
         model_desc=None,
     )  # fmt: skip
-    lab.do(lambda connection: model_list.put(connection, [entry]))
+    lab(model_list.put, [entry])
     batch_id = lab.add(mode="train", dataset_group="DATA001", dataset_version=1, model_group="M")
     database = make_url(lab.settings.database_url).database
     with mariadb_server.connect(database) as other, other.cursor() as cursor:

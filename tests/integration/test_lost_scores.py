@@ -28,7 +28,7 @@ def trained(sqlite_settings, tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "draw", lambda *_: ())
     lab = Lab(sqlite_settings, tmp_path)
     lab.load_applicants()
-    lab.train(
+    lab.train_each(
         [
             ("ML-XGB", '{"n_estimators": 10, "grid": {"max_depth": [1, 2, 3]}}'),
             ("ML-RF", '{"n_estimators": 10, "grid": {"min_samples_leaf": [5, 20]}}'),
@@ -73,7 +73,7 @@ def test_lost_scores_are_computed_again_and_are_the_same(trained):
             )
         )
         assert set(uris) == {after[1].scores_uri}
-    assert any("computing lost scores of 2 models" in note for note in trained.notes)
+    assert any("computing lost scores of 2 models" in note for _, note in trained.reports)
 
 
 def test_lost_scores_come_from_the_data_set_as_the_models_own_batch_had_it(trained):
@@ -82,7 +82,7 @@ def test_lost_scores_come_from_the_data_set_as_the_models_own_batch_had_it(train
     trained.load_applicants(drop=("currency",))
     forest = [("ML-RF", '{"n_estimators": 10, "min_samples_leaf": 5}')]
     for version in (2, 3):
-        trained.train(forest, dataset_version=version)
+        trained.train_each(forest, dataset_version=version)
     trained.list_models("C002", [(2, 1, 1), (3, 1, 1)])
     rule = {"ensembles": 1, "members": 2, "rounds": 1}
     expected = trained.ensemble(rule, "C002")
@@ -92,15 +92,15 @@ def test_lost_scores_come_from_the_data_set_as_the_models_own_batch_had_it(train
     batch_id = trained.ensemble(rule, "C002")
 
     assert trained.rows(dc_batch_method, batch_id) == trained.rows(dc_batch_method, expected)
-    assert any("computing lost scores of 2 models" in note for note in trained.notes)
+    assert any("computing lost scores of 2 models" in note for _, note in trained.reports)
 
 
 def test_scores_of_a_model_that_was_trained_again_meanwhile_are_not_named(trained):
-    (model, *_) = trained.do(lambda connection: results.models(connection, 1))
+    (model, *_) = trained(results.models, 1)
     before = models(trained)
     other = replace(model, sha256=64 * "0", scores_uri="of another model")
 
-    assert not trained.do(lambda connection: results.put_scores(connection, other))
+    assert not trained(results.put_scores, other)
     assert models(trained) == before
 
 
@@ -121,6 +121,6 @@ def test_scores_and_model_both_lost_is_an_error_that_names_the_model(trained):
 
 def test_lost_scores_on_rows_that_are_not_there_any_more_is_an_error(trained):
     lose(trained, models(trained)[0].scores_uri)
-    trained.do(lambda c: c.execute(dc_dataset.update().values(content_sha256=64 * "1")))
+    trained(lambda c: c.execute(dc_dataset.update().values(content_sha256=64 * "1")))
     with pytest.raises(DatasetChanged, match="registered anew"):
         trained.ensemble(SMALL)

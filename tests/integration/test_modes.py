@@ -100,7 +100,7 @@ def test_a_host_that_cannot_work_fails_the_batch_for_now_and_none_of_its_models(
         ready.run(batch_id)
 
     assert ready.results(batch_id) == []
-    assert ready.batch(batch_id).run_after is not None
+    assert ready.read(batch_id).run_after is not None
 
 
 def _split_sha(desk: Desk, split_id: str) -> str:
@@ -567,7 +567,7 @@ def test_a_full_store_fails_the_batch_not_its_models(ready: Desk) -> None:
     with pytest.raises(StoreFull):
         ready.run(batch_id)
 
-    assert (ready.batch(batch_id).state, ready.batch(batch_id).run_after) == ("E", None)
+    assert (ready.read(batch_id).state, ready.read(batch_id).run_after) == ("E", None)
     assert not ready.results(batch_id)
 
 
@@ -614,7 +614,7 @@ def test_a_bad_row_ends_in_a_final_error_that_names_thing_and_remedy(
     with pytest.raises(error) as caught:
         ready.run(batch_id)
 
-    row = ready.batch(batch_id)
+    row = ready.read(batch_id)
     assert (row.state, row.run_after, row.error_class) == ("E", None, error.__name__)
     assert not ready.results(batch_id)
     assert "\n" not in str(caught.value)

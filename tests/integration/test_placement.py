@@ -256,7 +256,7 @@ def test_a_fit_that_finds_its_card_full_is_done_alone_then_on_the_cpu(
     lab.load_applicants(rows=200)
     lab.executor = executor
     with structlog.testing.capture_logs() as logs:
-        batch = lab.train(
+        batch = lab.train_each(
             [
                 ("DL-DNN", '{"max_epochs": 1, "hidden_units": 4000}'),
                 ("ML-RF", '{"n_estimators": 2}'),

@@ -75,7 +75,7 @@ def test_a_batch_that_succeeds_is_completed(both_runs):
     row = runs.row(batch_id)
     assert outcome == Outcome("C", stale=False)
     assert (row.state, row.progress, row.lease_until) == ("C", 1.0, None)
-    assert runs.attempts(batch_id) == [("C", None)]
+    assert runs.outcomes(batch_id) == [("C", None)]
     assert not alive(runs.pid())
     summary = [line for line in logged if line["event"] == "batch ended"]
     assert len(summary) == 1
@@ -123,7 +123,7 @@ def test_bad_input_is_final_and_says_why(both_runs):
     row = runs.row(batch_id)
     assert (row.state, row.error_class, row.error_text) == ("E", "BadData", "the table is empty")
     assert row.run_after is None
-    assert runs.attempts(batch_id) == [("E", "BadData")]
+    assert runs.outcomes(batch_id) == [("E", "BadData")]
     assert "Traceback" not in str(logged)
     assert "Traceback (most recent call last):" in history(runs, batch_id)
     [ended] = [line for line in logged if line["event"] == "batch ended"]
@@ -166,7 +166,7 @@ def test_a_child_that_dies_is_tried_again_at_once(sqlite_runs, behaviour, words)
     assert words in row.error_text
     assert row.run_after - row.work_end_date < timedelta(seconds=1)
     assert runs.supervise("succeed").outcome().state == "C"
-    assert runs.attempts(batch_id) == [("E", "ChildLost"), ("C", None)]
+    assert runs.outcomes(batch_id) == [("E", "ChildLost"), ("C", None)]
 
 
 def test_what_a_dead_child_printed_last_is_kept(sqlite_runs):
@@ -218,7 +218,7 @@ def test_a_host_without_threads_to_give_gives_the_batch_back(sqlite_runs, monkey
     row = runs.row(batch_id)
     assert outcome.state == row.state == "I"
     assert (row.attempt, row.lease_until) == (0, None)
-    assert runs.attempts(batch_id) == [("I", "StartFailed")]
+    assert runs.outcomes(batch_id) == [("I", "StartFailed")]
     assert not any(alive(process.pid) for process in processes)
 
 
@@ -301,7 +301,7 @@ def test_an_outage_shorter_than_the_lease_costs_nothing(cut_runs, proxy):
     proxy.restore()
 
     assert running.outcome().state == "C"
-    assert cut_runs.attempts(batch_id) == [("C", None)]
+    assert cut_runs.outcomes(batch_id) == [("C", None)]
 
 
 def test_work_finished_during_an_outage_is_settled_after_it(cut_runs, proxy):
@@ -384,7 +384,7 @@ def test_work_finished_during_a_long_outage_counts_if_nobody_took_the_batch(cut_
     proxy.restore()
 
     assert running.outcome() == Outcome("C", stale=False)
-    assert cut_runs.attempts(batch_id) == [("C", None)]
+    assert cut_runs.outcomes(batch_id) == [("C", None)]
 
 
 def test_finishing_is_given_up_when_told_to_hurry(cut_runs, proxy):
@@ -437,7 +437,7 @@ def test_a_lost_answer_to_the_last_commit_is_looked_up(cut_runs, proxy, work, ex
 
     assert proxy.answer_was_lost
     assert state == expected
-    assert [outcome for outcome, _ in cut_runs.attempts(batch_id)] == [expected]
+    assert [outcome for outcome, _ in cut_runs.outcomes(batch_id)] == [expected]
 
 
 def test_a_lost_answer_to_a_claim_is_looked_up_and_the_batch_run(cut_runs, proxy):
@@ -450,7 +450,7 @@ def test_a_lost_answer_to_a_claim_is_looked_up_and_the_batch_run(cut_runs, proxy
     assert proxy.answer_was_lost
     assert claimer.next(0).batch.batch_id == batch_id
     assert claimer.next(0) is None
-    assert cut_runs.attempts(batch_id) == [(None, None)]
+    assert cut_runs.outcomes(batch_id) == [(None, None)]
 
 
 def test_a_claim_that_did_not_arrive_is_forgotten(cut_runs, proxy):
