@@ -28,7 +28,7 @@ demo: setup ## the whole way once: data, training, prediction, ensembles, leader
 	@$(BIN)/deepcredit demo
 
 test: setup servers ## run all tests; PYTEST=... adds arguments
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 check: setup ## check format, lint, types and the layers of imports
 	@$(BIN)/ruff format --check .

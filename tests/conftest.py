@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,14 @@ SettingsFactory = Callable[..., Settings]
 # A shell without job control makes what it starts in the background ignore Ctrl-C, and so would
 # every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files are what runs side by side: those that take long begin first, so that no core waits for
+    one of them at the end.
+    """
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: ("unit" in item.path.parts, -slow[item.path]))
 
 
 @pytest.fixture

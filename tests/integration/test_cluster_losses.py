@@ -124,6 +124,7 @@ def test_the_only_worker_is_renewed_while_tasks_send_their_files(tmp_path):
     assert len({each.value[0] for each in done}) > 1
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_while_it_leaves_does_not_come_back(tmp_path):
     noted = files(tmp_path, 2)
     with ExitStack() as stack:

@@ -178,6 +178,7 @@ def seen(runs: Runs) -> datetime | None:
         return next((server.last_seen for server in servers.listing(connection)), None)
 
 
+@pytest.mark.slow
 def test_a_slow_database_costs_no_attempt(here: Runs, there: Runs, proxy: Proxy) -> None:
     batch_id = here.add()
     proxy.delay = 0.08  # a beat takes half a second

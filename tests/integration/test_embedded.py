@@ -90,6 +90,7 @@ def test_what_the_launcher_was_told_otherwise_does_not_reach_its_own_workers(
     ]
 
 
+@pytest.mark.slow
 def test_batches_that_are_cancelled_while_they_train_leave_a_log_without_tracebacks(
     sqlite_settings: Settings, tmp_path
 ) -> None:

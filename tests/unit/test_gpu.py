@@ -38,6 +38,7 @@ print("equal")
 """
 
 
+@pytest.mark.slow
 def test_a_simulated_gpu_counts_the_same_integers():
     done = subprocess.run(
         [sys.executable, "-c", SIMULATED],
