@@ -19,6 +19,7 @@ from tests.sshd import HOST, free_port, make_key, trust
 from tests.waiting import alive, until
 
 
+@pytest.mark.slow
 def test_a_cluster_is_started_shown_used_and_ended(admin):
     made = admin.folder / "tls"
     assert str(made) in admin.cluster("certificates", str(made))
@@ -109,6 +110,7 @@ def test_a_host_that_cannot_be_reached_is_named_and_nothing_is_started(admin):
     assert admin.records() == []
 
 
+@pytest.mark.slow
 def test_without_its_scheduler_s_host_a_cluster_is_not_started_and_what_to_do_is_said(admin):
     admin.write([{"name": "one", "port": free_port()}, {"name": "two"}])
 
@@ -143,6 +145,7 @@ def test_workers_do_not_join_the_scheduler_of_somebody_else_at_our_port(admin):
             other.kill()
 
 
+@pytest.mark.slow
 def test_new_certificates_wait_for_a_stop(admin):
     made = admin.folder / "tls"
     admin.write([{"name": "one", "workers": 0}], certificates=str(made))
@@ -162,6 +165,7 @@ def test_new_certificates_wait_for_a_stop(admin):
     assert "warning" not in admin.cluster("status")  # of a host that is to have no workers
 
 
+@pytest.mark.slow
 def test_a_cluster_whose_certificate_has_ended_can_be_stopped(admin):
     admin.cluster("start")
     folder = admin.folder / "tls"
