@@ -52,9 +52,9 @@ def test_a_cluster_is_started_shown_used_and_ended(admin):
 
     assert "two: cpu stopped" in admin.cluster("stop")
     until(lambda: not any(map(alive, pids)))
-    # Else a worker and its nanny may wait for each other, each for another of them.
-    for host in ("one", "two"):
-        assert "scheduler-close" not in admin.log(host, "cpu").read_text()
+    told = _when(admin.log("one", "scheduler"), "Received signal SIGTERM")
+    for host in ("one", "two"):  # else a worker and its nanny may wait for each other
+        assert _when(admin.log(host, "cpu"), "End worker") < told
     assert admin.records() == []
     assert "nothing runs" in admin.cluster("stop")
 
@@ -204,6 +204,11 @@ def test_more_threads_than_cores_are_refused(admin):
     admin.write([{"name": "one"}, {"name": "two", "workers": 1 + (os.cpu_count() or 1)}])
 
     assert "one, two: workers times threads are" in admin.cluster("start", code=2)
+
+
+def _when(log, what):
+    """The time of the last line that says so; as text it sorts."""
+    return [line for line in log.read_text().splitlines() if what in line][-1].partition(" - ")[0]
 
 
 def _no_secret_on_command_lines(pids, secret):
