@@ -16,6 +16,7 @@ from tests.ports import free_port
 from tests.waiting import alive, until
 
 
+@pytest.mark.slow
 def test_workers_come_and_leave_while_tasks_run(admin):
     noted = [str(admin.folder / name) for name in "ab"]
     admin.cluster("start")
@@ -47,6 +48,7 @@ def test_workers_come_and_leave_while_tasks_run(admin):
     assert not list((admin.folder / "hosts").glob("*/wanted"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["start", "stop"])
 def test_workers_of_a_host_that_is_no_longer_configured_leave_for_good(admin, command):
     admin.cluster("start")
@@ -74,6 +76,7 @@ def test_without_a_scheduler_status_says_so_and_fails(admin):
     assert f"127.0.0.1:{admin.port} does not answer" in said
 
 
+@pytest.mark.slow
 def test_a_cluster_starts_without_a_host_that_is_down_which_joins_later(admin):
     hosts = [{"name": name} for name in ("one", "two", "three")]
     down = [hosts[0], {"name": "two", "port": free_port()}, hosts[2]]

@@ -20,6 +20,7 @@ from tests.sshd import HOST, make_key, trust
 from tests.waiting import alive, until
 
 
+@pytest.mark.slow
 def test_a_cluster_is_started_shown_used_and_ended(admin):
     made = admin.folder / "tls"
     assert str(made) in admin.cluster("certificates", str(made))
@@ -52,9 +53,9 @@ def test_a_cluster_is_started_shown_used_and_ended(admin):
 
     assert "two: cpu stopped" in admin.cluster("stop")
     until(lambda: not any(map(alive, pids)))
-    # Else a worker and its nanny may wait for each other, each for another of them.
-    for host in ("one", "two"):
-        assert "scheduler-close" not in admin.log(host, "cpu").read_text()
+    told = _when(admin.log("one", "scheduler"), "Received signal SIGTERM")
+    for host in ("one", "two"):  # else a worker and its nanny may wait for each other
+        assert _when(admin.log(host, "cpu"), "End worker") < told
     assert admin.records() == []
     assert "nothing runs" in admin.cluster("stop")
 
@@ -110,6 +111,7 @@ def test_a_host_that_cannot_be_reached_is_named_and_nothing_is_started(admin):
     assert admin.records() == []
 
 
+@pytest.mark.slow
 def test_without_its_scheduler_s_host_a_cluster_is_not_started_and_what_to_do_is_said(admin):
     admin.write([{"name": "one", "port": free_port()}, {"name": "two"}])
 
@@ -144,6 +146,7 @@ def test_workers_do_not_join_the_scheduler_of_somebody_else_at_our_port(admin):
             other.kill()
 
 
+@pytest.mark.slow
 def test_new_certificates_wait_for_a_stop(admin):
     made = admin.folder / "tls"
     admin.write([{"name": "one", "workers": 0}], certificates=str(made))
@@ -163,6 +166,7 @@ def test_new_certificates_wait_for_a_stop(admin):
     assert "warning" not in admin.cluster("status")  # of a host that is to have no workers
 
 
+@pytest.mark.slow
 def test_a_cluster_whose_certificate_has_ended_can_be_stopped(admin):
     admin.cluster("start")
     folder = admin.folder / "tls"
@@ -201,6 +205,11 @@ def test_more_threads_than_cores_are_refused(admin):
     admin.write([{"name": "one"}, {"name": "two", "workers": 1 + (os.cpu_count() or 1)}])
 
     assert "one, two: workers times threads are" in admin.cluster("start", code=2)
+
+
+def _when(log, what):
+    """The time of the last line that says so; as text it sorts."""
+    return [line for line in log.read_text().splitlines() if what in line][-1].partition(" - ")[0]
 
 
 def _no_secret_on_command_lines(pids, secret):
