@@ -25,7 +25,7 @@ LOG = "CLUSTER_PROCESS_LOG"
 
 _LOG_BYTES = 5_000_000
 _LOOK_SECONDS = 60.0
-_SETTLED_SECONDS = 5.0
+_SETTLED_SECONDS = 15.0  # on a host that is busy a process takes some to find that it cannot start
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 10.0
 
@@ -36,7 +36,9 @@ def workers_of(words: Sequence[str]) -> int:
 
 
 def main() -> int:
-    """Gives up, with the exit code of what it ran, if that has never lasted for five seconds."""
+    """Gives up, with the exit code of what it ran, if that has only ever ended by itself, and so
+    soon that it cannot have done anything.
+    """
     keeper = _Keeper(sys.argv[1:])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: keeper.end())
@@ -60,7 +62,8 @@ class _Keeper:
                 began = time.monotonic()
                 code = self._once(self._those_that_stay())
                 lasted = time.monotonic() - began >= _SETTLED_SECONDS
-                settled = settled or lasted
+                killed = code < 0  # by somebody else: it may start well the next time
+                settled = settled or lasted or killed
                 if self._told.is_set() or self._retired() or not settled:
                     return code
                 pause = _FIRST_PAUSE_SECONDS if lasted else min(2 * pause, _LONGEST_PAUSE_SECONDS)

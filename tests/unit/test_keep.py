@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -42,6 +43,30 @@ def test_workers_that_were_told_to_leave_do_not_come_back(tmp_path, monkeypatch,
     seen = [json.loads(line) for line in (tmp_path / "seen").read_text().splitlines()]
     assert seen == [[workers, "one-cpu", ""], again]
     assert not list(tmp_path.glob("retired.*"))
+
+
+# Notes its starts. The first time it dies by the signal of that number, or ends with the code 1;
+# the second time it leaves for good.
+STARTER = """
+import os, sys
+from pathlib import Path
+started = Path("started")
+with started.open("a") as file:
+    file.write("x")
+if started.read_text() == "x":
+    os.kill(os.getpid(), int(sys.argv[1])) if int(sys.argv[1]) else sys.exit(1)
+Path(os.environ["CLUSTER_WORKERS_RETIRED"]).write_text("one\\n")
+"""
+
+
+@pytest.mark.parametrize(("number", "code", "starts"), [(0, 1, 1), (signal.SIGKILL, 0, 2)])
+def test_what_cannot_start_is_given_up_and_what_was_killed_is_not(
+    tmp_path, monkeypatch, number, code, starts
+):
+    monkeypatch.chdir(tmp_path)
+
+    assert keep._Keeper(["-c", STARTER, str(int(number))]).run() == code
+    assert len((tmp_path / "started").read_text()) == starts
 
 
 # Writes 100 bytes for each line that it is sent, to whatever stderr is.
