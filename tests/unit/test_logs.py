@@ -11,20 +11,6 @@ from configs.errors import BadSetting
 from configs.settings import Settings
 
 
-@pytest.fixture(autouse=True)
-def _restored():
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    for handler in root.handlers[:]:
-        if handler not in handlers:
-            handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
-
-
 class Terminal(io.StringIO):
     def isatty(self):
         return True
