@@ -91,8 +91,18 @@ def decoded(row: RowMapping) -> dict[str, Any]:
     default one, as v_batch has it.
     """
     queues = row["queues"] or ('["default"]' if row["identity"] else "[]")
-    tags = row["tags"] or "[]"
-    return {**row, "tags": tuple(json.loads(tags)), "queues": tuple(json.loads(queues))}
+    return {**row, "tags": _names(row["tags"] or "[]"), "queues": _names(queues)}
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Of a JSON list. What an operator has written in its place is one name: a row that none can
+    read must not keep other launchers from starting.
+    """
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = text
+    return tuple(map(str, found)) if isinstance(found, list) else (str(found),)
 
 
 def at_work(connection: Connection) -> list[Server]:

@@ -131,6 +131,9 @@ def _why(host: Host, done: subprocess.CompletedProcess[str], known_hosts: Path) 
     python = host.python or sys.executable
     if any(line.lower() == "unknown option: -p" for line in lines):
         return f"{python} is older than Python 3.11; install the same version everywhere"
-    if done.returncode == _NO_SUCH_PROGRAM or "No module named" in said:
-        return f"{python} with DeepCredit is not there ({said}); install it or set `python`"
+    # The latter: DeepCredit of a version in which launcher.host was one module.
+    missing = "No module named" in said or "finding module specification" in said
+    if done.returncode == _NO_SUCH_PROGRAM or missing:
+        which = f"{python} with DeepCredit of the version here"
+        return f"{which} is not there ({said}); install it or set `python`"
     return said

@@ -37,6 +37,15 @@ def test_servers_tell_how_long_they_are_silent_and_whether_they_are_paused(calls
     assert (paused.serve_server_id, paused.paused, paused.silent) == ("B", 1, None)
 
 
+@pytest.mark.parametrize(("written", "tags"), [("gpu", ("gpu",)), ("[1]", ("1",)), ('"a"', ("a",))])
+def test_tags_that_an_operator_wrote_as_no_list_of_names_stop_nobody(calls, written, tags):
+    row = {"serve_server_id": "A", "identity": "a", "tags": written, "last_seen": utc_now()}
+    calls(lambda c: c.execute(insert(dc_server).values(row)))
+
+    assert [each.tags for each in calls(overview.read).servers] == [tags]
+    assert [each.tags for each in calls(servers.at_work)] == [tags]
+
+
 def test_what_runs_is_told_with_its_server(calls):
     busy = {"state": "U", "progress": 0.5, "work_date": utc_now(-60), "progress_note": "모형 3"}
     second = add(calls, serve_server_id="B", lease_until=utc_now(60), **busy)

@@ -101,6 +101,11 @@ def test_cards_are_counted_as_those_see_them_who_are_started(told, tmp_path, mon
             255,
             r"refuses our key: Warning: Identity file /k not accessible: .*; check user",
         ),
+        (
+            ["python3: Error while finding module specification for 'launcher.host.agent' (...)"],
+            1,
+            r"python\S* with DeepCredit of the version here is not there .*; install it",
+        ),
     ],
 )
 def test_why_a_host_refuses_stands_before_the_last_line(told, tmp_path, lines, code, said):
