@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from configs.cluster import Cluster, Host
@@ -92,6 +93,8 @@ def stop(cluster: Cluster, say: Say) -> None:
             _dismiss(cluster, picture, say)
         except ClusterUnavailable as error:
             deaf = [str(error)]
+        with suppress(ClusterUnavailable):  # then nothing is handed on, either
+            dismissal.announce_end(picture.address, read(cluster.certificates))
     states, unreached = _end(cluster)
     errors = [*unreached, *deaf]
     if unasked and any(states.values()):
@@ -127,7 +130,12 @@ def _end(cluster: Cluster) -> tuple[dict[str, dict[str, str]], list[str]]:
 
     workers, away = end(cluster.hosts, "scheduler")
     schedulers, lost = end(host for host in cluster.hosts if host.name in workers)
-    ended = {name: workers[name] | schedulers.get(name, {}) for name in workers}
+    # Of a host that was heard once only, that nothing runs is not known.
+    ended = {
+        name: states | schedulers.get(name, {})
+        for name, states in workers.items()
+        if states or name in schedulers
+    }
     return ended, [*away.values(), *lost.values()]
 
 

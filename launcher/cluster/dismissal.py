@@ -1,11 +1,14 @@
-"""Telling workers that run elsewhere to leave for good, each after what it runs."""
+"""Telling workers that run elsewhere to leave for good, each after what it runs; and telling a
+scheduler that all its workers are about to be ended.
+"""
 
 import asyncio
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 
-from distributed import Client
+from distributed import Client, Scheduler
 from distributed import Worker as DaskWorker
 
 from configs.cluster import Cluster
@@ -40,16 +43,7 @@ def tell(
     Raises:
         ClusterUnavailable: some did not hear it.
     """
-    try:
-        opened = Client(
-            address,
-            security=security(certificates),
-            timeout=_PATIENCE_SECONDS,
-            set_as_default=False,
-        )
-    except OSError as error:
-        raise ClusterUnavailable(f"{address} does not answer any more: {error}") from error
-    with closing(opened) as client:
+    with closing(_client(address, certificates)) as client:
 
         async def tell_one(worker: Worker) -> bool | None:
             told = client.run(retire, workers=[worker.address])
@@ -71,6 +65,37 @@ def tell(
                 "version"
             )
         return [worker for worker, leaves in pairs if leaves]
+
+
+def announce_end(address: str, certificates: Mapping[str, str] | None) -> None:
+    """Workers end one after another: what runs goes from one to the next, and none of their deaths
+    is its fault.
+
+    Raises:
+        ClusterUnavailable: the scheduler did not hear it.
+    """
+    with closing(_client(address, certificates)) as client:
+        try:
+            client.run_on_scheduler(blame_no_task)
+        except Exception as error:  # it ends, hangs, or is of another version
+            raise ClusterUnavailable(f"{address} does not answer any more: {error}") from error
+
+
+def _client(address: str, certificates: Mapping[str, str] | None) -> Client:
+    try:
+        return Client(
+            address,
+            security=security(certificates),
+            timeout=_PATIENCE_SECONDS,
+            set_as_default=False,
+        )
+    except OSError as error:
+        raise ClusterUnavailable(f"{address} does not answer any more: {error}") from error
+
+
+def blame_no_task(dask_scheduler: Scheduler) -> None:
+    """Run by Dask on the scheduler."""
+    dask_scheduler.allowed_failures = sys.maxsize
 
 
 def retire(dask_worker: DaskWorker) -> bool:

@@ -177,6 +177,21 @@ def test_a_worker_that_dies_is_in_the_log(cluster, tmp_path):
     assert (lost["running"], lost["log_level"]) == (1, "warning")
 
 
+def test_workers_that_are_ended_with_their_cluster_cost_no_task(tmp_path):
+    """What runs goes from one to the next; Dask gives a task up when a second one dies with it."""
+    with ExitStack() as stack:
+        ending = Cluster(tmp_path, stack)
+        ending.keeper = ending.scheduler()
+        ending.worker("one")
+        executor = stack.enter_context(closing(connect(ending.address, patience=30)))
+        until(lambda: executor.workers == 1, 30)
+        dismissal.announce_end(ending.address, None)
+        (tmp_path / "deaths").mkdir()
+        future = executor.client.submit(tasks.die_three_times, str(tmp_path / "deaths"))
+
+        assert future.result(timeout=60) == 3
+
+
 def test_a_run_goes_on_with_a_scheduler_that_was_restarted(cluster, tmp_path):
     noted = files(tmp_path, 10)
     with (

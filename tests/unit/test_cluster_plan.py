@@ -7,6 +7,7 @@ import pytest
 from configs.cluster import Cluster
 from configs.errors import BadSetting, ClusterUnavailable
 from configs.settings import load
+from launcher.cluster import deploy
 from launcher.cluster.facts import Facts
 from launcher.cluster.hosts import command
 from launcher.cluster.plan import make_plan, more_workers
@@ -245,3 +246,25 @@ def test_settings_survive_the_way_to_the_process_of_a_batch(tmp_path):
     assert again.cluster is not None
     assert settings.cluster is not None
     assert again.cluster.model_dump() == settings.cluster.model_dump()
+
+
+def test_of_a_host_that_answers_once_stop_does_not_say_that_nothing_runs(monkeypatch):
+    def ask(host, known_hosts, request):
+        if host.name == "b":
+            return [{"name": "cpu", "state": "stopped"}] if request["but"] else []
+        if request["but"]:
+            return []  # the scheduler alone runs there
+        raise ClusterUnavailable("a: no answer within 60 s")
+
+    def find(_):
+        raise ClusterUnavailable("no scheduler")
+
+    monkeypatch.setattr(deploy, "ask", ask)
+    monkeypatch.setattr(deploy, "find", find)
+    said = []
+
+    with pytest.raises(ClusterUnavailable, match=r"^a: no answer within 60 s$"):
+        deploy.stop(cluster(hosts=["a", "b"], workers=1), lambda _, line: said.append(line))
+
+    assert "b: cpu stopped" in said
+    assert "a: nothing runs" not in said
