@@ -6,8 +6,29 @@ from collections.abc import Iterable, Sequence
 
 def meant(name: str, known: Iterable[str]) -> str:
     """`did you mean X? `, to stand before the list of known names; empty if none is like it."""
+    if (sent := _unmangled(name)) is not None:
+        return (
+            f"was it sent as {sent}? then start the SQL client with "
+            "--default-character-set=utf8mb4; "
+        )
     near = nearest(name, known)
     return "" if near is None else f"did you mean {near}? "
+
+
+def _unmangled(name: str) -> str | None:
+    """What a client sent in UTF-8 and the database took for latin1, which is MariaDB's word for
+    Windows-1252 with the five bytes that this has not.
+    """
+    try:
+        sent = b"".join(_byte(each) for each in name).decode("utf-8")
+    except UnicodeError:
+        return None
+    return sent if sent != name else None
+
+
+def _byte(character: str) -> bytes:
+    code = ord(character)
+    return bytes([code]) if 0x80 <= code < 0xA0 else character.encode("cp1252")
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -1,5 +1,6 @@
 """Columns of new data as training had them: text that holds numbers, numbers that are codes."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from configs.errors import BadData
 from configs.meant import some
 from pipeline.frames import Feature, Numeric, sentinels_of
+from pipeline.roles import THOUSANDS
 from pipeline.rules import CategoricalRule, NumericRule
 from storage.column_kinds import as_code, as_numbers
 
@@ -42,9 +44,12 @@ def numbers_of(rule: NumericRule, feature: Feature, where: str) -> Floats:
     if values is None:
         # Truth values are numbers only where nothing else is there.
         odd = next((text for text in texts if _parsed([text, "0"]) is None), texts[0])
+        advice = f"if that means missing, load it with --missing {feature.name}={odd}"
+        if re.match(THOUSANDS, odd):
+            advice = f"write {odd.replace(',', '')} for it in the file, and load that"
         raise BadData(
             f"{where}: column {feature.name!r} holds {odd!r}, but was numeric when the models were "
-            f"trained; if that means missing, load it with --missing {feature.name}={odd}"
+            f"trained; {advice}"
         )
     numbers[codes] = values
     return numbers[feature.codes]

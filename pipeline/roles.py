@@ -22,7 +22,7 @@ _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _LIKE_AN_ID = 0.5  # this share of rows with a category of their own
 _LIKE_NUMBERS = 0.5  # more than this share of values that are numbers
 _NUMBER = r"^\s*-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
-_THOUSANDS = r"^\s*-?\d{1,3}(,\d{3})+(\.\d*)?\s*$"
+THOUSANDS = r"^\s*-?\d{1,3}(,\d{3})+(\.\d*)?\s*$"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +205,7 @@ def _almost_numbers(
             f"{numbers} of {total} values are numbers, but {holder} {meant[row].as_py()!r:.80}; it "
             "becomes categorical: mend that, or name what means missing with --missing"
         )
-    grouped = pc.match_substring_regex(meant, _THOUSANDS)
+    grouped = pc.match_substring_regex(meant, THOUSANDS)
     commas = pc.sum(grouped).as_py() or 0
     if commas and numbers + commas > _LIKE_NUMBERS * total:
         example = meant[pc.index(grouped, True).as_py()].as_py()

@@ -14,6 +14,7 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    or_,
     select,
 )
 
@@ -170,11 +171,13 @@ def _with_failures(connection: Connection) -> list[str]:
 
 
 def _oldest() -> Select[*tuple[Any, ...]]:
-    """By its number, which the index of claims tells: reading when each was added would cost a
-    row for every batch that waits.
+    """Of those whose time has come. By its number, which an index tells: reading when each was
+    added would cost a row for every batch that waits.
     """
-    first = select(func.min(_batch.batch_id)).where(_batch.state == "I").scalar_subquery()
-    since = func.coalesce(_batch.work_end_date, _batch.created_at)
+    due = or_(_batch.run_after.is_(None), _batch.run_after <= utc_now())
+    first = select(func.min(_batch.batch_id)).where(_batch.state == "I", due).scalar_subquery()
+    ready = func.coalesce(_batch.work_end_date, _batch.created_at)
+    since = case((_batch.run_after > ready, _batch.run_after), else_=ready)
     return select(
         _batch.batch_id, _batch.queue, seconds_between(since, utc_now()).label("seconds")
     ).where(_batch.batch_id == first)

@@ -28,6 +28,8 @@ SettingsFactory = Callable[..., Settings]
 # A shell without job control makes what it starts in the background ignore Ctrl-C, and so would
 # every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Who ends the tests by SIGTERM, as `timeout` does, ends them as Ctrl-C would: with their servers.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -89,6 +89,18 @@ def test_the_oldest_waiting_batch_counts_from_when_it_was_given_back(calls):
     assert calls(overview.oldest_waiting) >= 99
 
 
+def test_a_batch_waits_from_its_time_on_and_not_before(calls):
+    add(calls, run_after=utc_now(3600))
+    assert calls(overview.read).oldest is None
+
+    due = add(calls, created_at=utc_now(-500), run_after=utc_now(-100))
+    add(calls)
+
+    oldest = calls(overview.read).oldest
+    assert oldest.batch_id == due
+    assert 99 <= oldest.seconds <= 110
+
+
 def test_only_final_errors_of_the_last_day_are_failures(calls):
     failed = {"state": "E", "error_class": "BadData", "error_text": "열 이름"}
     add(calls, **failed, work_end_date=utc_now(-90_000))

@@ -22,6 +22,17 @@ def test_the_nearest_known_name_is_offered_whatever_its_case(
     assert meant(name, KNOWN) == (f"did you mean {nearest}? " if nearest else "")
 
 
+@pytest.mark.parametrize("name", ["신용M1", "é", "한글과 컴퓨터, ㈜"])
+def test_a_name_that_the_client_of_sql_has_mangled_is_told_as_it_was_sent(name: str) -> None:
+    taken = "".join(
+        chr(byte) if byte in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else bytes([byte]).decode("cp1252")
+        for byte in name.encode()
+    )
+
+    assert meant(taken, [name]).startswith(f"was it sent as {name}? then start the SQL client")
+    assert meant(name, ["other"]) == ""
+
+
 def test_of_many_names_the_first_are_said() -> None:
     assert some([], 2) == ""
     assert some(["a", "b"], 2) == "a, b"

@@ -357,6 +357,8 @@ def test_text_where_training_had_numbers_is_an_error_that_names_both():
         BadData, match=r"column 'x' holds 'many', but was numeric.*--missing x=many$"
     ):
         apply(fitted, frame(categorical("x", ["1", "many"])))
+    with pytest.raises(BadData, match=r"holds '1,169', but .*; write 1169 for it in the file"):
+        apply(fitted, frame(categorical("x", ["1", "1,169"])))
 
 
 # Columns of new data.
