@@ -10,6 +10,8 @@ LOCK := $(if $(GPU),requirements-gpu.lock,requirements.lock)
 # What was installed is known by its content: files that come in an archive may be older than the
 # last installation.
 INSTALLED := $(LOCK) requirements-dev.lock pyproject.toml .ci/setup
+# One more than there are cores: half of the time tests wait for processes that they have started.
+TESTERS = $(shell echo $$(($$(nproc) + 1)))
 STAMP := $(VENV)/installed-$(shell cat $(INSTALLED) | cksum | cut -d ' ' -f 1)
 
 help: ## print this list
@@ -28,7 +30,7 @@ demo: setup ## the whole way once: data, training, prediction, ensembles, leader
 	@$(BIN)/deepcredit demo
 
 test: setup servers ## run all tests; PYTEST=... adds arguments
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	@$(BIN)/python -m pytest -n $(TESTERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 check: setup ## check format, lint, types and the layers of imports
 	@$(BIN)/ruff format --check .
