@@ -10,9 +10,9 @@ LOCK := $(if $(GPU),requirements-gpu.lock,requirements.lock)
 # What was installed is known by its content: files that come in an archive may be older than the
 # last installation.
 INSTALLED := $(LOCK) requirements-dev.lock pyproject.toml .ci/setup
+STAMP := $(VENV)/installed-$(shell cat $(INSTALLED) | cksum | cut -d ' ' -f 1)
 # One more than there are cores: half of the time tests wait for processes that they have started.
 TESTERS = $(shell echo $$(($$(nproc) + 1)))
-STAMP := $(VENV)/installed-$(shell cat $(INSTALLED) | cksum | cut -d ' ' -f 1)
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
