@@ -329,6 +329,31 @@ def test_a_member_that_was_trained_again_is_refused(lab):
         assert connection.scalar(select(dc_batch.c.state).where(dc_batch.c.batch_id == 2)) == "C"
 
 
+def test_members_trained_again_because_their_files_were_lost_are_the_same(lab):
+    trained = lab.train_each(
+        [
+            ("ML-XGB", '{"n_estimators": 5}'),
+            ("ML-RF", '{"n_estimators": 5}'),
+            ("DL-DNN", '{"max_epochs": 2}'),
+            ("DL-TABNET", '{"max_epochs": 2}'),
+        ]
+    )
+    lab.list_models("C002", [(trained, number, 1) for number in range(1, 5)])
+    parent = lab.ensemble(SMALL, candidate_id="C002")
+    before = lab.trained(trained)
+    shutil.rmtree(lab.folder / "store" / "models" / f"T{trained}")
+
+    lab.again(trained)
+    lab.execute(trained)
+
+    hashes = [
+        [(row.sha256, row.scores_sha256) for row in of] for of in (before, lab.trained(trained))
+    ]
+    assert hashes[0] == hashes[1]
+    assert [row.fence for row in lab.trained(trained)] == [2, 2, 2, 2]
+    assert result(lab, predict(lab, parent))["state"] == "C"
+
+
 def test_a_database_restored_from_before_a_run_does_not_overwrite_the_file_of_that_run(lab):
     """It gives the number and the fence again; the store may be the original's."""
     parent = lab.ensemble(SMALL)
