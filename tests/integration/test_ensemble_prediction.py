@@ -149,6 +149,21 @@ def test_categories_that_training_never_had_are_told_if_many_rows_have_them(lab)
     assert re.search(told, renamed)
 
 
+def test_rows_learned_from_are_told_in_another_guise(lab):
+    parent = lab.ensemble(SMALL)
+    header, *rows = (lab.folder / "DATA001.csv").read_text("utf-8").splitlines(keepends=True)
+    path = lab.folder / "reversed.csv"
+    path.write_text("".join([header, *reversed(rows)]), "utf-8")
+    choices = Choices(target=applicants.TARGET, id_column=applicants.ID)
+    load_file(lab.engine, path, group="DATA003", choices=choices)
+    columns = {"mode": "predict", "train_batch_id": parent, "dataset_version": 1}
+
+    said = lab.execute(lab.add(**columns, dataset_group="DATA003"))
+
+    doubt = "; 224 of 400 rows equal rows learned from: metrics on them flatter"
+    assert said.endswith(doubt)
+
+
 def test_all_rows_of_the_data_set_trained_on_can_be_scored(lab):
     parent = lab.ensemble(SMALL)
     assert result(lab, predict(lab, parent, parameters={"scope": "all"}))["n_rows"] == 400
