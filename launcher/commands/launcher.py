@@ -1,4 +1,4 @@
-"""The daemon: claims batches and runs them."""
+"""Claim batches and run them until told to stop."""
 
 from typing import Annotated
 
@@ -27,7 +27,7 @@ app = new_app()
 def launcher(
     ctx: typer.Context,
     server_id: Annotated[
-        str, typer.Argument(metavar="SERVER_ID", help="Its name in serve_server_id and in logs/.")
+        str, typer.Argument(metavar="SERVER_ID", help="Its id: in serve_server_id, and of its log.")
     ],
     slots: Annotated[int, typer.Option(min=1, max=64, help="Batches at once.")] = 1,
     drain: Annotated[
