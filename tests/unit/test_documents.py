@@ -189,8 +189,9 @@ def _anchors(page: Path) -> set[str]:
 
 
 def _row(name: str) -> str:
-    """The line that describes a table or view."""
-    (row,) = re.findall(rf"^\| `{name}` \|.*$", TABLES, re.MULTILINE)
+    """The line, or the section, that describes a table or view."""
+    section = rf"^## `{name}`\n[^#]*"
+    (row,) = re.findall(rf"^\| `{name}` \|.*$|{section}", TABLES, re.MULTILINE)
     return str(row)
 
 
