@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select, text, update
 
 from configs.errors import Retry
-from storage import batches, claims
+from storage import batches, claims, servers
 from storage.engine import reading, transaction
 from storage.records import Batch, Claim, Offer
-from storage.schema import dc_batch_attempt
+from storage.schema import dc_batch, dc_batch_attempt
 
 T = TypeVar("T")
 
@@ -25,6 +25,15 @@ class Calls:
 
     def add(self, **columns: Any) -> int:
         return self(batches.add, **({"mode": "train"} | columns))
+
+    def change(self, batch_id: int, **columns: Any) -> None:
+        change = update(dc_batch).where(dc_batch.c.batch_id == batch_id).values(columns)
+        self(lambda connection: connection.execute(change))
+
+    def register(self, server: str, **facts: Any) -> None:
+        """As a launcher that begins; its identity is its name unless another is given."""
+        usual = {"identity": server, "host": "h", "pid": 1, "version": "1", "slots": 2}
+        self(servers.register, server=server, **usual | facts)
 
     def claim(
         self,

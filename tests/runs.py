@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from configs.settings import SECRETS, Settings
 from launcher.service.child import spawn
@@ -21,7 +21,7 @@ from launcher.service.foreground import run_one
 from launcher.service.profile import Profile
 from launcher.service.supervisor import Outcome, Supervisor
 from pipeline.messages import Progress
-from storage.engine import make_engine, transaction
+from storage.engine import make_engine
 from storage.records import Batch
 from storage.schema import dc_batch
 from tests.calls import Calls
@@ -41,10 +41,6 @@ class Runs(Calls):
 
     def add(self, **columns: Any) -> int:
         return super().add(**({"batch_desc": "신용 평가"} | columns))
-
-    def change(self, batch_id: int, **columns: Any) -> None:
-        change = update(dc_batch).where(dc_batch.c.batch_id == batch_id).values(columns)
-        transaction(self.engine, lambda connection: connection.execute(change))
 
     def row(self, batch_id: int) -> Any:
         query = select(dc_batch).where(dc_batch.c.batch_id == batch_id)

@@ -33,7 +33,6 @@ from tests.conftest import SettingsFactory
 from tests.mariadb import MariaDB
 
 FAR = datetime(2999, 1, 1)  # noqa: DTZ001 - UTC, as the column
-REGISTRATION = {"host": "h", "pid": 1, "version": "1", "slots": 2}
 
 
 @pytest.fixture
@@ -356,7 +355,7 @@ def test_what_is_left_waiting_is_told_by_reason_with_the_first_of_each(calls: Ca
 
 
 def test_a_server_is_registered_seen_and_removed(calls: Calls) -> None:
-    calls(servers.register, server="S1", identity="a", tags=["gpu", "큰"], gpus=1, **REGISTRATION)
+    calls.register("S1", identity="a", tags=["gpu", "큰"], gpus=1)
     (server,) = calls(servers.listing)
     assert (server.serve_server_id, server.slots, server.gpus, server.paused) == ("S1", 2, 1, 0)
     assert server.tags == ("gpu", "큰")
@@ -373,7 +372,7 @@ def test_a_server_is_registered_seen_and_removed(calls: Calls) -> None:
 
 def test_a_server_that_started_since_is_not_removed_by_the_old_one(calls: Calls) -> None:
     for identity in ("old", "new"):
-        calls(servers.register, server="S1", identity=identity, **REGISTRATION)
+        calls.register("S1", identity=identity)
 
     calls.sql("UPDATE dc_server SET last_seen = '2020-01-01 00:00:00'")
     assert calls(servers.renew, "S1", "old") == "new"
@@ -387,9 +386,9 @@ def test_a_server_that_started_since_is_not_removed_by_the_old_one(calls: Calls)
 
 def test_a_pause_outlives_restarts_and_may_come_before_the_start(calls: Calls) -> None:
     calls(servers.pause, "S1")
-    calls(servers.register, server="S1", identity="a", **REGISTRATION)
+    calls.register("S1", identity="a")
     calls(servers.remove, "S1", "a")
-    calls(servers.register, server="S1", identity="b", **REGISTRATION)
+    calls.register("S1", identity="b")
 
     (server,) = calls(servers.listing)
     assert (server.paused, server.identity) == (1, "b")
@@ -419,7 +418,7 @@ def view(calls: Calls, name: str) -> list[dict[str, Any]]:
 
 def test_v_batch_says_how_a_batch_stands_and_what_it_waits_for(calls: Calls) -> None:
     served = ("default", "q", "밤")
-    calls(servers.register, server="S", identity="a", queues=served, tags=["gpu"], **REGISTRATION)
+    calls.register("S", identity="a", queues=served, tags=["gpu"])
     running = calls.add(concurrency_key="k", dataset_group="데이터", dataset_version=2)
     calls.take(batch_id=running)
     expected = {running: ("running", None)}
@@ -503,21 +502,14 @@ def test_v_batch_says_which_launcher_a_batch_lacks(calls: Calls) -> None:
 
     assert waits() == ["a launcher (none runs)"] * 3
 
-    calls(servers.register, server="A", identity="a", queues=["밤"], **REGISTRATION)
+    calls.register("A", identity="a", queues=["밤"])
     assert waits() == [
         "a launcher that serves queue default (none does)",
         "a free server that serves queue 밤",
         "a launcher that serves queue 밤 and has tag 큰 (none does)",
     ]
 
-    calls(
-        servers.register,
-        server="B",
-        identity="b",
-        queues=["default", "밤"],
-        tags=["gpu", "큰"],
-        **REGISTRATION,
-    )
+    calls.register("B", identity="b", queues=["default", "밤"], tags=["gpu", "큰"])
     assert all(each.startswith("a free server") for each in waits())
 
     calls(servers.pause, "B")
@@ -630,7 +622,7 @@ def test_each_role_may_do_its_work_and_no_more(as_role: Any, mariadb_engine: Eng
     assert not may(operator, "DROP TABLE dc_queue")
 
     launcher = as_role("deepcredit_launcher")
-    launcher(servers.register, server="S1", identity="a", **REGISTRATION)
+    launcher.register("S1", identity="a")
     claim = launcher.take()
     launcher.beat(claim)
     launcher(claims.hold, claim)
