@@ -41,12 +41,13 @@ class Calls:
         *,
         lease: float = 60,
         batch_id: int | None = None,
+        identity: str | None = None,
         **offer: Any,
     ) -> Batch | None:
         return self(
             claims.claim,
             Offer(server=server, **offer),
-            identity=f"{server}:1:b:0",
+            identity=identity or f"{server}:1:b:0",
             lease_seconds=lease,
             batch_id=batch_id,
         )

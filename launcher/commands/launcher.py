@@ -11,6 +11,7 @@ from launcher.service.notify import Notifier
 from launcher.service.profile import Profile
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.session import session
+from storage import scratch
 from storage.cache import open_cache
 
 app = new_app()
@@ -57,7 +58,10 @@ def launcher(
     """
     settings = session(ctx).settings
     logs.configure(settings, server_id=server_id)
-    open_cache(settings).check()  # or all batches would fail
+    cache = open_cache(settings)
+    cache.check()  # or all batches would fail
+    cache.clean()
+    scratch.clean()
     store_look.ask(settings)
     if metrics_port is not None:
         settings = settings.model_copy(update={"metrics_port": metrics_port})

@@ -228,6 +228,7 @@ class Daemon:
                 with naming_old_schema(self._engine):
                     check_rights(self._engine)
                     self._registration.check_id()
+                    self._reap()
                     self._registration.enter()
             except DatabaseUnavailable as error:
                 pause = self._outage.failed("register", error)
@@ -239,6 +240,11 @@ class Daemon:
                 self._outage.passed("register")
                 return True
         return False
+
+    def _reap(self) -> None:
+        for batch_id, fence in self._registration.reap():
+            log.warning("our former process died; its batch ended", batch_id=batch_id, fence=fence)
+            self._metrics.swept()
 
     @contextmanager
     def _attended(self) -> Iterator[None]:

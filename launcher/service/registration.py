@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Engine
 from configs.errors import WrongState
 from launcher.host.processes import was_told
 from launcher.service.profile import Profile
-from storage import health, servers
+from storage import health, servers, sweeping
 from storage.engine import reading, transaction
 
 _ROLE = "deepcredit_launcher"
@@ -54,6 +54,16 @@ class Registration:
     def _lives(self, identity: str | None, pid: int) -> bool:
         """Numbers of processes come again, small ones soon in containers."""
         return self._host.is_neighbour(identity, pid) and was_told(pid, self._server_id)
+
+    def reap(self) -> list[tuple[int, int]]:
+        """Give an end to what a former process of this id held on this host, as a sweep does when
+        its lease has ended; returns batch_id and fence. Raises as `enter`.
+        """
+
+        def work(connection: Connection) -> list[tuple[int, int]]:
+            return sweeping.reap(connection, self._server_id, self._host.outlived)
+
+        return transaction(self._engine, work)
 
     def enter(self) -> None:
         """Raises DatabaseUnavailable and DatabaseRefused."""

@@ -7,6 +7,7 @@ from sqlalchemy import insert
 from launcher.commands import store
 from pipeline.upkeep import survey
 from storage.schema import dc_batch_picture
+from tests.leftovers import left_behind
 
 
 def test_store_check_tells_and_deletes(run, calls, tmp_path):
@@ -123,6 +124,14 @@ def test_a_launcher_starts_whether_or_not_the_store_answers(run, tmp_path, monke
 
     assert run("launcher", "L", "--drain")[0] == 0
     assert "cannot tell yet whose the model store is" in (tmp_path / "logs" / "L.log").read_text()
+
+
+def test_a_launcher_that_starts_removes_what_dead_processes_left(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    left = [left_behind(tmp_path / each) for each in ("tmp", "var/cache/scratch")]
+
+    assert run("launcher", "L", "--drain")[0] == 0
+    assert [each.exists() for each in left] == [False, False]
 
 
 def test_a_launcher_that_cannot_write_its_cache_does_not_start(run):

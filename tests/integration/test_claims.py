@@ -568,6 +568,27 @@ def test_a_sweep_ends_what_has_no_lease_and_leaves_the_rest(desk: Calls) -> None
     assert desk.take("S2").batch_id == dead
 
 
+def test_what_dead_processes_hold_is_ended_whatever_their_lease(desk: Calls) -> None:
+    dead, alive, others = desk.add(), desk.add(), desk.add()
+    corpse = desk.take(identity="dead")
+    desk.take(identity="alive")
+    desk.take("S2", identity="dead")
+
+    assert desk(sweeping.reap, "S1", lambda identity: identity == "dead") == [(dead, 1)]
+
+    batch = desk.read(dead)
+    assert (batch.state, batch.fence, batch.attempt) == ("E", 2, 1)
+    assert (batch.error_class, batch.lease_until) == ("LeaseExpired", None)
+    assert [desk.read(each).state for each in (alive, others)] == ["U", "U"]
+    (attempt,) = desk.attempts(dead)
+    assert (attempt.outcome, attempt.error_text) == ("E", "S1 stopped renewing its lease")
+    assert not desk.beat(corpse).owned
+    assert not desk.finish(corpse)
+    with pytest.raises(LeaseLost):
+        desk(claims.hold, corpse)
+    assert desk.take("S1").batch_id == dead
+
+
 def test_a_row_set_to_u_by_hand_is_given_an_hour(desk: Calls) -> None:
     number = desk.add(state="U")
 

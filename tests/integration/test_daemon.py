@@ -6,10 +6,11 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
@@ -407,6 +408,82 @@ def test_a_child_dies_with_its_launcher_and_another_completes_the_batch(runs):
     assert time.monotonic() - killed < 1.6 + 0.2 + 20
     assert states(runs, batch_id) == ["C"]
     assert runs.outcomes(batch_id) == [("E", "LeaseExpired"), ("C", None)]
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "mariadb"])
+def test_a_launcher_that_is_started_again_takes_up_at_once_what_it_had(request, tmp_path, engine):
+    settings = request.getfixturevalue(f"{engine}_settings")
+    runs = Runs(settings.model_copy(update=QUICK | {"lease_seconds": 600}), tmp_path)
+    batch_id = runs.add()
+    with runs.launcher("lingering") as launcher:
+        lingering = runs.pid("L")
+        launcher.kill()  # nobody has waited for it: a zombie is dead, too
+        killed = time.monotonic()
+        try:
+            with runs.launcher("succeed:1") as again:
+                until(lambda: runs.row(batch_id).fence == 3)
+                assert alive(lingering)
+                (tmp_path / "L.go").touch()
+                accepted = tmp_path / "L.accepted"
+                until(lambda: accepted.exists() and accepted.read_text())
+                assert again.poll() is None
+                until(lambda: states(runs, batch_id) == ["C"])
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(lingering, signal.SIGKILL)
+
+    assert accepted.read_text() == "False"
+    assert time.monotonic() - killed < 60
+    row = runs.row(batch_id)
+    assert (row.fence, row.attempt, row.progress_note) == (3, 2, "fence 3")
+    assert runs.outcomes(batch_id) == [("E", "LeaseExpired"), ("C", None)]
+    assert runs.attempts(batch_id)[1].error_text == "L stopped renewing its lease"
+    runs.engine.dispose()
+
+
+def test_a_launcher_that_starts_leaves_what_may_be_run_by_others(runs):
+    """Of its own id: on other hosts, in other containers, before the host was switched on."""
+    with subprocess.Popen(["sleep", "60"]) as dead, subprocess.Popen(["sleep", "60"]) as living:
+        dead.kill()
+        host, _, boot = this_host().identity.split(":")
+        other_boot = f"{UUID(int=0)}.{boot.partition('.')[2]}"
+        held = {
+            identity: runs.add()
+            for identity in (
+                f"{host}:{dead.pid}:{boot}:0",
+                f"{host}:{os.getpid()}:{boot}:7",  # a number that has come again
+                f"{host}:{dead.pid}:{boot.partition('.')[0]}.1:0",
+                f"{host}:{dead.pid}:{other_boot}:0",
+                f"{host}:{living.pid}:{boot}:0",
+                "written by hand",
+            )
+        }
+        for identity, batch_id in held.items():
+            runs.claim("B", lease=600, batch_id=batch_id, identity=identity)
+        others = runs.add()
+        runs.claim("C", lease=600, batch_id=others, identity=next(iter(held)))
+        by_hand = runs.add(state="U", serve_server_id="B", lease_until=utc_now(600))
+        with in_thread(runs.daemon("succeed")):
+            taken, ours, *left = held.values()
+            until(lambda: states(runs, taken, ours) == ["C", "C"])
+        living.kill()
+
+    assert states(runs, *left, others, by_hand) == ["U"] * 6
+
+
+def test_what_a_launcher_had_is_cancelled_or_given_up_as_by_a_sweep(runs):
+    with subprocess.Popen(["true"]) as dead:
+        dead.wait()
+    host, _, boot = this_host().identity.split(":")
+    cancelled, last = runs.add(), runs.add(max_attempts=1)
+    for batch_id in (cancelled, last):
+        runs.claim("B", lease=600, batch_id=batch_id, identity=f"{host}:{dead.pid}:{boot}:0")
+    runs.change(cancelled, cancel_requested_at=utc_now())
+
+    assert runs.daemon("succeed", drain=True).run() == 0
+    assert runs.outcomes(cancelled) == [("E", "Cancelled")]
+    assert runs.outcomes(last) == [("E", "LeaseExpired")]
+    assert [runs.row(each).run_after for each in (cancelled, last)] == [None, None]
 
 
 def test_a_launcher_that_slept_longer_than_its_lease_publishes_nothing(runs):

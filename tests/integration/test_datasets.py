@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import (
     Column,
+    Engine,
     Integer,
     MetaData,
     String,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     column,
     create_engine,
     delete,
+    event,
     inspect,
     select,
     table,
@@ -353,6 +355,26 @@ def test_a_server_that_refuses_local_files_gets_inserts(mariadb_server, mariadb_
             cursor.execute("SET GLOBAL local_infile = 1")
 
     assert dataset.content_sha256 == expected.content_sha256
+
+
+def test_what_is_sent_to_the_database_has_no_file_that_could_stay(
+    mariadb_engine, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    sent = []
+
+    def look(connection, cursor, statement, *_):
+        if statement.startswith("LOAD DATA"):
+            sent.append(list((tmp_path / "tmp").iterdir()))
+
+    event.listen(Engine, "before_cursor_execute", look)
+    try:
+        load(mariadb_engine, small(tmp_path / "file.parquet"))
+    finally:
+        event.remove(Engine, "before_cursor_execute", look)
+
+    assert sent == [[]]
 
 
 def test_a_row_too_long_for_the_database_leaves_nothing_behind(mariadb_engine, tmp_path):

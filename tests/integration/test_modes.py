@@ -41,6 +41,7 @@ from storage.cache import Cache
 from storage.engine import transaction
 from storage.metadata import METRICS
 from tests.desk import XGB, Desk, applicants, open_desk
+from tests.leftovers import left_behind
 
 
 @pytest.fixture
@@ -582,6 +583,17 @@ def test_a_tampered_model_is_refused_before_it_is_opened(ready: Desk) -> None:
         ready.run(ready.add(mode="predict", train_batch_id=trained))
 
     assert type(caught.value).__name__ == "ArtifactDamaged"
+
+
+def test_a_batch_removes_what_dead_processes_left(ready, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    folders = (tmp_path / "tmp", ready.settings.cache_dir / "scratch")
+    left = [left_behind(folder) for folder in folders]
+
+    with pytest.raises(NotFound, match="train_batch_id"):  # no worker is asked
+        ready.run(ready.add(mode="predict"))
+
+    assert [each.exists() for each in left] == [False, False]
 
 
 BAD_ROWS = [
