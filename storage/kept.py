@@ -11,18 +11,22 @@ from storage.obstacles import OTHERS, Name, Obstacle, words_of
 from storage.records import Offer, Record
 from storage.schema import dc_batch
 
+_NEEDS = ("queue", "need_tag", "need_mem_mb")
+
 _batch = dc_batch.c
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kept(Record):
-    """Waiting batches that one thing keeps back; `reason` None: nothing does. `queue`, `need_tag`:
-    theirs, where it matters; `batch_id`: the first of them; `run_after`: the first time that comes.
+    """Waiting batches that one thing keeps back; `reason` None: nothing does. `queue`, `need_tag`,
+    `need_mem_mb`: theirs, where it matters; `batch_id`: the first of them; `run_after`: the first
+    time that comes.
     """
 
     reason: Name | None
     queue: str | None
     need_tag: str | None
+    need_mem_mb: int | None
     n: int
     batch_id: int
     run_after: datetime | None
@@ -35,12 +39,9 @@ def kept(
     of the launcher whose obstacles are among them.
     """
     reason = case(*((each.there, each.name) for each in obstacles))
-    read = (_batch[name] for name in ("batch_id", "queue", "need_tag", "run_after"))
+    read = (_batch[name] for name in ("batch_id", *_NEEDS, "run_after"))
     waiting = select(reason.label("reason"), *read).where(is_wanted).subquery().c
-    names = {
-        column: [each.name for each in obstacles if column in each.by]
-        for column in ("queue", "need_tag")
-    }
+    names = {column: [each.name for each in obstacles if column in each.by] for column in _NEEDS}
     by = [
         case((waiting.reason.in_(those), waiting[column])).label(column)
         for column, those in names.items()

@@ -34,7 +34,9 @@ _server = dc_server.c
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerSeen(Record):
-    """A launcher; `identity` None: it has stopped. `silent`: seconds since it was last seen."""
+    """A launcher; `identity` None: it has stopped. `silent`: seconds since it was last seen.
+    `takes_none`: why it claims nothing at present.
+    """
 
     serve_server_id: str
     identity: str | None
@@ -43,6 +45,7 @@ class ServerSeen(Record):
     tags: tuple[str, ...]
     queues: tuple[str, ...]
     paused: int
+    takes_none: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,6 +194,7 @@ _SERVERS = select(
     _server.tags,
     _server.queues,
     _server.paused,
+    _server.takes_none,
 ).order_by(_server.serve_server_id)
 
 _RUNS = (

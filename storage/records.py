@@ -296,3 +296,5 @@ class Server(Record):
     queues: tuple[str, ...]
     gpus: int | None
     paused: int
+    memory_mb: int | None
+    takes_none: str | None

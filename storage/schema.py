@@ -279,6 +279,8 @@ dc_server = Table(
     Column("queues", String(500)),  # JSON list, in the order in which they are served
     Column("gpus", Integer),
     Column("paused", SmallInteger, nullable=False, server_default="0"),
+    Column("memory_mb", Integer),  # the most that its batches may need; NULL: not known
+    Column("takes_none", String(200)),  # why it claims nothing at present; NULL: it claims
     **INNODB,
 )
 

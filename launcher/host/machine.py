@@ -92,6 +92,11 @@ def free_memory_mb(reserved: int) -> int | None:
     return max(0, min(int(kilobytes[0]) // 1024, memory_mb() - reserved))
 
 
+def most_memory_mb() -> int | None:
+    """What free_memory_mb can ever be; None where it is."""
+    return None if free_memory_mb(0) is None else memory_mb()
+
+
 def memory_mb() -> int:
     """What processes here may use in all: the machine's memory, or less if a cgroup says so, such
     as that of a service with MemoryMax.

@@ -87,10 +87,12 @@ class Daemon:
         self._drained = False
         self._refused: DatabaseRefused | None = None
         self._polling = Step("poll", self._poll, self._outage, wanted=self._may_claim)
+        self._seen = Step("seen", self._say_alive, self._outage)
+        self._takes_none: str | None = None
         self._sweeping = Step("sweep", self._sweep, self._outage)
         self._steps = (
             self._polling,
-            Step("seen", self._say_alive, self._outage),
+            self._seen,
             self._sweeping,
             Step("rest", self._rest, self._outage),
         )
@@ -125,6 +127,7 @@ class Daemon:
     def _loop(self) -> None:
         while self._heeding_orders() and not self._drained:
             self._notifier.alive()
+            self._notice()
             # One at a time: against a database that hangs, each takes as long as its timeout.
             step = min(self._steps, key=lambda each: each.due)
             now = time.monotonic()
@@ -197,8 +200,16 @@ class Daemon:
                 log.info("left waiting", batches=kept.n, why=why)
         self._drained = True
 
+    def _notice(self) -> None:
+        """Let people see at once why nothing is claimed, and when that is over."""
+        stops = self._stopping is not Stopping.NO
+        takes_none = "it is stopping" if stops else self._absence.present
+        if takes_none != self._takes_none:
+            self._takes_none = takes_none
+            self._seen.hasten()
+
     def _say_alive(self) -> float:
-        self._registration.renew()
+        self._registration.renew(self._takes_none)
         return self._round()
 
     def _sweep(self) -> float:

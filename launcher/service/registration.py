@@ -4,6 +4,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from configs.errors import WrongState
+from launcher.host.machine import most_memory_mb
 from launcher.host.processes import was_told
 from launcher.service.profile import Profile
 from storage import health, servers, sweeping
@@ -80,15 +81,24 @@ class Registration:
                 tags=self._profile.tags,
                 queues=self._profile.queues,
                 gpus=self._host.gpus,
+                memory_mb=most_memory_mb(),
             )
 
         transaction(self._engine, work)
 
-    def renew(self) -> None:
-        """Say that the launcher lives; raises as `enter`. A row that was deleted comes back."""
+    def renew(self, takes_none: str | None) -> None:
+        """Say that the launcher lives, and why it claims nothing if so; raises as `enter`. A row
+        that was deleted comes back.
+        """
 
         def work(connection: Connection) -> str | None:
-            return servers.renew(connection, self._server_id, self._host.identity)
+            return servers.renew(
+                connection,
+                self._server_id,
+                self._host.identity,
+                memory_mb=most_memory_mb(),
+                takes_none=takes_none,
+            )
 
         owner = transaction(self._peeking, work)
         if owner is None:

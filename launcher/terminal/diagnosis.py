@@ -16,7 +16,7 @@ from configs.settings import PREFIX, SECRETS
 from launcher.cluster.certificates import ending
 from launcher.cluster.connection import connect
 from launcher.service.embedded import certificates
-from launcher.service.kept_back import what_to_do
+from launcher.service.kept_back import remedy, what_to_do
 from launcher.terminal import database_findings
 from launcher.terminal.findings import Finding, Found, Level, fail, ok, warn
 from launcher.terminal.session import Session
@@ -183,11 +183,16 @@ def _launchers(session: Session, _role: str) -> Found:
     for server in alive:
         queues = _named("queue", server.queues)
         tags = _named("tag", server.tags)
+        memory = "" if server.memory_mb is None else f"{server.memory_mb} MB, "
         paused = ", paused" if server.paused else ""
-        yield ok(
+        said = (
             f"{server.serve_server_id} on {server.host}, {server.slots} slots, {queues}, {tags}, "
-            f"last seen {server.last_seen:%Y-%m-%d %H:%M:%S} UTC{paused}",
+            f"{memory}last seen {server.last_seen:%Y-%m-%d %H:%M:%S} UTC{paused}"
         )
+        if server.takes_none is not None:
+            said += f", takes no batches now: {server.takes_none}"
+        mend = remedy(server.takes_none)
+        yield ok(said) if mend is None else warn(f"{said}; {mend}")
     names = {server.serve_server_id for server in alive}
     for server in session.read(servers.listing):
         if server.identity is not None and server.serve_server_id not in names:

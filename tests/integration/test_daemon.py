@@ -210,6 +210,13 @@ def listed(runs):
         return {server.serve_server_id: server for server in servers.listing(connection)}
 
 
+def test_a_launcher_tells_how_much_memory_it_has_now(runs, monkeypatch):
+    with in_thread(runs.daemon("succeed")):
+        until(lambda: [each.memory_mb for each in listed(runs).values()] == [memory_mb()])
+        monkeypatch.setattr("launcher.service.registration.most_memory_mb", lambda: 7)
+        until(lambda: listed(runs)["B"].memory_mb == 7)
+
+
 def test_operators_see_the_launcher_while_it_lives(runs):
     with in_thread(runs.daemon("succeed", slots=2, tags=("gpu",), queues=("밤", "default"))):
         server = until(lambda: listed(runs).get("B"))
@@ -762,6 +769,20 @@ def test_a_scheduler_that_is_away_costs_no_attempts_and_nothing_more_is_claimed(
     ]
 
 
+def test_people_see_why_nothing_is_claimed_before_the_next_beat(runs, monkeypatch):
+    monkeypatch.setattr("launcher.service.daemon.interval_of", lambda _lease: 3600.0)
+    runs.add()
+
+    def told():
+        return [each.takes_none for each in listed(runs).values()]
+
+    with away() as (listener, cluster), in_thread(runs.daemon("needs-cluster", cluster=cluster)):
+        until(lambda: told() == ["the Dask cluster cannot be used"])
+        listener.listen()
+        until(lambda: told() == [None])
+    assert listed(runs) == {}
+
+
 def test_drain_does_not_wait_for_a_scheduler_that_is_away(runs):
     batch_ids = [runs.add() for _ in range(3)]
     other = runs.add(queue="night")
@@ -793,7 +814,7 @@ def test_a_host_that_starts_no_process_leaves_the_queue_to_others_and_tries_agai
 
     assert set(runs.outcomes(batch_ids[0])[:-1]) == {given_back}
     assert [runs.outcomes(batch_id) for batch_id in batch_ids[1:]] == [[("C", None)]] * 9
-    assert "this host cannot start" in str(said)
+    assert "the host cannot start" in str(said)
 
 
 def test_drain_does_not_wait_for_a_host_that_starts_no_process(runs):
@@ -805,4 +826,4 @@ def test_drain_does_not_wait_for_a_host_that_starts_no_process(runs):
     assert states(runs, *batch_ids) == ["I", "I"]
     [left] = [event for event in said if event["event"] == "left waiting"]
     assert left["batches"] == 2
-    assert "this host cannot start" in left["why"]
+    assert "the host cannot start" in left["why"]

@@ -359,10 +359,12 @@ def test_a_server_is_registered_seen_and_removed(calls: Calls) -> None:
     (server,) = calls(servers.listing)
     assert (server.serve_server_id, server.slots, server.gpus, server.paused) == ("S1", 2, 1, 0)
     assert server.tags == ("gpu", "큰")
+    assert (server.memory_mb, server.takes_none) == (None, None)
 
     calls.sql("UPDATE dc_server SET last_seen = '2020-01-01 00:00:00'")
-    assert calls(servers.renew, "S1", "a") == "a"
+    assert calls(servers.renew, "S1", "a", memory_mb=900, takes_none="it is stopping") == "a"
     (server,) = calls(servers.listing)
+    assert (server.memory_mb, server.takes_none) == (900, "it is stopping")
     assert server.last_seen is not None
     assert server.last_seen.year > 2020
 
@@ -375,11 +377,11 @@ def test_a_server_that_started_since_is_not_removed_by_the_old_one(calls: Calls)
         calls.register("S1", identity=identity)
 
     calls.sql("UPDATE dc_server SET last_seen = '2020-01-01 00:00:00'")
-    assert calls(servers.renew, "S1", "old") == "new"
+    assert calls(servers.renew, "S1", "old", takes_none="it is stopping") == "new"
     calls(servers.remove, "S1", "old")
 
     (server,) = calls(servers.listing)
-    assert server.identity == "new"
+    assert (server.identity, server.takes_none) == ("new", None)
     assert server.last_seen is not None
     assert server.last_seen.year == 2020
 
@@ -387,7 +389,9 @@ def test_a_server_that_started_since_is_not_removed_by_the_old_one(calls: Calls)
 def test_a_pause_outlives_restarts_and_may_come_before_the_start(calls: Calls) -> None:
     calls(servers.pause, "S1")
     calls.register("S1", identity="a")
+    calls(servers.renew, "S1", "a", takes_none="it is stopping")
     calls(servers.remove, "S1", "a")
+    assert calls(servers.listing)[0].takes_none is None
     calls.register("S1", identity="b")
 
     (server,) = calls(servers.listing)
@@ -522,6 +526,69 @@ def test_v_batch_says_which_launcher_a_batch_lacks(calls: Calls) -> None:
     calls(servers.remove, "B", "b")
     calls.sql("UPDATE dc_server SET last_seen = '2020-01-01 00:00:00'")
     assert waits() == ["a launcher (none runs)"] * 3
+
+
+def test_v_batch_says_that_no_launcher_has_the_memory_or_takes_anything(calls: Calls) -> None:
+    small, big = {"need_mem_mb": 900}, {"need_mem_mb": 901, "queue": "q", "need_tag": "gpu"}
+    for columns in ({}, small, big):
+        calls.add(**columns)
+
+    def at_work(name: str, **facts: Any) -> None:
+        served = {"queues": ["default", "q"], "tags": ["gpu"]}
+        calls.register(name, **served, **facts)
+
+    def waits(words: list[str], reasons: list[str | None], needs: list[int | None]) -> None:
+        assert [row["waits_for"] for row in view(calls, "v_batch")] == words
+        told = calls(kept, FLEET)
+        assert [each.reason for each in told] == reasons
+        assert [each.need_mem_mb for each in told] == needs
+
+    plain, sized = "a launcher that serves queue default", " and has 900 MB of memory"
+    whole = "a launcher that serves queue q and has tag gpu and has 901 MB of memory"
+    free = ["a free server", "a free server with 900 MB of memory"]
+    largest = "a free server with tag gpu, with 901 MB of memory, that serves queue q"
+
+    at_work("old")  # it does not tell what it has
+    waits([*free, largest], [None], [None])
+    calls(servers.remove, "old", "old")
+
+    at_work("A", memory_mb=899)
+    at_work("B", memory_mb=900)
+    little = f"{whole} (the most is 900 MB)"
+    waits([*free, little], [None, "too little memory"], [None, 901])
+
+    calls(servers.pause, "B")
+    waits(
+        [free[0], f"{plain}{sized} (all are paused)", little],
+        [None, "all paused", "too little memory"],
+        [None, 900, 901],
+    )
+
+    calls(servers.renew, "A", "A", memory_mb=899, takes_none="그 이유")
+    waits(
+        [
+            f"{plain} (none takes batches now; A: 그 이유)",
+            f"{plain}{sized} (all are paused)",
+            little,
+        ],
+        ["none taken", "all paused", "too little memory"],
+        [None, 900, 901],
+    )
+
+    calls(servers.resume, "B")
+    calls(servers.renew, "B", "B", memory_mb=901, takes_none="it is stopping")
+    waits(
+        [
+            f"{plain} (none takes batches now; A: 그 이유)",
+            f"{plain}{sized} (none takes batches now; B: it is stopping)",
+            f"{whole} (none takes batches now; B: it is stopping)",
+        ],
+        ["none taken"] * 3,
+        [None, 900, 901],
+    )
+
+    calls(servers.renew, "B", "B", memory_mb=901)
+    waits([*free, largest], [None], [None])
 
 
 def test_v_batch_says_until_when_a_batch_waits(calls: Calls) -> None:

@@ -25,6 +25,7 @@ def server(name="SERVER_001", **changes):
         "tags": ("gpu",),
         "queues": ("default",),
         "paused": 0,
+        "takes_none": None,
     }
     return ServerSeen(serve_server_id=name, **(columns | changes))
 
@@ -84,10 +85,20 @@ def test_of_the_time_left_only_the_note_tells():
         ({"silent": 121}, "silent"),
         ({"silent": 121, "paused": 1}, "silent, paused"),
         ({"identity": None, "silent": None, "paused": 1}, "stopped, paused"),
+        ({"takes_none": "it is stopping"}, "takes none"),
+        ({"silent": 31, "takes_none": "it is stopping"}, "late, takes none"),
+        ({"paused": 1, "takes_none": "it is stopping"}, "paused"),
     ],
 )
 def test_a_server_is_up_late_silent_stopped_or_paused(changes, word):
     assert f" {word} " in shown(servers=(server(**changes),))
+
+
+def test_why_a_server_takes_none_is_said_below():
+    text = shown(servers=(server(), server("S2", takes_none="the Dask cluster cannot be used")))
+
+    assert "S2 takes no batches: the Dask cluster cannot be used\n\nnothing" in text
+    assert "SERVER_001 takes no" not in text
 
 
 @pytest.mark.parametrize(
