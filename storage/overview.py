@@ -18,6 +18,7 @@ from sqlalchemy import (
     select,
 )
 
+from storage.attempts import UNCLAIMED
 from storage.claimable import waits_for_retry
 from storage.columns import seconds_between, utc_now
 from storage.records import Record
@@ -47,7 +48,9 @@ class ServerSeen(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run(Record):
-    """A running batch. `seconds`: since its claim; `overdue`: its lease has ended."""
+    """A batch in U. `seconds`: since its claim; `overdue`: its lease has ended; `unclaimed`: an
+    operator wrote the U.
+    """
 
     batch_id: int
     mode: str | None
@@ -58,6 +61,7 @@ class Run(Record):
     progress_note: str | None
     seconds: int | None
     overdue: int
+    unclaimed: int
     cancelling: int
 
 
@@ -211,6 +215,7 @@ _RUNS = (
         _batch.progress_note,
         seconds_between(_batch.work_date, utc_now()).label("seconds"),
         case((_batch.lease_until < utc_now(), 1), else_=0).label("overdue"),
+        case((UNCLAIMED, 1), else_=0).label("unclaimed"),
         case((_batch.cancel_requested_at.is_not(None), 1), else_=0).label("cancelling"),
     )
     .where(_batch.state == "U")

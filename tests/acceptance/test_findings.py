@@ -1,0 +1,65 @@
+"""What operators have done by hand, as commands tell of it."""
+
+import os
+import re
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import Engine
+
+from launcher.cli import execute
+from storage import batches
+from storage.columns import utc_now
+from tests.calls import Calls
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def calls(tmp_path: object, monkeypatch: pytest.MonkeyPatch, sqlite_engine: Engine) -> Calls:
+    """Commands in a folder of its own find this database."""
+    for name in os.environ:
+        if name.startswith("DEEPCREDIT_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(str(tmp_path))
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", f"sqlite:///{sqlite_engine.url.database}")
+    return Calls(sqlite_engine)
+
+
+@pytest.fixture
+def run(calls: Calls, capsys: pytest.CaptureFixture[str]) -> Run:
+    def execute_and_read(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = execute(words)
+        return code, *capsys.readouterr()
+
+    return execute_and_read
+
+
+def found(run: Run, level: str, subject: str) -> list[str]:
+    return re.findall(f"^{level} +{subject} +(.*)$", run("doctor")[1], re.MULTILINE)
+
+
+def test_a_batch_that_was_set_to_run_by_hand_is_named_until_it_waits(
+    run: Run, calls: Calls
+) -> None:
+    calls.add()
+    calls.take()
+    assert found(run, "WARN", "launchers") == []
+
+    ended = calls.add()
+    calls.finish(calls.take(batch_id=ended))
+    by_hand = [calls.add(state="U", lease_until=utc_now(60)), ended]
+    calls.sql("UPDATE dc_batch SET state = 'U' WHERE batch_id = :n", n=ended)
+
+    said = (
+        "nobody runs batch {}: in U, but no launcher has claimed it; "
+        "`deepcredit batch rerun {}` lets it wait for one"
+    )
+    numbers = ", ".join(map(str, sorted(by_hand)))
+    assert found(run, "WARN", "launchers") == [said.format(numbers, ended)]
+    assert run("status")[1].count("U was set by hand") == 2
+
+    for number in by_hand:
+        calls(batches.rerun, number)
+    assert [line for line in found(run, "WARN", "launchers") if "nobody runs" in line] == []
