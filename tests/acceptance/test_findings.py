@@ -1,8 +1,9 @@
-"""What operators have done by hand, as commands tell of it."""
+"""What operators come upon, as commands tell of it."""
 
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
@@ -16,12 +17,12 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def calls(tmp_path: object, monkeypatch: pytest.MonkeyPatch, sqlite_engine: Engine) -> Calls:
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sqlite_engine: Engine) -> Calls:
     """Commands in a folder of its own find this database."""
     for name in os.environ:
         if name.startswith("DEEPCREDIT_"):
             monkeypatch.delenv(name)
-    monkeypatch.chdir(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", f"sqlite:///{sqlite_engine.url.database}")
     return Calls(sqlite_engine)
 
@@ -63,3 +64,17 @@ def test_a_batch_that_was_set_to_run_by_hand_is_named_until_it_waits(
     for number in by_hand:
         calls(batches.rerun, number)
     assert [line for line in found(run, "WARN", "launchers") if "nobody runs" in line] == []
+
+
+def test_scores_go_over_no_file_unless_one_says_so(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("of another batch", encoding="utf-8")
+    command = ("scores", "1", "--to", str(path))
+
+    code, out, err = run(*command)
+    assert (code, out) == (2, "")
+    assert f"{path} is there already; name another file, or say --force" in err
+
+    code, _, err = run(*command, "--force")
+    assert (code, "batch 1 does not exist" in err) == (1, True)
+    assert path.read_text(encoding="utf-8") == "of another batch"
