@@ -147,7 +147,8 @@ def _dask(session: Session, _role: str) -> Found:
     try:
         socket.create_connection((parts.hostname, parts.port), _PORT_SECONDS).close()
     except OSError as error:
-        yield fail(f"nothing answers at {address}: {error}; start it or check DEEPCREDIT_SCHEDULER")
+        start = "`deepcredit cluster start`" if session.settings.cluster else "start it"
+        yield fail(f"nothing answers at {address}: {error}; {start} or check DEEPCREDIT_SCHEDULER")
         return
     try:
         files = certificates(session.settings)

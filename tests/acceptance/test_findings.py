@@ -78,3 +78,18 @@ def test_scores_go_over_no_file_unless_one_says_so(run: Run, tmp_path: Path) -> 
     code, _, err = run(*command, "--force")
     assert (code, "batch 1 does not exist" in err) == (1, True)
     assert path.read_text(encoding="utf-8") == "of another batch"
+
+
+@pytest.mark.parametrize(
+    ("table", "start"),
+    [("", "start it"), ('[cluster]\nhosts = ["127.0.0.1"]\n', "`deepcredit cluster start`")],
+)
+def test_a_cluster_that_is_away_is_started_as_it_is_configured(
+    run: Run, tmp_path: Path, table: str, start: str
+) -> None:
+    settings = 'scheduler = "tcp://127.0.0.1:9"\n' + table
+    (tmp_path / "deepcredit.toml").write_text(settings, encoding="utf-8")
+
+    (line,) = found(run, "FAIL", "dask")
+    assert line.startswith("nothing answers at tcp://127.0.0.1:9: ")
+    assert line.endswith(f"; {start} or check DEEPCREDIT_SCHEDULER")
