@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,9 @@ from sqlalchemy import Engine
 from launcher.cli import execute
 from storage import batches
 from storage.columns import utc_now
+from storage.grants import role_for
 from tests.calls import Calls
+from tests.mariadb import PASSWORD, MariaDB
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -93,3 +95,57 @@ def test_a_cluster_that_is_away_is_started_as_it_is_configured(
     (line,) = found(run, "FAIL", "dask")
     assert line.startswith("nothing answers at tcp://127.0.0.1:9: ")
     assert line.endswith(f"; {start} or check DEEPCREDIT_SCHEDULER")
+
+
+@pytest.fixture
+def account(run: Run, mariadb_server: MariaDB, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A new database of MariaDB, which commands find by an account that may read; its name."""
+    name = mariadb_server.new_database()
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(name))
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", PASSWORD)
+    run("db", "upgrade")
+    mariadb_server.client(run("db", "grants")[1])
+    mariadb_server.client(
+        "CREATE OR REPLACE USER 'few'@'%' IDENTIFIED BY 'only';"
+        "GRANT deepcredit_reader TO 'few'@'%'; SET DEFAULT ROLE deepcredit_reader FOR 'few'@'%'"
+    )
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(name, user="few"))
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", "only")
+    yield name
+    mariadb_server.drop_database(name)
+
+
+def test_who_lacks_a_right_is_told_which_role_has_it_and_how_it_is_given(
+    run: Run, account: str, mariadb_server: MariaDB
+) -> None:
+    assert run("status")[0] == 0
+
+    code, _, err = run("queue", "pause", "night")
+    assert code == 1
+    assert f"UPDATE command denied to user 'few'@'127.0.0.1' for table `{account}`." in err
+    (command,) = re.findall("`deepcredit (doctor .*)` says what gives this account the right", err)
+
+    (lack,) = [line for line in run(*command.split())[1].splitlines() if line.startswith("FAIL")]
+    assert "the role operator the database account 'few'@'%' lacks INSERT, UPDATE, DEL" in lack
+    (grant,) = re.findall("and then: (GRANT .*?; SET .*?;)", lack)
+    mariadb_server.client(grant)
+    assert run("queue", "pause", "night")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("verbs", "table", "role"),
+    [
+        (["SELECT"], "dc_batch", "deepcredit_reader"),
+        (["SELECT"], "v_leaderboard", "deepcredit_reader"),
+        (["SELECT", "INSERT"], "dc_batch", "deepcredit_operator"),
+        (["DELETE"], "dc_model", "deepcredit_operator"),
+        (["INSERT"], "dc_model", "deepcredit_launcher"),
+        (["SELECT"], "dc_data_a_1", "deepcredit_launcher"),
+        (["DROP"], "dc_data_a_1", None),
+        (["CREATE"], "dc_batch", None),
+    ],
+)
+def test_of_the_roles_that_may_the_one_is_named_that_may_the_least(
+    verbs: list[str], table: str, role: str | None
+) -> None:
+    assert role_for(verbs, table) == role
