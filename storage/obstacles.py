@@ -54,14 +54,14 @@ _holder = dc_batch.alias("holder")
 @dataclass(frozen=True, slots=True, eq=False)
 class Obstacle:
     """`there`: it stands before this row of dc_batch; never NULL, for what is negated may not be.
-    `words`: what the row then waits for, where v_batch can tell. `by`: the columns that matter to
-    what one does about it.
+    `words`: what the row then waits for, where v_batch can tell. `by`: the columns by which one
+    knows whether it is there, and what to do about it; by default those of no two rows are alike.
     """
 
     name: Name
     there: ColumnElement[bool]
     words: ColumnElement[str] | None = None
-    by: tuple[str, ...] = ()
+    by: tuple[str, ...] = ("batch_id",)
 
 
 def none_of(obstacles: Sequence[Obstacle]) -> ColumnElement[bool]:

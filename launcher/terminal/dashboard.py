@@ -204,6 +204,8 @@ def _run(run: Run, server: str | None) -> dict[str, object]:
     note = run.progress_note or run.batch_desc
     if run.cancelling:
         note = "is being cancelled"
+    elif run.unclaimed:
+        note = "no launcher has claimed it: U was set by hand"
     elif run.overdue:
         note = "not heard of: its lease has ended"
     elif server in ("late", "silent"):

@@ -51,14 +51,15 @@ def test_the_best_by_a_metric_are_those_that_the_leaderboard_names(lab, run, met
     assert sorted(names) == list(listed(lab, "C002"))
 
 
-def test_lists_and_their_models_are_shown(lab, run):
+def test_lists_and_their_models_are_shown_with_what_is_trained(lab, run):
+    lab.make_up(1)
     lab.list_models("C001", [(1, 2, 1), (1, 1, 1)])
     lab.list_models("후보", [(3, 1, 1)])
 
     code, out, _ = run("candidates", "list", "--format", "csv")
-    assert (code, out) == (0, "candidate_id,models\nC001,2\n후보,1\n")
+    assert (code, out) == (0, "candidate_id,models,trained\nC001,2,1\n후보,1,0\n")
     code, out, _ = run("candidates", "list", "C001", "--format", "csv")
-    assert out == "batch_id,model_no,model_sub_no\n1,1,1\n1,2,1\n"
+    assert out == "batch_id,model_no,model_sub_no,trained\n1,1,1,yes\n1,2,1,no\n"
     code, out, err = run("candidates", "list", "C009")
     assert (code, out) == (1, "")
     assert "there are: C001 (2 models), 후보 (1 models)" in err

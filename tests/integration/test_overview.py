@@ -3,6 +3,8 @@ from sqlalchemy import insert, text
 
 from storage import overview, queues, servers
 from storage.columns import utc_now
+from storage.kept import kept
+from storage.obstacles import FLEET
 from storage.schema import dc_batch, dc_server
 from tests.calls import Calls
 
@@ -75,6 +77,21 @@ def test_queues_count_what_waits_and_what_is_retried(calls):
         "retries": (0, 0, 1, 0),
         "still": (0, 0, 0, 1),
     }
+
+
+def test_what_is_being_cancelled_waits_no_more(calls):
+    asked = {"cancel_requested_at": utc_now()}
+    add(calls, **asked), add(calls, **asked, queue="night")
+    add(calls, **asked, state="E", attempt=1, run_after=utc_now(-5))
+    assert calls(overview.read).queues == ()
+    assert calls(overview.read).oldest is None
+
+    wanted = add(calls)
+
+    found = calls(overview.read)
+    assert [(q.queue, q.waiting, q.due, q.later) for q in found.queues] == [("default", 1, 0, 0)]
+    assert found.oldest.batch_id == wanted
+    assert [each.n for each in calls(kept, FLEET)] == [1]  # what `doctor` goes by
 
 
 def test_the_oldest_waiting_batch_counts_from_when_it_was_given_back(calls):

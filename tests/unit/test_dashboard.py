@@ -41,6 +41,7 @@ def running(**changes):
         "progress_note": "모형 3/12",
         "seconds": 60,
         "overdue": 0,
+        "unclaimed": 0,
         "cancelling": 0,
     }
     return Run(**(columns | changes))
@@ -120,6 +121,7 @@ def test_a_server_names_the_queues_it_serves(queues, words):
 
 def test_what_is_wrong_with_a_run_stands_in_the_place_of_its_note():
     assert "its lease has ended" in shown(runs=(running(overdue=1),), width=100)
+    assert "U was set by hand" in shown(runs=(running(unclaimed=1, overdue=1),), width=100)
     assert "is being cancelled" in shown(runs=(running(cancelling=1),), width=100)
     late = (server(silent=79),)
     assert "its launcher is late; may be dead" in shown(servers=late, runs=(running(),), width=100)
