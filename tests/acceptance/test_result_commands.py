@@ -16,7 +16,7 @@ from sqlalchemy import insert, literal
 
 from configs.settings import load
 from storage.columns import utc_now
-from storage.schema import dc_batch_result, dc_model
+from storage.schema import dc_batch_result
 from tests.bank import environment
 from tests.calls import Calls
 from tests.terminal import Terminal
@@ -97,12 +97,12 @@ def test_a_leaderboard_says_on_how_many_rows_and_whether_on_the_same(
     stocked: Terminal, calls: Calls
 ) -> None:
     first, second, third = (calls.add(dataset_group="D", dataset_version=1) for _ in range(3))
-    _add_model(calls, first, "a" * 64, {"n_rows": 9000, "fn": 1000, "tp": 836})
-    _add_model(calls, second, "a" * 64, {"n_rows": 9000, "fn": 900, "tp": 936})
+    calls.add_model(first, split_id="a", test={"n_rows": 9000, "fn": 1000, "tp": 836})
+    calls.add_model(second, split_id="a", test={"n_rows": 9000, "fn": 900, "tp": 936})
 
     same = stocked("leaderboard")[1]
-    _add_model(calls, third, "b" * 64, {"n_rows": 40, "fn": 2, "tp": 3})
-    _add_model(calls, third, "b" * 64, {"n_rows": 40}, model_no=2)
+    calls.add_model(third, split_id="b", test={"n_rows": 40, "fn": 2, "tp": 3})
+    calls.add_model(third, 2, split_id="b", test={"n_rows": 40})
     different = stocked("leaderboard")[1]
     alone = stocked("leaderboard", "--batch", third)[1]
     plain = stocked.rows("leaderboard")
@@ -115,23 +115,7 @@ def test_a_leaderboard_says_on_how_many_rows_and_whether_on_the_same(
         "these models are of 2 splits (tested on 40 to 9,000 rows); figures compare where both "
         "have set aside the same rows, as within a batch: --batch ID lists models of one\n"
     )
-    assert [row["split_id"][0] for row in plain] == ["a", "a", "b", "b"]
-
-
-def _add_model(
-    calls: Calls, batch_id: int, split_id: str, test: dict[str, int], model_no: int = 1
-) -> None:
-    key = {"batch_id": batch_id, "model_no": model_no, "model_sub_no": 1, "fence": 1}
-    texts = (
-        "model_id params uri format sha256 scores_uri scores_sha256 preprocessor_uri "
-        "preprocessor_sha256 fingerprint"
-    )
-    columns = dict.fromkeys(texts.split(), "x")
-    model = {**key, **columns, "threshold": 0.5, "bytes": 1, "split_id": split_id}
-    calls(lambda connection: connection.execute(insert(dc_model).values(model)))
-    for split, measured in (("valid", {}), ("test", test)):
-        row = {**key, "split": split, "state": "C", **measured}
-        calls(lambda connection, row=row: connection.execute(insert(dc_batch_result).values(row)))
+    assert [row["split_id"] for row in plain] == ["a", "a", "b", "b"]
 
 
 def test_a_batch_that_failed_has_no_results_to_wait_for(run: Terminal, calls: Calls) -> None:
