@@ -30,7 +30,6 @@ from storage.schema import (
 )
 from tests.lab import Crash, Lab
 
-NAMES = [(1, 1, 1), (1, 1, 2), (1, 1, 3), (1, 2, 1), (1, 2, 2)]
 SMALL = {"ensembles": 500, "members": 3, "rounds": 5, "seed": 3}
 COUNTS = ("tn", "fp", "fn", "tp")
 
@@ -42,14 +41,7 @@ def lab(sqlite_settings, tmp_path, monkeypatch):
     lab = Lab(sqlite_settings, tmp_path)
     lab.load_applicants()
     lab.load_applicants("DATA002", seed=9)
-    lab.train_each(
-        [
-            ("ML-XGB", '{"n_estimators": 10, "grid": {"max_depth": [1, 2, 3]}}'),
-            ("ML-RF", '{"n_estimators": 10, "grid": {"min_samples_leaf": [5, 20]}}'),
-        ],
-        parameters={"threshold": {"metric": "f1_score"}},
-    )
-    lab.list_models("C001", NAMES)
+    lab.train_five(parameters={"threshold": {"metric": "f1_score"}})
     return lab
 
 
