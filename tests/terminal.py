@@ -1,11 +1,14 @@
 """A terminal at which tests type commands; they run in the test's own process."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from configs.settings import load
 from launcher.cli import execute
+from tests.bank import environment
 
 APPLICANTS = """번호,나이,지역,소득,연체
 1,34,서울,3200,0
@@ -40,6 +43,10 @@ class Terminal:
         self._captured.readouterr()
         code = execute([str(word) for word in words])
         return code, *self._captured.readouterr()
+
+    def environment(self) -> dict[str, str]:
+        """In which a command that runs as a process of its own finds the same database."""
+        return environment(Path.cwd(), DATABASE_URL=load().database_url)
 
     def error(self, *words: object, code: int = 1) -> str:
         """The one line of an error that a command ends with, without what begins all of them."""

@@ -3,24 +3,18 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from configs.settings import load
-from tests.bank import environment
 from tests.calls import Calls
 from tests.terminal import Terminal
 
 
-def test_a_batch_run_in_the_foreground_ends_with_its_error(
-    run: Terminal, calls: Calls, tmp_path: Path
-) -> None:
+def test_a_batch_run_in_the_foreground_ends_with_its_error(run: Terminal, calls: Calls) -> None:
     calls.add(dataset_group="D", dataset_version=1, model_group="M")
 
     done = subprocess.run(
         [sys.executable, "-m", "launcher", "run", "1"],
-        env=environment(tmp_path, DATABASE_URL=load().database_url),
-        cwd=tmp_path,
+        env=run.environment(),
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -32,31 +26,21 @@ def test_a_batch_run_in_the_foreground_ends_with_its_error(
     assert "deepcredit batch retry 1" in run.error("run", "1")
 
 
-def test_ctrl_c_leaves_the_batch_that_one_waits_for_alone(
-    run: Terminal, calls: Calls, tmp_path: Path
-) -> None:
+def test_ctrl_c_leaves_the_batch_that_one_waits_for_alone(run: Terminal, calls: Calls) -> None:
     number = calls.add(state="U", progress=0.4, progress_note="반")
-    command = [sys.executable, "-m", "launcher", "batch", "wait", str(number)]
-    env = environment(tmp_path, DATABASE_URL=load().database_url)
 
-    with subprocess.Popen(
-        command, env=env, cwd=tmp_path, stderr=subprocess.PIPE, text=True, encoding="utf-8"
-    ) as waiting:
-        assert waiting.stderr
-        assert waiting.stderr.readline() == f"batch {number}:  40% 반\n"
-        waiting.send_signal(signal.SIGINT)
-        assert waiting.wait(20) == 130
-        assert waiting.stderr.read() == f"batch {number} goes on without you\n"
-
+    assert _interrupted(run, "batch", "wait", str(number)) == (
+        130,
+        f"batch {number}:  40% 반\nbatch {number} goes on without you\n",
+    )
     assert calls.states() == "U"
     assert calls.value("SELECT cancel_requested_at FROM dc_batch") is None
 
 
-def _interrupted(words: Sequence[str], folder: Path) -> tuple[int, str]:
+def _interrupted(run: Terminal, *words: str) -> tuple[int, str]:
     """Exit code and stderr of a command that Ctrl-C ends after its first line on stderr."""
-    env = environment(folder, DATABASE_URL=load().database_url)
     command = [sys.executable, "-m", "launcher", *words]
-    with subprocess.Popen(command, env=env, cwd=folder, stderr=subprocess.PIPE) as running:
+    with subprocess.Popen(command, env=run.environment(), stderr=subprocess.PIPE) as running:
         assert running.stderr
         first = running.stderr.readline()
         running.send_signal(signal.SIGINT)
@@ -66,7 +50,7 @@ def _interrupted(words: Sequence[str], folder: Path) -> tuple[int, str]:
 def test_ctrl_c_gives_a_batch_back_that_runs_here(stocked: Terminal, calls: Calls) -> None:
     number = calls.add(dataset_group="DATA001", dataset_version=1, model_group="M100")
 
-    code, said = _interrupted(["run", str(number)], Path.cwd())
+    code, said = _interrupted(stocked, "run", str(number))
 
     assert code == 1
     assert said.splitlines()[-1] == (
@@ -79,8 +63,8 @@ def test_ctrl_c_while_data_are_loaded_registers_nothing(run: Terminal) -> None:
     rows = "".join(f"{number},{number % 7},{number % 2}\n" for number in range(300_000))
     Path("big.csv").write_text(f"a,b,y\n{rows}", encoding="utf-8")
 
-    words = ["dataset", "load", "big.csv", "--group", "BIG", "--target", "y"]
-    code, said = _interrupted(words, Path.cwd())
+    words = ("dataset", "load", "big.csv", "--group", "BIG", "--target", "y")
+    code, said = _interrupted(run, *words)
 
     assert (code, said.splitlines()[-1]) == (130, "stopped: nothing was registered")
     assert "no data set" in run("dataset", "list")[2]

@@ -8,16 +8,13 @@ import re
 import subprocess
 import sys
 import termios
-from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 from sqlalchemy import insert, literal
 
-from configs.settings import load
 from storage.columns import utc_now
-from storage.schema import dc_batch_result, dc_model
-from tests.bank import environment
+from storage.schema import dc_batch_result
 from tests.calls import Calls
 from tests.terminal import Terminal
 
@@ -97,12 +94,12 @@ def test_a_leaderboard_says_on_how_many_rows_and_whether_on_the_same(
     stocked: Terminal, calls: Calls
 ) -> None:
     first, second, third = (calls.add(dataset_group="D", dataset_version=1) for _ in range(3))
-    _add_model(calls, first, "a" * 64, {"n_rows": 9000, "fn": 1000, "tp": 836})
-    _add_model(calls, second, "a" * 64, {"n_rows": 9000, "fn": 900, "tp": 936})
+    calls.add_model(first, split_id="a", test={"n_rows": 9000, "fn": 1000, "tp": 836})
+    calls.add_model(second, split_id="a", test={"n_rows": 9000, "fn": 900, "tp": 936})
 
     same = stocked("leaderboard")[1]
-    _add_model(calls, third, "b" * 64, {"n_rows": 40, "fn": 2, "tp": 3})
-    _add_model(calls, third, "b" * 64, {"n_rows": 40}, model_no=2)
+    calls.add_model(third, split_id="b", test={"n_rows": 40, "fn": 2, "tp": 3})
+    calls.add_model(third, 2, split_id="b", test={"n_rows": 40})
     different = stocked("leaderboard")[1]
     alone = stocked("leaderboard", "--batch", third)[1]
     plain = stocked.rows("leaderboard")
@@ -115,23 +112,7 @@ def test_a_leaderboard_says_on_how_many_rows_and_whether_on_the_same(
         "these models are of 2 splits (tested on 40 to 9,000 rows); figures compare where both "
         "have set aside the same rows, as within a batch: --batch ID lists models of one\n"
     )
-    assert [row["split_id"][0] for row in plain] == ["a", "a", "b", "b"]
-
-
-def _add_model(
-    calls: Calls, batch_id: int, split_id: str, test: dict[str, int], model_no: int = 1
-) -> None:
-    key = {"batch_id": batch_id, "model_no": model_no, "model_sub_no": 1, "fence": 1}
-    texts = (
-        "model_id params uri format sha256 scores_uri scores_sha256 preprocessor_uri "
-        "preprocessor_sha256 fingerprint"
-    )
-    columns = dict.fromkeys(texts.split(), "x")
-    model = {**key, **columns, "threshold": 0.5, "bytes": 1, "split_id": split_id}
-    calls(lambda connection: connection.execute(insert(dc_model).values(model)))
-    for split, measured in (("valid", {}), ("test", test)):
-        row = {**key, "split": split, "state": "C", **measured}
-        calls(lambda connection, row=row: connection.execute(insert(dc_batch_result).values(row)))
+    assert [row["split_id"] for row in plain] == ["a", "a", "b", "b"]
 
 
 def test_a_batch_that_failed_has_no_results_to_wait_for(run: Terminal, calls: Calls) -> None:
@@ -162,7 +143,7 @@ def test_a_batch_of_which_every_model_failed_shows_them_and_why(
     assert err == "error: batch 1 failed: AllModelsFailed: none\n"
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(trained: Terminal, tmp_path: Path) -> None:
+def test_a_reader_that_has_seen_enough_is_no_error(trained: Terminal) -> None:
     done = subprocess.run(
         [
             "bash",
@@ -171,8 +152,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(trained: Terminal, tmp_path: 
             "-c",
             f"{sys.executable} -m launcher results 1 --format=csv | :",
         ],
-        env=environment(tmp_path, DATABASE_URL=load().database_url),
-        cwd=tmp_path,
+        env=trained.environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -181,23 +161,19 @@ def test_a_reader_that_has_seen_enough_is_no_error(trained: Terminal, tmp_path: 
     assert done.stderr == ""
 
 
-def test_tables_fit_a_terminal_of_80_columns_also_in_korean(
-    run: Terminal, calls: Calls, tmp_path: Path
-) -> None:
+def test_tables_fit_a_terminal_of_80_columns_also_in_korean(run: Terminal, calls: Calls) -> None:
     text = "저축은행 신용평가 모형 재학습: 이천이십육년 하반기 신청자 전체를 대상으로 한다"
     calls.add(batch_desc=text, state="E", error_class="BadData", error_text=text * 3)
 
-    lines = _on_terminal(["batch", "list"], tmp_path, columns=80)
+    lines = _on_terminal(run, "batch", "list", columns=80)
 
     assert max(map(cell_len, lines)) <= 80
     assert "하반기" in "".join(lines)
 
 
-def test_what_is_left_out_to_fit_a_terminal_is_named_there(
-    trained: Terminal, tmp_path: Path
-) -> None:
+def test_what_is_left_out_to_fit_a_terminal_is_named_there(trained: Terminal) -> None:
     def said(columns: int) -> list[str]:
-        lines = _on_terminal(["results", "1"], tmp_path, columns=columns)
+        lines = _on_terminal(trained, "results", "1", columns=columns)
         return [line for line in lines if "left out" in line]
 
     assert said(80) == ["left out to fit: recall, brier, threshold; --format csv has all"]
@@ -218,15 +194,13 @@ def test_a_long_text_is_cut_in_a_pipe_and_whole_in_csv(run: Terminal, calls: Cal
     assert row["last_error"] == f"BadData: {text}"
 
 
-def _on_terminal(words: list[str], cwd: Path, *, columns: int) -> list[str]:
+def _on_terminal(run: Terminal, *words: str, columns: int) -> list[str]:
     """What a command prints on a terminal so wide, without colours."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
-    env = environment(cwd, DATABASE_URL=load().database_url) | {"NO_COLOR": "1", "TERM": "xterm"}
+    env = run.environment() | {"NO_COLOR": "1", "TERM": "xterm"}
     env.pop("COLUMNS")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "launcher", *words], stdout=theirs, env=env, cwd=cwd
-    )
+    process = subprocess.Popen([sys.executable, "-m", "launcher", *words], stdout=theirs, env=env)
     os.close(theirs)
     printed = b""
     while True:

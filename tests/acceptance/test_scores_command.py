@@ -53,12 +53,6 @@ def read(answer):
     return list(csv.DictReader(io.StringIO(out)))
 
 
-def predict(desk, parent, **columns):
-    batch_id = desk.add(mode="predict", train_batch_id=parent, **columns)
-    desk.run(batch_id)
-    return batch_id
-
-
 def datasets_of(desk):
     with reading(desk.engine) as connection:
         return datasets.listing(connection)
@@ -78,7 +72,7 @@ def stored(desk, row, *names):
 
 
 def test_rows_set_aside_have_their_ids_scores_and_calls(desk, run):
-    batch_id = predict(desk, desk.train(CUT))
+    batch_id = desk.predict(desk.train(CUT))
     results = desk.results(batch_id)
     labels = by_id(people())
     seen = set()
@@ -101,7 +95,7 @@ def test_rows_set_aside_have_their_ids_scores_and_calls(desk, run):
 
 def test_scores_are_those_that_the_model_gives_to_the_values_of_that_applicant(desk, run):
     train = desk.train()
-    rows = read(run("scores", predict(desk, train), "--model", "1/1", "--format", "csv"))
+    rows = read(run("scores", desk.predict(train), "--model", "1/1", "--format", "csv"))
     model, dataset = desk.trained(train)[0], datasets_of(desk)[0]
 
     place = desk.folder / "store"
@@ -122,7 +116,7 @@ def test_every_row_of_other_data_gets_the_score_that_its_values_have(desk, run):
     desk.load(people().sample(frac=1, random_state=3), id_column="고객")
     parent = desk.train()
     one, two = (
-        predict(desk, parent, dataset_version=version, batch_param='{"scope": "all"}')
+        desk.predict(parent, dataset_version=version, batch_param='{"scope": "all"}')
         for version in (1, 2)
     )
     first, second = (
@@ -147,7 +141,7 @@ def test_an_ensemble_s_calls_are_those_that_were_counted(desk, run, monkeypatch)
     small = '{"ensembles": 50, "members": 2, "rounds": 3}'
     parent = desk.add(mode="ensemble", candidate_id="C", batch_param=small, model_group=None)
     desk.run(parent)
-    batch_id = predict(desk, parent)
+    batch_id = desk.predict(parent)
     rows = read(run("scores", batch_id, "--format", "csv"))
     (result,) = desk.results(batch_id)
     plain = read(run("scores", train, "--model", "1", "--format", "csv"))
@@ -181,7 +175,7 @@ def test_a_train_batch_has_the_scores_of_valid_and_of_test(desk, run):
 
 def test_rows_without_an_id_have_their_number_in_the_file(desk, run):
     desk.load(people().drop(columns="고객"))
-    batch_id = predict(desk, desk.train(dataset_version=2), dataset_version=2)
+    batch_id = desk.predict(desk.train(dataset_version=2), dataset_version=2)
     plain, ours = people()["y"].tolist(), ("scores", batch_id, "--model", "1/1")
     rows = read(run(*ours, "--format", "csv"))
 
@@ -197,7 +191,7 @@ def test_data_without_a_target_has_scores_without_one(desk, run, tmp_path):
     path = tmp_path / "new.csv"
     people(20, seed=5).drop(columns="y").to_csv(path, index=False)
     load_file(desk.engine, path, group="NEW", choices=Choices(target=None, id_column="고객"))
-    batch_id = predict(desk, desk.train(), dataset_group="NEW")
+    batch_id = desk.predict(desk.train(), dataset_group="NEW")
     rows = run.rows("scores", batch_id, "--model", "1")
 
     assert list(rows[0]) == ["id", "score", "threshold", "called"]
@@ -205,7 +199,7 @@ def test_data_without_a_target_has_scores_without_one(desk, run, tmp_path):
 
 
 def test_a_file_is_whole_and_for_its_owner_alone(desk, run, tmp_path):
-    batch_id = predict(desk, desk.train())
+    batch_id = desk.predict(desk.train())
     old = os.umask(0)
     try:
         path = tmp_path / "점수.csv"
@@ -227,7 +221,7 @@ def test_a_file_is_whole_and_for_its_owner_alone(desk, run, tmp_path):
 
 def test_what_has_no_scores_says_why(desk, run):
     parent = desk.train()
-    batch_id = predict(desk, parent)
+    batch_id = desk.predict(parent)
     waits = desk.add(mode="predict", train_batch_id=parent)
 
     assert run.error("scores", 99).startswith("batch 99 does not exist")
@@ -247,7 +241,7 @@ def test_what_has_no_scores_says_why(desk, run):
 
 def test_other_rows_than_those_scored_are_refused_until_they_are_scored(desk, run):
     desk.load(people(40, seed=5), id_column="고객")
-    batch_id = predict(desk, desk.train(), dataset_version=2)
+    batch_id = desk.predict(desk.train(), dataset_version=2)
     ours = ("scores", batch_id, "--model", "1/1", "--format", "csv")
     before = read(run(*ours))
     table = datasets_of(desk)[1].table_name
@@ -272,7 +266,7 @@ def test_other_rows_than_those_scored_are_refused_until_they_are_scored(desk, ru
 
 def test_a_parent_trained_anew_on_other_rows_changes_nothing_of_what_was_scored(desk, run):
     parent = desk.train()
-    batch_id = predict(desk, parent)
+    batch_id = desk.predict(parent)
     ours = ("scores", batch_id, "--model", "1/1", "--format", "csv")
     before = read(run(*ours))
     again = {"state": "I", "batch_param": '{"randomState": 7}'}
@@ -288,7 +282,7 @@ def test_a_parent_trained_anew_on_other_rows_changes_nothing_of_what_was_scored(
 
 
 def test_scores_of_before_ask_for_another_run_which_keeps_which_rows(desk, run):
-    batch_id = predict(desk, desk.train())
+    batch_id = desk.predict(desk.train())
     ours = ("scores", batch_id, "--model", "1/1", "--format", "csv")
     before = read(run(*ours))
     with desk.engine.begin() as connection:
