@@ -14,13 +14,14 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from configs.errors import NotFound, (
+from configs.errors import (
     AllModelsFailed,
     DatasetChanged,
     DeepCreditError,
     HostUnfit,
     LeaseLost,
     ModelFailed,
+    NotFound,
     StoreFull,
 )
 from models import devices
