@@ -1,50 +1,25 @@
 """What operators come upon, as commands tell of it."""
 
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
 
-from launcher.cli import execute
 from storage import batches
 from storage.columns import utc_now
 from storage.grants import role_for
 from tests.calls import Calls
 from tests.mariadb import PASSWORD, MariaDB
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sqlite_engine: Engine) -> Calls:
-    """Commands in a folder of its own find this database."""
-    for name in os.environ:
-        if name.startswith("DEEPCREDIT_"):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", f"sqlite:///{sqlite_engine.url.database}")
-    return Calls(sqlite_engine)
+from tests.terminal import Terminal
 
 
-@pytest.fixture
-def run(calls: Calls, capsys: pytest.CaptureFixture[str]) -> Run:
-    def execute_and_read(*words: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = execute(words)
-        return code, *capsys.readouterr()
-
-    return execute_and_read
-
-
-def found(run: Run, level: str, subject: str) -> list[str]:
+def found(run: Terminal, level: str, subject: str) -> list[str]:
     return re.findall(f"^{level} +{subject} +(.*)$", run("doctor")[1], re.MULTILINE)
 
 
 def test_a_batch_that_was_set_to_run_by_hand_is_named_until_it_waits(
-    run: Run, calls: Calls
+    run: Terminal, calls: Calls
 ) -> None:
     calls.add()
     calls.take()
@@ -68,7 +43,7 @@ def test_a_batch_that_was_set_to_run_by_hand_is_named_until_it_waits(
     assert [line for line in found(run, "WARN", "launchers") if "nobody runs" in line] == []
 
 
-def test_scores_go_over_no_file_unless_one_says_so(run: Run, tmp_path: Path) -> None:
+def test_scores_go_over_no_file_unless_one_says_so(run: Terminal, tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     path.write_text("of another batch", encoding="utf-8")
     command = ("scores", "1", "--to", str(path))
@@ -87,7 +62,7 @@ def test_scores_go_over_no_file_unless_one_says_so(run: Run, tmp_path: Path) -> 
     [("", "start it"), ('[cluster]\nhosts = ["127.0.0.1"]\n', "`deepcredit cluster start`")],
 )
 def test_a_cluster_that_is_away_is_started_as_it_is_configured(
-    run: Run, tmp_path: Path, table: str, start: str
+    run: Terminal, tmp_path: Path, table: str, start: str
 ) -> None:
     settings = 'scheduler = "tcp://127.0.0.1:9"\n' + table
     (tmp_path / "deepcredit.toml").write_text(settings, encoding="utf-8")
@@ -98,7 +73,9 @@ def test_a_cluster_that_is_away_is_started_as_it_is_configured(
 
 
 @pytest.fixture
-def account(run: Run, mariadb_server: MariaDB, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def account(
+    run: Terminal, mariadb_server: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
     """A new database of MariaDB, which commands find by an account that may read; its name."""
     name = mariadb_server.new_database()
     monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(name))
@@ -116,7 +93,7 @@ def account(run: Run, mariadb_server: MariaDB, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_who_lacks_a_right_is_told_which_role_has_it_and_how_it_is_given(
-    run: Run, account: str, mariadb_server: MariaDB
+    run: Terminal, account: str, mariadb_server: MariaDB
 ) -> None:
     assert run("status")[0] == 0
 
