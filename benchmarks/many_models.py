@@ -34,6 +34,9 @@ from tests.sshd import running_sshd
 DATA: dict[str, Any] = {"dataset_group": "DATA001", "dataset_version": 1}
 LEGACY_LOAD, LEGACY_PREDICT = 20.0, 35.0
 
+_REST_SECONDS = 25.0
+"""After a batch, workers that have done many tasks are renewed: no bare loop shall feel it."""
+
 
 def steps(first: float, last: float, count: int) -> list[float]:
     """Evenly spaced on a logarithmic scale."""
@@ -108,7 +111,9 @@ def _measure(folder: Path, share: float, rounds: int) -> int:
 
         def train(group: str = "M1") -> float:
             bank.wait(lambda: is_ready(launcher))
-            return _batch.seconds(bank, "train", model_group=group, **DATA)
+            seconds = _batch.seconds(bank, "train", model_group=group, **DATA)
+            time.sleep(_REST_SECONDS)
+            return seconds
 
         train("WARM")
         with _bare.loop(bank.env, "DATA001", fits, processes=2) as bare:

@@ -1,6 +1,7 @@
 """A JSON object as people write it: each name once, and no number that JSON does not know."""
 
 import json
+import re
 from typing import Any, NoReturn
 
 from configs.errors import BadParameter
@@ -13,6 +14,7 @@ _KINDS = {
     bool: "true or false",
     type(None): "null",
 }
+_DIGITS_COMMA, _DIGITS = re.compile(r"-?\d+,$"), re.compile(r"\d+")
 
 
 def read_object(text: str | None, name: str, example: str) -> dict[str, Any]:
@@ -39,8 +41,23 @@ def read_object(text: str | None, name: str, example: str) -> dict[str, Any]:
     try:
         values = json.loads(text, object_pairs_hook=once, parse_constant=refuse)
     except (ValueError, RecursionError) as error:  # also a number of too many digits
-        raise BadParameter(f"{name}: not JSON: {error}") from None
+        reason = _comma(text, error) or error
+        raise BadParameter(f"{name}: not JSON: {reason}") from None
     if not isinstance(values, dict):
         kind = _KINDS[type(values)]
         raise BadParameter(f"{name}: it must be a JSON object, such as {example}, not {kind}")
     return values
+
+
+def _comma(text: str, error: Exception) -> str | None:
+    """What to say where a number with a comma in it keeps a text from being JSON."""
+    if not isinstance(error, json.JSONDecodeError):
+        return None
+    before = _DIGITS_COMMA.search(text[: error.pos])
+    after = _DIGITS.match(text[error.pos :])
+    if before is None or after is None:
+        return None
+    return (
+        f"{before[0]}{after[0]} is no number: decimals take a point, thousands nothing (line "
+        f"{error.lineno} column {error.colno})"
+    )

@@ -6,7 +6,7 @@ A test compares the pages with what this would write.
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,25 +35,24 @@ def settings_page() -> str:
         NOTE,
         "",
         "From strongest to weakest: the command line (`deepcredit --set NAME=VALUE COMMAND`), the",
-        "environment (`DEEPCREDIT_NAME`), `deepcredit.toml` in the working directory (or the file",
-        "named with `--config`), the default. An unknown name is an error that lists the known.",
+        f"environment (`{PREFIX}STORE_URL` for `store_url`), `deepcredit.toml` in the working",
+        "directory (or the file named with `--config`), the default. An unknown name is an error",
+        "that lists the known.",
         "",
-        "Secrets come from the environment alone: `DEEPCREDIT_NAME`, or `DEEPCREDIT_NAME_FILE`:",
-        "the path of a file that holds them. They are refused in files, on the command line and in",
-        "URLs, and never written to a log.",
+        f"Secrets come from the environment alone: `{PREFIX}DATABASE_PASSWORD`, or",
+        f"`{PREFIX}DATABASE_PASSWORD_FILE`, the path of a file that holds it. They are refused in",
+        "`deepcredit.toml`, on the command line and in URLs, and never written to a log.",
         "",
-        "| setting | variable | default | what it is |",
-        "|---|---|---|---|",
+        "| setting | default | what it is |",
+        "|---|---|---|",
     ]
     for name, field in Settings.model_fields.items():
         if name == "cluster":
-            lines.append(f"| `[cluster]` |  |  | {field.description} |")
+            lines.append(f"| `[cluster]` |  | {field.description} |")
             continue
         secret = " (secret)" if name in SECRETS else ""
         default = "" if field.default in (None, "") else f"`{field.default}`"
-        lines.append(
-            f"| `{name}` | `{PREFIX}{name.upper()}` | {default} | {field.description}{secret} |"
-        )
+        lines.append(f"| `{name}` | {default} | {field.description}{secret} |")
     lines += [
         "",
         "## The table `[cluster]`",
@@ -86,14 +85,15 @@ def commands_page() -> str:
         "column, whole.",
     ]
     commands = {name: folder.load(name) for name in folder.names()}
-    groups = {name: each for name, each in commands.items() if isinstance(each, TyperGroup)}
-    lines += ["", "## Before the command", "| option | what it is |", "|---|---|"]
-    lines += [f"| `{_cell(names)}` | {_cell(text)} |" for names, text in _options(get_command(app))]
-    for name, group in groups.items():
-        below = {f"{name} {word}": each for word, each in group.commands.items()}
-        lines += ["", f"## {name}", *_commands(below)]
-    alone = {name: each for name, each in commands.items() if name not in groups}
-    lines += ["", "## Others", *_commands(alone)]
+    lines += ["", ", ".join(f"[{name}](#{name})" for name in commands)]
+    lines += ["", "## Before the command", "", *_option_list(get_command(app))]
+    for name, command in commands.items():
+        if isinstance(command, TyperGroup):
+            lines += ["", f"## {name}", "", _does(command)]
+            for word, each in command.commands.items():
+                lines += ["", f"### {name} {word}", *_command(each)]
+        else:
+            lines += ["", f"## {name}", *_command(command)]
     return "\n".join([*lines, ""])
 
 
@@ -142,15 +142,19 @@ PAGES = {
 }
 
 
-def _commands(commands: Mapping[str, Any]) -> list[str]:
-    lines = ["| command | what it does, and an example | arguments and options |", "|---|---|---|"]
-    for name, command in commands.items():
-        does = " ".join((command.help or "").partition("\n\n")[0].split())
-        options = [f"`{_cell(names)}` {_cell(text)}" for names, text in _options(command)]
-        lines.append(
-            f"| `{name}` | {_cell(does)}<br>`{_cell(_example(command))}` | {'<br>'.join(options)} |"
-        )
-    return lines
+def _command(command: Any) -> list[str]:
+    options = _option_list(command)
+    lines = ["", _does(command), "", "```bash", _example(command), "```"]
+    return [*lines, "", *options] if options else lines
+
+
+def _does(command: Any) -> str:
+    """The first paragraph of its help."""
+    return " ".join((command.help or "").partition("\n\n")[0].split())
+
+
+def _option_list(command: Any) -> list[str]:
+    return [f"- `{names}`: {' '.join(text.split())}" for names, text in _options(command)]
 
 
 def _options(command: Any) -> Iterator[tuple[str, str]]:

@@ -1,1 +1,1 @@
-"""Processes: the daemon, its children, the Dask cluster and the command line."""
+"""Processes: the launcher and its children, the Dask cluster, the command line."""

@@ -6,16 +6,15 @@ deleted from one that does not bear our own mark. Two databases that take an emp
 moment leave two marks, which is as good as another's.
 """
 
-import tempfile
 from collections.abc import Callable, Collection
 from collections.abc import Set as AbstractSet
 from enum import Enum
-from pathlib import Path
 
 from sqlalchemy import URL
 
 from configs.errors import StoreNotOurs, StoreUnavailable
 from pipeline.marks import MARKS, is_filled, marks
+from storage import scratch
 from storage.artifacts.port import Store
 
 
@@ -118,7 +117,7 @@ def adopt(store: Store, database_id: str, *, where: URL, instead_of: Collection[
 
 def _mark(store: Store, database_id: str, where: URL) -> None:
     """Programs read the name alone; what is in it is for people."""
-    with tempfile.TemporaryDirectory(prefix="deepcredit-") as folder:
-        file = Path(folder, "mark")
+    with scratch.folder() as folder:
+        file = folder / "mark"
         file.write_text(f"This model store belongs to {where.render_as_string()}\n")
         store.put(MARKS + database_id, file)

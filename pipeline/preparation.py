@@ -1,6 +1,5 @@
 """A data set on its way to the workers: read, split, prepare, put where workers find it."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,8 +103,8 @@ def publish_matrix(
     """Put the matrix of `rows` (None: all) into the local cache, and into the store if workers may
     not share that cache. It is written block by block: it is never in memory as a whole.
     """
-    with tempfile.TemporaryDirectory(dir=context.cache.scratch()) as folder:
-        file = Path(folder, "matrix.npy")
+    with context.cache.folder() as folder:
+        file = folder / "matrix.npy"
         shape = preprocess.shape(fitted, frame, rows)
         arrays.save_matrix(file, shape, preprocess.blocks(fitted, frame, rows))
         sha256, cached = context.cache.adopt(file)
@@ -135,8 +134,8 @@ def _shared(uri: str, sha256: str, cached: Path, context: Context) -> Stored:
 
 
 def _adopt(named: Mapping[str, NDArray[Any]], context: Context) -> tuple[str, Path]:
-    with tempfile.TemporaryDirectory(dir=context.cache.scratch()) as folder:
-        file = Path(folder, "arrays.safetensors")
+    with context.cache.folder() as folder:
+        file = folder / "arrays.safetensors"
         arrays.save(file, named)
         return context.cache.adopt(file)
 
@@ -178,8 +177,8 @@ def _split_row(dataset: Dataset, frame: Frame, parts: split.Parts, file: Stored)
 
 
 def _publish_preprocessor(fitted: Preprocessor, context: Context) -> Stored:
-    with tempfile.TemporaryDirectory(dir=context.cache.scratch()) as folder:
-        file = Path(folder, "preprocessor.json")
+    with context.cache.folder() as folder:
+        file = folder / "preprocessor.json"
         file.write_text(to_json(fitted), encoding="utf-8")
         sha256, cached = context.cache.adopt(file)
     return context.store.put(run_files.PREPROCESSOR.format(sha256=sha256), cached)

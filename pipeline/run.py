@@ -11,7 +11,7 @@ from pipeline import mode, ownership, parameters
 from pipeline.context import Context
 from pipeline.executor import Executor
 from pipeline.progress import Report
-from storage import batches, identity, named_files
+from storage import batches, identity, named_files, scratch
 from storage.artifacts.port import Store
 from storage.cache import open_cache
 from storage.records import Claim
@@ -56,4 +56,6 @@ def execute(
         )
         chosen = mode.find(batch.mode)
         checked = parameters.parse(batch.batch_param, chosen.Parameters)
+        cache.clean()
+        scratch.clean()
         return chosen.run(batch, checked, replace(context, tag=batch.need_tag or ""))

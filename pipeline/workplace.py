@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from configs import settings as configuration
 from configs.errors import BadSetting, DiskFull, HostUnfit, StoreRefused
 from configs.settings import OF_A_HOST, PATHS_OF_A_HOST, PREFIX, Settings
 from pipeline import marks, run_files
+from storage import scratch
 from storage.artifacts.opening import open_store
 from storage.artifacts.port import Store, Stored
 from storage.cache import Cache, open_cache
@@ -51,8 +51,8 @@ class Workplace:
     @contextmanager
     def folder(self) -> Iterator[Path]:
         """An empty folder for files on their way to the store; it is gone at the end."""
-        with _on_this_host(), tempfile.TemporaryDirectory(prefix="deepcredit-") as name:
-            yield Path(name)
+        with _on_this_host(), scratch.folder() as folder:
+            yield folder
 
 
 def pack(settings: Settings) -> str:
@@ -111,11 +111,14 @@ def workplace(packed: str) -> Workplace:
 
 def _opened(packed: str) -> Workplace:
     settings = unpack(packed)
+    cache = open_cache(settings)
+    scratch.clean()
+    cache.clean()
     store = open_store(settings)
     if marks.is_empty(store):  # the launcher has at least marked it
         store.close()
         raise BadSetting(f"{store} is empty here; is its disk mounted on this host?")
-    return Workplace(store, open_cache(settings))
+    return Workplace(store, cache)
 
 
 @contextmanager

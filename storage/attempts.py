@@ -1,14 +1,35 @@
 """The history of a batch: one row of dc_batch_attempt for each claim."""
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import LeaseLost
 from storage.columns import error_columns, utc_now
 from storage.records import Batch, Claim
-from storage.schema import dc_batch_attempt
+from storage.schema import dc_batch, dc_batch_attempt
 
 _attempt = dc_batch_attempt.c
+_batch = dc_batch.c
+
+UNCLAIMED = and_(
+    _batch.state == "U",
+    ~exists().where(
+        _attempt.batch_id == _batch.batch_id,
+        _attempt.fence == _batch.fence,
+        _attempt.finished_at.is_(None),
+    ),
+)
+"""A row that was set to U by hand: no launcher runs it."""
 
 # Written once, since every batch needs them.
 _BEGIN = insert(dc_batch_attempt)
@@ -39,6 +60,11 @@ def begin(connection: Connection, batch: Batch, identity: str) -> None:
         connection.execute(_BEGIN, row)
 
 
+def unclaimed(connection: Connection) -> list[int]:
+    """The batches that were set to U by hand."""
+    return [*connection.scalars(select(_batch.batch_id).where(UNCLAIMED).order_by(_batch.batch_id))]
+
+
 def _end_forgotten(connection: Connection, batch: Batch) -> None:
     """An operator who sets a running batch to I leaves its attempt open."""
     connection.execute(
@@ -55,6 +81,14 @@ def _end_forgotten(connection: Connection, batch: Batch) -> None:
             error_text="an operator changed the batch while it ran",
         )
     )
+
+
+def identity(connection: Connection, batch_id: int, fence: int) -> str | None:
+    """Of the process that made this claim; None: it was set to U by hand."""
+    found: str | None = connection.scalar(
+        select(_attempt.identity).where(_attempt.batch_id == batch_id, _attempt.fence == fence)
+    )
+    return found
 
 
 def end(

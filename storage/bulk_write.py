@@ -93,13 +93,13 @@ def _load_local(connection: Connection, target: Table, batch: pa.RecordBatch) ->
     preparer = connection.dialect.identifier_preparer
     into = preparer.format_table(target)
     columns = ", ".join(map(preparer.quote_identifier, batch.schema.names))
-    with tempfile.NamedTemporaryFile(prefix="deepcredit-") as file:
+    with tempfile.TemporaryFile() as file:  # without a name it goes with us, however we end
         file.write(pc.binary_join(whole, "\n")[0].as_buffer())
         file.write(b"\n")
-        file.flush()
+        file.seek(0)
         connection.exec_driver_sql(
             f"LOAD DATA LOCAL INFILE %s INTO TABLE {into} CHARACTER SET utf8mb4 ({columns})",
-            (file.name,),
+            (f"/dev/fd/{file.fileno()}",),
         )
     warnings = connection.exec_driver_sql("SHOW WARNINGS LIMIT 1").fetchall()
     if warnings:

@@ -9,7 +9,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -18,8 +18,10 @@ import structlog
 
 from configs.errors import ArtifactDamaged, BadSetting, DiskFull
 from configs.settings import Settings
+from storage import scratch
 from storage.artifacts.port import Store
 from storage.durable import flush_to_disk
+from storage.scratch import lock, mark_of, remove
 
 # A file found a moment ago may not be opened yet; once it is, it outlives its name.
 _GRACE_SECONDS = 60
@@ -118,12 +120,22 @@ class Cache:
         """A folder for work in progress, on the file system of the cache."""
         return self._made(self._root / "scratch")
 
-    def evict(self) -> None:
-        """Bring the cache below its limit, and forget scratch files that nobody finished."""
-        self._added, self._counted = 0, True
+    def folder(self) -> AbstractContextManager[Path]:
+        """An empty folder there, for as long as it is used."""
+        return scratch.folder(self.scratch())
+
+    def clean(self) -> None:
+        """Remove folders of processes that are dead, and scratch that nobody finished for days."""
+        scratch.clean(self.scratch())
         for left in self.scratch().iterdir():
-            if _unused_seconds(left) > _SCRATCH_SECONDS:
-                _remove(left)
+            # What is held may be older: a fit may take days.
+            if not mark_of(left).exists() and _unused_seconds(left) > _SCRATCH_SECONDS:
+                remove(left)
+
+    def evict(self) -> None:
+        """Bring the cache below its limit, and clean up."""
+        self._added, self._counted = 0, True
+        self.clean()
         if (limit := self.limit_bytes) is not None:
             self._shrink(lambda _: limit)
 
@@ -165,7 +177,7 @@ class Cache:
         """
         away = self.scratch() / uuid4().hex
         with suppress(FileNotFoundError), path.open("rb") as file:
-            if not _lock(file):
+            if not lock(file):
                 return False
             path.replace(away)
             if _unused_seconds(away) < _GRACE_SECONDS:
@@ -202,9 +214,9 @@ class Cache:
         file = self._made(self._root / "locks") / sha256[:3]
         deadline = time.monotonic() + _ALONE_SECONDS
         with self._ours():
-            lock = file.open("ab")
-        with lock:
-            while not _lock(lock) and time.monotonic() < deadline:
+            held = file.open("ab")
+        with held:
+            while not lock(held) and time.monotonic() < deadline:
                 time.sleep(_LOCK_PAUSE_SECONDS)
             yield
 
@@ -251,19 +263,3 @@ def _unused_seconds(path: Path) -> float:
         return abs(time.time() - path.stat().st_mtime)
     except FileNotFoundError:
         return math.inf
-
-
-def _lock(file: BinaryIO) -> bool:
-    """The kernel lets go when we end, however we end."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

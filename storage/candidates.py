@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, and_, func, insert, select
 
 from configs.errors import NotFound
 from configs.meant import meant, some
 from storage import batches, results
-from storage.ranking import best_first, require_metric
+from storage.ranking import KEY, best_first, require_metric
 from storage.records import ModelName, TrainedModel, written
 from storage.schema import dc_batch_result, dc_candidate_model_list, dc_model
 
@@ -15,14 +15,21 @@ _listed = dc_candidate_model_list.c
 _result = dc_batch_result.c
 
 
-def lists(connection: Connection) -> tuple[tuple[str, int], ...]:
-    """Every candidate_id and how many models it lists, by name."""
+def lists(connection: Connection) -> tuple[tuple[str, int, int], ...]:
+    """Every candidate_id, how many models it lists, and how many of them are in dc_model; by
+    name.
+    """
+    there = dc_candidate_model_list.outerjoin(
+        dc_model,
+        and_(*(dc_model.c[name] == _listed[name] for name in KEY)),
+    )
     rows = connection.execute(
-        select(_listed.candidate_id, func.count())
+        select(_listed.candidate_id, func.count(), func.count(dc_model.c.batch_id))
+        .select_from(there)
         .group_by(_listed.candidate_id)
         .order_by(_listed.candidate_id)
     )
-    return tuple((name, count) for name, count in rows)
+    return tuple((name, listed, trained) for name, listed, trained in rows)
 
 
 def names(connection: Connection, candidate_id: str) -> tuple[ModelName, ...]:
@@ -142,5 +149,5 @@ def what_exists(connection: Connection, wanted: str = "") -> str:
     there = lists(connection)
     if not there:
         return "there are no lists yet: see `deepcredit candidates add --help`"
-    named = [f"{name} ({count} models)" for name, count in there]
-    return f"{meant(wanted, (name for name, _ in there))}there are: {some(named, 20)}"
+    named = [f"{name} ({listed} models)" for name, listed, _ in there]
+    return f"{meant(wanted, (name for name, *_ in there))}there are: {some(named, 20)}"

@@ -1,5 +1,6 @@
 """What the drivers' errors mean: in words, as errors of ours, and whether to try again."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from configs.errors import (
     LoginRefused,
     WrongSchema,
 )
+from storage.grants import role_for
 
 _LOCK_WAIT = 1205
 _OUT_OF_RANGE = 1690
@@ -32,6 +34,7 @@ _RETIRED = frozenset({1047, 1290, 1836})
 # gave up.
 _BUSY = REPEAT | _RETIRED | {1021, 1040, 1114, 1129, 1203, 1226, 1317, 1792, 1969}
 _MISSING = frozenset({1054, 1146})  # a column, a table
+_DENIED = re.compile(r"([A-Z, ]+) command denied to .* table .*[`'](\w+)[`']$")
 _LOST = frozenset({0, 1053, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031})
 _SQLITE_REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_AUTH})
 _SQLITE_BUSY = frozenset(
@@ -78,10 +81,7 @@ def naming_errors() -> Iterator[None]:
             reason += ", or there is no such database"
         if error_number(error) in _REFUSED or _sqlite_code(error) in _SQLITE_REFUSED:
             refusal = LoginRefused if error_number(error) in _LOGIN else DatabaseRefused
-            raise refusal(
-                f"the database refused us: {reason}; check DEEPCREDIT_DATABASE_URL, the password "
-                "and `deepcredit db grants`"
-            ) from error
+            raise refusal(f"the database refused us: {reason}; {_mending(reason)}") from error
         if error_number(error) in _BUSY or _sqlite_code(error) in _SQLITE_BUSY:
             raise DatabaseUnavailable(f"the database cannot serve us now: {reason}") from error
         if error.connection_invalidated or is_disconnect(error):
@@ -90,6 +90,17 @@ def naming_errors() -> Iterator[None]:
                 "DEEPCREDIT_DATABASE_URL"
             ) from error
         raise
+
+
+def _mending(reason: str) -> str:
+    denied = _DENIED.match(reason)
+    if denied is None:
+        return "check DEEPCREDIT_DATABASE_URL, the password and `deepcredit db grants`"
+    role = role_for(denied[1].split(", "), denied[2])
+    if role is None:
+        return "`deepcredit db grants` prints what each role may do"
+    name = role.removeprefix("deepcredit_")
+    return f"`deepcredit doctor --role {name}` says what gives this account the right"
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """What each role may do on MariaDB, as GRANT statements for a person to run."""
 
+from collections.abc import Collection
+
 from storage.metadata import VERSION_TABLE
 from storage.schema import LEFT_BY_BATCHES, metadata
 from storage.views import VIEWS
@@ -10,6 +12,7 @@ ROLES = {
     "deepcredit_launcher": "claims batches, reads data sets, writes results",
 }
 
+_TABLES = sorted((*metadata.tables, *VIEWS, VERSION_TABLE))
 _READ = ("SELECT",)
 _WRITE = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _LEFT = [table.name for table in LEFT_BY_BATCHES]
@@ -41,7 +44,7 @@ def grants(database: str) -> list[str]:
     statements = []
     for role in ROLES:
         statements.append(f"CREATE ROLE IF NOT EXISTS {_quote(role)}")
-        for table in sorted((*metadata.tables, *VIEWS, VERSION_TABLE)):
+        for table in _TABLES:
             verbs = rights(role, table)
             statements.append(
                 f"GRANT {', '.join(verbs)} ON {_quote(database)}.{_quote(table)} TO {_quote(role)}"
@@ -57,6 +60,13 @@ def how_to_give(role: str, account: str = "'ACCOUNT'@'HOST'") -> list[str]:
         f"GRANT {_quote(role)} TO {account}",
         f"SET DEFAULT ROLE {_quote(role)} FOR {account}",
     ]
+
+
+def role_for(verbs: Collection[str], table: str) -> str | None:
+    """The one that may do the least of those that may do this; None: no role may."""
+    if table not in _TABLES:  # of a data set
+        return "deepcredit_launcher" if {*verbs} == {*_READ} else None
+    return next((role for role in ROLES if {*verbs} <= {*rights(role, table)}), None)
 
 
 def rights(role: str, table: str) -> tuple[str, ...]:

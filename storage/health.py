@@ -1,6 +1,6 @@
 """What a database is and allows, for those who look after it; nothing here changes anything."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import Connection, Executable, delete, func, insert, select, table, update
@@ -38,9 +38,24 @@ def clock(connection: Connection) -> datetime:
     return connection.execute(select(utc_now())).scalar_one()
 
 
-def refused(connection: Connection, role: str, names: Iterable[str] = _ALL) -> list[str]:
-    """What the role may do with these tables and this account may not, a line a table: `INSERT,
-    UPDATE on dc_batch`.
+def lacking(connection: Connection, role: str, names: Iterable[str] = _ALL) -> str | None:
+    """What the role may do with these tables and this account may not, and what gives it the right;
+    None: it may do all that.
+    """
+    missing = _refused(connection, role, names)
+    if not missing:
+        return None
+    user, _, host = str(connection.scalar(func.current_user())).rpartition("@")
+    account = f"'{user}'@'{host}'"
+    first = ", ".join(missing[:_FEW]) + (" and more" if len(missing) > _FEW else "")
+    return (
+        f"the database account {account} lacks {first}; an administrator runs what `deepcredit db "
+        f"grants` prints, and then: {'; '.join(how_to_give(role, account))};"
+    )
+
+
+def _refused(connection: Connection, role: str, names: Iterable[str]) -> list[str]:
+    """A line a table: `INSERT, UPDATE on dc_batch`.
 
     MariaDB checks rights before it looks for rows, so each is tried on no rows at all.
     """
@@ -51,11 +66,6 @@ def refused(connection: Connection, role: str, names: Iterable[str] = _ALL) -> l
     return [f"{', '.join(verbs)} on {name}" for name, verbs in found.items() if verbs]
 
 
-def in_short(refused: Sequence[str]) -> str:
-    more = " and more" if len(refused) > _FEW else ""
-    return f"{', '.join(refused[:_FEW])}{more}"
-
-
 def require_rights(connection: Connection, role: str) -> None:
     """Views are for people, and not tried. The transaction should be rolled back.
 
@@ -64,13 +74,8 @@ def require_rights(connection: Connection, role: str) -> None:
     """
     if connection.dialect.name == "sqlite":  # it has no accounts
         return
-    if missing := refused(connection, role, sorted(metadata.tables)):
-        user, _, host = str(connection.scalar(func.current_user())).rpartition("@")
-        account = f"'{user}'@'{host}'"
-        raise DatabaseRefused(
-            f"the database account {account} lacks {in_short(missing)}; an administrator runs what "
-            f"`deepcredit db grants` prints, and then: {'; '.join(how_to_give(role, account))};"
-        )
+    if lack := lacking(connection, role, sorted(metadata.tables)):
+        raise DatabaseRefused(lack)
 
 
 def _allowed(connection: Connection, verb: str, name: str) -> bool:

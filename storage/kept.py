@@ -3,26 +3,31 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, Integer, Select, case, cast, func, literal, select
 
 from storage.claimable import is_wanted
 from storage.obstacles import OTHERS, Name, Obstacle, words_of
 from storage.records import Offer, Record
 from storage.schema import dc_batch
 
+_NEEDS = ("queue", "need_tag", "need_mem_mb")
+
 _batch = dc_batch.c
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kept(Record):
-    """Waiting batches that one thing keeps back; `reason` None: nothing does. `queue`, `need_tag`:
-    theirs, where it matters; `batch_id`: the first of them; `run_after`: the first time that comes.
+    """Waiting batches that one thing keeps back; `reason` None: nothing does. `queue`, `need_tag`,
+    `need_mem_mb`: theirs, where it matters; `batch_id`: the first of them; `run_after`: the first
+    time that comes.
     """
 
     reason: Name | None
     queue: str | None
     need_tag: str | None
+    need_mem_mb: int | None
     n: int
     batch_id: int
     run_after: datetime | None
@@ -34,31 +39,51 @@ def kept(
     """What waits, by the first of these obstacles that is there; the first batches first. `offer`:
     of the launcher whose obstacles are among them.
     """
-    reason = case(*((each.there, each.name) for each in obstacles))
-    read = (_batch[name] for name in ("batch_id", "queue", "need_tag", "run_after"))
-    waiting = select(reason.label("reason"), *read).where(is_wanted).subquery().c
-    names = {
-        column: [each.name for each in obstacles if column in each.by]
-        for column in ("queue", "need_tag")
-    }
+    judged = _judged(obstacles).subquery().c
+    names = {column: [each.name for each in obstacles if column in each.by] for column in _NEEDS}
     by = [
-        case((waiting.reason.in_(those), waiting[column])).label(column)
+        case((judged.reason.in_(those), judged[column])).label(column)
         for column, those in names.items()
     ]
-    first = func.min(waiting.batch_id).label("batch_id")
+    first = func.min(judged.batch_id).label("batch_id")
     query = (
         select(
-            waiting.reason,
+            judged.reason,
             *by,
-            func.count().label("n"),
+            cast(func.sum(judged.n), Integer).label("n"),  # of MariaDB a sum is a DECIMAL
             first,
-            func.min(waiting.run_after).label("run_after"),
+            func.min(judged.run_after).label("run_after"),
         )
-        .group_by(waiting.reason, *by)
+        .group_by(judged.reason, *by)
         .order_by(first)
     )
     rows = connection.execute(query, offer.parameters if offer else {}).mappings()
     return [Kept.from_row(row) for row in rows]
+
+
+def _judged(obstacles: Sequence[Obstacle]) -> Select[*tuple[Any, ...]]:
+    """What waits, and which of these obstacles is there; of `n` that are alike to them the first.
+
+    To judge each by itself would take seconds on SQLite, where nobody serves a long queue.
+    """
+    reason = case(*((each.there, each.name) for each in obstacles)).label("reason")
+    by = sorted({name for each in obstacles for name in each.by})
+    if "batch_id" in by:
+        judged = (_batch[name] for name in ("batch_id", *_NEEDS, "run_after"))
+        return select(reason, *judged, literal(1).label("n")).where(is_wanted)
+    alike = (
+        select(
+            func.min(_batch.batch_id).label("batch_id"),
+            func.min(_batch.run_after).label("run_after"),
+            func.count().label("n"),
+        )
+        .where(is_wanted)
+        .group_by(*(_batch[name] for name in by))
+        .subquery()
+    )
+    return select(reason, alike, *(_batch[name] for name in _NEEDS)).select_from(
+        dc_batch.join(alike, alike.c.batch_id == _batch.batch_id)
+    )
 
 
 def by_others(connection: Connection, batch_id: int) -> str | None:

@@ -33,7 +33,9 @@ Name = Literal[
     "no launcher",
     "queue unserved",
     "tag unserved",
+    "too little memory",
     "all paused",
+    "none taken",
     "queue unserved here",
     "paused here",
     "no tag here",
@@ -52,14 +54,14 @@ _holder = dc_batch.alias("holder")
 @dataclass(frozen=True, slots=True, eq=False)
 class Obstacle:
     """`there`: it stands before this row of dc_batch; never NULL, for what is negated may not be.
-    `words`: what the row then waits for, where v_batch can tell. `by`: the columns that matter to
-    what one does about it.
+    `words`: what the row then waits for, where v_batch can tell. `by`: the columns by which one
+    knows whether it is there, and what to do about it; by default those of no two rows are alike.
     """
 
     name: Name
     there: ColumnElement[bool]
     words: ColumnElement[str] | None = None
-    by: tuple[str, ...] = ()
+    by: tuple[str, ...] = ("batch_id",)
 
 
 def none_of(obstacles: Sequence[Obstacle]) -> ColumnElement[bool]:
@@ -154,8 +156,8 @@ PAUSED_QUEUE = Obstacle(
     by=("queue",),
 )
 
-# Launchers, as dc_server knows them: a person must do something. Memory is for themselves to know.
-# What to do is to start or resume one for the queue and the tag.
+# Launchers, as dc_server knows them: a person must do something, as a rule start or resume one for
+# the queue and the tag. What memory is free is for themselves to know; here counts what there is.
 
 
 def _lists(names: ColumnElement[str], name: ColumnElement[str]) -> ColumnElement[bool]:
@@ -168,10 +170,31 @@ _suits = and_(
     _serves,
     or_(_batch.need_tag.is_(None), _lists(func.coalesce(_server.tags, "[]"), _batch.need_tag)),
 )
-_takes = and_(_suits, _server.paused == 0)
+_holds = and_(
+    _suits,
+    or_(
+        _batch.need_mem_mb.is_(None),
+        _server.memory_mb.is_(None),
+        _batch.need_mem_mb <= _server.memory_mb,
+    ),
+)
+_awake = and_(_holds, _server.paused == 0)
+_takes = and_(_awake, _server.takes_none.is_(None))
+
 _serving = literal("a launcher that serves queue ").concat(_batch.queue)
 _tagged = case((_batch.need_tag.is_not(None), sentence(" and has tag ", _batch.need_tag)), else_="")
+_sized = case(
+    (_batch.need_mem_mb.is_not(None), sentence(" and has ", _batch.need_mem_mb, " MB of memory")),
+    else_="",
+)
+_most = select(func.max(_server.memory_mb)).where(_suits).scalar_subquery()
+_one_why = (
+    select(func.min(sentence(_server.serve_server_id, ": ", _server.takes_none)))
+    .where(_awake)
+    .scalar_subquery()
+)
 _ASKED = ("queue", "need_tag")
+_ASKED_IN_ALL = (*_ASKED, "need_mem_mb")
 
 FLEET = (
     Obstacle("no launcher", ~exists().where(AT_WORK), literal("a launcher (none runs)"), by=_ASKED),
@@ -185,10 +208,22 @@ FLEET = (
         by=_ASKED,
     ),
     Obstacle(
+        "too little memory",
+        ~exists().where(_holds),
+        sentence(_serving, _tagged, _sized, " (the most is ", _most, " MB)"),
+        by=_ASKED_IN_ALL,
+    ),
+    Obstacle(
         "all paused",
+        ~exists().where(_awake),
+        sentence(_serving, _tagged, _sized, " (all are paused)"),
+        by=_ASKED_IN_ALL,
+    ),
+    Obstacle(
+        "none taken",
         ~exists().where(_takes),
-        sentence(_serving, _tagged, " (all are paused)"),
-        by=_ASKED,
+        sentence(_serving, _tagged, _sized, " (none takes batches now; ", _one_why, ")"),
+        by=_ASKED_IN_ALL,
     ),
 )
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     select,
 )
 
+from storage.attempts import UNCLAIMED
 from storage.claimable import waits_for_retry
 from storage.columns import seconds_between, utc_now
 from storage.records import Record
@@ -34,7 +35,9 @@ _server = dc_server.c
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerSeen(Record):
-    """A launcher; `identity` None: it has stopped. `silent`: seconds since it was last seen."""
+    """A launcher; `identity` None: it has stopped. `silent`: seconds since it was last seen.
+    `takes_none`: why it claims nothing at present.
+    """
 
     serve_server_id: str
     identity: str | None
@@ -43,11 +46,14 @@ class ServerSeen(Record):
     tags: tuple[str, ...]
     queues: tuple[str, ...]
     paused: int
+    takes_none: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run(Record):
-    """A running batch. `seconds`: since its claim; `overdue`: its lease has ended."""
+    """A batch in U. `seconds`: since its claim; `overdue`: its lease has ended; `unclaimed`: an
+    operator wrote the U.
+    """
 
     batch_id: int
     mode: str | None
@@ -58,6 +64,7 @@ class Run(Record):
     progress_note: str | None
     seconds: int | None
     overdue: int
+    unclaimed: int
     cancelling: int
 
 
@@ -175,13 +182,20 @@ def _oldest() -> Select[*tuple[Any, ...]]:
     added would cost a row for every batch that waits.
     """
     due = or_(_batch.run_after.is_(None), _batch.run_after <= utc_now())
-    first = select(func.min(_batch.batch_id)).where(_batch.state == "I", due).scalar_subquery()
+    first = select(func.min(_batch.batch_id)).where(_batch.state == "I", due, _UNASKED)
     ready = func.coalesce(_batch.work_end_date, _batch.created_at)
     since = case((_batch.run_after > ready, _batch.run_after), else_=ready)
     return select(
         _batch.batch_id, _batch.queue, seconds_between(since, utc_now()).label("seconds")
-    ).where(_batch.batch_id == first)
+    ).where(_batch.batch_id == first.scalar_subquery())
 
+
+# What nobody asked to cancel, by the index of what somebody did: the others, which tell of state,
+# queue and time, do not tell this, and to look at a row for each batch that waits takes long.
+_asked = dc_batch.alias("asked").c
+_UNASKED = _batch.batch_id.not_in(
+    select(_asked.batch_id).where(_asked.cancel_requested_at.is_not(None))
+)
 
 _SERVERS = select(
     _server.serve_server_id,
@@ -191,6 +205,7 @@ _SERVERS = select(
     _server.tags,
     _server.queues,
     _server.paused,
+    _server.takes_none,
 ).order_by(_server.serve_server_id)
 
 _RUNS = (
@@ -204,6 +219,7 @@ _RUNS = (
         _batch.progress_note,
         seconds_between(_batch.work_date, utc_now()).label("seconds"),
         case((_batch.lease_until < utc_now(), 1), else_=0).label("overdue"),
+        case((UNCLAIMED, 1), else_=0).label("unclaimed"),
         case((_batch.cancel_requested_at.is_not(None), 1), else_=0).label("cancelling"),
     )
     .where(_batch.state == "U")
@@ -211,7 +227,9 @@ _RUNS = (
 )
 
 _PAUSED = select(dc_queue.c.queue).where(dc_queue.c.paused != 0)
-_WAITING = select(_batch.queue, func.count()).where(_batch.state == "I").group_by(_batch.queue)
+_WAITING = (
+    select(_batch.queue, func.count()).where(_batch.state == "I", _UNASKED).group_by(_batch.queue)
+)
 _NEXT_NAME = (
     select(_batch.queue)
     .where(_batch.state == "E", _batch.queue > bindparam("after"))
@@ -224,7 +242,11 @@ _RETRIES = (
         func.count(case((_batch.run_after <= utc_now(), 1))).label("due"),
         func.count(case((_batch.run_after > utc_now(), 1))).label("later"),
     )
-    .where(waits_for_retry, _batch.queue.in_(bindparam("queues", expanding=True)))
+    .where(
+        waits_for_retry,
+        _batch.cancel_requested_at.is_(None),
+        _batch.queue.in_(bindparam("queues", expanding=True)),
+    )
     .group_by(_batch.queue)
 )
 _OLDEST = _oldest()

@@ -298,3 +298,5 @@ class Server(Record):
     queues: tuple[str, ...]
     gpus: int | None
     paused: int
+    memory_mb: int | None
+    takes_none: str | None

@@ -127,7 +127,7 @@ dc_batch_attempt = Table(
     Column("fence", big_id(), nullable=False, autoincrement=False),
     Column("attempt", SmallInteger, nullable=False),
     Column("serve_server_id", String(190)),
-    Column("identity", String(190)),  # host:pid:boot:slot of the launcher
+    Column("identity", String(190)),  # host:pid:boot.pid_namespace:slot of the launcher
     Column("started_at", moment(), nullable=False),
     Column("finished_at", moment()),
     Column("outcome", code(1)),  # C, E, or I when it was given back
@@ -281,6 +281,8 @@ dc_server = Table(
     Column("queues", String(500)),  # JSON list, in the order in which they are served
     Column("gpus", Integer),
     Column("paused", SmallInteger, nullable=False, server_default="0"),
+    Column("memory_mb", Integer),  # the most that its batches may need; NULL: not known
+    Column("takes_none", String(200)),  # why it claims nothing at present; NULL: it claims
     **INNODB,
 )
 

@@ -43,8 +43,11 @@ def register(
     tags: Sequence[str] = (),
     queues: Sequence[str] = ("default",),
     gpus: int = 0,
+    memory_mb: int | None = None,
 ) -> None:
-    """A launcher has started. A pause that an operator set before stays."""
+    """A launcher has started. A pause that an operator set before stays. `memory_mb`: the most that
+    its batches may need.
+    """
     upsert(
         connection,
         dc_server,
@@ -61,13 +64,23 @@ def register(
             "tags": json.dumps(list(tags), ensure_ascii=False),
             "queues": json.dumps(list(queues), ensure_ascii=False),
             "gpus": gpus,
+            "memory_mb": memory_mb,
+            "takes_none": null(),
         },
     )
 
 
-def renew(connection: Connection, server: str, identity: str) -> str | None:
-    """The launcher is alive. Returns whose row it is: another's if one was started later under the
-    same name, which then keeps it; None: nobody's, as after an operator deleted it.
+def renew(
+    connection: Connection,
+    server: str,
+    identity: str,
+    *,
+    memory_mb: int | None = None,
+    takes_none: str | None = None,
+) -> str | None:
+    """The launcher is alive; `takes_none`: why it claims nothing at present. Returns whose row it
+    is: another's if one was started later under the same name, which then keeps it; None: nobody's,
+    as after an operator deleted it.
 
     This is for people to read; what it runs has leases of its own. So a row that somebody else has
     locked is left alone, and nobody is waited for.
@@ -75,7 +88,8 @@ def renew(connection: Connection, server: str, identity: str) -> str | None:
     whose = select(_server.identity).where(_server.serve_server_id == server)
     if connection.scalar(whose.with_for_update(skip_locked=True)) == identity:
         own = (_server.serve_server_id == server, _server.identity == identity)
-        connection.execute(update(dc_server).where(*own).values(last_seen=utc_now()))
+        now = {"last_seen": utc_now(), "memory_mb": memory_mb, "takes_none": takes_none}
+        connection.execute(update(dc_server).where(*own).values(now))
         return identity
     owner: str | None = connection.scalar(whose)
     return owner
@@ -116,7 +130,8 @@ def remove(connection: Connection, server: str, identity: str) -> None:
     """
     own = (_server.serve_server_id == server, _server.identity == identity)
     connection.execute(delete(dc_server).where(*own, _server.paused == 0))
-    connection.execute(update(dc_server).where(*own).values(identity=null(), pid=null()))
+    gone = {"identity": null(), "pid": null(), "takes_none": null()}
+    connection.execute(update(dc_server).where(*own).values(gone))
 
 
 def pause(connection: Connection, server: str) -> None:

@@ -1,9 +1,10 @@
 """Giving an end to batches that nobody looks after any more."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, exists, null, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, null, or_, select
 
 from configs.errors import Cancelled, LeaseExpired
 from storage import attempts
@@ -46,7 +47,7 @@ def sweep(connection: Connection) -> list[tuple[int, int]]:
         # Tables that an operator had locked kept back heartbeats, too: those who live come first.
         if time.monotonic() - began > _PATIENCE_SECONDS:
             return swept
-        if _expire(connection, row):
+        if _give_end(connection, row, and_(unchanged(row), *_EXPIRED)):
             swept.append((row.batch_id, row.fence))
     for row in locked(connection, *_UNLEASED):
         assign(connection, unchanged(row), {"lease_until": utc_now(_ADOPTED_SECONDS)})
@@ -57,11 +58,27 @@ def sweep(connection: Connection) -> list[tuple[int, int]]:
     return swept
 
 
-def _expire(connection: Connection, row: Row[*tuple[Any, ...]]) -> bool:
+def reap(
+    connection: Connection, server: str, is_dead: Callable[[str], bool]
+) -> list[tuple[int, int]]:
+    """As `sweep`, of batches that run under this launcher's id and whose holder is dead, however
+    long their leases last; `is_dead` is asked by the identity of their claim.
+    """
+    reaped: list[tuple[int, int]] = []
+    for row in locked(connection, _batch.state == "U", _batch.serve_server_id == server):
+        identity = attempts.identity(connection, row.batch_id, row.fence)
+        orphaned = identity is not None and is_dead(identity)
+        if orphaned and _give_end(connection, row, unchanged(row)):
+            reaped.append((row.batch_id, row.fence))
+    return reaped
+
+
+def _give_end(
+    connection: Connection, row: Row[*tuple[Any, ...]], guard: ColumnElement[bool]
+) -> bool:
     error_class, text = LeaseExpired.__name__, f"{row.serve_server_id} stopped renewing its lease"
     if row.cancel_requested_at is not None:
         error_class, text = Cancelled.__name__, f"cancelled; {text}"
-    guard = and_(unchanged(row), _batch.lease_until < utc_now())
     # The fence moves on, so that whatever still writes under the old one is refused.
     if not assign(connection, guard, {"fence": _batch.fence + 1} | failed(error_class, text, 0)):
         return False

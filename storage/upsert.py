@@ -1,3 +1,5 @@
+"""Writing a row whether it is there or not."""
+
 from collections.abc import Mapping
 from typing import Any
 

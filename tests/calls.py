@@ -1,17 +1,23 @@
 """Calls of repository functions, each in a transaction of its own, as the program makes them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, insert, select, text, update
 
 from configs.errors import Retry
-from storage import batches, claims
+from storage import batches, claims, servers
 from storage.engine import reading, transaction
 from storage.records import Batch, Claim, Offer
-from storage.schema import dc_batch_attempt
+from storage.schema import dc_batch, dc_batch_attempt, dc_batch_result, dc_model
 
 T = TypeVar("T")
+FAR = datetime(2999, 1, 1)  # noqa: DTZ001 - UTC, as the column
+_TEXTS = (
+    *("model_id", "params", "uri", "format", "sha256", "scores_uri", "scores_sha256"),
+    *("preprocessor_uri", "preprocessor_sha256", "fingerprint"),
+)
 
 
 class Calls:
@@ -26,18 +32,47 @@ class Calls:
     def add(self, **columns: Any) -> int:
         return self(batches.add, **({"mode": "train"} | columns))
 
+    def change(self, batch_id: int, **columns: Any) -> None:
+        change = update(dc_batch).where(dc_batch.c.batch_id == batch_id).values(columns)
+        self(lambda connection: connection.execute(change))
+
+    def add_model(
+        self,
+        batch_id: int,
+        model_no: int = 1,
+        *,
+        valid: Mapping[str, Any] | None = None,
+        test: Mapping[str, Any] | None = None,
+        **columns: Any,
+    ) -> None:
+        """A model that nobody trained, and its figures on both parts."""
+        key = {"batch_id": batch_id, "model_no": model_no, "model_sub_no": 1, "fence": 1}
+        model = key | {"threshold": 0.5, "bytes": 1, "split_id": "x"}
+        model |= dict.fromkeys(_TEXTS, "x") | columns
+        self(lambda connection: connection.execute(insert(dc_model).values(model)))
+        for split, figures in (("valid", valid), ("test", test)):
+            row = key | {"split": split, "state": "C"} | dict(figures or {})
+            statement = insert(dc_batch_result).values(row)
+            self(lambda connection, statement=statement: connection.execute(statement))
+
+    def register(self, server: str, **facts: Any) -> None:
+        """As a launcher that begins; its identity is its name unless another is given."""
+        usual = {"identity": server, "host": "h", "pid": 1, "version": "1", "slots": 2}
+        self(servers.register, server=server, **usual | facts)
+
     def claim(
         self,
         server: str = "S1",
         *,
         lease: float = 60,
         batch_id: int | None = None,
+        identity: str | None = None,
         **offer: Any,
     ) -> Batch | None:
         return self(
             claims.claim,
             Offer(server=server, **offer),
-            identity=f"{server}:1:b:0",
+            identity=identity or f"{server}:1:b:0",
             lease_seconds=lease,
             batch_id=batch_id,
         )
@@ -57,6 +92,17 @@ class Calls:
     def fail(self, claim: Claim, retry: Retry = Retry.LATER, **kwargs: Any) -> bool:
         given = {"error_class": "Boom", "error_text": "it broke"} | kwargs
         return self(claims.fail, claim, retry=retry, **given)
+
+    def finished(self, **columns: Any) -> int:
+        """A batch that has run."""
+        batch_id = self.add(**columns)
+        self.finish(self.take(batch_id=batch_id))
+        return batch_id
+
+    def failed(self, retry: Retry = Retry.NEVER, **columns: Any) -> int:
+        batch_id = self.add(**columns)
+        self.fail(self.take(batch_id=batch_id), retry)
+        return batch_id
 
     def sql(self, statement: str, **parameters: Any) -> int:
         """What an operator types; returns the number of rows it met."""

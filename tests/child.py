@@ -15,13 +15,16 @@ from configs.errors import BadData, ClusterAway, DatabaseRefused
 from configs.settings import load
 from launcher.host.channel import open_channel
 from pipeline.messages import Failed, Finished, Progress, failure
-from storage.engine import make_engine, reading
+from storage import claims
+from storage.engine import make_engine, reading, transaction
 
 
 def main() -> None:
     behaviour, pid_file = sys.argv[1], Path(sys.argv[2])
     if behaviour == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if behaviour == "lingering":
+        os._exit = lambda _: None  # it does not heed that its launcher died
     job, send = open_channel()
     # Renamed into place: who reads the file finds a whole number.
     unfinished = pid_file.with_name(f"{pid_file.name}.{os.getpid()}")
@@ -54,6 +57,12 @@ def main() -> None:
                 send(failure(error))
             else:
                 send(Finished("had it"))
+        case ("lingering", _, _):
+            while not pid_file.with_suffix(".go").exists():
+                time.sleep(0.01)
+            engine = make_engine(load(job.settings, file=Path(os.devnull)))
+            accepted = transaction(engine, lambda connection: claims.finish(connection, job.claim))
+            pid_file.with_suffix(".accepted").write_text(str(accepted))
         case ("lost", _, _):
             from configs.errors import LeaseLost, Retry
 

@@ -12,13 +12,16 @@ from sqlalchemy import Table, select
 
 from configs.errors import DeepCreditError, retry_of
 from configs.settings import Settings
+from pipeline.context import Context
 from pipeline.datasets import load_file
 from pipeline.executor import Executor, Inline
 from pipeline.roles import Choices
 from pipeline.run import execute
 from storage import batches, model_list
 from storage.artifacts.opening import open_store
+from storage.cache import open_cache
 from storage.engine import make_engine, reading
+from storage.metadata import METRICS
 from storage.records import Claim, ModelEntry
 from storage.schema import dc_batch_result, dc_model
 from tests.calls import Calls
@@ -72,11 +75,11 @@ class Desk(Calls):
         """Claim, execute and finish one batch; an error leaves it in U, as a crash would."""
         return self._execute(self.take(batch_id=batch_id, lease=600), executor)
 
-    def run(self, batch_id: int) -> str:
+    def run(self, batch_id: int, executor: Executor | None = None) -> str:
         """As `execute`, but what the run raises is recorded first, as children do."""
         claim = self.take(batch_id=batch_id, lease=600)
         try:
-            return self._execute(claim)
+            return self._execute(claim, executor)
         except DeepCreditError as error:
             words = {"error_class": type(error).__name__, "error_text": str(error)}
             self.fail(claim, retry_of(error), **words)
@@ -98,6 +101,24 @@ class Desk(Calls):
         batch_id = self.add(batch_param=batch_param, **columns)
         self.run(batch_id)
         return batch_id
+
+    def predict(self, parent: int, executor: Executor | None = None, **columns: Any) -> int:
+        batch_id = self.add(mode="predict", train_batch_id=parent, **columns)
+        self.run(batch_id, executor)
+        return batch_id
+
+    def context(self, **others: Any) -> Context:
+        """Of a batch that runs, for a piece of a mode's work."""
+        own: dict[str, Any] = {
+            "settings": self.settings,
+            "engine": self.engine,
+            "store": self.store,
+            "cache": open_cache(self.settings),
+            "executor": self.executor,
+            "claim": self.take(batch_id=self.add(mode="ensemble")),
+            "report": lambda share, note: None,
+        }
+        return Context(**own | others)
 
     def again(self, batch_id: int) -> None:
         self(batches.rerun, batch_id)
@@ -140,3 +161,8 @@ def applicants(rows: int = 300, *, seed: int = 0) -> pd.DataFrame:
             "y": (rng.random(rows) < chance).astype(int),
         }
     )
+
+
+def figures(row: object) -> dict[str, object]:
+    names = ("n_rows", "threshold", "tn", "fp", "fn", "tp", *METRICS)
+    return {name: getattr(row, name) for name in names}

@@ -52,6 +52,13 @@ class Lab(Desk):
         self.execute(batch_id)
         return batch_id
 
+    def train_five(self, **columns: Any) -> None:
+        """Two kinds with grids, as batch 1, and list them as C001."""
+        boosted = '{"n_estimators": 10, "grid": {"max_depth": [1, 2, 3]}}'
+        forest = '{"n_estimators": 10, "grid": {"min_samples_leaf": [5, 20]}}'
+        self.train_each([("ML-XGB", boosted), ("ML-RF", forest)], **columns)
+        self.list_models("C001", [(1, *name) for name in ((1, 1), (1, 2), (1, 3), (2, 1), (2, 2))])
+
     def make_up(
         self,
         models: int,

@@ -1,39 +1,58 @@
 """A TCP proxy in front of a server, whose connections a test can cut, refuse, leave in doubt, slow
-down or let fall silent.
+down or let fall silent: all of them now, or each after so many bytes.
 """
 
-import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 _ANSWER_SECONDS = 10
+
+
+def _nothing() -> None:
+    return
 
 
 @dataclass(eq=False)
 class _Pair:
     client: socket.socket
     server: socket.socket
+    budget: int | None
     doubtful: bool = False
     answered: threading.Event = field(default_factory=threading.Event)
 
     def reset(self) -> None:
-        for each in (self.client, self.server):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+        _shut(self.client)
+        _shut(self.server)
 
 
 class Proxy:
-    """Forwards to 127.0.0.1:`target` while it is not `cut`."""
+    """Forwards to 127.0.0.1:`target` while it is not `cut`.
 
-    def __init__(self, target: int) -> None:
+    Connection n may pass `budgets[n]` bytes, both ways together; None and later ones any number.
+    When a budget is used up `on_cut` is called, and the connection closed or, if `silent`, kept
+    open without another byte.
+    """
+
+    def __init__(
+        self,
+        target: int,
+        budgets: Sequence[int | None] = (),
+        *,
+        silent: bool = False,
+        on_cut: Callable[[], None] = _nothing,
+    ) -> None:
         self._target = target
+        self._budgets = iter(budgets)
+        self._silent = silent
+        self._on_cut = on_cut
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
+        self.connections = 0
+        """That were made so far."""
         self._lock = threading.Lock()
         self._pairs: set[_Pair] = set()
         self._cut = False
@@ -71,16 +90,15 @@ class Proxy:
     def close(self) -> None:
         self._speaking.set()
         self.cut()
-        # Closing alone would not wake the thread that accepts.
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        _shut(self._listener)
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                pair = _Pair(client, socket.create_connection(("127.0.0.1", self._target)))
+                server = socket.create_connection(("127.0.0.1", self._target))
+                pair = _Pair(client, server, next(self._budgets, None))
+                self.connections += 1
                 with self._lock:
                     refused = self._cut
                     if not refused:
@@ -92,8 +110,10 @@ class Proxy:
                     threading.Thread(target=pump, args=(pair,), daemon=True).start()
 
     def _to_server(self, pair: _Pair) -> None:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             while data := pair.client.recv(65536):
+                if not self._may_pass(pair, data):
+                    return
                 pair.doubtful = self._doubt is not None and self._doubt in data
                 pair.server.sendall(data)
                 if pair.doubtful:
@@ -103,8 +123,10 @@ class Proxy:
         pair.reset()
 
     def _to_client(self, pair: _Pair) -> None:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             while data := pair.server.recv(65536):
+                if not self._may_pass(pair, data):
+                    return
                 if pair.doubtful:
                     pair.answered.set()
                     return
@@ -113,11 +135,38 @@ class Proxy:
                 pair.client.sendall(data)
         pair.reset()
 
+    def _may_pass(self, pair: _Pair, data: bytes) -> bool:
+        with self._lock:
+            if pair.budget is None:
+                return True
+            if len(data) <= pair.budget:
+                pair.budget -= len(data)
+                return True
+            if pair.budget >= 0:
+                pair.budget = -1  # used up, and told
+                self._on_cut()
+        if not self._silent:
+            pair.reset()
+        return False
+
 
 @contextmanager
-def proxied(target: int) -> Iterator[Proxy]:
-    proxy = Proxy(target)
+def proxied(
+    target: int,
+    budgets: Sequence[int | None] = (),
+    *,
+    silent: bool = False,
+    on_cut: Callable[[], None] = _nothing,
+) -> Iterator[Proxy]:
+    proxy = Proxy(target, budgets, silent=silent, on_cut=on_cut)
     try:
         yield proxy
     finally:
         proxy.close()
+
+
+def _shut(each: socket.socket) -> None:
+    # Closing alone would not wake the thread that accepts or receives.
+    with suppress(OSError):
+        each.shutdown(socket.SHUT_RDWR)
+    each.close()

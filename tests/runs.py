@@ -1,5 +1,6 @@
 """Batches, and processes that run them, for tests of launchers."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from configs.settings import SECRETS, Settings
 from launcher.service.child import spawn
@@ -21,13 +22,16 @@ from launcher.service.foreground import run_one
 from launcher.service.profile import Profile
 from launcher.service.supervisor import Outcome, Supervisor
 from pipeline.messages import Progress
-from storage.engine import make_engine, transaction
-from storage.records import Batch
+from storage import servers
+from storage.engine import make_engine, reading
+from storage.records import Batch, Server
 from storage.schema import dc_batch
 from tests.calls import Calls
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[1]
+QUICK = {"lease_seconds": 1.6, "poll_seconds": 0.1, "grace_seconds": 20}
+"""Settings of launchers that tests wait for."""
 NOWHERE = ExternalCluster("tcp://127.0.0.1:1")
 
 
@@ -42,10 +46,6 @@ class Runs(Calls):
     def add(self, **columns: Any) -> int:
         return super().add(**({"batch_desc": "신용 평가"} | columns))
 
-    def change(self, batch_id: int, **columns: Any) -> None:
-        change = update(dc_batch).where(dc_batch.c.batch_id == batch_id).values(columns)
-        transaction(self.engine, lambda connection: connection.execute(change))
-
     def row(self, batch_id: int) -> Any:
         query = select(dc_batch).where(dc_batch.c.batch_id == batch_id)
         with self.engine.connect() as connection:
@@ -54,6 +54,24 @@ class Runs(Calls):
     def outcomes(self, batch_id: int) -> list[tuple[str | None, str | None]]:
         """Outcome and error class of each attempt, the first first."""
         return [(each.outcome, each.error_class) for each in reversed(self.attempts(batch_id))]
+
+    def states_of(self, *batch_ids: int) -> list[str]:
+        return [self.row(batch_id).state for batch_id in batch_ids]
+
+    def servers(self) -> dict[str, Server]:
+        """Launchers that are registered, by name."""
+        with reading(self.engine) as connection:
+            return {server.serve_server_id: server for server in servers.listing(connection)}
+
+    def events(self, server_id: str = "L") -> list[dict[str, Any]]:
+        """What a launcher has logged so far."""
+        path = self.settings.log_dir / f"{server_id}.log"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def said(self, words: str) -> int:
+        """How often the launcher has logged these words."""
+        return [event["event"] for event in self.events()].count(words)
 
     def command(self, behaviour: str, name: str = "child") -> list[str]:
         script = ROOT / "tests" / "child.py"

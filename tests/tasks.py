@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sys
 import time
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,6 +19,12 @@ from pipeline.executor import computed
 
 def double(number: int) -> int:
     return 2 * number
+
+
+def had_imported(name: str) -> bool:
+    had = name in sys.modules
+    import_module(name)
+    return had
 
 
 def refuse(number: int) -> int:

@@ -6,14 +6,15 @@ would be done twice.
 
 import asyncio
 import os
-from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import count
 from pathlib import Path
 
 from distributed import Worker, get_worker
 from distributed.core import Status
 
+from launcher.cluster.inheritance import hand_down
 from launcher.host.keep import RETIRED
 
 TOPIC = "all"
@@ -25,21 +26,44 @@ LEAVING = "deepcredit-leaving"
 _LOOK_SECONDS = 0.05
 _FETCH_SECONDS = 10.0
 _AGAIN_SECONDS = 2.0
+_REST_SECONDS = 5.0
+_SPREAD_SECONDS = 10
+
+
+@dataclass(slots=True)
+class _Life:
+    """Of this process."""
+
+    tasks: int = 0
 
 
 def note_task(renew_after: int) -> None:
     """Called on a worker after each task. After `renew_after` of them (0: never) the worker is
     replaced by a new process, so that what libraries leak does not add up for ever.
-
-    Workers differ by up to a fifth, so that they do not all leave at once.
     """
-    done = next(_tally())
-    # It may have done more under another launcher, or before the setting was lowered.
-    if not renew_after or done < renew_after - os.getpid() % max(1, renew_after // 5):
-        return
     worker = get_worker()
-    if worker.nanny:  # without one nobody would start another
-        worker.loop.add_callback(leave, worker, renew=True)
+    worker.loop.add_callback(_note, worker, renew_after)
+
+
+async def _note(worker: Worker, renew_after: int) -> None:
+    """Replace it already after half of its tasks if it rests: then nobody waits for the new one.
+
+    Workers differ by up to a fifth, and rest for as long as each likes, so that they do not all
+    leave at once.
+    """
+    life = _life()
+    life.tasks += 1
+    if not renew_after or not worker.nanny:  # without a nanny nobody would start another
+        return
+    # It may have done more under another launcher, or before the setting was lowered.
+    done, most = life.tasks, renew_after - os.getpid() % max(1, renew_after // 5)
+    if done < most:
+        if done < most / 2:
+            return
+        await asyncio.sleep(_REST_SECONDS + os.getpid() % _SPREAD_SECONDS)
+        if life.tasks != done or worker.state.executing or worker.state.long_running:
+            return
+    await leave(worker, renew=True)
 
 
 async def leave(dask_worker: Worker, *, renew: bool) -> None:
@@ -65,6 +89,9 @@ async def leave(dask_worker: Worker, *, renew: bool) -> None:
         if not gone:  # with results that nobody can take over it stays, and goes on meanwhile
             dask_worker.status = Status.running
             await asyncio.sleep(_AGAIN_SECONDS)
+    if renew:
+        with suppress(OSError):  # the next one only starts slower
+            await hand_down(dask_worker)
     await dask_worker.close(nanny=not renew, reason=why)
 
 
@@ -92,6 +119,5 @@ async def _idle(worker: Worker) -> None:
 
 
 @lru_cache(maxsize=1)
-def _tally() -> Iterator[int]:
-    """Of the tasks of this process."""
-    return count(1)
+def _life() -> _Life:
+    return _Life()

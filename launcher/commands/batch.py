@@ -47,7 +47,7 @@ def add(
     ] = None,
     model_group: Annotated[str | None, typer.Option(help="Model group to train.")] = None,
     train_batch: Annotated[
-        int | None, typer.Option(help="Train batch whose models predict.", metavar="ID")
+        int | None, typer.Option(help="Train or ensemble batch to predict with.", metavar="ID")
     ] = None,
     candidate: Annotated[str | None, typer.Option(help="Candidate list of an ensemble.")] = None,
     desc: Annotated[str | None, typer.Option(help="A few words, for people.")] = None,

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from sqlalchemy import Connection
 
 from launcher.terminal.console import Column, Format, show
 from launcher.terminal.folder import example, new_app
@@ -13,11 +14,16 @@ from storage import candidates
 
 app = new_app()
 
-_LISTS = (Column("candidate_id", "list", text=True), Column("models", "models"))
+_LISTS = (
+    Column("candidate_id", "list", text=True),
+    Column("models", "models"),
+    Column("trained", "trained"),
+)
 _MODELS = (
     Column("batch_id", "batch"),
     Column("model_no", "no"),
     Column("model_sub_no", "sub"),
+    Column("trained", "trained", text=True),
 )
 
 
@@ -63,12 +69,24 @@ def list_(
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
-    """Show the candidate lists, or the models of one."""
+    """Show the candidate lists, or the models of one.
+
+    Says which are trained: an ensemble batch fails where one of its list is not, or is no more.
+    """
     if candidate_id is None:
         lists = session(ctx).read(candidates.lists)
-        rows = [{"candidate_id": name, "models": count} for name, count in lists]
+        keys = [column.name for column in _LISTS]
+        rows = [dict(zip(keys, row, strict=True)) for row in lists]
         show(rows, _LISTS, form, empty="no list; make one with `deepcredit candidates add`")
         return
-    names = session(ctx).read(lambda connection: candidates.names(connection, candidate_id))
+    models = session(ctx).read(lambda connection: _models(connection, candidate_id))
+    show(models, _MODELS, form)
+
+
+def _models(connection: Connection, candidate_id: str) -> list[dict[str, int | str]]:
+    listed = candidates.names(connection, candidate_id)
+    there = candidates.trained(connection, listed)
     keys = [column.name for column in _MODELS]
-    show([dict(zip(keys, name, strict=True)) for name in names], _MODELS, form)
+    return [
+        dict(zip(keys, (*name, "yes" if name in there else "no"), strict=True)) for name in listed
+    ]

@@ -148,7 +148,7 @@ def delete(
     """Delete a data set, and its table if `dataset load` made it. Refused while a batch that has
     not ended needs it, or trained models do.
 
-    What was made of it stays: docs/modes.md says how that goes.
+    What was made of it stays: docs/operators.md says how to delete that.
     """
     group, version = dataset_name(name, "G/N")
     opened, told = session(ctx), list[str]()

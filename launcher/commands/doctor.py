@@ -1,4 +1,4 @@
-"""Is this installation in order, and if not, what to do."""
+"""Check this installation, and say what to do."""
 
 from enum import Enum
 from typing import Annotated

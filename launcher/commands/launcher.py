@@ -1,4 +1,4 @@
-"""The daemon: claims batches and runs them."""
+"""Claim batches and run them until told to stop."""
 
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from launcher.service.notify import Notifier
 from launcher.service.profile import Profile
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.session import session
+from storage import scratch
 from storage.cache import open_cache
 
 app = new_app()
@@ -27,7 +28,7 @@ app = new_app()
 def launcher(
     ctx: typer.Context,
     server_id: Annotated[
-        str, typer.Argument(metavar="SERVER_ID", help="Its name in serve_server_id and in logs/.")
+        str, typer.Argument(metavar="SERVER_ID", help="Its id: in serve_server_id, and of its log.")
     ],
     slots: Annotated[int, typer.Option(min=1, max=64, help="Batches at once.")] = 1,
     drain: Annotated[
@@ -57,7 +58,10 @@ def launcher(
     """
     settings = session(ctx).settings
     logs.configure(settings, server_id=server_id)
-    open_cache(settings).check()  # or all batches would fail
+    cache = open_cache(settings)
+    cache.check()  # or all batches would fail
+    cache.clean()
+    scratch.clean()
     store_look.ask(settings)
     if metrics_port is not None:
         settings = settings.model_copy(update={"metrics_port": metrics_port})

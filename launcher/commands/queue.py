@@ -1,4 +1,4 @@
-"""Let a queue stand still, and go on."""
+"""Pause queues, and resume them."""
 
 from typing import Annotated
 
@@ -21,7 +21,7 @@ Name = Annotated[
 
 @app.callback()
 def queue() -> None:
-    """Let a queue stand still, and go on: the same as SQL on dc_queue."""
+    """Pause queues, and resume them: the same as SQL on dc_queue."""
 
 
 @app.command(epilog=example("deepcredit queue pause default"))

@@ -22,7 +22,7 @@ app = new_app()
 def run(
     ctx: typer.Context,
     batch_id: Annotated[int, typer.Argument(metavar="ID", help="batch_id of the batch.")],
-    server_id: Annotated[str, typer.Option(help="Its name in serve_server_id and logs/.")] = "run",
+    server_id: Annotated[str, typer.Option(help="As of a launcher.")] = "run",
 ) -> None:
     """Run one batch here and now; exit 0 if it was completed, 1 if not. Ctrl-C gives it back."""
     opened = session(ctx)

@@ -1,13 +1,15 @@
 """Which row, and so which applicant, got which score."""
 
-import io
+import sys
+from collections.abc import Iterable
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from launcher.host.private import write_private
+from launcher.host.private import private_file
 from launcher.terminal.console import Column, Format, show, write_csv
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import say
@@ -46,6 +48,9 @@ def scores(
         Path | None,
         typer.Option(help="Write CSV here, for you alone to read.", dir_okay=False, metavar="FILE"),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also in place of a file that is there.")
+    ] = False,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
     """Show which row got which score, and which are called 1.
@@ -57,24 +62,27 @@ def scores(
     """
     if to is not None and form is Format.JSON:
         raise typer.BadParameter("it writes CSV; --format json prints", param_hint="--to")
+    if to is not None and to.exists() and not force:
+        raise typer.BadParameter(
+            f"{to} is there already; name another file, or say --force", param_hint="--to"
+        )
     opened = session(ctx)
     key = model_key(model) if model is not None else None
     with closing(open_store(opened.settings)) as store, closing(open_cache(opened.settings)) as c:
         found = read_scores(batch_id, key, split, read=opened.read, store=store, cache=c)
-    rows = [
-        dict(zip(found.columns, row, strict=True))
-        for row in zip(*found.columns.values(), strict=True)
-    ]
-    columns = [Column(name, name, digits=_DIGITS.get(name)) for name in found.columns]
+    rows = zip(*found.columns.values(), strict=True)
     if to is not None:
-        _write(to, rows, columns)
+        _write(to, found.columns, rows)
         say(f"{to}: {_summary(found)}")
-    elif form is Format.TABLE:
-        show(rows[:_SHOWN], columns)
-        more = f"the first {_SHOWN} of " if len(rows) > _SHOWN else ""
-        say(f"{more}{_summary(found)}")
+    elif form is Format.CSV:
+        write_csv(found.columns, rows, sys.stdout)
     else:
-        show(rows, columns, form)
+        some = islice(rows, _SHOWN if form is Format.TABLE else None)
+        columns = [Column(name, name, digits=_DIGITS.get(name)) for name in found.columns]
+        show([dict(zip(found.columns, row, strict=True)) for row in some], columns, form)
+    if to is None and form is Format.TABLE:
+        more = f"the first {_SHOWN} of " if len(found.columns["called"]) > _SHOWN else ""
+        say(f"{more}{_summary(found)}")
 
 
 def _summary(found: ScoreList) -> str:
@@ -87,11 +95,10 @@ def _summary(found: ScoreList) -> str:
     return f"{len(called):,} rows{part} of {dataset.name}; {sum(called):,} called 1{named}"
 
 
-def _write(path: Path, rows: list[dict[str, Any]], columns: list[Column]) -> None:
-    text = io.StringIO()
-    write_csv(rows, columns, text)
+def _write(path: Path, names: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
     try:
-        write_private(path, text.getvalue())
+        with private_file(path) as file:
+            write_csv(names, rows, file)
     except OSError as error:
         raise typer.BadParameter(
             f"{path}: {error.strerror}; name a file that can be written", param_hint="--to"

@@ -1,4 +1,4 @@
-"""Keep a server from taking batches, and let it again."""
+"""Pause servers, and resume them."""
 
 from typing import Annotated
 
@@ -21,7 +21,7 @@ ServerId = Annotated[
 
 @app.callback()
 def server() -> None:
-    """Keep a server from taking batches, and let it again: the same as SQL on dc_server."""
+    """Pause servers, and resume them: the same as SQL on dc_server."""
 
 
 @app.command(epilog=example("deepcredit server pause SERVER_002"))

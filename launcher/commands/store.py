@@ -1,4 +1,4 @@
-"""Hold the model store's files against the database."""
+"""Compare the model store with the database."""
 
 from contextlib import closing
 from typing import Annotated
@@ -23,7 +23,7 @@ _SHOWN = 20
 
 @app.callback()
 def store() -> None:
-    """Hold the model store's files against the database, and say whose it is."""
+    """Compare the model store with the database, and say whose it is."""
 
 
 @app.command(epilog=example("deepcredit store check", "deepcredit store check --delete"))

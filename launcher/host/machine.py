@@ -3,18 +3,22 @@
 import contextlib
 import itertools
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from configs.installed import version_of
-from launcher.host.processes import boot_id
+from launcher.host.processes import boot_id, is_dead
 
 _MEMORY = Path("/proc/meminfo")
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUP = Path("/proc/self/cgroup")
 _GPUS = Path("/proc/driver/nvidia/gpus")
+_NUMBERED_TOGETHER = Path("/proc/self/ns/pid")
+_NOT_TOLD = "unknown-boot"
+_SLOT = re.compile(r".*:(?P<pid>[1-9][0-9]{0,8}):(?P<boot>[^:]+):[0-9]+")
 
 SEEN = "CUDA_VISIBLE_DEVICES"
 
@@ -32,6 +36,17 @@ class Host:
     def is_neighbour(self, identity: str | None, pid: int | None) -> bool:
         """Whether this is the identity of another process of this machine, since it last began."""
         return identity == _identity(self.name, pid) and identity != self.identity
+
+    def outlived(self, identity: str) -> bool:
+        """Whether this is the identity, with its slot, of a process that is certainly dead: no
+        process has its number, or we have it by now. Of other machines, boots and containers we
+        cannot tell. To be asked before we claim anything.
+        """
+        found = _SLOT.fullmatch(identity)
+        if found is None or found["boot"] != _boot() or found["boot"] == _NOT_TOLD:
+            return False
+        pid = int(found["pid"])
+        return pid == self.pid or is_dead(pid)
 
 
 def this_host() -> Host:
@@ -77,6 +92,11 @@ def free_memory_mb(reserved: int) -> int | None:
     return max(0, min(int(kilobytes[0]) // 1024, memory_mb() - reserved))
 
 
+def most_memory_mb() -> int | None:
+    """What free_memory_mb can ever be; None where it is."""
+    return None if free_memory_mb(0) is None else memory_mb()
+
+
 def memory_mb() -> int:
     """What processes here may use in all: the machine's memory, or less if a cgroup says so, such
     as that of a service with MemoryMax.
@@ -116,11 +136,14 @@ def _cgroup_texts(name: str) -> Iterator[str]:
 
 
 def _identity(name: str, pid: int | None) -> str:
-    return f"{name}:{pid}:{_boot_id()}"
+    return f"{name}:{pid}:{_boot()}"
 
 
-def _boot_id() -> str:
+def _boot() -> str:
+    """Of the machine, and among which of its processes a number stands for one: those of another
+    container have their own. The kernel gives this name again when all of them are dead.
+    """
     try:
-        return boot_id()
+        return f"{boot_id()}.{_NUMBERED_TOGETHER.stat().st_ino}"
     except OSError:
-        return "unknown-boot"
+        return _NOT_TOLD

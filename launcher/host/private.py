@@ -1,17 +1,26 @@
 """Files that nobody else may read."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 
 def write_private(path: Path, text: str) -> None:
-    """Whole or not at all, in UTF-8, and for nobody else to read."""
+    with private_file(path) as file:
+        file.write(text)
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[TextIO]:
+    """Written whole or not at all, in UTF-8, and for nobody else to read."""
     new = path.with_name(f"{path.name}.tmp")
     new.unlink(missing_ok=True)
     made = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # from the first moment
     try:
         with open(made, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - it is open
-            file.write(text)
+            yield file
             file.flush()
             os.fsync(file.fileno())  # or after a power cut the name may stand for nothing
         new.replace(path)

@@ -25,6 +25,17 @@ def started_at(pid: int) -> int | None:
     return None if state in "ZX" else int(fields[18])
 
 
+def is_dead(pid: int) -> bool:
+    """Whether no living process has this number, also where /proc hides those of other users."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return started_at(pid) is None
+
+
 def was_told(pid: int, word: str) -> bool:
     """Whether a living process has this word in its command line."""
     try:

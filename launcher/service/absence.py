@@ -32,6 +32,11 @@ class Absence:
         self._cause = ""
 
     @property
+    def present(self) -> str | None:
+        """What is absent now; None: nothing, as far as one can tell."""
+        return None if self._due is None else CANNOT_BEGIN[self._cause].what
+
+    @property
     def why(self) -> str:
         """What was absent last, and what to do."""
         return CANNOT_BEGIN[self._cause].why

@@ -87,10 +87,12 @@ class Daemon:
         self._drained = False
         self._refused: DatabaseRefused | None = None
         self._polling = Step("poll", self._poll, self._outage, wanted=self._may_claim)
+        self._seen = Step("seen", self._say_alive, self._outage)
+        self._takes_none: str | None = None
         self._sweeping = Step("sweep", self._sweep, self._outage)
         self._steps = (
             self._polling,
-            Step("seen", self._say_alive, self._outage),
+            self._seen,
             self._sweeping,
             Step("rest", self._rest, self._outage),
         )
@@ -125,6 +127,7 @@ class Daemon:
     def _loop(self) -> None:
         while self._heeding_orders() and not self._drained:
             self._notifier.alive()
+            self._notice()
             # One at a time: against a database that hangs, each takes as long as its timeout.
             step = min(self._steps, key=lambda each: each.due)
             now = time.monotonic()
@@ -197,8 +200,16 @@ class Daemon:
                 log.info("left waiting", batches=kept.n, why=why)
         self._drained = True
 
+    def _notice(self) -> None:
+        """Let people see at once why nothing is claimed, and when that is over."""
+        stops = self._stopping is not Stopping.NO
+        takes_none = "it is stopping" if stops else self._absence.present
+        if takes_none != self._takes_none:
+            self._takes_none = takes_none
+            self._seen.hasten()
+
     def _say_alive(self) -> float:
-        self._registration.renew()
+        self._registration.renew(self._takes_none)
         return self._round()
 
     def _sweep(self) -> float:
@@ -228,6 +239,7 @@ class Daemon:
                 with naming_old_schema(self._engine):
                     check_rights(self._engine)
                     self._registration.check_id()
+                    self._reap()
                     self._registration.enter()
             except DatabaseUnavailable as error:
                 pause = self._outage.failed("register", error)
@@ -239,6 +251,11 @@ class Daemon:
                 self._outage.passed("register")
                 return True
         return False
+
+    def _reap(self) -> None:
+        for batch_id, fence in self._registration.reap():
+            log.warning("our former process died; its batch ended", batch_id=batch_id, fence=fence)
+            self._metrics.swept()
 
     @contextmanager
     def _attended(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from shlex import quote
 
 from configs.meant import meant, nearest
+from launcher.service.verdict import CANNOT_BEGIN
 from storage.kept import Kept
 from storage.obstacles import Name
 from storage.records import Server
@@ -16,6 +17,12 @@ _WHY: Mapping[Name, str] = {
     "all paused": (
         "every launcher for it is paused ({servers}); `deepcredit server resume {server}`"
     ),
+    "too little memory": (
+        "no launcher for it has {kept.need_mem_mb} MB of memory (need_mem_mb); {start} on a larger "
+        "host, or ask for less: `UPDATE dc_batch SET need_mem_mb = ... "
+        "WHERE batch_id = {kept.batch_id}`"
+    ),
+    "none taken": "no launcher for it takes batches now ({idle}); {remedy}",
     "queue unserved here": "queue {kept.queue} is not served here; --queue {queue} would",
     "paused here": "this server is paused; `deepcredit server resume {server}`",
     "no tag here": "this launcher lacks tag {kept.need_tag}; --tag {tag} gives it",
@@ -29,6 +36,7 @@ _WHY: Mapping[Name, str] = {
     ),
     "other batch": "they wait for other batches; `deepcredit batch list` says for which",
 }
+_REMEDY = {each.what: each.remedy for each in CANNOT_BEGIN.values()}
 
 
 def what_to_do(
@@ -45,20 +53,38 @@ def what_to_do(
         start += f" --queue {queue}"
     if kept.need_tag is not None:
         start += f" --tag {tag}"
-    suited = [each.serve_server_id for each in alive if _suits(each, kept)]
+    suited = [each for each in alive if _suits(each, kept)]
+    paused = [each.serve_server_id for each in suited if each.paused]
+    idle = [each for each in suited if each.takes_none and not each.paused]
+    why = idle[0].takes_none if idle else None
     return _WHY[kept.reason].format(
         kept=kept,
         queue=queue,
         tag=tag,
         start=f"{start}`",
         moved=_moved(kept.queue or "", alive),
-        servers=", ".join(suited),
-        server=quote(server_id or next(iter(suited), "SERVER_ID")),  # all may have ended since
+        servers=", ".join(paused),
+        server=quote(server_id or next(iter(paused), "SERVER_ID")),  # all may have ended since
+        idle=", ".join(f"{each.serve_server_id}: {each.takes_none}" for each in idle),
+        remedy=remedy(why) or f"{start}`",
     )
 
 
 def _suits(server: Server, kept: Kept) -> bool:
-    return kept.queue in (None, *server.queues) and kept.need_tag in (None, *server.tags)
+    return (
+        kept.queue in (None, *server.queues)
+        and kept.need_tag in (None, *server.tags)
+        and (
+            kept.need_mem_mb is None
+            or server.memory_mb is None
+            or kept.need_mem_mb <= server.memory_mb
+        )
+    )
+
+
+def remedy(takes_none: str | None) -> str | None:
+    """What to do about a launcher that takes no batches; None: it does, or that passes."""
+    return _REMEDY.get(takes_none or "")
 
 
 def unserved(queue: str, alive: Sequence[Server]) -> str | None:

@@ -4,9 +4,10 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from configs.errors import WrongState
+from launcher.host.machine import most_memory_mb
 from launcher.host.processes import was_told
 from launcher.service.profile import Profile
-from storage import health, servers
+from storage import health, servers, sweeping
 from storage.engine import reading, transaction
 
 _ROLE = "deepcredit_launcher"
@@ -55,6 +56,16 @@ class Registration:
         """Numbers of processes come again, small ones soon in containers."""
         return self._host.is_neighbour(identity, pid) and was_told(pid, self._server_id)
 
+    def reap(self) -> list[tuple[int, int]]:
+        """Give an end to what a former process of this id held on this host, as a sweep does when
+        its lease has ended; returns batch_id and fence. Raises as `enter`.
+        """
+
+        def work(connection: Connection) -> list[tuple[int, int]]:
+            return sweeping.reap(connection, self._server_id, self._host.outlived)
+
+        return transaction(self._engine, work)
+
     def enter(self) -> None:
         """Raises DatabaseUnavailable and DatabaseRefused."""
 
@@ -70,15 +81,24 @@ class Registration:
                 tags=self._profile.tags,
                 queues=self._profile.queues,
                 gpus=self._host.gpus,
+                memory_mb=most_memory_mb(),
             )
 
         transaction(self._engine, work)
 
-    def renew(self) -> None:
-        """Say that the launcher lives; raises as `enter`. A row that was deleted comes back."""
+    def renew(self, takes_none: str | None) -> None:
+        """Say that the launcher lives, and why it claims nothing if so; raises as `enter`. A row
+        that was deleted comes back.
+        """
 
         def work(connection: Connection) -> str | None:
-            return servers.renew(connection, self._server_id, self._host.identity)
+            return servers.renew(
+                connection,
+                self._server_id,
+                self._host.identity,
+                memory_mb=most_memory_mb(),
+                takes_none=takes_none,
+            )
 
         owner = transaction(self._peeking, work)
         if owner is None:

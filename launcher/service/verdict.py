@@ -20,25 +20,31 @@ from pipeline.messages import Failed, Finished
 
 @dataclass(frozen=True, slots=True)
 class Hindrance:
-    """What keeps every batch from beginning, in words that say what to do. `at_most`: how many
-    times in a row a batch is given back for it; what it might do itself must come to an end.
+    """What keeps every batch from beginning, and what to do. `at_most`: how many times in a row a
+    batch is given back for it; what it might do itself must come to an end.
     """
 
-    why: str
+    what: str
+    remedy: str
     at_most: int | None = None
+
+    @property
+    def why(self) -> str:
+        return f"{self.what}; {self.remedy}"
 
 
 CANNOT_BEGIN = {
     ClusterAway.__name__: Hindrance(
-        "the Dask cluster cannot be used; `deepcredit doctor` examines it"
+        "the Dask cluster cannot be used", "`deepcredit doctor` examines it"
     ),
     StartFailed.__name__: Hindrance(
-        "this host cannot start the process that runs a batch; the log of its launcher says why",
+        "the host cannot start the process that runs a batch",
+        "the log of its launcher says why",
         at_most=10,
     ),
     LoginRefused.__name__: Hindrance(
-        "the database refuses new logins; if the account's password was changed, start the "
-        "launcher again with the new one",
+        "the database refuses new logins",
+        "if the account's password was changed, start the launcher again with the new one",
         at_most=10,
     ),
 }

@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -98,7 +98,8 @@ def show(
 ) -> None:
     """Print rows: a table of `columns`, or every key of every row as CSV or JSON."""
     if form is Format.CSV:
-        write_csv(rows, columns, sys.stdout)
+        names = list(rows[0]) if rows else [column.name for column in columns]
+        write_csv(names, ([row[name] for name in names] for row in rows), sys.stdout)
     elif form is Format.JSON:
         text = json.dumps([*map(dict, rows)], ensure_ascii=False, indent=1, default=_plain)
         sys.stdout.write(f"{text}\n")
@@ -202,12 +203,11 @@ def _cell(value: Any, column: Column) -> Text:
     return Text(harmless(str(value)))
 
 
-def write_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], stream: TextIO) -> None:
-    """Every key of every row; `columns` name them where there is no row."""
-    names = list(rows[0]) if rows else [column.name for column in columns]
+def write_csv(names: Iterable[str], rows: Iterable[Iterable[Any]], stream: TextIO) -> None:
+    """Rows of values, as many as there are names."""
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows([_plain(row[name]) for name in names] for row in rows)
+    writer.writerows(map(_plain, row) for row in rows)
 
 
 def _plain(value: Any) -> Any:

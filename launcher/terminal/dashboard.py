@@ -87,7 +87,7 @@ def _page(
         busy[run.serve_server_id] = busy.get(run.serve_server_id, 0) + 1
     status = {each.serve_server_id: stands(each) for each in overview.servers}
     servers = [
-        _server(each, busy, _with_pause(status[each.serve_server_id], each.paused))
+        _server(each, busy, _in_full(status[each.serve_server_id], each))
         for each in overview.servers
     ]
     runs = [_run(each, status.get(each.serve_server_id or "")) for each in overview.runs]
@@ -99,6 +99,11 @@ def _page(
     parts: list[RenderableType] = [
         Text(f"database {database}\n"),
         table(servers, _SERVERS, width) if servers else Text("no launcher is at work"),
+        *(
+            Text(f"{_cut(each.serve_server_id)} takes no batches: {each.takes_none}")
+            for each in overview.servers
+            if each.takes_none is not None
+        ),
         Text(),
         table(runs, _RUNS, width) if runs else Text("nothing is running"),
         Text(),
@@ -188,10 +193,10 @@ def _status(seen: ServerSeen, *, late_after: float, silent_after: float) -> str:
     return "late" if seen.silent > late_after else "up"
 
 
-def _with_pause(status: str, paused: int) -> str:
-    if not paused:
-        return status
-    return "paused" if status == "up" else f"{status}, paused"
+def _in_full(status: str, seen: ServerSeen) -> str:
+    """What it is beside up goes without saying that it is up."""
+    kept = "paused" if seen.paused else "takes none" if seen.takes_none is not None else ""
+    return ", ".join(filter(None, ("" if kept and status == "up" else status, kept)))
 
 
 def _run(run: Run, server: str | None) -> dict[str, object]:
@@ -199,6 +204,8 @@ def _run(run: Run, server: str | None) -> dict[str, object]:
     note = run.progress_note or run.batch_desc
     if run.cancelling:
         note = "is being cancelled"
+    elif run.unclaimed:
+        note = "no launcher has claimed it: U was set by hand"
     elif run.overdue:
         note = "not heard of: its lease has ended"
     elif server in ("late", "silent"):

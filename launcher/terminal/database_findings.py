@@ -53,10 +53,9 @@ def _mariadb(connection: Connection, what: str) -> Found:
 
 
 def _rights(connection: Connection, role: str) -> Found:
-    if missing := health.refused(connection, ROLE.format(role)):
+    if lack := health.lacking(connection, ROLE.format(role)):
         yield fail(
-            f"as {role} this account lacks {health.in_short(missing)}; an administrator runs what "
-            "`deepcredit db grants` prints; of an operator's or reader's account ask with "
+            f"for the role {role} {lack} of an operator's or reader's account ask with "
             "`deepcredit doctor --role operator` or `--role reader`",
         )
     else:

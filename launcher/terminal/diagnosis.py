@@ -12,17 +12,18 @@ from urllib.parse import urlsplit
 
 from configs.errors import BadSetting, ClusterUnavailable, DeepCreditError
 from configs.installed import can_use_cards, version_of
+from configs.meant import some
 from configs.settings import PREFIX, SECRETS
 from launcher.cluster.certificates import ending
 from launcher.cluster.connection import connect
 from launcher.service.embedded import certificates
-from launcher.service.kept_back import what_to_do
+from launcher.service.kept_back import remedy, what_to_do
 from launcher.terminal import database_findings
 from launcher.terminal.findings import Finding, Found, Level, fail, ok, warn
 from launcher.terminal.session import Session
 from pipeline import ownership
 from pipeline.ownership import Standing
-from storage import identity, named_files, overview, servers
+from storage import attempts, identity, named_files, overview, servers
 from storage.artifacts.opening import open_store
 from storage.kept import kept
 from storage.obstacles import FLEET, PAUSED_QUEUE
@@ -146,7 +147,8 @@ def _dask(session: Session, _role: str) -> Found:
     try:
         socket.create_connection((parts.hostname, parts.port), _PORT_SECONDS).close()
     except OSError as error:
-        yield fail(f"nothing answers at {address}: {error}; start it or check DEEPCREDIT_SCHEDULER")
+        start = "`deepcredit cluster start`" if session.settings.cluster else "start it"
+        yield fail(f"nothing answers at {address}: {error}; {start} or check DEEPCREDIT_SCHEDULER")
         return
     try:
         files = certificates(session.settings)
@@ -183,11 +185,16 @@ def _launchers(session: Session, _role: str) -> Found:
     for server in alive:
         queues = _named("queue", server.queues)
         tags = _named("tag", server.tags)
+        memory = "" if server.memory_mb is None else f"{server.memory_mb} MB, "
         paused = ", paused" if server.paused else ""
-        yield ok(
+        said = (
             f"{server.serve_server_id} on {server.host}, {server.slots} slots, {queues}, {tags}, "
-            f"last seen {server.last_seen:%Y-%m-%d %H:%M:%S} UTC{paused}",
+            f"{memory}last seen {server.last_seen:%Y-%m-%d %H:%M:%S} UTC{paused}"
         )
+        if server.takes_none is not None:
+            said += f", takes no batches now: {server.takes_none}"
+        mend = remedy(server.takes_none)
+        yield ok(said) if mend is None else warn(f"{said}; {mend}")
     names = {server.serve_server_id for server in alive}
     for server in session.read(servers.listing):
         if server.identity is not None and server.serve_server_id not in names:
@@ -202,6 +209,12 @@ def _launchers(session: Session, _role: str) -> Found:
     doubts.pop(None, None)
     for why, batch_id in sorted(doubts.items(), key=lambda item: item[1])[:_MOST_KEPT]:
         yield warn(f"batch {batch_id} waits: {why}")
+    if by_hand := session.read(attempts.unclaimed):
+        numbers = some([*map(str, by_hand)], _MOST_KEPT)
+        yield warn(
+            f"nobody runs batch {numbers}: in U, but no launcher has claimed it; "
+            f"`deepcredit batch rerun {by_hand[0]}` lets it wait for one"
+        )
 
 
 def _named(what: str, names: Sequence[str]) -> str:

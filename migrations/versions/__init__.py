@@ -1,0 +1,1 @@
+"""Revisions, in order. Their sum is storage/schema.py."""

@@ -1,0 +1,1 @@
+"""Pictures of ensembles: arrays in, PNG out."""

@@ -1,9 +1,7 @@
 """Pictures of an ensemble batch: drawn, put into the model store, named for the database."""
 
 import math
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,8 +110,8 @@ def _membership(board: Board, searched: Searched, batch_id: int) -> bytes:
 
 
 def _put(name: str, png: bytes, context: Context) -> Picture:
-    with tempfile.TemporaryDirectory(dir=context.cache.scratch()) as folder:
-        file = Path(folder, "picture.png")
+    with context.cache.folder() as folder:
+        file = folder / "picture.png"
         file.write_bytes(png)
         sha256, cached = context.cache.adopt(file)
     uri = run_files.of_picture(context.claim.batch_id, name, sha256)

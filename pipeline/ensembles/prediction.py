@@ -6,12 +6,10 @@ each member scores once, and each is committed by itself. What comes of it is on
 and one row of dc_batch_result, with model_no 0 and model_id ENSEMBLE.
 """
 
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -190,8 +188,8 @@ def _store(
     }
     if outcome.ones is not None:
         named["ones"] = outcome.ones
-    with tempfile.TemporaryDirectory(dir=context.cache.scratch()) as folder:
-        file = Path(folder, "scores")
+    with context.cache.folder() as folder:
+        file = folder / "scores"
         arrays.save(file, named)
         stem = run_files.of_model(run_files.PREDICTIONS, (batch.batch_id, 0, 0))
         uri = run_files.of_run(stem, batch.fence, "scores.safetensors")

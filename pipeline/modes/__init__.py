@@ -1,0 +1,1 @@
+"""One file for each mode of a batch; pipeline/mode.py says what is in one."""

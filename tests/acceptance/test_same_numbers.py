@@ -1,5 +1,6 @@
 """The same rows give the same numbers: run again, on one worker or two, or after kills."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -34,10 +35,7 @@ def loaded(folder: Path, models: list[tuple[int, str, str]], **options: str) -> 
         data = SHARED / "data" / "german" / "german_credit.csv"
         bank.deepcredit("dataset", "load", str(data), "--group", "G", "--target", "default")
         for model_no, model_id, param in models:
-            bank.sql(
-                "INSERT INTO dc_model_list (model_no, model_id, model_group_id, model_param) "
-                f"VALUES ({model_no}, '{model_id}', 'M', '{param}')"
-            )
+            bank.add_model(model_no, model_id, "M", json.loads(param))
         yield bank
 
 

@@ -18,8 +18,8 @@ from tests.chaos.hosts import Hosts
 from tests.chaos.invariants import Ended, beyond_repair, in_store, read, violations
 from tests.chaos.plan import Plan, Report
 from tests.chaos.troubles import Database
-from tests.cutting import cutting_proxy
 from tests.mariadb import PASSWORD, MariaDB
+from tests.proxy import proxied
 from tests.sshd import SshServer, trust
 
 _KEYS = 5
@@ -141,9 +141,7 @@ class Campaign:
             self.dice.randrange(50_000, 1_000_000) if self.dice.random() < 0.5 else None
             for _ in range(_CONNECTIONS)
         ]
-        with cutting_proxy(
-            (self.sshd.host, self.sshd.port), budgets, on_cut=self._note_cut
-        ) as proxy:
+        with proxied(self.sshd.port, budgets, on_cut=self._note_cut) as proxy:
             known = trust(self.folder / "known_hosts", proxy.port, self.sshd.host_key)
             through = dataclasses.replace(self.sshd, port=proxy.port, known_hosts=known)
             settings = through.settings(self.store.name) | {"store_patience_seconds": 1}

@@ -1,4 +1,4 @@
-"""Backup and restore by the commands of docs/servers.md, while batches go on."""
+"""Backup and restore by the commands of docs/upgrades-and-backup.md, while batches go on."""
 
 import os
 import subprocess
@@ -23,8 +23,8 @@ from tests.conftest import SettingsFactory
 from tests.desk import XGB, Desk, applicants, open_desk
 from tests.mariadb import PASSWORD, USER, MariaDB
 
-PAGE = blocks(ROOT / "docs" / "servers.md")
-_, PAUSE, RESUME, BECOME_ANOTHER = (block.text for block in PAGE if block.language == "sql")
+PAGE = blocks(ROOT / "docs" / "upgrades-and-backup.md")
+PAUSE, RESUME, BECOME_ANOTHER = (block.text for block in PAGE if block.language == "sql")
 BACKUP, EMBEDDED, RESTORE, CHECK = (block.text for block in PAGE if block.language == "bash")
 FIGURES = ("model_no", "model_sub_no", "split", "n_rows", "threshold", "tn", "fp", "fn", "tp")
 

@@ -1,5 +1,6 @@
 """Fits, scores and votes on an NVIDIA card; skipped where there is none."""
 
+import json
 import multiprocessing
 import sys
 from collections.abc import Iterator
@@ -171,10 +172,7 @@ def card_bank(folder: Path, models=MODELS, **settings: str) -> Iterator[Bank]:
         target = ["--target", "default_payment_next_month", "--drop", "ID"]
         bank.deepcredit("dataset", "load", str(data), "--group", "G", *target)
         for model_no, model_id, param in models:
-            bank.sql(
-                "INSERT INTO dc_model_list (model_no, model_id, model_group_id, model_param) "
-                f"VALUES ({model_no}, '{model_id}', 'M', '{param}')"
-            )
+            bank.add_model(model_no, model_id, "M", json.loads(param))
         yield bank
 
 

@@ -125,6 +125,25 @@ def test_the_only_worker_is_renewed_while_tasks_send_their_files(tmp_path):
     assert len({each.value[0] for each in done}) > 1
 
 
+def test_a_worker_at_rest_is_renewed_early_and_imports_what_the_former_one_had(tmp_path):
+    trees = ["models.estimators.ml_rf"]
+    with (
+        ExitStack() as stack,
+        structlog.testing.capture_logs() as logs,
+    ):
+        alone = Cluster(tmp_path, stack)
+        alone.scheduler()
+        alone.worker("only")
+        executor = stack.enter_context(closing(connect(alone.address, patience=30, renew_after=9)))
+        list(executor.run(tasks.note, files(tmp_path, 4)))
+        [before] = executor.run(tasks.had_imported, trees)
+        until(lambda: any(log["event"] == "worker joined the cluster" for log in logs), 60)
+        [after] = executor.run(tasks.had_imported, trees)
+
+    assert {log["why"] for log in logs if "why" in log} == {"renewed"}
+    assert (before.value, after.value) == (False, True)
+
+
 @pytest.mark.slow
 def test_a_worker_that_is_killed_while_it_leaves_does_not_come_back(tmp_path):
     noted = files(tmp_path, 2)

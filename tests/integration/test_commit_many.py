@@ -9,11 +9,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from configs.errors import LeaseLost
-from pipeline.context import Context
-from pipeline.executor import Inline
 from storage import claims
-from storage.artifacts.opening import open_store
-from storage.cache import open_cache
 from storage.engine import reading, transaction
 from storage.schema import dc_batch, dc_batch_picture
 from tests.lab import Lab
@@ -26,20 +22,7 @@ def lab(mariadb_settings, tmp_path):
 
 @pytest.fixture
 def context(lab):
-    return context_of(lab)
-
-
-def context_of(lab):
-    claim = lab.take(batch_id=lab.add(mode="ensemble"))
-    return Context(
-        settings=lab.settings,
-        engine=lab.engine,
-        store=open_store(lab.settings),
-        cache=open_cache(lab.settings),
-        executor=Inline(),
-        claim=claim,
-        report=lambda share, note: None,
-    )
+    return lab.context()
 
 
 def put(connection, context):
@@ -71,7 +54,7 @@ def test_the_lease_can_be_renewed_while_rows_are_written(lab, context):
 def test_who_waits_for_sqlite_has_a_turn_between_pieces(sqlite_settings, tmp_path):
     """However quickly one piece follows the other."""
     lab = Lab(sqlite_settings, tmp_path)
-    context = context_of(lab)
+    context = lab.context()
     begun, done = threading.Event(), threading.Event()
 
     def work(connection):

@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import socket
@@ -6,65 +5,37 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 import pytest
-from pydantic import SecretStr
-from sqlalchemy import delete, make_url, update
+from sqlalchemy import make_url, update
 from structlog.testing import capture_logs
 
-from configs.errors import DatabaseRefused, NotFound, WrongSchema, WrongState
+from configs.errors import WrongState
 from launcher.host.machine import memory_mb, this_host
 from launcher.service.claimer import Claimer
 from launcher.service.embedded import ExternalCluster
 from launcher.service.metrics import Metrics
-from launcher.service.notify import Notifier
 from launcher.service.supervisor import Supervisor
-from storage import queues, servers
+from storage import servers
 from storage.columns import utc_now
-from storage.engine import reading, transaction
-from storage.schema import dc_server, metadata
+from storage.engine import transaction
+from storage.schema import dc_server
 from tests.proxy import proxied
-from tests.runs import NOWHERE, ROOT, Runs, in_thread
+from tests.runs import NOWHERE, QUICK, ROOT, Runs, in_thread
 from tests.waiting import alive, until
-
-QUICK = {"lease_seconds": 1.6, "poll_seconds": 0.1, "grace_seconds": 20}
-
-
-@pytest.fixture
-def runs(mariadb_settings, tmp_path):
-    runs = Runs(mariadb_settings.model_copy(update=QUICK), tmp_path)
-    yield runs
-    runs.engine.dispose()
-
-
-def states(runs, *batch_ids):
-    return [runs.row(batch_id).state for batch_id in batch_ids]
-
-
-def events(runs, server_id="L"):
-    path = runs.settings.log_dir / f"{server_id}.log"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-@pytest.mark.parametrize("slots", [1, 3])
-def test_a_draining_launcher_runs_everything_and_leaves(runs, slots):
-    batch_ids = [runs.add() for _ in range(4)]
-
-    assert runs.daemon("succeed", drain=True, slots=slots).run() == 0
-    assert states(runs, *batch_ids) == ["C"] * 4
 
 
 def test_it_runs_as_many_at_once_as_it_has_slots(runs):
     batch_ids = [runs.add() for _ in range(3)]
     with in_thread(runs.daemon("hang", slots=2)):
-        until(lambda: states(runs, *batch_ids) == ["U", "U", "I"])
+        until(lambda: runs.states_of(*batch_ids) == ["U", "U", "I"])
         runs.pid("B")
 
-    assert states(runs, *batch_ids) == ["I"] * 3
+    assert runs.states_of(*batch_ids) == ["I"] * 3
 
 
 def test_a_batch_that_gets_no_thread_is_given_back_and_its_slot_is_free(runs, monkeypatch):
@@ -79,7 +50,7 @@ def test_a_batch_that_gets_no_thread_is_given_back_and_its_slot_is_free(runs, mo
 
     monkeypatch.setattr(threading.Thread, "start", start)
     with in_thread(runs.daemon("succeed")):
-        until(lambda: states(runs, batch_id) == ["C"])
+        until(lambda: runs.states_of(batch_id) == ["C"])
 
     assert refused == [("U", 1)] * 2
     assert runs.outcomes(batch_id) == [("I", None), ("I", None), ("C", None)]
@@ -93,91 +64,12 @@ def test_a_poisonous_batch_is_given_up_after_its_attempts(runs):
     assert runs.outcomes(batch_id) == [("E", "ChildLost")] * 3
 
 
-def test_drain_waits_for_what_another_launcher_runs(runs):
-    first, second = runs.add(), runs.add(mode="predict")
-    runs.change(second, train_batch_id=first)
-    with in_thread(runs.daemon("succeed:1", server_id="A")):
-        until(lambda: runs.row(first).state == "U")
-
-        assert runs.daemon("succeed", drain=True).run() == 0
-    assert states(runs, first, second) == ["C", "C"]
-
-
-def drain(runs, **options):
-    """What a launcher that drains says it leaves, the first first; it must end by itself."""
-    with capture_logs() as said, in_thread(runs.daemon("succeed", drain=True, **options)) as codes:
-        until(lambda: codes == [0], 30)
-    return [(e["batches"], e["why"]) for e in said if e["event"] == "left waiting"]
-
-
-def test_drain_leaves_retries_of_later_and_paused_work(runs):
-    later = runs.add(state="E", run_after=utc_now(600), attempt=1)
-    tagged = runs.add(need_tag="gpu")
-
-    assert runs.daemon("succeed", drain=True).run() == 0
-    assert states(runs, later, tagged) == ["E", "I"]
-    assert runs.daemon("succeed", drain=True, tags=("gpu",)).run() == 0
-    assert states(runs, later, tagged) == ["E", "C"]
-
-
 def test_a_launcher_serves_its_queues_in_order_and_no_others(runs):
     usual, urgent, night = runs.add(), runs.add(queue="urgent"), runs.add(queue="night")
 
     assert runs.daemon("succeed", drain=True, queues=("urgent", "default")).run() == 0
-    assert states(runs, usual, urgent, night) == ["C", "C", "I"]
+    assert runs.states_of(usual, urgent, night) == ["C", "C", "I"]
     assert runs.row(urgent).work_date < runs.row(usual).work_date
-
-
-def test_drain_leaves_a_retry_whose_twin_waits_for_its_time(runs):
-    retry = runs.add(dedupe_key="d", state="E", run_after=utc_now(-1), attempt=1)
-    twin = runs.add(dedupe_key="d", run_after=utc_now(600))
-
-    left = drain(runs)
-
-    assert states(runs, retry, twin) == ["E", "I"]
-    assert [(batches, why.partition(" (")[0].partition(";")[0]) for batches, why in left] == [
-        (1, "they wait for other batches"),
-        (1, "their time"),
-    ]
-
-
-def test_drain_says_what_it_leaves_and_what_to_do(runs):
-    runs.add()  # it runs, and is not told of
-    runs.add(queue="night")
-    runs.add(queue="밤 2")
-    runs.add(queue="밤 2", need_tag="gpu")
-    transaction(runs.engine, lambda connection: queues.pause(connection, "shut"))
-    runs.add(queue="shut")
-    runs.add(need_tag="gpu")
-    later = runs.add(run_after=datetime(2999, 1, 1, tzinfo=UTC))
-    retry = runs.add(state="E", run_after=datetime(2998, 1, 1, tzinfo=UTC), attempt=1)
-    runs.add(state="E", run_after=utc_now(600), attempt=3, max_attempts=3)
-    big = runs.add(need_mem_mb=10**9)
-    runs.add(mode="predict", train_batch_id=retry)
-    runs.add(cancel_requested_at=utc_now(600), run_after=utc_now(600))
-
-    until_then = (
-        "their time (run_after) is to come, the earliest at 2998-01-01 00:00:00 UTC; "
-        f"`deepcredit batch retry {later}` lets batch {later} run at once"
-    )
-    too_big = (
-        "they need more memory (need_mem_mb) than is free here; "
-        f"`deepcredit batch show {big}` says how much"
-    )
-    assert drain(runs, queues=("default", "shut")) == [
-        (1, "queue night is not served here; --queue night would"),
-        (2, "queue 밤 2 is not served here; --queue '밤 2' would"),
-        (1, "queue shut is paused; `deepcredit queue resume shut`"),
-        (1, "this launcher lacks tag gpu; --tag gpu gives it"),
-        (2, until_then),
-        (1, too_big),
-        (1, "they wait for other batches; `deepcredit batch list` says for which"),
-    ]
-
-    transaction(runs.engine, lambda connection: servers.pause(connection, "B"))
-
-    paused = "this server is paused; `deepcredit server resume B`"
-    assert (1, paused) in drain(runs, queues=("night",))
 
 
 def test_memory_that_a_running_batch_asked_for_is_not_offered_twice(runs):
@@ -185,45 +77,47 @@ def test_memory_that_a_running_batch_asked_for_is_not_offered_twice(runs):
     batch_ids = [runs.add(need_mem_mb=most * 11 // 20) for _ in range(2)]
     small = runs.add(need_mem_mb=1)
     with in_thread(runs.daemon("hang", slots=3)):
-        until(lambda: states(runs, *batch_ids, small) == ["U", "I", "U"])
-        seen = listed(runs)["B"].last_seen
-        until(lambda: listed(runs)["B"].last_seen > seen)
+        until(lambda: runs.states_of(*batch_ids, small) == ["U", "I", "U"])
+        seen = runs.servers()["B"].last_seen
+        until(lambda: runs.servers()["B"].last_seen > seen)
 
-        assert states(runs, *batch_ids, small) == ["U", "I", "U"]
+        assert runs.states_of(*batch_ids, small) == ["U", "I", "U"]
 
 
 def test_a_paused_server_claims_nothing(runs):
     batch_id = runs.add()
-    transaction(runs.engine, lambda connection: servers.pause(connection, "B"))
+    runs(servers.pause, "B")
     with in_thread(runs.daemon("succeed")):
-        seen = until(lambda: listed(runs)["B"].last_seen)
-        until(lambda: listed(runs)["B"].last_seen > seen)
-        assert states(runs, batch_id) == ["I"]
+        seen = until(lambda: runs.servers()["B"].last_seen)
+        until(lambda: runs.servers()["B"].last_seen > seen)
+        assert runs.states_of(batch_id) == ["I"]
 
-        transaction(runs.engine, lambda connection: servers.resume(connection, "B"))
-        until(lambda: states(runs, batch_id) == ["C"])
+        runs(servers.resume, "B")
+        until(lambda: runs.states_of(batch_id) == ["C"])
 
 
-def listed(runs):
-    with reading(runs.engine) as connection:
-        return {server.serve_server_id: server for server in servers.listing(connection)}
+def test_a_launcher_tells_how_much_memory_it_has_now(runs, monkeypatch):
+    with in_thread(runs.daemon("succeed")):
+        until(lambda: [each.memory_mb for each in runs.servers().values()] == [memory_mb()])
+        monkeypatch.setattr("launcher.service.registration.most_memory_mb", lambda: 7)
+        until(lambda: runs.servers()["B"].memory_mb == 7)
 
 
 def test_operators_see_the_launcher_while_it_lives(runs):
     with in_thread(runs.daemon("succeed", slots=2, tags=("gpu",), queues=("밤", "default"))):
-        server = until(lambda: listed(runs).get("B"))
+        server = until(lambda: runs.servers().get("B"))
 
     assert server.identity.split(":")[1] == str(os.getpid())
     assert (server.slots, server.tags, server.pid) == (2, ("gpu",), os.getpid())
     assert server.queues == ("밤", "default")
-    assert listed(runs) == {}
+    assert runs.servers() == {}
 
 
 def test_a_launcher_whose_row_was_deleted_comes_back(runs):
     with in_thread(runs.daemon("succeed", slots=2)):
-        until(lambda: listed(runs).get("B"))
-        transaction(runs.engine, lambda connection: connection.execute(delete(dc_server)))
-        server = until(lambda: listed(runs).get("B"))
+        until(lambda: runs.servers().get("B"))
+        runs.sql("DELETE FROM dc_server")
+        server = until(lambda: runs.servers().get("B"))
 
     assert (server.slots, server.pid) == (2, os.getpid())
 
@@ -231,36 +125,34 @@ def test_a_launcher_whose_row_was_deleted_comes_back(runs):
 def test_a_launcher_says_when_another_runs_under_its_id(runs):
     other = {"serve_server_id": "B", "identity": "elsewhere:7:boot", "pid": 7}
     with capture_logs() as logged, in_thread(runs.daemon("succeed")):
-        until(lambda: listed(runs).get("B"))
+        until(lambda: runs.servers().get("B"))
         change = update(dc_server).values(other)
         transaction(runs.engine, lambda connection: connection.execute(change))
         batch_ids = [runs.add() for _ in range(3)]
-        until(lambda: states(runs, *batch_ids) == ["C"] * 3)
+        until(lambda: runs.states_of(*batch_ids) == ["C"] * 3)
         until(lambda: any(e.get("there") == other["identity"] for e in logged))
 
     assert sum("under the same id" in event["event"] for event in logged) == 1
-    assert listed(runs)["B"].pid == 7
+    assert runs.servers()["B"].pid == 7
 
 
 def test_a_second_launcher_under_an_id_is_refused_until_the_first_is_dead(runs):
     with runs.launcher("hang") as launcher:
-        until(lambda: listed(runs).get("L"))
+        until(lambda: runs.servers().get("L"))
         with pytest.raises(WrongState, match=f"launcher L runs .* as process {launcher.pid}; stop"):
             runs.daemon("succeed", server_id="L").run()
-        assert listed(runs)["L"].pid == launcher.pid
+        assert runs.servers()["L"].pid == launcher.pid
         launcher.kill()
         launcher.wait()
 
-        assert listed(runs)["L"].pid == launcher.pid
+        assert runs.servers()["L"].pid == launcher.pid
         assert runs.daemon("succeed", server_id="L", drain=True).run() == 0
 
 
 def test_a_process_that_took_the_number_of_a_dead_launcher_is_none(runs):
     with subprocess.Popen(["sleep", "60"]) as other:
         dead = this_host().identity.replace(f":{os.getpid()}:", f":{other.pid}:")
-        row = {"server": "B", "identity": dead, "pid": other.pid}
-        row |= {"host": "h", "version": "1", "slots": 1}
-        transaction(runs.engine, lambda connection: servers.register(connection, **row))
+        runs.register("B", identity=dead, pid=other.pid)
 
         assert runs.daemon("succeed", drain=True).run() == 0
         other.kill()
@@ -269,7 +161,7 @@ def test_a_process_that_took_the_number_of_a_dead_launcher_is_none(runs):
 def test_an_idle_launcher_stops_at_once(runs):
     runs.settings = runs.settings.model_copy(update={"lease_seconds": 120, "poll_seconds": 60})
     with in_thread(runs.daemon("succeed")):
-        until(lambda: listed(runs).get("B"))
+        until(lambda: runs.servers().get("B"))
         told = time.monotonic()
 
     assert time.monotonic() - told < 5
@@ -280,7 +172,7 @@ def test_a_cluster_that_nobody_needs_is_closed(runs, monkeypatch):
     cluster = Noted()
     batch_id = runs.add()
     with in_thread(runs.daemon("succeed", cluster=cluster)):
-        until(lambda: states(runs, batch_id) == ["C"])
+        until(lambda: runs.states_of(batch_id) == ["C"])
         assert cluster.asked
         until(lambda: cluster.closed)
 
@@ -313,7 +205,7 @@ def test_a_batch_whose_supervisor_fails_is_lost_and_its_slot_is_free(runs, monke
         assert cluster.closed
         monkeypatch.undo()
         batch_ids.append(runs.add())
-        until(lambda: states(runs, *batch_ids) == ["C", "C"])
+        until(lambda: runs.states_of(*batch_ids) == ["C", "C"])
 
 
 def test_workers_busy_with_a_cancelled_batch_are_replaced(runs):
@@ -322,7 +214,7 @@ def test_workers_busy_with_a_cancelled_batch_are_replaced(runs):
     with in_thread(runs.daemon("hang", cluster=cluster)):
         runs.pid("B")
         runs.change(batch_id, cancel_requested_at=utc_now())
-        until(lambda: states(runs, batch_id) == ["E"])
+        until(lambda: runs.states_of(batch_id) == ["E"])
         until(lambda: cluster.closed)
 
     assert runs.row(batch_id).error_class == "Cancelled"
@@ -338,8 +230,8 @@ def test_a_signal_lets_a_batch_finish_within_the_grace_time(runs, number, reques
         launcher.send_signal(number)
 
         assert launcher.wait(20) == 0
-    assert states(runs, first, second) == ["C", "I"]
-    assert events(runs)[-1]["event"] == "launcher stopped"
+    assert runs.states_of(first, second) == ["C", "I"]
+    assert runs.events()[-1]["event"] == "launcher stopped"
 
 
 def test_a_claim_in_doubt_is_given_back_when_the_launcher_is_told_to_stop(
@@ -383,7 +275,7 @@ def test_a_second_signal_stops_at_once(runs):
     with runs.launcher("hang") as launcher:
         pid = runs.pid("L")
         launcher.send_signal(signal.SIGTERM)
-        (told,) = until(lambda: [e for e in events(runs) if e.get("how") == "draining"])
+        (told,) = until(lambda: [e for e in runs.events() if e.get("how") == "draining"])
         assert told["next"] == "what runs has 20 s to finish; a second signal stops it at once"
         assert alive(pid)
         launcher.send_signal(signal.SIGINT)
@@ -405,8 +297,84 @@ def test_a_child_dies_with_its_launcher_and_another_completes_the_batch(runs):
 
     # The lease, a sweep, and starting a child on a machine that may be very busy.
     assert time.monotonic() - killed < 1.6 + 0.2 + 20
-    assert states(runs, batch_id) == ["C"]
+    assert runs.states_of(batch_id) == ["C"]
     assert runs.outcomes(batch_id) == [("E", "LeaseExpired"), ("C", None)]
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "mariadb"])
+def test_a_launcher_that_is_started_again_takes_up_at_once_what_it_had(request, tmp_path, engine):
+    settings = request.getfixturevalue(f"{engine}_settings")
+    runs = Runs(settings.model_copy(update=QUICK | {"lease_seconds": 600}), tmp_path)
+    batch_id = runs.add()
+    with runs.launcher("lingering") as launcher:
+        lingering = runs.pid("L")
+        launcher.kill()  # nobody has waited for it: a zombie is dead, too
+        killed = time.monotonic()
+        try:
+            with runs.launcher("succeed:1") as again:
+                until(lambda: runs.row(batch_id).fence == 3)
+                assert alive(lingering)
+                (tmp_path / "L.go").touch()
+                accepted = tmp_path / "L.accepted"
+                until(lambda: accepted.exists() and accepted.read_text())
+                assert again.poll() is None
+                until(lambda: runs.states_of(batch_id) == ["C"])
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(lingering, signal.SIGKILL)
+
+    assert accepted.read_text() == "False"
+    assert time.monotonic() - killed < 60
+    row = runs.row(batch_id)
+    assert (row.fence, row.attempt, row.progress_note) == (3, 2, "fence 3")
+    assert runs.outcomes(batch_id) == [("E", "LeaseExpired"), ("C", None)]
+    assert runs.attempts(batch_id)[1].error_text == "L stopped renewing its lease"
+    runs.engine.dispose()
+
+
+def test_a_launcher_that_starts_leaves_what_may_be_run_by_others(runs):
+    """Of its own id: on other hosts, in other containers, before the host was switched on."""
+    with subprocess.Popen(["sleep", "60"]) as dead, subprocess.Popen(["sleep", "60"]) as living:
+        dead.kill()
+        host, _, boot = this_host().identity.split(":")
+        other_boot = f"{UUID(int=0)}.{boot.partition('.')[2]}"
+        held = {
+            identity: runs.add()
+            for identity in (
+                f"{host}:{dead.pid}:{boot}:0",
+                f"{host}:{os.getpid()}:{boot}:7",  # a number that has come again
+                f"{host}:{dead.pid}:{boot.partition('.')[0]}.1:0",
+                f"{host}:{dead.pid}:{other_boot}:0",
+                f"{host}:{living.pid}:{boot}:0",
+                "written by hand",
+            )
+        }
+        for identity, batch_id in held.items():
+            runs.claim("B", lease=600, batch_id=batch_id, identity=identity)
+        others = runs.add()
+        runs.claim("C", lease=600, batch_id=others, identity=next(iter(held)))
+        by_hand = runs.add(state="U", serve_server_id="B", lease_until=utc_now(600))
+        with in_thread(runs.daemon("succeed")):
+            taken, ours, *left = held.values()
+            until(lambda: runs.states_of(taken, ours) == ["C", "C"])
+        living.kill()
+
+    assert runs.states_of(*left, others, by_hand) == ["U"] * 6
+
+
+def test_what_a_launcher_had_is_cancelled_or_given_up_as_by_a_sweep(runs):
+    with subprocess.Popen(["true"]) as dead:
+        dead.wait()
+    host, _, boot = this_host().identity.split(":")
+    cancelled, last = runs.add(), runs.add(max_attempts=1)
+    for batch_id in (cancelled, last):
+        runs.claim("B", lease=600, batch_id=batch_id, identity=f"{host}:{dead.pid}:{boot}:0")
+    runs.change(cancelled, cancel_requested_at=utc_now())
+
+    assert runs.daemon("succeed", drain=True).run() == 0
+    assert runs.outcomes(cancelled) == [("E", "Cancelled")]
+    assert runs.outcomes(last) == [("E", "LeaseExpired")]
+    assert [runs.row(each).run_after for each in (cancelled, last)] == [None, None]
 
 
 def test_a_launcher_that_slept_longer_than_its_lease_publishes_nothing(runs):
@@ -417,7 +385,7 @@ def test_a_launcher_that_slept_longer_than_its_lease_publishes_nothing(runs):
         assert runs.daemon("succeed", drain=True).run() == 0
         row = runs.row(batch_id)
         zombie.send_signal(signal.SIGCONT)
-        ended = until(lambda: [e for e in events(runs) if e["event"] == "batch ended"])
+        ended = until(lambda: [e for e in runs.events() if e["event"] == "batch ended"])
 
         assert zombie.poll() is None
     assert ended[0]["outcome"] == "lost"
@@ -434,127 +402,27 @@ def test_a_launcher_lives_through_an_outage_and_says_so_once(runs, mariadb_serve
         runs.settings = direct.model_copy(update=there)
         proxy.cut()
         with runs.launcher("succeed") as launcher:
-            until(lambda: any("cannot be used" in e["event"] for e in begun(runs)))
+            until(lambda: any("cannot be used" in e["event"] for e in runs.events()))
             proxy.restore()
-            until(lambda: any(e["event"] == "launcher started" for e in events(runs)))
+            until(lambda: any(e["event"] == "launcher started" for e in runs.events()))
             proxy.cut()
-            until(lambda: sum("cannot be used" in e["event"] for e in events(runs)) == 2)
+            until(lambda: sum("cannot be used" in e["event"] for e in runs.events()) == 2)
             batch_id = runs.add()
             time.sleep(1.5)
             proxy.restore()
-            until(lambda: states(runs, batch_id) == ["C"])
-            until(lambda: said(runs, "the database answers again") == 2)
+            until(lambda: runs.states_of(batch_id) == ["C"])
+            until(lambda: runs.said("the database answers again") == 2)
             assert launcher.poll() is None
-    assert said(runs, "the database cannot be used; trying on") == 2
-
-
-def said(runs, words):
-    return [event["event"] for event in events(runs)].count(words)
-
-
-def begun(runs):
-    return events(runs) if (runs.settings.log_dir / "L.log").exists() else []
-
-
-def test_a_wrong_password_is_told_at_once(runs):
-    runs.settings = runs.settings.model_copy(update={"database_password": None})
-
-    with pytest.raises(DatabaseRefused):
-        runs.daemon("succeed").run()
-
-
-class Account:
-    """Another account than the tests' own, which may only look until it is given more."""
-
-    def __init__(self, runs, server):
-        url = make_url(runs.settings.database_url)
-        self._database, self._client = url.database, server.client
-        self._client("CREATE OR REPLACE USER 'looks'@'127.0.0.1' IDENTIFIED BY 'only'")
-        self.give("SELECT", "*")
-        there = {
-            "database_url": url.set(username="looks").render_as_string(hide_password=False),
-            "database_password": SecretStr("only"),
-        }
-        runs.settings = runs.settings.model_copy(update=there)
-
-    def give(self, verbs, table):
-        self._client(f"GRANT {verbs} ON {self._database}.{table} TO 'looks'@'127.0.0.1'")
-
-    def give_all(self):
-        for table in metadata.tables:
-            self.give("SELECT, INSERT, UPDATE, DELETE", table)
-
-    def take_claims(self):
-        self._client(f"REVOKE UPDATE ON {self._database}.dc_batch FROM 'looks'@'127.0.0.1'")
-
-
-@pytest.fixture
-def account(runs, mariadb_server):
-    return Account(runs, mariadb_server)
-
-
-@pytest.mark.parametrize("how", ["run", "run_one"])
-def test_an_account_that_lacks_a_right_is_told_at_once(runs, account, how):
-    batch_id = runs.add()
-    account.give_all()
-    account.take_claims()
-    with pytest.raises(DatabaseRefused) as error:
-        if how == "run":
-            runs.daemon("succeed", drain=True).run()  # it ends in any case
-        else:
-            runs.run_one("succeed", batch_id)
-    assert "account 'looks'@'127.0.0.1' lacks UPDATE on dc_batch; an administ" in str(error.value)
-    assert "GRANT `deepcredit_launcher` TO 'looks'@'127.0.0.1'; SET DEFAULT" in str(error.value)
-    assert "B" not in listed(runs)
-
-
-def test_what_an_account_of_a_reader_lacks_is_told_by_table(runs, account):
-    with pytest.raises(
-        DatabaseRefused, match=r" lacks UPDATE on dc_batch, INSERT, UPDATE, DELETE on .* and more;"
-    ):
-        runs.daemon("succeed").run()
-
-
-def test_a_right_that_is_lost_later_is_waited_for(runs, account):
-    account.give_all()
-    with runs.launcher("succeed") as launcher:
-        until(lambda: "L" in listed(runs))
-        account.take_claims()
-        batch_id = runs.add()
-        until(lambda: said(runs, "the database cannot be used; trying on") == 1)
-        account.give("UPDATE", "dc_batch")
-        until(lambda: states(runs, batch_id) == ["C"])
-        until(lambda: said(runs, "the database answers again") == 1)
-        assert launcher.poll() is None
-
-
-def test_drain_ends_where_the_account_may_claim_no_more(runs, account):
-    account.give_all()
-
-    class Late(Notifier):
-        def ready(self, status):
-            account.take_claims()
-            runs.add()
-
-    with pytest.raises(DatabaseRefused, match="command denied"):
-        runs.daemon("succeed", drain=True, notifier=Late({})).run()
-
-
-def test_a_database_that_was_not_upgraded_is_told_at_once(settings, tmp_path):
-    runs = Runs(settings(database_url=f"sqlite:///{tmp_path / 'empty.db'}"), tmp_path)
-
-    with pytest.raises(WrongSchema, match="no tables yet; run `deepcredit db upgrade` first"):
-        runs.daemon("succeed").run()
-    runs.engine.dispose()
+    assert runs.said("the database cannot be used; trying on") == 2
 
 
 def test_an_idle_launcher_leaves_database_and_processor_alone(runs, mariadb_server):
     # Ten times as fast as by default, so that 4 s say what 40 s would.
     runs.settings = runs.settings.model_copy(update={"lease_seconds": 12, "poll_seconds": 0.2})
     with runs.launcher("succeed") as launcher, mariadb_server.connect() as connection:
-        until(lambda: listed(runs).get("L"))
-        first = listed(runs)["L"].last_seen
-        until(lambda: listed(runs)["L"].last_seen > first)  # so that it has all its connections
+        until(lambda: runs.servers().get("L"))
+        first = runs.servers()["L"].last_seen
+        until(lambda: runs.servers()["L"].last_seen > first)  # so that it has all its connections
         cursor = connection.cursor()
         begin, busy = questions(cursor), processor_seconds(launcher.pid)
         time.sleep(4)
@@ -596,51 +464,12 @@ def test_the_launcher_imports_nothing_heavy():
     assert done.stdout == b"[]\n"
 
 
-def test_one_batch_by_its_number(runs):
-    first, second = runs.add(), runs.add(queue="other", need_tag="gpu")
-    watched = []
-
-    assert runs.run_one("succeed", second, watch=watched.append)
-    assert states(runs, first, second) == ["I", "C"]
-    assert [(progress.fraction, progress.note) for progress in watched] == [(0.25, "1 of 4 모델")]
-    assert not runs.run_one("bad-data", first)
-
-
-def test_why_a_batch_cannot_be_run(runs):
-    done, failed, running = runs.add(state="C"), runs.add(state="E"), runs.add(state="U")
-    runs.change(running, serve_server_id="SERVER_001")
-    waiting = runs.add(train_batch_id=running, mode="predict")
-    runs.add(dedupe_key="d", run_after=utc_now(600))
-    twin = runs.add(dedupe_key="d", state="E", run_after=utc_now(-1), attempt=1)
-    cancelled = runs.add(cancel_requested_at=utc_now())
-
-    for batch_id, error, words in [
-        (done, WrongState, "is completed"),
-        (failed, WrongState, "failed for good"),
-        (running, WrongState, "is running on SERVER_001"),
-        (waiting, WrongState, f"waits for batch {running}, which is running"),
-        (twin, WrongState, "waits for its turn: another batch has dedupe_key d"),
-        (cancelled, WrongState, "is being cancelled"),
-        (999, NotFound, "does not exist"),
-    ]:
-        with pytest.raises(error, match=words):
-            runs.run_one("succeed", batch_id)
-
-
-def test_a_row_set_running_by_hand_is_looked_after(runs):
-    batch_id = runs.add(state="U")
-    with in_thread(runs.daemon("succeed")):
-        until(lambda: runs.row(batch_id).lease_until is not None)
-
-    assert runs.row(batch_id).attempt <= 1
-
-
 def test_the_log_names_what_it_runs(runs):
     batch_id = runs.add(batch_desc="한글")
     with runs.launcher("succeed", DRAIN="1") as launcher:
         assert launcher.wait(20) == 0
 
-    [summary] = [event for event in events(runs) if event["event"] == "batch ended"]
+    [summary] = [event for event in runs.events() if event["event"] == "batch ended"]
     assert (summary["batch_id"], summary["outcome"], summary["mode"]) == (batch_id, "C", "train")
 
 
@@ -657,7 +486,7 @@ def test_the_log_says_how_far_a_batch_is(runs, monkeypatch, drain, pause):
     monkeypatch.setattr(f"launcher.service.daemon.{pause}", 0.0)
     batch_id = runs.add()
     with capture_logs() as said, in_thread(runs.daemon("succeed", drain=drain)):
-        until(lambda: states(runs, batch_id) == ["C"])
+        until(lambda: runs.states_of(batch_id) == ["C"])
 
     (line,) = [each for each in said if each["event"] == "batch goes on"]
     assert (line["batch_id"], line["done"], line["note"]) == (batch_id, "25%", "1 of 4 모델")
@@ -671,10 +500,10 @@ def test_a_scheduler_that_is_away_costs_no_attempts_and_nothing_more_is_claimed(
         in_thread(runs.daemon("needs-cluster", cluster=cluster)),
     ):
         until(lambda: "cannot be used" in str(said))
-        assert states(runs, *batch_ids) == ["I"] * 3
+        assert runs.states_of(*batch_ids) == ["I"] * 3
         # The launcher looks again after one second or two.
         listener.listen()
-        until(lambda: states(runs, *batch_ids) == ["C"] * 3)
+        until(lambda: runs.states_of(*batch_ids) == ["C"] * 3)
 
     assert [runs.row(batch_id).attempt for batch_id in batch_ids] == [1] * 3
     assert runs.outcomes(batch_ids[0]) == [("I", "ClusterAway"), ("C", None)]
@@ -682,23 +511,6 @@ def test_a_scheduler_that_is_away_costs_no_attempts_and_nothing_more_is_claimed(
     assert [event["event"] for event in said if "can begin" in event["event"]] == [
         "no batch can begin; claiming nothing for now",
         "trying again whether a batch can begin",
-    ]
-
-
-def test_drain_does_not_wait_for_a_scheduler_that_is_away(runs):
-    batch_ids = [runs.add() for _ in range(3)]
-    other = runs.add(queue="night")
-    with (
-        away() as (_, cluster),
-        capture_logs() as said,
-        in_thread(runs.daemon("needs-cluster", cluster=cluster, drain=True)) as codes,
-    ):
-        until(lambda: codes == [0], 30)
-
-    assert states(runs, *batch_ids, other) == ["I"] * 4
-    assert [(e["batches"], e["why"]) for e in said if e["event"] == "left waiting"] == [
-        (3, "the Dask cluster cannot be used; `deepcredit doctor` examines it"),
-        (1, "queue night is not served here; --queue night would"),
     ]
 
 
@@ -712,11 +524,42 @@ def test_a_host_that_starts_no_process_leaves_the_queue_to_others_and_tries_agai
         with in_thread(runs.daemon("", server_id="A", command=command)):
             until(lambda: runs.outcomes(batch_ids[0])[:2] == [given_back] * 2)
         with in_thread(runs.daemon("succeed")):
-            until(lambda: states(runs, *batch_ids) == ["C"] * 10)
+            until(lambda: runs.states_of(*batch_ids) == ["C"] * 10)
 
     assert set(runs.outcomes(batch_ids[0])[:-1]) == {given_back}
     assert [runs.outcomes(batch_id) for batch_id in batch_ids[1:]] == [[("C", None)]] * 9
-    assert "this host cannot start" in str(said)
+    assert "the host cannot start" in str(said)
+
+
+def test_people_see_why_nothing_is_claimed_before_the_next_beat(runs, monkeypatch):
+    monkeypatch.setattr("launcher.service.daemon.interval_of", lambda _lease: 3600.0)
+    runs.add()
+
+    def told():
+        return [each.takes_none for each in runs.servers().values()]
+
+    with away() as (listener, cluster), in_thread(runs.daemon("needs-cluster", cluster=cluster)):
+        until(lambda: told() == ["the Dask cluster cannot be used"])
+        listener.listen()
+        until(lambda: told() == [None])
+    assert runs.servers() == {}
+
+
+def test_drain_does_not_wait_for_a_scheduler_that_is_away(runs):
+    batch_ids = [runs.add() for _ in range(3)]
+    other = runs.add(queue="night")
+    with (
+        away() as (_, cluster),
+        capture_logs() as said,
+        in_thread(runs.daemon("needs-cluster", cluster=cluster, drain=True)) as codes,
+    ):
+        until(lambda: codes == [0], 30)
+
+    assert runs.states_of(*batch_ids, other) == ["I"] * 4
+    assert [(e["batches"], e["why"]) for e in said if e["event"] == "left waiting"] == [
+        (3, "the Dask cluster cannot be used; `deepcredit doctor` examines it"),
+        (1, "queue night is not served here; --queue night would"),
+    ]
 
 
 def test_drain_does_not_wait_for_a_host_that_starts_no_process(runs):
@@ -725,7 +568,7 @@ def test_drain_does_not_wait_for_a_host_that_starts_no_process(runs):
     with capture_logs() as said, in_thread(daemon) as codes:
         until(lambda: codes == [0], 30)
 
-    assert states(runs, *batch_ids) == ["I", "I"]
+    assert runs.states_of(*batch_ids) == ["I", "I"]
     [left] = [event for event in said if event["event"] == "left waiting"]
     assert left["batches"] == 2
-    assert "this host cannot start" in left["why"]
+    assert "the host cannot start" in left["why"]

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, insert, inspect, text
+from sqlalchemy import insert, inspect, text
 
 from configs.errors import DatabaseRefused, NotFound, WrongState
 from pipeline import datasets
@@ -10,15 +10,10 @@ from pipeline.roles import Choices
 from storage import dataset_use
 from storage import datasets as registered
 from storage.engine import make_engine
-from storage.schema import dc_batch_result, dc_ensemble_model, dc_model
+from storage.schema import dc_ensemble_model
 from tests.calls import Calls
 
 ROWS = {"x": [number * 1.5 for number in range(20)], "y": [0, 1] * 10}
-
-
-@pytest.fixture
-def calls(engine: Engine) -> Calls:
-    return Calls(engine)
 
 
 @pytest.fixture
@@ -40,15 +35,7 @@ def there(engine):
 
 def with_model(calls, **columns):
     number = calls.add(state="C", dataset_group="A", dataset_version=1, **columns)
-    texts = (
-        "model_id params uri format sha256 scores_uri scores_sha256 split_id preprocessor_uri "
-        "preprocessor_sha256 fingerprint"
-    )
-    key = {"batch_id": number, "model_no": 1, "model_sub_no": 1, "fence": 1}
-    model = key | dict.fromkeys(texts.split(), "x") | {"threshold": 0.5, "bytes": 1}
-    calls(lambda c: c.execute(insert(dc_model).values(model)))
-    result = key | {"split": "test", "state": "C"}
-    calls(lambda c: c.execute(insert(dc_batch_result).values(result)))
+    calls.add_model(number)
     return number
 
 

@@ -30,7 +30,6 @@ from storage.schema import (
 )
 from tests.lab import Crash, Lab
 
-NAMES = [(1, 1, 1), (1, 1, 2), (1, 1, 3), (1, 2, 1), (1, 2, 2)]
 SMALL = {"ensembles": 500, "members": 3, "rounds": 5, "seed": 3}
 COUNTS = ("tn", "fp", "fn", "tp")
 
@@ -42,21 +41,8 @@ def lab(sqlite_settings, tmp_path, monkeypatch):
     lab = Lab(sqlite_settings, tmp_path)
     lab.load_applicants()
     lab.load_applicants("DATA002", seed=9)
-    lab.train_each(
-        [
-            ("ML-XGB", '{"n_estimators": 10, "grid": {"max_depth": [1, 2, 3]}}'),
-            ("ML-RF", '{"n_estimators": 10, "grid": {"min_samples_leaf": [5, 20]}}'),
-        ],
-        parameters={"threshold": {"metric": "f1_score"}},
-    )
-    lab.list_models("C001", NAMES)
+    lab.train_five(parameters={"threshold": {"metric": "f1_score"}})
     return lab
-
-
-def predict(lab, parent, executor=None, **columns):
-    batch_id = lab.add(mode="predict", train_batch_id=parent, **columns)
-    lab.execute(batch_id, executor)
-    return batch_id
 
 
 def result(lab, batch_id):
@@ -79,7 +65,7 @@ def reported(lab, parent, method):
 @pytest.mark.parametrize("method", ["vote", "all", "mean", "greedy", "weighted", "stack"])
 def test_rows_set_aside_give_the_figures_of_the_report(lab, method):
     parent = lab.ensemble(SMALL | {"method": method})
-    row = result(lab, predict(lab, parent))
+    row = result(lab, lab.predict(parent))
     expected = reported(lab, parent, method)
 
     assert (row["model_no"], row["model_id"], row["split"]) == (0, "ENSEMBLE", "test")
@@ -100,14 +86,14 @@ def test_an_ensemble_takes_the_rows_of_its_models_under_any_name(lab):
     lab.load_applicants()  # as version 2
     named = {"dataset_group": "DATA001", "dataset_version": 2}
     parent = lab.ensemble(SMALL, **named)
-    row = result(lab, predict(lab, parent, **named))
+    row = result(lab, lab.predict(parent, **named))
 
     assert (row["split"], row["n_rows"]) == ("test", reported(lab, parent, "vote").n_rows)
 
 
 def test_other_rows_get_votes_a_decision_and_a_mean_probability(lab):
     parent = lab.ensemble(SMALL)
-    batch_id = predict(lab, parent, dataset_group="DATA002", dataset_version=1)
+    batch_id = lab.predict(parent, dataset_group="DATA002", dataset_version=1)
     share, called, mean, ones = scores(lab, batch_id, "all", "called", "mean", "ones")
 
     with reading(lab.engine) as connection:
@@ -166,12 +152,12 @@ def test_rows_learned_from_are_told_in_another_guise(lab):
 
 def test_all_rows_of_the_data_set_trained_on_can_be_scored(lab):
     parent = lab.ensemble(SMALL)
-    assert result(lab, predict(lab, parent, parameters={"scope": "all"}))["n_rows"] == 400
+    assert result(lab, lab.predict(parent, parameters={"scope": "all"}))["n_rows"] == 400
 
 
 def test_members_that_an_earlier_run_scored_do_not_score_again(lab):
     parent = lab.ensemble(SMALL)
-    expected = result(lab, predict(lab, parent, dataset_group="DATA002", dataset_version=1))
+    expected = result(lab, lab.predict(parent, dataset_group="DATA002", dataset_version=1))
     done = []
 
     class Dying(Inline):
@@ -218,7 +204,7 @@ APPLIED_BY = {
 @pytest.mark.parametrize("changed", APPLIED_BY)
 def test_whatever_the_scores_of_members_come_from_scores_them_again(lab, changed):
     parent = lab.ensemble(SMALL | {"method": "all"})
-    batch_id = predict(lab, parent, dataset_group="DATA002", dataset_version=1)
+    batch_id = lab.predict(parent, dataset_group="DATA002", dataset_version=1)
     for statement in APPLIED_BY[changed]:
         lab(lambda c, s=statement: c.execute(text(s)))
     lab.again(batch_id)
@@ -244,13 +230,13 @@ def test_members_of_data_sets_that_differ_are_not_all_prepared_as_the_first(lab)
     everything = {"parameters": {"scope": "all"}}
 
     with pytest.raises(BadParameter, match=r"DATA003/1, DATA003/2, whose columns"):
-        predict(lab, parent, dataset_group=None, dataset_version=None, **everything)
-    predict(lab, parent, dataset_group="DATA003", dataset_version=2, **everything)
+        lab.predict(parent, dataset_group=None, dataset_version=None, **everything)
+    lab.predict(parent, dataset_group="DATA003", dataset_version=2, **everything)
 
 
 def test_a_batch_that_now_names_an_ensemble_forgets_the_models_it_applied(lab):
     parent = lab.ensemble(SMALL)
-    batch_id = predict(lab, 1)
+    batch_id = lab.predict(1)
     change = update(dc_batch).where(dc_batch.c.batch_id == batch_id)
     lab(lambda connection: connection.execute(change.values(train_batch_id=parent)))
     lab.again(batch_id)
@@ -269,7 +255,7 @@ def test_every_task_of_a_batch_asks_for_its_tag(lab):
 
     lab.executor = Tags()
     trained = lab.train_each([("ML-RF", '{"n_estimators": 2}')], need_tag="fit")
-    predict(lab, trained, need_tag="apply")
+    lab.predict(trained, need_tag="apply")
     with reading(lab.engine) as connection:
         (lost, *_) = connection.scalars(
             select(dc_model.c.scores_uri).where(dc_model.c.batch_id == 1)
@@ -278,7 +264,7 @@ def test_every_task_of_a_batch_asks_for_its_tag(lab):
     shutil.rmtree(lab.settings.cache_dir)
     parent = lab.ensemble(SMALL, need_tag="vote")
     other = {"dataset_group": "DATA002", "dataset_version": 1}
-    predict(lab, parent, need_tag="members", **other)
+    lab.predict(parent, need_tag="members", **other)
     lab.ensemble(SMALL)
 
     assert asked == {
@@ -306,24 +292,23 @@ def test_the_time_limit_counts_from_before_the_rows_are_read(lab, monkeypatch):
 
     monkeypatch.setattr(frames, "read_from", read)
     other = {"dataset_group": "DATA002", "dataset_version": 1}
-    predict(lab, lab.ensemble(SMALL), Clocks(), parameters={"timeLimit": 60}, **other)
+    lab.predict(lab.ensemble(SMALL), Clocks(), parameters={"timeLimit": 60}, **other)
 
     assert deadlines[-1] - 60 <= began[-1]
 
 
 def test_what_cannot_be_applied_is_refused(lab):
     with pytest.raises(NotFound, match="is a predict batch, not a train or ensemble batch"):
-        predict(lab, lab.add(mode="predict", state="C"))
+        lab.predict(lab.add(mode="predict", state="C"))
     with pytest.raises(AssertionError, match="nothing to claim"):  # it waits for its parent
-        predict(lab, lab.add(mode="ensemble"))
+        lab.predict(lab.add(mode="ensemble"))
     with pytest.raises(ParentFailed, match="ended in BadData"):
-        predict(lab, lab.add(mode="ensemble", state="E", error_class="BadData"))
+        lab.predict(lab.add(mode="ensemble", state="E", error_class="BadData"))
     with pytest.raises(NotFound, match="no chosen method"):
-        predict(lab, lab.add(mode="ensemble", state="C"))
+        lab.predict(lab.add(mode="ensemble", state="C"))
     parent = lab.ensemble(SMALL)
     with pytest.raises(BadParameter, match="scope: DATA002/1 is not the data set trained on"):
-        predict(
-            lab,
+        lab.predict(
             parent,
             dataset_group="DATA002",
             dataset_version=1,
@@ -336,10 +321,10 @@ def test_a_member_that_was_trained_again_is_refused(lab):
     changed = update(dc_model).where(dc_model.c.model_no == 2).values(threshold=0.123)
     lab(lambda connection: connection.execute(changed))
     with pytest.raises(NotFound, match="was trained again since ensemble batch 2 chose it"):
-        predict(lab, parent)
+        lab.predict(parent)
     lab(lambda c: c.execute(dc_model.delete().where(dc_model.c.model_no == 2)))
     with pytest.raises(NotFound, match="votes in ensemble batch 2, but is not in dc_model"):
-        predict(lab, parent)
+        lab.predict(parent)
     with reading(lab.engine) as connection:
         assert connection.scalar(select(dc_batch.c.state).where(dc_batch.c.batch_id == 2)) == "C"
 
@@ -366,13 +351,13 @@ def test_members_trained_again_because_their_files_were_lost_are_the_same(lab):
     ]
     assert hashes[0] == hashes[1]
     assert [row.fence for row in lab.trained(trained)] == [2, 2, 2, 2]
-    assert result(lab, predict(lab, parent))["state"] == "C"
+    assert result(lab, lab.predict(parent))["state"] == "C"
 
 
 def test_a_database_restored_from_before_a_run_does_not_overwrite_the_file_of_that_run(lab):
     """It gives the number and the fence again; the store may be the original's."""
     parent = lab.ensemble(SMALL)
-    batch_id = predict(lab, parent)
+    batch_id = lab.predict(parent)
     first = lab.folder / "store" / result(lab, batch_id)["scores_uri"]
     before = first.stat()
     this = update(dc_batch).where(dc_batch.c.batch_id == batch_id)

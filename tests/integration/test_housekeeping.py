@@ -18,14 +18,9 @@ from tests.calls import Calls
 DAY = 86_400
 
 
-@pytest.fixture
-def calls(engine):
-    return Calls(engine)
-
-
 def add(calls, days=100, **columns):
     row = {"mode": "predict", "state": "C", "work_end_date": utc_now(-days * DAY)} | columns
-    return calls(lambda c: c.execute(insert(dc_batch).values(row)).inserted_primary_key[0])
+    return calls.add(**row)
 
 
 def put(calls, table, *rows):

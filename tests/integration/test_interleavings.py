@@ -26,15 +26,10 @@ RESET = "UPDATE dc_batch SET state = 'I' WHERE batch_id = :b"
 ASKED = Offer(server="S").parameters | {"queue": "default", "passed": []}
 
 
-@pytest.fixture
-def desk(engine: Engine) -> Calls:
-    return Calls(engine)
-
-
 @contextmanager
-def held(desk: Calls) -> Iterator[Connection]:
+def held(calls: Calls) -> Iterator[Connection]:
     """A transaction that stays open while the rival tries, and is then committed."""
-    connection = desk.engine.connect()
+    connection = calls.engine.connect()
     transaction = connection.begin()
     try:
         yield connection
@@ -48,25 +43,25 @@ def claim_in(connection: Connection, server: str = "S1") -> Batch | None:
     return claims.claim(connection, Offer(server=server), identity=server, lease_seconds=60)
 
 
-def meet(desk: Calls, rival: Rival[Any]) -> None:
+def meet(calls: Calls, rival: Rival[Any]) -> None:
     """A claim passes over rows that are locked, where not the whole database is."""
-    if desk.engine.dialect.name == "mariadb":
+    if calls.engine.dialect.name == "mariadb":
         rival.must_pass()
     else:
         rival.must_wait()
 
 
-def ended(desk: Calls, number: int) -> tuple[str, bool, str | None]:
-    batch = desk.read(number)
+def ended(calls: Calls, number: int) -> tuple[str, bool, str | None]:
+    batch = calls.read(number)
     return batch.state, batch.run_after is not None, batch.error_class
 
 
-def test_claim_and_claim_get_different_batches(desk: Calls) -> None:
-    first, second = desk.add(), desk.add()
-    with held(desk) as connection:
+def test_claim_and_claim_get_different_batches(calls: Calls) -> None:
+    first, second = calls.add(), calls.add()
+    with held(calls) as connection:
         mine = claim_in(connection)
-        rival = Rival(lambda: desk.take("S2"))
-        meet(desk, rival)
+        rival = Rival(lambda: calls.take("S2"))
+        meet(calls, rival)
         connection.commit()
 
     assert mine is not None
@@ -74,37 +69,37 @@ def test_claim_and_claim_get_different_batches(desk: Calls) -> None:
     assert rival.result().batch_id == second
 
 
-def test_claim_and_claim_of_the_only_batch(desk: Calls) -> None:
-    desk.add()
-    with held(desk) as connection:
+def test_claim_and_claim_of_the_only_batch(calls: Calls) -> None:
+    calls.add()
+    with held(calls) as connection:
         mine = claim_in(connection)
-        rival = Rival(lambda: desk.claim("S2"))
-        meet(desk, rival)
+        rival = Rival(lambda: calls.claim("S2"))
+        meet(calls, rival)
         connection.commit()
 
     assert mine is not None
     assert rival.result() is None
-    assert desk.finish(claims.claim_of(mine))
+    assert calls.finish(claims.claim_of(mine))
 
 
 @pytest.mark.parametrize("commits", [True, False])
-def test_claim_and_claim_of_one_concurrency_key(desk: Calls, commits: bool) -> None:
-    desk.add(concurrency_key="k")
-    desk.add(concurrency_key="k")
-    other = desk.add()
-    with held(desk) as connection:
+def test_claim_and_claim_of_one_concurrency_key(calls: Calls, commits: bool) -> None:
+    calls.add(concurrency_key="k")
+    calls.add(concurrency_key="k")
+    other = calls.add()
+    with held(calls) as connection:
         claim_in(connection)
-        rival = Rival(lambda: desk.take("S2"))
-        meet(desk, rival)  # it does not wait for the unique index, which only now decides
+        rival = Rival(lambda: calls.take("S2"))
+        meet(calls, rival)  # it does not wait for the unique index, which only now decides
         if commits:
             connection.commit()
         else:
             connection.rollback()
 
     taken = rival.result().batch_id
-    waited = desk.engine.dialect.name == "sqlite"
+    waited = calls.engine.dialect.name == "sqlite"
     assert taken == (1 if waited and not commits else other)
-    running = desk.value("SELECT COUNT(*) FROM dc_batch WHERE state='U' AND concurrency_key='k'")
+    running = calls.value("SELECT COUNT(*) FROM dc_batch WHERE state='U' AND concurrency_key='k'")
     assert running == (taken == 1 or commits)
 
 
@@ -129,78 +124,78 @@ def test_a_launcher_frozen_in_its_claim_keeps_no_operator_waiting_for_long(
         each.engine.dispose()
 
 
-def test_a_claim_and_an_operators_new_twin_of_a_retry(desk: Calls) -> None:
+def test_a_claim_and_an_operators_new_twin_of_a_retry(calls: Calls) -> None:
     """An INSERT that is not committed holds the dedupe_key that the retry would take."""
-    first = desk.add(dedupe_key="d")
-    desk.sql(
+    first = calls.add(dedupe_key="d")
+    calls.sql(
         "UPDATE dc_batch SET state='E', run_after='2026-01-01', attempt=1 WHERE batch_id = :b",
         b=first,
     )
-    due = desk.add()
-    desk.sql(
+    due = calls.add()
+    calls.sql(
         "UPDATE dc_batch SET state='E', run_after='2026-01-02', attempt=1 WHERE batch_id = :b",
         b=due,
     )
-    with held(desk) as connection:
+    with held(calls) as connection:
         batches.add(connection, mode="noop", dedupe_key="d")
-        rival = Rival(lambda: desk.take("S2"))
-        meet(desk, rival)
+        rival = Rival(lambda: calls.take("S2"))
+        meet(calls, rival)
         connection.rollback()
 
-    assert rival.result().batch_id == (first if desk.engine.dialect.name == "sqlite" else due)
+    assert rival.result().batch_id == (first if calls.engine.dialect.name == "sqlite" else due)
 
 
-def test_claim_and_an_operators_cancel(desk: Calls) -> None:
-    first, second = desk.add(), desk.add()
-    with held(desk) as connection:
+def test_claim_and_an_operators_cancel(calls: Calls) -> None:
+    first, second = calls.add(), calls.add()
+    with held(calls) as connection:
         connection.execute(text(CANCEL), {"b": first})
-        rival = Rival(desk.take)
-        meet(desk, rival)
+        rival = Rival(calls.take)
+        meet(calls, rival)
         connection.commit()
 
     assert rival.result().batch_id == second
 
 
 @pytest.mark.parametrize("statement", [CANCEL, "DELETE FROM dc_batch WHERE batch_id = :b"])
-def test_an_operators_words_wait_for_a_claim_and_then_count(desk: Calls, statement: str) -> None:
-    number = desk.add()
-    with held(desk) as connection:
+def test_an_operators_words_wait_for_a_claim_and_then_count(calls: Calls, statement: str) -> None:
+    number = calls.add()
+    with held(calls) as connection:
         mine = claim_in(connection)
-        rival = Rival(lambda: desk.sql(statement, b=number))
+        rival = Rival(lambda: calls.sql(statement, b=number))
         rival.must_wait()
         connection.commit()
 
     assert rival.result() == 1
     assert mine is not None
-    beat = desk.beat(claims.claim_of(mine))
+    beat = calls.beat(claims.claim_of(mine))
     assert beat.cancel_requested or not beat.owned
 
 
-def test_a_claim_does_not_believe_what_it_read_before(desk: Calls) -> None:
+def test_a_claim_does_not_believe_what_it_read_before(calls: Calls) -> None:
     # What a server would do that takes SKIP LOCKED without a word and ignores it.
-    desk.add()
-    with desk.engine.connect() as connection:
+    calls.add()
+    with calls.engine.connect() as connection:
         rows = connection.execute(taking.WAITING, ASKED).all()
-    claim = desk.take()
-    desk(claims.release, claim)  # it is I again, as it was when it was read
+    claim = calls.take()
+    calls(claims.release, claim)  # it is I again, as it was when it was read
 
-    assert desk(taking.take_one, rows, "S2", 60) is None
-    assert desk(taking._take, rows[0], "S2", 60) is None
-    assert desk.states() == "I"
+    assert calls(taking.take_one, rows, "S2", 60) is None
+    assert calls(taking._take, rows[0], "S2", 60) is None
+    assert calls.states() == "I"
 
 
 @pytest.mark.parametrize("seen", [1, 2])
 def test_a_claim_that_came_too_late_keeps_no_owner_waiting(
     mariadb_engine: Engine, seen: int
 ) -> None:
-    desk = Calls(mariadb_engine)
-    numbers = [desk.add() for _ in range(seen)]
-    with held(desk) as connection:
+    calls = Calls(mariadb_engine)
+    numbers = [calls.add() for _ in range(seen)]
+    with held(calls) as connection:
         rows = connection.execute(taking.WAITING, ASKED).all()
-        claim = desk.take()
+        claim = calls.take()
         late = taking.take_one(connection, rows, "S2", 60)
         # Its transaction is still open.
-        rival = Rival(lambda: desk.finish(claim))
+        rival = Rival(lambda: calls.finish(claim))
         assert rival.result()
         connection.commit()
 
@@ -287,12 +282,12 @@ MEETINGS = [
 def test_two_at_one_batch(
     mariadb_engine: Engine, first: Party, answer: Any, second: Party, reply: Any, end: Any
 ) -> None:
-    desk = Calls(mariadb_engine)
-    desk.add()
-    claim = desk.take(lease=-1)
-    with held(desk) as connection:
+    calls = Calls(mariadb_engine)
+    calls.add()
+    claim = calls.take(lease=-1)
+    with held(calls) as connection:
         assert first(connection, claim) == answer
-        rival = Rival(lambda: desk(second, claim))
+        rival = Rival(lambda: calls(second, claim))
         if second is sweep:
             rival.must_pass()  # whoever holds the row is about to settle it
         else:
@@ -301,20 +296,20 @@ def test_two_at_one_batch(
 
     assert rival.result() == reply
     if end is GONE:
-        assert desk.states() == ""
+        assert calls.states() == ""
     else:
-        assert ended(desk, claim.batch_id) == end
+        assert ended(calls, claim.batch_id) == end
     # Whatever was passed over is not settled differently by the next sweep.
     if second is sweep:
-        assert desk(sweeping.sweep) == []
+        assert calls(sweeping.sweep) == []
 
 
-def test_what_an_owner_writes_keeps_everybody_else_waiting(desk: Calls) -> None:
-    desk.add()
-    claim = desk.take(lease=-1)
-    with held(desk) as connection:
+def test_what_an_owner_writes_keeps_everybody_else_waiting(calls: Calls) -> None:
+    calls.add()
+    claim = calls.take(lease=-1)
+    with held(calls) as connection:
         claims.hold(connection, claim)
-        rival = Rival(lambda: desk(delete, claim))
+        rival = Rival(lambda: calls(delete, claim))
         rival.must_wait()
         connection.commit()
     assert rival.result() == 1
@@ -322,13 +317,13 @@ def test_what_an_owner_writes_keeps_everybody_else_waiting(desk: Calls) -> None:
 
 @pytest.mark.parametrize("theft", [sweep, reset, delete])
 def test_nothing_is_written_under_a_batch_that_is_being_taken_away(
-    desk: Calls, theft: Party
+    calls: Calls, theft: Party
 ) -> None:
-    desk.add()
-    claim = desk.take(lease=-1)
-    with held(desk) as connection:
+    calls.add()
+    claim = calls.take(lease=-1)
+    with held(calls) as connection:
         theft(connection, claim)
-        rival = Rival(lambda: desk(claims.hold, claim))
+        rival = Rival(lambda: calls(claims.hold, claim))
         rival.must_wait()
         connection.commit()
 
@@ -337,13 +332,13 @@ def test_nothing_is_written_under_a_batch_that_is_being_taken_away(
 
 
 def test_a_poll_that_finds_nothing_holds_up_no_operator(mariadb_engine: Engine) -> None:
-    desk = Calls(mariadb_engine)
+    calls = Calls(mariadb_engine)
     numbers = [
-        desk.add(need_tag="gpu"),
-        desk.add(train_batch_id=1),
-        desk.add(priority=5, queue="default", need_mem_mb=10**6),
+        calls.add(need_tag="gpu"),
+        calls.add(train_batch_id=1),
+        calls.add(priority=5, queue="default", need_mem_mb=10**6),
     ]
-    with held(desk) as connection:
+    with held(calls) as connection:
         for _ in range(2):
             assert (
                 claims.claim(
@@ -352,11 +347,11 @@ def test_a_poll_that_finds_nothing_holds_up_no_operator(mariadb_engine: Engine) 
                 is None
             )
         # The poll's transaction is still open; were a row or a gap locked, this would wait.
-        insert = Rival(desk.add)
+        insert = Rival(calls.add)
         assert insert.result() > numbers[-1]
         for number in numbers:
             update = Rival(
-                lambda n=number: desk.sql(
+                lambda n=number: calls.sql(
                     "UPDATE dc_batch SET priority = 1 WHERE batch_id = :b", b=n
                 )
             )
@@ -364,41 +359,41 @@ def test_a_poll_that_finds_nothing_holds_up_no_operator(mariadb_engine: Engine) 
 
 
 def test_a_claim_holds_no_row_but_its_own(mariadb_engine: Engine) -> None:
-    desk = Calls(mariadb_engine)
-    blocked = [desk.add(need_tag="gpu") for _ in range(5)]
-    mine, behind = desk.add(), desk.add()
-    with held(desk) as connection:
+    calls = Calls(mariadb_engine)
+    blocked = [calls.add(need_tag="gpu") for _ in range(5)]
+    mine, behind = calls.add(), calls.add()
+    with held(calls) as connection:
         taken = claim_in(connection)
         assert taken is not None
         assert taken.batch_id == mine
         free = "SELECT batch_id FROM dc_batch ORDER BY batch_id FOR UPDATE SKIP LOCKED"
-        with desk.engine.connect() as other:
+        with calls.engine.connect() as other:
             assert list(other.scalars(text(free))) == [*blocked, behind]
 
 
 def test_rows_that_an_operator_holds_for_long_do_not_stop_the_queue(
     mariadb_engine: Engine,
 ) -> None:
-    desk = Calls(mariadb_engine)
+    calls = Calls(mariadb_engine)
     for _ in range(30):
-        desk.add(priority=1)
-    free, urgent = desk.add(), desk.add(queue="next")
-    with held(desk) as connection:
+        calls.add(priority=1)
+    free, urgent = calls.add(), calls.add(queue="next")
+    with held(calls) as connection:
         connection.execute(text("UPDATE dc_batch SET priority = 2 WHERE priority = 1"))
-        order = [Rival(lambda: desk.take(queues=("default", "next"))).result() for _ in range(2)]
+        order = [Rival(lambda: calls.take(queues=("default", "next"))).result() for _ in range(2)]
     assert [claim.batch_id for claim in order] == [free, urgent]
 
 
-def test_many_launchers_take_every_batch_once(desk: Calls) -> None:
+def test_many_launchers_take_every_batch_once(calls: Calls) -> None:
     keys = [None, None, None, "a", "b"]
-    numbers = [desk.add(concurrency_key=keys[i % 5]) for i in range(60)]
+    numbers = [calls.add(concurrency_key=keys[i % 5]) for i in range(60)]
 
     def work(server: str) -> list[int]:
         done = []
-        while desk(taking.pending, Offer(server="")):
-            batch = desk.claim(server)
+        while calls(taking.pending, Offer(server="")):
+            batch = calls.claim(server)
             if batch is not None:
-                assert desk.finish(claims.claim_of(batch))
+                assert calls.finish(claims.claim_of(batch))
                 done.append(batch.batch_id)
         return done
 
@@ -406,5 +401,5 @@ def test_many_launchers_take_every_batch_once(desk: Calls) -> None:
     done = [number for rival in rivals for number in rival.result()]
 
     assert sorted(done) == numbers
-    assert desk.value("SELECT COUNT(*) FROM dc_batch_attempt WHERE outcome = 'C'") == len(numbers)
-    assert desk.value("SELECT MAX(fence) FROM dc_batch") == 1
+    assert calls.value("SELECT COUNT(*) FROM dc_batch_attempt WHERE outcome = 'C'") == len(numbers)
+    assert calls.value("SELECT MAX(fence) FROM dc_batch") == 1

@@ -51,16 +51,14 @@ def lab(sqlite_settings, tmp_path, monkeypatch):
 
 def test_whatever_it_puts_leaves_the_files_of_the_other_alone(lab):
     lab.train_each([("ML-XGB", '{"n_estimators": 5, "grid": {"max_depth": [1, 2, 3]}}')])
-    lab.execute(lab.add(mode="predict", train_batch_id=1))
+    lab.predict(1)
     lab.list_models("C001", NAMES)
     searched = lab.ensemble(SMALL)
     for scores in (lab.folder / "store" / "models").rglob("*.scores.*"):
         scores.unlink()
     shutil.rmtree(lab.settings.cache_dir)
     lab.execute(lab.add(mode="ensemble", candidate_id="C001", parameters=SMALL))
-    lab.execute(
-        lab.add(mode="predict", train_batch_id=searched, dataset_group="DATA002", dataset_version=1)
-    )
+    lab.predict(searched, dataset_group="DATA002", dataset_version=1)
 
     first, late = lab.executor.first, lab.executor.late
     assert first.keys() == {fit_variant, score_model, score_parts, try_range}

@@ -5,49 +5,18 @@ from sqlalchemy import Engine, delete, insert
 
 from configs.errors import BadParameter, NotFound
 from storage import leaderboard, listing
-from storage.schema import (
-    dc_batch,
-    dc_batch_method,
-    dc_batch_result,
-    dc_batch_result_t4,
-    dc_model,
-)
+from storage.schema import dc_batch, dc_batch_method, dc_batch_result, dc_batch_result_t4, dc_model
 from storage.views import VIEWS
-
-MODEL = {
-    "fence": 1,
-    "model_id": "ML-XGB",
-    "params": "{}",
-    "threshold": 0.5,
-    "uri": "models/T1/1/1.f1.ubj",
-    "format": "ubj",
-    "sha256": "0" * 64,
-    "bytes": 1,
-    "scores_uri": "s",
-    "scores_sha256": "0" * 64,
-    "split_id": "0" * 64,
-    "preprocessor_uri": "p",
-    "preprocessor_sha256": "0" * 64,
-    "fingerprint": "0" * 64,
-}
+from tests.calls import Calls
 
 
 def _train(engine: Engine, version: int, valid: dict[int, dict[str, Any]]) -> None:
     """A train batch with the given valid metrics by model_no; test is always the other way."""
-    with engine.begin() as connection:
-        done = connection.execute(
-            insert(dc_batch).values(
-                mode="train", dataset_group="한국", dataset_version=version, state="C"
-            )
-        )
-        (number,) = done.inserted_primary_key or ()
-        for model_no, metrics in valid.items():
-            key = {"batch_id": number, "model_no": model_no, "model_sub_no": 1}
-            connection.execute(insert(dc_model).values(**key, **MODEL))
-            for split in ("valid", "test"):
-                values = {n: -v if v and split == "test" else v for n, v in metrics.items()}
-                row = key | {"split": split, "fence": 1, "state": "C"} | values
-                connection.execute(insert(dc_batch_result).values(**row))
+    calls = Calls(engine)
+    number = calls.add(dataset_group="한국", dataset_version=version, state="C")
+    for model_no, metrics in valid.items():
+        test = {name: -value if value else value for name, value in metrics.items()}
+        calls.add_model(number, model_no, valid=metrics, test=test, model_id="ML-XGB")
 
 
 def test_models_are_ordered_by_valid_and_undefined_ones_come_last(engine: Engine) -> None:

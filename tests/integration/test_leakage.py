@@ -1,6 +1,5 @@
 """What judges chooses nothing: with other test rows, all that was learned is the same."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from pipeline.modes import ensemble
 from pipeline.split import make_split
 from storage import arrays
 from storage.schema import dc_batch_detail_t4, dc_batch_method, dc_batch_result_t4
-from tests.desk import Desk, applicants, open_desk
+from tests.desk import Desk, applicants
 from tests.lab import Lab
 
 KINDS = (
@@ -24,12 +23,6 @@ KINDS = (
     (3, "DL-DNN", '{"max_epochs": 8, "patience": 2, "resampling": "under"}'),
     (4, "DL-TABNET", '{"max_epochs": 3, "patience": 1, "batch_size": 64}'),
 )
-
-
-@pytest.fixture
-def desk(sqlite_settings: Settings, tmp_path: Path) -> Iterator[Desk]:
-    with open_desk(sqlite_settings, tmp_path) as desk:
-        yield desk
 
 
 def test_other_test_rows_train_the_same_models_with_the_same_thresholds(desk: Desk) -> None:

@@ -11,10 +11,7 @@ from launcher.service.daemon import Daemon
 from launcher.service.profile import Profile
 from pipeline import context as contexts
 from pipeline.context import Context
-from pipeline.executor import Inline
 from storage import model_list
-from storage.artifacts.opening import open_store
-from storage.cache import open_cache
 from storage.engine import make_engine, reading, transaction
 from storage.records import ModelEntry
 from storage.schema import (
@@ -41,19 +38,6 @@ def lab(mariadb_settings, tmp_path):
     return Lab(mariadb_settings, tmp_path)
 
 
-def context_of(lab: Lab, **others: Any) -> Context:
-    own: dict[str, Any] = {
-        "settings": lab.settings,
-        "engine": lab.engine,
-        "store": open_store(lab.settings),
-        "cache": open_cache(lab.settings),
-        "executor": Inline(),
-        "claim": lab.take(batch_id=lab.add(mode="ensemble")),
-        "report": lambda share, note: None,
-    }
-    return Context(**own | others)
-
-
 def put(connection: Connection, context: Context) -> None:
     row = {"batch_id": context.claim.batch_id, "name": "x", "uri": "x", "sha256": "x", "bytes": 1}
     connection.execute(text("DELETE FROM dc_batch_picture"))
@@ -67,7 +51,7 @@ def pictures(lab: Lab) -> int:
 
 @pytest.mark.parametrize("how", ["read", "commit", "commit_many"])
 def test_what_a_killed_connection_interrupts_is_done_again(lab, mariadb_server, how):
-    context = context_of(lab)
+    context = lab.context()
     tries = []
 
     def work(connection):
@@ -89,7 +73,7 @@ def test_a_commit_whose_answer_is_lost_is_made_again(lab, mariadb_server):
         url = make_url(lab.settings.database_url).set(port=proxy.port)
         there = {"database_url": url.render_as_string(hide_password=False)}
         engine = make_engine(lab.settings.model_copy(update=there))
-        context = context_of(lab, engine=engine)
+        context = lab.context(engine=engine)
         proxy.lose_answer_to(b"COMMIT")
         context.commit(lambda connection: put(connection, context))
         engine.dispose()
@@ -99,7 +83,7 @@ def test_a_commit_whose_answer_is_lost_is_made_again(lab, mariadb_server):
 
 
 def test_a_batch_that_is_lost_meanwhile_is_not_written(lab, mariadb_server):
-    context = context_of(lab)
+    context = lab.context()
 
     def work(connection):
         number = connection.scalar(text("SELECT CONNECTION_ID()"))
@@ -117,7 +101,7 @@ def test_a_database_that_stays_away_ends_the_run(lab):
     away = lab.settings.model_copy(
         update={"database_url": "mariadb+pymysql://u@127.0.0.1:1/d", "lease_seconds": 0.5}
     )
-    context = context_of(lab, settings=away, engine=make_engine(away))
+    context = lab.context(settings=away, engine=make_engine(away))
 
     with pytest.raises(DatabaseUnavailable):
         context.read(lambda connection: None)
@@ -149,12 +133,13 @@ def left(lab: Lab, batch_id: int, tables: tuple[Any, ...]) -> list[Any]:
 
 def test_modes_that_commit_everything_twice_leave_the_same(small_lab, monkeypatch):
     lab = small_lab
+    named = {"dataset_group": "DATA001", "dataset_version": 1}
     done: dict[str, int] = {}
     steps: dict[str, Callable[[], int]] = {
         "train": lambda: lab.train_each(TREES),
-        "predict": lambda: predict(lab, done["train"]),
+        "predict": lambda: lab.predict(done["train"], **named),
         "ensemble": lambda: lab.ensemble(SMALL),
-        "predict by ensemble": lambda: predict(lab, done["ensemble"]),
+        "predict by ensemble": lambda: lab.predict(done["ensemble"], **named),
     }
     tables = (
         *(dc_model, dc_batch_result, dc_batch_result_t4, dc_batch_detail_t4, dc_batch_method),
@@ -168,14 +153,6 @@ def test_modes_that_commit_everything_twice_leave_the_same(small_lab, monkeypatc
             patch.setattr(contexts, "transaction", answered_by_nobody)
             twice = run()
         assert left(lab, twice, tables) == left(lab, done[name], tables), name
-
-
-def predict(lab: Lab, parent: int) -> int:
-    batch_id = lab.add(
-        mode="predict", train_batch_id=parent, dataset_group="DATA001", dataset_version=1
-    )
-    lab.execute(batch_id)
-    return batch_id
 
 
 # A real child.

@@ -24,17 +24,10 @@ SMALL = {"ensembles": 2000, "members": 3, "rounds": 5}
 
 @pytest.fixture
 def trained(sqlite_settings, tmp_path, monkeypatch):
-    """Five models of batch 1 on candidate list C001."""
     monkeypatch.setattr(pictures, "draw", lambda *_: ())
     lab = Lab(sqlite_settings, tmp_path)
     lab.load_applicants()
-    lab.train_each(
-        [
-            ("ML-XGB", '{"n_estimators": 10, "grid": {"max_depth": [1, 2, 3]}}'),
-            ("ML-RF", '{"n_estimators": 10, "grid": {"min_samples_leaf": [5, 20]}}'),
-        ]
-    )
-    lab.list_models("C001", [(1, 1, 1), (1, 1, 2), (1, 1, 3), (1, 2, 1), (1, 2, 2)])
+    lab.train_five()
     return lab
 
 

@@ -12,10 +12,8 @@ from launcher.service.supervisor import Outcome
 from storage.columns import utc_now
 from tests.ports import free_port
 from tests.proxy import proxied
-from tests.runs import Runs, in_thread
+from tests.runs import QUICK, Runs, in_thread
 from tests.waiting import until
-
-QUICK = {"lease_seconds": 1.6, "poll_seconds": 0.1, "grace_seconds": 20}
 
 
 @contextmanager

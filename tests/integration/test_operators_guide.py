@@ -13,7 +13,8 @@ from tests.blocks import Block, blocks
 from tests.mariadb import MariaDB
 
 PAGES = [ROOT / "docs" / name for name in ("operators.md", "ensembles.md")]
-STANDSTILL = [each for each in blocks(ROOT / "docs" / "servers.md") if "dc_queue" in each.text]
+UPGRADES = blocks(ROOT / "docs" / "upgrades-and-backup.md")
+STANDSTILL = [each for each in UPGRADES if "dc_queue" in each.text]
 SQL = [block for page in PAGES for block in blocks(page) if block.language == "sql"]
 
 

@@ -3,18 +3,9 @@ from sqlalchemy import insert, text
 
 from storage import overview, queues, servers
 from storage.columns import utc_now
-from storage.schema import dc_batch, dc_server
-from tests.calls import Calls
-
-
-@pytest.fixture
-def calls(engine):
-    return Calls(engine)
-
-
-def add(calls, **columns):
-    row = {"mode": "train"} | columns
-    return calls(lambda c: c.execute(insert(dc_batch).values(row)).inserted_primary_key[0])
+from storage.kept import kept
+from storage.obstacles import FLEET
+from storage.schema import dc_server
 
 
 def test_an_empty_database_has_nothing_going_on(calls):
@@ -48,8 +39,8 @@ def test_tags_that_an_operator_wrote_as_no_list_of_names_stop_nobody(calls, writ
 
 def test_what_runs_is_told_with_its_server(calls):
     busy = {"state": "U", "progress": 0.5, "work_date": utc_now(-60), "progress_note": "모형 3"}
-    second = add(calls, serve_server_id="B", lease_until=utc_now(60), **busy)
-    first = add(calls, serve_server_id="A", lease_until=utc_now(-1), **busy)
+    second = calls.add(serve_server_id="B", lease_until=utc_now(60), **busy)
+    first = calls.add(serve_server_id="A", lease_until=utc_now(-1), **busy)
 
     runs = calls(overview.read).runs
 
@@ -59,11 +50,11 @@ def test_what_runs_is_told_with_its_server(calls):
 
 
 def test_queues_count_what_waits_and_what_is_retried(calls):
-    add(calls), add(calls), add(calls, queue="night")
-    add(calls, state="E", attempt=1, run_after=utc_now(-5))
-    add(calls, state="E", attempt=1, run_after=utc_now(500), queue="retries")
-    add(calls, state="E", queue="dead")
-    add(calls, state="C", queue="done")
+    calls.add(), calls.add(), calls.add(queue="night")
+    calls.add(state="E", attempt=1, run_after=utc_now(-5))
+    calls.add(state="E", attempt=1, run_after=utc_now(500), queue="retries")
+    calls.add(state="E", queue="dead")
+    calls.add(state="C", queue="done")
     calls(queues.pause, "night")
     calls(queues.pause, "still")
 
@@ -77,10 +68,25 @@ def test_queues_count_what_waits_and_what_is_retried(calls):
     }
 
 
+def test_what_is_being_cancelled_waits_no_more(calls):
+    asked = {"cancel_requested_at": utc_now()}
+    calls.add(**asked), calls.add(**asked, queue="night")
+    calls.add(**asked, state="E", attempt=1, run_after=utc_now(-5))
+    assert calls(overview.read).queues == ()
+    assert calls(overview.read).oldest is None
+
+    wanted = calls.add()
+
+    found = calls(overview.read)
+    assert [(q.queue, q.waiting, q.due, q.later) for q in found.queues] == [("default", 1, 0, 0)]
+    assert found.oldest.batch_id == wanted
+    assert [each.n for each in calls(kept, FLEET)] == [1]  # what `doctor` goes by
+
+
 def test_the_oldest_waiting_batch_counts_from_when_it_was_given_back(calls):
-    add(calls, state="C", created_at=utc_now(-999))
-    first = add(calls, created_at=utc_now(-500), work_end_date=utc_now(-100))
-    add(calls, created_at=utc_now(-50))
+    calls.add(state="C", created_at=utc_now(-999))
+    first = calls.add(created_at=utc_now(-500), work_end_date=utc_now(-100))
+    calls.add(created_at=utc_now(-50))
 
     oldest = calls(overview.read).oldest
 
@@ -90,11 +96,11 @@ def test_the_oldest_waiting_batch_counts_from_when_it_was_given_back(calls):
 
 
 def test_a_batch_waits_from_its_time_on_and_not_before(calls):
-    add(calls, run_after=utc_now(3600))
+    calls.add(run_after=utc_now(3600))
     assert calls(overview.read).oldest is None
 
-    due = add(calls, created_at=utc_now(-500), run_after=utc_now(-100))
-    add(calls)
+    due = calls.add(created_at=utc_now(-500), run_after=utc_now(-100))
+    calls.add()
 
     oldest = calls(overview.read).oldest
     assert oldest.batch_id == due
@@ -103,12 +109,12 @@ def test_a_batch_waits_from_its_time_on_and_not_before(calls):
 
 def test_only_final_errors_of_the_last_day_are_failures(calls):
     failed = {"state": "E", "error_class": "BadData", "error_text": "열 이름"}
-    add(calls, **failed, work_end_date=utc_now(-90_000))
-    older = add(calls, **failed, work_end_date=utc_now(-80_000))
-    newer = add(calls, **failed, work_end_date=utc_now(-10))
-    add(calls, **failed, work_end_date=utc_now(-10), run_after=utc_now(60))
+    calls.add(**failed, work_end_date=utc_now(-90_000))
+    older = calls.add(**failed, work_end_date=utc_now(-80_000))
+    newer = calls.add(**failed, work_end_date=utc_now(-10))
+    calls.add(**failed, work_end_date=utc_now(-10), run_after=utc_now(60))
     used_up = {"run_after": utc_now(60), "attempt": 3}
-    last = add(calls, **failed, work_end_date=utc_now(-5), **used_up)
+    last = calls.add(**failed, work_end_date=utc_now(-5), **used_up)
 
     found = calls(overview.read, failures=2)
 
@@ -118,7 +124,7 @@ def test_only_final_errors_of_the_last_day_are_failures(calls):
 
 
 def test_states_are_counted(calls):
-    add(calls), add(calls), add(calls, state="C"), add(calls, state="E")
+    calls.add(), calls.add(), calls.add(state="C"), calls.add(state="E")
 
     assert calls(overview.states) == {"I": 2, "C": 1, "E": 1}
 

@@ -12,13 +12,12 @@ from configs.settings import PREFIX, SECRETS, Settings
 from launcher.service.metrics import Metrics
 from launcher.service.notify import Notifier
 from tests.bank import ROOT
-from tests.runs import Runs, in_thread
+from tests.runs import QUICK, Runs, in_thread
 from tests.waiting import until
 
 UNIT = ROOT / "docs" / "deepcredit@.service"
 PAGE = (ROOT / "docs" / "systemd.md").read_text(encoding="utf-8")
 METRICS = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-QUICK = {"lease_seconds": 1.6, "poll_seconds": 0.1, "grace_seconds": 20}
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from storage.artifacts.opening import open_store
 from storage.artifacts.port import Store
 from storage.artifacts.sftp import SftpStore
 from storage.artifacts.sftp_connect import Login
-from tests.cutting import CuttingProxy, cutting_proxy
 from tests.password_server import running_password_server
 from tests.ports import free_port
+from tests.proxy import Proxy, proxied
 from tests.sshd import SshServer, drop_connections, make_key, running_sshd, trust
 from tests.waiting import until
 
@@ -57,13 +57,9 @@ def source(tmp_path) -> Path:
     return file
 
 
-def through(server: SshServer, proxy: CuttingProxy, folder: Path) -> SshServer:
+def through(server: SshServer, proxy: Proxy, folder: Path) -> SshServer:
     known_hosts = trust(folder / "known_hosts_of_proxy", proxy.port, server.host_key)
     return dataclasses.replace(server, port=proxy.port, known_hosts=known_hosts)
-
-
-def address(server: SshServer) -> tuple[str, int]:
-    return server.host, server.port
 
 
 # Who is there.
@@ -259,22 +255,22 @@ def test_killed_idle_connections_are_replaced(sshd_server, opened, tmp_path, sou
 def test_a_get_goes_on_where_it_broke(sshd_server, opened, tmp_path):
     # No connection may carry the whole file, so only one that goes on can ever end.
     place(sshd_server, tmp_path)
-    with cutting_proxy(address(sshd_server), [600_000] * 100) as proxy:
+    with proxied(sshd_server.port, [600_000] * 100) as proxy:
         store = opened(through(sshd_server, proxy, tmp_path), store_patience_seconds=20)
         store.get("models/1.ubj", SHA256, tmp_path / "back")
 
         assert (tmp_path / "back").read_bytes() == CONTENT
-        assert 4 <= len(proxy.passed) < 50
+        assert 4 <= proxy.connections < 50
 
 
 def test_a_put_that_is_cut_twice_completes_and_leaves_one_file(
     sshd_server, opened, tmp_path, source
 ):
-    with cutting_proxy(address(sshd_server), [700_000, 1_200_000]) as proxy:
+    with proxied(sshd_server.port, [700_000, 1_200_000]) as proxy:
         store = opened(through(sshd_server, proxy, tmp_path), store_patience_seconds=20)
         stored = store.put("models/1.ubj", source)
 
-        assert len(proxy.passed) == 3
+        assert proxy.connections == 3
 
     assert (sshd_server.root / tmp_path.name / "models/1.ubj").read_bytes() == CONTENT
     assert stored.sha256 == SHA256
@@ -285,11 +281,11 @@ def test_a_put_goes_on_where_it_broke(sshd_server, opened, tmp_path, source):
     # No connection may carry the whole file, so only one that goes on can ever end. Each may carry
     # more than what is on its way unanswered.
     source.write_bytes(5 * CONTENT)
-    with cutting_proxy(address(sshd_server), [3_500_000] * 100) as proxy:
+    with proxied(sshd_server.port, [3_500_000] * 100) as proxy:
         store = opened(through(sshd_server, proxy, tmp_path), store_patience_seconds=20)
         stored = store.put("models/1.ubj", source)
 
-        assert 3 <= len(proxy.passed) < 15
+        assert 3 <= proxy.connections < 15
 
     assert (sshd_server.root / tmp_path.name / "models/1.ubj").read_bytes() == 5 * CONTENT
     assert stored.sha256 == sha256(5 * CONTENT).hexdigest()
@@ -303,7 +299,7 @@ def test_a_put_whose_part_was_lost_meanwhile_starts_anew(sshd_server, opened, tm
         for file in folder.rglob("*.tmp"):
             file.unlink()
 
-    with cutting_proxy(address(sshd_server), [1_200_000, None], on_cut=lose) as proxy:
+    with proxied(sshd_server.port, [1_200_000, None], on_cut=lose) as proxy:
         store = opened(through(sshd_server, proxy, tmp_path), store_patience_seconds=20)
         stored = store.put("models/1.ubj", source)
 
@@ -313,7 +309,7 @@ def test_a_put_whose_part_was_lost_meanwhile_starts_anew(sshd_server, opened, tm
 
 def test_a_connection_that_falls_silent_is_replaced(sshd_server, tmp_path):
     place(sshd_server, tmp_path)
-    with cutting_proxy(address(sshd_server), [700_000], silent=True) as proxy:
+    with proxied(sshd_server.port, [700_000], silent=True) as proxy:
         server = through(sshd_server, proxy, tmp_path)
         login = Login(
             host=server.host,
@@ -327,7 +323,7 @@ def test_a_connection_that_falls_silent_is_replaced(sshd_server, tmp_path):
         store.get("models/1.ubj", SHA256, tmp_path / "back")
         store.close()
 
-        assert len(proxy.passed) == 2
+        assert proxy.connections == 2
 
     assert (tmp_path / "back").read_bytes() == CONTENT
 
@@ -342,7 +338,7 @@ def test_parts_of_two_files_are_never_taken_for_one(sshd_server, opened, tmp_pat
         file.with_suffix(".new").replace(file)
 
     wanted = sha256(new).hexdigest() if new_is_right else SHA256
-    with cutting_proxy(address(sshd_server), [700_000], on_cut=replace) as proxy:
+    with proxied(sshd_server.port, [700_000], on_cut=replace) as proxy:
         store = opened(through(sshd_server, proxy, tmp_path))
         if new_is_right:
             store.get("models/1.ubj", wanted, tmp_path / "back")

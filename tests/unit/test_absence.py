@@ -33,6 +33,7 @@ def test_a_cluster_is_there_until_a_batch_could_not_begin():
     cluster.absence.heed(Outcome("E", stale=True, error_class="ClusterUnavailable"))
 
     assert cluster.absence.pause() == 0
+    assert cluster.absence.present is None
     assert cluster.asked == 0
 
 
@@ -67,8 +68,12 @@ def test_whatever_keeps_a_batch_from_beginning_stops_claims_and_says_what_to_do(
     cluster = Cluster()
     cluster.absence.heed(Outcome("I", stale=False, error_class=name))
 
+    assert cluster.absence.present == CANNOT_BEGIN[name].what
     assert cluster.pause() > 0
     assert cluster.absence.why == CANNOT_BEGIN[name].why
+    cluster.there = True
+    assert cluster.absence.pause() == 0
+    assert cluster.absence.present is None
 
 
 def test_a_host_that_starts_no_process_is_tried_after_longer_and_longer_pauses():

@@ -19,6 +19,7 @@ from configs.settings import load
 from storage.artifacts.folder import FolderStore
 from storage.artifacts.port import Stored
 from storage.cache import Cache, open_cache, sha256_of
+from tests.leftovers import left_behind
 from tests.small_disk import SmallDiskMissing, small_disk
 from tests.waiting import until
 
@@ -445,6 +446,25 @@ def test_scratch_that_nobody_finished_goes_after_days(cache):
     cache.evict()
 
     assert list(cache.scratch().iterdir()) == [young]
+
+
+def test_a_folder_that_is_held_is_no_scratch_that_nobody_finished(cache):
+    with cache.folder() as held:
+        (held / "model").touch()
+        unused_for(held, 3 * 24 * 3600)  # a fit may take days
+        cache.evict()
+        assert (held / "model").exists()
+
+    assert list(cache.scratch().iterdir()) == []
+
+
+def test_folders_of_dead_processes_go_from_the_cache(cache):
+    folder = left_behind(cache.scratch())
+    (folder / "matrix.npy").touch()
+
+    cache.evict()
+
+    assert list(cache.scratch().iterdir()) == []
 
 
 def test_the_limit_comes_from_the_settings(tmp_path):

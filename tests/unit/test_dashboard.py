@@ -25,6 +25,7 @@ def server(name="SERVER_001", **changes):
         "tags": ("gpu",),
         "queues": ("default",),
         "paused": 0,
+        "takes_none": None,
     }
     return ServerSeen(serve_server_id=name, **(columns | changes))
 
@@ -40,6 +41,7 @@ def running(**changes):
         "progress_note": "모형 3/12",
         "seconds": 60,
         "overdue": 0,
+        "unclaimed": 0,
         "cancelling": 0,
     }
     return Run(**(columns | changes))
@@ -84,10 +86,20 @@ def test_of_the_time_left_only_the_note_tells():
         ({"silent": 121}, "silent"),
         ({"silent": 121, "paused": 1}, "silent, paused"),
         ({"identity": None, "silent": None, "paused": 1}, "stopped, paused"),
+        ({"takes_none": "it is stopping"}, "takes none"),
+        ({"silent": 31, "takes_none": "it is stopping"}, "late, takes none"),
+        ({"paused": 1, "takes_none": "it is stopping"}, "paused"),
     ],
 )
 def test_a_server_is_up_late_silent_stopped_or_paused(changes, word):
     assert f" {word} " in shown(servers=(server(**changes),))
+
+
+def test_why_a_server_takes_none_is_said_below():
+    text = shown(servers=(server(), server("S2", takes_none="the Dask cluster cannot be used")))
+
+    assert "S2 takes no batches: the Dask cluster cannot be used\n\nnothing" in text
+    assert "SERVER_001 takes no" not in text
 
 
 @pytest.mark.parametrize(
@@ -109,6 +121,7 @@ def test_a_server_names_the_queues_it_serves(queues, words):
 
 def test_what_is_wrong_with_a_run_stands_in_the_place_of_its_note():
     assert "its lease has ended" in shown(runs=(running(overdue=1),), width=100)
+    assert "U was set by hand" in shown(runs=(running(unclaimed=1, overdue=1),), width=100)
     assert "is being cancelled" in shown(runs=(running(cancelling=1),), width=100)
     late = (server(silent=79),)
     assert "its launcher is late; may be dead" in shown(servers=late, runs=(running(),), width=100)

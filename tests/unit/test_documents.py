@@ -20,6 +20,7 @@ DOCS = ROOT / "docs"
 MANUAL = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "docker" / "README.md"]
 GUIDE = (DOCS / "operators.md").read_text(encoding="utf-8")
 TABLES = (DOCS / "tables.md").read_text(encoding="utf-8")
+PACKAGES = ("configs", "storage", "models", "ensemble", "pipeline", "launcher", "migrations")
 PAGES = runpy.run_path(str(DOCS / "generate.py"))["PAGES"]
 ENSEMBLES = (DOCS / "ensembles.md").read_text(encoding="utf-8")
 OF_ENSEMBLES = {"dc_batch_method", "dc_batch_histogram", "dc_batch_picture"}
@@ -98,6 +99,27 @@ def test_the_page_of_tables_names_every_column_of_a_view(name: str) -> None:
         assert _names(row, column.name) or known, column.name
 
 
+def test_every_module_says_in_its_first_line_what_it_is_for() -> None:
+    """The page on the architecture lists them by these lines."""
+    silent = [
+        path
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if not path.read_text(encoding="utf-8").startswith('"""')
+    ]
+
+    assert silent == []
+
+
+def test_the_page_on_the_architecture_names_files_that_there_are() -> None:
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+
+    named = set(re.findall(r"`([a-z_]+/[a-z_/]+\.py)`", page))
+    there = {name for name in named for place in ("", *PACKAGES) if (ROOT / place / name).is_file()}
+    assert named - there == set()
+    assert len(named) > 20
+
+
 def test_the_guide_names_every_error_class() -> None:
     classes = {
         name
@@ -167,8 +189,9 @@ def _anchors(page: Path) -> set[str]:
 
 
 def _row(name: str) -> str:
-    """The line that describes a table or view."""
-    (row,) = re.findall(rf"^\| `{name}` \|.*$", TABLES, re.MULTILINE)
+    """The line, or the section, that describes a table or view."""
+    section = rf"^## `{name}`\n[^#]*"
+    (row,) = re.findall(rf"^\| `{name}` \|.*$|{section}", TABLES, re.MULTILINE)
     return str(row)
 
 

@@ -1,9 +1,14 @@
-"""What control groups leave of a machine; cards are in test_crew."""
+"""What control groups leave of a machine, and which processes live; cards are in test_crew."""
+
+import subprocess
+import sys
 
 import pytest
 
 from launcher.cluster import local
 from launcher.host import machine
+from launcher.host.processes import is_dead
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -56,3 +61,38 @@ def test_without_control_groups_everything_is_ours(group, monkeypatch, tmp_path)
 
     assert machine.cores() == 8
     assert machine.memory_mb() > 3
+
+
+def test_a_process_is_dead_once_it_has_ended_whether_it_was_waited_for_or_not():
+    with subprocess.Popen(["sleep", "60"]) as process:
+        assert not is_dead(process.pid)
+        process.kill()
+        until(lambda: is_dead(process.pid))
+        assert process.returncode is None
+
+    assert is_dead(process.pid)
+    assert not is_dead(1)  # another user's, unless these tests are run by root
+
+
+def test_who_is_dead_here_may_live_where_processes_have_other_numbers():
+    with subprocess.Popen(["true"]) as dead:
+        dead.wait()
+    here = machine.this_host()
+    held = here.identity.replace(f":{here.pid}:", f":{dead.pid}:") + ":0"
+    assert here.outlived(held)
+
+    asked = f"from launcher.host import machine; print(machine.this_host().outlived({held!r}))"
+    walls = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    ran = subprocess.run(
+        [*walls, sys.executable, "-c", asked], check=False, capture_output=True, text=True
+    )
+    if ran.stderr.startswith("unshare:"):
+        pytest.skip(ran.stderr)
+    assert ran.stdout == "False\n", ran.stderr
+
+
+def test_a_machine_that_does_not_tell_its_boot_is_no_other(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "_NUMBERED_TOGETHER", tmp_path / "none")
+    here = machine.this_host()
+
+    assert not here.outlived(f"{here.identity}:0")

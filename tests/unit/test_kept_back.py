@@ -1,23 +1,66 @@
+from dataclasses import fields
 from datetime import datetime
 from typing import get_args
 
 import pytest
 
-from launcher.service.kept_back import what_to_do
+from launcher.service.kept_back import remedy, what_to_do
+from launcher.service.verdict import CANNOT_BEGIN
 from storage.kept import Kept
 from storage.obstacles import FLEET, HERE, PAUSED_QUEUE, Name
+from storage.records import Server
+from storage.schema import dc_server
 
 TIME = datetime(2999, 1, 1)  # noqa: DTZ001 - UTC, as the column
 
 
+def kept(reason, **changes):
+    needs = {"queue": "default", "need_tag": "t", "need_mem_mb": 900}
+    return Kept(reason=reason, n=1, batch_id=1, run_after=TIME, **(needs | changes))
+
+
+def server(name, **changes):
+    columns = dict.fromkeys(field.name for field in fields(Server))
+    columns |= {"serve_server_id": name, "queues": ("default",), "tags": ("t",), "paused": 0}
+    return Server(**(columns | changes))
+
+
 @pytest.mark.parametrize("reason", get_args(Name))
 def test_for_everything_that_keeps_batches_there_is_something_to_do(reason):
-    kept = Kept(reason=reason, queue="default", need_tag="t", n=1, batch_id=1, run_after=TIME)
-
-    why, what = what_to_do(kept, server_id="S").split("; ")
+    why, what = what_to_do(kept(reason), server_id="S").split("; ")
 
     assert why
     assert "`deepcredit " in what or "--" in what
+
+
+def test_only_servers_that_could_take_the_batch_are_named():
+    cluster = CANNOT_BEGIN["ClusterAway"]
+    alive = (
+        server("A", memory_mb=899, takes_none="it is stopping"),
+        server("B", tags=(), takes_none="it is stopping"),
+        server("C", paused=1, takes_none="it is stopping"),
+        server("D", paused=1, memory_mb=899),
+        server("E", memory_mb=900, takes_none=cluster.what),
+    )
+
+    idle = f"no launcher for it takes batches now (E: {cluster.what}); {cluster.remedy}"
+    assert what_to_do(kept("none taken"), alive=alive) == idle
+    assert "paused (C); `deepcredit server resume C`" in what_to_do(kept("all paused"), alive=alive)
+
+
+def test_where_all_are_stopping_another_one_is_to_be_started():
+    alive = (server("A", takes_none="it is stopping"),)
+
+    assert what_to_do(kept("none taken"), alive=alive) == (
+        "no launcher for it takes batches now (A: it is stopping); "
+        "start one with `deepcredit launcher SERVER_ID --tag t`"
+    )
+
+
+@pytest.mark.parametrize("cause", CANNOT_BEGIN.values())
+def test_why_nothing_begins_fits_its_column(cause):
+    assert len(cause.what) <= dc_server.c.takes_none.type.length
+    assert remedy(cause.what) == cause.remedy
 
 
 def test_each_name_is_of_an_obstacle():

@@ -97,6 +97,7 @@ def test_a_strategy_holds_only_where_rows_are_resampled():
     ("param", "told"),
     [
         ("{bad", "not JSON"),
+        ('{"learning_rate": 0,1}', "not JSON: 0,1 is no number: decimals take a point"),
         ("[1]", "must be a JSON object"),
         ("7", "must be a JSON object"),
         ("[" * 100_000, "not JSON"),

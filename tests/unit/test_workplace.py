@@ -8,6 +8,7 @@ from configs.errors import HostUnfit
 from configs.settings import load
 from pipeline import workplace
 from pipeline.workplace import Workplaces, pack, unpack
+from tests.leftovers import left_behind
 
 
 def settings(folder, **values):
@@ -72,6 +73,16 @@ def test_stores_that_are_no_longer_asked_for_are_closed(tmp_path, monkeypatch):
 
     assert closed == [dropped.store]
     assert places.get(first) is kept
+
+
+def test_who_opens_a_workplace_removes_what_dead_ones_left(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    left = [left_behind(tmp_path / each) for each in ("tmp", "cache/scratch")]
+    place = Workplaces().get(pack(settings(tmp_path, store_url=filled(tmp_path / "store"))))
+
+    with place.folder() as folder:
+        assert folder.parent == tmp_path / "tmp"
+        assert [each.exists() for each in left] == [False, False]
 
 
 def test_a_store_that_is_empty_here_alone_is_the_hosts_fault(tmp_path, monkeypatch):

@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import select
 
 from ensemble.sampling import members_of
-from launcher.cli import execute
 from pipeline.ensembles import pictures
 from storage import candidates, leaderboard
 from storage.engine import reading
@@ -20,20 +19,7 @@ WAIT = "deepcredit batch wait"
 @pytest.fixture
 def lab(sqlite_settings, tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "draw", lambda *_: ())
-    monkeypatch.chdir(tmp_path)
     return Lab(sqlite_settings, tmp_path)
-
-
-@pytest.fixture
-def run(lab, capsys):
-    """Run a command on the lab's database: exit code, stdout, stderr."""
-
-    def call(*arguments):
-        code = execute(["--database-url", lab.settings.database_url, *arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 def listed(lab, candidate_id="C001"):
@@ -58,21 +44,22 @@ def test_candidates_are_added_from_a_batch_and_those_there_stay(lab, run):
 def test_the_best_by_a_metric_are_those_that_the_leaderboard_names(lab, run, metric):
     batch_id = lab.make_up(6)
     code, _, _ = run("candidates", "add", "C002", "--from-batch", "1", "--top", "2", "--by", metric)
-    _, out, _ = run("leaderboard", "--batch", str(batch_id), "--metric", metric, "--format", "json")
+    best = run.rows("leaderboard", "--batch", batch_id, "--metric", metric)[:2]
 
     assert code == 0
-    best = [(r["batch_id"], r["model_no"], r["model_sub_no"]) for r in json.loads(out)[:2]]
-    assert sorted(best) == list(listed(lab, "C002"))
+    names = [(row["batch_id"], row["model_no"], row["model_sub_no"]) for row in best]
+    assert sorted(names) == list(listed(lab, "C002"))
 
 
-def test_lists_and_their_models_are_shown(lab, run):
+def test_lists_and_their_models_are_shown_with_what_is_trained(lab, run):
+    lab.make_up(1)
     lab.list_models("C001", [(1, 2, 1), (1, 1, 1)])
     lab.list_models("후보", [(3, 1, 1)])
 
     code, out, _ = run("candidates", "list", "--format", "csv")
-    assert (code, out) == (0, "candidate_id,models\nC001,2\n후보,1\n")
+    assert (code, out) == (0, "candidate_id,models,trained\nC001,2,1\n후보,1,0\n")
     code, out, _ = run("candidates", "list", "C001", "--format", "csv")
-    assert out == "batch_id,model_no,model_sub_no\n1,1,1\n1,2,1\n"
+    assert out == "batch_id,model_no,model_sub_no,trained\n1,1,1,yes\n1,2,1,no\n"
     code, out, err = run("candidates", "list", "C009")
     assert (code, out) == (1, "")
     assert "there are: C001 (2 models), 후보 (1 models)" in err
@@ -104,8 +91,8 @@ def test_a_batch_that_trains_nothing_is_refused_with_those_that_do(lab, run):
         (77, "does not exist"),
     ):
         said = (1, "", f"error: batch {number} {what}; {names}")
-        assert run("candidates", "add", "C001", "--from-batch", str(number)) == said
-        assert run("leaderboard", "--batch", str(number)) == said
+        assert run("candidates", "add", "C001", "--from-batch", number) == said
+        assert run("leaderboard", "--batch", number) == said
 
 
 def test_models_of_a_batch_that_has_not_ended_are_not_there_yet(lab, run):
@@ -117,18 +104,18 @@ def test_models_of_a_batch_that_has_not_ended_are_not_there_yet(lab, run):
         (running, f"still runs and has no trained model yet; first: {WAIT} {running}"),
         (failed, "has no trained model"),
     ):
-        said = run("candidates", "add", "C001", "--from-batch", str(number), "--top", "5")
+        said = run("candidates", "add", "C001", "--from-batch", number, "--top", "5")
         assert said == (1, "", f"error: batch {number} {stands}\n")
 
 
 def test_a_list_of_two_splits_is_noted_and_no_ensemble_of_it_is_added(lab, run):
     first, second = lab.make_up(3), lab.make_up(2, seed=1)
-    assert run("candidates", "add", "C001", "--from-batch", str(first))[2] == ""
+    assert run("candidates", "add", "C001", "--from-batch", first)[2] == ""
     ensemble = ("--mode", "ensemble", "--candidate", "C001", "--param", "members=2")
     code, number, err = run("batch", "add", *ensemble)
     assert (code, err) == (0, "")
 
-    code, out, err = run("candidates", "add", "C001", "--from-batch", str(second))
+    code, out, err = run("candidates", "add", "C001", "--from-batch", second)
 
     assert (code, out) == (0, "C001: 2 models added\n")
     mixed = "candidate_id 'C001' mixes models of 2 splits, so that one model's test rows would be"
@@ -148,14 +135,14 @@ def test_members_of_any_ensemble_are_told(lab, run):
     batch_id = lab.ensemble({"ensembles": 2000, "members": 4, "rounds": 3, "keep": 1, "detail": 1})
     # The list may change afterwards; the batch remembers what it drew from.
     lab.list_models("C001", [(train, 99, 1)])
-    code, out, _ = run("ensemble", "members", str(batch_id), "1234")
+    code, out, _ = run("ensemble", "members", batch_id, "1234")
 
     assert code == 0
     drawn = members_of(42, 1234, 3, 4, 9)
     assert json.loads(out) == [[[train, int(place) + 1, 1] for place in row] for row in drawn]
     with reading(lab.engine) as connection:
         best = connection.execute(select(dc_batch_detail_t4)).all()
-    _, out, _ = run("ensemble", "members", str(batch_id), str(best[0].ensemble_no))
+    _, out, _ = run("ensemble", "members", batch_id, best[0].ensemble_no)
     assert json.loads(out) == [json.loads(row.members) for row in best]
 
 
@@ -172,7 +159,7 @@ def test_members_of_what_is_no_ensemble_is_an_error(lab, run):
         (batch_id, "2001", "has ensembles 1 to 2000, not 2001"),
         (batch_id, "0", "has ensembles 1 to 2000, not 0"),
     ):
-        code, out, err = run("ensemble", "members", str(number), ensemble)
+        code, out, err = run("ensemble", "members", number, ensemble)
         assert code in (1, 2)
         assert out == ""
         assert said in err
@@ -185,7 +172,7 @@ def test_pictures_are_told_with_their_place_and_copied(lab, run, monkeypatch, tm
     monkeypatch.setattr(pictures, "draw", draw)
     train = lab.make_up(5)
     lab.list_models("C001", [(train, number, 1) for number in range(1, 6)])
-    batch_id = str(lab.ensemble({"ensembles": 2000, "members": 3, "rounds": 3}))
+    batch_id = lab.ensemble({"ensembles": 2000, "members": 3, "rounds": 3})
     ask = ("--store-url", lab.settings.store_url, "ensemble", "pictures")
 
     told = [line.split() for line in run(*ask, batch_id)[1].splitlines()]
@@ -199,7 +186,7 @@ def test_pictures_are_told_with_their_place_and_copied(lab, run, monkeypatch, tm
         assert str(file) in out
         assert (tmp_path / file).read_text() == name
     assert "ensemble pictures" in run("results", batch_id)[1].splitlines()[-1]
-    for number, said in ((str(train), "is a train batch"), ("77", "batch 77 does not exist")):
+    for number, said in ((train, "is a train batch"), (77, "batch 77 does not exist")):
         assert said in run(*ask, number)[2]
     below_a_file = run(*ask, batch_id, "--into", f"new/folder/E{batch_id}-roc.png/x")
     assert (below_a_file[0], "name a folder that can be made" in below_a_file[2]) == (2, True)
@@ -212,7 +199,7 @@ def test_results_show_what_each_method_gains_over_the_best_single_model(lab, run
     with reading(lab.engine) as connection:
         methods = leaderboard.methods(connection, batch_id)
 
-    code, out, _ = run("results", str(batch_id))
+    code, out, _ = run("results", batch_id)
 
     head, *rows = out[out.index("method  ") :].splitlines()
     assert code == 0
@@ -226,10 +213,10 @@ def test_results_show_what_each_method_gains_over_the_best_single_model(lab, run
 def test_results_list_ensembles_with_equal_figures_once_and_csv_lists_every_one(lab, run):
     train = lab.make_up(4)
     lab.list_models("C001", [(train, number, 1) for number in range(1, 5)])
-    batch_id = str(lab.ensemble({"ensembles": 2000, "members": 3, "rounds": 1, "keep": 300}))
+    batch_id = lab.ensemble({"ensembles": 2000, "members": 3, "rounds": 1, "keep": 300})
     figures = [f"{part}_{n}" for part in ("valid", "test") for n in ("tn", "fp", "fn", "tp")]
     with reading(lab.engine) as connection:
-        kept = leaderboard.ensembles(connection, int(batch_id), limit=300)
+        kept = leaderboard.ensembles(connection, batch_id, limit=300)
     groups = {}
     for row in kept:
         groups.setdefault(tuple(row[name] for name in figures), []).append(row)

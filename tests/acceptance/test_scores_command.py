@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import os
 import stat
 
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 from sqlalchemy import text, update
 
-from launcher.cli import execute
 from models import kind
 from pipeline import frames
 from pipeline.datasets import load_file
@@ -32,25 +30,14 @@ COUNTS = ("tn", "fp", "fn", "tp")
 
 
 @pytest.fixture
-def desk(sqlite_settings, tmp_path):
+def desk(bare, sqlite_settings, tmp_path, monkeypatch):
+    """Commands find its store and cache."""
+    monkeypatch.setenv("DEEPCREDIT_STORE_URL", sqlite_settings.store_url)
+    monkeypatch.setenv("DEEPCREDIT_CACHE_DIR", str(sqlite_settings.cache_dir))
     with open_desk(sqlite_settings, tmp_path) as desk:
         desk.load(people(), id_column="고객")
         desk.models(*MODELS)
         yield desk
-
-
-@pytest.fixture
-def run(desk, capsys, monkeypatch):
-    """Run a command on the desk's database: exit code, stdout, stderr."""
-    monkeypatch.setenv("DEEPCREDIT_CACHE_DIR", str(desk.settings.cache_dir))
-    where = ("--database-url", desk.settings.database_url, "--store-url", desk.settings.store_url)
-
-    def call(*words):
-        capsys.readouterr()
-        code = execute([*where, *map(str, words)])
-        return code, *capsys.readouterr()
-
-    return call
 
 
 def people(rows=300, seed=0):
@@ -64,12 +51,6 @@ def read(answer):
     code, out, err = answer
     assert (code, err) == (0, "")
     return list(csv.DictReader(io.StringIO(out)))
-
-
-def predict(desk, parent, **columns):
-    batch_id = desk.add(mode="predict", train_batch_id=parent, **columns)
-    desk.run(batch_id)
-    return batch_id
 
 
 def datasets_of(desk):
@@ -91,7 +72,7 @@ def stored(desk, row, *names):
 
 
 def test_rows_set_aside_have_their_ids_scores_and_calls(desk, run):
-    batch_id = predict(desk, desk.train(CUT))
+    batch_id = desk.predict(desk.train(CUT))
     results = desk.results(batch_id)
     labels = by_id(people())
     seen = set()
@@ -114,7 +95,7 @@ def test_rows_set_aside_have_their_ids_scores_and_calls(desk, run):
 
 def test_scores_are_those_that_the_model_gives_to_the_values_of_that_applicant(desk, run):
     train = desk.train()
-    rows = read(run("scores", predict(desk, train), "--model", "1/1", "--format", "csv"))
+    rows = read(run("scores", desk.predict(train), "--model", "1/1", "--format", "csv"))
     model, dataset = desk.trained(train)[0], datasets_of(desk)[0]
 
     place = desk.folder / "store"
@@ -135,7 +116,7 @@ def test_every_row_of_other_data_gets_the_score_that_its_values_have(desk, run):
     desk.load(people().sample(frac=1, random_state=3), id_column="고객")
     parent = desk.train()
     one, two = (
-        predict(desk, parent, dataset_version=version, batch_param='{"scope": "all"}')
+        desk.predict(parent, dataset_version=version, batch_param='{"scope": "all"}')
         for version in (1, 2)
     )
     first, second = (
@@ -160,7 +141,7 @@ def test_an_ensemble_s_calls_are_those_that_were_counted(desk, run, monkeypatch)
     small = '{"ensembles": 50, "members": 2, "rounds": 3}'
     parent = desk.add(mode="ensemble", candidate_id="C", batch_param=small, model_group=None)
     desk.run(parent)
-    batch_id = predict(desk, parent)
+    batch_id = desk.predict(parent)
     rows = read(run("scores", batch_id, "--format", "csv"))
     (result,) = desk.results(batch_id)
     plain = read(run("scores", train, "--model", "1", "--format", "csv"))
@@ -170,7 +151,7 @@ def test_an_ensemble_s_calls_are_those_that_were_counted(desk, run, monkeypatch)
     assert counts(rows) == tuple(getattr(result, name) for name in COUNTS)
     assert all((int(row["votes"]) >= 2) == (row["called"] == "1") for row in rows)
     assert [row["id"] for row in rows] == [row["id"] for row in plain]
-    assert "scores no rows; name a train batch" in error(run("scores", parent), 1)
+    assert "scores no rows; name a train batch" in run.error("scores", parent)
 
 
 def test_a_train_batch_has_the_scores_of_valid_and_of_test(desk, run):
@@ -187,14 +168,14 @@ def test_a_train_batch_has_the_scores_of_valid_and_of_test(desk, run):
     ids = [{row["id"] for row in rows} for rows in found.values()]
     assert not ids[0] & ids[1]
     assert read(run("scores", batch_id, "--model", "2", "--format", "csv")) == found["test"]
-    assert "no scores of all, only of test and valid" in error(
-        run("scores", batch_id, "--split", "all"), 1
+    assert "no scores of all, only of test and valid" in run.error(
+        "scores", batch_id, "--split", "all"
     )
 
 
 def test_rows_without_an_id_have_their_number_in_the_file(desk, run):
     desk.load(people().drop(columns="고객"))
-    batch_id = predict(desk, desk.train(dataset_version=2), dataset_version=2)
+    batch_id = desk.predict(desk.train(dataset_version=2), dataset_version=2)
     plain, ours = people()["y"].tolist(), ("scores", batch_id, "--model", "1/1")
     rows = read(run(*ours, "--format", "csv"))
 
@@ -210,15 +191,15 @@ def test_data_without_a_target_has_scores_without_one(desk, run, tmp_path):
     path = tmp_path / "new.csv"
     people(20, seed=5).drop(columns="y").to_csv(path, index=False)
     load_file(desk.engine, path, group="NEW", choices=Choices(target=None, id_column="고객"))
-    batch_id = predict(desk, desk.train(), dataset_group="NEW")
-    rows = json.loads(run("scores", batch_id, "--model", "1", "--format", "json")[1])
+    batch_id = desk.predict(desk.train(), dataset_group="NEW")
+    rows = run.rows("scores", batch_id, "--model", "1")
 
     assert list(rows[0]) == ["id", "score", "threshold", "called"]
     assert [row["id"] for row in rows] == people(20, seed=5)["고객"].tolist()
 
 
 def test_a_file_is_whole_and_for_its_owner_alone(desk, run, tmp_path):
-    batch_id = predict(desk, desk.train())
+    batch_id = desk.predict(desk.train())
     old = os.umask(0)
     try:
         path = tmp_path / "점수.csv"
@@ -234,46 +215,40 @@ def test_a_file_is_whole_and_for_its_owner_alone(desk, run, tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(tmp_path.glob("*.tmp")) == []
     gone = tmp_path / "none" / "a.csv"
-    said = error(run("scores", batch_id, "--model", "1/1", "--to", gone), 2)
+    said = run.error("scores", batch_id, "--model", "1/1", "--to", gone, code=2)
     assert "No such file or directory; name a file that can be written" in said
-
-
-def error(answer, code):
-    assert (answer[0], answer[1]) == (code, "")
-    (line,) = answer[2].splitlines()
-    return line.removeprefix("error: ")
 
 
 def test_what_has_no_scores_says_why(desk, run):
     parent = desk.train()
-    batch_id = predict(desk, parent)
+    batch_id = desk.predict(parent)
     waits = desk.add(mode="predict", train_batch_id=parent)
 
-    assert error(run("scores", 99), 1).startswith("batch 99 does not exist")
-    assert error(run("scores", waits), 1) == (
+    assert run.error("scores", 99).startswith("batch 99 does not exist")
+    assert run.error("scores", waits) == (
         f"batch {waits} has not ended yet; `deepcredit batch wait {waits}` waits for it"
     )
     several = "has scores of 3 models, name one with --model: 1/1, 2/1, 2/2"
-    assert several in error(run("scores", batch_id), 2)
+    assert several in run.error("scores", batch_id, code=2)
     unknown = "has no scores of model 2/3; there are: 1/1, 2/1, 2/2"
-    assert unknown in error(run("scores", batch_id, "--model", "2/3"), 1)
-    assert "'x' is not like 101/2" in error(run("scores", batch_id, "--model", "x"), 2)
+    assert unknown in run.error("scores", batch_id, "--model", "2/3")
+    assert "'x' is not like 101/2" in run.error("scores", batch_id, "--model", "x", code=2)
     ours = ("scores", batch_id, "--model", "1/1")
-    assert "it writes CSV" in error(run(*ours, "--to", "a", "--format", "json"), 2)
+    assert "it writes CSV" in run.error(*ours, "--to", "a", "--format", "json", code=2)
     desk.store.delete(desk.results(batch_id)[0].scores_uri)
-    assert desk.results(batch_id)[0].scores_uri in error(run(*ours), 1)
+    assert desk.results(batch_id)[0].scores_uri in run.error(*ours)
 
 
 def test_other_rows_than_those_scored_are_refused_until_they_are_scored(desk, run):
     desk.load(people(40, seed=5), id_column="고객")
-    batch_id = predict(desk, desk.train(), dataset_version=2)
+    batch_id = desk.predict(desk.train(), dataset_version=2)
     ours = ("scores", batch_id, "--model", "1/1", "--format", "csv")
     before = read(run(*ours))
     table = datasets_of(desk)[1].table_name
     with desk.engine.begin() as connection:
         connection.execute(text(f'UPDATE "{table}" SET "고객" = \'X\' WHERE dc_row_no = 3'))
 
-    assert "has changed since it was registered" in error(run(*ours), 1)
+    assert "has changed since it was registered" in run.error(*ours)
 
     with desk.engine.begin() as connection:
         connection.execute(text(f'DROP TABLE "{table}"'))
@@ -281,7 +256,7 @@ def test_other_rows_than_those_scored_are_refused_until_they_are_scored(desk, ru
             connection.execute(text(f"DELETE FROM {name} WHERE dataset_version = 2"))
     changed = people(40, seed=5).replace({before[2]["id"]: "X"})
     desk.load(changed, id_column="고객", version=2)
-    said = error(run(*ours), 1)
+    said = run.error(*ours)
     assert said.startswith(f"no data set has the rows that batch {batch_id} scored (content ")
 
     assert run("batch", "rerun", batch_id)[0] == 0
@@ -291,7 +266,7 @@ def test_other_rows_than_those_scored_are_refused_until_they_are_scored(desk, ru
 
 def test_a_parent_trained_anew_on_other_rows_changes_nothing_of_what_was_scored(desk, run):
     parent = desk.train()
-    batch_id = predict(desk, parent)
+    batch_id = desk.predict(parent)
     ours = ("scores", batch_id, "--model", "1/1", "--format", "csv")
     before = read(run(*ours))
     again = {"state": "I", "batch_param": '{"randomState": 7}'}
@@ -307,7 +282,7 @@ def test_a_parent_trained_anew_on_other_rows_changes_nothing_of_what_was_scored(
 
 
 def test_scores_of_before_ask_for_another_run_which_keeps_which_rows(desk, run):
-    batch_id = predict(desk, desk.train())
+    batch_id = desk.predict(desk.train())
     ours = ("scores", batch_id, "--model", "1/1", "--format", "csv")
     before = read(run(*ours))
     with desk.engine.begin() as connection:
@@ -317,7 +292,7 @@ def test_scores_of_before_ask_for_another_run_which_keeps_which_rows(desk, run):
             .values(split_id=None, content_sha256=None, fingerprint="of before")
         )
 
-    assert f"`deepcredit batch rerun {batch_id}`" in error(run(*ours), 1)
+    assert f"`deepcredit batch rerun {batch_id}`" in run.error(*ours)
     assert run("batch", "rerun", batch_id)[0] == 0
     desk.run(batch_id)
     assert read(run(*ours)) == before

@@ -1,0 +1,236 @@
+"""`deepcredit doctor`: is this installation in order, and what to do if not."""
+
+import re
+from pathlib import Path
+
+import pytest
+from sqlalchemy import literal, update
+
+from storage import servers
+from storage.columns import utc_now
+from storage.schema import dc_server
+from tests.calls import Calls
+from tests.mariadb import MariaDB
+from tests.terminal import APPLICANTS, Terminal
+
+TRAIN = ("train", "--dataset", "DATA001/1", "--model-group", "M100")
+
+
+def test_doctor_finds_the_embedded_installation_in_order(run: Terminal) -> None:
+    code, out, _ = run("doctor")
+
+    assert code == 0, out
+    assert "FAIL" not in out
+    for subject in (
+        "settings",
+        "database",
+        "schema",
+        "clock",
+        "model store",
+        "store owner",
+        "disk",
+        "dask",
+        "gpu",
+    ):
+        assert re.search(rf"^(OK|WARN) +{subject} ", out, re.MULTILINE), subject
+
+
+def test_doctor_finds_what_a_deletion_by_hand_left(run: Terminal, calls: Calls) -> None:
+    Path("a.csv").write_text(APPLICANTS, encoding="utf-8")
+    run("dataset", "load", "a.csv", "--group", "D1", "--target", "연체")
+    whole = "OK    data sets    every table and column belongs to a data set"
+    assert whole.split() == _line(run("doctor")[1], "data sets").split()
+
+    calls.sql("DELETE FROM dc_dataset")
+
+    code, out, _ = run("doctor")
+    assert code == 0
+    assert "DROP TABLE dc_data_d1_1" in _line(out, "data sets")
+
+
+def _line(out: str, subject: str) -> str:
+    return next(line for line in out.splitlines() if subject in line)
+
+
+def test_doctor_leaves_no_folder_that_it_made(run: Terminal) -> None:
+    run("doctor")
+    assert not Path("logs").exists()  # of root, they would be closed to a launcher's account
+    assert not Path("var/cache").exists()
+
+    Path("logs").mkdir()
+    code, out, _ = run("doctor")
+
+    assert code == 0, out
+    assert list(Path("logs").iterdir()) == []
+
+
+def test_doctor_says_what_to_do_about_what_is_not(bare: Terminal) -> None:
+    Path("file").touch()
+
+    code, out, _ = bare("--store-url", "file/store", "--scheduler", "tcp://127.0.0.1:9", "doctor")
+
+    assert code == 1
+    assert re.search("^FAIL +database .*run `deepcredit db upgrade`", out, re.MULTILINE)
+    assert re.search("^FAIL +model store ", out, re.MULTILINE)
+    assert re.search("^FAIL +dask .*DEEPCREDIT_SCHEDULER", out, re.MULTILINE)
+
+
+def test_doctor_sees_that_batches_wait_and_nobody_runs_them(run: Terminal, calls: Calls) -> None:
+    def found() -> list[str]:
+        return re.findall("^[A-Z]+ +launchers +(.*)$", run("doctor")[1], re.MULTILINE)
+
+    assert found() == ["none runs, and no batch waits"]
+    for columns in ({}, {"queue": "nigth", "need_tag": "gpu"}, {"queue": "nigth"}, {}):
+        calls.add(**columns)
+    start = "no launcher runs; start one with `deepcredit launcher SERVER_ID"
+    assert found() == [
+        f"batch 1 waits: {start}`",
+        f"batch 2 waits: {start} --queue nigth --tag gpu`",
+        f"batch 3 waits: {start} --queue nigth`",
+    ]
+    run("queue", "pause", "nigth")
+    assert found()[1] == "batch 2 waits: queue nigth is paused; `deepcredit queue resume nigth`"
+
+
+def _silence(calls: Calls, name: str) -> None:
+    """As if the launcher had been killed five minutes ago."""
+    here, long_ago = dc_server.c.serve_server_id == name, utc_now(literal(-300))
+    calls(lambda c: c.execute(update(dc_server).where(here).values(last_seen=long_ago)))
+
+
+def test_a_mistyped_queue_is_told_from_one_whose_launcher_is_missing(
+    stocked: Terminal, calls: Calls
+) -> None:
+    def added(queue: str) -> tuple[str, ...]:
+        return stocked("batch", "add", "--mode", *TRAIN, "--queue", queue)[1:]
+
+    def warned() -> list[str]:
+        return re.findall("^WARN +launchers +(.*)$", stocked("doctor")[1], re.MULTILINE)
+
+    mend = "then `UPDATE dc_batch SET queue = '{}' WHERE queue = '{}'`; if not, "
+    assert added("defualt") == ("1\n", "")  # nobody is at work yet, so who knows
+    start = "start one with `deepcredit launcher SERVER_ID --queue"
+    assert warned() == [
+        (
+            "batch 1 waits: no launcher runs; did you mean default? "
+            f"{mend.format('default', 'defualt')}{start} defualt`"
+        )
+    ]
+
+    calls.register("S1", queues=["urgent", "default"])
+    calls.register("S2", queues=["nights"])
+    _silence(calls, "S2")
+    assert added("urgent") == ("2\n", "")
+    missing = "no launcher serves queue"
+    served = "served: default, urgent\n"
+    assert added("urgnet") == ("3\n", f"note: {missing} urgnet; did you mean urgent? {served}")
+    assert added("night's") == ("4\n", f"note: {missing} night's; {served}")
+    calls.change(1, state="C")
+    assert warned()[1:] == [
+        (
+            f"batch 3 waits: {missing} urgnet; did you mean urgent? "
+            f"{mend.format('urgent', 'urgnet')}{start} urgnet`"
+        ),
+        f"batch 4 waits: {missing} night's; {start} 'night'\"'\"'s'`",
+    ]
+    assert warned()[0].startswith("S2 on h was last heard of at ")
+
+    (remedy,) = re.findall("`(UPDATE .*?)`", warned()[1])
+    calls.sql(remedy)
+    assert [line for line in warned() if "batch 3" in line] == []
+    assert "urgent" in stocked("batch", "show", "3")[1]
+
+
+def test_doctor_looks_whether_one_launcher_is_at_work(run: Terminal, calls: Calls) -> None:
+    """What watches a process must notice, too, that its loop has stopped."""
+
+    def found(name: str) -> tuple[int, str]:
+        code, out, _ = run("doctor", "--launcher", name)
+        return code, re.sub(" {2,}", " ", out).strip()
+
+    for name in ("S1", "S2", "S3"):
+        calls.register(name)
+    calls(servers.pause, "S2")
+    calls(servers.remove, "S2", "S2")
+    _silence(calls, "S3")
+
+    code, said = found("S1")
+    assert (code, said.partition(" of ")[0]) == (0, "OK launcher S1 was heard")
+    for name in ("S2", "S4"):
+        said = f"FAIL launcher {name} does not run; start it: deepcredit launcher {name}"
+        assert found(name) == (1, said)
+    code, said = found("S3")
+    assert (code, said.partition(" for ")[0]) == (1, "FAIL launcher S3 has not been heard of")
+
+
+def test_doctor_names_batches_that_no_launcher_will_ever_take(run: Terminal, calls: Calls) -> None:
+    def warned() -> list[str]:
+        return re.findall("^WARN +launchers +(.*)$", run("doctor")[1], re.MULTILINE)
+
+    calls.register("S1")
+    calls.add()
+    assert warned() == []
+    assert "S1 on h, 2 slots, queue default, no tags, last seen " in run("doctor")[1]
+
+    run("server", "pause", "S1")
+    on_q = {"queue": "q", "need_tag": "big"}
+    for columns in (on_q, on_q, {"need_tag": "gpu"}, {"queue": "r"}):
+        calls.add(**columns)
+    assert warned() == [
+        "batch 1 waits: every launcher for it is paused (S1); `deepcredit server resume S1`",
+        (
+            "batch 2 waits: no launcher serves queue q; "
+            "start one with `deepcredit launcher SERVER_ID --queue q --tag big`"
+        ),
+        (
+            "batch 4 waits: no launcher of queue default has tag gpu; "
+            "start one with `deepcredit launcher SERVER_ID --tag gpu`"
+        ),
+    ]
+
+    run("server", "resume", "S1")
+    run("queue", "pause", "r")
+    calls.register("S2", queues=["q", "default"], tags=["gpu", "big"])
+    assert warned() == ["batch 5 waits: queue r is paused; `deepcredit queue resume r`"]
+    assert "queues q and default, tags gpu and big, " in run("doctor")[1]
+
+
+def test_doctor_names_the_rights_that_an_account_lacks(
+    bare: Terminal, database: str, mariadb_server: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare("db", "upgrade")
+    code, out, err = bare("--debug", "doctor")
+    assert code == 0, out + err
+    assert re.search("^WARN +database .*innodb_flush_log_at_trx_commit", out, re.MULTILINE)
+    mariadb_server.client(
+        "CREATE USER IF NOT EXISTS 'reads'@'%' IDENTIFIED BY 'only';"
+        f"GRANT SELECT ON `{database}`.* TO 'reads'@'%';"
+    )
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(database, user="reads"))
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", "only")
+
+    code, out, _ = bare("doctor")
+
+    assert code == 1
+    said = re.search("^FAIL +database .*UPDATE on dc_batch.*db grants.*", out, re.MULTILINE)
+    assert said
+    assert "`deepcredit doctor --role operator` or `--role reader`" in said[0]
+    code, out, _ = bare("doctor", "--role", "reader")
+    assert (code, "may do all that the role reader needs" in out) == (0, True)
+
+    Path("a.csv").write_text(APPLICANTS, encoding="utf-8")
+    code, _, error = bare("dataset", "load", "a.csv", "--group", "A", "--target", "연체")
+    assert code == 1
+    assert "error: loading data needs an account that may CREATE tables; " in error
+    for command in ("check", "upgrade"):
+        code, _, error = bare("db", command)
+        assert code == 1
+        assert f"error: `deepcredit db {command}` needs an account that may CREATE tables" in error
+
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(f"{database}x", user="reads"))
+    assert f"to database '{database}x', or there is no such database; " in bare.error("status")
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(database, user="reads"))
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", "wrong")
+    refused = bare("doctor")[1]
+    assert re.search("^FAIL +database .*refused", refused, re.MULTILINE)
+    assert "schema" not in refused

@@ -1,0 +1,138 @@
+"""What every command does: help, wrong usage, exit codes, settings."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.core import TyperGroup
+
+from launcher.terminal import folder
+from tests.terminal import Terminal
+
+
+def _leaves() -> Iterator[list[str]]:
+    for name in folder.names():
+        command = folder.load(name)
+        if isinstance(command, TyperGroup):
+            yield from ([name, below] for below in command.commands)
+        else:
+            yield [name]
+
+
+@pytest.mark.parametrize("words", list(_leaves()), ids=" ".join)
+def test_every_command_has_help_with_an_example_that_names_it(
+    bare: Terminal, words: list[str]
+) -> None:
+    code, out, err = bare(*words, "--help")
+
+    assert (code, err) == (0, "")
+    assert f"deepcredit {' '.join(words)}" in out.partition("Example:")[2]
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_the_listing_says_of_each_command_what_its_own_help_says(bare: Terminal) -> None:
+    _, out, _ = bare("--help")
+
+    for name in folder.names():
+        assert re.search(rf"^  {name} +\S.*[^.][.]$", out, re.MULTILINE), name  # and is not cut
+
+
+@pytest.mark.parametrize("name", sorted({words[0] for words in _leaves() if len(words) > 1}))
+def test_a_groups_listing_has_a_whole_sentence_of_each_command_at_80_columns(
+    bare: Terminal, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = bare(name, "--help")[1].partition("Commands:\n")[2].splitlines()
+
+    assert lines
+    assert [line for line in lines if not re.fullmatch(r"  \w+ +\S.*[^.][.]", line)] == []
+
+
+def test_help_imports_none_of_the_libraries_that_take_long() -> None:
+    heavy = "torch sklearn pandas numpy pyarrow sqlalchemy distributed dask alembic rich xgboost"
+    code = (
+        "import sys; from launcher.cli import execute; assert execute(['--help']) == 0; "
+        f"assert not set('{heavy}'.split()) & set(sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["batc"], "Did you mean 'batch'? see deepcredit --help"),
+        (["batch", "shwo", "1"], "Did you mean 'show'"),
+        (["batch", "show"], "Missing argument 'ID'; see deepcredit batch show --help"),
+        (["batch", "show", "one"], "Invalid value for 'ID': it must be a whole number; see deep"),
+        (["batch", "priority", "1", "99999"], "'N': it must be at most 32767; see deepcredit"),
+        (["batch", "list", "--state", "Q"], "'--state': 'Q' is not one of 'I', 'U', 'C', 'E'; see"),
+        (
+            ["batch", "add", "--mode", "tran"],
+            "unknown mode 'tran'; did you mean train? there are: ",
+        ),
+        (["batch", "add", "--mode", "train", "--json", "[1]"], "must be a JSON object"),
+        (["batch", "add", "--mode", "train", "--param", "x"], "'x' is not KEY=VALUE"),
+        (["batch", "add", "--mode", "train", "--dataset", "D/x"], "'D/x' is not like DATA001/1"),
+        (["batch", "add", "--mode", "train", "--dataset", "D1"], "'D1' has no version; write D1/1"),
+        (["leaderboard", "--frob"], "No such option: --frob; see deepcredit leaderboard --help"),
+        (["batch", "list", "--store-url", "x"], "--store-url goes before the command"),
+        (["--set", "x", "doctor"], "'x' is not NAME=VALUE"),
+        (
+            ["--set", "wrokers=2", "doctor"],
+            "unknown setting wrokers in the command line; did you mean workers? known",
+        ),
+        (["--workers", "-1", "doctor"], "workers: "),
+        (["--database-url", "postgresql://h/d", "batch", "list"], "mariadb+pymysql://"),
+        (["--config", "none.toml", "doctor"], "none.toml is not a file"),
+        (["demo", "--csv", "x.csv"], "--csv and --target go together"),
+        (["db", "grants"], "SQLite has no roles"),
+        (["launcher", "../SERVER"], "cannot name a log file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    bare: Terminal, words: list[str], text: str
+) -> None:
+    assert text in bare.error(*words, code=2)
+
+
+def test_a_secret_on_the_command_line_is_refused_and_not_repeated(bare: Terminal) -> None:
+    line = bare.error("--set", "database_password=geheim", "batch", "list", code=2)
+
+    assert "DEEPCREDIT_DATABASE_PASSWORD_FILE" in line
+    assert "geheim" not in line
+
+
+def test_debug_shows_the_traceback_and_the_line(run: Terminal) -> None:
+    code, _, err = run("--debug", "batch", "show", "7")
+
+    assert code == 1
+    assert err.startswith("Traceback")
+    assert err.splitlines()[-1].startswith("error: batch 7 does not exist")
+
+
+def test_the_command_line_is_the_strongest_source_of_settings(
+    bare: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", "sqlite:///environment.db")
+    Path("deepcredit.toml").write_text('database_url = "sqlite:///file.db"', encoding="utf-8")
+
+    bare("--database-url", "sqlite:///line.db", "db", "upgrade")
+    assert [path.name for path in Path().glob("*.db")] == ["line.db"]
+
+    bare("db", "upgrade")
+    assert Path("environment.db").exists()
+    assert not Path("file.db").exists()
+
+
+def test_version(bare: Terminal) -> None:
+    code, out, _ = bare("--version")
+
+    assert code == 0
+    assert re.fullmatch(r"deepcredit \d+\.\d+\.\d+\n", out)

@@ -1,0 +1,240 @@
+"""What operators see in the views."""
+
+from typing import Any
+
+from sqlalchemy import insert, text
+
+from configs.errors import Retry
+from storage import batches, candidates, claims, queues, servers
+from storage.engine import reading
+from storage.kept import kept
+from storage.metadata import METRICS, VOTE_METRICS
+from storage.obstacles import FLEET
+from storage.schema import dc_batch_result_t4
+from tests.calls import FAR, Calls
+
+
+def view(calls: Calls, name: str) -> list[dict[str, Any]]:
+    with reading(calls.engine) as connection:
+        return [dict(row) for row in connection.execute(text(f"SELECT * FROM {name}")).mappings()]
+
+
+def test_v_batch_says_how_a_batch_stands_and_what_it_waits_for(calls: Calls) -> None:
+    served = ("default", "q", "밤")
+    calls.register("S", identity="a", queues=served, tags=["gpu"])
+    running = calls.add(concurrency_key="k", dataset_group="데이터", dataset_version=2)
+    calls.take(batch_id=running)
+    expected = {running: ("running", None)}
+
+    def waits(words: str | None, status: str = "waiting", **columns: Any) -> None:
+        expected[calls.add(**columns)] = (status, words)
+
+    waits("a free server")
+    waits(f"batch {running}, which is running", train_batch_id=running)
+    for train in (running, calls.finished()):
+        calls(candidates.add, "C001", [(train, 1, 1)])
+        expected.setdefault(train, ("completed", None))
+    waits(f"batch {running} of candidate list C001, which is running", candidate_id="C001")
+    waits(f"concurrency_key k, which batch {running} holds", concurrency_key="k")
+    waits("a free server with tag gpu", need_tag="gpu")
+    waits("a free server with 900 MB of memory", need_mem_mb=900)
+    waits("a free server that serves queue q", queue="q")
+    waits("a free server with tag gpu, that serves queue q", need_tag="gpu", queue="q")
+    waits(
+        "a free server with tag gpu, with 900 MB of memory, that serves queue q",
+        need_tag="gpu",
+        need_mem_mb=900,
+        queue="q",
+    )
+    waits("queue 밤, which is paused", queue="밤")
+    calls(queues.pause, "밤")
+    expected[calls.finished()] = ("completed", None)
+    expected[calls.failed()] = ("failed", None)
+    expected[calls.failed(Retry.AT_ONCE)] = ("waiting for a retry", "a free server")
+    cancelled = calls.add()
+    calls(batches.cancel, cancelled)
+    expected[cancelled] = ("cancelled", None)
+    lost = calls.add()
+    calls.take(batch_id=lost, lease=-1)
+    expected[lost] = ("running, but not heard of", None)
+    stopping = calls.add()
+    calls.take(batch_id=stopping)
+    calls(batches.cancel, stopping)
+    expected[stopping] = ("being cancelled", None)
+    waits(None, "being cancelled", cancel_requested_at=FAR)
+    retried = {"state": "E", "attempt": 1, "run_after": FAR}
+    waits(None, "being cancelled", **retried, cancel_requested_at=FAR)
+    waits("its time, 2999-01-01 00:00:00.000000 UTC", "waiting for a retry", **retried)
+
+    rows = {row["batch_id"]: row for row in view(calls, "v_batch")}
+
+    assert {n: (row["status"], row["waits_for"]) for n, row in rows.items()} == expected
+    assert rows[running]["dataset"] == "데이터/2"
+    assert 0 <= rows[running]["age_seconds"] < 60
+    assert 0 <= rows[running]["run_seconds"] < 60
+    assert "Boom: it broke" in [row["last_error"] for row in rows.values()]
+
+
+def test_an_error_is_not_told_of_a_batch_that_an_operator_lets_run_again(calls: Calls) -> None:
+    number = calls.failed()
+    assert [row["last_error"] for row in view(calls, "v_batch")] == ["Boom: it broke"]
+
+    calls.sql("UPDATE dc_batch SET state = 'I', batch_param = '{}' WHERE batch_id = :n", n=number)
+
+    assert [row["last_error"] for row in view(calls, "v_batch")] == [None]
+
+
+def test_progress_is_not_told_of_a_batch_that_an_operator_lets_run_again(calls: Calls) -> None:
+    number = calls.add()
+    calls(claims.finish, calls.take(batch_id=number), note="5 of 5 models trained")
+    (row,) = view(calls, "v_batch")
+    assert (row["progress"], row["progress_note"]) == (1, "5 of 5 models trained")
+
+    calls.sql("UPDATE dc_batch SET state = 'I' WHERE batch_id = :n", n=number)
+
+    (row,) = view(calls, "v_batch")
+    assert (row["status"], row["progress"], row["progress_note"]) == ("waiting", None, None)
+
+
+def test_v_batch_says_which_launcher_a_batch_lacks(calls: Calls) -> None:
+    for columns in ({}, {"queue": "밤"}, {"queue": "밤", "need_tag": "큰"}):
+        calls.add(**columns)
+
+    def waits() -> list[str]:
+        return [row["waits_for"] for row in view(calls, "v_batch")]
+
+    assert waits() == ["a launcher (none runs)"] * 3
+
+    calls.register("A", identity="a", queues=["밤"])
+    assert waits() == [
+        "a launcher that serves queue default (none does)",
+        "a free server that serves queue 밤",
+        "a launcher that serves queue 밤 and has tag 큰 (none does)",
+    ]
+
+    calls.register("B", identity="b", queues=["default", "밤"], tags=["gpu", "큰"])
+    assert all(each.startswith("a free server") for each in waits())
+
+    calls(servers.pause, "B")
+    assert waits() == [
+        "a launcher that serves queue default (all are paused)",
+        "a free server that serves queue 밤",
+        "a launcher that serves queue 밤 and has tag 큰 (all are paused)",
+    ]
+
+    calls(servers.remove, "B", "b")
+    calls.sql("UPDATE dc_server SET last_seen = '2020-01-01 00:00:00'")
+    assert waits() == ["a launcher (none runs)"] * 3
+
+
+def test_v_batch_says_that_no_launcher_has_the_memory_or_takes_anything(calls: Calls) -> None:
+    small, big = {"need_mem_mb": 900}, {"need_mem_mb": 901, "queue": "q", "need_tag": "gpu"}
+    for columns in ({}, small, big):
+        calls.add(**columns)
+
+    def at_work(name: str, **facts: Any) -> None:
+        served = {"queues": ["default", "q"], "tags": ["gpu"]}
+        calls.register(name, **served, **facts)
+
+    def waits(words: list[str], reasons: list[str | None], needs: list[int | None]) -> None:
+        assert [row["waits_for"] for row in view(calls, "v_batch")] == words
+        told = calls(kept, FLEET)
+        assert [each.reason for each in told] == reasons
+        assert [each.need_mem_mb for each in told] == needs
+
+    plain, sized = "a launcher that serves queue default", " and has 900 MB of memory"
+    whole = "a launcher that serves queue q and has tag gpu and has 901 MB of memory"
+    free = ["a free server", "a free server with 900 MB of memory"]
+    largest = "a free server with tag gpu, with 901 MB of memory, that serves queue q"
+
+    at_work("old")  # it does not tell what it has
+    waits([*free, largest], [None], [None])
+    calls(servers.remove, "old", "old")
+
+    at_work("A", memory_mb=899)
+    at_work("B", memory_mb=900)
+    little = f"{whole} (the most is 900 MB)"
+    waits([*free, little], [None, "too little memory"], [None, 901])
+
+    calls(servers.pause, "B")
+    waits(
+        [free[0], f"{plain}{sized} (all are paused)", little],
+        [None, "all paused", "too little memory"],
+        [None, 900, 901],
+    )
+
+    calls(servers.renew, "A", "A", memory_mb=899, takes_none="그 이유")
+    waits(
+        [
+            f"{plain} (none takes batches now; A: 그 이유)",
+            f"{plain}{sized} (all are paused)",
+            little,
+        ],
+        ["none taken", "all paused", "too little memory"],
+        [None, 900, 901],
+    )
+
+    calls(servers.resume, "B")
+    calls(servers.renew, "B", "B", memory_mb=901, takes_none="it is stopping")
+    waits(
+        [
+            f"{plain} (none takes batches now; A: 그 이유)",
+            f"{plain}{sized} (none takes batches now; B: it is stopping)",
+            f"{whole} (none takes batches now; B: it is stopping)",
+        ],
+        ["none taken"] * 3,
+        [None, 900, 901],
+    )
+
+    calls(servers.renew, "B", "B", memory_mb=901)
+    waits([*free, largest], [None], [None])
+
+
+def test_v_batch_says_until_when_a_batch_waits(calls: Calls) -> None:
+    calls.add(run_after=FAR)
+
+    (row,) = view(calls, "v_batch")
+    assert row["waits_for"].startswith("its time, 2999-01-01 00:00:00")
+
+
+def test_v_leaderboard_has_one_row_a_model_with_valid_and_test_side_by_side(calls: Calls) -> None:
+    number = calls.finished(dataset_group="DATA001", dataset_version=1)
+    valid, test = (
+        {"n_rows": 10 + n} | {name: (i + n) / 100 for i, name in enumerate(METRICS)} for n in (0, 1)
+    )
+    for model_no in (1, 2):
+        calls.add_model(number, model_no, valid=valid, test=test, seconds=2.5)
+
+    rows = view(calls, "v_leaderboard")
+
+    assert [(row["batch_id"], row["model_no"]) for row in rows] == [(number, 1), (number, 2)]
+    for row in rows:
+        assert row["dataset"] == "DATA001/1"
+        assert (row["valid_n_rows"], row["test_n_rows"], row["fit_seconds"]) == (10, 11, 2.5)
+        for i, name in enumerate(METRICS):
+            assert row[f"valid_{name}"] == i / 100
+            assert row[f"test_{name}"] == (i + 1) / 100
+
+
+def test_v_ensemble_ranks_the_best_with_valid_and_test_side_by_side(calls: Calls) -> None:
+    number = calls.finished(candidate_id="C001")
+    with calls.engine.begin() as connection:
+        for ensemble_no, rank in ((5, 2), (8, 1), (9, None)):
+            for split, value in (("valid", 0.5), ("test", 0.25)):
+                connection.execute(
+                    insert(dc_batch_result_t4).values(
+                        batch_id=number,
+                        ensemble_no=ensemble_no,
+                        split=split,
+                        rank_no=rank,
+                        tn=1,
+                        **dict.fromkeys(VOTE_METRICS, value),
+                    )
+                )
+
+    rows = sorted(view(calls, "v_ensemble"), key=lambda row: row["rank_no"])
+
+    assert [(row["rank_no"], row["ensemble_no"]) for row in rows] == [(1, 8), (2, 5)]
+    for row in rows:
+        assert row["candidate_id"] == "C001"
+        assert (row["valid_f1_score"], row["test_f1_score"], row["valid_tn"]) == (0.5, 0.25, 1)

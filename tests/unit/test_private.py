@@ -1,0 +1,48 @@
+import io
+import os
+import stat
+
+import pytest
+
+from launcher.host.private import private_file
+from launcher.terminal.console import write_csv
+
+
+def test_a_file_that_could_not_be_finished_leaves_what_was_there(tmp_path):
+    path = tmp_path / "점수.csv"
+    path.write_text("of before", encoding="utf-8")
+
+    with pytest.raises(KeyboardInterrupt), private_file(path) as file:
+        file.write("half of " * 10_000)
+        raise KeyboardInterrupt
+
+    assert path.read_text(encoding="utf-8") == "of before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nobody_else_may_read_it_from_its_first_moment_on(tmp_path):
+    path = tmp_path / "점수.csv"
+    path.touch(0o644)
+    old = os.umask(0)
+    try:
+        with private_file(path) as file:
+            file.write("고객\n")
+            modes = [stat.S_IMODE(each.stat().st_mode) for each in tmp_path.glob("*.tmp")]
+    finally:
+        os.umask(old)
+
+    assert modes == [stat.S_IMODE(path.stat().st_mode)] == [0o600]
+    assert path.read_text(encoding="utf-8") == "고객\n"
+
+
+def test_rows_are_written_as_they_come():
+    stream, written = io.StringIO(), []
+
+    def rows():
+        for number in range(3):
+            yield number, "가"
+            written.append(stream.getvalue())
+
+    write_csv(("n", "text"), rows(), stream)
+
+    assert written == ["n,text\n0,가\n", "n,text\n0,가\n1,가\n", "n,text\n0,가\n1,가\n2,가\n"]
