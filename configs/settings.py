@@ -76,7 +76,9 @@ class Settings(BaseModel):
         0, ge=0, le=1024, description="embedded workers; 0: one a core, if memory allows"
     )
     worker_tasks: int = Field(
-        500, ge=0, description="a worker process is renewed after so many tasks; 0: never"
+        500,
+        ge=0,
+        description="a worker process is renewed after so many tasks, at rest after half; 0: never",
     )
     cache_dir: HostPath = Field(Path("var/cache"), description="local cache of matrices and models")
     cache_limit_mb: int = Field(

@@ -16,7 +16,6 @@ CONFIG: Mapping[str, Any] = {
     "distributed.worker.memory.terminate": 0.95,
     "distributed.deploy.lost-worker-timeout": "30s",
     "distributed.worker.profile.enabled": False,
-    "distributed.worker.preload": ["launcher.cluster.inheritance"],
     "distributed.admin.tick.limit": "1 hour",
     # Every process looks at itself this often, also an idle one. By the defaults (20, 500, 100 ms)
     # a scheduler and two workers with their nannies take 9 % of a core while idle; like this, 1 %.

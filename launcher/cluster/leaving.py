@@ -79,6 +79,9 @@ async def leave(dask_worker: Worker, *, renew: bool) -> None:
     while not gone:
         dask_worker.status = Status.closing_gracefully  # as such it begins nothing
         await _idle(dask_worker)
+        if renew:
+            with suppress(OSError):  # the next one only starts slower
+                await hand_down(dask_worker)
         answer = await dask_worker.scheduler.retire_workers(
             workers=[dask_worker.address],
             close_workers=False,
@@ -89,10 +92,9 @@ async def leave(dask_worker: Worker, *, renew: bool) -> None:
         if not gone:  # with results that nobody can take over it stays, and goes on meanwhile
             dask_worker.status = Status.running
             await asyncio.sleep(_AGAIN_SECONDS)
-    if renew:
-        with suppress(OSError):  # the next one only starts slower
-            await hand_down(dask_worker)
     await dask_worker.close(nanny=not renew, reason=why)
+    if renew:
+        os._exit(0)  # else it would wait for its nanny for two seconds, and the nanny for it
 
 
 async def _tell_nanny(worker: Worker) -> None:
