@@ -3,8 +3,8 @@ from sqlalchemy import insert, text
 
 from storage import overview, queues, servers
 from storage.columns import utc_now
+from storage.fleet import FLEET
 from storage.kept import kept
-from storage.obstacles import FLEET
 from storage.schema import dc_server
 
 
