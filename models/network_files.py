@@ -8,7 +8,8 @@ from typing import Any
 
 import safetensors
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as in_bytes
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -18,16 +19,21 @@ from models.trees import MOST_FEATURES
 
 VERSION = "1"
 
+_LENGTH = 8
+"""Bytes at the start of a safetensors file, which say how long its header of JSON is."""
+
 
 def save(network: nn.Module, path: Path, *, kind: str, description: Mapping[str, Any]) -> None:
-    """Write the weights, and the `description` that makes the network anew."""
+    """Write the weights, and the `description` that makes the network anew; equal ones give equal
+    bytes, so that a network fitted again is known as the same model.
+    """
     # Copies, because TabNet's layers share weights and safetensors knows no sharing.
     tensors = {
         name: value.cpu().clone(memory_format=torch.contiguous_format)
         for name, value in network.state_dict().items()
     }
     metadata = {"kind": kind, "version": VERSION, "network": json.dumps(description)}
-    save_file(tensors, path, metadata=metadata)
+    path.write_bytes(_in_order(in_bytes(tensors, metadata=metadata)))
 
 
 def load(
@@ -57,6 +63,17 @@ def load(
         RecursionError,
     ) as error:
         raise ArtifactDamaged(f"{path}: not a {kind} model: {error}") from error
+
+
+def _in_order(content: bytes) -> bytes:
+    """A safetensors file with the names in its header sorted: the library writes those of metadata
+    in an order of chance. Weights stay where they are: their places count from the header's end.
+    """
+    end = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
+    names = json.loads(content[_LENGTH:end])
+    header = json.dumps(names, sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % _LENGTH)  # weights begin where the library would align them
+    return len(header).to_bytes(_LENGTH, "little") + header + content[end:]
 
 
 def restore(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline import frames, preprocess, run_files, split
+from pipeline import frames, preprocess, row_keys, run_files, split
 from pipeline.context import Context
 from pipeline.frames import Frame
 from pipeline.parameters import BatchParameters
@@ -55,6 +55,7 @@ class Prepared:
     split_file: Stored
     matrix: Stored
     preprocessor: Stored
+    row_keys: Stored
     columns: int
     """Of the matrix."""
 
@@ -88,6 +89,7 @@ def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> 
         split_file=split_file,
         matrix=publish_matrix(fitted, frame, rows, context),
         preprocessor=_publish_preprocessor(fitted, context),
+        row_keys=_publish_row_keys(fitted, frame, parts, context),
         columns=preprocess.shape(fitted, frame)[1],
     )
 
@@ -146,6 +148,17 @@ def _publish_split(frame: Frame, parts: split.Parts, context: Context) -> Stored
         | {f"y_{name}": frame.labels[rows] for name, rows in named.items()},
         context,
     )
+
+
+def _publish_row_keys(
+    fitted: Preprocessor, frame: Frame, parts: split.Parts, context: Context
+) -> Stored:
+    """Beside the split, not in it: one split may be prepared in several ways."""
+    named = {"learned": parts.train, "aside": np.concatenate([parts.valid, parts.test])}
+    keys = {
+        name: row_keys.of(preprocess.blocks(fitted, frame, rows)) for name, rows in named.items()
+    }
+    return publish_arrays(run_files.ROW_KEYS, keys, context)
 
 
 def _split_row(dataset: Dataset, frame: Frame, parts: split.Parts, file: Stored) -> Split:

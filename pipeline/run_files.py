@@ -17,8 +17,9 @@ MODELS, PREDICTIONS, ENSEMBLES = "models/T", "predictions/P", "ensembles/E"
 
 MATRIX, LABELS = "matrices/{sha256}.npy", "labels/{sha256}.safetensors"
 SPLIT, PREPROCESSOR = "splits/{sha256}.safetensors", "preprocessors/{sha256}.json"
+ROW_KEYS = "row_keys/{sha256}.safetensors"
 
-SHARED = MATRIX, LABELS, SPLIT, PREPROCESSOR
+SHARED = MATRIX, LABELS, SPLIT, PREPROCESSOR, ROW_KEYS
 """With the hash of the content."""
 
 _OF_BATCHES = MODELS, PREDICTIONS, ENSEMBLES

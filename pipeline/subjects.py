@@ -8,8 +8,15 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from configs.errors import BadData, BadParameter, DatasetChanged, NotFound
-from pipeline import frames, preprocess, run_files
+from configs.errors import (
+    ArtifactDamaged,
+    ArtifactMissing,
+    BadData,
+    BadParameter,
+    DatasetChanged,
+    NotFound,
+)
+from pipeline import frames, preprocess, row_keys, run_files
 from pipeline.context import Context
 from pipeline.frames import Frame
 from pipeline.preparation import publish_matrix, share_arrays
@@ -124,13 +131,32 @@ def publish_rows(subject: Subject, model: TrainedModel, context: Context) -> Sto
 
 
 def doubts(subject: Subject, model: TrainedModel, context: Context) -> tuple[str, ...]:
-    """What the model's preparation does not know of other rows than were set aside."""
+    """Of other rows than were set aside: what the model's preparation does not know, and that the
+    model learned from them.
+    """
     if subject.rows is not None:
         return ()
-    remarks = preprocess.doubts(preprocessor_of(model, context), subject.frame)
-    for doubt in remarks:
-        log.warning("unknown categories", batch_id=context.claim.batch_id, note=doubt)
-    return remarks
+    preprocessor = preprocessor_of(model, context)
+    unknown = preprocess.doubts(preprocessor, subject.frame)
+    learned = _learned(subject, model, preprocessor, context)
+    for event, remarks in (("unknown categories", unknown), ("rows learned from", learned)):
+        for doubt in remarks:
+            log.warning(event, batch_id=context.claim.batch_id, note=doubt)
+    return unknown + learned
+
+
+def _learned(
+    subject: Subject, model: TrainedModel, preprocessor: Preprocessor, context: Context
+) -> tuple[str, ...]:
+    """Nothing where nothing is measured, or models are of before keys of rows were kept."""
+    if subject.y is None or model.row_keys_uri is None or model.row_keys_sha256 is None:
+        return ()
+    try:
+        file = context.cache.fetch(context.store, model.row_keys_uri, model.row_keys_sha256)
+    except (ArtifactMissing, ArtifactDamaged):  # nothing else needs it
+        return ()
+    keys = row_keys.of(preprocess.blocks(preprocessor, subject.frame))
+    return row_keys.doubts(keys, *arrays.load(file, "learned", "aside"))
 
 
 def preprocessor_of(model: TrainedModel, context: Context) -> Preprocessor:

@@ -96,6 +96,8 @@ dc_model = Table(
     Column("seconds", number()),
     Column("versions", long_text()),  # JSON: library to version
     Column("device", code(8)),  # cpu or cuda; NULL: trained before this was kept
+    Column("row_keys_uri", String(500)),  # of the rows learned from; NULL: trained before
+    Column("row_keys_sha256", code(64)),
     Column("created_at", moment(), nullable=False, server_default=utc_now()),
     PrimaryKeyConstraint("batch_id", "model_no", "model_sub_no"),
     **INNODB,

@@ -205,6 +205,8 @@ class TrainedModel(Record):
     seconds: float
     versions: str
     device: str | None = None
+    row_keys_uri: str | None = None
+    row_keys_sha256: str | None = None
 
     @property
     def key(self) -> ModelKey:

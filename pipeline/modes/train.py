@@ -195,6 +195,8 @@ def _commit(task: FitTask, fitted: Fitted, prepared: Prepared, context: Context)
         seconds=measured.fit_seconds,
         versions=json.dumps(dict(versions())),
         device=measured.device,
+        row_keys_uri=prepared.row_keys.uri,
+        row_keys_sha256=prepared.row_keys.sha256,
     )
     columns = {
         "threshold": measured.threshold,

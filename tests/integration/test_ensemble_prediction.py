@@ -135,6 +135,21 @@ def test_categories_that_training_never_had_are_told_if_many_rows_have_them(lab)
     assert re.search(told, renamed)
 
 
+def test_rows_learned_from_are_told_in_another_guise(lab):
+    parent = lab.ensemble(SMALL)
+    header, *rows = (lab.folder / "DATA001.csv").read_text("utf-8").splitlines(keepends=True)
+    path = lab.folder / "reversed.csv"
+    path.write_text("".join([header, *reversed(rows)]), "utf-8")
+    choices = Choices(target=applicants.TARGET, id_column=applicants.ID)
+    load_file(lab.engine, path, group="DATA003", choices=choices)
+    columns = {"mode": "predict", "train_batch_id": parent, "dataset_version": 1}
+
+    said = lab.execute(lab.add(**columns, dataset_group="DATA003"))
+
+    doubt = "; 224 of 400 rows equal rows learned from: metrics on them flatter"
+    assert said.endswith(doubt)
+
+
 def test_all_rows_of_the_data_set_trained_on_can_be_scored(lab):
     parent = lab.ensemble(SMALL)
     assert result(lab, lab.predict(parent, parameters={"scope": "all"}))["n_rows"] == 400
@@ -312,6 +327,31 @@ def test_a_member_that_was_trained_again_is_refused(lab):
         lab.predict(parent)
     with reading(lab.engine) as connection:
         assert connection.scalar(select(dc_batch.c.state).where(dc_batch.c.batch_id == 2)) == "C"
+
+
+def test_members_trained_again_because_their_files_were_lost_are_the_same(lab):
+    trained = lab.train_each(
+        [
+            ("ML-XGB", '{"n_estimators": 5}'),
+            ("ML-RF", '{"n_estimators": 5}'),
+            ("DL-DNN", '{"max_epochs": 2}'),
+            ("DL-TABNET", '{"max_epochs": 2}'),
+        ]
+    )
+    lab.list_models("C002", [(trained, number, 1) for number in range(1, 5)])
+    parent = lab.ensemble(SMALL, candidate_id="C002")
+    before = lab.trained(trained)
+    shutil.rmtree(lab.folder / "store" / "models" / f"T{trained}")
+
+    lab.again(trained)
+    lab.execute(trained)
+
+    hashes = [
+        [(row.sha256, row.scores_sha256) for row in of] for of in (before, lab.trained(trained))
+    ]
+    assert hashes[0] == hashes[1]
+    assert [row.fence for row in lab.trained(trained)] == [2, 2, 2, 2]
+    assert result(lab, lab.predict(parent))["state"] == "C"
 
 
 def test_a_database_restored_from_before_a_run_does_not_overwrite_the_file_of_that_run(lab):

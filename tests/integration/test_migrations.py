@@ -110,7 +110,7 @@ def test_upgrading_again_keeps_rows_and_changes_nothing(blank: Engine) -> None:
         assert batches.read(connection, number) is not None
 
 
-def test_models_of_before_have_no_device(blank: Engine) -> None:
+def test_models_of_before_have_no_device_and_no_keys_of_rows(blank: Engine) -> None:
     upgrade(blank)
     columns = "fence, model_id, params, threshold, uri, format, sha256, bytes, scores_uri, "
     columns += "scores_sha256, split_id, preprocessor_uri, preprocessor_sha256, fingerprint"
@@ -118,7 +118,10 @@ def test_models_of_before_have_no_device(blank: Engine) -> None:
     run(
         blank,
         *(f"DROP VIEW {name}" for name in inspect(blank).get_view_names()),
-        "ALTER TABLE dc_model DROP COLUMN device",
+        *(
+            f"ALTER TABLE dc_model DROP COLUMN {name}"
+            for name in ("device", "row_keys_uri", "row_keys_sha256")
+        ),
         "UPDATE dc_schema_version SET version_num = '0005'",
         f"INSERT INTO dc_model (batch_id, model_no, model_sub_no, {columns}) "
         f"VALUES (1, 2, 3, {values})",
@@ -128,7 +131,8 @@ def test_models_of_before_have_no_device(blank: Engine) -> None:
 
     assert migrate.check(blank) == []
     with blank.connect() as connection:
-        assert results.models(connection, 1)[0].device is None
+        (model,) = results.models(connection, 1)
+    assert (model.device, model.row_keys_uri, model.row_keys_sha256) == (None, None, None)
 
 
 def test_two_at_once_come_to_the_same_end(blank_settings: Settings) -> None:

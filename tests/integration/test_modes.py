@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import time
 from pathlib import Path
@@ -148,6 +149,54 @@ def test_predict_says_that_many_rows_hold_categories_that_training_never_had(rea
     doubt = "지역: 30 of 120 rows hold a category that training had never or hardly ever"
     assert said == f"1 of 1 models applied; {doubt}"
     assert [line["note"] for line in logs if line["event"] == "unknown categories"] == [doubt]
+
+
+GUISES = {
+    "rows in another order": (lambda rows: rows.iloc[::-1], "168 of 300"),
+    "columns in another order": (lambda rows: rows[rows.columns[::-1]], "168 of 300"),
+    "one column more": (lambda rows: rows.assign(extra=1), "168 of 300"),
+    "new rows as well": (lambda rows: pd.concat([rows, applicants(seed=1)]), "168 of 600"),
+}
+
+
+@pytest.mark.parametrize("guise", GUISES)
+def test_predict_says_that_rows_of_another_data_set_were_learned_from(
+    ready: Desk, guise: str
+) -> None:
+    trained = ready.train()
+    disguised, count = GUISES[guise]
+    ready.load(disguised(applicants()), id_column="id")
+    row = {"mode": "predict", "train_batch_id": trained, "dataset_version": 2}
+
+    with capture_logs() as logs:
+        said = ready.run(ready.add(**row))
+
+    doubt = f"{count} rows equal rows learned from: metrics on them flatter"
+    assert said == f"1 of 1 models applied; {doubt}"
+    assert [line["note"] for line in logs if line["event"] == "rows learned from"] == [doubt]
+
+
+@pytest.mark.parametrize("why", ["no outcome", "models of before", "the file of keys is lost"])
+def test_where_rows_learned_from_cannot_flatter_or_be_known_nothing_is_said(
+    ready: Desk, why: str
+) -> None:
+    trained = ready.train()
+    rows = applicants().assign(extra=1)
+    if why == "no outcome":
+        ready.load(rows.drop(columns="y"), target=None, id_column="id")
+    else:
+        ready.load(rows, id_column="id")
+    if why == "models of before":
+        forget = text("UPDATE dc_model SET row_keys_uri = NULL, row_keys_sha256 = NULL")
+        transaction(ready.engine, lambda connection: connection.execute(forget))
+    elif why == "the file of keys is lost":
+        (model,) = ready.trained(trained)
+        ready.store.delete(model.row_keys_uri)
+        shutil.rmtree(ready.settings.cache_dir)
+
+    predicted = ready.add(mode="predict", train_batch_id=trained, dataset_version=2)
+
+    assert ready.run(predicted) == "1 of 1 models applied"
 
 
 def test_rows_trained_on_are_known_again_under_another_name(ready: Desk) -> None:

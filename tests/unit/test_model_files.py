@@ -380,6 +380,22 @@ def test_a_network_of_another_description_is_refused(model_id, description, tmp_
 
 
 @pytest.mark.parametrize("model_id", ["DL-DNN", "DL-TABNET"])
+def test_a_network_saved_again_is_the_same_file(model_id, tmp_path):
+    [variant] = expand('{"max_epochs": 1}', model_id, model_no=1)
+    estimators = kind.estimators(model_id)
+    X = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(np.int8)
+    estimator = estimators.build(variant.params, seed=1, device="cpu").fit(X, y)
+    files = [tmp_path / str(number) for number in range(12)]
+    for file in files:
+        estimators.save(estimator, file)
+
+    assert len({file.read_bytes() for file in files}) == 1
+    loaded = estimators.load(files[0], device="cpu")
+    np.testing.assert_array_equal(loaded.scores(X), estimator.scores(X))
+
+
+@pytest.mark.parametrize("model_id", ["DL-DNN", "DL-TABNET"])
 def test_weights_of_another_type_are_refused(model_id, tmp_path):
     path = tmp_path / "model.safetensors"
     of = _network(model_id, path)

@@ -37,6 +37,7 @@ shared = st.sampled_from(
         f"splits/{HASH}.safetensors",
         f"preprocessors/{HASH}.json",
         f"labels/{HASH}.safetensors",
+        f"row_keys/{HASH}.safetensors",
         "probe-00ff",
     ]
 )
@@ -114,5 +115,6 @@ def test_the_names_that_runs_give_are_known():
 def test_a_file_named_by_its_content_is_any_runs():
     named = {name.format(sha256=HASH) for name in run_files.SHARED}
 
-    assert {uri.split("/")[0] for uri in named} == {"matrices", "splits", "preprocessors", "labels"}
+    folders = {"matrices", "splits", "preprocessors", "labels", "row_keys"}
+    assert {uri.split("/")[0] for uri in named} == folders
     assert {owner_of(uri) for uri in named} == {Owner(None)}
