@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, text
 from configs.settings import load
 from storage import claims
 from storage.engine import make_engine, transaction
-from storage.records import Offer
+from storage.offers import Offer
 
 
 def connect(overrides: dict[str, Any], *, autocommit: bool = False) -> Engine:

@@ -2,17 +2,16 @@
 delete.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
 from sqlalchemy import Engine
 
-from configs.errors import BadData, DatabaseUnavailable, NotFound
+from configs.errors import BadData, NotFound
 from configs.meant import some
+from pipeline import loaded_table
 from pipeline.labels import labels_of
 from pipeline.progress import Report
 from pipeline.roles import Choices, Tell, describe
@@ -20,7 +19,7 @@ from storage import bulk_read, dataset_use, datasets, files, tables
 from storage.content import canonical, columns_in, content_sha256
 from storage.engine import reading, transaction
 from storage.records import Dataset, DatasetColumn
-from storage.rows import arrange, columns_read, read_rows
+from storage.rows import arrange, columns_read
 
 _MAX_GROUP = 100
 
@@ -56,7 +55,7 @@ def load_file(
     rows = canonical(stored, columns_read(columns))
     dataset = _dataset(group, first, "", columns, choices, rows, str(path))
     _tell_of_twins(engine, dataset, tell)
-    dataset = _write(
+    dataset = loaded_table.write(
         engine,
         dataset,
         stored,
@@ -65,10 +64,10 @@ def load_file(
     )
     try:
         progress(0.8, "comparing the table with the file")
-        _compare(engine, dataset, rows)
+        loaded_table.compare(engine, dataset, rows)
         transaction(engine, lambda connection: datasets.register(connection, dataset))
     except BaseException:
-        _undo(engine, dataset)
+        loaded_table.undo(engine, dataset)
         raise
     progress(1.0, "done")
     return dataset
@@ -205,68 +204,3 @@ def _tell_of_twins(engine: Engine, dataset: Dataset, tell: Tell) -> None:
         twins = datasets.same_content(connection, dataset)
     if twins:
         tell(f"data set {some(twins, 20)} has the same content")
-
-
-def _write(
-    engine: Engine,
-    dataset: Dataset,
-    stored: pa.Table,
-    progress: Callable[[float], None],
-    *,
-    next_if_taken: bool,
-) -> Dataset:
-    """Put `stored` into a new table; the data set then names it. A table that stands in the way
-    belongs to a load that runs now, or to one whose process was killed: with `next_if_taken` the
-    next version is taken instead.
-    """
-    for version in count(dataset.dataset_version):
-        name = tables.table_name(dataset.dataset_group, version)
-        try:
-            order_column = tables.write(engine, name, stored, progress)
-        except tables.TableExists:
-            if not next_if_taken:
-                _refuse_registered(engine, name)
-                raise
-        else:
-            return replace(
-                dataset, dataset_version=version, table_name=name, order_column=order_column
-            )
-    raise AssertionError("unreachable")
-
-
-def _refuse_registered(engine: Engine, table_name: str) -> None:
-    """Names of tables know no case, so groups that differ by it alone meet here."""
-    with reading(engine) as connection:
-        known = datasets.listing(connection)
-    for other in known:
-        if other.table_name == table_name:
-            raise BadData(
-                f"table {table_name!r} holds data set {other.name}; leave --version out, or give "
-                "the group another name"
-            )
-
-
-def _compare(engine: Engine, dataset: Dataset, rows: pa.Table) -> None:
-    """Raise BadData if the table does not hold what the file held."""
-    with reading(engine) as connection:
-        written = read_rows(connection, dataset)
-    columns = columns_read(dataset.columns)
-    if content_sha256(written, columns) == dataset.content_sha256:
-        return
-    for column in columns:
-        if content_sha256(written, [column]) != content_sha256(rows, [column]):
-            raise BadData(
-                f"column {column.column_name!r} came back from the database with other values "
-                f"({written.num_rows} rows, {rows.num_rows} in the file); nothing was registered"
-            )
-
-
-def _undo(engine: Engine, dataset: Dataset) -> None:
-    """Drop the table of a load that failed, unless it is registered all the same: then the
-    database committed and only its answer was lost.
-    """
-    with suppress(DatabaseUnavailable):  # what failed first says more
-        with reading(engine) as connection:
-            known = datasets.listing(connection)
-        if all(other.table_name != dataset.table_name for other in known):
-            tables.drop(engine, dataset.table_name)

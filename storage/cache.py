@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import hashlib
-import math
 import os
 import re
 import shutil
@@ -21,10 +20,9 @@ from configs.settings import Settings
 from storage import scratch
 from storage.artifacts.port import Store
 from storage.durable import flush_to_disk
+from storage.eviction import shrink, unused_seconds
 from storage.scratch import lock, mark_of, remove
 
-# A file found a moment ago may not be opened yet; once it is, it outlives its name.
-_GRACE_SECONDS = 60
 _SCRATCH_SECONDS = 2 * 24 * 3600
 _READ_ONLY = 0o444
 _ALONE_SECONDS = 120.0  # what a large file may take; two that fetch it do no harm
@@ -129,7 +127,7 @@ class Cache:
         scratch.clean(self.scratch())
         for left in self.scratch().iterdir():
             # What is held may be older: a fit may take days.
-            if not mark_of(left).exists() and _unused_seconds(left) > _SCRATCH_SECONDS:
+            if not mark_of(left).exists() and unused_seconds(left) > _SCRATCH_SECONDS:
                 remove(left)
 
     def evict(self) -> None:
@@ -149,16 +147,7 @@ class Cache:
             store.get(uri, sha256, target)
 
     def _shrink(self, limit_of: Callable[[int], int]) -> bool:
-        """Whether anything went, of what nobody has asked for lately, the oldest first."""
-        files = sorted(_files(self._root / "files"), key=lambda file: file[2])
-        before = total = sum(size for _, size, _ in files)
-        for path, size, _ in files:
-            if total <= limit_of(before):
-                break
-            # Looked at anew: since we counted, somebody may have asked for it.
-            if _unused_seconds(path) >= _GRACE_SECONDS and self._remove_unused(path):
-                total -= size
-        return total < before
+        return shrink(self._root / "files", limit_of, aside=self.scratch())
 
     def _is_sound(self, path: Path, sha256: str) -> bool:
         """Looked at once a process: many tasks ask for one matrix."""
@@ -169,21 +158,6 @@ class Cache:
                 log.warning("a damaged file of the cache is replaced", file=str(path))
                 return False
             self._sound[sha256] = inode
-        return True
-
-    def _remove_unused(self, path: Path) -> bool:
-        """Unless a process holds it. Away first, then looked at once more: somebody may have asked
-        for it since.
-        """
-        away = self.scratch() / uuid4().hex
-        with suppress(FileNotFoundError), path.open("rb") as file:
-            if not lock(file):
-                return False
-            path.replace(away)
-            if _unused_seconds(away) < _GRACE_SECONDS:
-                away.replace(path)
-                return False
-            away.unlink(missing_ok=True)
         return True
 
     def _place(self, sha256: str) -> Path:
@@ -245,21 +219,3 @@ def open_cache(settings: Settings) -> Cache:
 def sha256_of(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _files(folder: Path) -> Iterator[tuple[Path, int, float]]:
-    """Path, bytes and time of last use of each file below; others may remove them meanwhile."""
-    for path in folder.glob("*/*"):
-        try:
-            found = path.stat()
-        except FileNotFoundError:
-            continue
-        yield path, found.st_size, found.st_mtime
-
-
-def _unused_seconds(path: Path) -> float:
-    try:
-        # A time to come is one from before the clock was set back.
-        return abs(time.time() - path.stat().st_mtime)
-    except FileNotFoundError:
-        return math.inf

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, and_, case, null, or_, select
 from configs.errors import Cancelled, LeaseLost, Retry
 from storage import attempts, taking
 from storage.columns import shorten, utc_now
-from storage.records import Batch, Claim, Offer, State
+from storage.offers import Offer
+from storage.records import Batch, Claim, State
 from storage.schema import dc_batch
 from storage.transitions import (
     FINISHED,

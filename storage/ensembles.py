@@ -1,4 +1,4 @@
-"""What ensemble batches leave behind: finished ranges while they search, then one report.
+"""What ensemble batches leave behind: one report, made of the ranges in ensemble_ranges.py.
 
 As in results.py, writers are called in a transaction that holds the batch.
 """
@@ -34,19 +34,6 @@ _REPORT = (
     dc_batch_histogram,
     dc_batch_picture,
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FinishedRange(Record):
-    """Ensembles first_no to last_no, both included, are counted; what came of it is in a file."""
-
-    first_no: int
-    last_no: int
-    fence: int
-    fingerprint: str
-    uri: str
-    sha256: str
-    bytes: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,39 +111,6 @@ class EnsembleReport:
     methods: Sequence[Method] = ()
     bins: Sequence[Bin] = ()
     pictures: Sequence[Picture] = ()
-
-
-def put_range(connection: Connection, batch_id: int, finished: FinishedRange) -> None:
-    """Replace what overlaps with it by a finished range."""
-    table = dc_ensemble_range.c
-    connection.execute(
-        delete(dc_ensemble_range).where(
-            table.batch_id == batch_id,
-            table.first_no <= finished.last_no,
-            table.last_no >= finished.first_no,
-        )
-    )
-    connection.execute(insert(dc_ensemble_range).values(batch_id=batch_id, **asdict(finished)))
-
-
-def ranges(connection: Connection, batch_id: int) -> tuple[FinishedRange, ...]:
-    """The finished ranges of a batch, whatever their fingerprint, from the first."""
-    rows = connection.execute(
-        select(dc_ensemble_range)
-        .where(dc_ensemble_range.c.batch_id == batch_id)
-        .order_by(dc_ensemble_range.c.first_no)
-    ).mappings()
-    return tuple(map(FinishedRange.from_row, rows))
-
-
-def keep_ranges(connection: Connection, batch_id: int, kept: Iterable[FinishedRange]) -> None:
-    """Forget every range of a batch but these."""
-    table = dc_ensemble_range.c
-    connection.execute(
-        delete(dc_ensemble_range).where(
-            table.batch_id == batch_id, table.first_no.not_in([each.first_no for each in kept])
-        )
-    )
 
 
 def forget_report(connection: Connection, batch_id: int) -> bool:

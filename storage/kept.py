@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Integer, Select, case, cast, func, literal, s
 
 from storage.claimable import is_wanted
 from storage.obstacles import OTHERS, Name, Obstacle, words_of
-from storage.records import Offer, Record
+from storage.offers import Offer
+from storage.records import Record
 from storage.schema import dc_batch
 
 _NEEDS = ("queue", "need_tag", "need_mem_mb")

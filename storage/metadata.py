@@ -1,4 +1,4 @@
-"""What all tables share. The tables are in schema.py, those of ensembles in ensemble_schema.py."""
+"""What all tables share. The tables are in batch_, model_, ensemble_ and server_schema.py."""
 
 from typing import Any
 

@@ -43,28 +43,6 @@ class Record:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Offer:
-    """What a launcher has for batches: which it may claim. `queues`: the most urgent first;
-    `free_mb` None: memory is not looked at.
-    """
-
-    server: str
-    queues: tuple[str, ...] = ("default",)
-    tags: tuple[str, ...] = ()
-    free_mb: int | None = None
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """Of the conditions in storage.obstacles."""
-        return {
-            "server": self.server,
-            "queues": list(self.queues),
-            "tags": list(self.tags),
-            "free_mb": self.free_mb,
-        }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Batch(Record):
     """A row of dc_batch: what an operator asked for and how it stands."""
 

@@ -29,8 +29,9 @@ from storage.batches import COLUMNS
 from storage.claimable import retry_is_due, waits
 from storage.driver_errors import is_locked, is_out_of_range
 from storage.engine import not_waiting
-from storage.obstacles import offered, unblocked
-from storage.records import Batch, Offer
+from storage.obstacles import unblocked
+from storage.offers import Offer, offered
+from storage.records import Batch
 from storage.schema import dc_batch
 from storage.transitions import TAKEN, assignment
 

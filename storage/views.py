@@ -18,10 +18,12 @@ from sqlalchemy import (
     table,
 )
 
+from storage.claimable import is_wanted
 from storage.columns import seconds_between, utc_now
+from storage.fleet import FLEET, suitable_server
 from storage.in_words import current, dataset_name, last_error, status
 from storage.metadata import COUNTS, METRICS, VOTE_METRICS
-from storage.obstacles import waits_for
+from storage.obstacles import CANDIDATE, KEY, PARENT, PAUSED_QUEUE, TIME, TWIN, words_of
 from storage.schema import (
     dc_batch,
     dc_batch_method,
@@ -39,7 +41,7 @@ def _batches() -> Select[*tuple[Any, ...]]:
         _batch.mode,
         _batch.state,
         status(dc_batch).label("status"),
-        waits_for().label("waits_for"),
+        _waits_for().label("waits_for"),
         current(_batch.progress).label("progress"),
         current(_batch.progress_note).label("progress_note"),
         seconds_between(_batch.created_at, utc_now()).label("age_seconds"),
@@ -63,6 +65,14 @@ def _batches() -> Select[*tuple[Any, ...]]:
         _batch.work_date,
         _batch.work_end_date,
     )
+
+
+def _waits_for() -> ColumnElement[str]:
+    """Why a batch does not run; NULL for one that runs, has ended or is being cancelled."""
+    here = words_of(
+        (PARENT, CANDIDATE, PAUSED_QUEUE, TIME, KEY, TWIN), words_of(FLEET, suitable_server())
+    )
+    return case((is_wanted, here))
 
 
 def _side_by_side(

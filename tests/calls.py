@@ -9,7 +9,8 @@ from sqlalchemy import Engine, insert, select, text, update
 from configs.errors import Retry
 from storage import batches, claims, servers
 from storage.engine import reading, transaction
-from storage.records import Batch, Claim, Offer
+from storage.offers import Offer
+from storage.records import Batch, Claim
 from storage.schema import dc_batch, dc_batch_attempt, dc_batch_result, dc_model
 
 T = TypeVar("T")

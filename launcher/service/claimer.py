@@ -13,8 +13,8 @@ from launcher.service.settlement import give_back
 from storage import batches, claims, taking
 from storage.engine import reading, transaction
 from storage.kept import Kept, by_others, kept
-from storage.obstacles import HERE
-from storage.records import Batch, Offer
+from storage.offers import HERE, Offer
+from storage.records import Batch
 
 
 @dataclass(frozen=True, slots=True)

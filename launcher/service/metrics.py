@@ -19,7 +19,7 @@ from configs.errors import (
     StoreUnavailable,
 )
 from launcher.service.supervisor import Outcome
-from storage import overview
+from storage import overview, waiting
 from storage.engine import reading
 
 _STATES = ("I", "U", "C", "E")
@@ -142,7 +142,7 @@ class Table(Collector):
         try:
             with reading(self._engine) as connection:
                 self._states = overview.states(connection)
-                self._oldest = overview.oldest_waiting(connection)
+                self._oldest = waiting.longest_seconds(connection)
         except Exception as error:  # a scrape tells what else there is
             log.warning("cannot count batches for metrics", error=str(error))
             self._states = None

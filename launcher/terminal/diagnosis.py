@@ -25,8 +25,9 @@ from pipeline import ownership
 from pipeline.ownership import Standing
 from storage import attempts, identity, named_files, overview, servers
 from storage.artifacts.opening import open_store
+from storage.fleet import FLEET
 from storage.kept import kept
-from storage.obstacles import FLEET, PAUSED_QUEUE
+from storage.obstacles import PAUSED_QUEUE
 
 _PORT_SECONDS = 5.0
 _MOST_KEPT = 3  # the next ones show once these are seen to

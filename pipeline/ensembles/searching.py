@@ -23,9 +23,9 @@ from pipeline.ensembles.ranges import (
 from pipeline.ensembles.stored_scores import Board
 from pipeline.preparation import share_arrays
 from pipeline.progress import Tally
-from storage import ensembles, identity
+from storage import ensemble_ranges, identity
 from storage.artifacts.port import Stored
-from storage.ensembles import FinishedRange
+from storage.ensemble_ranges import FinishedRange
 
 _SHORTEST, _LONGEST = 10_000, 1_000_000
 _LONGEST_TIMED = 100_000  # what is begun at the deadline is lost
@@ -126,7 +126,7 @@ def _resume(
 ) -> list[tuple[FinishedRange, Tried]]:
     """The ranges that earlier runs finished, less what is of another search or cannot be read."""
     batch_id = context.claim.batch_id
-    earlier = context.read(lambda connection: ensembles.ranges(connection, batch_id))
+    earlier = context.read(lambda connection: ensemble_ranges.read(connection, batch_id))
     kept = []
     for finished in earlier:
         if finished.fingerprint == fingerprint and finished.last_no <= order.ensembles:
@@ -134,7 +134,7 @@ def _resume(
                 kept.append((finished, _read(finished, order, parts, context)))
     if len(kept) < len(earlier):
         known = [finished for finished, _ in kept]
-        context.commit(lambda connection: ensembles.keep_ranges(connection, batch_id, known))
+        context.commit(lambda connection: ensemble_ranges.keep(connection, batch_id, known))
     return kept
 
 
@@ -188,7 +188,7 @@ def _finished(task: RangeTask, file: Stored, fingerprint: str, context: Context)
 
 def _commit(finished: FinishedRange, context: Context) -> None:
     batch_id = context.claim.batch_id
-    context.commit(lambda connection: ensembles.put_range(connection, batch_id, finished))
+    context.commit(lambda connection: ensemble_ranges.put(connection, batch_id, finished))
 
 
 def _read(

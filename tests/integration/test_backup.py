@@ -15,7 +15,7 @@ from configs.settings import Settings
 from storage import migrate, queues, taking
 from storage.engine import reading, transaction
 from storage.metadata import METRICS
-from storage.records import Offer
+from storage.offers import Offer
 from storage.schema import dc_batch, dc_queue
 from tests.bank import ROOT, environment
 from tests.blocks import blocks

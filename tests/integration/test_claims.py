@@ -8,8 +8,7 @@ from sqlalchemy import Engine
 from configs.errors import Retry
 from storage import candidates, queues, servers, sweeping
 from storage.kept import kept
-from storage.obstacles import HERE
-from storage.records import Offer
+from storage.offers import HERE, Offer
 from tests.calls import Calls
 
 LEGACY_INSERTS = (

@@ -16,7 +16,7 @@ from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable, Ret
 from configs.settings import load
 from storage import batches, claims, migrate, queues, sweeping
 from storage.engine import make_engine, not_waiting, reading, transaction
-from storage.records import Offer
+from storage.offers import Offer
 from tests.calls import Calls
 from tests.conftest import SettingsFactory
 from tests.mariadb import NOT_DURABLE, MariaDB, running_mariadb

@@ -10,7 +10,7 @@ from configs.errors import DatabaseRefused
 from storage import batches, claims, queues, servers, sweeping, taking
 from storage.engine import make_engine
 from storage.grants import ROLES, grants, how_to_give
-from storage.records import Offer
+from storage.offers import Offer
 from tests.bank import ROOT
 from tests.blocks import blocks
 from tests.calls import Calls

@@ -15,7 +15,8 @@ from configs.errors import LeaseLost, Retry
 from configs.settings import Settings
 from storage import batches, claims, sweeping, taking
 from storage.engine import make_engine
-from storage.records import Batch, Claim, Offer
+from storage.offers import Offer
+from storage.records import Batch, Claim
 from tests.calls import Calls
 from tests.rival import Rival
 

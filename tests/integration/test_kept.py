@@ -4,9 +4,10 @@ from sqlalchemy.sql import visitors
 
 from storage import queues, servers
 from storage.columns import utc_now
+from storage.fleet import FLEET
 from storage.kept import kept
-from storage.obstacles import FLEET, HERE, PAUSED_QUEUE, Obstacle
-from storage.records import Offer
+from storage.obstacles import PAUSED_QUEUE, Obstacle
+from storage.offers import HERE, Offer
 from storage.schema import dc_batch
 from tests.calls import Calls
 

@@ -6,7 +6,8 @@ import pytest
 
 from configs.errors import LeaseLost, Retry
 from storage import batches, claims, sweeping
-from storage.records import Claim, Offer
+from storage.offers import Offer
+from storage.records import Claim
 from tests.calls import Calls
 
 

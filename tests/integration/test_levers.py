@@ -10,9 +10,9 @@ from configs.errors import NotFound, Retry, WrongState
 from pipeline.progress import Tally
 from storage import batches, queues, servers, taking
 from storage.claimable import is_open
+from storage.fleet import FLEET
 from storage.kept import kept
-from storage.obstacles import FLEET, HERE
-from storage.records import Offer
+from storage.offers import HERE, Offer
 from storage.schema import dc_batch, dc_candidate_model_list, dc_ensemble_model
 from tests.calls import FAR, Calls
 

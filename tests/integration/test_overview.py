@@ -1,10 +1,10 @@
 import pytest
 from sqlalchemy import insert, text
 
-from storage import overview, queues, servers
+from storage import overview, queues, servers, waiting
 from storage.columns import utc_now
+from storage.fleet import FLEET
 from storage.kept import kept
-from storage.obstacles import FLEET
 from storage.schema import dc_server
 
 
@@ -12,7 +12,7 @@ def test_an_empty_database_has_nothing_going_on(calls):
     assert calls(overview.read) == overview.Overview(
         servers=(), runs=(), queues=(), oldest=None, failures=(), failed=0
     )
-    assert calls(overview.oldest_waiting) == 0
+    assert calls(waiting.longest_seconds) == 0
 
 
 def test_servers_tell_how_long_they_are_silent_and_whether_they_are_paused(calls):
@@ -92,7 +92,7 @@ def test_the_oldest_waiting_batch_counts_from_when_it_was_given_back(calls):
 
     assert oldest.batch_id == first
     assert 99 <= oldest.seconds <= 110
-    assert calls(overview.oldest_waiting) >= 99
+    assert calls(waiting.longest_seconds) >= 99
 
 
 def test_a_batch_waits_from_its_time_on_and_not_before(calls):

@@ -4,8 +4,7 @@ from storage import batches, claims, queues, servers, sweeping, taking
 from storage.columns import utc_now
 from storage.engine import make_engine, reading, transaction
 from storage.kept import kept
-from storage.obstacles import HERE
-from storage.records import Offer
+from storage.offers import HERE, Offer
 
 OFFER = Offer(server="S", tags=("cpu",), free_mb=1000)
 

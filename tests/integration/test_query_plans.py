@@ -8,7 +8,7 @@ from pymysql.cursors import DictCursor
 from sqlalchemy import Connection, Engine, event, text
 
 from storage import claims, leaderboard, sweeping, taking
-from storage.records import Offer
+from storage.offers import Offer
 
 FINISHED = (
     "INSERT INTO dc_batch (mode, state, run_after, attempt)"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import storage.cache
+import storage.eviction
 from configs.errors import ArtifactDamaged, ArtifactMissing, BadSetting, DiskFull
 from configs.settings import load
 from storage.artifacts.folder import FolderStore
@@ -379,7 +380,7 @@ def test_without_a_limit_nothing_goes(cache, tmp_path):
 def test_a_file_that_is_asked_for_while_it_is_evicted_stays(tmp_path, monkeypatch):
     cache = Cache(tmp_path / "cache", limit_bytes=1)
     path = adopt(cache, CONTENT, unused=1000)
-    honest, asked = storage.cache._unused_seconds, []
+    honest, asked = storage.eviction.unused_seconds, []
 
     def ask_after_the_look(looked_at: Path) -> float:
         seconds = honest(looked_at)
@@ -387,7 +388,7 @@ def test_a_file_that_is_asked_for_while_it_is_evicted_stays(tmp_path, monkeypatc
             asked.append(cache.path(SHA256))
         return seconds
 
-    monkeypatch.setattr("storage.cache._unused_seconds", ask_after_the_look)
+    monkeypatch.setattr("storage.eviction.unused_seconds", ask_after_the_look)
     cache.evict()
 
     assert asked == [path]

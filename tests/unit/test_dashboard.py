@@ -14,7 +14,8 @@ from rich.text import Text
 from configs.errors import DatabaseUnavailable
 from launcher.terminal.dashboard import page, watch
 from launcher.terminal.durations import in_short, in_words, seconds_of
-from storage.overview import Failure, Overview, Queue, Run, ServerSeen, Waiting
+from storage.overview import Failure, Overview, Run, ServerSeen
+from storage.waiting import Queue, Waiting
 
 
 def server(name="SERVER_001", **changes):

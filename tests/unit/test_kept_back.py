@@ -6,8 +6,10 @@ import pytest
 
 from launcher.service.kept_back import remedy, what_to_do
 from launcher.service.verdict import CANNOT_BEGIN
+from storage.fleet import FLEET
 from storage.kept import Kept
-from storage.obstacles import FLEET, HERE, PAUSED_QUEUE, Name
+from storage.obstacles import PAUSED_QUEUE, Name
+from storage.offers import HERE
 from storage.records import Server
 from storage.schema import dc_server
 

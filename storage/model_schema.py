@@ -1,0 +1,134 @@
+"""The tables of data sets and models: what is trained on what, and how well it does."""
+
+from sqlalchemy import CheckConstraint, Column, Index, Integer, PrimaryKeyConstraint, String, Table
+
+from storage.columns import big_id, code, long_text, moment, number, utc_now
+from storage.metadata import INNODB, METRICS, metadata, metric_columns
+
+dc_dataset = Table(
+    "dc_dataset",
+    metadata,
+    Column("dataset_group", String(100), nullable=False),
+    Column("dataset_version", Integer, nullable=False, autoincrement=False),
+    Column("table_name", String(64), nullable=False),
+    Column("target_column", String(64)),
+    Column("positive_value", String(255)),  # of a text target: the value that means 1
+    Column("id_column", String(64)),
+    Column("time_column", String(64)),
+    Column("order_column", String(64)),  # gives the rows their order; no feature
+    Column("n_rows", big_id(), nullable=False),
+    Column("positive_rate", number()),
+    Column("content_sha256", code(64), nullable=False),
+    Column("created_at", moment(), nullable=False, server_default=utc_now()),
+    PrimaryKeyConstraint("dataset_group", "dataset_version"),
+    **INNODB,
+)
+
+dc_dataset_column = Table(
+    "dc_dataset_column",
+    metadata,
+    Column("dataset_group", String(100), nullable=False),
+    Column("dataset_version", Integer, nullable=False, autoincrement=False),
+    Column("column_name", String(64), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("role", code(16), nullable=False),
+    Column("kind", code(16), nullable=False),
+    Column("missing_values", long_text()),  # JSON list of the sentinels that mean missing
+    CheckConstraint(
+        "role IN ('feature','target','id','time','group','ignore','sensitive')",
+        name="dc_dataset_column_role",
+    ),
+    CheckConstraint("kind IN ('numeric','categorical')", name="dc_dataset_column_kind"),
+    PrimaryKeyConstraint("dataset_group", "dataset_version", "column_name"),
+    **INNODB,
+)
+
+dc_model_list = Table(
+    "dc_model_list",
+    metadata,
+    Column("model_no", Integer, primary_key=True, autoincrement=False),
+    Column("model_id", String(100), nullable=False),
+    Column("model_group_id", String(100), nullable=False),
+    Column("model_param", long_text()),
+    Column("use_yn", code(1), nullable=False, server_default="Y"),
+    Column("model_desc", String(500)),
+    Index("k_model_group", "model_group_id"),
+    **INNODB,
+)
+
+dc_split = Table(
+    "dc_split",
+    metadata,
+    Column("split_id", code(64), primary_key=True),
+    Column("dataset_group", String(100), nullable=False),
+    Column("dataset_version", Integer, nullable=False),
+    Column("content_sha256", code(64), nullable=False),
+    Column("n_train", big_id(), nullable=False),
+    Column("n_valid", big_id(), nullable=False),
+    Column("n_test", big_id(), nullable=False),
+    Column("uri", String(500), nullable=False),  # row numbers and labels of the parts
+    Column("sha256", code(64), nullable=False),
+    Column("target", String(400)),  # what its labels mean, as `class = bad`
+    Column("created_at", moment(), nullable=False, server_default=utc_now()),
+    **INNODB,
+)
+
+dc_model = Table(
+    "dc_model",
+    metadata,
+    Column("batch_id", big_id(), nullable=False, autoincrement=False),
+    Column("model_no", Integer, nullable=False, autoincrement=False),
+    Column("model_sub_no", Integer, nullable=False, autoincrement=False),
+    Column("fence", big_id(), nullable=False),
+    Column("model_id", String(100), nullable=False),
+    Column("params", long_text(), nullable=False),  # JSON of the one variant, defaults included
+    Column("threshold", number(), nullable=False),
+    Column("uri", String(500), nullable=False),
+    Column("format", code(32), nullable=False),
+    Column("sha256", code(64), nullable=False),
+    Column("bytes", big_id(), nullable=False),
+    Column("scores_uri", String(500), nullable=False),  # scores of valid and test, in split order
+    Column("scores_sha256", code(64), nullable=False),
+    Column("split_id", code(64), nullable=False),
+    Column("preprocessor_uri", String(500), nullable=False),
+    Column("preprocessor_sha256", code(64), nullable=False),
+    Column("fingerprint", code(64), nullable=False),  # of all that determines the numbers
+    Column("seconds", number()),
+    Column("versions", long_text()),  # JSON: library to version
+    Column("device", code(8)),  # cpu or cuda; NULL: trained before this was kept
+    Column("row_keys_uri", String(500)),  # of the rows learned from; NULL: trained before
+    Column("row_keys_sha256", code(64)),
+    Column("created_at", moment(), nullable=False, server_default=utc_now()),
+    PrimaryKeyConstraint("batch_id", "model_no", "model_sub_no"),
+    **INNODB,
+)
+
+dc_batch_result = Table(
+    "dc_batch_result",
+    metadata,
+    Column("batch_id", big_id(), nullable=False, autoincrement=False),
+    Column("model_no", Integer, nullable=False, autoincrement=False),
+    Column("model_sub_no", Integer, nullable=False, autoincrement=False),
+    Column("split", code(5), nullable=False),
+    Column("fence", big_id(), nullable=False),
+    Column("model_id", String(100)),
+    Column("state", code(1), nullable=False),
+    Column("error_class", String(100)),
+    Column("error_text", long_text()),
+    Column("n_rows", big_id()),
+    Column("threshold", number()),
+    *metric_columns(METRICS),
+    Column("fit_seconds", number()),
+    Column("predict_seconds", number()),
+    Column("scores_uri", String(500)),  # of a predict batch; those of a train batch: dc_model
+    Column("scores_sha256", code(64)),
+    Column("split_id", code(64)),  # of a predict batch: whose rows of test it scored; NULL: all
+    Column("content_sha256", code(64)),  # of a predict batch: of the rows of its data set
+    Column("fingerprint", code(64)),  # of all that determines the numbers
+    Column("note", String(500)),  # what was out of the ordinary, as a full card
+    Column("created_at", moment(), nullable=False, server_default=utc_now()),
+    CheckConstraint("split IN ('valid','test','all')", name="dc_batch_result_split"),
+    CheckConstraint("state IN ('C','E')", name="dc_batch_result_state"),
+    PrimaryKeyConstraint("batch_id", "model_no", "model_sub_no", "split"),
+    **INNODB,
+)
