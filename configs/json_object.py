@@ -14,7 +14,8 @@ _KINDS = {
     bool: "true or false",
     type(None): "null",
 }
-_DIGITS_COMMA, _DIGITS = re.compile(r"-?\d+,$"), re.compile(r"\d+")
+_LONGEST = 30
+_DIGITS_COMMA, _DIGITS = re.compile(r"-?[0-9]+,\Z"), re.compile(r"[0-9]+")
 
 
 def read_object(text: str | None, name: str, example: str) -> dict[str, Any]:
@@ -53,7 +54,8 @@ def _comma(text: str, error: Exception) -> str | None:
     """What to say where a number with a comma in it keeps a text from being JSON."""
     if not isinstance(error, json.JSONDecodeError):
         return None
-    before = _DIGITS_COMMA.search(text[: error.pos])
+    # No farther back than numbers go: to look through a long text from each digit takes minutes.
+    before = _DIGITS_COMMA.search(text[max(0, error.pos - _LONGEST) : error.pos])
     after = _DIGITS.match(text[error.pos :])
     if before is None or after is None:
         return None

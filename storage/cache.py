@@ -123,12 +123,15 @@ class Cache:
         return scratch.folder(self.scratch())
 
     def clean(self) -> None:
-        """Remove folders of processes that are dead, and scratch that nobody finished for days."""
-        scratch.clean(self.scratch())
-        for left in self.scratch().iterdir():
-            # What is held may be older: a fit may take days.
-            if not mark_of(left).exists() and unused_seconds(left) > _SCRATCH_SECONDS:
-                remove(left)
+        """Remove folders of processes that are dead, and scratch that nobody finished for days, as
+        far as that can be done now.
+        """
+        with suppress(OSError):  # a full disk has no room even for the folder
+            scratch.clean(self.scratch())
+            for left in self.scratch().iterdir():
+                # What is held may be older: a fit may take days.
+                if not mark_of(left).exists() and unused_seconds(left) > _SCRATCH_SECONDS:
+                    remove(left)
 
     def evict(self) -> None:
         """Bring the cache below its limit, and clean up."""

@@ -22,7 +22,7 @@ def folder(parent: Path | None = None) -> Iterator[Path]:
     """
     path = (parent or Path(tempfile.gettempdir())) / f"deepcredit-{uuid4().hex}"
     mark = mark_of(path)
-    with mark.open("xb") as held:
+    with mark.open("x+b") as held:  # to read, too: network file systems want that of who shares
         # Who cleans may come before us and remove the mark; then the folder has none.
         fcntl.flock(held, fcntl.LOCK_SH)
         path.mkdir(mode=0o700)
@@ -34,15 +34,22 @@ def folder(parent: Path | None = None) -> Iterator[Path]:
 
 
 def clean(parent: Path | None = None) -> None:
-    """Remove what `folder` has made there for processes of this user that are dead by now."""
-    for mark in (parent or Path(tempfile.gettempdir())).glob(f"*{_MARK}"):
-        with suppress(FileNotFoundError):
-            if not _NAMED.fullmatch(mark.name) or mark.lstat().st_uid != os.getuid():
-                continue
-            with mark.open("r+b") as file:
-                if lock(file):
-                    remove(mark.with_suffix(""))
-                    mark.unlink()
+    """Remove what `folder` has made there for processes of this user that are dead by now. What
+    cannot be removed now stays: nobody fails for what others have left.
+    """
+    with suppress(OSError):  # there may be no such folder, as where every disk is full
+        for mark in (parent or Path(tempfile.gettempdir())).glob(f"*{_MARK}"):
+            _clean(mark)
+
+
+def _clean(mark: Path) -> None:
+    with suppress(OSError):
+        if not _NAMED.fullmatch(mark.name) or mark.lstat().st_uid != os.getuid():
+            return
+        with mark.open("r+b") as file:
+            if lock(file):
+                remove(mark.with_suffix(""))
+                mark.unlink()
 
 
 def mark_of(path: Path) -> Path:

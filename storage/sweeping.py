@@ -65,6 +65,15 @@ def reap(
     long their leases last; `is_dead` is asked by the identity of their claim.
     """
     reaped: list[tuple[int, int]] = []
+    while some := _reap_some(connection, server, is_dead):  # it may have held more than one look
+        reaped += some
+    return reaped
+
+
+def _reap_some(
+    connection: Connection, server: str, is_dead: Callable[[str], bool]
+) -> list[tuple[int, int]]:
+    reaped: list[tuple[int, int]] = []
     for row in locked(connection, _batch.state == "U", _batch.serve_server_id == server):
         identity = attempts.identity(connection, row.batch_id, row.fence)
         orphaned = identity is not None and is_dead(identity)

@@ -62,6 +62,8 @@ def scores(
     """
     if to is not None and form is Format.JSON:
         raise typer.BadParameter("it writes CSV; --format json prints", param_hint="--to")
+    if to is not None and to.exists() and not to.is_file():
+        raise typer.BadParameter(f"{to} is no file; name one", param_hint="--to")
     if to is not None and to.exists() and not force:
         raise typer.BadParameter(
             f"{to} is there already; name another file, or say --force", param_hint="--to"

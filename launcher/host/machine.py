@@ -35,7 +35,9 @@ class Host:
 
     def is_neighbour(self, identity: str | None, pid: int | None) -> bool:
         """Whether this is the identity of another process of this machine, since it last began."""
-        return identity == _identity(self.name, pid) and identity != self.identity
+        of_older_versions = f"{self.name}:{pid}:{_boot().partition('.')[0]}"
+        known = (_identity(self.name, pid), of_older_versions)
+        return identity in known and identity != self.identity and pid != self.pid
 
     def outlived(self, identity: str) -> bool:
         """Whether this is the identity, with its slot, of a process that is certainly dead: no

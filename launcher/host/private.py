@@ -1,6 +1,7 @@
 """Files that nobody else may read."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +16,9 @@ def write_private(path: Path, text: str) -> None:
 @contextmanager
 def private_file(path: Path) -> Iterator[TextIO]:
     """Written whole or not at all, in UTF-8, and for nobody else to read."""
-    new = path.with_name(f"{path.name}.tmp")
-    new.unlink(missing_ok=True)
-    made = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # from the first moment
+    # Private from the first moment; a name of its own, for others may write the same file now.
+    made, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
+    new = Path(name)
     try:
         with open(made, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - it is open
             yield file

@@ -304,6 +304,16 @@ def test_a_sweep_ends_what_has_no_lease_and_leaves_the_rest(calls: Calls) -> Non
     assert calls.take("S2").batch_id == dead
 
 
+def test_all_that_a_dead_process_held_is_ended_at_once(calls: Calls) -> None:
+    held = [calls.add() for _ in range(64)]
+    for _ in held:
+        calls.take(identity="dead")
+
+    reaped = calls(sweeping.reap, "S1", lambda _: True)
+
+    assert sorted(reaped) == [(batch_id, 1) for batch_id in held]
+
+
 def test_what_dead_processes_hold_is_ended_whatever_their_lease(calls: Calls) -> None:
     dead, alive, others = calls.add(), calls.add(), calls.add()
     corpse = calls.take(identity="dead")

@@ -96,3 +96,12 @@ def test_a_machine_that_does_not_tell_its_boot_is_no_other(monkeypatch, tmp_path
     here = machine.this_host()
 
     assert not here.outlived(f"{here.identity}:0")
+
+
+def test_a_neighbour_of_an_older_version_which_names_no_processes_numbered_together_is_known():
+    here = machine.this_host()
+    older = here.identity.rpartition(".")[0].replace(f":{here.pid}:", ":1:")
+
+    assert here.is_neighbour(older, 1)
+    assert not here.is_neighbour(f"{older}x", 1)
+    assert not here.is_neighbour(here.identity, here.pid)

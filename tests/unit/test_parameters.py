@@ -46,6 +46,8 @@ def test_null_and_blank_mean_all_defaults(text: str | None) -> None:
         ("{", ["not JSON", "line 1"]),
         ('{"testSize": 0,3}', ["not JSON: 0,3 is no number: decimals take a point", "line 1"]),
         ('{"testSize": 0.3,\n "timeLimit": 3,600, "x": 1}', [": 3,600 is no number", "line 2"]),
+        ('{"testSize": 1,\n3}', ["not JSON: Expecting property name"]),
+        ('{"a": "' + "1" * 200_000 + '" x}', ["not JSON: Expecting ',' delimiter"]),
         ('{"models": [1,2], 3}', ["not JSON: Expecting property name"]),
         ("[1]", ["must be a JSON object", "not a list"]),
         ("null", ["must be a JSON object", "not null"]),

@@ -46,3 +46,21 @@ def test_rows_are_written_as_they_come():
     write_csv(("n", "text"), rows(), stream)
 
     assert written == ["n,text\n0,가\n", "n,text\n0,가\n1,가\n", "n,text\n0,가\n1,가\n2,가\n"]
+
+
+def test_two_who_write_one_file_at_once_do_not_mix(tmp_path):
+    path = tmp_path / "scores.csv"
+    (tmp_path / "scores.csv.tmp").write_text("somebody's own")
+
+    with private_file(path) as last:
+        last.write("the half")
+        last.flush()
+        with private_file(path) as first:
+            first.write("whole")
+            first.flush()
+        assert path.read_text() == "whole"
+        last.write(" of it")
+
+    assert path.read_text() == "the half of it"
+    assert (tmp_path / "scores.csv.tmp").read_text() == "somebody's own"
+    assert len([*tmp_path.iterdir()]) == 2

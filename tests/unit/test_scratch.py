@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from storage import scratch
+from storage.cache import Cache
 from tests.leftovers import holder, left_behind
 
 
@@ -69,3 +71,24 @@ def test_temporary_files_of_the_system_are_where_it_says(tmp_path, monkeypatch):
     with scratch.folder() as ours:
         scratch.clean()
         assert (ours.parent, theirs.exists()) == (tmp_path, False)
+
+
+def test_a_folder_can_be_had_on_a_network_file_system(tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch.fcntl, "flock", scratch.fcntl.lockf)  # what NFS makes of it
+
+    with scratch.folder(tmp_path) as folder:
+        assert folder.is_dir()
+
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_who_cleans_does_not_fail_where_no_disk_has_room(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(scratch.tempfile, "gettempdir", full)
+    scratch.clean()
+
+    cache = Cache(tmp_path / "cache")
+    monkeypatch.setattr(Path, "mkdir", full)
+    cache.clean()
