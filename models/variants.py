@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from configs.errors import BadParameter
+from configs.errors import BadParameter, NotFound
 from configs.json_object import read_object
 from models import kind, resampling
 from models.hyperparameters import Either, Null, Real, Spec, Table, Word, read, unknown
@@ -50,7 +50,10 @@ def expand(model_param: str | None, model_id: str, *, model_no: int) -> tuple[Va
         BadParameter: naming the model_no, the key and what is allowed.
         NotFound: there is no such model_id.
     """
-    of = kind.find(model_id)
+    try:
+        of = kind.find(model_id)
+    except NotFound as error:
+        raise NotFound(f"model_no {model_no}: {error}") from error
     name = f"model_no {model_no}: model_param"
     given = _read(model_param, name)
     try:

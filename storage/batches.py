@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, null, select, union
+from sqlalchemy import Connection, Row, and_, insert, null, or_, select, union
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import NotFound, WrongState
 from configs.meant import some
+from storage.attempts import UNCLAIMED
 from storage.claimable import waits
 from storage.columns import utc_now
 from storage.records import Batch
@@ -57,16 +58,16 @@ def no_such(batch_id: int) -> str:
 
 
 def cancel(connection: Connection, batch_id: int) -> bool:
-    """End a batch that waits, or ask the launcher that runs it to stop it; False: it had ended.
+    """End a batch that no launcher runs, or ask the one that does to stop it; False: it had ended.
 
     Raises:
         NotFound: there is no such batch.
     """
     row = _held(connection, batch_id)
-    if row.state == "U":
-        here = _batch.batch_id == batch_id
-        return assign(connection, here, {"cancel_requested_at": utc_now()})
-    return assign(connection, and_(_batch.batch_id == batch_id, waits), cancelled())
+    here = _batch.batch_id == batch_id
+    if assign(connection, and_(here, or_(waits, UNCLAIMED)), cancelled()):
+        return True
+    return row.state == "U" and assign(connection, here, {"cancel_requested_at": utc_now()})
 
 
 def retry(connection: Connection, batch_id: int) -> None:

@@ -83,7 +83,10 @@ def columns_of(connection: Connection, table_name: str) -> tuple[TableColumn, ..
             for name, kind, full in connection.execute(question)
         )
     if not columns:
-        raise NotFound(f"there is no table or view {table_name!r} in the database")
+        raise NotFound(
+            f"there is no table or view {table_name!r} in the database, or this account may not "
+            "read it"
+        )
     return columns
 
 

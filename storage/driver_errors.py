@@ -95,7 +95,10 @@ def naming_errors() -> Iterator[None]:
 def _mending(reason: str) -> str:
     denied = _DENIED.match(reason)
     if denied is None:
-        return "check DEEPCREDIT_DATABASE_URL, the password and `deepcredit db grants`"
+        return (
+            "check the setting database_url, its password (DEEPCREDIT_DATABASE_PASSWORD, or _FILE) "
+            "and `deepcredit db grants`"
+        )
     role = role_for(denied[1].split(", "), denied[2])
     if role is None:
         return "`deepcredit db grants` prints what each role may do"

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, and_, case, func, literal, select
 
+from configs.errors import Cancelled
 from storage import waiting
 from storage.attempts import UNCLAIMED
 from storage.claimable import waits_for_retry
@@ -143,6 +144,7 @@ _FAILED_TODAY = (
     _batch.state == "E",
     _batch.work_end_date > utc_now(literal(-_DAY)),
     ~waits_for_retry,
+    func.coalesce(_batch.error_class, "") != Cancelled.__name__,  # somebody wanted that
 )
 
 

@@ -21,7 +21,10 @@ _batch = dc_batch.c
 
 _EXPIRED = (_batch.state == "U", _batch.lease_until < utc_now())
 _UNLEASED = (_batch.state == "U", _batch.lease_until.is_(None))
-_CANCELLED = (_batch.cancel_requested_at.is_not(None), _batch.state != "U")
+_CANCELLED = (
+    _batch.cancel_requested_at.is_not(None),
+    or_(_batch.state != "U", attempts.UNCLAIMED),
+)
 _ANY = select(or_(*(exists().where(*kind) for kind in (_EXPIRED, _UNLEASED, _CANCELLED))))
 
 
@@ -38,8 +41,8 @@ def sweep(connection: Connection) -> list[tuple[int, int]]:
     Running batches whose lease ended go to E, to be retried at once while attempts are left; not
     those that it had to wait for, which come with the next sweep.
     Rows set to U by hand, without a lease, are given one hour. Cancels that operators requested
-    by SQL of rows that do not run are carried out. Rows that somebody else has locked are left
-    for the next sweep, so that a sweep waits for nobody.
+    by SQL of rows that no launcher runs are carried out. Rows that somebody else has locked are
+    left for the next sweep, so that a sweep waits for nobody.
     """
     swept: list[tuple[int, int]] = []
     began = time.monotonic()
@@ -52,7 +55,9 @@ def sweep(connection: Connection) -> list[tuple[int, int]]:
     for row in locked(connection, *_UNLEASED):
         assign(connection, unchanged(row), {"lease_until": utc_now(_ADOPTED_SECONDS)})
     for row in locked(connection, *_CANCELLED):
-        if not assign(connection, and_(unchanged(row), waits), cancelled()):
+        if not assign(
+            connection, and_(unchanged(row), or_(waits, _batch.state == "U")), cancelled()
+        ):
             # It had ended before; kept, the request would cancel its next run.
             assign(connection, unchanged(row), {"cancel_requested_at": null()})
     return swept

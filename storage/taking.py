@@ -86,6 +86,13 @@ _ANY_RUNNING = exists().where(
     _batch.state == "U", _batch.queue.in_(bindparam("queues", expanding=True))
 )
 
+_RUNNING = (
+    select(_batch.batch_id)
+    .where(_batch.state == "U", _batch.queue.in_(bindparam("queues", expanding=True)))
+    .order_by(_batch.batch_id)
+    .limit(_FEW)
+)
+
 _MAY_BE_TAKEN = (
     _batch.state == bindparam("the_state"),
     waits,
@@ -130,6 +137,11 @@ def pending(connection: Connection, offer: Offer) -> bool:
     other servers must take do not keep it.
     """
     return _any(connection, offer, _ANY_RUNNING, _ANY_WAITING, _ANY_RETRY)
+
+
+def running(connection: Connection, offer: Offer) -> list[int]:
+    """A few of the batches of its queues that run, on any server."""
+    return [*connection.scalars(_RUNNING, {"queues": offer.queues})]
 
 
 def candidates(

@@ -138,7 +138,7 @@ def cancelled() -> dict[str, Any]:
         "lease_until": null(),
         "progress_note": _what_was_done(),
         "error_class": Cancelled.__name__,
-        "error_text": "cancelled while it waited",
+        "error_text": "cancelled while no launcher ran it",
         "cancel_requested_at": null(),
     }
 

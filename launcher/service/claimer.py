@@ -82,6 +82,11 @@ class Claimer:
         with reading(self._engine) as connection:
             return not taking.pending(connection, self._offer())
 
+    def running(self) -> list[int]:
+        """A few of the batches that keep `nothing_left` from being so."""
+        with reading(self._engine) as connection:
+            return taking.running(connection, self._offer())
+
     def left(self) -> list[Kept]:
         """What waits when this launcher goes home, by what keeps it from it."""
         with reading(self._engine) as connection:

@@ -85,6 +85,7 @@ class Daemon:
         self._orders = Orders(settings.grace_seconds, wake=self._slots.wake)
         self._stopping = Stopping.NO
         self._drained = False
+        self._awaited: list[int] = []
         self._refused: DatabaseRefused | None = None
         self._polling = Step("poll", self._poll, self._outage, wanted=self._may_claim)
         self._seen = Step("seen", self._say_alive, self._outage)
@@ -177,9 +178,11 @@ class Daemon:
             self._slots.start(claimed.batch, claimed.at, watch)
             self._metrics.claimed()
             return 0.0
-        if self._drain and not self._slots.busy and self._claimer.nothing_left():
-            self._leave()
-            return 0.0
+        if self._drain and not self._slots.busy:
+            if self._claimer.nothing_left():
+                self._leave()
+                return 0.0
+            self._tell_of_others()
         if self._keeps_spare:
             self._slots.prepare()
         return self._settings.poll_seconds * random.uniform(0.5, 1.5)  # noqa: S311
@@ -199,6 +202,13 @@ class Daemon:
             if why := what_to_do(kept, server_id=self._profile.server_id) or absent:
                 log.info("left waiting", batches=kept.n, why=why)
         self._drained = True
+
+    def _tell_of_others(self) -> None:
+        """A launcher that drains waits for what they run: it may have to be tried again."""
+        running = self._claimer.running()
+        if running and running != self._awaited:
+            log.info("waiting for batches that others run", batches=running)
+        self._awaited = running
 
     def _notice(self) -> None:
         """Let people see at once why nothing is claimed, and when that is over."""

@@ -24,9 +24,13 @@ def test_drain_waits_for_what_another_launcher_runs(runs):
     runs.change(second, train_batch_id=first)
     with in_thread(runs.daemon("succeed:1", server_id="A")):
         until(lambda: runs.row(first).state == "U")
-
-        assert runs.daemon("succeed", drain=True).run() == 0
+        with capture_logs() as said:
+            assert runs.daemon("succeed", drain=True).run() == 0
     assert runs.states_of(first, second) == ["C", "C"]
+    waited = [
+        event["batches"] for event in said if event["event"].startswith("waiting for batches")
+    ]
+    assert waited[0] == [first]
 
 
 def drain(runs, **options):

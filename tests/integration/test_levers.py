@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 
 from configs.errors import NotFound, Retry, WrongState
 from pipeline.progress import Tally
-from storage import batches, queues, servers, taking
+from storage import batches, queues, servers, sweeping, taking
 from storage.claimable import is_open
 from storage.fleet import FLEET
 from storage.kept import kept
@@ -65,11 +65,23 @@ def test_cancel_ends_what_waits_and_asks_what_runs(calls: Calls) -> None:
     assert calls.beat(claim).cancel_requested
     for number in (waiting, retried):  # of which one has run, and failed
         assert calls.read(number).failure == (
-            f"batch {number} failed: Cancelled: cancelled while it waited"
+            f"batch {number} failed: Cancelled: cancelled while no launcher ran it"
         )
     assert calls.read(dead).error_class == "Boom"
     with pytest.raises(NotFound, match="99"):
         calls(batches.cancel, 99)
+
+
+def test_cancel_ends_what_was_set_to_run_by_hand(calls: Calls) -> None:
+    never, ended, by_sql = calls.add(state="U"), calls.finished(), calls.add(state="U")
+    calls.sql("UPDATE dc_batch SET state = 'U' WHERE batch_id = :n", n=ended)
+
+    assert [calls(batches.cancel, n) for n in (never, ended)] == [True, True]
+    calls.sql("UPDATE dc_batch SET cancel_requested_at = created_at WHERE batch_id = :n", n=by_sql)
+    calls(sweeping.sweep)
+
+    assert calls.states() == "EEE"
+    assert {calls.read(n).error_class for n in (never, ended, by_sql)} == {"Cancelled"}
 
 
 def test_a_cancelled_batch_says_what_was_done_and_no_estimate(calls: Calls) -> None:

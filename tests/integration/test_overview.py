@@ -113,6 +113,7 @@ def test_only_final_errors_of_the_last_day_are_failures(calls):
     older = calls.add(**failed, work_end_date=utc_now(-80_000))
     newer = calls.add(**failed, work_end_date=utc_now(-10))
     calls.add(**failed, work_end_date=utc_now(-10), run_after=utc_now(60))
+    calls.add(state="E", error_class="Cancelled", work_end_date=utc_now(-10))
     used_up = {"run_after": utc_now(60), "attempt": 3}
     last = calls.add(**failed, work_end_date=utc_now(-5), **used_up)
 
