@@ -2,8 +2,10 @@
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 
@@ -244,13 +246,21 @@ class Daemon:
 
     def _register(self) -> bool:
         """False: told to stop before the database answered."""
+        # What is done stays done: else connections that break all the time would let none begin.
+        steps: deque[Callable[[], object]] = deque(
+            (
+                partial(check_rights, self._engine),
+                self._registration.check_id,
+                self._reap,
+                self._registration.enter,
+            )
+        )
         while self._orders.stopping() is Stopping.NO:
             try:
                 with naming_old_schema(self._engine):
-                    check_rights(self._engine)
-                    self._registration.check_id()
-                    self._reap()
-                    self._registration.enter()
+                    while steps:
+                        steps[0]()
+                        steps.popleft()
             except DatabaseUnavailable as error:
                 pause = self._outage.failed("register", error)
                 # It is up: a service manager that took it for hung would only kill it.

@@ -61,7 +61,7 @@ def test_it_sees_what_a_claim_would_take(engine, database_settings, row, state):
         ({"state": "U", "lease_until": utc_now(-1)}, True),
         ({"state": "U"}, True),
         ({"cancel_requested_at": utc_now()}, True),
-        ({"state": "U", "lease_until": utc_now(60), "cancel_requested_at": utc_now()}, False),
+        ({"state": "U", "lease_until": utc_now(60), "cancel_requested_at": utc_now()}, True),
         ({"state": "C", "cancel_requested_at": utc_now()}, True),
     ],
 )
@@ -74,3 +74,13 @@ def test_it_sees_what_a_sweep_would_look_after(engine, row, expected):
     with reading(engine) as connection:
         assert (batches.read(connection, batch_id) != before) == expected
         assert not sweeping.needed(connection)
+
+
+def test_a_cancel_of_what_a_launcher_runs_is_left_to_it(calls):
+    calls.add()
+    calls.take()
+    calls.sql("UPDATE dc_batch SET cancel_requested_at = created_at")
+
+    assert not calls(sweeping.needed)
+    calls(sweeping.sweep)
+    assert calls.states() == "U"
