@@ -54,6 +54,13 @@ class Desk(Calls):
             version=version,
         )
 
+    def load_either_way(self) -> None:
+        """Versions 1 and 2: the same rows, with the one or the other value as positive."""
+        frame = applicants()
+        frame["y"] = np.where(frame["y"] == 1, "bad", "good")
+        for positive in ("bad", "good"):
+            self.load(frame, id_column="id", positive=positive)
+
     def models(self, *entries: tuple[int, str, str | None]) -> None:
         """Into group M: model_no, model_id and model_param of each."""
         rest = {"model_group_id": "M", "use_yn": "Y", "model_desc": None}

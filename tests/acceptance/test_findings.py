@@ -1,7 +1,6 @@
 """What operators come upon, as commands tell of it."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from storage import batches
 from storage.columns import utc_now
 from storage.grants import role_for
 from tests.calls import Calls
-from tests.mariadb import PASSWORD, MariaDB
+from tests.mariadb import MariaDB
 from tests.terminal import Terminal
 
 
@@ -74,39 +73,35 @@ def test_a_cluster_that_is_away_is_started_as_it_is_configured(
 
 @pytest.fixture
 def account(
-    run: Terminal, mariadb_server: MariaDB, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
+    database: str, bare: Terminal, mariadb_server: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> str:
     """A new database of MariaDB, which commands find by an account that may read; its name."""
-    name = mariadb_server.new_database()
-    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(name))
-    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", PASSWORD)
-    run("db", "upgrade")
-    mariadb_server.client(run("db", "grants")[1])
+    bare("db", "upgrade")
+    mariadb_server.client(bare("db", "grants")[1])
     mariadb_server.client(
         "CREATE OR REPLACE USER 'few'@'%' IDENTIFIED BY 'only';"
         "GRANT deepcredit_reader TO 'few'@'%'; SET DEFAULT ROLE deepcredit_reader FOR 'few'@'%'"
     )
-    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(name, user="few"))
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(database, user="few"))
     monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", "only")
-    yield name
-    mariadb_server.drop_database(name)
+    return database
 
 
 def test_who_lacks_a_right_is_told_which_role_has_it_and_how_it_is_given(
-    run: Terminal, account: str, mariadb_server: MariaDB
+    bare: Terminal, account: str, mariadb_server: MariaDB
 ) -> None:
-    assert run("status")[0] == 0
+    assert bare("status")[0] == 0
 
-    code, _, err = run("queue", "pause", "night")
+    code, _, err = bare("queue", "pause", "night")
     assert code == 1
     assert f"UPDATE command denied to user 'few'@'127.0.0.1' for table `{account}`." in err
     (command,) = re.findall("`deepcredit (doctor .*)` says what gives this account the right", err)
 
-    (lack,) = [line for line in run(*command.split())[1].splitlines() if line.startswith("FAIL")]
+    (lack,) = [line for line in bare(*command.split())[1].splitlines() if line.startswith("FAIL")]
     assert "the role operator the database account 'few'@'%' lacks INSERT, UPDATE, DEL" in lack
     (grant,) = re.findall("and then: (GRANT .*?; SET .*?;)", lack)
     mariadb_server.client(grant)
-    assert run("queue", "pause", "night")[0] == 0
+    assert bare("queue", "pause", "night")[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_launcher_tells_how_much_memory_it_has_now(runs, monkeypatch):
     with in_thread(runs.daemon("succeed")):
         until(lambda: [each.memory_mb for each in runs.servers().values()] == [memory_mb()])
         monkeypatch.setattr("launcher.service.registration.most_memory_mb", lambda: 7)
-        until(lambda: runs.servers()["B"].memory_mb == 7)
+        assert until(lambda: runs.servers()["B"].memory_mb == 7)
 
 
 def test_operators_see_the_launcher_while_it_lives(runs):

@@ -1,6 +1,5 @@
 """What a second run of a train or predict batch does again, and what it leaves."""
 
-import numpy as np
 import pytest
 from sqlalchemy import text
 
@@ -156,10 +155,7 @@ def test_a_deepcredit_that_computes_otherwise_does_everything_again(
 
 
 def test_the_other_value_as_positive_trains_everything_again(desk: Desk) -> None:
-    frame = applicants()
-    frame["y"] = np.where(frame["y"] == 1, "bad", "good")
-    for positive in ("bad", "good"):
-        desk.load(frame, id_column="id", positive=positive)
+    desk.load_either_way()
     desk.models(XGB)
     batch_id = desk.train()
     (first,) = desk.trained(batch_id)

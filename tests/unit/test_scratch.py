@@ -92,3 +92,4 @@ def test_who_cleans_does_not_fail_where_no_disk_has_room(tmp_path, monkeypatch):
     cache = Cache(tmp_path / "cache")
     monkeypatch.setattr(Path, "mkdir", full)
     cache.clean()
+    assert [*tmp_path.iterdir()] == []
