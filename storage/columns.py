@@ -16,8 +16,6 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-MARIADB = ("mysql", "mariadb")
-
 
 class utc_now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is
     """The database's clock in UTC; `utc_now(x)` is x seconds from now (x may be negative)."""
@@ -26,7 +24,6 @@ class utc_now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL funct
     inherit_cache = True
 
 
-@compiles(utc_now, "mysql")
 @compiles(utc_now, "mariadb")
 def _utc_now_mariadb(element: utc_now, compiler: SQLCompiler, **kw: Any) -> str:
     if not len(element.clauses):
@@ -54,7 +51,6 @@ class when(FunctionElement[Any]):  # noqa: N801
     inherit_cache = True
 
 
-@compiles(when, "mysql")
 @compiles(when, "mariadb")
 def _when_mariadb(element: when, compiler: SQLCompiler, **kw: Any) -> str:
     return f"IF({compiler.process(element.clauses, **kw)})"
@@ -76,7 +72,7 @@ def code(length: int) -> TypeEngine[str]:
     Not for what people name: comparing such a column with Korean text is an error on MariaDB.
     """
     return String(length).with_variant(
-        mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), *MARIADB
+        mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), "mariadb"
     )
 
 
@@ -101,14 +97,14 @@ def moment() -> TypeEngine[datetime]:
     """A UTC time to the microsecond."""
     return (
         DateTime()
-        .with_variant(mysql.DATETIME(fsp=6), *MARIADB)
+        .with_variant(mysql.DATETIME(fsp=6), "mariadb")
         .with_variant(_WhateverStands(), "sqlite")  # type: ignore[no-untyped-call]
     )
 
 
 def long_text() -> TypeEngine[str]:
     """Text of any length: JSON, tracebacks."""
-    return Text().with_variant(mysql.LONGTEXT(), *MARIADB)
+    return Text().with_variant(mysql.LONGTEXT(), "mariadb")
 
 
 def number() -> TypeEngine[float]:
@@ -142,7 +138,6 @@ class seconds_between(FunctionElement[int]):  # noqa: N801
     inherit_cache = True
 
 
-@compiles(seconds_between, "mysql")
 @compiles(seconds_between, "mariadb")
 def _seconds_between_mariadb(element: seconds_between, compiler: SQLCompiler, **kw: Any) -> str:
     return f"TIMESTAMPDIFF(SECOND, {compiler.process(element.clauses, **kw)})"

@@ -68,7 +68,7 @@ def make_engine(
 def _mariadb(url: URL, isolation: Isolation, timeout_seconds: float) -> Engine:
     try:
         engine = create_engine(
-            url.set(drivername="mariadb+pymysql"),
+            url.set(drivername="mariadb+pymysql"),  # one dialect, by whichever name it was asked
             isolation_level=isolation,
             skip_autocommit_rollback=True,
             # A Connection that closes ends its own transaction; the pool would send a ROLLBACK

@@ -16,18 +16,16 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    Text,
     inspect,
     quoted_name,
 )
-from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable, DropTable
 from sqlalchemy.types import TypeEngine
 
 from configs.errors import BadData, DeepCreditError
 from storage.bulk_write import bulk_engine, fill
-from storage.columns import MARIADB
+from storage.columns import long_text
 from storage.driver_errors import error_number, naming_errors, naming_lack_of_rights, reason_of
 
 PREFIX = "dc_data_"
@@ -174,12 +172,11 @@ def _described(name: str, data: pa.Table) -> Table:
             longest = max(1, pc.max(pc.utf8_length(data.column(number))).as_py() or 1)
             short = longest <= min(_VARCHAR, budget)
             budget -= longest if short else 0
-            kind = String(longest) if short else Text().with_variant(mysql.LONGTEXT(), *MARIADB)
+            kind = String(longest) if short else long_text()
         columns.append(
             Column(
-                quoted_name(
-                    field.name, quote=True
-                ),  # SQLAlchemy knows most reserved words, not all
+                # SQLAlchemy knows most reserved words, not all.
+                quoted_name(field.name, quote=True),
                 kind,
                 primary_key=number == 0,
                 autoincrement=False,
@@ -192,8 +189,6 @@ def _described(name: str, data: pa.Table) -> Table:
         *columns,
         mariadb_engine="InnoDB",
         mariadb_charset="utf8mb4",
-        mysql_engine="InnoDB",
-        mysql_charset="utf8mb4",
     )
 
 
