@@ -1,24 +1,12 @@
 """The tables of batches: what is asked for and how it stands, and each attempt at it."""
 
-from sqlalchemy import (
-    CheckConstraint,
-    Column,
-    Computed,
-    Index,
-    Integer,
-    PrimaryKeyConstraint,
-    SmallInteger,
-    String,
-    Table,
-    text,
-)
+from sqlalchemy import CheckConstraint, Column, Computed, Index, Integer, SmallInteger, String, text
 
 from storage.columns import big_id, code, long_text, moment, number, utc_now, when
-from storage.metadata import INNODB, metadata
+from storage.metadata import table
 
-dc_batch = Table(
+dc_batch = table(
     "dc_batch",
-    metadata,
     Column("batch_id", big_id(), primary_key=True, autoincrement=True),
     Column("batch_desc", String(500)),
     Column("batch_memo", long_text()),
@@ -78,14 +66,12 @@ dc_batch = Table(
     Index("u_running", "running_key", unique=True),
     Index("u_active", "active_key", unique=True),
     sqlite_autoincrement=True,  # the number of a deleted batch must not be given again
-    **INNODB,
 )
 
-dc_batch_attempt = Table(
+dc_batch_attempt = table(
     "dc_batch_attempt",
-    metadata,
-    Column("batch_id", big_id(), nullable=False, autoincrement=False),
-    Column("fence", big_id(), nullable=False, autoincrement=False),
+    Column("batch_id", big_id(), primary_key=True),
+    Column("fence", big_id(), primary_key=True),
     Column("attempt", SmallInteger, nullable=False),
     Column("serve_server_id", String(190)),
     Column("identity", String(190)),  # host:pid:boot.pid_namespace:slot of the launcher
@@ -94,6 +80,4 @@ dc_batch_attempt = Table(
     Column("outcome", code(1)),  # C, E, or I when it was given back
     Column("error_class", String(100)),
     Column("error_text", long_text()),
-    PrimaryKeyConstraint("batch_id", "fence"),
-    **INNODB,
 )

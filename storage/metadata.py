@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from sqlalchemy import Column, MetaData
+from sqlalchemy import Column, MetaData, Table
+from sqlalchemy.schema import SchemaItem
 
 from storage.columns import big_id, number
 
@@ -10,14 +11,6 @@ metadata = MetaData()
 
 VERSION_TABLE = "dc_schema_version"
 """Alembic's own; here, so that who asks for its name alone need not import Alembic."""
-
-# The collation is named because its default differs between versions of MariaDB. Comparing bytes is
-# what SQLite does too, and mixes with any collation that an operator's own table has.
-INNODB: dict[str, Any] = {
-    "mariadb_engine": "InnoDB",
-    "mariadb_charset": "utf8mb4",
-    "mariadb_collate": "utf8mb4_bin",
-}
 
 VOTE_METRICS = (
     "accuracy",
@@ -39,3 +32,18 @@ COUNTS = ("tn", "fp", "fn", "tp")
 def metric_columns(names: tuple[str, ...]) -> list[Column[Any]]:
     """The counts and the named metrics; NULL where a metric is undefined."""
     return [Column(name, big_id()) for name in COUNTS] + [Column(name, number()) for name in names]
+
+
+def table(name: str, *parts: SchemaItem, **options: Any) -> Table:
+    """A table of ours; its columns and constraints are `parts`."""
+    return Table(
+        name,
+        metadata,
+        *parts,
+        mariadb_engine="InnoDB",
+        mariadb_charset="utf8mb4",
+        # Named because its default differs between versions of MariaDB. Comparing bytes is what
+        # SQLite does too, and mixes with any collation that an operator's own table has.
+        mariadb_collate="utf8mb4_bin",
+        **options,
+    )

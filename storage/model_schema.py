@@ -1,15 +1,14 @@
 """The tables of data sets and models: what is trained on what, and how well it does."""
 
-from sqlalchemy import CheckConstraint, Column, Index, Integer, PrimaryKeyConstraint, String, Table
+from sqlalchemy import CheckConstraint, Column, Index, Integer, String
 
 from storage.columns import big_id, code, long_text, moment, number, utc_now
-from storage.metadata import INNODB, METRICS, metadata, metric_columns
+from storage.metadata import METRICS, metric_columns, table
 
-dc_dataset = Table(
+dc_dataset = table(
     "dc_dataset",
-    metadata,
-    Column("dataset_group", String(100), nullable=False),
-    Column("dataset_version", Integer, nullable=False, autoincrement=False),
+    Column("dataset_group", String(100), primary_key=True),
+    Column("dataset_version", Integer, primary_key=True),
     Column("table_name", String(64), nullable=False),
     Column("target_column", String(64)),
     Column("positive_value", String(255)),  # of a text target: the value that means 1
@@ -20,16 +19,13 @@ dc_dataset = Table(
     Column("positive_rate", number()),
     Column("content_sha256", code(64), nullable=False),
     Column("created_at", moment(), nullable=False, server_default=utc_now()),
-    PrimaryKeyConstraint("dataset_group", "dataset_version"),
-    **INNODB,
 )
 
-dc_dataset_column = Table(
+dc_dataset_column = table(
     "dc_dataset_column",
-    metadata,
-    Column("dataset_group", String(100), nullable=False),
-    Column("dataset_version", Integer, nullable=False, autoincrement=False),
-    Column("column_name", String(64), nullable=False),
+    Column("dataset_group", String(100), primary_key=True),
+    Column("dataset_version", Integer, primary_key=True),
+    Column("column_name", String(64), primary_key=True),
     Column("position", Integer, nullable=False),
     Column("role", code(16), nullable=False),
     Column("kind", code(16), nullable=False),
@@ -39,13 +35,10 @@ dc_dataset_column = Table(
         name="dc_dataset_column_role",
     ),
     CheckConstraint("kind IN ('numeric','categorical')", name="dc_dataset_column_kind"),
-    PrimaryKeyConstraint("dataset_group", "dataset_version", "column_name"),
-    **INNODB,
 )
 
-dc_model_list = Table(
+dc_model_list = table(
     "dc_model_list",
-    metadata,
     Column("model_no", Integer, primary_key=True, autoincrement=False),
     Column("model_id", String(100), nullable=False),
     Column("model_group_id", String(100), nullable=False),
@@ -53,12 +46,10 @@ dc_model_list = Table(
     Column("use_yn", code(1), nullable=False, server_default="Y"),
     Column("model_desc", String(500)),
     Index("k_model_group", "model_group_id"),
-    **INNODB,
 )
 
-dc_split = Table(
+dc_split = table(
     "dc_split",
-    metadata,
     Column("split_id", code(64), primary_key=True),
     Column("dataset_group", String(100), nullable=False),
     Column("dataset_version", Integer, nullable=False),
@@ -70,15 +61,13 @@ dc_split = Table(
     Column("sha256", code(64), nullable=False),
     Column("target", String(400)),  # what its labels mean, as `class = bad`
     Column("created_at", moment(), nullable=False, server_default=utc_now()),
-    **INNODB,
 )
 
-dc_model = Table(
+dc_model = table(
     "dc_model",
-    metadata,
-    Column("batch_id", big_id(), nullable=False, autoincrement=False),
-    Column("model_no", Integer, nullable=False, autoincrement=False),
-    Column("model_sub_no", Integer, nullable=False, autoincrement=False),
+    Column("batch_id", big_id(), primary_key=True),
+    Column("model_no", Integer, primary_key=True),
+    Column("model_sub_no", Integer, primary_key=True),
     Column("fence", big_id(), nullable=False),
     Column("model_id", String(100), nullable=False),
     Column("params", long_text(), nullable=False),  # JSON of the one variant, defaults included
@@ -99,17 +88,14 @@ dc_model = Table(
     Column("row_keys_uri", String(500)),  # of the rows learned from; NULL: trained before
     Column("row_keys_sha256", code(64)),
     Column("created_at", moment(), nullable=False, server_default=utc_now()),
-    PrimaryKeyConstraint("batch_id", "model_no", "model_sub_no"),
-    **INNODB,
 )
 
-dc_batch_result = Table(
+dc_batch_result = table(
     "dc_batch_result",
-    metadata,
-    Column("batch_id", big_id(), nullable=False, autoincrement=False),
-    Column("model_no", Integer, nullable=False, autoincrement=False),
-    Column("model_sub_no", Integer, nullable=False, autoincrement=False),
-    Column("split", code(5), nullable=False),
+    Column("batch_id", big_id(), primary_key=True),
+    Column("model_no", Integer, primary_key=True),
+    Column("model_sub_no", Integer, primary_key=True),
+    Column("split", code(5), primary_key=True),
     Column("fence", big_id(), nullable=False),
     Column("model_id", String(100)),
     Column("state", code(1), nullable=False),
@@ -129,6 +115,4 @@ dc_batch_result = Table(
     Column("created_at", moment(), nullable=False, server_default=utc_now()),
     CheckConstraint("split IN ('valid','test','all')", name="dc_batch_result_split"),
     CheckConstraint("state IN ('C','E')", name="dc_batch_result_state"),
-    PrimaryKeyConstraint("batch_id", "model_no", "model_sub_no", "split"),
-    **INNODB,
 )

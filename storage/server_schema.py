@@ -1,13 +1,12 @@
 """The tables of who serves: launchers, queues, and the database itself."""
 
-from sqlalchemy import Column, Integer, SmallInteger, String, Table
+from sqlalchemy import Column, Integer, SmallInteger, String
 
 from storage.columns import code, moment
-from storage.metadata import INNODB, metadata
+from storage.metadata import table
 
-dc_server = Table(
+dc_server = table(
     "dc_server",
-    metadata,
     Column("serve_server_id", String(190), primary_key=True),
     Column("identity", String(190)),
     Column("host", String(255)),
@@ -22,20 +21,15 @@ dc_server = Table(
     Column("paused", SmallInteger, nullable=False, server_default="0"),
     Column("memory_mb", Integer),  # the most that its batches may need; NULL: not known
     Column("takes_none", String(200)),  # why it claims nothing at present; NULL: it claims
-    **INNODB,
 )
 
-dc_queue = Table(
+dc_queue = table(
     "dc_queue",
-    metadata,
     Column("queue", String(32), primary_key=True),
     Column("paused", SmallInteger, nullable=False, server_default="0"),
-    **INNODB,
 )
 
-dc_identity = Table(
+dc_identity = table(
     "dc_identity",
-    metadata,
     Column("database_id", code(32), primary_key=True),  # the one row; a model store bears it
-    **INNODB,
 )
