@@ -40,8 +40,8 @@ def add(connection: Connection, **columns: Any) -> int:
 
 
 def read(connection: Connection, batch_id: int) -> Batch | None:
-    found = connection.execute(select(*COLUMNS).where(_batch.batch_id == batch_id))
-    row = found.mappings().one_or_none()
+    query = select(*COLUMNS).where(_batch.batch_id == batch_id)
+    row = connection.execute(query).one_or_none()
     return None if row is None else Batch.from_row(row)
 
 

@@ -44,7 +44,7 @@ def read(connection: Connection, batch_id: int) -> tuple[FinishedRange, ...]:
         select(dc_ensemble_range)
         .where(dc_ensemble_range.c.batch_id == batch_id)
         .order_by(dc_ensemble_range.c.first_no)
-    ).mappings()
+    )
     return tuple(map(FinishedRange.from_row, rows))
 
 

@@ -153,7 +153,7 @@ def members(connection: Connection, batch_id: int) -> tuple[Member, ...]:
         select(dc_ensemble_model)
         .where(dc_ensemble_model.c.batch_id == batch_id)
         .order_by(dc_ensemble_model.c.position)
-    ).mappings()
+    )
     return tuple(map(Member.from_row, rows))
 
 
@@ -182,7 +182,7 @@ def pictures(connection: Connection, batch_id: int) -> tuple[Picture, ...]:
         select(dc_batch_picture)
         .where(dc_batch_picture.c.batch_id == batch_id)
         .order_by(dc_batch_picture.c.name)
-    ).mappings()
+    )
     return tuple(map(Picture.from_row, rows))
 
 

@@ -58,7 +58,7 @@ def kept(
         .group_by(judged.reason, *by)
         .order_by(first)
     )
-    rows = connection.execute(query, offer.parameters if offer else {}).mappings()
+    rows = connection.execute(query, offer.parameters if offer else {})
     return [Kept.from_row(row) for row in rows]
 
 

@@ -49,7 +49,7 @@ def keep_matching(
 ) -> tuple[MemberScores, ...]:
     """Forget the scores that earlier runs left, but for those whose fingerprint is wanted."""
     table = dc_ensemble_score
-    rows = connection.execute(select(table).where(table.c.batch_id == batch_id)).mappings()
+    rows = connection.execute(select(table).where(table.c.batch_id == batch_id))
     found = tuple(map(MemberScores.from_row, rows))
     kept = tuple(each for each in found if wanted.get(each.name) == each.fingerprint)
     if len(kept) < len(found):

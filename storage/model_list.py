@@ -54,7 +54,7 @@ def put(connection: Connection, entries: Iterable[ModelEntry]) -> None:
 
 
 def _read(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[ModelEntry]:
-    return [ModelEntry.from_row(row) for row in connection.execute(query).mappings()]
+    return [ModelEntry.from_row(row) for row in connection.execute(query)]
 
 
 def _no_group(connection: Connection, model_group: str | None) -> str:

@@ -4,42 +4,22 @@ They are repeated every second or two by everyone who watches, so none counts wh
 """
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, Select, and_, case, func, literal, select
 
 from configs.errors import Cancelled
-from storage import waiting
+from storage import servers, waiting
 from storage.attempts import UNCLAIMED
 from storage.claimable import waits_for_retry
 from storage.columns import seconds_between, utc_now
-from storage.records import Record
-from storage.schema import dc_batch, dc_server
-from storage.servers import decoded
+from storage.records import Record, Server
+from storage.schema import dc_batch
 from storage.waiting import Queue, Waiting
-
-R = TypeVar("R", bound=Record)
 
 _DAY = 24 * 60 * 60
 
 _batch = dc_batch.c
-_server = dc_server.c
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ServerSeen(Record):
-    """A launcher; `identity` None: it has stopped. `silent`: seconds since it was last seen.
-    `takes_none`: why it claims nothing at present.
-    """
-
-    serve_server_id: str
-    identity: str | None
-    silent: int | None
-    slots: int | None
-    tags: tuple[str, ...]
-    queues: tuple[str, ...]
-    paused: int
-    takes_none: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +52,7 @@ class Failure(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overview:
-    servers: tuple[ServerSeen, ...]
+    servers: tuple[Server, ...]
     runs: tuple[Run, ...]
     queues: tuple[Queue, ...]
     oldest: Waiting | None
@@ -82,19 +62,14 @@ class Overview:
     """How many there are of them."""
 
 
-def servers(connection: Connection) -> tuple[ServerSeen, ...]:
-    rows = connection.execute(_SERVERS).mappings()
-    return tuple(ServerSeen.from_row(decoded(row)) for row in rows)
-
-
 def read(connection: Connection, *, failures: int = 10) -> Overview:
     """`failures`: how many final errors to tell of."""
     return Overview(
-        servers=servers(connection),
-        runs=_rows(connection, Run, _RUNS),
+        servers=servers.listing(connection),
+        runs=tuple(map(Run.from_row, connection.execute(_RUNS))),
         queues=waiting.queues(connection),
         oldest=waiting.oldest(connection),
-        failures=_rows(connection, Failure, _failures(failures)),
+        failures=tuple(map(Failure.from_row, connection.execute(_failures(failures)))),
         failed=connection.scalar(select(func.count()).where(*_FAILED_TODAY)) or 0,
     )
 
@@ -106,21 +81,6 @@ def states(connection: Connection) -> dict[str, int]:
     counts = connection.execute(select(_batch.state, func.count()).group_by(_batch.state))
     return {str(state): int(count) for state, count in counts}
 
-
-def _rows(connection: Connection, kind: type[R], query: Any) -> tuple[R, ...]:
-    return tuple(kind.from_row(row) for row in connection.execute(query).mappings())
-
-
-_SERVERS = select(
-    _server.serve_server_id,
-    _server.identity,
-    seconds_between(_server.last_seen, utc_now()).label("silent"),
-    _server.slots,
-    _server.tags,
-    _server.queues,
-    _server.paused,
-    _server.takes_none,
-).order_by(_server.serve_server_id)
 
 _RUNS = (
     select(

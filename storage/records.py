@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Self
 
 State = Literal["I", "U", "C", "E"]
 Role = Literal["feature", "target", "id", "time", "group", "ignore", "sensitive"]
@@ -24,22 +24,17 @@ ESTIMATE = ", about "
 """In a progress_note, what comes before the time left: it is cut off there at the end."""
 
 
-class Row(Protocol):
-    """Of the database, by the names of its columns. Records need no library to read it: workers
-    carry them, and talk to no database.
-    """
-
-    def __getitem__(self, name: str, /) -> Any: ...
-
-
 class Record:
-    """What every record shares: it is made from a row that has at least its columns."""
+    """What every record shares: it is made from a row that has at least its columns.
+
+    No type of SQLAlchemy is named here: workers carry records, and talk to no database.
+    """
 
     __slots__ = ()
 
     @classmethod
-    def from_row(cls, row: Row) -> Self:
-        return cls(**{f.name: row[f.name] for f in fields(cls)})  # type: ignore[arg-type]
+    def from_row(cls, row: Any) -> Self:
+        return cls(**{f.name: getattr(row, f.name) for f in fields(cls)})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -263,7 +258,11 @@ class ScoresFile(Record):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Server(Record):
+class Server:
+    """A launcher; `identity` None: it has stopped. `silent`: seconds since it was last seen.
+    `takes_none`: why it claims nothing at present.
+    """
+
     serve_server_id: str
     identity: str | None
     host: str | None
@@ -271,6 +270,7 @@ class Server(Record):
     version: str | None
     started_at: datetime | None
     last_seen: datetime | None
+    silent: int | None
     slots: int | None
     tags: tuple[str, ...]
     queues: tuple[str, ...]

@@ -65,11 +65,11 @@ def put_split(connection: Connection, split: Split) -> None:
 
 
 def read_split(connection: Connection, split_id: str) -> Split:
-    row = connection.execute(select(dc_split).where(dc_split.c.split_id == split_id)).mappings()
-    found = row.one_or_none()
-    if found is None:
+    query = select(dc_split).where(dc_split.c.split_id == split_id)
+    row = connection.execute(query).one_or_none()
+    if row is None:
         raise NotFound(f"split {split_id[:12]} is not in dc_split; train its batch again")
-    return Split.from_row(found)
+    return Split.from_row(row)
 
 
 def put_model(connection: Connection, model: TrainedModel, results: Iterable[Result]) -> None:
@@ -178,8 +178,8 @@ def models(connection: Connection, batch_id: int) -> tuple[TrainedModel, ...]:
         select(dc_model)
         .where(dc_model.c.batch_id == batch_id)
         .order_by(dc_model.c.model_no, dc_model.c.model_sub_no)
-    ).mappings()
-    return tuple(TrainedModel.from_row(row) for row in rows)
+    )
+    return tuple(map(TrainedModel.from_row, rows))
 
 
 def scored(connection: Connection, batch_id: int) -> tuple[ScoresFile, ...]:
@@ -198,8 +198,8 @@ def scored(connection: Connection, batch_id: int) -> tuple[ScoresFile, ...]:
         .outerjoin(dc_split, split.split_id == func.coalesce(result.split_id, model.split_id))
         .where(result.batch_id == batch_id, result.state == "C", result.scores_uri.is_not(None))
         .order_by(result.model_no, result.model_sub_no, result.split)
-    ).mappings()
-    return tuple(ScoresFile.from_row(row) for row in rows)
+    )
+    return tuple(map(ScoresFile.from_row, rows))
 
 
 def _delete_model(connection: Connection, table: Table, batch_id: int, key: ModelKey) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -16,7 +15,7 @@ from sqlalchemy import (
     update,
 )
 
-from storage.columns import utc_now
+from storage.columns import seconds_between, utc_now
 from storage.records import Server
 from storage.schema import dc_server
 from storage.upsert import upsert
@@ -95,17 +94,16 @@ def renew(
     return owner
 
 
-def listing(connection: Connection, *conditions: ColumnElement[bool]) -> list[Server]:
-    query = select(dc_server).where(*conditions).order_by(_server.serve_server_id)
-    return [Server.from_row(decoded(row)) for row in connection.execute(query).mappings()]
+def listing(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[Server, ...]:
+    silent = seconds_between(_server.last_seen, utc_now()).label("silent")
+    query = select(dc_server, silent).where(*conditions).order_by(_server.serve_server_id)
+    return tuple(map(_decoded, connection.execute(query).mappings()))
 
 
-def decoded(row: RowMapping) -> dict[str, Any]:
-    """A row with the names of its tags and queues; a launcher that names no queue serves the
-    default one, as v_batch has it.
-    """
+def _decoded(row: RowMapping) -> Server:
+    """A launcher that names no queue serves the default one, as v_batch has it."""
     queues = row["queues"] or ('["default"]' if row["identity"] else "[]")
-    return {**row, "tags": _names(row["tags"] or "[]"), "queues": _names(queues)}
+    return Server(**{**row, "tags": _names(row["tags"] or "[]"), "queues": _names(queues)})
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -119,7 +117,7 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(map(str, found)) if isinstance(found, list) else (str(found),)
 
 
-def at_work(connection: Connection) -> list[Server]:
+def at_work(connection: Connection) -> tuple[Server, ...]:
     """Without those that died and could not take themselves off the list."""
     return listing(connection, AT_WORK)
 

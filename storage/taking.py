@@ -211,5 +211,4 @@ def _take(connection: Connection, row: Seen, server: str, lease_seconds: float) 
         if not (is_locked(error) or is_out_of_range(error)):
             raise
         return None
-    found = connection.execute(_READ, seen | new)
-    return Batch.from_row(found.mappings().one())
+    return Batch.from_row(connection.execute(_READ, seen | new).one())

@@ -67,7 +67,7 @@ def _with_failures(connection: Connection) -> list[str]:
 
 
 def oldest(connection: Connection) -> Waiting | None:
-    row = connection.execute(_OLDEST).mappings().first()
+    row = connection.execute(_OLDEST).first()
     return None if row is None else Waiting.from_row(row)
 
 

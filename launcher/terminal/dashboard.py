@@ -18,7 +18,8 @@ from rich.text import Text
 from configs.errors import DatabaseUnavailable
 from launcher.terminal.console import Column, table
 from launcher.terminal.durations import in_words
-from storage.overview import Failure, Overview, Run, ServerSeen
+from storage.overview import Failure, Overview, Run
+from storage.records import Server
 
 _SERVERS = (
     Column("server", "server", text=True),
@@ -80,7 +81,7 @@ def _lines(whole: RenderableType, width: int) -> int:
 
 
 def _page(
-    overview: Overview, database: str, width: int, stands: Callable[[ServerSeen], str]
+    overview: Overview, database: str, width: int, stands: Callable[[Server], str]
 ) -> RenderableType:
     busy: dict[str | None, int] = {}
     for run in overview.runs:
@@ -173,7 +174,7 @@ def _wait_for_q(seconds: float) -> bool:
     return False
 
 
-def _server(seen: ServerSeen, busy: dict[str | None, int], status: str) -> dict[str, object]:
+def _server(seen: Server, busy: dict[str | None, int], status: str) -> dict[str, object]:
     return {
         "server": _cut(seen.serve_server_id),
         "status": status,
@@ -185,7 +186,7 @@ def _server(seen: ServerSeen, busy: dict[str | None, int], status: str) -> dict[
     }
 
 
-def _status(seen: ServerSeen, *, late_after: float, silent_after: float) -> str:
+def _status(seen: Server, *, late_after: float, silent_after: float) -> str:
     if seen.identity is None:
         return "stopped"
     if seen.silent is None or seen.silent > silent_after:
@@ -193,7 +194,7 @@ def _status(seen: ServerSeen, *, late_after: float, silent_after: float) -> str:
     return "late" if seen.silent > late_after else "up"
 
 
-def _in_full(status: str, seen: ServerSeen) -> str:
+def _in_full(status: str, seen: Server) -> str:
     """What it is beside up goes without saying that it is up."""
     kept = "paused" if seen.paused else "takes none" if seen.takes_none is not None else ""
     return ", ".join(filter(None, ("" if kept and status == "up" else status, kept)))

@@ -23,7 +23,7 @@ from launcher.terminal.findings import Finding, Found, Level, fail, ok, warn
 from launcher.terminal.session import Session
 from pipeline import ownership
 from pipeline.ownership import Standing
-from storage import attempts, identity, named_files, overview, servers
+from storage import attempts, identity, named_files, servers
 from storage.artifacts.opening import open_store
 from storage.fleet import FLEET
 from storage.kept import kept
@@ -57,7 +57,7 @@ def hear(session: Session, server_id: str) -> Finding:
     Raises:
         DeepCreditError: the database cannot be asked.
     """
-    found = {each.serve_server_id: each for each in session.read(overview.servers)}
+    found = {each.serve_server_id: each for each in session.read(servers.listing)}
     there = found.get(server_id)
     if there is None or there.identity is None or there.silent is None:
         level, text = fail(f"{server_id} does not run; start it: deepcredit launcher {server_id}")

@@ -311,7 +311,7 @@ def test_a_server_is_registered_seen_and_removed(calls: Calls) -> None:
     assert server.last_seen.year > 2020
 
     calls(servers.remove, "S1", "a")
-    assert calls(servers.listing) == []
+    assert calls(servers.listing) == ()
 
 
 def test_a_server_that_started_since_is_not_removed_by_the_old_one(calls: Calls) -> None:

@@ -2,6 +2,7 @@ import io
 import os
 import pty
 import re
+from dataclasses import fields
 
 import pytest
 import typer
@@ -14,12 +15,14 @@ from rich.text import Text
 from configs.errors import DatabaseUnavailable
 from launcher.terminal.dashboard import page, watch
 from launcher.terminal.durations import in_short, in_words, seconds_of
-from storage.overview import Failure, Overview, Run, ServerSeen
+from storage.overview import Failure, Overview, Run
+from storage.records import Server
 from storage.waiting import Queue, Waiting
 
 
 def server(name="SERVER_001", **changes):
-    columns = {
+    columns = dict.fromkeys(field.name for field in fields(Server)) | {
+        "serve_server_id": name,
         "identity": "x",
         "silent": 3,
         "slots": 2,
@@ -28,7 +31,7 @@ def server(name="SERVER_001", **changes):
         "paused": 0,
         "takes_none": None,
     }
-    return ServerSeen(serve_server_id=name, **(columns | changes))
+    return Server(**(columns | changes))
 
 
 def running(**changes):
