@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, and_, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from configs.errors import NotFound
 from configs.meant import meant, some
 from storage import batches, results
-from storage.ranking import KEY, best_first, require_metric
+from storage.metadata import MODEL_KEY, same_model
+from storage.ranking import best_first, require_metric
 from storage.records import ModelName, TrainedModel, written
 from storage.schema import dc_batch_result, dc_candidate_model_list, dc_model
 
@@ -20,8 +21,7 @@ def lists(connection: Connection) -> tuple[tuple[str, int, int], ...]:
     name.
     """
     there = dc_candidate_model_list.outerjoin(
-        dc_model,
-        and_(*(dc_model.c[name] == _listed[name] for name in KEY)),
+        dc_model, same_model(dc_model, dc_candidate_model_list)
     )
     rows = connection.execute(
         select(_listed.candidate_id, func.count(), func.count(dc_model.c.batch_id))
@@ -39,16 +39,20 @@ def names(connection: Connection, candidate_id: str) -> tuple[ModelName, ...]:
     Raises:
         NotFound: the list has no row; the message names the lists there are.
     """
-    key = (_listed.batch_id, _listed.model_no, _listed.model_sub_no)
-    rows = connection.execute(
-        select(*key).where(_listed.candidate_id == candidate_id).order_by(*key)
-    )
-    found = tuple((batch, model, sub) for batch, model, sub in rows)
+    found = _names(connection, candidate_id)
     if not found:
         raise NotFound(
             f"candidate_id {candidate_id!r} lists no model; {what_exists(connection, candidate_id)}"
         )
     return found
+
+
+def _names(connection: Connection, candidate_id: str) -> tuple[ModelName, ...]:
+    key = (_listed.batch_id, _listed.model_no, _listed.model_sub_no)
+    rows = connection.execute(
+        select(*key).where(_listed.candidate_id == candidate_id).order_by(*key)
+    )
+    return tuple((batch, model, sub) for batch, model, sub in rows)
 
 
 def models(connection: Connection, candidate_id: str) -> tuple[TrainedModel, ...]:
@@ -94,12 +98,7 @@ def best(
     require_metric(metric)
     rows = connection.execute(
         select(_result.batch_id, _result.model_no, _result.model_sub_no)
-        .join(
-            dc_model,
-            (dc_model.c.batch_id == _result.batch_id)
-            & (dc_model.c.model_no == _result.model_no)
-            & (dc_model.c.model_sub_no == _result.model_sub_no),
-        )
+        .join(dc_model, same_model(dc_model, dc_batch_result))
         .where(_result.batch_id == batch_id, _result.split == "valid", _result.state == "C")
         .order_by(*best_first(dc_batch_result, metric))
         .limit(top)
@@ -121,24 +120,14 @@ def _without_models(connection: Connection, batch_id: int) -> str:
 
 def add(connection: Connection, candidate_id: str, wanted: Iterable[ModelName]) -> int:
     """Add models to a list; those on it already stay. Returns how many are new."""
-    rows = connection.execute(
-        select(_listed.batch_id, _listed.model_no, _listed.model_sub_no).where(
-            _listed.candidate_id == candidate_id
-        )
-    )
-    there = {(batch, model, sub) for batch, model, sub in rows}
+    there = set(_names(connection, candidate_id))
     new = [name for name in dict.fromkeys(wanted) if name not in there]
     if new:
         connection.execute(
             insert(dc_candidate_model_list),
             [
-                {
-                    "candidate_id": candidate_id,
-                    "batch_id": batch_id,
-                    "model_no": model_no,
-                    "model_sub_no": model_sub_no,
-                }
-                for batch_id, model_no, model_sub_no in new
+                {"candidate_id": candidate_id, **dict(zip(MODEL_KEY, name, strict=True))}
+                for name in new
             ],
         )
     return len(new)

@@ -2,18 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    FromClause,
-    Select,
-    and_,
-    select,
-)
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, select
 
 from configs.errors import NotFound
 from storage.batches import no_such
-from storage.ranking import KEY, best_first, require_metric
+from storage.metadata import MODEL_KEY, same_model
+from storage.ranking import best_first, require_metric
 from storage.schema import dc_batch, dc_batch_result
 from storage.views import as_table
 
@@ -44,8 +38,8 @@ def models(
     chosen = _chosen(_ranked, dataset, batch_id)
     order = best_first(_ranked, metric, prefix="valid_")
     best = _best_results(metric, dataset, batch_id, limit).subquery("best")
-    same = and_(*(_ranked.c[name] == best.c[name] for name in KEY))
-    found = _read(connection, select(_ranked).join(best, same).order_by(*order))
+    query = select(_ranked).join(best, same_model(_ranked, best))
+    found = _read(connection, query.order_by(*order))
     if len(found) == limit:
         return found
     # There are few, or the metric is undefined for some.
@@ -60,7 +54,7 @@ def _best_results(
     """
     result = dc_batch_result.c
     return (
-        select(*(result[name] for name in KEY))
+        select(*(result[name] for name in MODEL_KEY))
         .where(result.split == "valid", result[metric].is_not(None))
         .where(*_chosen(dc_batch_result, dataset, batch_id))
         .order_by(*best_first(dc_batch_result, metric))

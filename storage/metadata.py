@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Column, MetaData, Table
+from sqlalchemy import Column, ColumnElement, FromClause, MetaData, Table, and_
 from sqlalchemy.schema import SchemaItem
 
 from storage.columns import big_id, number
@@ -26,7 +26,15 @@ VOTE_METRICS = (
 METRICS = (*VOTE_METRICS, "auc", "gini", "ks", "pr_auc", "brier", "log_loss")
 """Columns of dc_batch_result that are metrics."""
 
+MODEL_KEY = ("batch_id", "model_no", "model_sub_no")
+"""The columns that name a model, in every table that has models."""
+
 COUNTS = ("tn", "fp", "fn", "tp")
+
+
+def same_model(one: FromClause, other: FromClause) -> ColumnElement[bool]:
+    """Rows of the two are of one model."""
+    return and_(*(one.c[name] == other.c[name] for name in MODEL_KEY))
 
 
 def metric_columns(names: tuple[str, ...]) -> list[Column[Any]]:

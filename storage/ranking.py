@@ -6,10 +6,9 @@ from sqlalchemy import ColumnElement, FromClause
 
 from configs.errors import BadParameter
 from configs.meant import meant
-from storage.metadata import METRICS
+from storage.metadata import METRICS, MODEL_KEY
 
 LOWER_IS_BETTER = ("brier", "log_loss")
-KEY = ("batch_id", "model_no", "model_sub_no")
 
 
 def require_metric(metric: str) -> None:
@@ -23,9 +22,9 @@ def require_metric(metric: str) -> None:
 def best_first(
     models: FromClause, metric: str, *, prefix: str = ""
 ) -> tuple[ColumnElement[Any], ...]:
-    """The order of rows that have KEY and the metric, its name after `prefix`. Undefined ones come
-    last, on MariaDB as on SQLite; equal ones in the order of their keys.
+    """The order of rows that have MODEL_KEY and the metric, its name after `prefix`. Undefined ones
+    come last, on MariaDB as on SQLite; equal ones in the order of their keys.
     """
     value = models.c[prefix + metric]
     best = value if metric in LOWER_IS_BETTER else value.desc()
-    return value.is_(None), best, *(models.c[name] for name in KEY)
+    return value.is_(None), best, *(models.c[name] for name in MODEL_KEY)

@@ -10,10 +10,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Delete,
     Table,
-    and_,
     bindparam,
     delete,
     func,
@@ -24,10 +24,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import BadData, NotFound
+from storage.metadata import MODEL_KEY, same_model
 from storage.records import ModelKey, Result, ScoresFile, Split, TrainedModel
 from storage.schema import dc_batch, dc_batch_result, dc_model, dc_split
 
-_KEY = ("batch_id", "model_no", "model_sub_no", "split")
+_KEY = (*MODEL_KEY, "split")
 _SCORES = ("model_no", "model_sub_no", "split", "threshold", "scores_uri", "scores_sha256")
 _SHOWN = 10
 
@@ -38,7 +39,7 @@ def _delete(table: Table, *key: str) -> Delete:
 
 # Written once: to put them together takes longer than to execute them, and every model needs them.
 _PUT_MODEL, _PUT_RESULT = insert(dc_model), insert(dc_batch_result)
-_DELETE_MODEL = {table.name: _delete(table, *_KEY[:3]) for table in (dc_model, dc_batch_result)}
+_DELETE_MODEL = {table.name: _delete(table, *MODEL_KEY) for table in (dc_model, dc_batch_result)}
 _DELETE_RESULT = _delete(dc_batch_result, *_KEY)
 
 
@@ -149,26 +150,16 @@ def keep_matching(
 
 def put_scores(connection: Connection, model: TrainedModel) -> bool:
     """Name another file of scores for a trained model; False: it is not that model any more."""
-    table = dc_model.c
-    this = (
-        table.batch_id == model.batch_id,
-        table.model_no == model.model_no,
-        table.model_sub_no == model.model_sub_no,
-        table.sha256 == model.sha256,
-    )
-    if connection.scalar(select(table.batch_id).where(*this).with_for_update()) is None:
+
+    def put(table: Table, *conditions: ColumnElement[bool]) -> bool:
+        key = (table.c[name] == getattr(model, name) for name in MODEL_KEY)
+        files = {"scores_uri": model.scores_uri, "scores_sha256": model.scores_sha256}
+        statement = update(table).where(*key, *conditions).values(files)
+        return connection.execute(statement).rowcount > 0
+
+    if not put(dc_model, dc_model.c.sha256 == model.sha256):
         return False
-    files = {"scores_uri": model.scores_uri, "scores_sha256": model.scores_sha256}
-    connection.execute(update(dc_model).where(*this).values(files))
-    connection.execute(
-        update(dc_batch_result)
-        .where(
-            dc_batch_result.c.batch_id == model.batch_id,
-            dc_batch_result.c.model_no == model.model_no,
-            dc_batch_result.c.model_sub_no == model.model_sub_no,
-        )
-        .values(files)
-    )
+    put(dc_batch_result)
     return True
 
 
@@ -194,7 +185,7 @@ def scored(connection: Connection, batch_id: int) -> tuple[ScoresFile, ...]:
             split.dataset_group,
             split.dataset_version,
         )
-        .outerjoin(dc_model, and_(*(result[name] == model[name] for name in _KEY[:3])))
+        .outerjoin(dc_model, same_model(dc_batch_result, dc_model))
         .outerjoin(dc_split, split.split_id == func.coalesce(result.split_id, model.split_id))
         .where(result.batch_id == batch_id, result.state == "C", result.scores_uri.is_not(None))
         .order_by(result.model_no, result.model_sub_no, result.split)

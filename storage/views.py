@@ -22,7 +22,7 @@ from storage.claimable import is_wanted
 from storage.columns import seconds_between, utc_now
 from storage.fleet import FLEET, suitable_server
 from storage.in_words import current, dataset_name, last_error, status
-from storage.metadata import COUNTS, METRICS, VOTE_METRICS
+from storage.metadata import COUNTS, METRICS, VOTE_METRICS, same_model
 from storage.obstacles import CANDIDATE, KEY, PARENT, PAUSED_QUEUE, TIME, TWIN, words_of
 from storage.schema import (
     dc_batch,
@@ -102,12 +102,7 @@ def _leaderboard() -> Select[*tuple[Any, ...]]:
     model = dc_model.c
 
     def split(side: FromClause, name: str) -> ColumnElement[bool]:
-        return and_(
-            side.c.batch_id == model.batch_id,
-            side.c.model_no == model.model_no,
-            side.c.model_sub_no == model.model_sub_no,
-            side.c.split == name,
-        )
+        return and_(same_model(side, dc_model), side.c.split == name)
 
     return select(
         dataset_name().label("dataset"),
