@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from configs.errors import BadData
 from storage.driver_errors import error_number
-from storage.engine import EVERY_SESSION, password_of
+from storage.engine import connect_args
 
 _CHUNK_ROWS = 20_000
 _TIMEOUT_SECONDS = 600
@@ -29,17 +29,10 @@ def bulk_engine(engine: Engine) -> Engine:
         isolation_level="READ COMMITTED",
         poolclass=NullPool,
         hide_parameters=True,
-        connect_args={
-            **password_of(engine.url),
-            "charset": "utf8mb4",
-            "local_infile": True,
-            "connect_timeout": 10,
-            "read_timeout": _TIMEOUT_SECONDS,
-            "write_timeout": _TIMEOUT_SECONDS,
-            # With innodb_strict_mode a table is refused if its longest possible row might not fit
-            # a page, which 200 short text columns reach. Rows that do not fit are refused anyway.
-            "init_command": f"SET SESSION innodb_strict_mode=OFF, {EVERY_SESSION}",
-        },
+        # With innodb_strict_mode a table is refused if its longest possible row might not fit a
+        # page, which 200 short text columns reach. Rows that do not fit are refused anyway.
+        connect_args=connect_args(engine.url, "innodb_strict_mode=OFF", _TIMEOUT_SECONDS)
+        | {"local_infile": True},
     )
 
 

@@ -29,8 +29,6 @@ _LOCK_SECONDS = 3  # less than any timeout, so that the server says what it is t
 _SQL_MODE = (
     "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION"
 )
-EVERY_SESSION = f"time_zone='+00:00', sql_mode='{_SQL_MODE}'"
-"""What SET SESSION is to be told on each connection to MariaDB, whatever it is for."""
 
 
 def make_engine(
@@ -76,17 +74,12 @@ def _mariadb(url: URL, isolation: Isolation, timeout_seconds: float) -> Engine:
             pool_reset_on_return=None,
             pool_recycle=300,
             hide_parameters=True,
-            connect_args={
-                **password_of(url),
-                "charset": "utf8mb4",
-                "connect_timeout": min(10, timeout_seconds),
-                "read_timeout": timeout_seconds,
-                "write_timeout": timeout_seconds,
-                "init_command": (
-                    f"SET SESSION innodb_lock_wait_timeout={_LOCK_SECONDS}, wait_timeout=600, "
-                    f"idle_transaction_timeout={_IDLE_TRANSACTION_SECONDS}, {EVERY_SESSION}"
-                ),
-            },
+            connect_args=connect_args(
+                url,
+                f"innodb_lock_wait_timeout={_LOCK_SECONDS}, wait_timeout=600, "
+                f"idle_transaction_timeout={_IDLE_TRANSACTION_SECONDS}",
+                timeout_seconds,
+            ),
         )
     except NoSuchModuleError as error:
         raise BadSetting(f"database_url: {error}") from error
@@ -95,11 +88,20 @@ def _mariadb(url: URL, isolation: Isolation, timeout_seconds: float) -> Engine:
     return engine
 
 
-def password_of(url: URL) -> dict[str, bytes]:
-    """For connect_args: in UTF-8, as the server's own client sends it. Text PyMySQL would turn into
-    Latin-1, which has no Korean.
-    """
-    return {"password": str(url.password).encode()} if url.password else {}
+def connect_args(url: URL, session: str, timeout_seconds: float) -> dict[str, Any]:
+    """What PyMySQL is told for each connection to MariaDB; `session`: what else to SET."""
+    told: dict[str, Any] = {
+        "charset": "utf8mb4",
+        "connect_timeout": min(10, timeout_seconds),
+        "read_timeout": timeout_seconds,
+        "write_timeout": timeout_seconds,
+        "init_command": f"SET SESSION {session}, time_zone='+00:00', sql_mode='{_SQL_MODE}'",
+    }
+    if url.password:
+        # As the server's own client sends it. Text PyMySQL would turn into Latin-1, which has no
+        # Korean.
+        told["password"] = str(url.password).encode()
+    return told
 
 
 def _ping_the_idle(engine: Engine) -> None:
