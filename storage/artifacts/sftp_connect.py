@@ -47,19 +47,8 @@ class Login:
         return f"{self.user}@{host}:{self.port}"
 
 
-class SftpConnection:
-    """An SSH connection with one SFTP session on it."""
-
-    def __init__(self, client: SSHClient, session: SftpSession) -> None:
-        self._client = client
-        self.session = session
-
-    def close(self) -> None:
-        self._client.close()
-
-
-def connect(login: Login) -> SftpConnection:
-    """Log in and open a session.
+def connect(login: Login) -> SftpSession:
+    """Log in and open a session on a connection of its own.
 
     Raises:
         StoreRefused: the host key is not the known one, or the server will not have us.
@@ -81,7 +70,7 @@ def connect(login: Login) -> SftpConnection:
         raise
 
 
-def _open(client: SSHClient, login: Login, key: PKey | None) -> SftpConnection:
+def _open(client: SSHClient, login: Login, key: PKey | None) -> SftpSession:
     wire = socket.create_connection((login.host, login.port), timeout=_CONNECT_SECONDS)
     # Without it every file waits 40 ms: many small requests meet the peer's delayed ACK.
     wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -111,7 +100,7 @@ def _open(client: SSHClient, login: Login, key: PKey | None) -> SftpConnection:
     channel.settimeout(login.silence_seconds)
     try:
         channel.invoke_subsystem("sftp")
-        return SftpConnection(client, SftpSession(channel))
+        return SftpSession(channel)
     except (SSHException, ConnectionLost) as error:
         if isinstance(error.__cause__, TimeoutError) or not transport.is_active():
             raise

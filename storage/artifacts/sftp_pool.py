@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from storage.artifacts.sftp_connect import SftpConnection
 from storage.artifacts.sftp_session import SftpSession
 from storage.artifacts.sftp_wire import ConnectionLost
 
@@ -12,11 +11,11 @@ from storage.artifacts.sftp_wire import ConnectionLost
 class Pool:
     """At most `size` connections; one more caller waits until one is given back."""
 
-    def __init__(self, connect: Callable[[], SftpConnection], size: int) -> None:
+    def __init__(self, connect: Callable[[], SftpSession], size: int) -> None:
         self._connect = connect
         self._slots = threading.BoundedSemaphore(size)
         self._lock = threading.Lock()
-        self._idle: list[SftpConnection] = []
+        self._idle: list[SftpSession] = []
         self._closed = False
 
     @contextmanager
@@ -28,38 +27,38 @@ class Pool:
         take their time to tell.
         """
         with self._slots:
-            connection = self._take()
+            session = self._take()
             try:
-                yield connection.session
+                yield session
             except ConnectionLost:
                 self._drop_idle()
                 raise
             finally:
-                self._give_back(connection)
+                self._give_back(session)
 
     def close(self) -> None:
         """Connections in use are closed as they are given back."""
         self._closed = True
         self._drop_idle()
 
-    def _take(self) -> SftpConnection:
+    def _take(self) -> SftpSession:
         with self._lock:
             while self._idle:
-                connection = self._idle.pop()
-                if connection.session.reusable:
-                    return connection
-                connection.close()
+                session = self._idle.pop()
+                if session.reusable:
+                    return session
+                session.close()
         return self._connect()
 
-    def _give_back(self, connection: SftpConnection) -> None:
+    def _give_back(self, session: SftpSession) -> None:
         with self._lock:
-            if connection.session.reusable and not self._closed:
-                self._idle.append(connection)
+            if session.reusable and not self._closed:
+                self._idle.append(session)
                 return
-        connection.close()
+        session.close()
 
     def _drop_idle(self) -> None:
         with self._lock:
             idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        for session in idle:
+            session.close()

@@ -55,8 +55,13 @@ class SftpSession:
     """For one thread at a time. Any method may raise ConnectionLost or ServerSaid."""
 
     def __init__(self, channel: Channel) -> None:
+        self._channel = channel
         self._wire = Wire(channel)
         self._open_files = 0
+
+    def close(self) -> None:
+        """With the SSH connection, which has no other session."""
+        self._channel.get_transport().close()
 
     @property
     def can_replace(self) -> bool:

@@ -10,16 +10,12 @@ from storage.artifacts.sftp_wire import ConnectionLost
 
 
 class Line:
-    """A connection that is its own session."""
+    """A session that has no server."""
 
     def __init__(self) -> None:
         self.reusable = True
         self.closed = False
         self.users = 0
-
-    @property
-    def session(self) -> "Line":
-        return self
 
     def close(self) -> None:
         self.closed = True
