@@ -11,7 +11,7 @@ from configs.meant import meant
 _WORD = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"
 _TAG = r"^[A-Za-z][A-Za-z0-9_.-]*$"
 
-Home = Annotated[Path, AfterValidator(Path.expanduser)]
+HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
 Tag = Annotated[str, Field(pattern=_TAG)]
 
 
@@ -39,7 +39,7 @@ class HostSettings(_Table):
 
     user: str = Field("", pattern=r"^([A-Za-z_][\w.-]*)?$", description="SSH user; empty: as here")
     port: int = Field(22, ge=1, le=65535, description="port of its SSH server")
-    key_file: Home | None = Field(None, description="private key; none: as `ssh` finds one")
+    key_file: HomePath | None = Field(None, description="private key; none: as `ssh` finds one")
     python: str = Field(
         "", pattern="^(/.*)?$", description="its Python with DeepCredit; empty: the path used here"
     )
@@ -96,13 +96,13 @@ class Cluster(HostSettings):
     hosts: tuple[Host, ...] = Field(
         min_length=1, max_length=64, description="addresses, or tables with `address` and the above"
     )
-    known_hosts: Home = Field(
+    known_hosts: HomePath = Field(
         Path("~/.ssh/known_hosts").expanduser(), description="file that must name every host's key"
     )
     scheduler_host: str = Field("", description="name of the scheduler's host; empty: the first")
     scheduler_port: int = Field(8786, ge=1, le=65535, description="port of the scheduler")
     dashboard_port: int = Field(8787, ge=1, le=65535, description="port of Dask's dashboard")
-    certificates: Home | None = Field(
+    certificates: HomePath | None = Field(
         None, description="folder that `deepcredit cluster certificates` made; none: no TLS"
     )
     start_seconds: float = Field(

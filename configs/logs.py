@@ -4,7 +4,7 @@ import logging
 import re
 import sys
 from logging.handlers import RotatingFileHandler
-from typing import IO, Any
+from typing import IO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -106,17 +106,10 @@ def _formatter(text: bool, stream: IO[str] | None) -> logging.Formatter:
             structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
         ]
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*_common(), _logger_name], processors=last
+        foreign_pre_chain=[*_common(), structlog.stdlib.add_logger_name], processors=last
     )
 
 
 def _in_reading_order(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     first = {key: event[key] for key in ("timestamp", "level", "event") if key in event}
     return first | {key: value for key, value in event.items() if key not in first}
-
-
-def _logger_name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    record: Any = event.get("_record")
-    if record is not None:
-        event["logger"] = record.name
-    return event

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from configs.cluster import Cluster
+from configs.cluster import Cluster, HomePath
 from configs.errors import BadSetting
 from configs.meant import meant
 from configs.wording import plain
@@ -43,9 +43,6 @@ def _bears_password(url: str) -> bool:
     return parts.password is not None or any("passw" in key for key, _ in parse_qsl(parts.query))
 
 
-HostPath = Annotated[Path, AfterValidator(Path.expanduser)]
-
-
 class Settings(BaseModel):
     """Everything that differs between installations. Secrets never appear in its repr."""
 
@@ -59,10 +56,10 @@ class Settings(BaseModel):
         "var/store", description="model store: a folder or sftp://user@host:22/path"
     )
     sftp_password: SecretStr | None = Field(None, description="password of the SFTP user")
-    sftp_key_file: HostPath | None = Field(None, description="private key of the SFTP user")
+    sftp_key_file: HomePath | None = Field(None, description="private key of the SFTP user")
     sftp_key_passphrase: SecretStr | None = Field(None, description="passphrase of that key")
     # A default is not expanded, so that each worker takes it of its own account's home.
-    sftp_known_hosts: HostPath = Field(
+    sftp_known_hosts: HomePath = Field(
         Path("~/.ssh/known_hosts"), description="known_hosts file that must name the SFTP server"
     )
     sftp_connections: int = Field(4, ge=1, le=32, description="SFTP connections a process")
@@ -80,11 +77,11 @@ class Settings(BaseModel):
         ge=0,
         description="a worker process is renewed after so many tasks, at rest after half; 0: never",
     )
-    cache_dir: HostPath = Field(Path("var/cache"), description="local cache of matrices and models")
+    cache_dir: HomePath = Field(Path("var/cache"), description="local cache of matrices and models")
     cache_limit_mb: int = Field(
         20_000, ge=0, description="size of that cache, least recently used go first; 0: no limit"
     )
-    log_dir: HostPath = Field(Path("logs"), description="folder of the launchers' logs")
+    log_dir: HomePath = Field(Path("logs"), description="folder of the launchers' logs")
     log_format: Literal["auto", "text", "json"] = Field(
         "auto", description="auto: text on a terminal, else JSON"
     )

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select
@@ -32,16 +33,11 @@ def register(connection: Connection, dataset: Dataset) -> None:
     head = {column.name: getattr(dataset, column.name) for column in _HEAD}
     unregister(connection, group, version)  # columns that a deletion by hand has left
     connection.execute(insert(dc_dataset), head)
+    key = {"dataset_group": group, "dataset_version": version}
     rows = [
-        {
-            "dataset_group": group,
-            "dataset_version": version,
-            "column_name": column.column_name,
-            "position": column.position,
-            "role": column.role,
-            "kind": column.kind,
-            "missing_values": json.dumps(column.missing_values, ensure_ascii=False),
-        }
+        key
+        | asdict(column)
+        | {"missing_values": json.dumps(column.missing_values, ensure_ascii=False)}
         for column in dataset.columns
     ]
     connection.execute(insert(dc_dataset_column), rows)
@@ -115,19 +111,10 @@ def _datasets(
     of: dict[tuple[str, int], list[DatasetColumn]] = defaultdict(list)
     for row in connection.execute(columns):
         missing = tuple(json.loads(row.missing_values or "[]"))
-        record = DatasetColumn(
-            column_name=row.column_name,
-            position=row.position,
-            role=row.role,
-            kind=row.kind,
-            missing_values=missing,
-        )
+        record = replace(DatasetColumn.from_row(row), missing_values=missing)
         of[row.dataset_group, row.dataset_version].append(record)
     return [
-        Dataset(
-            **dict(zip(head._fields, head, strict=True)),
-            columns=tuple(of[head.dataset_group, head.dataset_version]),
-        )
+        Dataset(**head._asdict(), columns=tuple(of[head.dataset_group, head.dataset_version]))
         for head in heads
     ]
 

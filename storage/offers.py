@@ -1,6 +1,6 @@
 """What one launcher has for batches, and what therefore keeps it from one."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Integer, and_, bindparam, exists
@@ -25,13 +25,8 @@ class Offer:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Of the conditions below."""
-        return {
-            "server": self.server,
-            "queues": list(self.queues),
-            "tags": list(self.tags),
-            "free_mb": self.free_mb,
-        }
+        """Of the conditions below, which are named as the fields are."""
+        return asdict(self)
 
 
 _free_mb = bindparam("free_mb", type_=Integer())

@@ -7,8 +7,9 @@ from sqlalchemy import Connection, Select, bindparam, case, func, or_, select
 
 from storage.claimable import waits_for_retry
 from storage.columns import seconds_between, utc_now
+from storage.queues import paused as paused_queues
 from storage.records import Record
-from storage.schema import dc_batch, dc_queue
+from storage.schema import dc_batch
 
 _batch = dc_batch.c
 
@@ -35,7 +36,7 @@ class Waiting(Record):
 
 def queues(connection: Connection) -> tuple[Queue, ...]:
     """Queues in which something waits, is to be retried, or is kept from running."""
-    paused = set(connection.scalars(_PAUSED))
+    paused = set(paused_queues(connection))
     waiting = {str(queue): int(n) for queue, n in connection.execute(_WAITING)}
     retries = {
         row.queue: (row.due, row.later)
@@ -97,7 +98,6 @@ _UNASKED = _batch.batch_id.not_in(
     select(_asked.batch_id).where(_asked.cancel_requested_at.is_not(None))
 )
 
-_PAUSED = select(dc_queue.c.queue).where(dc_queue.c.paused != 0)
 _WAITING = (
     select(_batch.queue, func.count()).where(_batch.state == "I", _UNASKED).group_by(_batch.queue)
 )
