@@ -20,6 +20,7 @@ from tests.administrator import Administrator
 from tests.bank import ROOT
 from tests.mariadb import MariaDB, MariaDBMissing, running_mariadb
 from tests.places import Place, opened
+from tests.small_disk import SmallDiskMissing, small_disk
 from tests.sshd import HOST, SshdMissing, SshServer, running_sshd
 from tests.tidy import empty
 
@@ -186,6 +187,16 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         settings, root = dict(server.settings(tmp_path.name)), server.root / tmp_path.name
     with opened(settings, root) as place:
         yield place
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder with room for 1 MB."""
+    try:
+        with small_disk(tmp_path / "disk") as disk:
+            yield disk
+    except SmallDiskMissing as error:
+        _missing(str(error))
 
 
 def _migrated(overrides: dict[str, Any]) -> Iterator[Engine]:

@@ -1,11 +1,12 @@
 """Files of data, and data sets that tests load from them."""
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Engine, Executable, inspect, text
 
 from pipeline import frames
 from pipeline.datasets import load_file
@@ -28,6 +29,17 @@ def small(path: Path, n_rows: int = 60, **columns: Any) -> Path:
         "y": [0, 1] * (n_rows // 2),
     } | columns
     return save(path, **columns)
+
+
+def apart(words: str) -> str:
+    """As macOS writes Korean: the parts of a syllable, one after another."""
+    return unicodedata.normalize("NFD", words)
+
+
+def execute(engine: Engine, *statements: str | Executable) -> None:
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement) if isinstance(statement, str) else statement)
 
 
 def load(engine: Engine, path: Path, **arguments: Any) -> Dataset:

@@ -1,19 +1,14 @@
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Engine, text
 
 from storage.schema import dc_batch
 from tests.mariadb import running_mariadb
 
 
-def test_a_test_starts_with_an_empty_database_first_time(engine: Engine) -> None:
-    with engine.begin() as connection:
-        connection.execute(text("CREATE TABLE left_over (a INTEGER)"))
-        connection.execute(dc_batch.insert().values(mode="train"))
-        assert connection.scalar(dc_batch.select().with_only_columns(dc_batch.c.batch_id)) == 1
-
-
-def test_a_test_starts_with_an_empty_database_second_time(engine: Engine) -> None:
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_a_test_starts_with_an_empty_database(engine: Engine, time: str) -> None:
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE left_over (a INTEGER)"))
         connection.execute(dc_batch.insert().values(mode="train"))

@@ -9,7 +9,6 @@ from pipeline import datasets
 from pipeline.roles import Choices
 from storage import dataset_use
 from storage import datasets as registered
-from storage.engine import make_engine
 from storage.schema import dc_ensemble_model
 from tests.calls import Calls
 
@@ -166,24 +165,13 @@ def test_what_a_deletion_by_hand_left_is_told_and_in_nobodys_way(engine, calls, 
     assert calls(dataset_use.leftovers) == []
 
 
-def test_an_account_that_may_not_drop_the_table_changes_nothing(
-    mariadb_engine, mariadb_server, settings, tmp_path
-):
+def test_an_account_that_may_not_drop_the_table_changes_nothing(mariadb_engine, account, tmp_path):
     admin, path = Calls(mariadb_engine), tmp_path / "rows.csv"
     pd.DataFrame(ROWS).to_csv(path, index=False)
     datasets.load_file(mariadb_engine, path, group="A", choices=Choices(target="y"))
-    database = mariadb_engine.url.database
-    admin.sql("CREATE OR REPLACE USER 'kim'@'127.0.0.1' IDENTIFIED BY 'pw'")
-    admin.sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.* TO 'kim'@'127.0.0.1'")
-    url = mariadb_server.url(database, user="kim")
-    engine = make_engine(settings(database_url=url, database_password="pw"))
 
-    try:
-        with pytest.raises(DatabaseRefused, match="DROP command denied"):
-            datasets.delete(engine, "A", 1)
-    finally:
-        engine.dispose()
-        admin.sql("DROP USER 'kim'@'127.0.0.1'")
+    with pytest.raises(DatabaseRefused, match="DROP command denied"):
+        datasets.delete(account("SELECT, INSERT, UPDATE, DELETE"), "A", 1)
 
     assert registered_names(admin) == ["A/1"]
     with mariadb_engine.connect() as connection:

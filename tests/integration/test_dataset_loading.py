@@ -1,6 +1,5 @@
 """Files become data sets: versions, content, what cannot be loaded, and loading into MariaDB."""
 
-import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -29,7 +28,7 @@ from pipeline.roles import Choices
 from storage import tables
 from storage.bulk_write import bulk_engine, fill
 from storage.engine import reading
-from tests.data_sets import frame_of, load, read_back, save, small, tables_of
+from tests.data_sets import apart, execute, frame_of, load, read_back, save, small, tables_of
 
 AWKWARD = [
     'double " quote',
@@ -63,17 +62,6 @@ TEXTS = [
 def csv(path, content):
     path.write_text(content, encoding="utf-8")
     return path
-
-
-def execute(engine, *statements):
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.execute(text(statement) if isinstance(statement, str) else statement)
-
-
-def apart(words):
-    """As macOS writes Korean: the parts of a syllable, one after another."""
-    return unicodedata.normalize("NFD", words)
 
 
 def test_a_file_is_loaded_registered_and_read_back(engine, tmp_path):

@@ -4,28 +4,16 @@ import connectorx
 import numpy as np
 import pyarrow as pa
 import pytest
-from sqlalchemy import (
-    column,
-    create_engine,
-    select,
-    table,
-    text,
-)
+from sqlalchemy import column, create_engine, select, table, text
 from structlog.testing import capture_logs
 
 from pipeline import frames
 from pipeline.datasets import register_table
 from pipeline.roles import Choices
 from storage import bulk_read
-from storage.engine import make_engine, reading
-from tests.data_sets import frame_of, load, small
+from storage.engine import reading
+from tests.data_sets import execute, frame_of, load, small
 from tests.mariadb import PASSWORD
-
-
-def execute(engine, *statements):
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.execute(text(statement) if isinstance(statement, str) else statement)
 
 
 def test_a_url_that_connectorx_does_not_know_is_read_through_the_cursor(mariadb_engine, tmp_path):
@@ -48,24 +36,14 @@ def test_connectorx_is_what_reads(mariadb_engine, tmp_path):
 
 
 @pytest.mark.parametrize("password", ["geheim 암호!", "é%/@:"])
-def test_a_password_in_any_script_serves_every_connection(
-    mariadb_server, mariadb_engine, settings, tmp_path, password
-):
-    database = mariadb_engine.url.database
-    mariadb_server.client(
-        f"CREATE USER korean@'127.0.0.1' IDENTIFIED BY '{password}';"
-        f"GRANT ALL ON `{database}`.* TO korean@'127.0.0.1'"
-    )
-    url = mariadb_server.url(database, user="korean")
-    engine = make_engine(settings(database_url=url, database_password=password))
-    try:
-        with capture_logs() as logs:
-            dataset = load(engine, small(tmp_path / "file.parquet", 300))
-            assert frame_of(engine, dataset).n_rows == 300
-        assert logs == []  # connectorx read it too
-    finally:
-        engine.dispose()
-        mariadb_server.client("DROP USER korean@'127.0.0.1'")
+def test_a_password_in_any_script_serves_every_connection(account, tmp_path, password):
+    engine = account(password=password)
+
+    with capture_logs() as logs:
+        dataset = load(engine, small(tmp_path / "file.parquet", 300))
+        assert frame_of(engine, dataset).n_rows == 300
+
+    assert logs == []  # connectorx read it too
 
 
 def test_parts_that_come_in_another_order_need_no_sorting(mariadb_engine, tmp_path, monkeypatch):

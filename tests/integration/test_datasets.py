@@ -1,12 +1,11 @@
 """Data sets of tables and views that are there, what changed in them, and the roles of columns."""
 
-import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import column, delete, table, text, update
+from sqlalchemy import column, delete, table, update
 
 from configs.errors import BadData, DatasetChanged, NotFound
 from pipeline import frames, preprocess, split
@@ -15,19 +14,8 @@ from pipeline.roles import Choices
 from storage import datasets, tables
 from storage.engine import reading, transaction
 from tests.bank import SHARED
-from tests.data_sets import frame_of, load, read_back, save, small
+from tests.data_sets import apart, execute, frame_of, load, read_back, save, small
 from tests.matrix import apply
-
-
-def execute(engine, *statements):
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.execute(text(statement) if isinstance(statement, str) else statement)
-
-
-def apart(words):
-    """As macOS writes Korean: the parts of a syllable, one after another."""
-    return unicodedata.normalize("NFD", words)
 
 
 def test_binary_columns_must_be_dropped(engine):

@@ -2,8 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -171,25 +170,6 @@ def test_a_killed_connection_is_unavailable_and_the_next_one_works(mariadb_engin
     use(mariadb_engine)
 
 
-def test_a_read_only_server_is_unavailable(
-    mariadb_engine: Engine, mariadb_server: MariaDB, settings: SettingsFactory
-) -> None:
-    calls = Calls(mariadb_engine)
-    database = mariadb_engine.url.database or ""
-    calls.sql("CREATE USER plain@'127.0.0.1' IDENTIFIED BY 'pw'")
-    calls.sql(f"GRANT ALL ON `{database}`.* TO plain@'127.0.0.1'")
-    url = mariadb_server.url(database, user="plain")
-    engine = make_engine(settings(database_url=url, database_password="pw"))
-    calls.sql("SET GLOBAL read_only = 1")
-    try:
-        with pytest.raises(DatabaseUnavailable, match="read-only"):
-            Calls(engine).add()
-    finally:
-        calls.sql("SET GLOBAL read_only = 0")
-        calls.sql("DROP USER plain@'127.0.0.1'")
-        engine.dispose()
-
-
 def test_a_deadlock_is_repeated_until_both_are_through(mariadb_engine: Engine) -> None:
     calls = Calls(mariadb_engine)
     first, second = calls.add(), calls.add()
@@ -350,6 +330,7 @@ def test_no_time_of_a_host_goes_to_the_database(engine: Engine, sent: list[Any])
 
 
 BUSY = {
+    "read_only = 1": "read-only",
     "tx_read_only = 1": "READ ONLY",
     "max_statement_time = 0.000001": "max_statement_time",
 }
@@ -357,31 +338,14 @@ BUSY = {
 
 @pytest.mark.parametrize("setting", BUSY)
 def test_a_server_set_not_to_serve_us_is_unavailable(
-    mariadb_engine: Engine, mariadb_server: MariaDB, settings: SettingsFactory, setting: str
+    mariadb_engine: Engine, account: Callable[..., Engine], setting: str
 ) -> None:
-    calls = Calls(mariadb_engine)
-    with _plain(mariadb_engine, mariadb_server, settings) as engine:
-        calls.sql(f"SET GLOBAL {setting}")
-        try:
-            # A statement may be done before the server looks at the clock.
-            with pytest.raises(DatabaseUnavailable, match=BUSY[setting]):
-                for _ in range(50):
-                    Calls(engine).add(batch_memo="x" * 100_000)
-        finally:
-            calls.sql(f"SET GLOBAL {setting.split()[0]} = 0")
-
-
-@contextmanager
-def _plain(admin: Engine, server: MariaDB, settings: SettingsFactory) -> Iterator[Engine]:
-    """An engine of an account without privileges beyond its database."""
-    calls, database = Calls(admin), admin.url.database or ""
-    calls.sql("CREATE USER plain@'127.0.0.1' IDENTIFIED BY 'pw'")
-    calls.sql(f"GRANT ALL ON `{database}`.* TO plain@'127.0.0.1'")
-    engine = make_engine(
-        settings(database_url=server.url(database, user="plain"), database_password="pw")
-    )
+    admin, plain = Calls(mariadb_engine), Calls(account())
+    admin.sql(f"SET GLOBAL {setting}")
     try:
-        yield engine
+        # A statement may be done before the server looks at the clock.
+        with pytest.raises(DatabaseUnavailable, match=BUSY[setting]):
+            for _ in range(50):
+                plain.add(batch_memo="x" * 100_000)
     finally:
-        engine.dispose()
-        calls.sql("DROP USER plain@'127.0.0.1'")
+        admin.sql(f"SET GLOBAL {setting.split()[0]} = 0")

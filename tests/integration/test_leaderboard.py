@@ -5,6 +5,7 @@ from sqlalchemy import Engine, delete, insert
 
 from configs.errors import BadParameter, NotFound
 from storage import leaderboard, listing
+from storage.metadata import VOTE_METRICS
 from storage.schema import dc_batch, dc_batch_method, dc_batch_result, dc_batch_result_t4, dc_model
 from storage.views import VIEWS
 from tests.calls import Calls
@@ -130,22 +131,23 @@ def test_a_batch_that_predicts_has_its_train_batchs_data_set_where_it_names_none
 def test_ensembles_come_by_rank_with_valid_and_test_side_by_side(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(insert(dc_batch).values(mode="ensemble", candidate_id="C1"))
-        for ensemble_no, rank in ((7, 2), (3, 1)):
-            for split, f1 in (("valid", 0.5), ("test", 0.4)):
+        for ensemble_no, rank in ((7, 2), (3, 1), (9, None)):
+            for split, value in (("valid", 0.5), ("test", 0.4)):
                 key = {"batch_id": 1, "ensemble_no": ensemble_no, "split": split}
+                figures = {"tn": 1, **dict.fromkeys(VOTE_METRICS, value)}
+                rank_no = rank if split == "valid" else None
                 connection.execute(
-                    insert(dc_batch_result_t4).values(
-                        **key, rank_no=rank if split == "valid" else None, f1_score=f1
-                    )
+                    insert(dc_batch_result_t4).values(**key, **figures, rank_no=rank_no)
                 )
 
     with engine.connect() as connection:
         found = leaderboard.ensembles(connection, 1)
 
-    assert [(r["rank_no"], r["ensemble_no"], r["test_f1_score"]) for r in found] == [
-        (1, 3, 0.4),
-        (2, 7, 0.4),
-    ]
+    assert [(row["rank_no"], row["ensemble_no"]) for row in found] == [(1, 3), (2, 7)]
+    for row in found:
+        assert (row["candidate_id"], row["valid_tn"], row["test_tn"]) == ("C1", 1, 1)
+        assert {row[f"valid_{name}"] for name in VOTE_METRICS} == {0.5}
+        assert {row[f"test_{name}"] for name in VOTE_METRICS} == {0.4}
 
 
 def test_methods_come_with_the_answer_first_then_by_their_metric_on_valid(engine: Engine) -> None:

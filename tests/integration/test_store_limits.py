@@ -11,7 +11,6 @@ from configs.errors import StoreFull, StoreRefused
 from configs.settings import load
 from storage.artifacts.opening import open_store
 from storage.artifacts.port import Store
-from tests.small_disk import SmallDiskMissing, small_disk
 from tests.sshd import running_sshd
 
 
@@ -23,25 +22,18 @@ def source(tmp_path) -> Path:
 
 
 @pytest.fixture(params=["folder", "sftp"])
-def full(request, tmp_path) -> Iterator[Store]:
+def full(request, disk, tmp_path) -> Iterator[Store]:
     """A store on a disk of one megabyte."""
-    try:
-        with small_disk(tmp_path / "disk") as disk:
-            if request.param == "folder":
-                store = open_store(load({"store_url": str(disk)}, environ={}, file=Path("none")))
-                yield store
-                return
-            with running_sshd(tmp_path / "sshd") as server:
-                settings = server.settings() | {
-                    "store_url": server.url().replace(str(server.root), str(disk))
-                }
-                store = open_store(load(settings, environ={}, file=Path("none")))
-                yield store
-                store.close()
-    except SmallDiskMissing as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+    if request.param == "folder":
+        yield open_store(load({"store_url": str(disk)}, environ={}, file=Path("none")))
+        return
+    with running_sshd(tmp_path / "sshd") as server:
+        settings = server.settings() | {
+            "store_url": server.url().replace(str(server.root), str(disk))
+        }
+        store = open_store(load(settings, environ={}, file=Path("none")))
+        yield store
+        store.close()
 
 
 def test_a_full_disk_is_told_and_leaves_no_part(full, source, tmp_path):

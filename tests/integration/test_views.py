@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from sqlalchemy import insert, text
+from sqlalchemy import text
 
 from configs.errors import Retry
 from storage import batches, candidates, claims, queues, servers
 from storage.engine import reading
 from storage.fleet import FLEET
 from storage.kept import kept
-from storage.metadata import METRICS, VOTE_METRICS
-from storage.schema import dc_batch_result_t4
+from storage.metadata import METRICS
 from tests.calls import FAR, Calls
 
 
@@ -64,7 +63,8 @@ def test_v_batch_says_how_a_batch_stands_and_what_it_waits_for(calls: Calls) -> 
     waits(None, "being cancelled", cancel_requested_at=FAR)
     retried = {"state": "E", "attempt": 1, "run_after": FAR}
     waits(None, "being cancelled", **retried, cancel_requested_at=FAR)
-    waits("its time, 2999-01-01 00:00:00.000000 UTC", "waiting for a retry", **retried)
+    for status, columns in (("waiting", {"run_after": FAR}), ("waiting for a retry", retried)):
+        waits("its time, 2999-01-01 00:00:00.000000 UTC", status, **columns)
 
     rows = {row["batch_id"]: row for row in view(calls, "v_batch")}
 
@@ -190,13 +190,6 @@ def test_v_batch_says_that_no_launcher_has_the_memory_or_takes_anything(calls: C
     waits([*free, largest], [None], [None])
 
 
-def test_v_batch_says_until_when_a_batch_waits(calls: Calls) -> None:
-    calls.add(run_after=FAR)
-
-    (row,) = view(calls, "v_batch")
-    assert row["waits_for"].startswith("its time, 2999-01-01 00:00:00")
-
-
 def test_v_leaderboard_has_one_row_a_model_with_valid_and_test_side_by_side(calls: Calls) -> None:
     number = calls.finished(dataset_group="DATA001", dataset_version=1)
     valid, test = (
@@ -214,27 +207,3 @@ def test_v_leaderboard_has_one_row_a_model_with_valid_and_test_side_by_side(call
         for i, name in enumerate(METRICS):
             assert row[f"valid_{name}"] == i / 100
             assert row[f"test_{name}"] == (i + 1) / 100
-
-
-def test_v_ensemble_ranks_the_best_with_valid_and_test_side_by_side(calls: Calls) -> None:
-    number = calls.finished(candidate_id="C001")
-    with calls.engine.begin() as connection:
-        for ensemble_no, rank in ((5, 2), (8, 1), (9, None)):
-            for split, value in (("valid", 0.5), ("test", 0.25)):
-                connection.execute(
-                    insert(dc_batch_result_t4).values(
-                        batch_id=number,
-                        ensemble_no=ensemble_no,
-                        split=split,
-                        rank_no=rank,
-                        tn=1,
-                        **dict.fromkeys(VOTE_METRICS, value),
-                    )
-                )
-
-    rows = sorted(view(calls, "v_ensemble"), key=lambda row: row["rank_no"])
-
-    assert [(row["rank_no"], row["ensemble_no"]) for row in rows] == [(1, 8), (2, 5)]
-    for row in rows:
-        assert row["candidate_id"] == "C001"
-        assert (row["valid_f1_score"], row["test_f1_score"], row["valid_tn"]) == (0.5, 0.25, 1)

@@ -21,7 +21,6 @@ from storage.artifacts.folder import FolderStore
 from storage.artifacts.port import Stored
 from storage.cache import Cache, open_cache, sha256_of
 from tests.leftovers import left_behind
-from tests.small_disk import SmallDiskMissing, small_disk
 from tests.waiting import until
 
 CONTENT = b"content" * 10_000
@@ -54,16 +53,6 @@ def store(tmp_path) -> Counting:
 @pytest.fixture
 def cache(tmp_path) -> Cache:
     return Cache(tmp_path / "cache")
-
-
-@pytest.fixture
-def full(tmp_path):
-    """A folder for a cache with room for 1 MB."""
-    try:
-        with small_disk(tmp_path / "disk") as disk:
-            yield disk / "cache"
-    except SmallDiskMissing as error:
-        pytest.skip(str(error))
 
 
 def put(store: FolderStore, folder: Path, uri: str, content: bytes) -> Stored:
@@ -305,8 +294,8 @@ def test_files_asked_for_a_moment_ago_stay_even_above_the_limit(tmp_path):
     assert files(tmp_path / "cache") == contents
 
 
-def test_a_disk_that_is_full_of_what_nobody_needs_is_made_free(store, full):
-    cache = Cache(full)
+def test_a_disk_that_is_full_of_what_nobody_needs_is_made_free(store, disk):
+    cache = Cache(disk / "cache")
     old, new = (put(store, store.notes.parent, name, name.encode() * 600_000) for name in "ab")
     unused_for(cache.fetch(store, old.uri, old.sha256), 100)
 
@@ -317,8 +306,8 @@ def test_a_disk_that_is_full_of_what_nobody_needs_is_made_free(store, full):
     assert list(cache.scratch().iterdir()) == []
 
 
-def test_a_disk_that_is_full_of_what_is_needed_is_said_to_be(store, full):
-    cache = Cache(full)
+def test_a_disk_that_is_full_of_what_is_needed_is_said_to_be(store, disk):
+    cache = Cache(disk / "cache")
     first, second = (put(store, store.notes.parent, name, name.encode() * 600_000) for name in "ab")
     cache.fetch(store, first.uri, first.sha256)
 

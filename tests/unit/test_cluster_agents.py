@@ -18,7 +18,6 @@ from launcher.cluster.look import Picture
 from launcher.host import agent
 from launcher.host.keep import LOG
 from launcher.host.versions import versions
-from tests.small_disk import SmallDiskMissing, small_disk
 from tests.waiting import until
 
 FACTS = {"machine": "m", "cores": 2, "gpus": 0, "memory_mb": 4000, "ip": "10.0.0.1"}
@@ -164,16 +163,12 @@ def test_what_an_agent_writes_is_on_the_disk_before_it_has_its_name(tmp_path, mo
     assert (tmp_path / "wanted").read_text() == "2"
 
 
-def test_a_full_disk_is_said_with_the_folder(tmp_path):
-    try:
-        with small_disk(tmp_path / "disk") as disk:
-            agent._folder({"folder": str(disk)})
-            with suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
-                while ballast.write(bytes(4096)):
-                    pass
-            answer = _run_agent({"action": "want", "folder": str(disk), "workers": 2})
-    except SmallDiskMissing as error:
-        pytest.skip(str(error))
+def test_a_full_disk_is_said_with_the_folder(disk):
+    agent._folder({"folder": str(disk)})
+    with suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
+        while ballast.write(bytes(4096)):
+            pass
+    answer = _run_agent({"action": "want", "folder": str(disk), "workers": 2})
 
     assert answer == {"error": f"{disk}: no space left on its disk; free some"}
 
