@@ -13,7 +13,8 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from configs.errors import BadData
-from ensemble.metrics import merit
+from models.metrics import merit
+from models.scores import cuts
 
 Scores = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.bool_]
@@ -129,24 +130,15 @@ def cut(
 def best_threshold(values: Scores, labels: Labels, metric: str) -> float:
     """The cut at which `metric` is best, of equal ones the highest: a number of the values' type.
 
-    Every cut that makes a difference is tried. The threshold lies half way between the two values
-    that it separates, so that rounding elsewhere changes nothing; if no number lies between them,
-    it is the higher.
+    values: in [0, 1]. Every cut that makes a difference is tried. The threshold lies half way
+    between the two values that it separates, so that rounding elsewhere changes nothing; if no
+    number lies between them, it is the higher.
     """
-    order = np.argsort(-values, kind="stable")
-    falling = values[order]
-    tp = np.cumsum(labels[order])
-    called = np.arange(1, len(values) + 1)
-    last = np.flatnonzero(np.append(falling[1:] < falling[:-1], True))
-    tp, called = np.append(0, tp[last]), np.append(0, called[last])
-    ones, rows = np.count_nonzero(labels), len(labels)
-    counts = np.stack([rows - ones - called + tp, called - tp, ones - tp, tp], axis=-1)
-    best = int(np.argmax(merit(metric, counts)))
-    levels = np.append(np.nextafter(falling[0], falling.dtype.type(np.inf)), falling[last])
-    upper = levels[best]
-    if best in (0, len(levels) - 1):
-        return float(upper)
-    lower = levels[best + 1]
+    cut = cuts(labels, values)
+    best = int(np.argmax(merit(metric, cut.counts)))
+    if best in (0, len(cut.score)):
+        return cut.threshold(best)
+    upper, lower = cut.score[best - 1 : best + 1]
     middle = (upper + lower) / 2
     return float(middle if lower < middle else upper)
 

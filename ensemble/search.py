@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from configs.errors import BadData, BadParameter
-from ensemble.metrics import METRICS, merit, metric
 from ensemble.rule import Rule
 from ensemble.votes import Count, Part, count
+from models.metrics import VOTE_METRICS, merit, metric
 
 BINS = 1000
 """Bins of a histogram over all values a metric can have; one more counts the undefined."""
@@ -42,8 +42,8 @@ class Search:
     def check(self, models: int) -> None:
         """Raise BadParameter, naming the batch's parameter, unless such a search can be made."""
         self.rule.check(models)
-        if self.metric not in METRICS:
-            raise BadParameter(f"metric is {self.metric!r}; allowed are {', '.join(METRICS)}")
+        if self.metric not in VOTE_METRICS:
+            raise BadParameter(f"metric is {self.metric!r}; allowed are {', '.join(VOTE_METRICS)}")
         if self.keep < 1:
             raise BadParameter(f"keep is {self.keep}; it must be at least 1")
 
@@ -54,7 +54,7 @@ class Partial:
 
     key: of the search and its votes. ranges: (n, 2), ascending, apart. numbers: (k,) ensemble
     numbers, best first. counts: (k, parts, 4) their tn, fp, fn, tp. histograms: (parts, metrics,
-    BINS + 1), how many ensembles have a metric (in the order of METRICS) between two `edges`, the
+    BINS + 1), how many ensembles have a metric (of VOTE_METRICS, in order) between two `edges`, the
     lower one inclusive and the last one too; and then, how many have it undefined.
     """
 
@@ -195,7 +195,7 @@ def _histograms(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     fp, tp = np.divmod(outcomes, base)
     negatives, positives = counts[:1, :2].sum(axis=1), counts[:1, 2:].sum(axis=1)
     distinct = np.stack([negatives - fp, fp, positives - tp, tp], axis=-1)
-    return np.stack([_histogram(name, distinct, times) for name in METRICS])
+    return np.stack([_histogram(name, distinct, times) for name in VOTE_METRICS])
 
 
 def _histogram(

@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 from configs.errors import BadData
 from ensemble import baselines as ways
 from ensemble.blend import Blend
-from ensemble.metrics import confusion, merit
 from models import thresholds
+from models.metrics import confusion, merit
 from models.scores import decide
 from pipeline.ensembles import voters
 from pipeline.ensembles.combining import Ballot, Combination, Rounds, Sum

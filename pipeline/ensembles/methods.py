@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ensemble.bootstrap import Interval, bootstrap
-from ensemble.metrics import confusion
+from models.metrics import confusion
 from models.scores import Metrics
 from pipeline.ensembles.combining import Combination, Outcome, to_json
 from pipeline.ensembles.learning import METHODS, ballot_of, names_of, winner

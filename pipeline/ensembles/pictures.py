@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.metrics import METRICS
 from ensemble.search import BINS, edges
+from models.metrics import VOTE_METRICS
 from models.plots.curves import Curve, precision_recall, roc
 from models.plots.distribution import Bars, Mark, distribution
 from models.plots.membership import membership
@@ -70,7 +70,7 @@ def _distribution(searched: Searched, judged: Sequence[Judged], batch_id: int) -
         f"batch {batch_id}: {searched.ensembles:,} ensembles of {rule.rounds} rounds of "
         f"{rule.members} of {searched.parts[0].models} models"
     )
-    place = list(METRICS).index(search.metric)
+    place = VOTE_METRICS.index(search.metric)
     counts = searched.best.histograms[:, place, :BINS]
     valid, test = _bars(counts, edges(search.metric))
     return distribution(valid, test, marks, metric=search.metric, subtitle=subtitle)

@@ -8,7 +8,7 @@ from ensemble import baselines
 from ensemble.blend import Blend, best_threshold
 from ensemble.bootstrap import bootstrap
 from ensemble.greedy import greedy
-from ensemble.metrics import confusion, merit
+from models.metrics import confusion, merit
 
 BASELINES = baselines.find()
 ROWS, VALID = 1200, slice(0, 600)
