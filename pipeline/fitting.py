@@ -102,7 +102,7 @@ def _fit(task: FitTask, place: Workplace, model_file: Path, scores_file: Path) -
         s_valid = kind.scores_of(estimator, X_valid)
         s_test = kind.scores_of(estimator, X_test)
     predicted = time.perf_counter()
-    library.save(estimator, model_file)
+    estimator.save(model_file)
     arrays.save(scores_file, {"valid": s_valid, "test": s_test})
     threshold = thresholds.choose(task.threshold, y_valid, s_valid)
     return Measured(

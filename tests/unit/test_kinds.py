@@ -88,7 +88,7 @@ def test_a_saved_model_gives_the_same_scores_to_the_last_bit(fitted, model_id, t
     of = kind.estimators(model_id)
     path = tmp_path / "no-extension"
 
-    of.save(fitted[model_id], path)
+    fitted[model_id].save(path)
     loaded = of.load(path, device="cpu")
 
     assert [file.name for file in tmp_path.iterdir()] == ["no-extension"]
@@ -246,7 +246,7 @@ def test_odd_settings_train_and_survive_saving(model_id, params, tmp_path):
     estimator = _fit(model_id, **(epochs | params))
     of = kind.estimators(model_id)
 
-    of.save(estimator, tmp_path / "model")
+    estimator.save(tmp_path / "model")
     scores = kind.scores_of(of.load(tmp_path / "model", device="cpu"), TEST[0])
 
     assert np.array_equal(scores, kind.scores_of(estimator, TEST[0]))
@@ -328,7 +328,7 @@ def test_a_file_of_garbage_is_damaged(model_id, content, tmp_path):
 @pytest.mark.parametrize("reader", KINDS)
 @pytest.mark.parametrize("writer", KINDS)
 def test_a_file_of_another_kind_is_damaged(fitted, reader, writer, tmp_path):
-    kind.estimators(writer).save(fitted[writer], tmp_path / "model")
+    fitted[writer].save(tmp_path / "model")
     if reader == writer:
         kind.estimators(reader).load(tmp_path / "model", device="cpu")
         return
@@ -340,7 +340,7 @@ def test_a_file_of_another_kind_is_damaged(fitted, reader, writer, tmp_path):
 @pytest.mark.parametrize("model_id", KINDS)
 def test_half_a_file_is_damaged(fitted, model_id, tmp_path):
     path = tmp_path / "model"
-    kind.estimators(model_id).save(fitted[model_id], path)
+    fitted[model_id].save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
     with pytest.raises(ArtifactDamaged):
@@ -354,7 +354,7 @@ def test_a_dense_network_has_the_chance_that_its_seed_gave_in_the_first_release(
 @pytest.mark.parametrize("model_id", KINDS)
 def test_fitting_loading_and_scoring_print_nothing(model_id, tmp_path, capfd):
     estimator = _fit(model_id)
-    kind.estimators(model_id).save(estimator, tmp_path / "model")
+    estimator.save(tmp_path / "model")
     kind.scores_of(kind.estimators(model_id).load(tmp_path / "model", device="cpu"), TEST[0])
 
     assert capfd.readouterr() == ("", "")

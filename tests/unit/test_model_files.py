@@ -26,7 +26,7 @@ Y = (X[:, 0] > 0).astype(np.int8)
 def forest(tmp_path):
     of = kind.estimators("ML-RF")
     path = tmp_path / "forest.npz"
-    of.save(of.build({"n_estimators": 2}, seed=1, device="cpu").fit(X, Y), path)
+    of.build({"n_estimators": 2}, seed=1, device="cpu").fit(X, Y).save(path)
     return path
 
 
@@ -86,7 +86,7 @@ def test_a_file_that_finds_no_memory_is_not_called_damaged(
 ):
     of = kind.estimators(model_id)
     params = expand('{"n_estimators": 2}', model_id, model_no=1)[0].params
-    of.save(of.build(params, seed=1, device="cpu").fit(X, Y), tmp_path / "model")
+    of.build(params, seed=1, device="cpu").fit(X, Y).save(tmp_path / "model")
 
     def full(*_args, **_options):
         raise said
@@ -140,7 +140,7 @@ def test_trees_that_are_all_alike_are_saved_and_loaded(tmp_path):
     one.fit(np.ascontiguousarray(X[:, :1]), Y)
     one.trees *= 30
 
-    of.save(one, tmp_path / "forest.npz")
+    one.save(tmp_path / "forest.npz")
     loaded = of.load(tmp_path / "forest.npz", device="cpu")
 
     assert len(loaded.trees) == 9000
@@ -244,7 +244,7 @@ def boosting(tmp_path):
     of = kind.estimators("ML-XGB")
     path = tmp_path / "model.ubj"
     params = kind.find("ML-XGB").check({"n_estimators": 3})
-    of.save(of.build(params, seed=1, device="cpu").fit(X, Y), path)
+    of.build(params, seed=1, device="cpu").fit(X, Y).save(path)
     return path
 
 
@@ -339,7 +339,7 @@ def test_all_that_boosting_grows_is_found_sound(params, tmp_path):
     complete = kind.find("ML-XGB").check({"n_estimators": 4} | params)
     estimator = of.build(complete, seed=1, device="cpu").fit(X, Y, eval_set=(X, Y))
 
-    of.save(estimator, tmp_path / "model")
+    estimator.save(tmp_path / "model")
     loaded = of.load(tmp_path / "model", device="cpu")
 
     assert np.array_equal(kind.scores_of(loaded, X), kind.scores_of(estimator, X))
@@ -348,7 +348,7 @@ def test_all_that_boosting_grows_is_found_sound(params, tmp_path):
 def _network(model_id, path):
     of = kind.estimators(model_id)
     params = kind.find(model_id).check({"max_epochs": 1})
-    of.save(of.build(params, seed=1, device="cpu").fit(X, Y), path)
+    of.build(params, seed=1, device="cpu").fit(X, Y).save(path)
     return of
 
 
@@ -388,7 +388,7 @@ def test_a_network_saved_again_is_the_same_file(model_id, tmp_path):
     estimator = estimators.build(variant.params, seed=1, device="cpu").fit(X, y)
     files = [tmp_path / str(number) for number in range(12)]
     for file in files:
-        estimators.save(estimator, file)
+        estimator.save(file)
 
     assert len({file.read_bytes() for file in files}) == 1
     loaded = estimators.load(files[0], device="cpu")
