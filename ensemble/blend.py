@@ -5,8 +5,9 @@ that a blend can be stored (pipeline/ensembles/combining.py) and score rows that
 yet.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, assert_never
+from typing import Any, Literal, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -44,17 +45,16 @@ class Blend:
     intercept: float = 0.0
     threshold: float
 
-    def total(self, scores: Scores, votes: Labels) -> npt.NDArray[np.float64]:
-        """The sum for each row: (rows,). scores, votes: (models, rows).
+    def total(self, said: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
+        """The sum for each row: (rows,). said: of each model its scores or votes, as `of` tells.
 
         Models are added one after another, never by a matrix product, whose last digits would
         depend on the machine.
         """
-        source = scores if self.of == "scores" else votes
-        if len(source) != len(self.weights):
-            raise BadData(f"the blend has {len(self.weights)} models, not {len(source)}")
-        total = np.full(source.shape[1], self.intercept)
-        for weight, row in zip(self.weights, source, strict=True):
+        if len(said) != len(self.weights):
+            raise BadData(f"the blend has {len(self.weights)} models, not {len(said)}")
+        total = np.full(len(said[0]), self.intercept)
+        for weight, row in zip(self.weights, said, strict=True):
             if weight:
                 total += weight * row.astype(np.float64)
         return total
@@ -123,7 +123,7 @@ def cut(
         intercept=intercept,
         threshold=0.0,
     )
-    values = blend.meaning(blend.total(scores, np.zeros(scores.shape, dtype=np.bool_)))
+    values = blend.meaning(blend.total(list(scores)))
     return replace(blend, threshold=best_threshold(values, labels, metric))
 
 

@@ -110,20 +110,11 @@ def search_range(
         BadParameter, BadData: as `votes.count`, and for an unknown metric.
     """
     search.check(parts[0].models)
-    result = summarise(parts, search, first, _nothing(parts))
-    for start, counts in counted(parts, search, first, last, count):
+    result = summarise(parts, search, first, np.zeros((len(parts), 0, 4), dtype=np.int64))
+    for start, stop in ranges(first, last, STEP):
+        counts = count(parts, search.rule, search.seed, start, stop)
         result = merge([result, summarise(parts, search, start, counts)])
     return result
-
-
-def counted(
-    parts: Sequence[Part], search: Search, first: int, last: int, count: Count
-) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-    """The counts of ensembles first, ..., last - 1 by steps: the first ensemble of each, and its
-    counts, (parts, ensembles, 4).
-    """
-    for start, stop in ranges(first, last, STEP):
-        yield start, count(parts, search.rule, search.seed, start, stop)
 
 
 def summarise(
@@ -228,7 +219,3 @@ def _joined(spans: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     apart = np.flatnonzero(spans[1:, 0] > spans[:-1, 1]) + 1
     starts, stops = np.r_[0, apart], np.r_[apart - 1, len(spans) - 1]
     return np.stack([spans[starts, 0], spans[stops, 1]], axis=1) if len(spans) else spans
-
-
-def _nothing(parts: Sequence[Part]) -> npt.NDArray[np.int64]:
-    return np.zeros((len(parts), 0, 4), dtype=np.int64)

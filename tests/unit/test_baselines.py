@@ -24,7 +24,7 @@ def applicants(seed=0, models=12):
 
 
 def score(blend, scores, votes):
-    return blend.meaning(blend.total(scores, votes))
+    return blend.meaning(blend.total(scores if blend.of == "scores" else votes))
 
 
 def decide(blend, scores, votes):
