@@ -39,8 +39,6 @@ class Measured:
     threshold: float
     valid: Metrics
     test: Metrics
-    n_valid: int
-    n_test: int
     fit_seconds: float
     predict_seconds: float
     device: str
@@ -109,8 +107,6 @@ def _fit(task: FitTask, place: Workplace, model_file: Path, scores_file: Path) -
         threshold=threshold,
         valid=measure(y_valid, s_valid, threshold),
         test=measure(y_test, s_test, threshold),
-        n_valid=len(y_valid),
-        n_test=len(y_test),
         fit_seconds=fitted - started,
         predict_seconds=predicted - fitted,
         device=device,

@@ -18,6 +18,7 @@ from pipeline.ensembles.methods import Judged
 from pipeline.ensembles.searching import Searched
 from pipeline.ensembles.stored_scores import Board
 from pipeline.ensembles.voters import BEST, shares
+from pipeline.preparation import publish
 from storage.ensembles import Picture
 
 _FINEST = 50
@@ -110,10 +111,6 @@ def _membership(board: Board, searched: Searched, batch_id: int) -> bytes:
 
 
 def _put(name: str, png: bytes, context: Context) -> Picture:
-    with context.cache.folder() as folder:
-        file = folder / "picture.png"
-        file.write_bytes(png)
-        sha256, cached = context.cache.adopt(file)
-    uri = run_files.of_picture(context.claim.batch_id, name, sha256)
-    stored = context.store.put(uri, cached)
+    uri = run_files.of_picture(context.claim.batch_id, name)
+    stored = publish(uri, lambda file: file.write_bytes(png), context)
     return Picture(name=name, uri=stored.uri, sha256=stored.sha256, bytes=stored.bytes)

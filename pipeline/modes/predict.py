@@ -128,8 +128,8 @@ def _prepare(batch: Batch, model: TrainedModel, parameters: Parameters, context:
     subject = subjects.read(selection, context)
     return Rows(
         selection=selection,
-        matrix=subjects.publish_rows(subject, model, context),
-        labels=subjects.publish_labels(subject, context),
+        matrix=subjects.share_rows(subject, model, context),
+        labels=subjects.share_labels(subject, context),
         doubts=subjects.doubts(subject, model, context),
     )
 

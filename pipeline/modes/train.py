@@ -208,7 +208,7 @@ def _commit(task: FitTask, fitted: Fitted, prepared: Prepared, context: Context)
         "note": task.note,
     }
     rows = [
-        task.run.success("valid", measured.valid, measured.n_valid, **columns),
-        task.run.success("test", measured.test, measured.n_test, **columns),
+        task.run.success("valid", measured.valid, prepared.split.n_valid, **columns),
+        task.run.success("test", measured.test, prepared.split.n_test, **columns),
     ]
     context.commit(lambda connection: results.put_model(connection, model, rows))
