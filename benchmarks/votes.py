@@ -21,12 +21,12 @@ import numpy as np
 
 from ensemble import reference
 from ensemble.card import proven_count
-from ensemble.metrics import confusion
 from ensemble.native import Instructions
 from ensemble.rule import Rule
 from ensemble.search import Search, merge, ranges, search_range
 from ensemble.votes import Part, count, members, pack
 from models import devices
+from models.metrics import confusion
 
 MODELS, ROWS, SEED = 374, 9000, 42
 RULE = Rule.majority(30, 20)

@@ -5,15 +5,17 @@ that a blend can be stored (pipeline/ensembles/combining.py) and score rows that
 yet.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, assert_never
+from typing import Any, Literal, assert_never
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
 from configs.errors import BadData
-from ensemble.metrics import merit
+from models.metrics import merit
+from models.scores import cuts
 
 Scores = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.bool_]
@@ -43,17 +45,16 @@ class Blend:
     intercept: float = 0.0
     threshold: float
 
-    def total(self, scores: Scores, votes: Labels) -> npt.NDArray[np.float64]:
-        """The sum for each row: (rows,). scores, votes: (models, rows).
+    def total(self, said: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
+        """The sum for each row: (rows,). said: of each model its scores or votes, as `of` tells.
 
         Models are added one after another, never by a matrix product, whose last digits would
         depend on the machine.
         """
-        source = scores if self.of == "scores" else votes
-        if len(source) != len(self.weights):
-            raise BadData(f"the blend has {len(self.weights)} models, not {len(source)}")
-        total = np.full(source.shape[1], self.intercept)
-        for weight, row in zip(self.weights, source, strict=True):
+        if len(said) != len(self.weights):
+            raise BadData(f"the blend has {len(self.weights)} models, not {len(said)}")
+        total = np.full(len(said[0]), self.intercept)
+        for weight, row in zip(self.weights, said, strict=True):
             if weight:
                 total += weight * row.astype(np.float64)
         return total
@@ -122,31 +123,22 @@ def cut(
         intercept=intercept,
         threshold=0.0,
     )
-    values = blend.meaning(blend.total(scores, np.zeros(scores.shape, dtype=np.bool_)))
+    values = blend.meaning(blend.total(list(scores)))
     return replace(blend, threshold=best_threshold(values, labels, metric))
 
 
 def best_threshold(values: Scores, labels: Labels, metric: str) -> float:
     """The cut at which `metric` is best, of equal ones the highest: a number of the values' type.
 
-    Every cut that makes a difference is tried. The threshold lies half way between the two values
-    that it separates, so that rounding elsewhere changes nothing; if no number lies between them,
-    it is the higher.
+    values: in [0, 1]. Every cut that makes a difference is tried. The threshold lies half way
+    between the two values that it separates, so that rounding elsewhere changes nothing; if no
+    number lies between them, it is the higher.
     """
-    order = np.argsort(-values, kind="stable")
-    falling = values[order]
-    tp = np.cumsum(labels[order])
-    called = np.arange(1, len(values) + 1)
-    last = np.flatnonzero(np.append(falling[1:] < falling[:-1], True))
-    tp, called = np.append(0, tp[last]), np.append(0, called[last])
-    ones, rows = np.count_nonzero(labels), len(labels)
-    counts = np.stack([rows - ones - called + tp, called - tp, ones - tp, tp], axis=-1)
-    best = int(np.argmax(merit(metric, counts)))
-    levels = np.append(np.nextafter(falling[0], falling.dtype.type(np.inf)), falling[last])
-    upper = levels[best]
-    if best in (0, len(levels) - 1):
-        return float(upper)
-    lower = levels[best + 1]
+    cut = cuts(labels, values)
+    best = int(np.argmax(merit(metric, cut.counts)))
+    if best in (0, len(cut.score)):
+        return cut.threshold(best)
+    upper, lower = cut.score[best - 1 : best + 1]
     middle = (upper + lower) / 2
     return float(middle if lower < middle else upper)
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from configs.errors import BadData
-from ensemble.metrics import metric
+from models.metrics import metric
 
 DRAWS = 2000
 LEVEL = 0.95

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ensemble.blend import Blend, Labels, Scores, check, cut
-from ensemble.metrics import merit
+from models.metrics import merit
 
 STEPS = 50
 """Models put into the bag, the same one again included."""

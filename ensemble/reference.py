@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from ensemble.metrics import confusion
 from ensemble.rule import Rule
 from ensemble.sampling import members_of
+from models.metrics import confusion
 
 Votes = npt.NDArray[np.bool_]
 

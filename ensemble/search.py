@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from configs.errors import BadData, BadParameter
-from ensemble.metrics import METRICS, merit, metric
 from ensemble.rule import Rule
 from ensemble.votes import Count, Part, count
+from models.metrics import VOTE_METRICS, merit, metric
 
 BINS = 1000
 """Bins of a histogram over all values a metric can have; one more counts the undefined."""
@@ -42,8 +42,8 @@ class Search:
     def check(self, models: int) -> None:
         """Raise BadParameter, naming the batch's parameter, unless such a search can be made."""
         self.rule.check(models)
-        if self.metric not in METRICS:
-            raise BadParameter(f"metric is {self.metric!r}; allowed are {', '.join(METRICS)}")
+        if self.metric not in VOTE_METRICS:
+            raise BadParameter(f"metric is {self.metric!r}; allowed are {', '.join(VOTE_METRICS)}")
         if self.keep < 1:
             raise BadParameter(f"keep is {self.keep}; it must be at least 1")
 
@@ -54,7 +54,7 @@ class Partial:
 
     key: of the search and its votes. ranges: (n, 2), ascending, apart. numbers: (k,) ensemble
     numbers, best first. counts: (k, parts, 4) their tn, fp, fn, tp. histograms: (parts, metrics,
-    BINS + 1), how many ensembles have a metric (in the order of METRICS) between two `edges`, the
+    BINS + 1), how many ensembles have a metric (of VOTE_METRICS, in order) between two `edges`, the
     lower one inclusive and the last one too; and then, how many have it undefined.
     """
 
@@ -110,20 +110,11 @@ def search_range(
         BadParameter, BadData: as `votes.count`, and for an unknown metric.
     """
     search.check(parts[0].models)
-    result = summarise(parts, search, first, _nothing(parts))
-    for start, counts in counted(parts, search, first, last, count):
+    result = summarise(parts, search, first, np.zeros((len(parts), 0, 4), dtype=np.int64))
+    for start, stop in ranges(first, last, STEP):
+        counts = count(parts, search.rule, search.seed, start, stop)
         result = merge([result, summarise(parts, search, start, counts)])
     return result
-
-
-def counted(
-    parts: Sequence[Part], search: Search, first: int, last: int, count: Count
-) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-    """The counts of ensembles first, ..., last - 1 by steps: the first ensemble of each, and its
-    counts, (parts, ensembles, 4).
-    """
-    for start, stop in ranges(first, last, STEP):
-        yield start, count(parts, search.rule, search.seed, start, stop)
 
 
 def summarise(
@@ -195,7 +186,7 @@ def _histograms(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     fp, tp = np.divmod(outcomes, base)
     negatives, positives = counts[:1, :2].sum(axis=1), counts[:1, 2:].sum(axis=1)
     distinct = np.stack([negatives - fp, fp, positives - tp, tp], axis=-1)
-    return np.stack([_histogram(name, distinct, times) for name in METRICS])
+    return np.stack([_histogram(name, distinct, times) for name in VOTE_METRICS])
 
 
 def _histogram(
@@ -228,7 +219,3 @@ def _joined(spans: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     apart = np.flatnonzero(spans[1:, 0] > spans[:-1, 1]) + 1
     starts, stops = np.r_[0, apart], np.r_[apart - 1, len(spans) - 1]
     return np.stack([spans[starts, 0], spans[stops, 1]], axis=1) if len(spans) else spans
-
-
-def _nothing(parts: Sequence[Part]) -> npt.NDArray[np.int64]:
-    return np.zeros((len(parts), 0, 4), dtype=np.int64)

@@ -46,6 +46,10 @@ class Estimator(Protocol):
         """The probability of 1 of each row, as float32 or float64."""
         ...
 
+    def save(self, path: Path) -> None:
+        """Write one file that runs no code when it is loaded."""
+        ...
+
 
 class Kind(Protocol):
     """A module of models/kinds."""
@@ -104,10 +108,6 @@ class Estimators(Protocol):
 
         It has one thread, so that its numbers do not depend on the cores of the machine.
         """
-        ...
-
-    def save(self, estimator: Estimator, path: Path) -> None:
-        """Write one file that runs no code when it is loaded."""
         ...
 
     def load(self, path: Path, *, device: str) -> Estimator:

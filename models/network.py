@@ -1,19 +1,44 @@
-"""A network as an estimator: what the two network kinds share of fitting, scoring and loading."""
+"""A network as an estimator: what the two network kinds share of fitting, scoring and loading.
+
+How many threads torch has belongs to the process, which several fits may share: all set it to one.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models import network_files, tensors, training
+from models import network_files, training
 from models.adam import Adam
 from models.hyperparameters import Spec
 from models.kind import Labels, Matrix, Weights, require_both_classes
 from models.weights import for_stopping
+
+_FULL = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+
+
+class _Card:
+    def is_there(self) -> bool:
+        return torch.cuda.is_available()
+
+    def is_full(self, error: BaseException) -> bool:
+        """By torch's own type, or CUDA's words, where a library of CUDA asked for the memory."""
+        return isinstance(error, torch.OutOfMemoryError) or (
+            isinstance(error, RuntimeError) and any(words in str(error) for words in _FULL)
+        )
+
+
+TORCH_CARD = _Card()
+
+BLOCK = 1024
+"""Rows scored at once. Every product has this height, so a row's score does not depend on which
+rows come with it."""
 
 
 class Network(ABC):
@@ -53,8 +78,13 @@ class Network(ABC):
         """What an epoch makes small."""
 
     def figure(self, y: Labels, scores: NDArray[np.float64], weight: Weights) -> float:
-        """What training watches on `valid`, to be small."""
-        return tensors.log_loss(y, scores, weight)
+        """What training watches on `valid`, to be small: here the weighted log loss.
+
+        A network's certainty is held to a float32's, as its scores are one.
+        """
+        smallest = np.finfo(np.float32).eps
+        chance = np.clip(np.where(y == 1, scores, 1 - scores), smallest, 1)
+        return float(np.average(-np.log(chance), weights=weight))
 
     @property
     def fitted(self) -> nn.Module:
@@ -72,7 +102,7 @@ class Network(ABC):
         require_both_classes(y)
         weight = np.ones(len(y)) if sample_weight is None else sample_weight
         self.n_features = X.shape[1]
-        with tensors.one_thread():
+        with _one_thread():
             made, chance = training.seeded(
                 lambda: self.make(self.n_features), seed=self.seed, device=self.device
             )
@@ -90,8 +120,20 @@ class Network(ABC):
         return self
 
     def scores(self, X: Matrix) -> NDArray[np.float64]:
-        with tensors.one_thread():
+        with _one_thread():
             return self._apply(X)
+
+    def save(self, path: Path) -> None:
+        description = {name: self.params[name] for name in self.SHAPE}
+        description["n_features"] = self.n_features
+        network_files.save(self.fitted, path, kind=self.KIND, description=description)
+
+    def restore(self, n_features: int, weights: Mapping[str, Tensor]) -> Self:
+        """Be the network of a file."""
+        self.n_features = n_features
+        self.network = network_files.rebuild(lambda: self.make(n_features), weights)
+        self.network.to(self.device)
+        return self
 
     def _watch(
         self, y: Labels, weight: Weights | None, eval_set: tuple[Matrix, Labels] | None
@@ -105,18 +147,24 @@ class Network(ABC):
         return lambda: self.figure(y_valid, self._apply(X_valid), alike)
 
     def _apply(self, X: Matrix) -> NDArray[np.float64]:
-        return tensors.apply(self.forward, X, self.device)
+        """In blocks of BLOCK rows, the last one padded."""
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(X), BLOCK):
+                block = np.zeros((BLOCK, X.shape[1]), dtype=np.float32)
+                height = min(BLOCK, len(X) - start)
+                block[:height] = X[start : start + height]
+                out = self.forward(torch.from_numpy(block).to(self.device))
+                parts.append(out[:height].double().cpu().numpy())
+        return np.concatenate(parts) if parts else np.zeros(0)
 
-    def save(self, path: Path) -> None:
-        description = {name: self.params[name] for name in self.SHAPE}
-        description["n_features"] = self.n_features
-        network_files.save(self.fitted, path, kind=self.KIND, description=description)
 
-    def restore(self, n_features: int, weights: Mapping[str, Tensor]) -> Self:
-        """Be the network of a file."""
-        self.n_features = n_features
-        with network_files.without_weights():  # whatever sizes the file claims
-            self.network = self.make(n_features)
-        network_files.restore(self.network, weights)
-        self.network.to(self.device)
-        return self
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch has no more, for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,8 +1,7 @@
 """Files of networks: weights as safetensors, with what rebuilds the network in their metadata."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +37,8 @@ def save(network: nn.Module, path: Path, *, kind: str, description: Mapping[str,
 
 def load(
     path: Path, *, kind: str, specs: Mapping[str, Spec]
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What `save` wrote: the description, of `specs` and `n_features`, and the weights.
+) -> tuple[int, dict[str, Any], dict[str, Tensor]]:
+    """What `save` wrote: the number of features, the values of `specs`, and the weights.
 
     Raises:
         ArtifactDamaged: the file is not one of this kind.
@@ -54,7 +53,7 @@ def load(
         if not isinstance(description, dict) or description.keys() != all_specs.keys():
             raise ArtifactDamaged(f"{path}: not a {kind} model: it is described as another thing")
         values = {name: read(name, spec, description[name]) for name, spec in all_specs.items()}
-        return values, load_file(path)
+        return values.pop("n_features"), values, load_file(path)
     except (
         safetensors.SafetensorError,
         BadParameter,
@@ -76,35 +75,30 @@ def _in_order(content: bytes) -> bytes:
     return len(header).to_bytes(_LENGTH, "little") + header + content[end:]
 
 
-def restore(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Put weights into a network of exactly their names, shapes and types.
-
-    The network may be on the meta device: it is not filled, its tensors are replaced.
+def rebuild(make: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> nn.Module:
+    """A network of exactly these weights. Until they have proved to be its own it takes no memory,
+    whatever sizes the file claims.
 
     Raises:
         ArtifactDamaged: the file describes another network than it holds.
     """
+    with torch.device("meta"), _Undrawn():
+        network = make()
     wanted = {name: (value.shape, value.dtype) for name, value in network.state_dict().items()}
-    if wanted != {name: (value.shape, value.dtype) for name, value in tensors.items()}:
+    if wanted != {name: (value.shape, value.dtype) for name, value in weights.items()}:
         raise ArtifactDamaged("the model file holds other weights than its description says")
-    network.load_state_dict(tensors, assign=True)
-    network.eval()
+    network.load_state_dict(weights, assign=True)
+    return network.eval()
 
 
 class _Undrawn(TorchFunctionMode):
+    """First weights are not drawn: for want of a kernel that draws on the meta device torch would
+    import its compiler.
+    """
+
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         if func is Tensor.normal_:
             return args[0]
         return func(*args, **(kwargs or {}))
-
-
-@contextmanager
-def without_weights() -> Iterator[None]:
-    """A network made here takes no memory, whatever sizes it has, and its weights are not drawn.
-
-    For want of a drawing kernel on its meta device torch would import its compiler.
-    """
-    with torch.device("meta"), _Undrawn():
-        yield

@@ -22,10 +22,8 @@ log_loss           mean of -log(score) over the ones and -log(1 - score) over th
 
 Undefined is what divides by zero: precision without a row called 1, mcc where a row or column of
 the confusion matrix is empty, auc with one class, everything without rows. (scikit-learn gives 0
-for some of these, with a warning or without.)
-
-ensemble/metrics.py has those of decisions once more, on whole numbers: neither package imports the
-other, and a test holds them equal.
+for some of these, with a warning or without.) Those of decisions are worked out by
+models/metrics.py.
 """
 
 from dataclasses import dataclass
@@ -34,6 +32,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from models.kind import Labels, Scores
+from models.metrics import VOTE_METRICS, Counts, confusion, metric
 
 Floats = NDArray[np.float64]
 
@@ -61,18 +60,6 @@ class Metrics:
     log_loss: float | None = None
 
 
-VOTE_METRICS = (
-    "accuracy",
-    "precision_score",
-    "recall_score",
-    "specificity",
-    "f1_score",
-    "balanced_accuracy",
-    "mcc",
-)
-"""The metrics that a decision has by itself, without scores."""
-
-
 @dataclass(frozen=True, slots=True)
 class Cuts:
     """Every way to cut the scores, from none called 1 to all: k + 1 cuts of k distinct scores.
@@ -81,9 +68,21 @@ class Cuts:
     `fp` count, as float64 holding whole numbers, the rows of class 1 and of class 0 called 1.
     """
 
-    score: Scores  # (k,), falling
+    score: NDArray[np.floating]  # (k,), falling
     tp: Floats  # (k + 1,), rising
     fp: Floats  # (k + 1,), rising
+
+    @property
+    def counts(self) -> Counts:
+        """tn, fp, fn, tp of each cut: (k + 1, 4)."""
+        tn, fn = self.fp[-1] - self.fp, self.tp[-1] - self.tp
+        return np.stack([tn, self.fp, fn, self.tp], axis=-1).astype(np.int64)
+
+    def threshold(self, cut: int) -> float:
+        """The highest that cuts so: a score, or a number above them all where none is called 1."""
+        if cut:
+            return float(self.score[cut - 1])
+        return float(np.nextafter(self.score[0], self.score.dtype.type(np.inf)))
 
 
 def decide(scores: Scores, threshold: float) -> NDArray[np.bool_]:
@@ -100,38 +99,15 @@ def measure(y: Labels, scores: Scores, threshold: float) -> Metrics:
         raise ValueError(f"labels {y.shape} and scores {scores.shape} must be of one length")
     if scores.size and not (scores.min() >= 0 and scores.max() <= 1):
         raise ValueError("scores must lie between 0 and 1")
-    positive = y == 1
-    called = decide(scores, threshold)
-    tp = int(np.count_nonzero(called & positive))
-    fp = int(np.count_nonzero(called)) - tp
-    fn = int(np.count_nonzero(positive)) - tp
-    tn = y.size - tp - fp - fn
-    votes = vote_metrics(tn, fp, fn, tp)
+    counts = confusion(decide(scores, threshold), y == 1)
+    votes = {name: metric(name, counts) for name in VOTE_METRICS}
+    tn, fp, fn, tp = map(int, counts)
     return Metrics(
         tn=tn, fp=fp, fn=fn, tp=tp, **_defined(votes | _ranking(y, scores) | _errors(y, scores))
     )
 
 
-def vote_metrics(tn: ArrayLike, fp: ArrayLike, fn: ArrayLike, tp: ArrayLike) -> dict[str, Floats]:
-    """VOTE_METRICS of one or of many confusion matrices; NaN where undefined."""
-    # float64 holds counts up to 2^53 exactly, and products of four of them do not overflow.
-    a, b, c, d = (np.asarray(count, dtype=np.float64) for count in (tn, fp, fn, tp))
-    recall = _divide(d, d + c)
-    # Grouped so that perfect decisions have 1 exactly; others may pass it by rounding.
-    root = np.sqrt((d + b) * (d + c)) * np.sqrt((a + b) * (a + c))
-    specificity = _divide(a, a + b)
-    return {
-        "accuracy": _divide(a + d, a + b + c + d),
-        "precision_score": _divide(d, d + b),
-        "recall_score": recall,
-        "specificity": specificity,
-        "f1_score": _divide(2 * d, 2 * d + b + c),
-        "balanced_accuracy": (recall + specificity) / 2,
-        "mcc": np.clip(_divide(d * a - b * c, root), -1, 1),
-    }
-
-
-def cuts(y: Labels, scores: Scores) -> Cuts:
+def cuts(y: Labels | NDArray[np.bool_], scores: NDArray[np.floating]) -> Cuts:
     """One sort; rows of equal score fall on the same side of every cut."""
     order = np.argsort(scores)[::-1]
     ranked = scores[order]

@@ -14,7 +14,8 @@ from configs.errors import BadData, BadParameter
 from configs.meant import meant, nearest
 from models.hyperparameters import Real, Word
 from models.kind import Labels, Scores
-from models.scores import VOTE_METRICS, Cuts, Floats, cuts, vote_metrics
+from models.metrics import VOTE_METRICS, metric
+from models.scores import Floats, cuts
 
 ALLOWED = (
     f'a number from 0 to 1, {{"metric": one of {", ".join(VOTE_METRICS)}}}, '
@@ -86,10 +87,10 @@ def choose(spec: Spec, y_valid: Labels, scores_valid: Scores) -> float:
     if not len(y_valid):
         raise BadData("threshold: there are no valid rows to choose it on; give a number")
     cut = cuts(y_valid, scores_valid)
-    fn, tn = cut.tp[-1] - cut.tp, cut.fp[-1] - cut.fp
     if isinstance(spec, Cheapest):
-        return _threshold(cut, _first_best(-(spec.cost_fn * fn + spec.cost_fp * cut.fp)))
-    values = vote_metrics(tn, cut.fp, fn, cut.tp)[spec.metric]
+        _, fp, fn, _ = cut.counts.T
+        return cut.threshold(_first_best(-(spec.cost_fn * fn + spec.cost_fp * fp)))
+    values = metric(spec.metric, cut.counts)
     if np.isnan(values).all():
         why = (
             "which has only one class"
@@ -97,7 +98,7 @@ def choose(spec: Spec, y_valid: Labels, scores_valid: Scores) -> float:
             else "whose scores are all equal"
         )
         raise BadData(f"threshold: {spec.metric} is undefined on valid, {why}")
-    return _threshold(cut, _first_best(values))
+    return cut.threshold(_first_best(values))
 
 
 def _first_best(values: Floats) -> int:
@@ -106,9 +107,3 @@ def _first_best(values: Floats) -> int:
     """
     best = np.nanmax(values)
     return int(np.argmax(values >= best - _ROUNDING * abs(best)))
-
-
-def _threshold(cut: Cuts, index: int) -> float:
-    if index:
-        return float(cut.score[index - 1])
-    return float(np.nextafter(cut.score[0], np.float32(np.inf)))

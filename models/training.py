@@ -71,8 +71,8 @@ def train(
     loss: Callable[[Rows], Tensor],
     watch: Callable[[], float] | None,
     chance: torch.Generator,
-) -> int:
-    """Fit `network` in place and return the number of epochs its weights have seen.
+) -> None:
+    """Fit `network` in place.
 
     With `watch`, a figure to be made small, taken after each epoch, the weights end as they were
     after the best epoch; of equal ones the first.
@@ -89,15 +89,14 @@ def train(
         if not (math.isfinite(total) and math.isfinite(figure)):
             raise BadParameter(f"the training diverged in epoch {epoch}; lower the learning rate")
         if watch is None:
-            best_epoch = epoch
-        elif figure < best:
+            continue
+        if figure < best:
             best, best_epoch = figure, epoch
             kept = {name: value.clone() for name, value in network.state_dict().items()}
         elif recipe.patience is not None and epoch - best_epoch >= recipe.patience:
             break
     if kept is not None:
         network.load_state_dict(kept)
-    return best_epoch
 
 
 def _epoch(

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from configs.errors import BadData, NotFound
 from configs.meant import some
 from pipeline import loaded_table
-from pipeline.labels import labels_of
+from pipeline.labels import classes_of
 from pipeline.progress import Report
 from pipeline.roles import Choices, Tell, describe
 from storage import bulk_read, dataset_use, datasets, files, tables
@@ -181,7 +181,7 @@ def _dataset(
     rate = None
     for column in columns:
         if column.role == "target":
-            y = labels_of(rows.column(column.column_name), column, choices.positive, where)
+            y, _ = classes_of(rows.column(column.column_name), column, choices.positive, where)
             rate = float(y.mean())
     return Dataset(
         dataset_group=group,

@@ -1,7 +1,11 @@
-"""One task a model: run them on the cluster, commit each as it ends, sum up."""
+"""One task a model: leave out what an earlier run finished, run the others on the cluster, commit
+each as it ends, sum up.
+"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
+
+from sqlalchemy import Connection
 
 from configs.errors import (
     AllModelsFailed,
@@ -20,7 +24,7 @@ from pipeline.model_run import ModelRun, ModelTask
 from pipeline.parameters import BatchParameters
 from pipeline.progress import Tally
 from storage import results
-from storage.records import SplitName
+from storage.records import ModelKey, SplitName
 
 # Where the store, the cluster or a host of it failed, the batch fails, not its model.
 _NOT_THE_MODELS = (
@@ -37,31 +41,39 @@ _NOT_THE_MODELS = (
 T = TypeVar("T", bound=ModelTask)
 R = TypeVar("R")
 
+Keep = Callable[[Connection, int, Mapping[ModelKey, str], frozenset[str]], set[ModelKey]]
+"""`keep_trained` or `keep_matching` of storage.results."""
+
 
 def work_through(
     function: Callable[[T], R],
     tasks: Sequence[T],
     commit: Callable[[T, R], None],
     *,
+    keep: Keep,
+    folder: str,
     verb: str,
     splits: Sequence[SplitName],
-    planned: int,
     parameters: BatchParameters,
     deadline: float | None,
     context: Context,
 ) -> str:
-    """Run every task and `commit` each value at once; return one line that sums up.
-
-    `planned` counts all models of the batch, those of earlier runs included.
+    """Run every task that no earlier run has finished and `commit` each value at once; return one
+    line that sums up. `folder`: of run_files, where the batch's files are.
 
     Raises:
         ModelFailed: a model failed and the batch asks for onModelError = fail.
         AllModelsFailed: not one model succeeded, in this run or an earlier one.
     """
-    before = planned - len(tasks)
+    wanted = {task.run.key: task.fingerprint for task in tasks}
+    batch_id = context.claim.batch_id
+    files = frozenset(context.store.walk(f"{folder}{batch_id}"))
+    kept = context.commit(lambda connection: keep(connection, batch_id, wanted, files))
+    left = [task for task in tasks if task.run.key not in kept]
+    planned, before = len(tasks), len(tasks) - len(left)
     tally = Tally(total=planned, before=before, unit="models", report=context.report)
     errors: list[str] = []
-    for ended in placing.run(context.executor, function, tasks, tag=context.tag, deadline=deadline):
+    for ended in placing.run(context.executor, function, left, tag=context.tag, deadline=deadline):
         run = ended.task.run
         if ended.error is None:
             commit(ended.task, ended.result())

@@ -39,8 +39,6 @@ class Measured:
     threshold: float
     valid: Metrics
     test: Metrics
-    n_valid: int
-    n_test: int
     fit_seconds: float
     predict_seconds: float
     device: str
@@ -102,15 +100,13 @@ def _fit(task: FitTask, place: Workplace, model_file: Path, scores_file: Path) -
         s_valid = kind.scores_of(estimator, X_valid)
         s_test = kind.scores_of(estimator, X_test)
     predicted = time.perf_counter()
-    library.save(estimator, model_file)
+    estimator.save(model_file)
     arrays.save(scores_file, {"valid": s_valid, "test": s_test})
     threshold = thresholds.choose(task.threshold, y_valid, s_valid)
     return Measured(
         threshold=threshold,
         valid=measure(y_valid, s_valid, threshold),
         test=measure(y_test, s_test, threshold),
-        n_valid=len(y_valid),
-        n_test=len(y_test),
         fit_seconds=fitted - started,
         predict_seconds=predicted - fitted,
         device=device,

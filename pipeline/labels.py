@@ -17,13 +17,6 @@ _ZERO = ("0", "0.0", "false")
 _SHOWN = 5
 
 
-def labels_of(
-    values: pa.ChunkedArray, column: DatasetColumn, positive: str | None, where: str
-) -> NDArray[np.int8]:
-    """As `classes_of`, without the words."""
-    return classes_of(values, column, positive, where)[0]
-
-
 def classes_of(
     values: pa.ChunkedArray, column: DatasetColumn, positive: str | None, where: str
 ) -> tuple[NDArray[np.int8], tuple[str, ...]]:

@@ -1,6 +1,6 @@
 """A data set on its way to the workers: read, split, prepare, put where workers find it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -87,67 +87,63 @@ def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> 
         dataset=dataset,
         split=_split_row(dataset, frame, parts, split_file),
         split_file=split_file,
-        matrix=publish_matrix(fitted, frame, rows, context),
-        preprocessor=_publish_preprocessor(fitted, context),
+        matrix=share_matrix(fitted, frame, rows, context),
+        preprocessor=publish(
+            run_files.PREPROCESSOR,
+            lambda file: file.write_text(to_json(fitted), encoding="utf-8"),
+            context,
+        ),
         row_keys=_publish_row_keys(fitted, frame, parts, context),
         columns=preprocess.shape(fitted, frame)[1],
     )
 
 
-def publish_matrix(
+def share_matrix(
     fitted: Preprocessor,
     frame: Frame,
     rows: NDArray[np.int64] | None,
     context: Context,
 ) -> Stored:
-    """Put the matrix of `rows` (None: all) into the local cache, and into the store if workers may
-    not share that cache. It is written block by block: it is never in memory as a whole.
+    """Share the matrix of `rows` (None: all). It is written block by block: it is never in memory
+    as a whole.
     """
-    with context.cache.folder() as folder:
-        file = folder / "matrix.npy"
-        shape = preprocess.shape(fitted, frame, rows)
-        arrays.save_matrix(file, shape, preprocess.blocks(fitted, frame, rows))
-        sha256, cached = context.cache.adopt(file)
-    return _shared(run_files.MATRIX.format(sha256=sha256), sha256, cached, context)
+    shape = preprocess.shape(fitted, frame, rows)
+    blocks = preprocess.blocks(fitted, frame, rows)
+    return share(run_files.MATRIX, lambda file: arrays.save_matrix(file, shape, blocks), context)
 
 
-def publish_arrays(uri: str, named: Mapping[str, NDArray[Any]], context: Context) -> Stored:
-    """Put named arrays into the store and the local cache. `{sha256}` in `uri` becomes the hash."""
-    sha256, cached = _adopt(named, context)
+def publish(uri: str, write: Callable[[Path], object], context: Context) -> Stored:
+    """Put a file, which `write` makes, into the store and the local cache. `{sha256}` in `uri`
+    becomes the hash of its content.
+    """
+    sha256, cached = _cached(write, context)
     return context.store.put(uri.format(sha256=sha256), cached)
 
 
-def share_arrays(uri: str, named: Mapping[str, NDArray[Any]], context: Context) -> Stored:
-    """The same for arrays that nobody needs after the batch: as with a matrix, they go into the
-    store only if workers may not share the cache.
+def share(uri: str, write: Callable[[Path], object], context: Context) -> Stored:
+    """The same for what nobody needs after the batch: it goes into the store only if workers may
+    not share the cache. Where they do its file is the only one, and must outlast the batch there.
     """
-    sha256, cached = _adopt(named, context)
-    return _shared(uri.format(sha256=sha256), sha256, cached, context)
-
-
-def _shared(uri: str, sha256: str, cached: Path, context: Context) -> Stored:
-    """Where workers share the cache its file is the only one: it must outlast the batch there."""
+    sha256, cached = _cached(write, context)
+    uri = uri.format(sha256=sha256)
     if context.executor.remote:
         return context.store.put(uri, cached)
     context.cache.hold(cached)
     return Stored(uri=uri, sha256=sha256, bytes=cached.stat().st_size)
 
 
-def _adopt(named: Mapping[str, NDArray[Any]], context: Context) -> tuple[str, Path]:
+def _cached(write: Callable[[Path], object], context: Context) -> tuple[str, Path]:
     with context.cache.folder() as folder:
-        file = folder / "arrays.safetensors"
-        arrays.save(file, named)
+        file = folder / "file"
+        write(file)
         return context.cache.adopt(file)
 
 
 def _publish_split(frame: Frame, parts: split.Parts, context: Context) -> Stored:
-    named = {"train": parts.train, "valid": parts.valid, "test": parts.test}
-    return publish_arrays(
-        run_files.SPLIT,
-        {f"rows_{name}": rows for name, rows in named.items()}
-        | {f"y_{name}": frame.labels[rows] for name, rows in named.items()},
-        context,
-    )
+    rows = {"train": parts.train, "valid": parts.valid, "test": parts.test}
+    named: dict[str, NDArray[Any]] = {f"rows_{name}": numbers for name, numbers in rows.items()}
+    named |= {f"y_{name}": frame.labels[numbers] for name, numbers in rows.items()}
+    return publish(run_files.SPLIT, lambda file: arrays.save(file, named), context)
 
 
 def _publish_row_keys(
@@ -158,7 +154,7 @@ def _publish_row_keys(
     keys = {
         name: row_keys.of(preprocess.blocks(fitted, frame, rows)) for name, rows in named.items()
     }
-    return publish_arrays(run_files.ROW_KEYS, keys, context)
+    return publish(run_files.ROW_KEYS, lambda file: arrays.save(file, keys), context)
 
 
 def _split_row(dataset: Dataset, frame: Frame, parts: split.Parts, file: Stored) -> Split:
@@ -174,11 +170,3 @@ def _split_row(dataset: Dataset, frame: Frame, parts: split.Parts, file: Stored)
         sha256=file.sha256,
         target=dataset.target,
     )
-
-
-def _publish_preprocessor(fitted: Preprocessor, context: Context) -> Stored:
-    with context.cache.folder() as folder:
-        file = folder / "preprocessor.json"
-        file.write_text(to_json(fitted), encoding="utf-8")
-        sha256, cached = context.cache.adopt(file)
-    return context.store.put(run_files.PREPROCESSOR.format(sha256=sha256), cached)

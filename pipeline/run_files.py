@@ -45,8 +45,9 @@ def of_member(batch_id: int, name: ModelName) -> str:
     return of_model(f"{PREDICTIONS}{batch_id}/T", name)
 
 
-def of_picture(batch_id: int, name: str, sha256: str) -> str:
-    return f"{ENSEMBLES}{batch_id}/{name}.{sha256[:16]}.png"
+def of_picture(batch_id: int, name: str) -> str:
+    """With the beginning of the content's hash."""
+    return f"{ENSEMBLES}{batch_id}/{name}.{{sha256:.16}}.png"
 
 
 def of_run(stem: str, fence: int, ending: str) -> str:

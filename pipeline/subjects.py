@@ -19,7 +19,7 @@ from configs.errors import (
 from pipeline import frames, preprocess, row_keys, run_files
 from pipeline.context import Context
 from pipeline.frames import Frame
-from pipeline.preparation import publish_matrix, share_arrays
+from pipeline.preparation import share, share_matrix
 from pipeline.rules import Preprocessor, from_json
 from storage import arrays, batches, datasets
 from storage.artifacts.port import Stored
@@ -125,9 +125,9 @@ def read(selection: Selection, context: Context) -> Subject:
     return Subject(selection=selection, frame=frame, rows=rows)
 
 
-def publish_rows(subject: Subject, model: TrainedModel, context: Context) -> Stored:
+def share_rows(subject: Subject, model: TrainedModel, context: Context) -> Stored:
     """The rows as a matrix, prepared as the model's training part was; nothing is learned."""
-    return publish_matrix(preprocessor_of(model, context), subject.frame, subject.rows, context)
+    return share_matrix(preprocessor_of(model, context), subject.frame, subject.rows, context)
 
 
 def doubts(subject: Subject, model: TrainedModel, context: Context) -> tuple[str, ...]:
@@ -165,11 +165,12 @@ def preprocessor_of(model: TrainedModel, context: Context) -> Preprocessor:
     return from_json(path.read_text(encoding="utf-8"))
 
 
-def publish_labels(subject: Subject, context: Context) -> Stored | None:
+def share_labels(subject: Subject, context: Context) -> Stored | None:
     """The labels as array `y` of a file; None where nothing is known of the outcome."""
-    if subject.y is None:
+    y = subject.y
+    if y is None:
         return None
-    return share_arrays(run_files.LABELS, {"y": subject.y}, context)
+    return share(run_files.LABELS, lambda file: arrays.save(file, {"y": y}), context)
 
 
 def _dataset_of(batch: Batch, model: TrainedModel, split: Split, context: Context) -> Dataset:

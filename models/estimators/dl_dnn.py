@@ -2,19 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
-from models import network_files, tensors, training
+from models import network_files, training
 from models.adam import Adam
-from models.kind import Estimator
 from models.kinds.dl_dnn import DEFAULTS, KIND, SHAPE
-from models.network import Network
+from models.network import TORCH_CARD, Network
 
-CARD = tensors.CARD
+CARD = TORCH_CARD
 
 
 class Bend(nn.Module):
@@ -71,11 +70,6 @@ def build(params: Mapping[str, Any], *, seed: int, device: str) -> DenseNetwork:
     return DenseNetwork(params, seed=drawn, device=device)
 
 
-def save(estimator: Estimator, path: Path) -> None:
-    cast(DenseNetwork, estimator).save(path)
-
-
 def load(path: Path, *, device: str) -> DenseNetwork:
-    shape, weights = network_files.load(path, kind=KIND, specs=SHAPE)
-    n_features = shape.pop("n_features")
+    n_features, shape, weights = network_files.load(path, kind=KIND, specs=SHAPE)
     return DenseNetwork({**DEFAULTS, **shape}, seed=0, device=device).restore(n_features, weights)

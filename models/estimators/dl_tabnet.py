@@ -11,14 +11,14 @@ from pytorch_tabnet.tab_network import TabNet
 from torch import Tensor, nn
 
 from configs.errors import ArtifactDamaged, BadParameter
-from models import network_files, tensors, training
+from models import network_files, training
 from models.adam import Adam
-from models.kind import Estimator, Labels, Weights
+from models.kind import Labels, Weights
 from models.kinds.dl_tabnet import KIND, SHAPE, check
-from models.network import Network
+from models.network import TORCH_CARD, Network
 from models.scores import auc
 
-CARD = tensors.CARD
+CARD = TORCH_CARD
 
 
 class AttentiveNetwork(Network):
@@ -77,13 +77,8 @@ def build(params: Mapping[str, Any], *, seed: int, device: str) -> AttentiveNetw
     return AttentiveNetwork(params, seed=seed, device=device)
 
 
-def save(estimator: Estimator, path: Path) -> None:
-    cast(AttentiveNetwork, estimator).save(path)
-
-
 def load(path: Path, *, device: str) -> AttentiveNetwork:
-    shape, weights = network_files.load(path, kind=KIND, specs=SHAPE)
-    n_features = shape.pop("n_features")
+    n_features, shape, weights = network_files.load(path, kind=KIND, specs=SHAPE)
     try:
         model = build(check(shape), seed=0, device=device)
     except BadParameter as error:

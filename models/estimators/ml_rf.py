@@ -8,7 +8,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree._tree import Tree
 
 from configs.errors import ArtifactDamaged
-from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
+from models.kind import Labels, Matrix, Weights, require_both_classes
 from models.kinds.ml_rf import KIND
 from models.trees import MOST_FEATURES, point_inside
 
@@ -90,28 +90,26 @@ class Forest:
             positive += tree.predict(X)[:, 1]
         return positive / len(self.trees)
 
+    def save(self, path: Path) -> None:
+        states = [tree.__getstate__() for tree in self.trees]
+        nodes = np.concatenate([state["nodes"] for state in states])
+        found: dict[str, Any] = {
+            "version": VERSION,
+            "n_features": self.n_features,
+            "positive": np.concatenate([state["values"][:, 0, 1] for state in states]),
+            **{name: [state[name] for state in states] for name in _PER_TREE},
+            **{name: nodes[name] for name in _NODE},
+        }
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+            for name, dtype in _ARRAYS.items():
+                with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(
+                        member, np.asarray(found[name], dtype), allow_pickle=False
+                    )
+
 
 def build(params: Mapping[str, Any], *, seed: int, device: str) -> Forest:  # noqa: ARG001 - the CPU's alone
     return Forest(params, seed=seed, trees=[])
-
-
-def save(estimator: Estimator, path: Path) -> None:
-    forest = cast(Forest, estimator)
-    states = [tree.__getstate__() for tree in forest.trees]
-    nodes = np.concatenate([state["nodes"] for state in states])
-    found: dict[str, Any] = {
-        "version": VERSION,
-        "n_features": forest.n_features,
-        "positive": np.concatenate([state["values"][:, 0, 1] for state in states]),
-        **{name: [state[name] for state in states] for name in _PER_TREE},
-        **{name: nodes[name] for name in _NODE},
-    }
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
-        for name, dtype in _ARRAYS.items():
-            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(
-                    member, np.asarray(found[name], dtype), allow_pickle=False
-                )
 
 
 def load(path: Path, *, device: str) -> Forest:  # noqa: ARG001 - the CPU's alone

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from configs.errors import ArtifactDamaged, BadParameter
 from models import booster_files, devices
-from models.kind import Estimator, Labels, Matrix, Weights, require_both_classes
+from models.kind import Labels, Matrix, Weights, require_both_classes
 from models.kinds.ml_xgb import BINS, DEFAULTS, KIND
 from models.weights import for_stopping
 
@@ -102,26 +102,26 @@ class Boosting:
         bins = self.native.get("max_bin", BINS)
         return xgb.QuantileDMatrix(X, y, weight=weight, nthread=1, max_bin=bins)
 
-    def scores(self, X: Matrix) -> NDArray[np.float32]:
+    @property
+    def fitted(self) -> xgb.Booster:
         if self.booster_ is None:
             raise ValueError("fit first")
+        return self.booster_
+
+    def scores(self, X: Matrix) -> NDArray[np.float32]:
         if self.native["device"] == "cpu":  # reads the rows where they lie
-            found = self.booster_.inplace_predict(X)
+            found = self.fitted.inplace_predict(X)
         else:
-            found = self.booster_.predict(xgb.DMatrix(X, nthread=1))
+            found = self.fitted.predict(xgb.DMatrix(X, nthread=1))
         return cast(NDArray[np.float32], found)
+
+    def save(self, path: Path) -> None:
+        self.fitted.set_attr(kind=KIND)
+        path.write_bytes(self.fitted.save_raw("ubj"))
 
 
 def build(params: Mapping[str, Any], *, seed: int, device: str) -> Boosting:
     return Boosting(params, seed=seed, device=device)
-
-
-def save(estimator: Estimator, path: Path) -> None:
-    booster = cast(Boosting, estimator).booster_
-    if booster is None:
-        raise ValueError("fit first")
-    booster.set_attr(kind=KIND)
-    path.write_bytes(booster.save_raw("ubj"))
 
 
 def load(path: Path, *, device: str) -> Boosting:

@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from models.kind import Labels, Scores
+from models.metrics import confusion
 from models.plots.canvas import FAINT, FIRST, INK, OTHERS, SOFT, key, paired, png
 from models.scores import auc, cuts
 
@@ -189,5 +190,5 @@ def _sizes(y: Labels) -> tuple[int, int]:
 
 
 def _hits(y: Labels, curve: Curve) -> tuple[int, int]:
-    tp = int(np.count_nonzero(curve.called & (y == 1)))
-    return tp, int(np.count_nonzero(curve.called)) - tp
+    _, fp, _, tp = map(int, confusion(curve.called, y == 1))
+    return tp, fp

@@ -116,9 +116,8 @@ class Sum:
         return self.members
 
     def apply(self, ballot: Ballot) -> Outcome:
-        told = np.stack([ballot.scores[name] for name in self.members])
-        voted = np.stack([ballot.votes[name] for name in self.members])
-        total = self.blend.total(told, voted)
+        said = ballot.scores if self.blend.of == "scores" else ballot.votes
+        total = self.blend.total([said[name] for name in self.members])
         return Outcome(
             score=self.blend.meaning(total),
             threshold=self.threshold,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ensemble.metrics import METRICS
 from ensemble.search import BINS, edges
+from models.metrics import VOTE_METRICS
 from pipeline.ensembles.ranges import PARTS
 from pipeline.ensembles.searching import Searched
 from storage.ensembles import Bin
@@ -13,7 +13,7 @@ def bins(searched: Searched) -> tuple[Bin, ...]:
     """The histograms of every metric, without bins in which there is no ensemble."""
     rows = []
     for part, split in enumerate(PARTS):
-        for place, metric in enumerate(METRICS):
+        for place, metric in enumerate(VOTE_METRICS):
             n, ends = searched.best.histograms[part, place], edges(metric)
             rows += [
                 Bin(

@@ -13,14 +13,14 @@ from threadpoolctl import threadpool_limits
 from configs.errors import BadData
 from ensemble import baselines as ways
 from ensemble.blend import Blend
-from ensemble.metrics import confusion, merit
 from models import thresholds
+from models.metrics import confusion, merit
 from models.scores import decide
 from pipeline.ensembles import voters
-from pipeline.ensembles.combining import Ballot, Combination, Rounds, Sum
+from pipeline.ensembles.combining import Ballot, Rounds, Sum
 from pipeline.ensembles.searching import Searched
 from pipeline.ensembles.stored_scores import Board, ScoredPart
-from storage.records import ModelName
+from storage.records import ModelName, TrainedModel
 
 METHODS: Mapping[str, str] = {
     "vote": "vote: best of the search",
@@ -35,16 +35,16 @@ METHODS: Mapping[str, str] = {
 """What pictures call them, in the order in which they are shown."""
 
 
-def baselines(board: Board, metric: str) -> dict[str, Combination]:
+def baselines(board: Board, metric: str) -> dict[str, Sum]:
     """Every method but the search's; nothing but valid is looked at. Takes seconds."""
-    part, names = board.valid, names_of(board)
+    part = board.valid
     labels = part.y == 1
     learners = ways.find()  # before the limit, which holds for libraries that are loaded
     # The workers have the cores meanwhile; and one thread sums in one order, on any machine.
     with threadpool_limits(1):
         learned = {name: learn(part.scores, labels, metric) for name, learn in learners.items()}
-    learned |= {"single": _single(board, metric), "tuned": _tuned(board, metric)}
-    return {name: Sum.named(blend, names) for name, blend in learned.items()}
+    combined = {name: Sum.named(blend, board.names) for name, blend in learned.items()}
+    return combined | {"single": _single(board, metric), "tuned": _tuned(board, metric)}
 
 
 def winner(searched: Searched, names: Sequence[ModelName]) -> Rounds:
@@ -64,40 +64,35 @@ def winner(searched: Searched, names: Sequence[ModelName]) -> Rounds:
 
 def ballot_of(board: Board, part: ScoredPart) -> Ballot:
     """What the candidates say of one part."""
-    names = names_of(board)
     return Ballot(
-        scores=dict(zip(names, part.scores, strict=True)),
-        votes=dict(zip(names, part.votes, strict=True)),
+        scores=dict(zip(board.names, part.scores, strict=True)),
+        votes=dict(zip(board.names, part.votes, strict=True)),
     )
 
 
-def names_of(board: Board) -> tuple[ModelName, ...]:
-    return tuple(model.name for model in board.models)
-
-
-def _single(board: Board, metric: str) -> Blend:
+def _single(board: Board, metric: str) -> Sum:
     """The model that is best at its own threshold."""
     counts = confusion(board.valid.votes, board.valid.y == 1)
-    best = int(np.argmax(merit(metric, counts)))
+    model = board.models[int(np.argmax(merit(metric, counts)))]
     # Rounded as models.scores.decide rounds it, so that the decision is the model's own.
-    return _one("single", best, len(board.models), float(np.float32(board.models[best].threshold)))
+    return _alone("single", model, float(np.float32(model.threshold)))
 
 
-def _tuned(board: Board, metric: str) -> Blend:
+def _tuned(board: Board, metric: str) -> Sum:
     """The model that is best when each has the threshold that is best for it."""
     labels = board.valid.y == 1
-    best, merit_of_best, threshold = 0, -np.inf, 0.0
-    for place, score in enumerate(board.valid.scores):
+    best, merit_of_best, threshold = board.models[0], -np.inf, 0.0
+    for model, score in zip(board.models, board.valid.scores, strict=True):
         try:
             cut = thresholds.choose(thresholds.Best(metric), board.valid.y, score)
         except BadData:  # no threshold of this model defines the metric
             continue
         value = float(merit(metric, confusion(decide(score, cut), labels)))
         if value > merit_of_best:
-            best, merit_of_best, threshold = place, value, cut
-    return _one("tuned", best, len(board.models), threshold)
+            best, merit_of_best, threshold = model, value, cut
+    return _alone("tuned", best, threshold)
 
 
-def _one(method: str, place: int, models: int, threshold: float) -> Blend:
-    weights = tuple(float(other == place) for other in range(models))
-    return Blend(method=method, of="scores", weights=weights, threshold=threshold)
+def _alone(method: str, model: TrainedModel, threshold: float) -> Sum:
+    blend = Blend(method=method, of="scores", weights=(1.0,), threshold=threshold)
+    return Sum(blend=blend, members=(model.name,))

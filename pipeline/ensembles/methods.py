@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ensemble.bootstrap import Interval, bootstrap
-from ensemble.metrics import confusion
+from models.metrics import confusion
 from models.scores import Metrics
 from pipeline.ensembles.combining import Combination, Outcome, to_json
-from pipeline.ensembles.learning import METHODS, ballot_of, names_of, winner
+from pipeline.ensembles.learning import METHODS, ballot_of, winner
 from pipeline.ensembles.searching import Searched
 from pipeline.ensembles.stored_scores import Board
 from storage.ensembles import Method
@@ -52,9 +52,11 @@ def judge(
     bootstrap_seed: int,
 ) -> tuple[Judged, ...]:
     """Measure the search's winner and the baselines; `answer` is the batch's own method."""
-    learned = {"vote": winner(searched, names_of(board)), **baselines}
-    valid = {name: learned[name].apply(ballot_of(board, board.valid)) for name in METHODS}
-    test = {name: learned[name].apply(ballot_of(board, board.test)) for name in METHODS}
+    learned = {"vote": winner(searched, board.names), **baselines}
+    valid, test = (
+        {name: learned[name].apply(ballot_of(board, part)) for name in METHODS}
+        for part in (board.valid, board.test)
+    )
     _check_winner(board, searched, valid["vote"])
     metric = searched.order.search.metric
     decisions = {name: outcome.called for name, outcome in test.items()}

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.metrics import METRICS
 from ensemble.search import BINS, edges
+from models.metrics import VOTE_METRICS
 from models.plots.curves import Curve, precision_recall, roc
 from models.plots.distribution import Bars, Mark, distribution
 from models.plots.membership import membership
@@ -18,6 +18,7 @@ from pipeline.ensembles.methods import Judged
 from pipeline.ensembles.searching import Searched
 from pipeline.ensembles.stored_scores import Board
 from pipeline.ensembles.voters import BEST, shares
+from pipeline.preparation import publish
 from storage.ensembles import Picture
 
 _FINEST = 50
@@ -70,7 +71,7 @@ def _distribution(searched: Searched, judged: Sequence[Judged], batch_id: int) -
         f"batch {batch_id}: {searched.ensembles:,} ensembles of {rule.rounds} rounds of "
         f"{rule.members} of {searched.parts[0].models} models"
     )
-    place = list(METRICS).index(search.metric)
+    place = VOTE_METRICS.index(search.metric)
     counts = searched.best.histograms[:, place, :BINS]
     valid, test = _bars(counts, edges(search.metric))
     return distribution(valid, test, marks, metric=search.metric, subtitle=subtitle)
@@ -110,10 +111,6 @@ def _membership(board: Board, searched: Searched, batch_id: int) -> bytes:
 
 
 def _put(name: str, png: bytes, context: Context) -> Picture:
-    with context.cache.folder() as folder:
-        file = folder / "picture.png"
-        file.write_bytes(png)
-        sha256, cached = context.cache.adopt(file)
-    uri = run_files.of_picture(context.claim.batch_id, name, sha256)
-    stored = context.store.put(uri, cached)
+    uri = run_files.of_picture(context.claim.batch_id, name)
+    stored = publish(uri, lambda file: file.write_bytes(png), context)
     return Picture(name=name, uri=stored.uri, sha256=stored.sha256, bytes=stored.bytes)

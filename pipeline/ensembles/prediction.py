@@ -149,8 +149,7 @@ def _scores(
     """Scores of each model on the rows, labels where they are known, and doubts of rows."""
     if selection.scope == "test":
         board = assemble(Candidates(models=answer.models, split=selection.split), context)
-        names = [model.name for model in board.models]
-        return dict(zip(names, board.test.scores, strict=True)), board.test.y, ()
+        return dict(zip(board.names, board.test.scores, strict=True)), board.test.y, ()
     context.report(0.0, f"reading {selection.dataset.name}")
     subject = subjects.read(selection, context)
     scores = score_members(answer.models, subject, deadline, context)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from configs.errors import CardUnusable
 from ensemble import votes
 from ensemble.card import proven_count
-from ensemble.search import Partial, Search, counted, merge, search_range, summarise
+from ensemble.rule import Rule
+from ensemble.search import Partial, Search, search_range
 from ensemble.votes import Count, Part
 from models import devices
 from models.kind import Labels
@@ -131,11 +132,16 @@ def _count_range(
 ) -> Tried:
     if not all_counts:
         return Tried(search_range(parts, search, first, last, count), None)
-    partials, hits = [], []
-    for start, counts in counted(parts, search, first, last, count):
-        partials.append(summarise(parts, search, start, counts))
+    hits = []
+
+    def noting(
+        parts: Sequence[Part], rule: Rule, seed: int, first: int, last: int
+    ) -> NDArray[np.int64]:
+        counts = count(parts, rule, seed, first, last)
         hits.append(counts[:, :, [1, 3]].transpose(1, 0, 2).astype(np.uint32))
-    return Tried(merge(partials), np.concatenate(hits))
+        return counts
+
+    return Tried(search_range(parts, search, first, last, noting), np.concatenate(hits))
 
 
 def _tell_unused(said: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ensemble.metrics import METRICS, merit, metric
+from models.metrics import VOTE_METRICS, merit, metric
 from pipeline.context import Context
 from pipeline.ensembles.ranges import PARTS
 from pipeline.ensembles.searching import Searched
@@ -96,6 +96,6 @@ def _table(numbers: Numbers, ranks: Numbers, counts: Numbers) -> pa.Table:
     }
     for place, count in enumerate(COUNTS):
         columns[count] = pa.array(np.ascontiguousarray(flat[:, place]))
-    for each in METRICS:
+    for each in VOTE_METRICS:
         columns[each] = pa.array(metric(each, flat), from_pandas=True)
     return pa.table(columns)

@@ -17,7 +17,7 @@ from pipeline import frames, placing, run_files, workplace
 from pipeline.context import Context
 from pipeline.ensembles.part_scoring import PartTask, score_parts, task_of
 from pipeline.frames import Frame
-from pipeline.preparation import publish_matrix
+from pipeline.preparation import share_matrix
 from pipeline.progress import Tally
 from pipeline.subjects import preprocessor_of, trained_on
 from storage import arrays, results
@@ -70,7 +70,7 @@ def _matrices(
             sha256 = model.preprocessor_sha256
             if sha256 not in published:
                 fitted = preprocessor_of(model, context)
-                published[sha256] = publish_matrix(fitted, frame, rows, context)
+                published[sha256] = share_matrix(fitted, frame, rows, context)
             matrices[model.name] = published[sha256]
     return matrices
 

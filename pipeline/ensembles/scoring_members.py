@@ -26,7 +26,7 @@ def score_members(
     matrices: dict[str, Stored] = {}
     for model in models:
         if model.preprocessor_sha256 not in matrices:
-            published = subjects.publish_rows(subject, model, context)
+            published = subjects.share_rows(subject, model, context)
             matrices[model.preprocessor_sha256] = published
     wanted = {
         model.name: _fingerprint(model, matrices[model.preprocessor_sha256]) for model in models

@@ -21,9 +21,9 @@ from pipeline.ensembles.ranges import (
     try_range,
 )
 from pipeline.ensembles.stored_scores import Board
-from pipeline.preparation import share_arrays
+from pipeline.preparation import share
 from pipeline.progress import Tally
-from storage import ensemble_ranges, identity
+from storage import arrays, ensemble_ranges, identity
 from storage.artifacts.port import Stored
 from storage.ensemble_ranges import FinishedRange
 
@@ -82,7 +82,7 @@ def search(board: Board, order: Order, context: Context) -> Searched:
     named = packed({name: (getattr(board, name).y, getattr(board, name).votes) for name in PARTS})
     parts = parts_of(named)
     order.search.check(parts[0].models)
-    votes = share_arrays(_uri("votes", context), named, context)
+    votes = share(_uri("votes", context), lambda file: arrays.save(file, named), context)
     fingerprint = _fingerprint(parts, order)
     kept = _resume(order, parts, fingerprint, context)
     done = [finished for finished, _ in kept]

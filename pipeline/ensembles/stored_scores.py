@@ -14,7 +14,7 @@ from pipeline.context import Context
 from pipeline.ensembles.candidates import Candidates
 from pipeline.ensembles.rescoring import restore
 from storage import arrays
-from storage.records import Split, TrainedModel, written
+from storage.records import ModelName, Split, TrainedModel, written
 
 _THREADS = 8
 
@@ -35,6 +35,10 @@ class Board:
     models: tuple[TrainedModel, ...]
     valid: ScoredPart
     test: ScoredPart
+
+    @property
+    def names(self) -> tuple[ModelName, ...]:
+        return tuple(model.name for model in self.models)
 
 
 def assemble(candidates: Candidates, context: Context) -> Board:

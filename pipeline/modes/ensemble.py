@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 
 from configs import plugins
 from configs.errors import BadParameter, ParentNotReady
-from ensemble.metrics import VoteMetric
 from ensemble.rule import ROUNDS, Rule
 from ensemble.sampling import SEEDS
 from ensemble.search import Search
+from models.metrics import VoteMetric
 from pipeline.context import Context
 from pipeline.ensembles import methods, searching
 from pipeline.ensembles.candidates import list_of, usable
@@ -193,7 +193,6 @@ def _report(
 ) -> EnsembleReport:
     # By name, so that no other batch's process takes the drawing library.
     draw: Draw = plugins.load("pipeline.ensembles.pictures").draw
-    names = [model.name for model in board.models]
     shown = [int(number) for number in searched.best.numbers[: parameters.detail]]
     return EnsembleReport(
         members=[
@@ -208,7 +207,7 @@ def _report(
             )
             for position, model in enumerate(board.models)
         ],
-        details=details(searched.order.search, shown, names),
+        details=details(searched.order.search, shown, board.names),
         methods=methods.rows(judged),
         bins=bins(searched),
         pictures=draw(board, searched, judged, context),

@@ -63,17 +63,14 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     models = _models(parent, context)
     context.report(0.0, "reading the data set")
     rows = _prepare(batch, models[0], parameters, context)
-    tasks = {task.run.key: task for task in (_task(batch, m, rows, context) for m in models)}
-    wanted = {key: task.fingerprint for key, task in tasks.items()}
-    files = frozenset(context.store.walk(f"{run_files.PREDICTIONS}{batch.batch_id}"))
-    kept = context.commit(lambda c: results.keep_matching(c, batch.batch_id, wanted, files))
     summary = fanout.work_through(
         score_model,
-        [task for key, task in tasks.items() if key not in kept],
+        [_task(batch, model, rows, context) for model in models],
         lambda task, scored: _commit(task, scored, rows, context),
+        keep=results.keep_matching,
+        folder=run_files.PREDICTIONS,
         verb="applied",
         splits=(rows.selection.scope,),
-        planned=len(tasks),
         parameters=parameters,
         deadline=deadline,
         context=context,
@@ -128,8 +125,8 @@ def _prepare(batch: Batch, model: TrainedModel, parameters: Parameters, context:
     subject = subjects.read(selection, context)
     return Rows(
         selection=selection,
-        matrix=subjects.publish_rows(subject, model, context),
-        labels=subjects.publish_labels(subject, context),
+        matrix=subjects.share_rows(subject, model, context),
+        labels=subjects.share_labels(subject, context),
         doubts=subjects.doubts(subject, model, context),
     )
 

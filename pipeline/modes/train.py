@@ -18,7 +18,7 @@ from pipeline.fitting import FitTask, Fitted, fit_variant
 from pipeline.model_run import ModelRun
 from pipeline.preparation import Prepared, SplitParameters, prepare
 from storage import datasets, model_list, results
-from storage.records import Batch, Dataset, ModelEntry, ModelKey, TrainedModel
+from storage.records import Batch, Dataset, ModelEntry, TrainedModel
 
 IGNORED = ("candidate_id",)
 
@@ -47,7 +47,7 @@ class Parameters(SplitParameters):
 def check(connection: Connection, batch: Batch, parameters: Parameters) -> tuple[str, ...]:
     """Raise what a run would end with before it reads the data; return doubts of its sizes."""
     thresholds.parse(parameters.threshold)
-    _entries(connection, batch, parameters)
+    _planned(connection, batch, parameters)
     return parameters.doubts(_dataset(connection, batch).n_rows)
 
 
@@ -55,29 +55,18 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     """Train what is not yet trained; a batch that was cut off goes on where it stopped."""
     deadline = parameters.deadline()
     spec = thresholds.parse(parameters.threshold)
-    entries = context.read(lambda connection: _entries(connection, batch, parameters))
+    planned = context.read(lambda connection: _planned(connection, batch, parameters))
     dataset = context.read(lambda connection: _dataset(connection, batch))
     prepared = prepare(dataset, parameters, context)
-    tasks = {
-        task.run.key: task
-        for entry, expanded in entries
-        for task in _tasks(batch, entry, expanded, parameters, spec, prepared, context)
-    }
-    wanted = {key: task.fingerprint for key, task in tasks.items()}
-    files = frozenset(context.store.walk(f"{run_files.MODELS}{batch.batch_id}"))
-
-    def begin(connection: Connection) -> set[ModelKey]:
-        results.put_split(connection, prepared.split)
-        return results.keep_trained(connection, batch.batch_id, wanted, files)
-
-    kept = context.commit(begin)
+    context.commit(lambda connection: results.put_split(connection, prepared.split))
     summary = fanout.work_through(
         fit_variant,
-        [task for key, task in tasks.items() if key not in kept],
+        [_task(batch, *each, parameters, spec, prepared, context) for each in planned],
         lambda task, fitted: _commit(task, fitted, prepared, context),
+        keep=results.keep_trained,
+        folder=run_files.MODELS,
         verb="trained",
         splits=("valid", "test"),
-        planned=len(tasks),
         parameters=parameters,
         deadline=deadline,
         context=context,
@@ -92,10 +81,10 @@ def _dataset(connection: Connection, batch: Batch) -> Dataset:
     return datasets.read(connection, group, version)
 
 
-def _entries(
+def _planned(
     connection: Connection, batch: Batch, parameters: Parameters
-) -> list[tuple[ModelEntry, tuple[Variant, ...]]]:
-    """The rows of dc_model_list to train, each with its variants; every parameter checked."""
+) -> list[tuple[ModelEntry, Variant]]:
+    """What to train: variants, each with its row of dc_model_list; every parameter checked."""
     group = batch.model_group
     listed = model_list.group(connection, group)
     if parameters.models is not None:
@@ -108,40 +97,38 @@ def _entries(
             )
         listed = [entry for entry in listed if entry.model_no in parameters.models]
     return [
-        (entry, variants.expand(entry.model_param, entry.model_id, model_no=entry.model_no))
+        (entry, variant)
         for entry in listed
+        for variant in variants.expand(entry.model_param, entry.model_id, model_no=entry.model_no)
     ]
 
 
-def _tasks(
+def _task(
     batch: Batch,
     entry: ModelEntry,
-    expanded: tuple[Variant, ...],
+    variant: Variant,
     parameters: Parameters,
     spec: thresholds.Spec,
     prepared: Prepared,
     context: Context,
-) -> list[FitTask]:
-    return [
-        FitTask(
-            run=ModelRun(
-                batch_id=batch.batch_id,
-                fence=batch.fence,
-                model_no=entry.model_no,
-                model_sub_no=variant.model_sub_no,
-                model_id=entry.model_id,
-            ),
-            settings=workplace.pack(context.settings),
-            variant=variant,
-            threshold=spec,
-            seed=parameters.random_state,
-            matrix=prepared.matrix,
-            split=prepared.split_file,
-            fingerprint=_fingerprint(entry.model_id, variant, parameters, spec, prepared),
-            need=_need(entry.model_id, variant, prepared),
-        )
-        for variant in expanded
-    ]
+) -> FitTask:
+    return FitTask(
+        run=ModelRun(
+            batch_id=batch.batch_id,
+            fence=batch.fence,
+            model_no=entry.model_no,
+            model_sub_no=variant.model_sub_no,
+            model_id=entry.model_id,
+        ),
+        settings=workplace.pack(context.settings),
+        variant=variant,
+        threshold=spec,
+        seed=parameters.random_state,
+        matrix=prepared.matrix,
+        split=prepared.split_file,
+        fingerprint=_fingerprint(entry.model_id, variant, parameters, spec, prepared),
+        need=_need(entry.model_id, variant, prepared),
+    )
 
 
 def _need(model_id: str, variant: Variant, prepared: Prepared) -> Need:
@@ -208,7 +195,7 @@ def _commit(task: FitTask, fitted: Fitted, prepared: Prepared, context: Context)
         "note": task.note,
     }
     rows = [
-        task.run.success("valid", measured.valid, measured.n_valid, **columns),
-        task.run.success("test", measured.test, measured.n_test, **columns),
+        task.run.success("valid", measured.valid, prepared.split.n_valid, **columns),
+        task.run.success("test", measured.test, prepared.split.n_test, **columns),
     ]
     context.commit(lambda connection: results.put_model(connection, model, rows))

@@ -85,7 +85,7 @@ def test_a_model_of_the_card_scores_alike_when_loaded_there_and_nearly_so_on_the
     of = kind.estimators(model_id)
     estimator, X, _ = fitted(model_id, "cuda")
     expected = kind.scores_of(estimator, X)
-    of.save(estimator, tmp_path / "model")
+    estimator.save(tmp_path / "model")
 
     again = kind.scores_of(of.load(tmp_path / "model", device="cuda"), X)
     on_cpu = kind.scores_of(of.load(tmp_path / "model", device="cpu"), X)

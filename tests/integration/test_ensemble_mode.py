@@ -23,9 +23,9 @@ from configs.errors import (
     retry_of,
 )
 from ensemble import reference
-from ensemble.metrics import METRICS, confusion, metric
 from ensemble.rule import Rule
 from ensemble.sampling import members_of
+from models.metrics import VOTE_METRICS, confusion, metric
 from models.scores import decide
 from pipeline.ensembles import pictures, ranking, searching
 from pipeline.ensembles.candidates import trained
@@ -150,7 +150,7 @@ def test_a_thousand_ensembles_of_a_batch_recount_exactly_from_their_members(list
             counts = confusion(reference.decide(votes, members, rule), labels)
             row = rows[split][number]
             assert [row[name] for name in COUNTS] == counts.tolist()
-            for name in METRICS:
+            for name in VOTE_METRICS:
                 value = float(metric(name, counts))
                 assert row[name] == (None if np.isnan(value) else value)
 

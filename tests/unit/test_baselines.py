@@ -8,7 +8,7 @@ from ensemble import baselines
 from ensemble.blend import Blend, best_threshold
 from ensemble.bootstrap import bootstrap
 from ensemble.greedy import greedy
-from ensemble.metrics import confusion, merit
+from models.metrics import confusion, merit
 
 BASELINES = baselines.find()
 ROWS, VALID = 1200, slice(0, 600)
@@ -24,7 +24,7 @@ def applicants(seed=0, models=12):
 
 
 def score(blend, scores, votes):
-    return blend.meaning(blend.total(scores, votes))
+    return blend.meaning(blend.total(scores if blend.of == "scores" else votes))
 
 
 def decide(blend, scores, votes):

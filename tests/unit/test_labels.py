@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from configs.errors import BadData
-from pipeline.labels import labels_of
+from pipeline.labels import classes_of
 from storage.content import canonical
 from storage.records import DatasetColumn
 
@@ -12,7 +12,7 @@ def labels(values, kind="numeric", positive=None, missing=()):
         column_name="y", position=1, role="target", kind=kind, missing_values=missing
     )
     rows = canonical(pa.table({"y": values}), [column])
-    return labels_of(rows.column("y"), column, positive, "G/1")
+    return classes_of(rows.column("y"), column, positive, "G/1")[0]
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ with devices.minding_memory(of.CARD):
     model = of.build(params, seed=1, device=devices.best(of.CARD)).fit(X, y, eval_set=(X, y))
 with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder, "model")
-    of.save(model, path)
+    model.save(path)
     of.load(path, device="cpu").scores(X)
 """
 

@@ -15,19 +15,42 @@ from sklearn.ensemble import RandomForestClassifier
 
 from configs.errors import ArtifactDamaged
 from models import kind
-from models.variants import expand
 
 RELEASED = Path(__file__).parent / "released"
 X = np.random.default_rng(3).normal(size=(60, 4)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.int8)
 
 
+def fitted(model_id, **params):
+    complete = kind.find(model_id).check(params)
+    return kind.estimators(model_id).build(complete, seed=1, device="cpu").fit(X, Y)
+
+
 @pytest.fixture
 def forest(tmp_path):
-    of = kind.estimators("ML-RF")
     path = tmp_path / "forest.npz"
-    of.save(of.build({"n_estimators": 2}, seed=1, device="cpu").fit(X, Y), path)
+    fitted("ML-RF", n_estimators=2).save(path)
     return path
+
+
+@pytest.fixture
+def boosting(tmp_path):
+    path = tmp_path / "model.ubj"
+    fitted("ML-XGB", n_estimators=3).save(path)
+    return path
+
+
+@pytest.fixture(params=["DL-DNN", "DL-TABNET"])
+def network(request, tmp_path):
+    """The model_id of a network, and its file."""
+    path = tmp_path / "model.safetensors"
+    fitted(request.param, max_epochs=1).save(path)
+    return request.param, path
+
+
+def refused(model_id, path, why):
+    with pytest.raises(ArtifactDamaged, match=why):
+        kind.estimators(model_id).load(path, device="cpu")
 
 
 def _bend(path, **changed):
@@ -55,8 +78,7 @@ def test_a_forest_that_holds_an_object_runs_nothing(forest, tmp_path):
         arrays = dict(file) | {"impurity": array}
     np.savez(forest, allow_pickle=True, **arrays)
 
-    with pytest.raises(ArtifactDamaged, match="allow_pickle"):
-        kind.estimators("ML-RF").load(forest, device="cpu")
+    refused("ML-RF", forest, "allow_pickle")
     assert not marker.exists()
 
 
@@ -64,8 +86,7 @@ def test_a_forest_that_holds_an_object_runs_nothing(forest, tmp_path):
 def test_what_is_no_forest_is_refused(forest, content):
     forest.write_bytes(content)
 
-    with pytest.raises(ArtifactDamaged, match="not a ML-RF model"):
-        kind.estimators("ML-RF").load(forest, device="cpu")
+    refused("ML-RF", forest, "not a ML-RF model")
 
 
 @pytest.mark.parametrize("model_id", kind.available())
@@ -84,9 +105,7 @@ def test_a_file_that_cannot_be_read_is_not_called_damaged(model_id, tmp_path):
 def test_a_file_that_finds_no_memory_is_not_called_damaged(
     model_id, reads, said, tmp_path, monkeypatch
 ):
-    of = kind.estimators(model_id)
-    params = expand('{"n_estimators": 2}', model_id, model_no=1)[0].params
-    of.save(of.build(params, seed=1, device="cpu").fit(X, Y), tmp_path / "model")
+    fitted(model_id, n_estimators=2).save(tmp_path / "model")
 
     def full(*_args, **_options):
         raise said
@@ -94,7 +113,7 @@ def test_a_file_that_finds_no_memory_is_not_called_damaged(
     monkeypatch.setattr(*reads, full)
 
     with pytest.raises(MemoryError, match=r"model: no memory is left to read it"):
-        of.load(tmp_path / "model", device="cpu")
+        kind.estimators(model_id).load(tmp_path / "model", device="cpu")
 
 
 def test_a_forest_that_is_damaged_anywhere_is_refused(forest):
@@ -116,8 +135,7 @@ def test_a_forest_that_is_damaged_anywhere_is_refused(forest):
 def test_a_forest_that_unpacks_to_much_more_than_it_is_is_refused(forest):
     _bend(forest, impurity=np.zeros(10_000_000))
 
-    with pytest.raises(ArtifactDamaged, match="would unpack to 8"):
-        kind.estimators("ML-RF").load(forest, device="cpu")
+    refused("ML-RF", forest, "would unpack to 8")
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -129,8 +147,7 @@ def test_a_forest_packed_so_that_its_size_is_no_bound_is_refused(forest, method)
         for name, content in members.items():
             file.writestr(name, content)
 
-    with pytest.raises(ArtifactDamaged, match="packed otherwise"):
-        kind.estimators("ML-RF").load(forest, device="cpu")
+    refused("ML-RF", forest, "packed otherwise")
 
 
 def test_trees_that_are_all_alike_are_saved_and_loaded(tmp_path):
@@ -140,14 +157,14 @@ def test_trees_that_are_all_alike_are_saved_and_loaded(tmp_path):
     one.fit(np.ascontiguousarray(X[:, :1]), Y)
     one.trees *= 30
 
-    of.save(one, tmp_path / "forest.npz")
+    one.save(tmp_path / "forest.npz")
     loaded = of.load(tmp_path / "forest.npz", device="cpu")
 
     assert len(loaded.trees) == 9000
 
 
 def test_a_forest_s_file_holds_all_that_its_trees_know(forest):
-    grown = kind.estimators("ML-RF").build({"n_estimators": 2}, seed=1, device="cpu").fit(X, Y)
+    grown = fitted("ML-RF", n_estimators=2)
     loaded = kind.estimators("ML-RF").load(forest, device="cpu")
 
     for tree, other in zip(grown.trees, loaded.trees, strict=True):
@@ -192,8 +209,7 @@ def test_a_forest_refuses_rows_of_another_width(forest):
 def test_a_forest_of_another_shape_is_refused(forest, name, value, why):
     _bend(forest, **{name: value})
 
-    with pytest.raises(ArtifactDamaged, match=why):
-        kind.estimators("ML-RF").load(forest, device="cpu")
+    refused("ML-RF", forest, why)
 
 
 @pytest.mark.parametrize(
@@ -217,8 +233,7 @@ def test_a_tree_that_points_outside_itself_or_scores_beyond_one_is_refused(
     array[second] = value  # the root of the second tree
     _bend(forest, **{name: array})
 
-    with pytest.raises(ArtifactDamaged, match=why):
-        kind.estimators("ML-RF").load(forest, device="cpu")
+    refused("ML-RF", forest, why)
 
 
 def test_a_tree_without_nodes_is_refused(forest):
@@ -227,31 +242,14 @@ def test_a_tree_without_nodes_is_refused(forest):
         cut = {name: array[:first] for name, array in file.items() if array.ndim}
     _bend(forest, **cut | {"node_count": np.array([first, 0], "i4"), "max_depth": np.ones(2, "i4")})
 
-    with pytest.raises(ArtifactDamaged, match="more or less than their nodes"):
-        kind.estimators("ML-RF").load(forest, device="cpu")
+    refused("ML-RF", forest, "more or less than their nodes")
 
 
 def test_boosting_of_another_origin_is_refused(tmp_path):
     path = tmp_path / "model.ubj"
     xgb.train({"objective": "binary:logistic"}, xgb.DMatrix(X, Y), 2).save_model(path)
 
-    with pytest.raises(ArtifactDamaged, match="of another origin"):
-        kind.estimators("ML-XGB").load(path, device="cpu")
-
-
-@pytest.fixture
-def boosting(tmp_path):
-    of = kind.estimators("ML-XGB")
-    path = tmp_path / "model.ubj"
-    params = kind.find("ML-XGB").check({"n_estimators": 3})
-    of.save(of.build(params, seed=1, device="cpu").fit(X, Y), path)
-    return path
-
-
-def _replace(path, old, new):
-    content = path.read_bytes()
-    assert old in content
-    path.write_bytes(content.replace(old, new))
+    refused("ML-XGB", path, "of another origin")
 
 
 @pytest.mark.parametrize(
@@ -273,8 +271,7 @@ def test_boosting_whose_trees_point_outside_themselves_is_refused(boosting, fiel
     content[first + 4 * node : first + 4 * node + 4] = value.to_bytes(4, signed=True)
     boosting.write_bytes(content)
 
-    with pytest.raises(ArtifactDamaged, match="point outside themselves"):
-        kind.estimators("ML-XGB").load(boosting, device="cpu")
+    refused("ML-XGB", boosting, "point outside themselves")
 
 
 def test_boosting_that_splits_by_categories_is_refused(boosting):
@@ -282,8 +279,7 @@ def test_boosting_that_splits_by_categories_is_refused(boosting):
     content[content.index(b"split_type[$U#L") + len(b"split_type[$U#L") + 8] = 1
     boosting.write_bytes(content)
 
-    with pytest.raises(ArtifactDamaged, match="point outside themselves"):
-        kind.estimators("ML-XGB").load(boosting, device="cpu")
+    refused("ML-XGB", boosting, "point outside themselves")
 
 
 def _text(text):
@@ -314,10 +310,11 @@ def _text(text):
     ids=lambda new: new.decode(errors="replace").replace("\0", "")[:40],
 )
 def test_boosting_of_another_build_than_ours_is_refused(boosting, old, new):
-    _replace(boosting, old, new)
+    content = boosting.read_bytes()
+    assert old in content
+    boosting.write_bytes(content.replace(old, new))
 
-    with pytest.raises(ArtifactDamaged, match="not a ML-XGB model"):
-        kind.estimators("ML-XGB").load(boosting, device="cpu")
+    refused("ML-XGB", boosting, "not a ML-XGB model")
 
 
 @pytest.mark.parametrize(
@@ -339,20 +336,12 @@ def test_all_that_boosting_grows_is_found_sound(params, tmp_path):
     complete = kind.find("ML-XGB").check({"n_estimators": 4} | params)
     estimator = of.build(complete, seed=1, device="cpu").fit(X, Y, eval_set=(X, Y))
 
-    of.save(estimator, tmp_path / "model")
+    estimator.save(tmp_path / "model")
     loaded = of.load(tmp_path / "model", device="cpu")
 
     assert np.array_equal(kind.scores_of(loaded, X), kind.scores_of(estimator, X))
 
 
-def _network(model_id, path):
-    of = kind.estimators(model_id)
-    params = kind.find(model_id).check({"max_epochs": 1})
-    of.save(of.build(params, seed=1, device="cpu").fit(X, Y), path)
-    return of
-
-
-@pytest.mark.parametrize("model_id", ["DL-DNN", "DL-TABNET"])
 @pytest.mark.parametrize(
     "description",
     [
@@ -369,43 +358,34 @@ def _network(model_id, path):
     ],
     ids=lambda text: text[:30],
 )
-def test_a_network_of_another_description_is_refused(model_id, description, tmp_path):
-    path = tmp_path / "model.safetensors"
-    of = _network(model_id, path)
+def test_a_network_of_another_description_is_refused(network, description):
+    model_id, path = network
     metadata = {"kind": model_id, "version": "1", "network": description}
     save_file(load_file(path), path, metadata=metadata)
 
-    with pytest.raises(ArtifactDamaged):
-        of.load(path, device="cpu")
+    refused(model_id, path, "model")
 
 
 @pytest.mark.parametrize("model_id", ["DL-DNN", "DL-TABNET"])
 def test_a_network_saved_again_is_the_same_file(model_id, tmp_path):
-    [variant] = expand('{"max_epochs": 1}', model_id, model_no=1)
-    estimators = kind.estimators(model_id)
-    X = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
-    y = (X[:, 0] > 0).astype(np.int8)
-    estimator = estimators.build(variant.params, seed=1, device="cpu").fit(X, y)
+    estimator = fitted(model_id, max_epochs=1)
     files = [tmp_path / str(number) for number in range(12)]
     for file in files:
-        estimators.save(estimator, file)
+        estimator.save(file)
 
     assert len({file.read_bytes() for file in files}) == 1
-    loaded = estimators.load(files[0], device="cpu")
+    loaded = kind.estimators(model_id).load(files[0], device="cpu")
     np.testing.assert_array_equal(loaded.scores(X), estimator.scores(X))
 
 
-@pytest.mark.parametrize("model_id", ["DL-DNN", "DL-TABNET"])
-def test_weights_of_another_type_are_refused(model_id, tmp_path):
-    path = tmp_path / "model.safetensors"
-    of = _network(model_id, path)
+def test_weights_of_another_type_are_refused(network):
+    model_id, path = network
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
     wider = {name: weights.double() for name, weights in load_file(path).items()}
     save_file(wider, path, metadata=metadata)
 
-    with pytest.raises(ArtifactDamaged, match="other weights than its description"):
-        of.load(path, device="cpu")
+    refused(model_id, path, "other weights than its description")
 
 
 def _describe(path, **changes):
@@ -416,35 +396,29 @@ def _describe(path, **changes):
     save_file(load_file(path), path, metadata=metadata)
 
 
-@pytest.mark.parametrize("model_id", ["DL-DNN", "DL-TABNET"])
-def test_a_file_that_claims_a_million_features_takes_no_memory_for_them(model_id, tmp_path):
-    path = tmp_path / "model.safetensors"
-    of = _network(model_id, path)
+def test_a_file_that_claims_a_million_features_takes_no_memory_for_them(network):
+    model_id, path = network
     _describe(path, n_features=1_000_000)
 
     # A matrix of as many rows and columns would not fit into any machine.
-    with pytest.raises(ArtifactDamaged, match="other weights than its description"):
-        of.load(path, device="cpu")
+    refused(model_id, path, "other weights than its description")
 
 
 def test_a_file_that_claims_thousands_of_layers_takes_no_time_for_them(tmp_path, monkeypatch):
     path = tmp_path / "model.safetensors"
-    of = _network("DL-TABNET", path)
+    fitted("DL-TABNET", max_epochs=1).save(path)
     _describe(path, n_steps=100, n_independent=100, n_shared=100)
+    of = kind.estimators("DL-TABNET")
     monkeypatch.setattr(of.AttentiveNetwork, "make", lambda *_: pytest.fail("it was built"))
 
-    with pytest.raises(ArtifactDamaged, match="20000 layers"):
-        of.load(path, device="cpu")
+    refused("DL-TABNET", path, "20000 layers")
 
 
-@pytest.mark.parametrize("model_id", ["DL-DNN", "DL-TABNET"])
-def test_a_network_of_a_later_format_is_told_from_a_damaged_one(model_id, tmp_path):
-    path = tmp_path / "model.safetensors"
-    of = _network(model_id, path)
+def test_a_network_of_a_later_format_is_told_from_a_damaged_one(network):
+    model_id, path = network
     save_file(load_file(path), path, metadata={"kind": model_id, "version": "2", "network": "{}"})
 
-    with pytest.raises(ArtifactDamaged, match="of version 1"):
-        of.load(path, device="cpu")
+    refused(model_id, path, "of version 1")
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,9 @@ def test_the_names_that_runs_give_are_known():
     assert owner_of(score.uri) == Owner(13, 7)
     member = run_files.of_run(run_files.of_member(14, (12, 3, 2)), 7, "scores.safetensors")
     assert owner_of(member) == Owner(14, 7)
-    assert owner_of(run_files.of_picture(15, "cloud", HASH)) == Owner(15)
+    picture = run_files.of_picture(15, "cloud").format(sha256=HASH)
+    assert picture == f"ensembles/E15/cloud.{HASH[:16]}.png"
+    assert owner_of(picture) == Owner(15)
 
 
 def test_a_file_named_by_its_content_is_any_runs():

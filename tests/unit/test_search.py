@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn import metrics as sk
 
 from configs.errors import BadData, BadParameter
-from ensemble.metrics import METRICS, merit, metric
 from ensemble.rule import Rule
 from ensemble.search import (
     BINS,
@@ -21,6 +19,7 @@ from ensemble.search import (
     summarise,
 )
 from ensemble.votes import count, pack
+from models.metrics import VOTE_METRICS, merit, metric
 
 RULE = Rule.majority(5, 3)
 
@@ -38,7 +37,7 @@ def same(left: Partial, right: Partial) -> bool:
     return all(np.array_equal(a, b) for a, b in arrays)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", VOTE_METRICS)
 def test_the_best_are_those_that_sorting_all_would_give(parts, name):
     search = Search(rule=RULE, seed=1, metric=name, keep=20)
     counts = count(parts, RULE, 1, 1, 2001)
@@ -57,7 +56,7 @@ def test_the_best_are_those_that_sorting_all_would_give(parts, name):
     st.integers(1, 700),
     st.integers(1, 400),
     st.integers(1, 900),
-    st.sampled_from(list(METRICS)),
+    st.sampled_from(VOTE_METRICS),
     st.randoms(use_true_random=False),
 )
 def test_the_result_does_not_depend_on_the_ranges_nor_on_their_order(size, keep, end, name, dice):
@@ -103,9 +102,9 @@ def test_histograms_count_every_ensemble_where_its_metric_is(parts):
     counts = count(parts, RULE, 1, 1, 501)
     found = search_range(parts, search, 1, 501)
 
-    assert found.histograms.sum(axis=-1).tolist() == [[500] * len(METRICS)] * 2
+    assert found.histograms.sum(axis=-1).tolist() == [[500] * len(VOTE_METRICS)] * 2
     for part, table in zip(counts, found.histograms, strict=True):
-        for name, row in zip(METRICS, table, strict=True):
+        for name, row in zip(VOTE_METRICS, table, strict=True):
             values = metric(name, part)
             known = values[~np.isnan(values)]
             assert row[BINS] == len(values) - len(known)
@@ -159,24 +158,3 @@ def test_what_is_missing_after_a_crash_is_cut_anew(done, expected):
 def test_a_search_that_cannot_be_made_is_refused(parts, metric_name, keep, message):
     with pytest.raises(BadParameter, match=message):
         search_range(parts, Search(rule=RULE, seed=1, metric=metric_name, keep=keep), 1, 5)
-
-
-@given(st.lists(st.integers(0, 30), min_size=4, max_size=4).filter(any))
-def test_metrics_are_those_of_scikit_learn_where_they_are_defined(counts):
-    tn, fp, fn, tp = counts
-    labels = [0] * (tn + fp) + [1] * (fn + tp)
-    calls = [0] * tn + [1] * fp + [0] * fn + [1] * tp
-    got = {name: float(metric(name, np.array(counts))) for name in METRICS}
-
-    expected = {
-        "accuracy": sk.accuracy_score(labels, calls),
-        "precision_score": sk.precision_score(labels, calls, zero_division=np.nan),
-        "recall_score": sk.recall_score(labels, calls, zero_division=np.nan),
-        "specificity": sk.recall_score(labels, calls, pos_label=0, zero_division=np.nan),
-        "f1_score": sk.f1_score(labels, calls, zero_division=np.nan),
-    }
-    expected["balanced_accuracy"] = (expected["recall_score"] + expected["specificity"]) / 2
-    mcc = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
-    expected["mcc"] = (tp * tn - fp * fn) / mcc**0.5 if mcc else np.nan
-    for name, value in expected.items():
-        assert got[name] == pytest.approx(value, nan_ok=True), name
