@@ -149,6 +149,7 @@ def test_a_statement_is_run_as_it_is_shown_on_both_databases(database_settings: 
     stored = session.read(lambda connection: batches.read(connection, number))
     session.engine.dispose()
     assert "100 % of" in sql
+    assert re.findall(r"^ *", sql, re.MULTILINE) == ["", "", 4 * " ", 4 * " "], sql
     assert stored is not None
     assert stored.batch_desc == text
 
