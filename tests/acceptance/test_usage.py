@@ -31,6 +31,7 @@ def test_every_command_has_help_with_an_example_that_names_it(
     assert (code, err) == (0, "")
     assert f"deepcredit {' '.join(words)}" in out.partition("Example:")[2]
     assert max(map(len, out.splitlines())) <= 100
+    assert not re.search(r"  --\S+ <(int range|list|path)", out)  # words of Python
 
 
 def test_the_listing_says_of_each_command_what_its_own_help_says(bare: Terminal) -> None:
