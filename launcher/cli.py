@@ -60,7 +60,8 @@ def deepcredit(
         typer.Option("--set", help="Any other setting; repeatable.", metavar="NAME=VALUE"),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="File of settings, in the place of deepcredit.toml.")
+        Path | None,
+        typer.Option(help="File of settings, in the place of deepcredit.toml.", metavar="FILE"),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,  # noqa: ARG001 - main reads it
     version: Annotated[  # noqa: ARG001 - the option acts by itself

@@ -11,7 +11,6 @@ from pathlib import Path
 from configs.errors import DatabaseUnavailable, StoreUnavailable
 from configs.settings import load
 from launcher.host.channel import private_pipes, read_line
-from launcher.terminal.options import GlobalOptions
 from launcher.terminal.session import Session
 from pipeline import ownership
 from pipeline.messages import Failed, Finished, encode, failure
@@ -26,7 +25,7 @@ def main() -> int:
     answer: Finished | Failed
     try:
         settings = load(json.loads(read_line(source)), file=Path(os.devnull))
-        answer, code = _look(Session(settings, GlobalOptions({}, None))), 0
+        answer, code = _look(Session(settings)), 0
     except BaseException as error:
         answer, code = failure(error), 1
     os.write(target, encode(answer))

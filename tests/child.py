@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from configs.errors import BadData, ClusterAway, DatabaseRefused
+from configs.errors import BadData, ClusterAway, DatabaseRefused, LeaseLost, Retry
 from configs.settings import load
 from launcher.host.channel import open_channel
 from pipeline.messages import Failed, Finished, Progress, failure
@@ -64,8 +64,6 @@ def main() -> None:
             accepted = transaction(engine, lambda connection: claims.finish(connection, job.claim))
             pid_file.with_suffix(".accepted").write_text(str(accepted))
         case ("lost", _, _):
-            from configs.errors import LeaseLost, Retry
-
             send(Failed(LeaseLost.__name__, "", Retry.LATER))
         case ("bug", _, _):
             try:

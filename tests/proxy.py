@@ -9,6 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from sqlalchemy import make_url
+
+from configs.settings import Settings
+
 _ANSWER_SECONDS = 10
 
 
@@ -62,6 +66,12 @@ class Proxy:
         self.delay = 0.0
         """Seconds by which each answer of the server is late."""
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def before(self, settings: Settings) -> Settings:
+        """These settings, with the way to their database through here."""
+        url = make_url(settings.database_url).set(port=self.port)
+        there = {"database_url": url.render_as_string(hide_password=False)}
+        return settings.model_copy(update=there)
 
     def cut(self) -> None:
         """Reset every connection, and each new one, until `restore`."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -179,6 +180,14 @@ class Running:
 
     def _run(self) -> None:
         self._outcome = self.supervisor.run()
+
+
+@contextmanager
+def scheduler_away() -> Iterator[tuple[socket.socket, ExternalCluster]]:
+    """A scheduler that does not answer yet, at a port that nobody else gets, and its cluster."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        yield listener, ExternalCluster(f"tcp://127.0.0.1:{listener.getsockname()[1]}")
 
 
 @contextmanager

@@ -12,19 +12,17 @@ from configs.errors import BadParameter, NotFound, WrongState
 from configs.meant import some
 from launcher.service import kept_back
 from launcher.terminal.batch_table import COLUMNS, as_listed
-from launcher.terminal.console import Format, show
+from launcher.terminal.console import Format, FormatOption, show
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.following import follow
 from launcher.terminal.lines import complain, note, remark, say
-from launcher.terminal.naming import dataset_name, parameters
+from launcher.terminal.naming import BatchId, dataset_name, parameters
 from launcher.terminal.session import session
 from pipeline import mode as modes
 from storage import batches, listing, servers
 from storage.records import State
 
 app = new_app()
-
-BatchId = Annotated[int, typer.Argument(metavar="ID", help="batch_id of the batch.")]
 
 
 @app.callback()
@@ -59,13 +57,17 @@ def add(
     param_json: Annotated[
         str | None, typer.Option("--json", help="The whole batch_param.", metavar="JSON")
     ] = None,
-    priority: Annotated[int | None, typer.Option(help="Lower is sooner (100).")] = None,
+    priority: Annotated[
+        int | None, typer.Option(help="Lower is sooner (100).", metavar="N")
+    ] = None,
     queue: Annotated[str | None, typer.Option(help="Queue that serves it (default).")] = None,
     need_tag: Annotated[str | None, typer.Option(help="Only launchers with this tag.")] = None,
     need_mem_mb: Annotated[
         int | None, typer.Option(min=0, help="Only where so much memory is free.", metavar="MB")
     ] = None,
-    max_attempts: Annotated[int | None, typer.Option(min=1, help="Tries in all (3).")] = None,
+    max_attempts: Annotated[
+        int | None, typer.Option(min=1, help="Tries in all (3).", metavar="N")
+    ] = None,
     concurrency_key: Annotated[
         str | None, typer.Option(help="Of batches with one key, one runs at a time.")
     ] = None,
@@ -115,8 +117,8 @@ def list_(
     state: Annotated[
         State | None, typer.Option(help="Only I (waiting), U (running), C or E.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
-    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    limit: Annotated[int, typer.Option(min=1, help="How many.", metavar="N")] = 20,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """List batches, the newest first. Ages count from when a batch was added. Long notes are cut;
     `batch show` has them whole.
@@ -133,7 +135,7 @@ def list_(
 def show_(
     ctx: typer.Context,
     batch_id: BatchId,
-    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Show every column of a batch, with the whole of its last error."""
     found = session(ctx).read(partial(batches.existing, batch_id=batch_id))

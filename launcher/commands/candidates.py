@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from launcher.terminal.console import Column, Format, show
+from launcher.terminal.console import Column, Format, FormatOption, show
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import note, say
 from launcher.terminal.session import session
@@ -43,7 +43,9 @@ def add(
     ctx: typer.Context,
     candidate_id: Annotated[str, typer.Argument(metavar="LIST", help="candidate_id, new or old.")],
     from_batch: Annotated[int, typer.Option(help="Train batch to take models from.", metavar="ID")],
-    top: Annotated[int | None, typer.Option(min=1, help="Only so many, the best.")] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Only so many, the best.", metavar="N")
+    ] = None,
     by: Annotated[str, typer.Option(help="Metric on valid that says which are best.")] = "auc",
 ) -> None:
     """Add the trained models of a batch to a list.
@@ -67,7 +69,7 @@ def list_(
     candidate_id: Annotated[
         str | None, typer.Argument(metavar="LIST", help="Show the models of this list.")
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Show the candidate lists, or the models of one.
 

@@ -11,7 +11,7 @@ from launcher.cluster import certificates as making
 from launcher.cluster import deploy, discovery, scaling
 from launcher.cluster.look import Picture, Worker, has_pages, look
 from launcher.service import embedded
-from launcher.terminal.console import Column, Format, progress, show
+from launcher.terminal.console import Column, Format, FormatOption, progress, show
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import say, warn
 from launcher.terminal.session import session
@@ -65,7 +65,7 @@ def start(
 @app.command(epilog=example("deepcredit cluster status", "deepcredit cluster status --format json"))
 def status(
     ctx: typer.Context,
-    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Show scheduler, dashboard and each worker. Exit 1 if the scheduler does not answer.
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from launcher.terminal.console import Column, Format, progress, show
+from launcher.terminal.console import Column, Format, FormatOption, progress, show
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import note, remark, say
 from launcher.terminal.naming import dataset_name
@@ -39,7 +39,9 @@ _COLUMNS = (
 )
 
 Group = Annotated[str, typer.Option(help="Group, such as DATA001.")]
-Version = Annotated[int | None, typer.Option(min=1, help="Version; default: the next free one.")]
+Version = Annotated[
+    int | None, typer.Option(min=1, help="Version; default: the next free one.", metavar="N")
+]
 Target = Annotated[
     str | None, typer.Option(help="Column to predict; without, none.", metavar="COL")
 ]
@@ -66,7 +68,6 @@ Missing = Annotated[
     list[str] | None,
     typer.Option(help="Values that mean missing; repeatable.", metavar="COL=96,98"),
 ]
-Form = Annotated[Format, typer.Option("--format", help="How to print.")]
 
 
 @app.callback()
@@ -131,7 +132,7 @@ def register(
 
 
 @app.command("list", epilog=example("deepcredit dataset list"))
-def list_(ctx: typer.Context, form: Form = Format.TABLE) -> None:
+def list_(ctx: typer.Context, form: FormatOption = Format.TABLE) -> None:
     """List the registered data sets."""
     rows = [_row(each) for each in session(ctx).read(registered.listing)]
     show(rows, _SETS, form, empty="no data set; load one with `deepcredit dataset load`")
@@ -164,7 +165,7 @@ def show_(
     ctx: typer.Context,
     group: Annotated[str, typer.Argument(metavar="G/N", help="Such as DATA001/1, or DATA001 1.")],
     version: Annotated[int | None, typer.Argument(metavar="N", help="Such as 1.")] = None,
-    form: Form = Format.TABLE,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Show a data set and its columns."""
     if version is None:

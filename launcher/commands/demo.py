@@ -35,7 +35,9 @@ _METRIC = "auc"
 )
 def demo(
     ctx: typer.Context,
-    csv: Annotated[Path | None, typer.Option(help="Your own CSV or Parquet file.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Your own CSV or Parquet file.", metavar="FILE")
+    ] = None,
     target: Annotated[str | None, typer.Option(help="Column to predict.", metavar="COL")] = None,
     positive: Annotated[
         str | None, typer.Option(help="Value of the target that means 1.", metavar="VALUE")
@@ -43,7 +45,9 @@ def demo(
     id_column: Annotated[
         str | None, typer.Option("--id", help="Column that names rows.", metavar="COL")
     ] = None,
-    rows: Annotated[int, typer.Option(min=300, help="How many made-up applicants.")] = 5000,
+    rows: Annotated[
+        int, typer.Option(min=300, help="How many made-up applicants.", metavar="N")
+    ] = 5000,
 ) -> None:
     """Load data, train, predict, search ensembles and show what was found, in a few minutes.
 

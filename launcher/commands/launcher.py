@@ -30,22 +30,27 @@ def launcher(
     server_id: Annotated[
         str, typer.Argument(metavar="SERVER_ID", help="Its id: in serve_server_id, and of its log.")
     ],
-    slots: Annotated[int, typer.Option(min=1, max=64, help="Batches at once.")] = 1,
+    slots: Annotated[int, typer.Option(min=1, max=64, help="Batches at once.", metavar="N")] = 1,
     drain: Annotated[
         bool, typer.Option("--drain", help="Exit when nothing is left to run.")
     ] = False,
     tag: Annotated[
-        list[str] | None, typer.Option(help="Runs batches that need this tag; repeatable.")
+        list[str] | None,
+        typer.Option(help="Runs batches that need this tag; repeatable.", metavar="TAG"),
     ] = None,
     queue: Annotated[
         list[str] | None,
         typer.Option(
-            help="Serves this queue (default); repeatable: in this order.", show_default=False
+            help="Serves this queue (default); repeatable: in this order.",
+            show_default=False,
+            metavar="QUEUE",
         ),
     ] = None,
     metrics_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65_535, help="Serve metrics for Prometheus there; 0: no."),
+        typer.Option(
+            min=0, max=65_535, help="Serve metrics for Prometheus there; 0: no.", metavar="PORT"
+        ),
     ] = None,
 ) -> None:
     """Claim batches and run them until told to stop.

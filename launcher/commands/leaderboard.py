@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from configs.errors import WrongState
 from launcher.terminal import model_table
-from launcher.terminal.console import Format, show
+from launcher.terminal.console import Format, FormatOption, show
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.naming import dataset_name
 from launcher.terminal.session import session
@@ -31,8 +31,8 @@ def models(
         int | None, typer.Option(help="Only models of this train batch.", metavar="ID")
     ] = None,
     metric: Annotated[str, typer.Option(help="What ranks them, on valid.")] = "auc",
-    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 30,
-    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    limit: Annotated[int, typer.Option(min=1, help="How many.", metavar="N")] = 30,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """List trained models, best first by a metric on the valid part.
 

@@ -9,7 +9,7 @@ import typer
 
 from configs.errors import BadParameter, NotFound
 from launcher.terminal import modelfile
-from launcher.terminal.console import Column, Format, show
+from launcher.terminal.console import Column, Format, FormatOption, show
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import say
 from launcher.terminal.session import session
@@ -56,7 +56,7 @@ def load_(
 def list_(
     ctx: typer.Context,
     group: Annotated[str | None, typer.Option(help="Only this model group.")] = None,
-    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """List the models with the variants that their grids expand to."""
     entries = session(ctx).read(lambda connection: model_list.listing(connection, group))

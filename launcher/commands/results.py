@@ -6,14 +6,17 @@ import typer
 
 from configs.errors import WrongState
 from launcher.terminal import method_table
-from launcher.terminal.console import Column, Format, show
+from launcher.terminal.console import Column, Format, FormatOption, show
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import say
+from launcher.terminal.naming import BatchId
 from launcher.terminal.session import Session, session
 from storage import batches, leaderboard
 
 app = new_app()
 
+_KEY = [Column(name, name) for name in ("batch_id", "model_no", "model_sub_no")]
+"""The heading of a CSV file without rows."""
 _MODELS = (
     Column("model", "no/sub"),
     Column("model_id", "model", text=True),
@@ -58,34 +61,38 @@ _COMPARED = 1000
 )
 def results(
     ctx: typer.Context,
-    batch_id: Annotated[int, typer.Argument(metavar="ID", help="batch_id of the batch.")],
+    batch_id: BatchId,
     limit: Annotated[
-        int, typer.Option(min=1, help="How many ensembles; in a table equal ones are one.")
+        int,
+        typer.Option(min=1, help="How many ensembles; in a table equal ones are one.", metavar="N"),
     ] = 20,
-    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Show what a batch has found so far: metrics of its models, or its best ensembles."""
     opened = session(ctx)
-    rows = opened.read(lambda connection: leaderboard.results(connection, batch_id))
+    models = opened.read(lambda connection: leaderboard.results(connection, batch_id))
     most = max(limit, _COMPARED) if form is Format.TABLE else limit
     ensembles = opened.read(lambda c: leaderboard.ensembles(c, batch_id, limit=most))
-    if ensembles and form is Format.TABLE:
-        _show_ensembles(opened, batch_id, ensembles, limit)
+    if form is not Format.TABLE:
+        show(ensembles or models, _KEY, form)
     elif ensembles:
-        show(ensembles, _ENSEMBLES, form)
-    elif form is not Format.TABLE:
-        show(rows, [Column(name, name) for name in ("batch_id", "model_no", "model_sub_no")], form)
+        _show_ensembles(opened, batch_id, ensembles, limit)
     else:
-        good = [_row(row) for row in rows if row["state"] == "C"]
-        failed = [_row(row) for row in rows if row["state"] == "E"]
-        batch = None if good else opened.read(lambda connection: batches.read(connection, batch_id))
-        failure = batch and batch.failure
-        if not failure:
-            show(good, _MODELS, empty=f"batch {batch_id} has no results yet")
-        if failed:
-            show(failed, _FAILED, title="failed:")
-        if failure:
-            raise WrongState(failure)
+        _show_models(opened, batch_id, models)
+
+
+def _show_models(opened: Session, batch_id: int, models: list[dict[str, Any]]) -> None:
+    """Raises WrongState: the batch failed before any model was good."""
+    good = [_row(row) for row in models if row["state"] == "C"]
+    failed = [_row(row) for row in models if row["state"] == "E"]
+    batch = None if good else opened.read(lambda connection: batches.read(connection, batch_id))
+    failure = batch and batch.failure
+    if not failure:
+        show(good, _MODELS, empty=f"batch {batch_id} has no results yet")
+    if failed:
+        show(failed, _FAILED, title="failed:")
+    if failure:
+        raise WrongState(failure)
 
 
 def _alike(ensembles: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from launcher.service.foreground import run_one
 from launcher.terminal.console import progress
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import say
+from launcher.terminal.naming import BatchId
 from launcher.terminal.session import session
 from storage import batches, identity
 from storage.records import Batch
@@ -21,7 +22,7 @@ app = new_app()
 @app.command(epilog=example("deepcredit run 123", "deepcredit run 123 --server-id SERVER_001"))
 def run(
     ctx: typer.Context,
-    batch_id: Annotated[int, typer.Argument(metavar="ID", help="batch_id of the batch.")],
+    batch_id: BatchId,
     server_id: Annotated[str, typer.Option(help="As of a launcher.")] = "run",
 ) -> None:
     """Run one batch here and now; exit 0 if it was completed, 1 if not. Ctrl-C gives it back."""

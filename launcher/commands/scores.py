@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from launcher.host.private import private_file
-from launcher.terminal.console import Column, Format, show, write_csv
+from launcher.terminal.console import Column, Format, FormatOption, show, write_csv
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import say
 from launcher.terminal.naming import model_key
@@ -51,7 +51,7 @@ def scores(
     force: Annotated[
         bool, typer.Option("--force", help="Also in place of a file that is there.")
     ] = False,
-    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Show which row got which score, and which are called 1.
 

@@ -32,13 +32,16 @@ def worker(
         str, typer.Argument(metavar="SCHEDULER", help="Its address, like tcp://10.0.0.1:8786.")
     ],
     more: dask_cli.More = None,
-    workers: Annotated[int, typer.Option(min=1, max=1024, help="Processes, all alike.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=1024, help="Processes, all alike.", metavar="N")
+    ] = 1,
     threads: Annotated[
         int | None,
         typer.Option(
             min=1,
             max=1024,
             help="Tasks at once in each; with --gpu: fits that share the card.",
+            metavar="N",
             show_default="1, with --gpu 4, or one a core",
         ),
     ] = None,
@@ -48,7 +51,7 @@ def worker(
     ] = "auto",
     gpu: Annotated[
         int | None,
-        typer.Option(min=0, help="The card to use, from 0; without it none is seen."),
+        typer.Option(min=0, help="The card to use, from 0; without it none is seen.", metavar="N"),
     ] = None,
     tag: Annotated[
         list[str] | None,

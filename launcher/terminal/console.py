@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any, Protocol, TextIO
+from typing import Annotated, Any, Protocol, TextIO
 
+import typer
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -37,6 +38,9 @@ class Format(Enum):
     TABLE = "table"
     CSV = "csv"
     JSON = "json"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import sys
 import termios
 import time
 import tty
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -83,9 +84,7 @@ def _lines(whole: RenderableType, width: int) -> int:
 def _page(
     overview: Overview, database: str, width: int, stands: Callable[[Server], str]
 ) -> RenderableType:
-    busy: dict[str | None, int] = {}
-    for run in overview.runs:
-        busy[run.serve_server_id] = busy.get(run.serve_server_id, 0) + 1
+    busy = Counter(run.serve_server_id for run in overview.runs)
     status = {each.serve_server_id: stands(each) for each in overview.servers}
     servers = [
         _server(each, busy, _in_full(status[each.serve_server_id], each))
@@ -174,12 +173,12 @@ def _wait_for_q(seconds: float) -> bool:
     return False
 
 
-def _server(seen: Server, busy: dict[str | None, int], status: str) -> dict[str, object]:
+def _server(seen: Server, busy: Counter[str | None], status: str) -> dict[str, object]:
     return {
         "server": _cut(seen.serve_server_id),
         "status": status,
         "seen": None if seen.silent is None else f"{in_words(seen.silent)} ago",
-        "busy": busy.get(seen.serve_server_id, 0),
+        "busy": busy[seen.serve_server_id],
         "slots": seen.slots,
         "tags": ", ".join(seen.tags) or None,
         "queues": ", ".join(seen.queues) or None,

@@ -8,8 +8,7 @@ from launcher.terminal.findings import Found, fail, ok, warn
 from launcher.terminal.session import Session
 from storage import dataset_use, health, migrate
 
-ROLE = "deepcredit_{}"
-OLDEST_MARIADB, OLDEST_SQLITE = (10, 6), (3, 35)
+_OLDEST_MARIADB, _OLDEST_SQLITE = (10, 6), (3, 35)
 _CLOCK_SECONDS = 5.0
 
 
@@ -20,7 +19,7 @@ def database(session: Session, role: str) -> Found:
 def _about(connection: Connection, name: str, role: str) -> Found:
     found = ".".join(map(str, health.version(connection)[:3]))
     if connection.dialect.name == "sqlite":
-        say = fail if health.version(connection) < OLDEST_SQLITE else ok
+        say = fail if health.version(connection) < _OLDEST_SQLITE else ok
         yield say(f"SQLite {found} at {name}: one machine only")
         return
     yield from _mariadb(connection, f"MariaDB {found} at {name}")
@@ -28,7 +27,7 @@ def _about(connection: Connection, name: str, role: str) -> Found:
 
 
 def _mariadb(connection: Connection, what: str) -> Found:
-    if health.version(connection) < OLDEST_MARIADB:
+    if health.version(connection) < _OLDEST_MARIADB:
         yield fail(f"{what}: 10.6 or newer is needed (SKIP LOCKED); upgrade the server")
     else:
         yield ok(what)
@@ -53,7 +52,7 @@ def _mariadb(connection: Connection, what: str) -> Found:
 
 
 def _rights(connection: Connection, role: str) -> Found:
-    if lack := health.lacking(connection, ROLE.format(role)):
+    if lack := health.lacking(connection, f"deepcredit_{role}"):
         yield fail(
             f"for the role {role} {lack} of an operator's or reader's account ask with "
             "`deepcredit doctor --role operator` or `--role reader`",
@@ -62,19 +61,19 @@ def _rights(connection: Connection, role: str) -> Found:
         yield ok(f"this account may do all that the role {role} needs")
 
 
-def schema(session: Session, _role: str) -> Found:
+def schema(session: Session) -> Found:
     migrate.require(session.engine)
     yield ok(f"version {migrate.head()}; `deepcredit db check` compares every column")
 
 
-def datasets(session: Session, _role: str) -> Found:
+def datasets(session: Session) -> Found:
     left = session.read(dataset_use.leftovers)
     yield from map(warn, left)
     if not left:
         yield ok("every table and column belongs to a data set")
 
 
-def clock(session: Session, _role: str) -> Found:
+def clock(session: Session) -> Found:
     before = datetime.now(UTC)
     there = session.read(health.clock).replace(tzinfo=UTC)
     after = datetime.now(UTC)

@@ -38,11 +38,11 @@ _GPU_QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--f
 def examine(session: Session, role: str) -> Iterator[Finding]:
     """Every finding, as it is made. A subject that cannot be examined is a finding itself."""
     closed: set[str] = set()
-    for subject, look in _SUBJECTS.items():
+    for subject, look in _subjects(role).items():
         if closed & _NEEDS.get(subject, set()):
             continue
         try:
-            for level, text in look(session, role):
+            for level, text in look(session):
                 yield Finding(level, subject, text)
         except Exception as error:  # the other subjects are of use all the same
             known = isinstance(error, DeepCreditError)
@@ -71,7 +71,7 @@ def hear(session: Session, server_id: str) -> Finding:
     return Finding(level, "launcher", text)
 
 
-def _settings(session: Session, _role: str) -> Found:
+def _settings(session: Session) -> Found:
     settings = session.settings
     python = ".".join(map(str, sys.version_info[:3]))
     yield ok(f"deepcredit {version_of('deepcredit')} on Python {python}")
@@ -102,12 +102,12 @@ def _write_into(folder: Path) -> None:
                 each.rmdir()
 
 
-def _store(session: Session, _role: str) -> Found:
+def _store(session: Session) -> Found:
     with closing(open_store(session.settings)) as store:
         yield ok(store.check())
 
 
-def _owner(session: Session, _role: str) -> Found:
+def _owner(session: Session) -> Found:
     ours = session.read(identity.database_id)
     with closing(open_store(session.settings)) as store:
         standing = ownership.examine(store, ours, lambda: session.read(named_files.uris))
@@ -120,7 +120,7 @@ def _owner(session: Session, _role: str) -> Found:
         yield ok(f"{standing.value} ({ours})")
 
 
-def _disk(session: Session, _role: str) -> Found:
+def _disk(session: Session) -> Found:
     settings = session.settings
     folders = {"cache_dir": settings.cache_dir, "log_dir": settings.log_dir}
     if "://" not in settings.store_url:
@@ -138,7 +138,7 @@ def _disk(session: Session, _role: str) -> Found:
             yield ok(what)
 
 
-def _dask(session: Session, _role: str) -> Found:
+def _dask(session: Session) -> Found:
     address = session.settings.scheduler
     if not address:
         workers = session.settings.workers or "one a core"
@@ -163,7 +163,7 @@ def _dask(session: Session, _role: str) -> Found:
     yield from map(warn, ending(files))
 
 
-def _gpus(_session: Session, _role: str) -> Found:
+def _gpus(_session: Session) -> Found:
     if shutil.which(_GPU_QUERY[0]) is None:
         yield ok("no nvidia-smi: models are trained on the CPU")
         return
@@ -180,7 +180,7 @@ def _gpus(_session: Session, _role: str) -> Found:
         )
 
 
-def _launchers(session: Session, _role: str) -> Found:
+def _launchers(session: Session) -> Found:
     waiting = session.read(partial(kept, obstacles=(PAUSED_QUEUE, *FLEET)))
     alive = session.read(servers.at_work)
     for server in alive:
@@ -231,16 +231,20 @@ _NEEDS = {
     "store owner": {"database", "schema", "model store"},
     "launchers": {"database"},
 }
-_SUBJECTS: dict[str, Callable[[Session, str], Found]] = {
-    "settings": _settings,
-    "database": database_findings.database,
-    "schema": database_findings.schema,
-    "data sets": database_findings.datasets,
-    "clock": database_findings.clock,
-    "model store": _store,
-    "store owner": _owner,
-    "disk": _disk,
-    "dask": _dask,
-    "gpu": _gpus,
-    "launchers": _launchers,
-}
+
+
+def _subjects(role: str) -> dict[str, Callable[[Session], Found]]:
+    """What looks at each, in the order in which people read them."""
+    return {
+        "settings": _settings,
+        "database": partial(database_findings.database, role=role),
+        "schema": database_findings.schema,
+        "data sets": database_findings.datasets,
+        "clock": database_findings.clock,
+        "model store": _store,
+        "store owner": _owner,
+        "disk": _disk,
+        "dask": _dask,
+        "gpu": _gpus,
+        "launchers": _launchers,
+    }

@@ -1,13 +1,15 @@
-"""How people write data sets and parameters on a command line."""
+"""How people write batches, data sets, models and parameters on a command line."""
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from configs.errors import BadParameter
 from pipeline.parameters import read_object
+
+BatchId = Annotated[int, typer.Argument(metavar="ID", help="batch_id of the batch.")]
 
 
 def dataset_name(text: str, option: str = "--dataset") -> tuple[str, int]:

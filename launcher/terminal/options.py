@@ -1,7 +1,7 @@
 """The options before the command, as given."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 NAMED = ("database_url", "store_url", "scheduler", "workers", "log_dir")
@@ -12,8 +12,8 @@ NAMED = ("database_url", "store_url", "scheduler", "workers", "log_dir")
 class GlobalOptions:
     """`overrides` are settings by name, stronger than any other source."""
 
-    overrides: Mapping[str, str]
-    config: Path | None
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    config: Path | None = None
 
     def words(self) -> list[str]:
         """The options again, for a command in a process of its own."""

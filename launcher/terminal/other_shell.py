@@ -16,7 +16,7 @@ def command_line(session: Session) -> str:
     program = Path(sys.executable).with_name("deepcredit")
     if program.is_relative_to(Path.cwd()):
         program = program.relative_to(Path.cwd())
-    return shlex.join([str(program), *GlobalOptions({}, session.options.config).words()])
+    return shlex.join([str(program), *GlobalOptions(config=session.options.config).words()])
 
 
 def needed_first(session: Session) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -24,7 +24,7 @@ class Session:
     """One invocation of a command. Nothing is opened before it is used."""
 
     settings: Settings
-    options: GlobalOptions
+    options: GlobalOptions = field(default_factory=GlobalOptions)
 
     @cached_property
     def engine(self) -> Engine:

@@ -34,7 +34,7 @@ def _in_lines(sql: str) -> str:
     """A statement whose clauses begin lines, which are as long as fits, texts in them kept."""
     lines = [""]
     for word in _WORD.findall(sql):
-        joined = f"{lines[-1]} {word}".removeprefix(" ")
+        joined = f"{lines[-1]} {word}" if lines[-1] else word
         if word in _CLAUSES:
             lines.append(word)
         elif len(joined) > _COLUMNS:

@@ -97,3 +97,36 @@ def test_whoever_looks_is_told_into_which_database_but_no_password(
     mariadb_server.client("INSERT INTO dc_batch (mode) VALUES ('train')", database)
     assert bare("batch", "list")[1].startswith(f"{where}\n")
     assert not bare("batch", "list", "--format", "json")[1].startswith("database")
+
+
+@pytest.fixture
+def account(
+    database: str, bare: Terminal, mariadb_server: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """A new database of MariaDB, which commands find by an account that may read; its name."""
+    bare("db", "upgrade")
+    mariadb_server.client(bare("db", "grants")[1])
+    mariadb_server.client(
+        "CREATE OR REPLACE USER 'few'@'%' IDENTIFIED BY 'only';"
+        "GRANT deepcredit_reader TO 'few'@'%'; SET DEFAULT ROLE deepcredit_reader FOR 'few'@'%'"
+    )
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", mariadb_server.url(database, user="few"))
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", "only")
+    return database
+
+
+def test_who_lacks_a_right_is_told_which_role_has_it_and_how_it_is_given(
+    bare: Terminal, account: str, mariadb_server: MariaDB
+) -> None:
+    assert bare("status")[0] == 0
+
+    code, _, err = bare("queue", "pause", "night")
+    assert code == 1
+    assert f"UPDATE command denied to user 'few'@'127.0.0.1' for table `{account}`." in err
+    (command,) = re.findall("`deepcredit (doctor .*)` says what gives this account the right", err)
+
+    (lack,) = [line for line in bare(*command.split())[1].splitlines() if line.startswith("FAIL")]
+    assert "the role operator the database account 'few'@'%' lacks INSERT, UPDATE, DEL" in lack
+    (grant,) = re.findall("and then: (GRANT .*?; SET .*?;)", lack)
+    mariadb_server.client(grant)
+    assert bare("queue", "pause", "night")[0] == 0

@@ -41,7 +41,7 @@ param = { n_estimators = 10, grid = { max_depth = [1, 2, 3] } }
 
 @pytest.fixture
 def session(sqlite_settings: Settings) -> Session:
-    return Session(sqlite_settings, GlobalOptions({}, None))
+    return Session(sqlite_settings)
 
 
 @pytest.mark.slow
@@ -140,7 +140,7 @@ def test_a_number_that_another_groups_model_has_is_left_to_it(
 
 
 def test_a_statement_is_run_as_it_is_shown_on_both_databases(database_settings: Settings) -> None:
-    session = Session(database_settings, GlobalOptions({}, None))
+    session = Session(database_settings)
     text = r"it's 100 % of C:\\new, %s :name 신용 VALUES ('a',  'b') FROM t " + "so long  " * 9
 
     sql = demo_steps.statement(session, mode="train", batch_desc=text)
@@ -149,13 +149,14 @@ def test_a_statement_is_run_as_it_is_shown_on_both_databases(database_settings: 
     stored = session.read(lambda connection: batches.read(connection, number))
     session.engine.dispose()
     assert "100 % of" in sql
+    assert re.findall(r"^ *", sql, re.MULTILINE) == ["", "", 4 * " ", 4 * " "], sql
     assert stored is not None
     assert stored.batch_desc == text
 
 
 def test_a_launcher_that_ends_early_is_told_of_with_its_last_words(session: Session) -> None:
     number = submit(session, demo_steps.statement(session, mode="train"))
-    wrong = Session(session.settings, GlobalOptions({"no_such_setting": "1"}, None))
+    wrong = Session(session.settings, GlobalOptions({"no_such_setting": "1"}))
 
     with (
         launcher(wrong, demo_steps.SERVER, demo_steps.QUEUE) as running,
@@ -170,7 +171,7 @@ def test_an_error_that_will_be_retried_in_twenty_minutes_ends_the_demo(session: 
     later = insert(dc_batch).values(row | {"run_after": now + timedelta(minutes=20)})
     session.write(lambda connection: connection.execute(later))
     settings = session.settings
-    options = GlobalOptions({name: str(getattr(settings, name)) for name in NAMED}, None)
+    options = GlobalOptions({name: str(getattr(settings, name)) for name in NAMED})
 
     with (
         launcher(Session(settings, options), demo_steps.SERVER, demo_steps.QUEUE) as running,
@@ -218,7 +219,7 @@ def test_what_another_shell_does_not_know_is_shown_once_and_no_secret(
     environ = {"DEEPCREDIT_DATABASE_PASSWORD": "geheim"}
     settings = load(overrides, environ=environ, file=config)
 
-    session = Session(settings, GlobalOptions({}, config))
+    session = Session(settings, GlobalOptions(config=config))
 
     program = str(Path(sys.executable).with_name("deepcredit"))
     assert shlex.split(command_line(session)) == [program, f"--config={config}"]
@@ -238,7 +239,7 @@ def test_this_shell_is_named_where_options_gave_the_settings(
 ) -> None:
     settings = load(overrides, environ=environ)
 
-    said = needed_first(Session(settings, GlobalOptions(overrides, None)))
+    said = needed_first(Session(settings, GlobalOptions(overrides)))
 
     lines = [f"# {whose} shell needs these first:", "export DEEPCREDIT_STORE_URL=elsewhere"]
     assert said == (lines if whose else [])
@@ -249,7 +250,7 @@ def test_the_command_of_an_environment_in_this_folder_is_shown_as_people_write_i
 ) -> None:
     monkeypatch.chdir(Path(sys.prefix).parent)
 
-    shown = command_line(Session(load(environ={}), GlobalOptions({}, None)))
+    shown = command_line(Session(load(environ={})))
 
     assert shown == f"{Path(sys.prefix).name}/bin/deepcredit"
 

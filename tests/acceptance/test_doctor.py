@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import literal, update
 
-from storage import servers
+from storage import batches, servers
 from storage.columns import utc_now
 from storage.schema import dc_server
 from tests.calls import Calls
@@ -16,21 +16,18 @@ from tests.terminal import APPLICANTS, Terminal
 TRAIN = ("train", "--dataset", "DATA001/1", "--model-group", "M100")
 
 
+def found(run: Terminal, level: str, subject: str) -> list[str]:
+    return re.findall(f"^{level} +{subject} +(.*)$", run("doctor")[1], re.MULTILINE)
+
+
 def test_doctor_finds_the_embedded_installation_in_order(run: Terminal) -> None:
     code, out, _ = run("doctor")
 
     assert code == 0, out
     assert "FAIL" not in out
     for subject in (
-        "settings",
-        "database",
-        "schema",
-        "clock",
-        "model store",
-        "store owner",
-        "disk",
-        "dask",
-        "gpu",
+        *("settings", "database", "schema", "clock", "model store", "store owner"),
+        *("disk", "dask", "gpu"),
     ):
         assert re.search(rf"^(OK|WARN) +{subject} ", out, re.MULTILINE), subject
 
@@ -38,18 +35,13 @@ def test_doctor_finds_the_embedded_installation_in_order(run: Terminal) -> None:
 def test_doctor_finds_what_a_deletion_by_hand_left(run: Terminal, calls: Calls) -> None:
     Path("a.csv").write_text(APPLICANTS, encoding="utf-8")
     run("dataset", "load", "a.csv", "--group", "D1", "--target", "연체")
-    whole = "OK    data sets    every table and column belongs to a data set"
-    assert whole.split() == _line(run("doctor")[1], "data sets").split()
+    whole = "every table and column belongs to a data set"
+    assert found(run, "OK", "data sets") == [whole]
 
     calls.sql("DELETE FROM dc_dataset")
 
-    code, out, _ = run("doctor")
-    assert code == 0
-    assert "DROP TABLE dc_data_d1_1" in _line(out, "data sets")
-
-
-def _line(out: str, subject: str) -> str:
-    return next(line for line in out.splitlines() if subject in line)
+    assert run("doctor")[0] == 0
+    assert "DROP TABLE dc_data_d1_1" in found(run, "WARN", "data sets")[0]
 
 
 def test_doctor_leaves_no_folder_that_it_made(run: Terminal) -> None:
@@ -76,20 +68,18 @@ def test_doctor_says_what_to_do_about_what_is_not(bare: Terminal) -> None:
 
 
 def test_doctor_sees_that_batches_wait_and_nobody_runs_them(run: Terminal, calls: Calls) -> None:
-    def found() -> list[str]:
-        return re.findall("^[A-Z]+ +launchers +(.*)$", run("doctor")[1], re.MULTILINE)
-
-    assert found() == ["none runs, and no batch waits"]
+    assert found(run, "OK", "launchers") == ["none runs, and no batch waits"]
     for columns in ({}, {"queue": "nigth", "need_tag": "gpu"}, {"queue": "nigth"}, {}):
         calls.add(**columns)
     start = "no launcher runs; start one with `deepcredit launcher SERVER_ID"
-    assert found() == [
+    assert found(run, "WARN", "launchers") == [
         f"batch 1 waits: {start}`",
         f"batch 2 waits: {start} --queue nigth --tag gpu`",
         f"batch 3 waits: {start} --queue nigth`",
     ]
     run("queue", "pause", "nigth")
-    assert found()[1] == "batch 2 waits: queue nigth is paused; `deepcredit queue resume nigth`"
+    paused = "batch 2 waits: queue nigth is paused; `deepcredit queue resume nigth`"
+    assert found(run, "WARN", "launchers")[1] == paused
 
 
 def _silence(calls: Calls, name: str) -> None:
@@ -105,7 +95,7 @@ def test_a_mistyped_queue_is_told_from_one_whose_launcher_is_missing(
         return stocked("batch", "add", "--mode", *TRAIN, "--queue", queue)[1:]
 
     def warned() -> list[str]:
-        return re.findall("^WARN +launchers +(.*)$", stocked("doctor")[1], re.MULTILINE)
+        return found(stocked, "WARN", "launchers")
 
     mend = "then `UPDATE dc_batch SET queue = '{}' WHERE queue = '{}'`; if not, "
     assert added("defualt") == ("1\n", "")  # nobody is at work yet, so who knows
@@ -144,7 +134,7 @@ def test_a_mistyped_queue_is_told_from_one_whose_launcher_is_missing(
 def test_doctor_looks_whether_one_launcher_is_at_work(run: Terminal, calls: Calls) -> None:
     """What watches a process must notice, too, that its loop has stopped."""
 
-    def found(name: str) -> tuple[int, str]:
+    def heard(name: str) -> tuple[int, str]:
         code, out, _ = run("doctor", "--launcher", name)
         return code, re.sub(" {2,}", " ", out).strip()
 
@@ -154,18 +144,18 @@ def test_doctor_looks_whether_one_launcher_is_at_work(run: Terminal, calls: Call
     calls(servers.remove, "S2", "S2")
     _silence(calls, "S3")
 
-    code, said = found("S1")
+    code, said = heard("S1")
     assert (code, said.partition(" of ")[0]) == (0, "OK launcher S1 was heard")
     for name in ("S2", "S4"):
         said = f"FAIL launcher {name} does not run; start it: deepcredit launcher {name}"
-        assert found(name) == (1, said)
-    code, said = found("S3")
+        assert heard(name) == (1, said)
+    code, said = heard("S3")
     assert (code, said.partition(" for ")[0]) == (1, "FAIL launcher S3 has not been heard of")
 
 
 def test_doctor_names_batches_that_no_launcher_will_ever_take(run: Terminal, calls: Calls) -> None:
     def warned() -> list[str]:
-        return re.findall("^WARN +launchers +(.*)$", run("doctor")[1], re.MULTILINE)
+        return found(run, "WARN", "launchers")
 
     calls.register("S1")
     calls.add()
@@ -234,3 +224,43 @@ def test_doctor_names_the_rights_that_an_account_lacks(
     refused = bare("doctor")[1]
     assert re.search("^FAIL +database .*refused", refused, re.MULTILINE)
     assert "schema" not in refused
+
+
+def test_a_batch_that_was_set_to_run_by_hand_is_named_until_it_waits(
+    run: Terminal, calls: Calls
+) -> None:
+    calls.add()
+    calls.take()
+    assert found(run, "WARN", "launchers") == []
+
+    ended = calls.add()
+    calls.finish(calls.take(batch_id=ended))
+    by_hand = [calls.add(state="U", lease_until=utc_now(60)), ended]
+    calls.sql("UPDATE dc_batch SET state = 'U' WHERE batch_id = :n", n=ended)
+
+    said = (
+        "nobody runs batch {}: in U, but no launcher has claimed it; "
+        "`deepcredit batch rerun {}` lets it wait for one"
+    )
+    numbers = ", ".join(map(str, sorted(by_hand)))
+    assert found(run, "WARN", "launchers") == [said.format(numbers, ended)]
+    assert run("status")[1].count("U was set by hand") == 2
+
+    for number in by_hand:
+        calls(batches.rerun, number)
+    assert [line for line in found(run, "WARN", "launchers") if "nobody runs" in line] == []
+
+
+@pytest.mark.parametrize(
+    ("table", "start"),
+    [("", "start it"), ('[cluster]\nhosts = ["127.0.0.1"]\n', "`deepcredit cluster start`")],
+)
+def test_a_cluster_that_is_away_is_started_as_it_is_configured(
+    run: Terminal, tmp_path: Path, table: str, start: str
+) -> None:
+    settings = 'scheduler = "tcp://127.0.0.1:9"\n' + table
+    (tmp_path / "deepcredit.toml").write_text(settings, encoding="utf-8")
+
+    (line,) = found(run, "FAIL", "dask")
+    assert line.startswith("nothing answers at tcp://127.0.0.1:9: ")
+    assert line.endswith(f"; {start} or check DEEPCREDIT_SCHEDULER")

@@ -4,12 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
 from ensemble.sampling import members_of
 from pipeline.ensembles import pictures
 from storage import candidates, leaderboard
-from storage.engine import reading
 from storage.schema import dc_batch_detail_t4
 from tests.lab import Lab
 
@@ -23,8 +21,7 @@ def lab(sqlite_settings, tmp_path, monkeypatch):
 
 
 def listed(lab, candidate_id="C001"):
-    with reading(lab.engine) as connection:
-        return candidates.names(connection, candidate_id)
+    return lab(candidates.names, candidate_id)
 
 
 def test_candidates_are_added_from_a_batch_and_those_there_stay(lab, run):
@@ -140,8 +137,7 @@ def test_members_of_any_ensemble_are_told(lab, run):
     assert code == 0
     drawn = members_of(42, 1234, 3, 4, 9)
     assert json.loads(out) == [[[train, int(place) + 1, 1] for place in row] for row in drawn]
-    with reading(lab.engine) as connection:
-        best = connection.execute(select(dc_batch_detail_t4)).all()
+    best = lab.rows(dc_batch_detail_t4, batch_id)
     _, out, _ = run("ensemble", "members", batch_id, best[0].ensemble_no)
     assert json.loads(out) == [json.loads(row.members) for row in best]
 
@@ -196,8 +192,7 @@ def test_results_show_what_each_method_gains_over_the_best_single_model(lab, run
     train = lab.make_up(9)
     lab.list_models("C001", [(train, number, 1) for number in range(1, 10)])
     batch_id = lab.ensemble({"ensembles": 2000, "members": 4, "rounds": 3})
-    with reading(lab.engine) as connection:
-        methods = leaderboard.methods(connection, batch_id)
+    methods = lab(leaderboard.methods, batch_id)
 
     code, out, _ = run("results", batch_id)
 
@@ -215,8 +210,7 @@ def test_results_list_ensembles_with_equal_figures_once_and_csv_lists_every_one(
     lab.list_models("C001", [(train, number, 1) for number in range(1, 5)])
     batch_id = lab.ensemble({"ensembles": 2000, "members": 3, "rounds": 1, "keep": 300})
     figures = [f"{part}_{n}" for part in ("valid", "test") for n in ("tn", "fp", "fn", "tp")]
-    with reading(lab.engine) as connection:
-        kept = leaderboard.ensembles(connection, batch_id, limit=300)
+    kept = lab(leaderboard.ensembles, batch_id, limit=300)
     groups = {}
     for row in kept:
         groups.setdefault(tuple(row[name] for name in figures), []).append(row)

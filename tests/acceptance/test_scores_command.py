@@ -7,7 +7,6 @@ import stat
 
 import numpy as np
 import pytest
-from sqlalchemy import text, update
 
 from models import kind
 from pipeline import frames
@@ -16,8 +15,7 @@ from pipeline.ensembles import pictures
 from pipeline.roles import Choices
 from pipeline.rules import from_json
 from storage import arrays, datasets
-from storage.engine import reading, transaction
-from storage.schema import dc_batch, dc_batch_result
+from storage.engine import reading
 from tests.desk import applicants, open_desk
 from tests.matrix import apply
 
@@ -51,11 +49,6 @@ def read(answer):
     code, out, err = answer
     assert (code, err) == (0, "")
     return list(csv.DictReader(io.StringIO(out)))
-
-
-def datasets_of(desk):
-    with reading(desk.engine) as connection:
-        return datasets.listing(connection)
 
 
 def counts(rows):
@@ -96,7 +89,7 @@ def test_rows_set_aside_have_their_ids_scores_and_calls(desk, run):
 def test_scores_are_those_that_the_model_gives_to_the_values_of_that_applicant(desk, run):
     train = desk.train()
     rows = read(run("scores", desk.predict(train), "--model", "1/1", "--format", "csv"))
-    model, dataset = desk.trained(train)[0], datasets_of(desk)[0]
+    model, dataset = desk.trained(train)[0], desk(datasets.listing)[0]
 
     place = desk.folder / "store"
     with reading(desk.engine) as connection:
@@ -131,13 +124,10 @@ def test_every_row_of_other_data_gets_the_score_that_its_values_have(desk, run):
 def test_an_ensemble_s_calls_are_those_that_were_counted(desk, run, monkeypatch):
     monkeypatch.setattr(pictures, "draw", lambda *_: ())
     train = desk.train(CUT)
-    with desk.engine.begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO dc_candidate_model_list (candidate_id, batch_id, model_no, "
-                "model_sub_no) SELECT 'C', batch_id, model_no, model_sub_no FROM dc_model"
-            )
-        )
+    desk.sql(
+        "INSERT INTO dc_candidate_model_list (candidate_id, batch_id, model_no, model_sub_no) "
+        "SELECT 'C', batch_id, model_no, model_sub_no FROM dc_model"
+    )
     small = '{"ensembles": 50, "members": 2, "rounds": 3}'
     parent = desk.add(mode="ensemble", candidate_id="C", batch_param=small, model_group=None)
     desk.run(parent)
@@ -219,6 +209,20 @@ def test_a_file_is_whole_and_for_its_owner_alone(desk, run, tmp_path):
     assert "No such file or directory; name a file that can be written" in said
 
 
+def test_scores_go_over_no_file_unless_one_says_so(desk, run, tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text("of another batch", encoding="utf-8")
+    command = ("scores", "1", "--to", str(path))
+
+    code, out, err = run(*command)
+    assert (code, out) == (2, "")
+    assert f"{path} is there already; name another file, or say --force" in err
+
+    code, _, err = run(*command, "--force")
+    assert (code, "batch 1 does not exist" in err) == (1, True)
+    assert path.read_text(encoding="utf-8") == "of another batch"
+
+
 def test_what_has_no_scores_says_why(desk, run):
     parent = desk.train()
     batch_id = desk.predict(parent)
@@ -244,16 +248,14 @@ def test_other_rows_than_those_scored_are_refused_until_they_are_scored(desk, ru
     batch_id = desk.predict(desk.train(), dataset_version=2)
     ours = ("scores", batch_id, "--model", "1/1", "--format", "csv")
     before = read(run(*ours))
-    table = datasets_of(desk)[1].table_name
-    with desk.engine.begin() as connection:
-        connection.execute(text(f'UPDATE "{table}" SET "고객" = \'X\' WHERE dc_row_no = 3'))
+    table = desk(datasets.listing)[1].table_name
+    desk.sql(f'UPDATE "{table}" SET "고객" = \'X\' WHERE dc_row_no = 3')
 
     assert "has changed since it was registered" in run.error(*ours)
 
-    with desk.engine.begin() as connection:
-        connection.execute(text(f'DROP TABLE "{table}"'))
-        for name in ("dc_dataset", "dc_dataset_column"):
-            connection.execute(text(f"DELETE FROM {name} WHERE dataset_version = 2"))
+    desk.sql(f'DROP TABLE "{table}"')
+    for name in ("dc_dataset", "dc_dataset_column"):
+        desk.sql(f"DELETE FROM {name} WHERE dataset_version = 2")
     changed = people(40, seed=5).replace({before[2]["id"]: "X"})
     desk.load(changed, id_column="고객", version=2)
     said = run.error(*ours)
@@ -269,11 +271,7 @@ def test_a_parent_trained_anew_on_other_rows_changes_nothing_of_what_was_scored(
     batch_id = desk.predict(parent)
     ours = ("scores", batch_id, "--model", "1/1", "--format", "csv")
     before = read(run(*ours))
-    again = {"state": "I", "batch_param": '{"randomState": 7}'}
-    transaction(
-        desk.engine,
-        lambda c: c.execute(update(dc_batch).where(dc_batch.c.batch_id == parent), again),
-    )
+    desk.change(parent, state="I", batch_param='{"randomState": 7}')
     desk.run(parent)
 
     theirs = read(run("scores", parent, *ours[2:]))
@@ -285,12 +283,11 @@ def test_scores_of_before_ask_for_another_run_which_keeps_which_rows(desk, run):
     batch_id = desk.predict(desk.train())
     ours = ("scores", batch_id, "--model", "1/1", "--format", "csv")
     before = read(run(*ours))
-    with desk.engine.begin() as connection:
-        connection.execute(
-            update(dc_batch_result)
-            .where(dc_batch_result.c.batch_id == batch_id)
-            .values(split_id=None, content_sha256=None, fingerprint="of before")
-        )
+    desk.sql(
+        "UPDATE dc_batch_result SET split_id = NULL, content_sha256 = NULL, "
+        "fingerprint = 'of before' WHERE batch_id = :n",
+        n=batch_id,
+    )
 
     assert f"`deepcredit batch rerun {batch_id}`" in run.error(*ours)
     assert run("batch", "rerun", batch_id)[0] == 0

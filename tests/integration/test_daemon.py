@@ -1,31 +1,26 @@
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import make_url, update
 from structlog.testing import capture_logs
 
 from configs.errors import WrongState
 from launcher.host.machine import memory_mb, this_host
 from launcher.service.claimer import Claimer
-from launcher.service.embedded import ExternalCluster
 from launcher.service.metrics import Metrics
 from launcher.service.supervisor import Supervisor
 from storage import servers
 from storage.columns import utc_now
-from storage.engine import transaction
-from storage.schema import dc_server
 from tests.proxy import proxied
-from tests.runs import NOWHERE, QUICK, ROOT, Runs, in_thread
+from tests.runs import NOWHERE, QUICK, Runs, in_thread, scheduler_away
 from tests.waiting import alive, until
 
 
@@ -123,14 +118,13 @@ def test_a_launcher_whose_row_was_deleted_comes_back(runs):
 
 
 def test_a_launcher_says_when_another_runs_under_its_id(runs):
-    other = {"serve_server_id": "B", "identity": "elsewhere:7:boot", "pid": 7}
+    theirs = "elsewhere:7:boot"
     with capture_logs() as logged, in_thread(runs.daemon("succeed")):
         until(lambda: runs.servers().get("B"))
-        change = update(dc_server).values(other)
-        transaction(runs.engine, lambda connection: connection.execute(change))
+        runs.sql("UPDATE dc_server SET identity = :theirs, pid = 7", theirs=theirs)
         batch_ids = [runs.add() for _ in range(3)]
         until(lambda: runs.states_of(*batch_ids) == ["C"] * 3)
-        until(lambda: any(e.get("there") == other["identity"] for e in logged))
+        until(lambda: any(e.get("there") == theirs for e in logged))
 
     assert sum("under the same id" in event["event"] for event in logged) == 1
     assert runs.servers()["B"].pid == 7
@@ -239,9 +233,7 @@ def test_a_claim_in_doubt_is_given_back_when_the_launcher_is_told_to_stop(
 ):
     batch_id = runs.add()
     with proxied(mariadb_server.port) as proxy:
-        there = make_url(runs.settings.database_url).set(port=proxy.port)
-        url = {"database_url": there.render_as_string(hide_password=False)}
-        daemon = Runs(runs.settings.model_copy(update=url), runs.folder).daemon("succeed")
+        daemon = Runs(proxy.before(runs.settings), runs.folder).daemon("succeed")
 
         def lose_answer(claimer, slot, batch_id, claim=Claimer._claim):
             proxy.lose_answer_to(b"COMMIT")
@@ -396,10 +388,7 @@ def test_a_launcher_that_slept_longer_than_its_lease_publishes_nothing(runs):
 
 def test_a_launcher_lives_through_an_outage_and_says_so_once(runs, mariadb_server):
     with proxied(mariadb_server.port) as proxy:
-        direct = runs.settings
-        url = make_url(direct.database_url).set(port=proxy.port)
-        there = {"database_url": url.render_as_string(hide_password=False)}
-        runs.settings = direct.model_copy(update=there)
+        runs.settings = proxy.before(runs.settings)
         proxy.cut()
         with runs.launcher("succeed") as launcher:
             until(lambda: any("cannot be used" in e["event"] for e in runs.events()))
@@ -449,21 +438,6 @@ def resident_mb(pid):
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
 
-def test_the_launcher_imports_nothing_heavy():
-    heavy = {"torch", "xgboost", "sklearn", "pandas", "numba", "numpy", "pyarrow", "distributed"}
-    heavy |= {"dask", "paramiko"}
-    imports = "import sys; from launcher import cli; from launcher.terminal import folder"
-    code = f"{imports}; folder.load('launcher'); print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        check=True,
-    )
-
-    assert done.stdout == b"[]\n"
-
-
 def test_the_log_names_what_it_runs(runs):
     batch_id = runs.add(batch_desc="한글")
     with runs.launcher("succeed", DRAIN="1") as launcher:
@@ -471,14 +445,6 @@ def test_the_log_names_what_it_runs(runs):
 
     [summary] = [event for event in runs.events() if event["event"] == "batch ended"]
     assert (summary["batch_id"], summary["outcome"], summary["mode"]) == (batch_id, "C", "train")
-
-
-@contextmanager
-def away():
-    """A scheduler that does not answer yet, at a port that nobody else gets, and its cluster."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        yield listener, ExternalCluster(f"tcp://127.0.0.1:{listener.getsockname()[1]}")
 
 
 @pytest.mark.parametrize(("drain", "pause"), [(True, "_NEWS_DRAINING"), (False, "_NEWS_SERVING")])
@@ -495,7 +461,7 @@ def test_the_log_says_how_far_a_batch_is(runs, monkeypatch, drain, pause):
 def test_a_scheduler_that_is_away_costs_no_attempts_and_nothing_more_is_claimed(runs):
     batch_ids = [runs.add() for _ in range(3)]
     with (
-        away() as (listener, cluster),
+        scheduler_away() as (listener, cluster),
         capture_logs() as said,
         in_thread(runs.daemon("needs-cluster", cluster=cluster)),
     ):
@@ -514,10 +480,7 @@ def test_a_scheduler_that_is_away_costs_no_attempts_and_nothing_more_is_claimed(
     ]
 
 
-BROKEN = (["/nowhere/python"], [sys.executable, "-c", "import nothing"])
-
-
-@pytest.mark.parametrize("command", BROKEN)
+@pytest.mark.parametrize("command", [["/nowhere/python"], [sys.executable, "-c", "import nothing"]])
 def test_a_host_that_starts_no_process_leaves_the_queue_to_others_and_tries_again(runs, command):
     batch_ids, given_back = [runs.add() for _ in range(10)], ("I", "StartFailed")
     with capture_logs() as said:
@@ -538,37 +501,11 @@ def test_people_see_why_nothing_is_claimed_before_the_next_beat(runs, monkeypatc
     def told():
         return [each.takes_none for each in runs.servers().values()]
 
-    with away() as (listener, cluster), in_thread(runs.daemon("needs-cluster", cluster=cluster)):
+    with (
+        scheduler_away() as (listener, cluster),
+        in_thread(runs.daemon("needs-cluster", cluster=cluster)),
+    ):
         until(lambda: told() == ["the Dask cluster cannot be used"])
         listener.listen()
         until(lambda: told() == [None])
     assert runs.servers() == {}
-
-
-def test_drain_does_not_wait_for_a_scheduler_that_is_away(runs):
-    batch_ids = [runs.add() for _ in range(3)]
-    other = runs.add(queue="night")
-    with (
-        away() as (_, cluster),
-        capture_logs() as said,
-        in_thread(runs.daemon("needs-cluster", cluster=cluster, drain=True)) as codes,
-    ):
-        until(lambda: codes == [0], 30)
-
-    assert runs.states_of(*batch_ids, other) == ["I"] * 4
-    assert [(e["batches"], e["why"]) for e in said if e["event"] == "left waiting"] == [
-        (3, "the Dask cluster cannot be used; `deepcredit doctor` examines it"),
-        (1, "queue night is not served here; --queue night would"),
-    ]
-
-
-def test_drain_does_not_wait_for_a_host_that_starts_no_process(runs):
-    batch_ids = [runs.add() for _ in range(2)]
-    daemon = runs.daemon("", command=BROKEN[0], drain=True)
-    with capture_logs() as said, in_thread(daemon) as codes:
-        until(lambda: codes == [0], 30)
-
-    assert runs.states_of(*batch_ids) == ["I", "I"]
-    [left] = [event for event in said if event["event"] == "left waiting"]
-    assert left["batches"] == 2
-    assert "the host cannot start" in left["why"]

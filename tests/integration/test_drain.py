@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from storage import queues, servers
 from storage.columns import utc_now
-from tests.runs import in_thread
+from tests.runs import in_thread, scheduler_away
 from tests.waiting import until
 
 
@@ -33,9 +33,9 @@ def test_drain_waits_for_what_another_launcher_runs(runs):
     assert waited[0] == [first]
 
 
-def drain(runs, **options):
+def drain(runs, behaviour="succeed", **options):
     """What a launcher that drains says it leaves, the first first; it must end by itself."""
-    with capture_logs() as said, in_thread(runs.daemon("succeed", drain=True, **options)) as codes:
+    with capture_logs() as said, in_thread(runs.daemon(behaviour, drain=True, **options)) as codes:
         until(lambda: codes == [0], 30)
     return [(e["batches"], e["why"]) for e in said if e["event"] == "left waiting"]
 
@@ -100,3 +100,26 @@ def test_drain_says_what_it_leaves_and_what_to_do(runs):
 
     paused = "this server is paused; `deepcredit server resume B`"
     assert (1, paused) in drain(runs, queues=("night",))
+
+
+def test_drain_does_not_wait_for_a_scheduler_that_is_away(runs):
+    batch_ids = [runs.add() for _ in range(3)]
+    other = runs.add(queue="night")
+    with scheduler_away() as (_, cluster):
+        left = drain(runs, "needs-cluster", cluster=cluster)
+
+    assert runs.states_of(*batch_ids, other) == ["I"] * 4
+    assert left == [
+        (3, "the Dask cluster cannot be used; `deepcredit doctor` examines it"),
+        (1, "queue night is not served here; --queue night would"),
+    ]
+
+
+def test_drain_does_not_wait_for_a_host_that_starts_no_process(runs):
+    batch_ids = [runs.add() for _ in range(2)]
+
+    [(batches, why)] = drain(runs, command=["/nowhere/python"])
+
+    assert runs.states_of(*batch_ids) == ["I", "I"]
+    assert batches == 2
+    assert "the host cannot start" in why

@@ -9,7 +9,6 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import update
 
 from configs.errors import ClusterUnavailable
 from configs.settings import OF_A_HOST, Settings
@@ -18,8 +17,6 @@ from launcher.cluster.connection import connect
 from launcher.service import embedded
 from launcher.service.embedded import EmbeddedCluster
 from storage.columns import utc_now
-from storage.engine import transaction
-from storage.schema import dc_batch
 from tests import tasks
 from tests.bank import environment
 from tests.desk import applicants, open_desk
@@ -129,7 +126,5 @@ def test_batches_that_are_cancelled_while_they_train_leave_a_log_without_traceba
 
 
 def cancel(desk, batch_id):
-    row = update(dc_batch).where(dc_batch.c.batch_id == batch_id)
-    asked = row.values(cancel_requested_at=utc_now())
-    transaction(desk.engine, lambda connection: connection.execute(asked))
+    desk.change(batch_id, cancel_requested_at=utc_now())
     until(lambda: desk.read(batch_id).state == "E")

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from configs.errors import DatabaseRefused
 from storage import batches, claims, queues, servers, sweeping, taking
 from storage.engine import make_engine
-from storage.grants import ROLES, grants, how_to_give
+from storage.grants import ROLES, grants, how_to_give, role_for
 from storage.offers import Offer
 from tests.bank import ROOT
 from tests.blocks import blocks
@@ -116,3 +116,22 @@ def test_names_in_grants_are_quoted_and_no_patterns() -> None:
 
     assert all("`my_``db%`.`" in s or s.startswith("CREATE ROLE") for s in statements[:-1])
     assert statements[-1] == "GRANT SELECT ON `my\\_``db\\%`.* TO `deepcredit_launcher`"
+
+
+@pytest.mark.parametrize(
+    ("verbs", "table", "role"),
+    [
+        (["SELECT"], "dc_batch", "deepcredit_reader"),
+        (["SELECT"], "v_leaderboard", "deepcredit_reader"),
+        (["SELECT", "INSERT"], "dc_batch", "deepcredit_operator"),
+        (["DELETE"], "dc_model", "deepcredit_operator"),
+        (["INSERT"], "dc_model", "deepcredit_launcher"),
+        (["SELECT"], "dc_data_a_1", "deepcredit_launcher"),
+        (["DROP"], "dc_data_a_1", None),
+        (["CREATE"], "dc_batch", None),
+    ],
+)
+def test_of_the_roles_that_may_the_one_is_named_that_may_the_least(
+    verbs: list[str], table: str, role: str | None
+) -> None:
+    assert role_for(verbs, table) == role

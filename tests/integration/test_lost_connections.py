@@ -70,9 +70,7 @@ def test_what_a_killed_connection_interrupts_is_done_again(lab, mariadb_server, 
 
 def test_a_commit_whose_answer_is_lost_is_made_again(lab, mariadb_server):
     with proxied(mariadb_server.port) as proxy:
-        url = make_url(lab.settings.database_url).set(port=proxy.port)
-        there = {"database_url": url.render_as_string(hide_password=False)}
-        engine = make_engine(lab.settings.model_copy(update=there))
+        engine = make_engine(proxy.before(lab.settings))
         context = lab.context(engine=engine)
         proxy.lose_answer_to(b"COMMIT")
         context.commit(lambda connection: put(connection, context))

@@ -4,7 +4,6 @@ from urllib.error import URLError
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import make_url
 
 from configs.errors import BadSetting
 from launcher.service.metrics import Metrics, Table, serving
@@ -90,9 +89,7 @@ def test_failures_and_dead_launchers_are_counted(runs, port):
 
 def test_an_outage_is_told_while_it_lasts(runs, mariadb_server, port):
     with proxied(mariadb_server.port) as proxy:
-        url = make_url(runs.settings.database_url).set(port=proxy.port)
-        away = {"database_url": url.render_as_string(hide_password=False)}
-        runs.settings = runs.settings.model_copy(update=away)
+        runs.settings = proxy.before(runs.settings)
         with launched(runs, "succeed"):
             until(lambda: ("batches", "I") in scrape(port))
             proxy.cut()

@@ -64,6 +64,17 @@ for name in folder.names():
     )
 
 
+def test_help_and_a_launcher_import_next_to_nothing() -> None:
+    tables = ("alembic", "dask", "distributed", "numpy", "pyarrow")
+    help_ = "from launcher import cli\nassert cli.execute(['--help']) == 0"
+    launcher = (
+        "from launcher import cli\nfrom launcher.terminal import folder\nfolder.load('launcher')"
+    )
+
+    assert _imported_by(help_, (*HEAVY, *tables, "rich", "sqlalchemy")) == set()
+    assert _imported_by(launcher, (*HEAVY, *tables, "paramiko")) == set()
+
+
 def test_what_becomes_dask_s_own_command_does_not_load_the_library_twice() -> None:
     commands = "from launcher.commands import scheduler, worker"
 
