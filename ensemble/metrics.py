@@ -6,7 +6,6 @@ equal.
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -54,17 +53,6 @@ def _mcc(tn: Counts, fp: Counts, fn: Counts, tp: Counts) -> Values:
     return np.asarray(np.clip(values, -1, 1))
 
 
-VoteMetric = Literal[
-    "accuracy",
-    "precision_score",
-    "recall_score",
-    "specificity",
-    "f1_score",
-    "balanced_accuracy",
-    "mcc",
-]
-"""The metrics that a decision has by itself, by their names in the database. Larger is better."""
-
 METRICS: Mapping[str, Callable[[Counts, Counts, Counts, Counts], Values]] = MappingProxyType(
     {
         "accuracy": _accuracy,
@@ -76,7 +64,7 @@ METRICS: Mapping[str, Callable[[Counts, Counts, Counts, Counts], Values]] = Mapp
         "mcc": _mcc,
     }
 )
-"""How each VoteMetric is computed."""
+"""How each of VOTE_METRICS (configs/metric_names.py) is computed."""
 
 
 def confusion(decisions: npt.NDArray[np.bool_], labels: npt.NDArray[np.bool_]) -> Counts:

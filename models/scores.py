@@ -61,18 +61,6 @@ class Metrics:
     log_loss: float | None = None
 
 
-VOTE_METRICS = (
-    "accuracy",
-    "precision_score",
-    "recall_score",
-    "specificity",
-    "f1_score",
-    "balanced_accuracy",
-    "mcc",
-)
-"""The metrics that a decision has by itself, without scores."""
-
-
 @dataclass(frozen=True, slots=True)
 class Cuts:
     """Every way to cut the scores, from none called 1 to all: k + 1 cuts of k distinct scores.

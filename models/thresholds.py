@@ -12,9 +12,10 @@ import numpy as np
 
 from configs.errors import BadData, BadParameter
 from configs.meant import meant, nearest
+from configs.metric_names import VOTE_METRICS
 from models.hyperparameters import Real, Word
 from models.kind import Labels, Scores
-from models.scores import VOTE_METRICS, Cuts, Floats, cuts, vote_metrics
+from models.scores import Cuts, Floats, cuts, vote_metrics
 
 ALLOWED = (
     f'a number from 0 to 1, {{"metric": one of {", ".join(VOTE_METRICS)}}}, '

@@ -11,8 +11,9 @@ from sqlalchemy import (
     Table,
 )
 
+from configs.metric_names import METRICS, VOTE_METRICS
 from storage.columns import big_id, code, long_text, moment, number, utc_now
-from storage.metadata import INNODB, METRICS, VOTE_METRICS, metadata, metric_columns
+from storage.metadata import INNODB, metadata, metric_columns
 
 dc_candidate_model_list = Table(
     "dc_candidate_model_list",

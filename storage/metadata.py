@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import Column, MetaData
 
+from configs.metric_names import COUNTS
 from storage.columns import big_id, number
 
 metadata = MetaData()
@@ -21,22 +22,6 @@ INNODB: dict[str, Any] = {
     "mysql_charset": "utf8mb4",
     "mysql_collate": "utf8mb4_bin",
 }
-
-VOTE_METRICS = (
-    "accuracy",
-    "precision_score",
-    "recall_score",
-    "specificity",
-    "f1_score",
-    "balanced_accuracy",
-    "mcc",
-)
-"""The metrics that a decision has by itself, without scores."""
-
-METRICS = (*VOTE_METRICS, "auc", "gini", "ks", "pr_auc", "brier", "log_loss")
-"""Columns of dc_batch_result that are metrics."""
-
-COUNTS = ("tn", "fp", "fn", "tp")
 
 
 def metric_columns(names: tuple[str, ...]) -> list[Column[Any]]:

@@ -2,8 +2,9 @@
 
 from sqlalchemy import CheckConstraint, Column, Index, Integer, PrimaryKeyConstraint, String, Table
 
+from configs.metric_names import METRICS
 from storage.columns import big_id, code, long_text, moment, number, utc_now
-from storage.metadata import INNODB, METRICS, metadata, metric_columns
+from storage.metadata import INNODB, metadata, metric_columns
 
 dc_dataset = Table(
     "dc_dataset",

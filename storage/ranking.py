@@ -6,9 +6,8 @@ from sqlalchemy import ColumnElement, FromClause
 
 from configs.errors import BadParameter
 from configs.meant import meant
-from storage.metadata import METRICS
+from configs.metric_names import LOWER_IS_BETTER, METRICS
 
-LOWER_IS_BETTER = ("brier", "log_loss")
 KEY = ("batch_id", "model_no", "model_sub_no")
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from configs import plugins
 from configs.errors import BadParameter, ParentNotReady
-from ensemble.metrics import VoteMetric
+from configs.metric_names import VoteMetric
 from ensemble.rule import ROUNDS, Rule
 from ensemble.sampling import SEEDS
 from ensemble.search import Search

@@ -5,11 +5,11 @@ from typing import Any
 from sqlalchemy import insert, text
 
 from configs.errors import Retry
+from configs.metric_names import METRICS, VOTE_METRICS
 from storage import batches, candidates, claims, queues, servers
 from storage.engine import reading
 from storage.fleet import FLEET
 from storage.kept import kept
-from storage.metadata import METRICS, VOTE_METRICS
 from storage.schema import dc_batch_result_t4
 from tests.calls import FAR, Calls
 

@@ -9,9 +9,10 @@ import pytest
 
 from configs import errors
 from configs.errors import DeepCreditError, Retry
+from configs.metric_names import COUNTS, METRICS
 from pipeline.ensembles.learning import METHODS
 from pipeline.modes.ensemble import Parameters
-from storage.metadata import COUNTS, METRICS, VERSION_TABLE
+from storage.metadata import VERSION_TABLE
 from storage.schema import metadata
 from storage.views import VIEWS
 from tests.bank import ROOT
