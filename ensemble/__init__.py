@@ -1,4 +1,4 @@
 """Combining models: votes as bit arithmetic, blends, greedy choice, stacking, and their luck.
 
-Arrays in, arrays out. Imports configs, and of models what judges decisions.
+Arrays in, arrays out; of models it imports what judges decisions.
 """

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from configs.errors import BadData, BadParameter
+from configs.metric_names import VOTE_METRICS
 from ensemble.rule import Rule
 from ensemble.votes import Count, Part, count
-from models.metrics import VOTE_METRICS, merit, metric
+from models.metrics import merit, metric
 
 BINS = 1000
 """Bins of a histogram over all values a metric can have; one more counts the undefined."""

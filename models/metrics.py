@@ -2,26 +2,13 @@
 every cut of its scores, of a million ensembles. models/scores.py says what each metric is.
 """
 
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Counts = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
-
-VoteMetric = Literal[
-    "accuracy",
-    "precision_score",
-    "recall_score",
-    "specificity",
-    "f1_score",
-    "balanced_accuracy",
-    "mcc",
-]
-"""The metrics that a decision has by itself, by their names in the database. Larger is better."""
-
-VOTE_METRICS: tuple[str, ...] = get_args(VoteMetric)
 
 
 def confusion(decisions: npt.NDArray[np.bool_], labels: npt.NDArray[np.bool_]) -> Counts:

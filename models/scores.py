@@ -31,8 +31,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from configs.metric_names import VOTE_METRICS
 from models.kind import Labels, Scores
-from models.metrics import VOTE_METRICS, Counts, confusion, metric
+from models.metrics import Counts, confusion, metric
 
 Floats = NDArray[np.float64]
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from configs.errors import BadData, BadParameter
 from configs.meant import meant, nearest
+from configs.metric_names import VOTE_METRICS
 from models.hyperparameters import Real, Word
 from models.kind import Labels, Scores
-from models.metrics import VOTE_METRICS, metric
+from models.metrics import metric
 from models.scores import Floats, cuts
 
 ALLOWED = (

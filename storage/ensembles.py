@@ -10,9 +10,9 @@ from typing import Any, Literal
 import pyarrow as pa
 from sqlalchemy import Connection, Table, delete, insert, select
 
+from configs.metric_names import COUNTS, METRICS
 from storage.bulk_write import fill
 from storage.housekeeping import delete_ensembles
-from storage.metadata import COUNTS, METRICS
 from storage.records import ModelName, Record
 from storage.schema import (
     dc_batch_detail_t4,

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, FromClause, MetaData, Table, and_
 from sqlalchemy.schema import SchemaItem
 
+from configs.metric_names import COUNTS
 from storage.columns import big_id, number
 
 metadata = MetaData()
@@ -12,24 +13,8 @@ metadata = MetaData()
 VERSION_TABLE = "dc_schema_version"
 """Alembic's own; here, so that who asks for its name alone need not import Alembic."""
 
-VOTE_METRICS = (
-    "accuracy",
-    "precision_score",
-    "recall_score",
-    "specificity",
-    "f1_score",
-    "balanced_accuracy",
-    "mcc",
-)
-"""The metrics that a decision has by itself, without scores."""
-
-METRICS = (*VOTE_METRICS, "auc", "gini", "ks", "pr_auc", "brier", "log_loss")
-"""Columns of dc_batch_result that are metrics."""
-
 MODEL_KEY = ("batch_id", "model_no", "model_sub_no")
 """The columns that name a model, in every table that has models."""
-
-COUNTS = ("tn", "fp", "fn", "tp")
 
 
 def same_model(one: FromClause, other: FromClause) -> ColumnElement[bool]:

@@ -2,8 +2,9 @@
 
 from sqlalchemy import CheckConstraint, Column, Index, Integer, String
 
+from configs.metric_names import METRICS
 from storage.columns import big_id, code, long_text, moment, number, utc_now
-from storage.metadata import METRICS, metric_columns, table
+from storage.metadata import metric_columns, table
 
 dc_dataset = table(
     "dc_dataset",

@@ -6,9 +6,8 @@ from sqlalchemy import ColumnElement, FromClause
 
 from configs.errors import BadParameter
 from configs.meant import meant
-from storage.metadata import METRICS, MODEL_KEY
-
-LOWER_IS_BETTER = ("brier", "log_loss")
+from configs.metric_names import LOWER_IS_BETTER, METRICS
+from storage.metadata import MODEL_KEY
 
 
 def require_metric(metric: str) -> None:

@@ -18,11 +18,12 @@ from sqlalchemy import (
     table,
 )
 
+from configs.metric_names import COUNTS, METRICS, VOTE_METRICS
 from storage.claimable import is_wanted
 from storage.columns import seconds_between, utc_now
 from storage.fleet import FLEET, suitable_server
 from storage.in_words import current, dataset_name, last_error, status
-from storage.metadata import COUNTS, METRICS, VOTE_METRICS, same_model
+from storage.metadata import same_model
 from storage.obstacles import CANDIDATE, KEY, PARENT, PAUSED_QUEUE, TIME, TWIN, words_of
 from storage.schema import (
     dc_batch,

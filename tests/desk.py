@@ -11,6 +11,7 @@ import pandas as pd
 from sqlalchemy import Table, select
 
 from configs.errors import DeepCreditError, retry_of
+from configs.metric_names import METRICS
 from configs.settings import Settings
 from pipeline.context import Context
 from pipeline.datasets import load_file
@@ -21,7 +22,6 @@ from storage import batches, model_list
 from storage.artifacts.opening import open_store
 from storage.cache import open_cache
 from storage.engine import make_engine, reading
-from storage.metadata import METRICS
 from storage.records import Claim, ModelEntry
 from storage.schema import dc_batch_result, dc_model
 from tests.calls import Calls

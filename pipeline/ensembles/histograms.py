@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from configs.metric_names import VOTE_METRICS
 from ensemble.search import BINS, edges
-from models.metrics import VOTE_METRICS
 from pipeline.ensembles.ranges import PARTS
 from pipeline.ensembles.searching import Searched
 from storage.ensembles import Bin

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.metric_names import VOTE_METRICS
 from ensemble.search import BINS, edges
-from models.metrics import VOTE_METRICS
 from models.plots.curves import Curve, precision_recall, roc
 from models.plots.distribution import Bars, Mark, distribution
 from models.plots.membership import membership

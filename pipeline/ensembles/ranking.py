@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.metrics import VOTE_METRICS, merit, metric
+from configs.metric_names import COUNTS, VOTE_METRICS
+from models.metrics import merit, metric
 from pipeline.context import Context
 from pipeline.ensembles.ranges import PARTS
 from pipeline.ensembles.searching import Searched
-from storage.metadata import COUNTS
 
 CHUNK = 20_000
 """Ensembles a piece: of two rows each, which SQLite takes half a second for."""

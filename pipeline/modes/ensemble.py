@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 
 from configs import plugins
 from configs.errors import BadParameter, ParentNotReady
+from configs.metric_names import VoteMetric
 from ensemble.rule import ROUNDS, Rule
 from ensemble.sampling import SEEDS
 from ensemble.search import Search
-from models.metrics import VoteMetric
 from pipeline.context import Context
 from pipeline.ensembles import methods, searching
 from pipeline.ensembles.candidates import list_of, usable

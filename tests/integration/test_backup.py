@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import delete, func, select
 
 from configs.errors import StoreNotOurs
+from configs.metric_names import METRICS
 from configs.settings import Settings
 from storage import migrate, queues, taking
 from storage.engine import reading, transaction
-from storage.metadata import METRICS
 from storage.offers import Offer
 from storage.schema import dc_batch, dc_queue
 from tests.bank import ROOT, environment

@@ -22,10 +22,11 @@ from configs.errors import (
     Retry,
     retry_of,
 )
+from configs.metric_names import VOTE_METRICS
 from ensemble import reference
 from ensemble.rule import Rule
 from ensemble.sampling import members_of
-from models.metrics import VOTE_METRICS, confusion, metric
+from models.metrics import confusion, metric
 from models.scores import decide
 from pipeline.ensembles import pictures, ranking, searching
 from pipeline.ensembles.candidates import trained

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import Engine, delete, insert
 
 from configs.errors import BadParameter, NotFound
+from configs.metric_names import VOTE_METRICS
 from storage import leaderboard, listing
-from storage.metadata import VOTE_METRICS
 from storage.schema import dc_batch, dc_batch_method, dc_batch_result, dc_batch_result_t4, dc_model
 from storage.views import VIEWS
 from tests.calls import Calls

@@ -25,6 +25,7 @@ from configs.errors import (
     NotFound,
     StoreFull,
 )
+from configs.metric_names import METRICS
 from models import devices
 from models.estimators.dl_dnn import DenseNetwork
 from models.scores import measure
@@ -35,7 +36,6 @@ from storage import arrays
 from storage.artifacts.port import Stored
 from storage.cache import Cache
 from storage.engine import transaction
-from storage.metadata import METRICS
 from tests.desk import XGB, Desk, applicants, figures
 from tests.leftovers import left_behind
 

@@ -5,11 +5,11 @@ from typing import Any
 from sqlalchemy import text
 
 from configs.errors import Retry
+from configs.metric_names import METRICS
 from storage import batches, candidates, claims, queues, servers
 from storage.engine import reading
 from storage.fleet import FLEET
 from storage.kept import kept
-from storage.metadata import METRICS
 from tests.calls import FAR, Calls
 
 

@@ -9,9 +9,12 @@ import pytest
 
 from configs import errors
 from configs.errors import DeepCreditError, Retry
+from configs.metric_names import COUNTS, METRICS
+from models import kind
+from pipeline import mode
 from pipeline.ensembles.learning import METHODS
 from pipeline.modes.ensemble import Parameters
-from storage.metadata import COUNTS, METRICS, VERSION_TABLE
+from storage.metadata import VERSION_TABLE
 from storage.schema import metadata
 from storage.views import VIEWS
 from tests.bank import ROOT
@@ -60,6 +63,16 @@ def test_the_guide_tells_of_every_error_class_whether_it_is_tried_again() -> Non
                 "LoginRefused",
             ):  # the one is no end, the others no attempt
                 assert above.startswith(words[getattr(errors, name).retry]), name
+
+
+def test_the_pages_for_people_name_every_mode_and_kind() -> None:
+    pages = {name: (DOCS / name).read_text(encoding="utf-8") for name in ("modes.md", "terms.md")}
+
+    for each in mode.available():
+        assert f"\n## {each}\n" in pages["modes.md"], f"modes.md has no section on {each}"
+        assert _names(_row("dc_batch"), each), f"tables.md, dc_batch, mode: no {each}"
+    for model_id in kind.available():
+        assert _names(pages["terms.md"], model_id), f"terms.md, model kind: no {model_id}"
 
 
 def test_a_link_that_is_written_as_a_page_leads_there() -> None:

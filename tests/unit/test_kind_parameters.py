@@ -32,6 +32,8 @@ LIBRARY_NAMES = {
     | set(inspect.signature(TabNetClassifier.fit).parameters),
 }
 
+assert set(LIBRARY_NAMES) == set(KINDS), "LIBRARY_NAMES has the names of each kind's library"
+
 
 @pytest.mark.parametrize("model_id", KINDS)
 def test_parameters_have_the_names_of_the_library(model_id):

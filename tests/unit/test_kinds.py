@@ -32,6 +32,8 @@ QUICK = {
     },
 }
 
+assert set(QUICK) == set(KINDS), "QUICK names each kind, with parameters that fit in a second"
+
 
 def _applicants(rows, seed):
     """One wave of six features: two that tell, one of them bent, and four that do not."""
@@ -63,14 +65,14 @@ def fitted():
     return {model_id: _fit(model_id) for model_id in KINDS}
 
 
-def test_there_are_the_four_kinds():
-    assert KINDS == ("DL-DNN", "DL-TABNET", "ML-RF", "ML-XGB")
+def test_there_are_the_kinds_of_the_first_release():
+    assert set(KINDS) >= {"DL-DNN", "DL-TABNET", "ML-RF", "ML-XGB"}
 
 
 @pytest.mark.parametrize("model_id", ["ml-xgb", "ML_XGB", "ML-XGB.py", "../kind", "", "__INIT__"])
 def test_an_unknown_model_id_is_told_with_those_there_are(model_id):
     for find in (kind.find, kind.estimators):
-        with pytest.raises(NotFound, match="there are: DL-DNN, DL-TABNET, ML-RF, ML-XGB"):
+        with pytest.raises(NotFound, match=f"there are: {', '.join(KINDS)}"):
             find(model_id)
 
 

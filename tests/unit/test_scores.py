@@ -8,9 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from models.metrics import VOTE_METRICS, metric
+from configs import metric_names
+from configs.metric_names import COUNTS, VOTE_METRICS
+from models.metrics import metric
 from models.scores import Metrics, auc, decide, measure
-from storage import metadata
 
 NEAR = 1e-12
 
@@ -111,11 +112,11 @@ def test_ks_by_hand():
     assert measure(y, scores, 0.5).ks == pytest.approx(1 - 2 / 4)
 
 
-def test_the_names_are_those_of_the_table():
+def test_what_is_measured_is_what_configs_names():
+    """A name of configs/metric_names.py that is missing here has no formula yet, or two."""
     names = tuple(field.name for field in fields(Metrics))
 
-    assert names == ("tn", "fp", "fn", "tp", *metadata.METRICS)
-    assert VOTE_METRICS == metadata.VOTE_METRICS
+    assert names == (*COUNTS, *metric_names.METRICS), "models/scores.py: Metrics"
 
 
 def test_without_rows_everything_is_undefined():

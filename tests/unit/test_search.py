@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import BadData, BadParameter
+from configs.metric_names import VOTE_METRICS
 from ensemble.rule import Rule
 from ensemble.search import (
     BINS,
@@ -19,7 +20,7 @@ from ensemble.search import (
     summarise,
 )
 from ensemble.votes import count, pack
-from models.metrics import VOTE_METRICS, merit, metric
+from models.metrics import merit, metric
 
 RULE = Rule.majority(5, 3)
 

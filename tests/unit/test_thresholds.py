@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from configs.errors import BadData, BadParameter
-from models.metrics import VOTE_METRICS
+from configs.metric_names import VOTE_METRICS
 from models.scores import decide, measure
 from models.thresholds import Best, Cheapest, Fixed, choose, parse
 from pipeline.modes.train import Parameters

@@ -146,6 +146,6 @@ def test_an_error_names_the_model_the_key_and_what_is_allowed(param, told):
 
 
 def test_an_unknown_model_id_is_told_with_those_there_are():
-    there = "DL-DNN, DL-TABNET, ML-RF, ML-XGB"
+    there = ", ".join(kind.available())
     with pytest.raises(NotFound, match=f"^model_no 7: .* 'ML-SVM'; there are: {there}"):
         expand(None, "ML-SVM", model_no=7)
