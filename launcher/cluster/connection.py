@@ -16,9 +16,10 @@ from distributed.comm.registry import get_backend
 
 from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster import events
+from launcher.cluster.client import open_client
 from launcher.cluster.config import CONFIG
-from launcher.cluster.executor import CLOSE_SECONDS, DaskExecutor
-from launcher.cluster.speaking import no_answer, security, speaking
+from launcher.cluster.executor import DaskExecutor
+from launcher.cluster.speaking import no_answer, speaking
 from launcher.host.versions import differences, versions
 
 _PATIENCE_SECONDS = 60.0
@@ -64,9 +65,7 @@ def _open(address: str, certificates: Mapping[str, str] | None, patience: float)
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         asyncio.run(asyncio.wait_for(_greet(address, certificates), patience))
-        client = Client(
-            address, security=security(certificates), timeout=patience, set_as_default=False
-        )
+        client = open_client(address, certificates, patience)
     except (OSError, RuntimeError) as error:
         raise _no_answer(address) from error
     try:
@@ -74,13 +73,13 @@ def _open(address: str, certificates: Mapping[str, str] | None, patience: float)
         _check_versions(client, address, patience)
         events.watch(client)
     except TimeoutError as error:
-        client.close(timeout=CLOSE_SECONDS)
+        client.close()
         raise ClusterUnavailable(f"the Dask scheduler at {address} has no workers") from error
     except (ClosedClientError, OSError) as error:  # lost again meanwhile
-        client.close(timeout=CLOSE_SECONDS)
+        client.close()
         raise _no_answer(address) from error
     except BaseException:
-        client.close(timeout=CLOSE_SECONDS)
+        client.close()
         raise
     return client
 

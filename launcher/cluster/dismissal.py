@@ -13,10 +13,10 @@ from distributed import Worker as DaskWorker
 
 from configs.cluster import Cluster
 from configs.errors import ClusterUnavailable
+from launcher.cluster.client import open_client
 from launcher.cluster.leaving import leave
 from launcher.cluster.look import Picture, Worker
 from launcher.cluster.names import host_of
-from launcher.cluster.speaking import security
 from launcher.host.keep import RETIRED
 
 _PATIENCE_SECONDS = 30.0
@@ -83,12 +83,7 @@ def announce_end(address: str, certificates: Mapping[str, str] | None) -> None:
 
 def _client(address: str, certificates: Mapping[str, str] | None) -> Client:
     try:
-        return Client(
-            address,
-            security=security(certificates),
-            timeout=_PATIENCE_SECONDS,
-            set_as_default=False,
-        )
+        return open_client(address, certificates, _PATIENCE_SECONDS)
     except OSError as error:
         raise ClusterUnavailable(f"{address} does not answer any more: {error}") from error
 

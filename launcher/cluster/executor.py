@@ -9,15 +9,15 @@ from distributed import Client
 
 from configs.errors import ClusterUnavailable
 from launcher.cluster import events
+from launcher.cluster.client import GONE
 from launcher.cluster.placement import Has, workers_in
 from launcher.cluster.running import Run
-from launcher.cluster.workforce import AGAIN_SECONDS, GONE, LOST
+from launcher.cluster.workforce import AGAIN_SECONDS, LOST
 from pipeline.executor import Done, Need, anything
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-CLOSE_SECONDS = 3.0
 _ANSWER_SECONDS = 120.0  # on a host that is very busy, too
 
 
@@ -92,7 +92,7 @@ class DaskExecutor:
         with contextlib.suppress(*GONE):
             if self.client.status == "running":
                 events.forget(self.client)
-            self.client.close(timeout=CLOSE_SECONDS)
+        self.client.close()
 
     def _there(self) -> list[Has]:
         """Between runs, when a scheduler that was lost has not been missed yet."""

@@ -6,16 +6,12 @@ from typing import Any, Protocol
 
 import structlog
 from distributed import Client
-from distributed.client import ClosedClientError
 
 from configs.errors import ClusterUnavailable
 from launcher.cluster.placement import Has, Place
 
 _AWAY_SECONDS = 60.0  # workers are waited for; a renewal takes some seconds
 AGAIN_SECONDS = 180.0  # a scheduler that was lost is waited for
-
-GONE = (ClosedClientError, OSError, RuntimeError, ValueError)
-"""What a client raises whose scheduler is gone."""
 
 LOST = "lost the Dask scheduler"
 

@@ -153,12 +153,11 @@ def _dask(session: Session) -> Found:
         return
     try:
         files = certificates(session.settings)
-        executor = connect(address, files)
+        with closing(connect(address, files)) as executor:
+            workers = executor.workers
     except (ClusterUnavailable, BadSetting) as error:
         yield fail(str(error))
         return
-    workers = executor.workers
-    executor.close()
     yield ok(f"{parts.netloc}: {workers} threads, versions equal to ours")
     yield from map(warn, ending(files))
 

@@ -1,0 +1,85 @@
+"""What is left of a client that cannot connect, or whose scheduler is gone."""
+
+import gc
+import socket
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from distributed import Client, LocalCluster
+from distributed.utils import LoopRunner
+
+from configs.errors import ClusterUnavailable
+from launcher.cluster import dismissal
+from launcher.cluster.certificates import self_signed
+from launcher.cluster.client import open_client
+from tests.ports import free_port
+from tests.waiting import until
+
+
+def _left():
+    gc.collect()
+    clients = [each for each in gc.get_objects() if isinstance(each, Client)]
+    return clients, threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.fixture
+def nobody():
+    return f"127.0.0.1:{free_port()}"
+
+
+@pytest.fixture
+def mute():
+    """Where a port is open and nobody speaks."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("certificates", [None, self_signed(datetime.now(UTC) + timedelta(days=1))])
+@pytest.mark.parametrize("where", ["nobody", "mute"])
+def test_nothing_is_left_of_a_client_that_cannot_connect(monkeypatch, request, where, certificates):
+    monkeypatch.setattr(dismissal, "_PATIENCE_SECONDS", 0.3)
+    address = f"{'tls' if certificates else 'tcp'}://{request.getfixturevalue(where)}"
+    before = _left()
+
+    for _ in range(3):
+        with pytest.raises(ClusterUnavailable, match="does not answer any more"):
+            dismissal.announce_end(address, certificates)
+
+    assert _left() == before
+
+
+@pytest.fixture
+def cluster():
+    with LocalCluster(
+        n_workers=0,
+        processes=False,
+        protocol="tcp://",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": False},
+    ) as cluster:
+        yield cluster
+
+
+def test_nothing_is_left_of_a_client_that_has_given_up_its_scheduler(cluster):
+    threads = set(threading.enumerate())
+    client = open_client(cluster.scheduler_address, None, 2)
+    assert client.status == "running"
+
+    cluster.close()
+    until(lambda: client.status == "closed")
+    client.close()
+
+    assert set(threading.enumerate()) <= threads
+
+
+def test_the_garbage_collector_waits_for_no_client(cluster):
+    client = open_client(cluster.scheduler_address, None, 5)
+    client.close()
+    with LoopRunner._lock:  # as it may be held by whatever runs when the collector comes by
+        thread = threading.Thread(target=client.__del__, daemon=True)
+        thread.start()
+        thread.join(5)
+        assert not thread.is_alive()
