@@ -130,8 +130,9 @@ def test_bad_input_is_final_and_says_why(both_runs):
     runs = both_runs
     batch_id = runs.add()
     with capture_logs() as logged:
-        assert runs.supervise("bad-data").outcome().state == "E"
+        outcome = runs.supervise("bad-data").outcome()
 
+    assert outcome == Outcome("E", stale=False, error_class="BadData")
     row = runs.row(batch_id)
     assert (row.state, row.error_class, row.error_text) == ("E", "BadData", "the table is empty")
     assert row.run_after is None
