@@ -90,6 +90,9 @@ def test_who_mistyped_a_queue_is_told_the_one_that_was_meant():
         "start one with `deepcredit launcher SERVER_ID --queue eves`"
     )
     assert "SET queue = 'default' WHERE queue = 'defualt'" in alone
+    assert what_to_do(kept("no launcher", need_tag=None)) == (
+        "no launcher runs; start one with `deepcredit launcher SERVER_ID`"
+    )
     assert unserved("night", alive) is None
     assert unserved("nihgt", ()) is None
 
