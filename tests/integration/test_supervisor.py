@@ -110,10 +110,11 @@ def test_progress_is_seen_long_before_a_beat_is_due(sqlite_runs, monkeypatch):
     runs.settings = runs.settings.model_copy(update={"lease_seconds": 600.0})
     batch_id = runs.add()
     running = runs.supervise("hang")
-    until(lambda: runs.row(batch_id).progress_note == "1 of 4 모델", seconds=10)
-
-    running.supervisor.stop(Stopping.NOW)
-    running.outcome()
+    try:
+        until(lambda: runs.row(batch_id).progress_note == "1 of 4 모델", seconds=10)
+    finally:
+        running.supervisor.stop(Stopping.NOW)
+        running.outcome()
 
 
 def test_the_lease_is_renewed_as_long_as_it_takes(runs):
