@@ -101,7 +101,7 @@ _MAY_BE_TAKEN = (
 # Whoever holds a row is not waited for. Of a scan MariaDB gives back the lock of a row that does
 # not suit, of a look-up by one number not: its owner would wait for our transaction to end.
 _LOCK = (
-    select(_batch.batch_id, _batch.fence)
+    select(_batch.batch_id)
     .where(_batch.batch_id.in_(bindparam("few", expanding=True)), *_MAY_BE_TAKEN)
     .order_by(_batch.batch_id)
     .limit(1)
@@ -184,11 +184,10 @@ def take_one(
     left = {row.batch_id: row for row in rows}
     while left:
         few = {"few": [_NOBODY, *left], "the_state": rows[0].state}
-        found = connection.execute(_LOCK, few).first()
-        if found is None:
+        locked = connection.scalar(_LOCK, few)
+        if locked is None:
             return None
-        row = left.pop(found.batch_id)
-        if found.fence == row.fence and (batch := _take(connection, row, server, lease_seconds)):
+        if batch := _take(connection, left.pop(locked), server, lease_seconds):
             return batch
     return None
 

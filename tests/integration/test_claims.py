@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from configs.errors import Retry
 from storage import candidates, queues, servers, sweeping
-from storage.kept import kept
+from storage.kept import by_others, kept
 from storage.offers import HERE, Offer
 from tests.calls import Calls
 
@@ -205,7 +205,10 @@ def test_a_child_of_nobody_or_of_itself_is_claimed_to_be_told_so(calls: Calls) -
     itself = calls.add(mode="predict")
     calls.sql("UPDATE dc_batch SET train_batch_id = batch_id WHERE batch_id = :b", b=itself)
 
-    assert [calls.take().batch_id for _ in range(2)] == [lost, itself]
+    drawn = calls.add(mode="ensemble", candidate_id="C001")
+    calls(candidates.add, "C001", [(drawn, 1, 1)])
+
+    assert [calls.take().batch_id for _ in range(3)] == [lost, itself, drawn]
 
 
 def test_paused_servers_and_queues_claim_nothing(calls: Calls) -> None:
@@ -220,7 +223,9 @@ def test_paused_servers_and_queues_claim_nothing(calls: Calls) -> None:
     assert calls.claim("S1") is None
     assert calls(queues.paused) == ["default"]
 
+    calls(queues.pause, "night")
     calls(queues.resume, "default")
+    assert calls(queues.paused) == ["night"]
     assert calls.claim("S1") is not None
 
 
@@ -264,6 +269,8 @@ def test_a_retry_with_an_active_twin_does_not_stop_the_queue(calls: Calls) -> No
     assert [calls.take().batch_id for _ in range(2)] == [twin, other]
     assert calls.claim() is None
     assert calls.claim(batch_id=first) is None
+    assert calls(by_others, first) == "its turn: another batch has dedupe_key d"
+    assert calls(by_others, other) is None
 
 
 # Numbers and history.

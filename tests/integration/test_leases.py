@@ -245,11 +245,28 @@ def test_release_gives_the_attempt_back(calls: Calls) -> None:
     for fence in (1, 2, 3):
         claim = calls.take()
         assert (claim.attempt, claim.fence) == (1, fence)
+        calls.beat(claim, progress=0.5, note="half")
+        calls.sql("UPDATE dc_batch SET attempt = 0 WHERE fence = 3")  # an operator was faster
         assert calls(claims.release, claim)
         assert calls(claims.settled, claim) == "I"
 
-    assert calls.read(number).attempt == 0
+    batch = calls.read(number)
+    assert (batch.attempt, batch.progress, batch.progress_note) == (0, None, None)
     assert [a.outcome for a in calls.attempts(number)] == ["I", "I", "I"]
+
+
+def test_what_is_given_back_too_often_in_a_row_for_one_thing_has_failed(calls: Calls) -> None:
+    number = calls.add(max_attempts=2)
+    states = ""
+    for thing in "ABAAA":
+        calls(claims.release, calls.take(), thing, f"{thing} is away", at_most=2)
+        states += calls.states()
+
+    assert states == "IIIIE"
+    batch = calls.read(number)
+    assert (batch.error_class, batch.attempt) == ("A", 1)
+    assert batch.error_text == "A is away; it was given back 2 times for this"
+    assert batch.run_after is not None
 
 
 @pytest.mark.parametrize("end", ["fail", "release", "sweep"])
@@ -301,6 +318,7 @@ def test_a_sweep_ends_what_has_no_lease_and_leaves_the_rest(calls: Calls) -> Non
     assert (attempt.outcome, attempt.error_class) == ("E", "LeaseExpired")
     assert attempt.finished_at is not None
     assert not calls.finish(corpse)
+    assert calls(claims.settled, corpse) == "E"
     assert calls.take("S2").batch_id == dead
 
 
@@ -355,6 +373,7 @@ def test_a_zombie_does_not_come_back_through_a_row_set_to_u_by_hand(calls: Calls
 
     assert not calls.beat(zombie).owned
     assert not calls.finish(zombie)
+    assert calls(claims.settled, zombie) is None
 
 
 @pytest.mark.parametrize("error", [None, Retry.AT_ONCE])

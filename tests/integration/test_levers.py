@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
 
 from configs.errors import NotFound, Retry, WrongState
 from pipeline.progress import Tally
@@ -30,12 +31,17 @@ def test_a_batch_is_added_with_every_default(calls: Calls) -> None:
         3,
     )
     assert (batch.attempt, batch.fence, batch.claim_id) == (0, 0, None)
+    assert calls(batches.existing, number) == batch
+    with pytest.raises(NotFound, match="99"):
+        calls(batches.existing, 99)
 
 
 def test_a_second_batch_of_a_dedupe_key_is_refused_while_the_first_is_active(calls: Calls) -> None:
     first = calls.add(dedupe_key="d")
     with pytest.raises(WrongState, match="dedupe_key"):
         calls.add(dedupe_key="d")
+    with pytest.raises(IntegrityError):
+        calls.add(batch_id=first)
     calls.finish(calls.take())
     calls.add(dedupe_key="d")
     with pytest.raises(WrongState, match="dedupe_key"):
@@ -74,13 +80,14 @@ def test_cancel_ends_what_waits_and_asks_what_runs(calls: Calls) -> None:
 
 def test_cancel_ends_what_was_set_to_run_by_hand(calls: Calls) -> None:
     never, ended, by_sql = calls.add(state="U"), calls.finished(), calls.add(state="U")
+    calls.take(batch_id=calls.add())
     calls.sql("UPDATE dc_batch SET state = 'U' WHERE batch_id = :n", n=ended)
 
     assert [calls(batches.cancel, n) for n in (never, ended)] == [True, True]
     calls.sql("UPDATE dc_batch SET cancel_requested_at = created_at WHERE batch_id = :n", n=by_sql)
     calls(sweeping.sweep)
 
-    assert calls.states() == "EEE"
+    assert calls.states() == "EEEU"
     assert {calls.read(n).error_class for n in (never, ended, by_sql)} == {"Cancelled"}
 
 
@@ -152,6 +159,8 @@ def test_rerun_takes_a_batch_from_its_runner(calls: Calls) -> None:
     assert not calls.beat(claim).owned
     again = calls.take()
     assert (again.batch_id, again.fence, again.attempt) == (number, 2, 1)
+    with pytest.raises(NotFound, match="99"):
+        calls(batches.rerun, 99)
 
 
 def test_priority_is_changed(calls: Calls) -> None:
@@ -262,6 +271,8 @@ def test_nothing_is_left_when_all_that_waits_waits_for_later(calls: Calls) -> No
     assert calls(taking.pending, Offer(server=""))
     claim = calls.take()
     assert calls(taking.pending, Offer(server=""))
+    assert calls(taking.running, Offer(server="")) == [number]
+    assert calls(taking.running, Offer(server="", queues=("night",))) == []
     calls.finish(claim)
     assert not calls(taking.pending, Offer(server=""))
 

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from configs.errors import DatabaseUnavailable, Retry
-from launcher.service import heartbeat
+from launcher.service import heartbeat, settlement
 from launcher.service.child import spawn
 from launcher.service.settlement import settle
 from launcher.service.supervisor import Outcome
@@ -95,6 +95,19 @@ def test_progress_is_seen_while_it_runs(runs):
     running.outcome()
 
 
+def test_progress_is_seen_long_before_a_beat_is_due(sqlite_runs, monkeypatch):
+    monkeypatch.setattr(heartbeat, "_NEWS_SECONDS", 0.05)
+    runs = sqlite_runs
+    runs.settings = runs.settings.model_copy(update={"lease_seconds": 600.0})
+    batch_id = runs.add()
+    running = runs.supervise("hang")
+    try:
+        until(lambda: runs.row(batch_id).progress_note == "1 of 4 모델", seconds=10)
+    finally:
+        running.supervisor.stop(Stopping.NOW)
+        running.outcome()
+
+
 def test_the_lease_is_renewed_as_long_as_it_takes(runs):
     batch_id = runs.add()
     running = runs.supervise("succeed:2.5")
@@ -109,8 +122,9 @@ def test_bad_input_is_final_and_says_why(both_runs):
     runs = both_runs
     batch_id = runs.add()
     with capture_logs() as logged:
-        assert runs.supervise("bad-data").outcome().state == "E"
+        outcome = runs.supervise("bad-data").outcome()
 
+    assert outcome == Outcome("E", stale=False, error_class="BadData")
     row = runs.row(batch_id)
     assert (row.state, row.error_class, row.error_text) == ("E", "BadData", "the table is empty")
     assert row.run_after is None
@@ -279,7 +293,7 @@ def test_processes_that_a_child_left_behind_are_ended(sqlite_runs):
 
 def test_an_outage_shorter_than_the_lease_costs_nothing(cut_runs, proxy):
     batch_id = cut_runs.add()
-    running = cut_runs.supervise("succeed:1.0")
+    running = cut_runs.supervise("succeed:2.0")  # longer than a lease
     cut_runs.pid()
     proxy.cut()
     time.sleep(0.5)
@@ -387,7 +401,8 @@ def test_finishing_is_given_up_when_told_to_hurry(cut_runs, proxy):
     assert [line for line in logged if line["event"].startswith("gave up ending")]
 
 
-def test_an_end_that_the_database_does_not_take_is_given_up_after_a_lease(sqlite_runs):
+def test_an_end_that_the_database_does_not_take_is_given_up_after_a_lease(sqlite_runs, monkeypatch):
+    monkeypatch.setattr(settlement, "_HURRY_SECONDS", 0.0)
     runs = sqlite_runs
     runs.add()
     claim = claims.claim_of(runs.claim())
@@ -395,8 +410,10 @@ def test_an_end_that_the_database_does_not_take_is_given_up_after_a_lease(sqlite
     def refused(connection):
         connection.execute(text("INSERT INTO nowhere VALUES (1)"))
 
+    began = time.monotonic()
     ended = settle(runs.engine, claim, refused, ("C",), seconds=0.5, hurry=threading.Event())
     assert ended is None
+    assert 0.5 <= time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(

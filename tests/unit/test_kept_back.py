@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from launcher.service.kept_back import remedy, what_to_do
+from launcher.service.kept_back import remedy, unserved, what_to_do
 from launcher.service.verdict import CANNOT_BEGIN
 from storage.fleet import FLEET
 from storage.kept import Kept
@@ -29,10 +29,18 @@ def server(name, **changes):
 
 @pytest.mark.parametrize("reason", get_args(Name))
 def test_for_everything_that_keeps_batches_there_is_something_to_do(reason):
-    why, what = what_to_do(kept(reason), server_id="S").split("; ")
+    by = {
+        column
+        for each in (PAUSED_QUEUE, *FLEET, *HERE)
+        if each.name == reason
+        for column in each.by
+    }
+    unasked = dict.fromkeys({"queue", "need_tag", "need_mem_mb"} - by)
+    why, what = what_to_do(kept(reason, **unasked), server_id="S").split("; ")
 
     assert why
     assert "`deepcredit " in what or "--" in what
+    assert "None" not in why + what
 
 
 def test_only_servers_that_could_take_the_batch_are_named():
@@ -43,6 +51,7 @@ def test_only_servers_that_could_take_the_batch_are_named():
         server("C", paused=1, takes_none="it is stopping"),
         server("D", paused=1, memory_mb=899),
         server("E", memory_mb=900, takes_none=cluster.what),
+        server("F"),  # takes them again since
     )
 
     idle = f"no launcher for it takes batches now (E: {cluster.what}); {cluster.remedy}"
@@ -57,6 +66,35 @@ def test_where_all_are_stopping_another_one_is_to_be_started():
         "no launcher for it takes batches now (A: it is stopping); "
         "start one with `deepcredit launcher SERVER_ID --tag t`"
     )
+
+
+def test_a_launcher_is_to_be_started_for_the_queue_and_the_tag_that_are_asked_for():
+    assert what_to_do(kept("tag unserved", queue="big jobs")) == (
+        "no launcher of queue big jobs has tag t; "
+        "start one with `deepcredit launcher SERVER_ID --queue 'big jobs' --tag t`"
+    )
+
+
+def test_who_mistyped_a_queue_is_told_the_one_that_was_meant():
+    alive = (server("A", queues=("night", "eve's")), server("B"))
+    named = unserved("nihgt", alive)
+    moved = what_to_do(kept("queue unserved", queue="eves", need_tag=None), alive=alive)
+    alone = what_to_do(kept("no launcher", queue="defualt", need_tag=None))
+
+    assert named == (
+        "no launcher serves queue nihgt; did you mean night? served: default, eve's, night"
+    )
+    assert moved == (
+        "no launcher serves queue eves; did you mean eve's? then "
+        "`UPDATE dc_batch SET queue = 'eve''s' WHERE queue = 'eves'`; if not, "
+        "start one with `deepcredit launcher SERVER_ID --queue eves`"
+    )
+    assert "SET queue = 'default' WHERE queue = 'defualt'" in alone
+    assert what_to_do(kept("no launcher", need_tag=None)) == (
+        "no launcher runs; start one with `deepcredit launcher SERVER_ID`"
+    )
+    assert unserved("night", alive) is None
+    assert unserved("nihgt", ()) is None
 
 
 @pytest.mark.parametrize("cause", CANNOT_BEGIN.values())

@@ -27,13 +27,13 @@ def test_the_first_lets_what_runs_finish_until_the_grace_ends(told):
     assert (orders.stopping(), orders.due) == (Stopping.NOW, float("inf"))
 
 
-def test_the_second_stops_at_once(told):
+def test_the_second_stops_at_once_and_more_change_nothing(told):
     orders, _, woken = told
 
     orders.give()
-    orders.give()
-
-    assert (orders.stopping(), orders.due, len(woken)) == (Stopping.NOW, float("inf"), 2)
+    for count in (2, 3):
+        orders.give()
+        assert (orders.stopping(), orders.due, len(woken)) == (Stopping.NOW, float("inf"), count)
 
 
 def test_without_grace_the_first_stops_at_once():

@@ -68,6 +68,7 @@ def test_a_refused_login_is_no_attempt_before_the_batch_has_begun_and_never_fina
 def test_a_child_that_ends_before_it_has_begun_is_no_attempt_unless_a_signal_killed_it():
     assert verdict(exit=Exit(code=1)).error_class == "StartFailed"
     assert isinstance(verdict(exit=Exit(code=1)), Release)
+    assert isinstance(verdict(exit=Exit(code=0)), Release)
     assert isinstance(verdict(exit=Exit(code=1), begun=True), Failed)
     assert isinstance(verdict(exit=Exit(code=-9)), Failed)
 
