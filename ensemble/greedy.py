@@ -57,8 +57,8 @@ def _merits(means: npt.NDArray[np.int32], zeros: int, metric: str) -> npt.NDArra
 
 
 def _reaching(means: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    """How many rows reach each level: (models, LEVELS)."""
+    """How many rows reach each level, the highest first: (models, LEVELS)."""
     models = len(means)
     places = means + LEVELS * np.arange(models, dtype=np.int32)[:, None]
     spread = np.bincount(places.ravel(), minlength=models * LEVELS).reshape(models, LEVELS)
-    return spread[:, ::-1].cumsum(axis=1)[:, ::-1]
+    return spread[:, ::-1].cumsum(axis=1)

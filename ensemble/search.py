@@ -185,7 +185,7 @@ def _histograms(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     base = int(tp.max(initial=0)) + 1
     outcomes, times = np.unique(fp * base + tp, return_counts=True)
     fp, tp = np.divmod(outcomes, base)
-    negatives, positives = counts[:1, :2].sum(axis=1), counts[:1, 2:].sum(axis=1)
+    negatives, positives = counts[:1, :2].sum(), counts[:1, 2:].sum()
     distinct = np.stack([negatives - fp, fp, positives - tp, tp], axis=-1)
     return np.stack([_histogram(name, distinct, times) for name in VOTE_METRICS])
 

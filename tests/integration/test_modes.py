@@ -284,6 +284,15 @@ def test_only_rows_of_the_training_part_are_resampled(ready: Desk) -> None:
     assert plain[0].auc != over[0].auc
 
 
+def test_class_weights_reach_the_fit(ready: Desk) -> None:
+    ready.models((2, "ML-XGB", '{"n_estimators": 5, "classWeight": {"1": 9}}'))
+
+    batch_id = ready.train()
+
+    plain, wary = (row for row in ready.results(batch_id) if row.split == "valid")
+    assert wary.fp + wary.tp > plain.fp + plain.tp
+
+
 class TimeIsUp(Inline):
     """One task is done when the time limit ends."""
 

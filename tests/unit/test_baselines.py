@@ -2,12 +2,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, PredefinedSplit
 
 from configs.errors import BadData
 from ensemble import baselines
 from ensemble.blend import Blend, best_threshold
 from ensemble.bootstrap import bootstrap
 from ensemble.greedy import greedy
+from ensemble.stack import STRENGTHS
 from models.metrics import confusion, merit
 
 BASELINES = baselines.find()
@@ -108,6 +111,23 @@ def test_greedy_takes_the_first_of_equal_models_and_the_smallest_of_equal_bags()
     assert blend.weights == (1.0, 0.0, 0.0, 0.0, 0.0)
 
 
+def test_greedy_keeps_the_smallest_of_equal_bags():
+    labels = np.array([False, False, True, True])
+    knows, guesses = [0, 0, 1, 1], [0.2, 0.5, 0.4, 0.6]  # the mean of both is as good as the one
+
+    blend = greedy(np.array([guesses, knows]), labels, "accuracy")
+
+    assert blend.weights == (0.0, 1.0)
+
+
+def test_greedy_spreads_its_levels_between_the_least_and_the_greatest_score():
+    scores, labels = applicants(11)
+
+    narrow = greedy(scores / 256, labels, "f1_score")
+
+    assert narrow.weights == greedy(scores, labels, "f1_score").weights
+
+
 def test_greedy_is_at_least_as_good_on_valid_as_any_single_model():
     scores, labels = applicants(4)
     blend = greedy(scores, labels, "mcc")
@@ -134,6 +154,32 @@ def test_the_sum_of_a_stack_is_a_logit_and_its_threshold_a_probability():
     scores, labels = applicants(10)
     learned = BASELINES["stack"](scores, labels, "f1_score")
     assert score(learned, scores, scores >= 0.5).min() < learned.threshold < 1
+
+
+@pytest.mark.parametrize(("seed", "strength"), [(6, 0.001), (5, 0.1), (10, 1.0)])
+def test_a_stack_has_the_penalty_under_which_every_third_row_is_likeliest(seed, strength):
+    scores, labels = applicants(seed)
+    scores, labels = scores[6:, :60], labels[:60]  # models that know little
+    held_out = PredefinedSplit(np.where(np.arange(60) % 3 == 0, 0, -1))
+    model = LogisticRegression(max_iter=5000)
+    search = GridSearchCV(model, {"C": STRENGTHS}, scoring="neg_log_loss", cv=held_out)
+    search.fit(scores.T.astype(np.float64), labels)
+    assert search.best_params_ == {"C": strength}
+
+    stacked = BASELINES["stack"](scores, labels, "f1_score")
+
+    assert stacked.weights == pytest.approx(search.best_estimator_.coef_[0], abs=1e-6)
+    assert stacked.intercept == pytest.approx(search.best_estimator_.intercept_[0], abs=1e-6)
+
+
+def test_a_stack_of_too_few_rows_to_hold_any_out_has_the_strongest_penalty():
+    scores, _ = applicants(12, models=3)
+    labels = np.arange(9) == 0  # the only one is held out
+    expected = LogisticRegression(C=min(STRENGTHS)).fit(scores[:, :9].T, labels)
+
+    stacked = BASELINES["stack"](scores[:, :9], labels, "f1_score")
+
+    assert stacked.weights == pytest.approx(expected.coef_[0], abs=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -94,6 +94,17 @@ def test_a_model_that_says_nothing_is_not_the_best_one_tuned():
     assert NAMES[0] not in baselines(board, "mcc")["tuned"].names
 
 
+def test_of_equally_good_models_the_first_is_the_best_one():
+    rows = part(0, 4)
+    rows.scores[:] = rows.scores[0]
+    rows.votes[:] = rows.votes[0]
+    board = Board(models=tuple(map(model, range(1, MODELS + 1))), valid=rows, test=rows)
+
+    found = baselines(board, "f1_score")
+
+    assert found["single"].names == found["tuned"].names == (NAMES[0],)
+
+
 WRITTEN = {
     "vote": '{"kind": "rounds", "seed": 42, "tried": [[1, 900]], "ensemble_no": 7, '
     '"round_votes": 2, "final_votes": 1, "rounds": [[[1, 1, 1], [1, 2, 1], [1, 3, 1]]]}',

@@ -161,6 +161,28 @@ def test_weights_shift_what_a_model_expects(fitted, model_id):
     assert after > before + 0.02
 
 
+@pytest.mark.parametrize("model_id", ["DL-DNN", "DL-TABNET"])
+def test_a_network_is_the_same_in_any_unit_of_weight(model_id):
+    weight = of_classes(TRAIN[1], {"0": 1.0, "1": 3.0})
+    one, other = (_fit(model_id, weight=weight * unit, max_epochs=2) for unit in (1.0, 64.0))
+
+    assert np.array_equal(one.scores(TEST[0]), other.scores(TEST[0]))
+
+
+@pytest.mark.parametrize("virtual", [None, 1, 2, 3, 4, 7])
+def test_of_a_batch_the_most_rows_that_leave_no_batch_norm_with_one_are_learned_from(virtual):
+    def norms(rows):
+        return [len(part) for part in torch.arange(rows).chunk(-(-rows // (virtual or rows)))]
+
+    recipe = training.Recipe(
+        batch_size=100, max_epochs=1, patience=None, virtual_batch_size=virtual
+    )
+    for height in range(1, 23):
+        parts = training._batches(torch.arange(height), recipe)
+        fitting = [rows for rows in range(1, height + 1) if min(norms(rows)) > 1]
+        assert list(map(len, parts)) == fitting[-1:]
+
+
 @pytest.mark.parametrize("unit", [2.0**-6, 1.0, 2.0**6])
 def test_the_share_of_rows_that_a_tree_draws_is_the_same_in_any_unit_of_weight(unit):
     weight = of_classes(TRAIN[1], {"0": unit, "1": 8 * unit})

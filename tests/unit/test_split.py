@@ -190,6 +190,19 @@ def test_one_positive_cannot_be_in_three_parts():
         split(y)
 
 
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [("training", slice(0, 56)), ("valid", slice(56, 70)), ("test", slice(70, 100))],
+)
+def test_a_part_of_one_class_is_named(name, rows):
+    y = np.tile(np.array([0, 1], np.int8), 50)
+    y[rows] = 1
+    count = rows.stop - rows.start
+
+    with pytest.raises(BadParameter, match=f"all {count} rows of the {name} part are of class 1"):
+        split(y, split_by="time", time=np.arange(100))
+
+
 def test_a_split_id_depends_on_content_on_labels_and_on_every_part():
     y = np.array([0, 1, 0, 1], np.int8)
     parts = Parts(np.array([0, 1]), np.array([2]), np.array([3]))

@@ -9,8 +9,9 @@ def _labels(zeros, ones):
     return np.array([0] * zeros + [1] * ones, dtype=np.int8)
 
 
-def test_balanced_weights_are_those_of_scikit_learn():
-    y = _labels(30, 10)
+@pytest.mark.parametrize(("zeros", "ones"), [(30, 10), (9, 1), (1, 9)])
+def test_balanced_weights_are_those_of_scikit_learn(zeros, ones):
+    y = _labels(zeros, ones)
 
     assert of_classes(y, "balanced") == pytest.approx(compute_sample_weight("balanced", y))
 
