@@ -36,7 +36,7 @@ def workers_of(words: Sequence[str]) -> int:
 
 
 def main() -> int:
-    """Gives up, with the exit code of what it ran, if that has only ever ended by itself, and so
+    """Gives up, with the exit code of what it ran, if that has only ever failed by itself, and so
     soon that it cannot have done anything.
     """
     keeper = _Keeper(sys.argv[1:])
@@ -62,8 +62,10 @@ class _Keeper:
                 began = time.monotonic()
                 code = self._once(self._those_that_stay())
                 lasted = time.monotonic() - began >= _SETTLED_SECONDS
-                killed = code < 0  # by somebody else: it may start well the next time
-                settled = settled or lasted or killed
+                # Killed by somebody else, or ended in order, as a worker is whose scheduler was: it
+                # may do well the next time.
+                blameless = code <= 0
+                settled = settled or lasted or blameless
                 if self._told.is_set() or self._retired() or not settled:
                     return code
                 pause = _FIRST_PAUSE_SECONDS if lasted else min(2 * pause, _LONGEST_PAUSE_SECONDS)
