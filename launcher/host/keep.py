@@ -83,7 +83,11 @@ class _Keeper:
 
     def _once(self, words: list[str]) -> int:
         environment = os.environ | {RETIRED: str(self._file)}
-        self._child = subprocess.Popen([sys.executable, *words], env=environment)
+        try:
+            self._child = subprocess.Popen([sys.executable, *words], env=environment)
+        except OSError as error:  # no process or memory is left on the host, or Python is replaced
+            _say(str(error))
+            return 1
         if self._told.is_set():  # told while it started
             self._child.terminate()
         return self._child.wait()
@@ -134,8 +138,9 @@ def _rotate() -> None:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} - launcher.host.keep - {line}\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # the disk is full
+        sys.stderr.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} - launcher.host.keep - {line}\n")
+        sys.stderr.flush()
 
 
 if __name__ == "__main__":

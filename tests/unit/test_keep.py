@@ -71,6 +71,40 @@ def test_what_cannot_start_is_given_up_and_what_was_killed_or_ended_in_order_is_
     assert len((tmp_path / "started").read_text()) == starts
 
 
+def test_a_full_disk_keeps_nothing_from_being_started_again(tmp_path):
+    words = [sys.executable, "-m", "launcher.host.keep", "-c", STARTER, "0"]
+    home = {"PYTHONPATH": str(Path(keep.__file__).parents[2])}
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            words, cwd=tmp_path, env=os.environ | home, stderr=full, timeout=60, check=False
+        )
+
+    assert done.returncode == 0
+    assert len((tmp_path / "started").read_text()) == 2
+
+
+def test_a_python_that_is_away_for_a_while_is_waited_for(tmp_path, monkeypatch):
+    python, link = sys.executable, tmp_path / "python"
+    link.symlink_to(python)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(link))
+    said = []
+
+    def say(line):
+        said.append(line)
+        if "No such file" in line:
+            link.symlink_to(python)
+        elif len(said) == 1:
+            link.unlink()
+
+    monkeypatch.setattr(keep, "_say", say)
+    assert keep._Keeper(["-c", STARTER, "0"]).run() == 0
+    assert [line.partition(": ")[0] for line in said if str(link) in line] == [
+        "[Errno 2] No such file or directory"
+    ]
+    assert len((tmp_path / "started").read_text()) == 2
+
+
 # Writes 100 bytes for each line that it is sent, to whatever stderr is.
 TALKER = """
 import sys
