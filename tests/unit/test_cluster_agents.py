@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,9 +16,12 @@ from configs.errors import ClusterUnavailable
 from launcher.cluster import deploy, discovery
 from launcher.cluster.hosts import ask, ask_all, command
 from launcher.cluster.look import Picture
+from launcher.cluster.plan import Process
+from launcher.cluster.waiting import wait
 from launcher.host import agent
 from launcher.host.keep import LOG
 from launcher.host.versions import versions
+from tests.ports import free_port
 from tests.waiting import until
 
 FACTS = {"machine": "m", "cores": 2, "gpus": 0, "memory_mb": 4000, "ip": "10.0.0.1"}
@@ -120,6 +124,21 @@ def test_what_a_user_s_ssh_config_says_does_not_get_in_our_way(tmp_path):
     host = Cluster.model_validate({"hosts": ["10.0.0.1"]}).scheduler
 
     assert {"ControlPath=none", "RemoteCommand=none"} <= {*command(host, tmp_path / "known_hosts")}
+
+
+def test_a_start_does_not_wait_for_what_was_stopped_meanwhile(told, monkeypatch):
+    monkeypatch.setattr("launcher.cluster.waiting._ALIVE_EVERY_SECONDS", 0.5)
+    cluster = told(json.dumps({"answer": []}))
+    started = {"10.0.0.1": (Process("scheduler", ()), Process("cpu", ()))}
+    address, deadline = f"tcp://127.0.0.1:{free_port()}", time.monotonic() + 60
+
+    with pytest.raises(ClusterUnavailable) as caught:
+        wait(cluster, address, None, started, {"10.0.0.1-cpu"}, deadline, lambda *_: None)
+
+    assert str(caught.value) == "; ".join(
+        f"10.0.0.1: {name} was ended by `deepcredit cluster stop` meanwhile"
+        for name in ("scheduler", "cpu")
+    )
 
 
 def test_hosts_that_should_have_workers_and_have_none_are_named():
