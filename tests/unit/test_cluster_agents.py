@@ -192,6 +192,25 @@ def test_a_full_disk_is_said_with_the_folder(disk):
     assert answer == {"error": f"{disk}: no space left on its disk; free some"}
 
 
+def test_a_folder_that_cannot_be_used_is_said_with_what_to_do(tmp_path):
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "one"
+
+    answer = _run_agent({"action": "want", "folder": str(folder), "workers": 2})
+
+    advice = "correct the path in the table [cluster], or let this host's account use it"
+    assert answer == {"error": f"{folder}/logs: Not a directory; {advice}"}
+
+
+def test_a_file_of_settings_in_another_encoding_is_named(tmp_path):
+    file = tmp_path / "worker.env"
+    file.write_bytes("A=é\n".encode("latin-1"))
+    file.chmod(0o600)
+
+    with pytest.raises(ValueError, match=rf"{file}: .*; save it in UTF-8"):
+        agent.facts({"folder": str(tmp_path), "interface": "", "env_file": str(file)})
+
+
 def _run_agent(request):
     done = subprocess.run(
         [sys.executable, "-m", "launcher.host.agent"],
