@@ -99,18 +99,21 @@ LONG = "x" * 200_000
         ("\na,b\n1,2\n", "line 1 is empty"),
         ("a,b\n1,2\n3,한국\n".encode("cp949"), r"line 3 is not UTF-8 \(byte 0xc7\).*-f CP949 "),
         ("나이,b\n1,2\n".encode("cp949"), r"line 1 is not UTF-8"),
+        ("a,b\n1,2\n3,한".encode()[:-1], r"ends in the middle of a character, in line 3.*copy it"),
+        ("a,b,c\n1,2,3\n4,한".encode()[:-1], r"in the middle of a character, in line 3"),
         ("a,b\n1,2\n".encode("utf-16"), r"line 1 is not UTF-8 .*iconv -f UTF-16 -t UTF-8"),
         ("\ufeffa\n1\n".encode("utf-16-be"), r"line 1 is not UTF-8 .*iconv -f UTF-16 -t UTF-8"),
     ],
     ids=lambda text: str(text)[:40],
 )
-def test_a_bad_file_is_an_error_that_names_the_place(write, content, words):
+def test_a_bad_file_is_an_error_that_names_the_place(write, capfd, content, words):
     path = write(content)
 
     with pytest.raises(BadData, match=words) as caught:
         read_file(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path):
