@@ -427,10 +427,15 @@ def test_a_column_most_of_whose_values_are_numbers_is_told_of_its_texts(texts):
     assert len(said) == (texts < 5)
 
 
-def test_commas_between_thousands_are_named():
-    [said] = _said_of(["100", "1,100", "-2,500.5", "1,000,000"])
-    assert said.startswith("x: 3 of 4 values are numbers with commas such as '1,100'; it becomes")
-    assert _said_of(["1,10", "1,100", "1,2", "1,1"])[0].endswith("name it with --id")
+@pytest.mark.parametrize("example", ["1,100", "-2,500.5", "94,37", "12.5%", "3,000원", "₩ 1,100"])
+def test_numbers_as_people_write_them_are_named(example):
+    said = f"2 of 3 values are numbers with commas or units such as {example!r}; it becomes"
+    assert _said_of(["100", example, None, example])[0].startswith(f"x: {said}")
+
+
+@pytest.mark.parametrize("text", ["2024.05.18", "A1,100", "1,10,1", "010-123-4567", "%"])
+def test_other_texts_are_no_numbers(text):
+    assert _said_of([text, f"{text} "])[0].endswith("name it with --id")
 
 
 # Names.
