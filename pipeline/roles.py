@@ -23,6 +23,8 @@ _LIKE_AN_ID = 0.5  # this share of rows with a category of their own
 _LIKE_NUMBERS = 0.5  # more than this share of values that are numbers
 _NUMBER = r"^\s*-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 THOUSANDS = r"^\s*-?\d{1,3}(,\d{3})+(\.\d*)?\s*$"
+# As people write them: 1,100, 94,37, 12.5%, 3,000원.
+_FOR_PEOPLE = r"^\s*[₩$€]?\s*-?(\d{1,3}(,\d{3})+(\.\d*)?|\d+([.,]\d*)?)\s*[%원€]?\s*$"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +195,7 @@ def _remarks(
 def _almost_numbers(
     values: pa.ChunkedArray, missing: tuple[str, ...], in_order: bool
 ) -> str | None:
-    """What made texts of a column of numbers: some values that are none, or their commas."""
+    """What made texts of a column of numbers: some values that are none, or commas and units."""
     meant = pc.if_else(pc.is_in(values, value_set=pa.array(missing, pa.string())), None, values)
     total = len(meant) - meant.null_count
     plain = pc.match_substring_regex(meant, _NUMBER)
@@ -205,13 +207,13 @@ def _almost_numbers(
             f"{numbers} of {total} values are numbers, but {holder} {meant[row].as_py()!r:.80}; it "
             "becomes categorical: mend that, or name what means missing with --missing"
         )
-    grouped = pc.match_substring_regex(meant, THOUSANDS)
-    commas = pc.sum(grouped).as_py() or 0
-    if commas and numbers + commas > _LIKE_NUMBERS * total:
-        example = meant[pc.index(grouped, True).as_py()].as_py()
+    odd = pc.and_not(pc.match_substring_regex(meant, _FOR_PEOPLE), plain)
+    count = pc.sum(odd).as_py() or 0
+    if count and numbers + count > _LIKE_NUMBERS * total:
+        example = meant[pc.index(odd, True).as_py()].as_py()
         return (
-            f"{commas} of {total} values are numbers with commas such as {example!r:.80}; it "
-            "becomes categorical: write them without"
+            f"{count} of {total} values are numbers with commas or units such as {example!r:.80}; "
+            "it becomes categorical: write them plainly, as 1234.5"
         )
     return None
 
