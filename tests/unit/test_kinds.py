@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import xgboost as xgb
 from sklearn.metrics import log_loss, roc_auc_score
 
 from configs.errors import ArtifactDamaged, BadData, BadParameter, NotFound
@@ -254,6 +255,14 @@ def test_boosting_told_to_mind_the_ones_goes_on_as_if_they_weighed_more():
     assert abs(trees[0] - trees[1]) < 10
     aucs = [roc_auc_score(TEST[1], kind.scores_of(m, TEST[0])) for m in (scaled, weighed)]
     assert aucs[0] == pytest.approx(aucs[1], abs=0.02)
+
+
+@pytest.mark.parametrize("params", [{}, {"max_bin": 8}, {"tree_method": "exact"}], ids=str)
+def test_boosting_scores_like_a_booster_of_a_plain_matrix(params):
+    ours = _fit("ML-XGB", valid=None, **params)
+    theirs = xgb.train(ours.native, xgb.DMatrix(*TRAIN), QUICK["ML-XGB"]["n_estimators"])
+
+    assert np.array_equal(ours.scores(TEST[0]), theirs.predict(xgb.DMatrix(TEST[0])))
 
 
 @pytest.mark.parametrize(
