@@ -58,8 +58,8 @@ def _sampler(method: str, strategy: float | str, neighbours: int, seed: int) -> 
         case "adasyn":
             return ADASYN(n_neighbors=neighbours, **given)
         case "smoteenn":
-            return SMOTEENN(smote=SMOTE(k_neighbors=neighbours, **given), random_state=seed)
+            return SMOTEENN(smote=SMOTE(k_neighbors=neighbours, **given))
         case "smotetomek":
-            return SMOTETomek(smote=SMOTE(k_neighbors=neighbours, **given), random_state=seed)
+            return SMOTETomek(smote=SMOTE(k_neighbors=neighbours, **given))
         case _:
             raise ValueError(f"unknown method {method}")

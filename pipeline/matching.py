@@ -120,7 +120,7 @@ def _by_number(
     for place, category in enumerate(rule.categories):
         number = _parsed([category])
         if number is not None:
-            places[float(number[0])].append(place)
+            places[number[0]].append(place)
     outputs = []
     for value in values:
         fitting = places.get(value, [])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import BadData
+from configs.meant import some
 from pipeline.frames import Categorical, Feature, Frame, Numeric, sentinels_of
 from pipeline.matching import FEW, numbers_of, outputs_of, unlearned
 from pipeline.rules import CategoricalRule, Dropped, NumericRule, Preprocessor, Rule
@@ -25,6 +26,7 @@ RARE_SHARE = 0.001
 RAW_LIMIT = 1e150
 SCALED_LIMIT = 1e6
 
+_SHOWN = 9
 _BLOCK_ROWS, _BLOCK_CELLS = 16_384, 2**20
 
 
@@ -169,8 +171,7 @@ def _sources(preprocessor: Preprocessor, frame: Frame) -> list[NDArray[Any]]:
     if gone:
         role = (frame.roles or {}).get(gone[0])
         there = f" (it is there, but with role {role})" if role else ""
-        more = f", nor {', '.join(map(repr, gone[1:10]))}" if len(gone) > 1 else ""
-        more += f" and {len(gone) - 10} others" if len(gone) > 10 else ""
+        more = f", nor {some(list(map(repr, gone[1:])), _SHOWN)}" if len(gone) > 1 else ""
         raise BadData(
             f"data set {frame.name} has no feature {gone[0]!r}{there}{more}, which the models "
             "were trained on"

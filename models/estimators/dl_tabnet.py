@@ -32,8 +32,6 @@ class AttentiveNetwork(Network):
         return TabNet(
             n_features,
             2,
-            cat_idxs=[],
-            cat_dims=[],
             group_attention_matrix=groups.as_subclass(_Groups),
             **{name: self.params[name] for name in SHAPE},
         )
@@ -103,4 +101,4 @@ class _Groups(Tensor):
     ) -> Any:
         if func is torch.matmul:
             return args[0]
-        return super().__torch_function__(func, types, args, kwargs or {})  # type: ignore[no-untyped-call]
+        return super().__torch_function__(func, types, args, kwargs)  # type: ignore[no-untyped-call]

@@ -132,11 +132,12 @@ def test_members_of_any_ensemble_are_told(lab, run):
     batch_id = lab.ensemble({"ensembles": 2000, "members": 4, "rounds": 3, "keep": 1, "detail": 1})
     # The list may change afterwards; the batch remembers what it drew from.
     lab.list_models("C001", [(train, 99, 1)])
-    code, out, _ = run("ensemble", "members", batch_id, "1234")
 
-    assert code == 0
-    drawn = members_of(42, 1234, 3, 4, 9)
-    assert json.loads(out) == [[[train, int(place) + 1, 1] for place in row] for row in drawn]
+    for number in (1, 1234, 2000):
+        code, out, _ = run("ensemble", "members", batch_id, number)
+        assert code == 0
+        drawn = members_of(42, number, 3, 4, 9)
+        assert json.loads(out) == [[[train, int(place) + 1, 1] for place in row] for row in drawn]
     best = lab.rows(dc_batch_detail_t4, batch_id)
     _, out, _ = run("ensemble", "members", batch_id, best[0].ensemble_no)
     assert json.loads(out) == [json.loads(row.members) for row in best]

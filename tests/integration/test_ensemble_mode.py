@@ -225,10 +225,13 @@ def test_a_batch_that_died_goes_on_where_it_stopped(listed, short_ranges):
     assert len(listed.rows(dc_ensemble_range, batch_id)) == 3
     assert not any(report(listed, batch_id))
     listed.again(batch_id)
+    listed.reports.clear()
     executor = Counting()
     listed.execute(batch_id, executor)
 
     assert executor.done == 5
+    counted = [note for _, note in listed.reports if " of 3,000 ensembles" in note]
+    assert counted[0] == "1,125 of 3,000 ensembles"
     assert report(listed, batch_id) == report(listed, whole)
     assert not listed.rows(dc_ensemble_range, batch_id)
     assert not ranges_left(listed, batch_id)

@@ -229,8 +229,11 @@ def test_members_of_data_sets_that_differ_are_not_all_prepared_as_the_first(lab)
     parent = lab.ensemble(rule, "C003", dataset_group=None, dataset_version=None)
     everything = {"parameters": {"scope": "all"}}
 
-    with pytest.raises(BadParameter, match=r"DATA003/1, DATA003/2, whose columns"):
-        lab.predict(parent, dataset_group=None, dataset_version=None, **everything)
+    for group in (None, "DATA003"):
+        with pytest.raises(BadParameter, match=r"DATA003/1, DATA003/2, whose columns"):
+            lab.predict(parent, dataset_group=group, dataset_version=None, **everything)
+    # Rows set aside have scores already, so that nothing is prepared.
+    lab.predict(parent, dataset_group=None, dataset_version=None)
     lab.predict(parent, dataset_group="DATA003", dataset_version=2, **everything)
 
 

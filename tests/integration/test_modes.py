@@ -114,7 +114,8 @@ def test_predict_on_the_rows_set_aside_finds_the_same_figures(
     trained = ready.train('{"threshold": {"metric": "f1_score"}}')
 
     row = {"mode": "predict", "train_batch_id": trained, "model_group": None}
-    predicted = ready.add(**row, **dict.fromkeys(left_out))
+    named = {"dataset_group": "G", "dataset_version": 1} | dict.fromkeys(left_out)
+    predicted = ready.add(**row, **named)
     assert ready.run(predicted) == "1 of 1 models applied"
 
     (again,) = ready.results(predicted)
@@ -210,6 +211,17 @@ def test_rows_trained_on_are_known_again_under_another_name(ready: Desk) -> None
     (test,) = (row for row in ready.results(trained) if row.split == "test")
     assert again.split == "test"
     assert figures(again) == figures(test)
+
+
+def test_rows_trained_on_are_known_again_without_a_target(ready: Desk) -> None:
+    ready.load(applicants(), target=None, id_column="id")
+    trained = ready.train()
+
+    predicted = ready.predict(trained, dataset_version=2)
+
+    (row,) = ready.results(predicted)
+    (test,) = (row for row in ready.results(trained) if row.split == "test")
+    assert (row.split, row.n_rows, row.auc) == ("test", test.n_rows, None)
 
 
 @pytest.mark.parametrize(

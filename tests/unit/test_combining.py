@@ -4,8 +4,11 @@ import pytest
 from configs.errors import BadData
 from ensemble import baselines as ways
 from ensemble.blend import Blend
-from ensemble.rule import ROUNDS
+from ensemble.rule import ROUNDS, Rule
+from ensemble.sampling import members_of
+from ensemble.search import Search
 from models.scores import decide
+from pipeline.ensembles import voters
 from pipeline.ensembles.combining import Ballot, Rounds, Sum, from_json, to_json
 from pipeline.ensembles.learning import METHODS, baselines
 from pipeline.ensembles.stored_scores import Board, ScoredPart
@@ -159,3 +162,11 @@ def test_models_without_weight_take_no_part():
     blend = Blend(method="mean", of="scores", weights=(0.5, 0.0, 0.5), threshold=0.5)
 
     assert Sum.named(blend, NAMES[:3]).names == (NAMES[0], NAMES[2])
+
+
+def test_the_share_of_rounds_of_each_model_is_that_of_the_definition():
+    search = Search(rule=Rule.majority(3, 4), seed=5, metric="f1_score", keep=1)
+    drawn = np.concatenate([members_of(5, number, 4, 3, MODELS) for number in (2, 9)])
+
+    expected = [(drawn == model).any(axis=1).mean() for model in range(MODELS)]
+    assert voters.shares(search, [2, 9], MODELS).tolist() == expected

@@ -1,6 +1,7 @@
 """What the fit of a model asks for: a card where it pays, and memory."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -72,7 +73,29 @@ def test_a_model_is_scored_on_what_it_was_fitted_on(device, card):
     found = demand.of_scoring(device=device, matrix_bytes=2**20, model_bytes=2**20)
 
     assert (found.gpu > 0) == card
-    assert found.memory_mb > 12
+    assert found.memory_mb == 50 + 4 + 8
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "share"), [(54, 0.25), (1998, 0.25), (2002, 0.5), (6002, 1.0), (90_002, 1.0)]
+)
+def test_a_card_is_shared_in_quarters_by_memory(memory_mb, share):
+    matrix_bytes = (memory_mb - 50) // 4 * 2**20
+
+    assert demand.of_scoring(
+        device="cuda", matrix_bytes=matrix_bytes, model_bytes=0
+    ) == demand.Demand(memory_mb, share)
+
+
+@pytest.mark.parametrize(("method", "growth"), [("under", 1), ("over", 2), ("smotetomek", 2)])
+def test_resampling_takes_two_copies_of_the_rows_and_of_those_it_may_add(method, growth):
+    rows, columns = 2**20, 8  # 32 MB
+    (variant,) = expand(json.dumps({"resampling": method}), "ML-RF", model_no=1)
+    fit = kind.find("ML-RF").memory(variant.params, growth * rows, columns)
+
+    found = demand.of_fit("ML-RF", variant, rows=rows, all_rows=2 * rows, columns=columns)
+
+    assert found.memory_mb == 50 + math.ceil(64 + growth * 2 * 32 + fit / 2**20)
 
 
 def test_every_library_knows_the_error_of_its_own_full_card():

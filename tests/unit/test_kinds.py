@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score
+import xgboost as xgb
+from sklearn.metrics import log_loss, roc_auc_score
 
 from configs.errors import ArtifactDamaged, BadData, BadParameter, NotFound
 from models import devices, kind, training
@@ -153,12 +154,25 @@ def test_a_fresh_process_of_more_threads_gives_the_same_scores_in_another_order(
 
 
 @pytest.mark.parametrize("model_id", KINDS)
-def test_weights_shift_what_a_model_expects(fitted, model_id):
-    heavier = _fit(model_id, weight=of_classes(TRAIN[1], {"0": 1.0, "1": 8.0}))
+def test_weights_shift_what_a_model_expects(model_id):
+    """Also where none of them decides when to stop."""
+    ways = (None, of_classes(TRAIN[1], {"0": 1.0, "1": 8.0}))
 
-    before, after = (kind.scores_of(m, TEST[0]).mean() for m in (fitted[model_id], heavier))
+    before, after = (
+        kind.scores_of(_fit(model_id, weight=weight, valid=None), TEST[0]).mean() for weight in ways
+    )
 
-    assert after > before + 0.02
+    assert after > before + 0.15
+
+
+@pytest.mark.parametrize("model_id", ["DL-DNN", "DL-TABNET"])
+def test_a_network_watches_the_weighted_log_loss(model_id):
+    y, scores = VALID[1], np.random.default_rng(1).random(len(VALID[1]))
+    weight = of_classes(y, {"0": 1.0, "1": 3.0})
+
+    found = _build(model_id, {}).figure(y, scores, weight)
+
+    assert found == pytest.approx(log_loss(y, scores, sample_weight=weight))
 
 
 @pytest.mark.parametrize("model_id", ["DL-DNN", "DL-TABNET"])
@@ -202,6 +216,11 @@ def test_one_class_teaches_nothing(model_id, only):
         estimator.fit(TRAIN[0], np.full(len(TRAIN[1]), only, dtype=np.int8))
 
 
+def test_no_rows_teach_nothing():
+    with pytest.raises(BadData, match="the training part has no rows"):
+        kind.require_both_classes(TRAIN[1][:0])
+
+
 @pytest.mark.parametrize("model_id", KINDS)
 def test_valid_rows_of_one_class_or_none_stop_nothing(model_id):
     X, y = VALID
@@ -236,6 +255,14 @@ def test_boosting_told_to_mind_the_ones_goes_on_as_if_they_weighed_more():
     assert abs(trees[0] - trees[1]) < 10
     aucs = [roc_auc_score(TEST[1], kind.scores_of(m, TEST[0])) for m in (scaled, weighed)]
     assert aucs[0] == pytest.approx(aucs[1], abs=0.02)
+
+
+@pytest.mark.parametrize("params", [{}, {"max_bin": 8}, {"tree_method": "exact"}], ids=str)
+def test_boosting_scores_like_a_booster_of_a_plain_matrix(params):
+    ours = _fit("ML-XGB", valid=None, **params)
+    theirs = xgb.train(ours.native, xgb.DMatrix(*TRAIN), QUICK["ML-XGB"]["n_estimators"])
+
+    assert np.array_equal(ours.scores(TEST[0]), theirs.predict(xgb.DMatrix(TEST[0])))
 
 
 @pytest.mark.parametrize(

@@ -378,6 +378,18 @@ def test_a_missing_feature_column_is_an_error_that_names_it():
         apply(fitted, frame(numeric("a", [1])))
 
 
+def test_of_many_missing_feature_columns_the_first_are_named():
+    fitted = fit(frame(*(numeric(f"c{i}", [1, 2, 3]) for i in range(12))), np.arange(3))
+
+    for left, said in (
+        (10, r"'c10', nor 'c11', which"),
+        (1, r"'c1', nor 'c2', .*'c10', \.\.\., which"),
+    ):
+        there = (numeric(f"c{i}", [1]) for i in range(left))
+        with pytest.raises(BadData, match=f"has no feature {said} the models"):
+            apply(fitted, frame(*there))
+
+
 def test_a_feature_that_has_another_role_in_new_data_is_an_error_that_says_so():
     fitted = fit(frame(numeric("a", [1, 2, 3]), numeric("b", [1, 2, 3])), np.arange(3))
 

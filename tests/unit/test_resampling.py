@@ -53,7 +53,7 @@ def test_the_same_seed_gives_the_same_rows_and_the_input_stays(method):
     assert np.array_equal(y, before[1])
 
 
-@pytest.mark.parametrize("method", ["under", "over", "smote", "adasyn"])
+@pytest.mark.parametrize("method", METHODS)
 def test_another_seed_gives_other_rows(method):
     X, y = _part(40, 160)
 

@@ -173,3 +173,12 @@ def test_equal_rows_are_told_unless_twins_are_as_common_among_rows_not_learned(
 
     said = f"{count:,} of 1,000 rows equal rows learned from: metrics on them flatter"
     assert row_keys.doubts(new, known, aside) == ((said,) if count else ())
+
+
+def test_of_equal_rows_each_counts():
+    known, strange = np.arange(1000, dtype=np.uint64), np.arange(1000, 2000, dtype=np.uint64)
+    one = np.where(known < 500, known[0], strange)
+
+    said = "500 of 1,000 rows equal rows learned from: metrics on them flatter"
+    assert row_keys.doubts(one, known, strange) == (said,)
+    assert row_keys.doubts(one, known, one) == ()
