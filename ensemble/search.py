@@ -24,6 +24,7 @@ LOWEST = {"mcc": -1.0}
 """The least value of a metric, where it is not 0. The greatest is 1."""
 STEP = 65_536
 """Ensembles counted before they are summed up: bounds memory. Many have equal counts by then."""
+_AT_ONCE = 16  # steps: each merge sorts all that is kept, which may be all
 
 Range = tuple[int, int]
 """First ensemble number, and the one after the last."""
@@ -111,11 +112,13 @@ def search_range(
         BadParameter, BadData: as `votes.count`, and for an unknown metric.
     """
     search.check(parts[0].models)
-    result = summarise(parts, search, first, np.zeros((len(parts), 0, 4), dtype=np.int64))
+    found = [summarise(parts, search, first, np.zeros((len(parts), 0, 4), dtype=np.int64))]
     for start, stop in ranges(first, last, STEP):
         counts = count(parts, search.rule, search.seed, start, stop)
-        result = merge([result, summarise(parts, search, start, counts)])
-    return result
+        found.append(summarise(parts, search, start, counts))
+        if len(found) > _AT_ONCE:
+            found = [merge(found)]
+    return merge(found)
 
 
 def summarise(

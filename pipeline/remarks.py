@@ -79,8 +79,8 @@ def _like_numbers_of_rows(values: pa.ChunkedArray) -> str | None:
     if not alike or pc.count_distinct(values).as_py() < rows:
         return None
     return (
-        f"{low:.0f} to {high:.0f}, each once; if it identifies rows, name it with --id, for now it "
-        "is a feature"
+        f"{int(low)} to {int(high)}, each once; if it identifies rows, name it with --id, for now "
+        "it is a feature"
     )
 
 

@@ -129,7 +129,7 @@ def _name_bad_bytes(path: Path) -> None:
                     # Only what follows could make it whole, and a line's end would have followed.
                     raise BadData(
                         f"{path}: the file ends in the middle of a character, in line {number}; it "
-                        "was cut off: copy it again"
+                        "was cut off, or is not UTF-8: copy it again, or convert it first"
                     ) from None
                 raise BadData(
                     f"{path}: line {number} is not UTF-8 (byte {line[error.start]:#04x}); convert "
