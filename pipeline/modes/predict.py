@@ -23,6 +23,7 @@ from storage.artifacts.port import Stored
 from storage.records import Batch, TrainedModel
 
 IGNORED = ("candidate_id", "model_group")
+SCORES_ROWS = True
 
 
 class Parameters(BatchParameters):
