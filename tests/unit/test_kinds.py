@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 from configs.errors import ArtifactDamaged, BadData, BadParameter, NotFound
 from models import devices, kind, training
 from models.weights import of_classes
+from tests.protocols import lacking
 
 KINDS = kind.available()
 FOLDERS = [Path(inspect.getfile(kind)).with_name(name) for name in ("kinds", "estimators")]
@@ -36,6 +37,15 @@ DRAWS = {"ML-XGB": {"subsample": 0.5}, "ML-RF": {}, "DL-DNN": {}, "DL-TABNET": {
 """Kinds that draw at random, with the parameters that they need for it. Others ignore the seed."""
 
 assert set(QUICK) == set(KINDS), "QUICK names each kind, with parameters that fit in a second"
+
+
+LACKING = "\n".join(
+    [
+        lacking(kind.Kind, {f"{name}: models/kinds": kind.find(name) for name in KINDS}),
+        lacking(kind.Estimators, {f"{n}: models/estimators": kind.estimators(n) for n in KINDS}),
+    ]
+).strip()
+assert not LACKING, LACKING
 
 
 def _applicants(rows, seed):
@@ -319,7 +329,7 @@ def test_scores_that_are_no_numbers_are_an_error():
         kind.scores_of(Broken(), TEST[0][:3])
 
 
-def test_each_description_has_its_estimators_and_says_alike_whether_they_use_a_card():
+def test_each_description_has_its_name_and_estimators_and_says_alike_whether_they_use_a_card():
     cards = {model_id: kind.estimators(model_id).CARD for model_id in KINDS}
 
     assert {path.name for path in FOLDERS[0].glob("*.py")} == {
@@ -327,6 +337,8 @@ def test_each_description_has_its_estimators_and_says_alike_whether_they_use_a_c
     }
     for model_id, card in cards.items():
         of = kind.find(model_id)
+        assert model_id == of.KIND
+        assert not lacking(kind.Estimator, {model_id: _build(model_id, {})})
         assert (card is not None) == of.uses_gpu(of.DEFAULTS, 100_000, 200_000)
         assert devices.best(card) == ("cuda" if card and torch.cuda.is_available() else "cpu")
 
