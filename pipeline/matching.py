@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from configs.errors import BadData
 from configs.meant import some
 from pipeline.frames import Feature, Numeric, sentinels_of
-from pipeline.roles import THOUSANDS
 from pipeline.rules import CategoricalRule, NumericRule
 from storage.column_kinds import as_code, as_numbers
 
@@ -23,6 +22,7 @@ FEW = 0.01
 
 _SHOWN = 5
 _UNLEARNED = -2
+_THOUSANDS = r"^\s*-?\d{1,3}(,\d{3})+(\.\d*)?\s*$"
 
 
 def numbers_of(rule: NumericRule, feature: Feature, where: str) -> Floats:
@@ -45,7 +45,7 @@ def numbers_of(rule: NumericRule, feature: Feature, where: str) -> Floats:
         # Truth values are numbers only where nothing else is there.
         odd = next((text for text in texts if _parsed([text, "0"]) is None), texts[0])
         advice = f"if that means missing, load it with --missing {feature.name}={odd}"
-        if re.match(THOUSANDS, odd):
+        if re.match(_THOUSANDS, odd):
             advice = f"write {odd.replace(',', '')} for it in the file, and load that"
         raise BadData(
             f"{where}: column {feature.name!r} holds {odd!r}, but was numeric when the models were "

@@ -4,25 +4,21 @@ found in the values.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from configs.errors import BadData
 from configs.meant import meant, some
+from pipeline.remarks import remarks
 from storage import column_kinds
 from storage.records import DatasetColumn, Role
 
 Tell = Callable[[str], None]
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
-_LIKE_AN_ID = 0.5  # this share of rows with a category of their own
-_LIKE_NUMBERS = 0.5  # more than this share of values that are numbers
-_NUMBER = r"^\s*-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
-THOUSANDS = r"^\s*-?\d{1,3}(,\d{3})+(\.\d*)?\s*$"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +123,7 @@ def describe(
         if role == "feature" and _PANDAS_INDEX.fullmatch(name) and not forced:
             role = "ignore"
             tell(f"{name}: row numbers that pandas left in the file, ignored")
-        for remark in _remarks(role, found, missing, forced=forced, in_order=in_order):
+        for remark in remarks(role, found, missing, forced=forced, in_order=in_order):
             tell(f"{name}: {remark}")
         arrays[name] = found.values
         columns.append(
@@ -171,80 +167,3 @@ def _found(
         texts = found.values.unique().drop_null().to_pylist()
         column_kinds.instants(name, [text for text in texts if text not in missing])
     return found
-
-
-def _remarks(
-    role: Role, found: column_kinds.Found, missing: tuple[str, ...], *, forced: bool, in_order: bool
-) -> Iterator[str]:
-    if found.infinities:
-        yield f"{found.infinities} infinite values, stored as missing"
-    about = None
-    if role == "feature" and found.kind == "categorical":
-        about = None if forced else _almost_numbers(found.values, missing, in_order)
-        about = about or _like_an_id(found.values)
-    elif role == "feature" and pa.types.is_integer(found.values.type):
-        about = _like_row_numbers(found.values)
-    elif role == "id" and in_order:  # without an order of their own, ids that repeat are refused
-        about = _repeats(found.values)
-    if about:
-        yield about
-
-
-def _almost_numbers(
-    values: pa.ChunkedArray, missing: tuple[str, ...], in_order: bool
-) -> str | None:
-    """What made texts of a column of numbers: some values that are none, or their commas."""
-    meant = pc.if_else(pc.is_in(values, value_set=pa.array(missing, pa.string())), None, values)
-    total = len(meant) - meant.null_count
-    plain = pc.match_substring_regex(meant, _NUMBER)
-    numbers = pc.sum(plain).as_py() or 0
-    if _LIKE_NUMBERS * total < numbers < total:
-        row = pc.index(plain, False).as_py()
-        holder = f"row {row + 1} holds" if in_order else "others are texts such as"
-        return (
-            f"{numbers} of {total} values are numbers, but {holder} {meant[row].as_py()!r:.80}; it "
-            "becomes categorical: mend that, or name what means missing with --missing"
-        )
-    grouped = pc.match_substring_regex(meant, THOUSANDS)
-    commas = pc.sum(grouped).as_py() or 0
-    if commas and numbers + commas > _LIKE_NUMBERS * total:
-        example = meant[pc.index(grouped, True).as_py()].as_py()
-        return (
-            f"{commas} of {total} values are numbers with commas such as {example!r:.80}; it "
-            "becomes categorical: write them without"
-        )
-    return None
-
-
-def _like_an_id(values: pa.ChunkedArray) -> str | None:
-    different = pc.count_distinct(values).as_py()
-    if different <= _LIKE_AN_ID * len(values):
-        return None
-    return f"{different} different texts; if it identifies rows, name it with --id"
-
-
-def _like_row_numbers(values: pa.ChunkedArray) -> str | None:
-    rows = len(values)
-    if not rows or values.null_count:
-        return None
-    ends = pc.min_max(values).as_py()
-    if ends["max"] - ends["min"] != rows - 1:
-        return None
-    if pc.count_distinct(values).as_py() < rows:
-        return None
-    return (
-        f"{ends['min']} to {ends['max']}, each once; if it identifies rows, name it with --id, for "
-        "now it is a feature"
-    )
-
-
-def _repeats(ids: pa.ChunkedArray) -> str | None:
-    different = pc.count_distinct(ids).as_py()
-    again = len(ids) - ids.null_count - different
-    if not again:
-        return None
-    return (
-        f"{again} rows have an id that another has; if a customer may have several rows, name it "
-        "with --group-column in place of --id, and split by group, so that no part has rows of "
-        "a customer of another"
-    )

@@ -38,7 +38,7 @@ _STORED: tuple[tuple[pa.DataType, tuple[Callable[[pa.DataType], bool], ...]], ..
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Above this, neighbouring doubles are further apart than 1, so a double is no exact integer.
-_EXACT = 2.0**53
+EXACT = 2.0**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def as_numbers(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
 def written(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Doubles as text: 1, not 1.0, so that codes read from any type of column agree."""
     values = pc.if_else(pc.is_nan(values), None, values)
-    whole = pc.and_(pc.equal(values, pc.trunc(values)), pc.less(pc.abs(values), _EXACT))
+    whole = pc.and_(pc.equal(values, pc.trunc(values)), pc.less(pc.abs(values), EXACT))
     as_integer = pc.if_else(whole, values, None).cast(pa.int64()).cast(pa.string())
     return pc.coalesce(as_integer, values.cast(pa.string()))
 

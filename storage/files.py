@@ -62,7 +62,7 @@ def _read_csv(path: Path) -> pa.Table:
     names, delimiter = _header(path)
     check_names(composed(names), str(path))
     try:
-        table, is_whole = _parse(path, names, delimiter, arrow_csv.ReadOptions())
+        table = _parse(path, names, delimiter, arrow_csv.ReadOptions())
     except pa.ArrowInvalid:
         _name_bad_bytes(path)
         # A record longer than a block is in one piece in a block of the whole file.
@@ -70,11 +70,10 @@ def _read_csv(path: Path) -> pa.Table:
             use_threads=False, block_size=min(path.stat().st_size + 1, _LARGEST_BLOCK)
         )
         try:
-            table, is_whole = _parse(path, names, delimiter, whole)
+            table = _parse(path, names, delimiter, whole)
         except pa.ArrowInvalid as error:
+            _name_bad_line(path, delimiter, len(names))
             raise BadData(f"{path}: {error}") from error
-    if not is_whole:
-        _name_bad_line(path, delimiter, len(names))
     if table.column_names != names:
         raise BadData(f"{path}: line 1 cannot be read as names of columns")
     return pa.table([_without_blanks(values) for values in table.columns], names=names)
@@ -82,27 +81,17 @@ def _read_csv(path: Path) -> pa.Table:
 
 def _parse(
     path: Path, names: Sequence[str], delimiter: str, options: arrow_csv.ReadOptions
-) -> tuple[pa.Table, bool]:
-    """The rows that have a value for each name, and whether these are all."""
-    bad_rows: list[arrow_csv.InvalidRow] = []
-
-    def note(row: arrow_csv.InvalidRow) -> str:
-        bad_rows.append(row)
-        return "skip"
-
-    table = arrow_csv.read_csv(
+) -> pa.Table:
+    return arrow_csv.read_csv(
         path,
         read_options=options,
-        parse_options=arrow_csv.ParseOptions(
-            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=note
-        ),
+        parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         convert_options=arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
             strings_can_be_null=True,
             null_values=NULL_WORDS,
         ),
     )
-    return table, not bad_rows
 
 
 def _header(path: Path) -> tuple[list[str], str]:
@@ -136,6 +125,12 @@ def _name_bad_bytes(path: Path) -> None:
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
+                if number > 1 and error.reason == "unexpected end of data":
+                    # Only what follows could make it whole, and a line's end would have followed.
+                    raise BadData(
+                        f"{path}: the file ends in the middle of a character, in line {number}; it "
+                        "was cut off: copy it again"
+                    ) from None
                 raise BadData(
                     f"{path}: line {number} is not UTF-8 (byte {line[error.start]:#04x}); convert "
                     f"the file first, for example: iconv -f {found} -t UTF-8 {path.name}"
@@ -143,7 +138,9 @@ def _name_bad_bytes(path: Path) -> None:
 
 
 def _name_bad_line(path: Path, delimiter: str, expected: int) -> None:
-    """Raise BadData for the first record that has another number of values than the header."""
+    """Raise BadData for the first record that has another number of values than the header, if
+    there is one.
+    """
     with _opened(path) as text:
         reader = csv.reader(text, delimiter=delimiter)
         with suppress(csv.Error):
@@ -153,7 +150,6 @@ def _name_bad_line(path: Path, delimiter: str, expected: int) -> None:
                         f"{path}: line {reader.line_num} has {len(record)} values, "
                         f"but the header names {expected} columns"
                     )
-    raise BadData(f"{path}: a line has another number of values than the header")
 
 
 def _check_quotes(path: Path, delimiter: str) -> None:

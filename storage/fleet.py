@@ -90,7 +90,7 @@ def suitable_server() -> ColumnElement[str]:
         "a free server",
         case((tag, sentence(" with tag ", _batch.need_tag)), else_=""),
         case((and_(tag, memory), ","), else_=""),
-        case((memory, sentence(" with ", _batch.need_mem_mb, " MB of memory")), else_=""),
+        case((memory, sentence(" with ", _batch.need_mem_mb, " MB of free memory")), else_=""),
         case(
             (_batch.queue == "default", ""),
             (or_(tag, memory), sentence(", that serves queue ", _batch.queue)),

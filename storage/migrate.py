@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, func, inspect, select
+from sqlalchemy import Connection, Engine, func, inspect, literal, select, table
 
 from configs.errors import DatabaseUnavailable, WrongSchema
 from storage.drift import differences
@@ -30,7 +30,8 @@ def upgrade(engine: Engine, log: Callable[[str], None]) -> None:
     interrupted. Rows stay.
 
     Raises:
-        WrongSchema: the tables are of a newer version, or of the system that this one replaces.
+        WrongSchema: the tables are of a newer version, of the system that this one replaces, or
+            part of a backup.
         DatabaseRefused: this account may not create tables.
     """
     with (
@@ -46,6 +47,8 @@ def upgrade(engine: Engine, log: Callable[[str], None]) -> None:
                 "not know; install a newer deepcredit"
             )
         _refuse_legacy(connection)
+        if found is None:
+            _refuse_remnant(connection)
         if found != head():
             _drop_views(connection)
             config = _config()
@@ -150,6 +153,19 @@ def _refuse_legacy(connection: Connection) -> None:
         raise WrongSchema(
             "the database has a dc_batch of another system; rename that system's tables "
             "(RENAME TABLE dc_batch TO legacy_dc_batch) or name an empty database"
+        )
+
+
+def _refuse_remnant(connection: Connection) -> None:
+    """An upgrade that was interrupted leaves tables without a version, but no batch: nobody can
+    have used them. With batches they are part of a backup, and to add the rest would hide what is
+    missing.
+    """
+    there = inspect(connection).has_table("dc_batch")
+    if there and connection.scalar(select(literal(1)).select_from(table("dc_batch")).limit(1)):
+        raise WrongSchema(
+            f"dc_batch holds batches, but {VERSION_TABLE} names no version, as after a restore "
+            "that broke off; restore the whole backup into an empty database"
         )
 
 

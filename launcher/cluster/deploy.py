@@ -185,7 +185,8 @@ def start_processes(
             if each["state"] == "different":
                 errors.append(
                     f"{name}: {each['name']} runs with other settings or certificates; "
-                    "`deepcredit cluster stop` first"
+                    "`deepcredit cluster stop` first, or if that is another cluster, give this one "
+                    "a `folder` of its own"
                 )
             else:
                 less = f", less {', '.join(each['retired'])}" if each["retired"] else ""

@@ -75,6 +75,9 @@ async def leave(dask_worker: Worker, *, renew: bool) -> None:
         _tell_keeper(str(dask_worker.name))
         await _tell_nanny(dask_worker)
     dask_worker.log_event(TOPIC, {"action": LEAVING, "worker": dask_worker.address, "why": why})
+    # The scheduler tells of this status too, and its answer may overtake that: when the worker
+    # closes already, Dask would log it as an error.
+    dask_worker.stream_handlers["worker-status-change"] = lambda **_: None
     gone = False
     while not gone:
         dask_worker.status = Status.closing_gracefully  # as such it begins nothing

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from configs.cluster import Cluster
 from configs.errors import ClusterUnavailable
@@ -26,7 +27,7 @@ def wait(
     say: Say,
 ) -> Picture:
     """Until the scheduler knows these workers. If one of the processes, which were just started by
-    the host's name, dies meanwhile, that ends the wait.
+    the host's name, dies or is ended meanwhile, that ends the wait.
     """
     checked = time.monotonic()
     missing = names
@@ -60,12 +61,20 @@ def _dead(cluster: Cluster, processes: Mapping[str, tuple[Process, ...]]) -> lis
         lambda host: ask(host, cluster.known_hosts, {"action": "look"}),
     )
     # Others may have ended because all of their workers were told to.
-    known = {(name, process.name) for name, few in processes.items() for process in few}
+    found = {(name, each["name"]): each for name, few in answers.items() for each in few}
     died = (
-        f"{name}: {each['name']} died: {each['why'] or 'it said nothing'}; its log is "
-        f"{each['log']} there"
-        for name, found in answers.items()
-        for each in found
-        if not each["alive"] and (name, each["name"]) in known
+        _end_of(name, process.name, found.get((name, process.name)))
+        for name in answers
+        for process in processes[name]
     )
-    return [*errors.values(), *died]
+    return [*errors.values(), *filter(None, died)]
+
+
+def _end_of(host: str, process: str, told: Mapping[str, Any] | None) -> str | None:
+    """Why a process that was started does not run; None: it does."""
+    if told is None:
+        return f"{host}: {process} was ended by `deepcredit cluster stop` meanwhile"
+    if told["alive"]:
+        return None
+    why = told["why"] or "it said nothing"
+    return f"{host}: {process} died: {why}; its log is {told['log']} there"

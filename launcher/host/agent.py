@@ -39,6 +39,11 @@ def main() -> None:
 def _said(error: Exception, folder: str) -> str:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"{folder}: no space left on its disk; free some"
+    if isinstance(error, OSError) and error.filename:
+        return (
+            f"{error.filename}: {error.strerror}; correct the path in the table [cluster], or let "
+            "this host's account use it"
+        )
     return str(error)
 
 
@@ -190,7 +195,11 @@ def _read_settings(env_file: str) -> dict[str, str]:
     if path.stat().st_mode & stat.S_IRWXO:
         raise ValueError(f"{path}: everybody may use this file of secrets; chmod 600 it")
     settings = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: {error}; save it in UTF-8") from error
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, equals, value = line.strip().partition("=")

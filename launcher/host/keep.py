@@ -36,7 +36,7 @@ def workers_of(words: Sequence[str]) -> int:
 
 
 def main() -> int:
-    """Gives up, with the exit code of what it ran, if that has only ever ended by itself, and so
+    """Gives up, with the exit code of what it ran, if that has only ever failed by itself, and so
     soon that it cannot have done anything.
     """
     keeper = _Keeper(sys.argv[1:])
@@ -62,8 +62,10 @@ class _Keeper:
                 began = time.monotonic()
                 code = self._once(self._those_that_stay())
                 lasted = time.monotonic() - began >= _SETTLED_SECONDS
-                killed = code < 0  # by somebody else: it may start well the next time
-                settled = settled or lasted or killed
+                # Killed by somebody else, or ended in order, as a worker is whose scheduler was: it
+                # may do well the next time.
+                blameless = code <= 0
+                settled = settled or lasted or blameless
                 if self._told.is_set() or self._retired() or not settled:
                     return code
                 pause = _FIRST_PAUSE_SECONDS if lasted else min(2 * pause, _LONGEST_PAUSE_SECONDS)
@@ -81,7 +83,11 @@ class _Keeper:
 
     def _once(self, words: list[str]) -> int:
         environment = os.environ | {RETIRED: str(self._file)}
-        self._child = subprocess.Popen([sys.executable, *words], env=environment)
+        try:
+            self._child = subprocess.Popen([sys.executable, *words], env=environment)
+        except OSError as error:  # no process or memory is left on the host, or Python is replaced
+            _say(str(error))
+            return 1
         if self._told.is_set():  # told while it started
             self._child.terminate()
         return self._child.wait()
@@ -132,8 +138,9 @@ def _rotate() -> None:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} - launcher.host.keep - {line}\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # the disk is full
+        sys.stderr.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} - launcher.host.keep - {line}\n")
+        sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -231,6 +231,26 @@ def test_a_run_goes_on_with_a_scheduler_that_was_restarted(cluster, tmp_path):
     )
 
 
+@pytest.mark.slow
+def test_a_scheduler_that_ends_soon_after_its_start_comes_back_with_its_worker(tmp_path):
+    with ExitStack() as stack:
+        young = Cluster(tmp_path, stack)
+        young.keeper = young.scheduler()
+        young.worker("only")
+        with closing(connect(young.address, patience=30)) as executor:
+            executor.client.run(os.getpid, nanny=True)  # which answers once it has started
+        [first] = look(young.address, None).workers
+        young.scheduler_process.terminate()
+        until(lambda: _others(young.address, first), 60)
+
+
+def _others(address, first):
+    try:
+        return [worker for worker in look(address, None).workers if worker.address != first.address]
+    except ClusterUnavailable:
+        return []
+
+
 def test_a_client_that_has_given_up_is_replaced_before_a_run_and_within_it(cluster):
     with closing(connect(cluster.address, patience=30, steady=True)) as executor:
         until(lambda: executor.workers == 2, 30)

@@ -158,6 +158,7 @@ def test_new_certificates_wait_for_a_stop(admin):
     said = admin.cluster("start", code=1)
 
     assert "one: scheduler runs with other settings or certificates" in said
+    assert "if that is another cluster, give this one a `folder` of its own" in said
     assert (admin.folder / "hosts/one/key.pem").read_text() == (
         admin.folder / "old/key.pem"
     ).read_text()

@@ -187,6 +187,22 @@ def test_the_other_systems_tables_are_left_alone(blank: Engine) -> None:
     assert inspect(blank).get_table_names() == ["dc_batch"]
 
 
+def test_what_a_restore_that_broke_off_has_left_is_not_made_whole(blank: Engine) -> None:
+    upgrade(blank)
+    run(
+        blank,
+        "INSERT INTO dc_batch (mode) VALUES ('train')",
+        "DROP VIEW v_leaderboard",
+        "DROP TABLE dc_schema_version",
+        "DROP TABLE dc_split",
+    )
+
+    with pytest.raises(WrongSchema, match=r"^dc_batch holds batches, .* restore the whole backup"):
+        upgrade(blank)
+
+    assert not inspect(blank).has_table("dc_split")
+
+
 def test_a_database_of_a_newer_version_is_left_alone(blank: Engine) -> None:
     upgrade(blank)
     run(blank, "UPDATE dc_schema_version SET version_num = '9999'")

@@ -36,11 +36,11 @@ def test_v_batch_says_how_a_batch_stands_and_what_it_waits_for(calls: Calls) -> 
     waits(f"batch {running} of candidate list C001, which is running", candidate_id="C001")
     waits(f"concurrency_key k, which batch {running} holds", concurrency_key="k")
     waits("a free server with tag gpu", need_tag="gpu")
-    waits("a free server with 900 MB of memory", need_mem_mb=900)
+    waits("a free server with 900 MB of free memory", need_mem_mb=900)
     waits("a free server that serves queue q", queue="q")
     waits("a free server with tag gpu, that serves queue q", need_tag="gpu", queue="q")
     waits(
-        "a free server with tag gpu, with 900 MB of memory, that serves queue q",
+        "a free server with tag gpu, with 900 MB of free memory, that serves queue q",
         need_tag="gpu",
         need_mem_mb=900,
         queue="q",
@@ -144,8 +144,8 @@ def test_v_batch_says_that_no_launcher_has_the_memory_or_takes_anything(calls: C
 
     plain, sized = "a launcher that serves queue default", " and has 900 MB of memory"
     whole = "a launcher that serves queue q and has tag gpu and has 901 MB of memory"
-    free = ["a free server", "a free server with 900 MB of memory"]
-    largest = "a free server with tag gpu, with 901 MB of memory, that serves queue q"
+    free = ["a free server", "a free server with 900 MB of free memory"]
+    largest = "a free server with tag gpu, with 901 MB of free memory, that serves queue q"
 
     at_work("old")  # it does not tell what it has
     waits([*free, largest], [None], [None])

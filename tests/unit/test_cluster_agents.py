@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,9 +16,12 @@ from configs.errors import ClusterUnavailable
 from launcher.cluster import deploy, discovery
 from launcher.cluster.hosts import ask, ask_all, command
 from launcher.cluster.look import Picture
+from launcher.cluster.plan import Process
+from launcher.cluster.waiting import wait
 from launcher.host import agent
 from launcher.host.keep import LOG
 from launcher.host.versions import versions
+from tests.ports import free_port
 from tests.waiting import until
 
 FACTS = {"machine": "m", "cores": 2, "gpus": 0, "memory_mb": 4000, "ip": "10.0.0.1"}
@@ -122,6 +126,21 @@ def test_what_a_user_s_ssh_config_says_does_not_get_in_our_way(tmp_path):
     assert {"ControlPath=none", "RemoteCommand=none"} <= {*command(host, tmp_path / "known_hosts")}
 
 
+def test_a_start_does_not_wait_for_what_was_stopped_meanwhile(told, monkeypatch):
+    monkeypatch.setattr("launcher.cluster.waiting._ALIVE_EVERY_SECONDS", 0.5)
+    cluster = told(json.dumps({"answer": []}))
+    started = {"10.0.0.1": (Process("scheduler", ()), Process("cpu", ()))}
+    address, deadline = f"tcp://127.0.0.1:{free_port()}", time.monotonic() + 60
+
+    with pytest.raises(ClusterUnavailable) as caught:
+        wait(cluster, address, None, started, {"10.0.0.1-cpu"}, deadline, lambda *_: None)
+
+    assert str(caught.value) == "; ".join(
+        f"10.0.0.1: {name} was ended by `deepcredit cluster stop` meanwhile"
+        for name in ("scheduler", "cpu")
+    )
+
+
 def test_hosts_that_should_have_workers_and_have_none_are_named():
     names = ("a", "a-cpu", "b", "c", "d")
     hosts = [
@@ -171,6 +190,25 @@ def test_a_full_disk_is_said_with_the_folder(disk):
     answer = _run_agent({"action": "want", "folder": str(disk), "workers": 2})
 
     assert answer == {"error": f"{disk}: no space left on its disk; free some"}
+
+
+def test_a_folder_that_cannot_be_used_is_said_with_what_to_do(tmp_path):
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "one"
+
+    answer = _run_agent({"action": "want", "folder": str(folder), "workers": 2})
+
+    advice = "correct the path in the table [cluster], or let this host's account use it"
+    assert answer == {"error": f"{folder}/logs: Not a directory; {advice}"}
+
+
+def test_a_file_of_settings_in_another_encoding_is_named(tmp_path):
+    file = tmp_path / "worker.env"
+    file.write_bytes("A=é\n".encode("latin-1"))
+    file.chmod(0o600)
+
+    with pytest.raises(ValueError, match=rf"{file}: .*; save it in UTF-8"):
+        agent.facts({"folder": str(tmp_path), "interface": "", "env_file": str(file)})
 
 
 def _run_agent(request):

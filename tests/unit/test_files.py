@@ -99,18 +99,21 @@ LONG = "x" * 200_000
         ("\na,b\n1,2\n", "line 1 is empty"),
         ("a,b\n1,2\n3,한국\n".encode("cp949"), r"line 3 is not UTF-8 \(byte 0xc7\).*-f CP949 "),
         ("나이,b\n1,2\n".encode("cp949"), r"line 1 is not UTF-8"),
+        ("a,b\n1,2\n3,한".encode()[:-1], r"ends in the middle of a character, in line 3.*copy it"),
+        ("a,b,c\n1,2,3\n4,한".encode()[:-1], r"in the middle of a character, in line 3"),
         ("a,b\n1,2\n".encode("utf-16"), r"line 1 is not UTF-8 .*iconv -f UTF-16 -t UTF-8"),
         ("\ufeffa\n1\n".encode("utf-16-be"), r"line 1 is not UTF-8 .*iconv -f UTF-16 -t UTF-8"),
     ],
     ids=lambda text: str(text)[:40],
 )
-def test_a_bad_file_is_an_error_that_names_the_place(write, content, words):
+def test_a_bad_file_is_an_error_that_names_the_place(write, capfd, content, words):
     path = write(content)
 
     with pytest.raises(BadData, match=words) as caught:
         read_file(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path):
@@ -396,6 +399,16 @@ def test_integers_that_number_the_rows_are_mentioned_unless_they_are_named():
     assert _said_of(numbers, drop=("x",)) == []
 
 
+def test_numbers_as_long_as_those_of_accounts_are_mentioned_if_they_all_differ():
+    accounts = [110_437_000_021, 352_118_000_904, 110_200_999_377]
+    (said,) = _said_of(accounts)
+    assert "110200999377 to 352118000904, each once; if it identifies rows" in said
+    (said,) = _said_of([f"{number}00000000" for number in accounts])  # no 64 bits hold these
+    assert "each once; if it identifies rows" in said
+    for others in (accounts * 2, [*accounts, 12_000], [1.1e9, 1.2e9, 1.5e9]):
+        assert _said_of(others) == []
+
+
 def _said_of(values, missing=(), **options):
     said = []
     table = pa.table({"x": values, "z": [0.5] * len(values)})
@@ -424,10 +437,15 @@ def test_a_column_most_of_whose_values_are_numbers_is_told_of_its_texts(texts):
     assert len(said) == (texts < 5)
 
 
-def test_commas_between_thousands_are_named():
-    [said] = _said_of(["100", "1,100", "-2,500.5", "1,000,000"])
-    assert said.startswith("x: 3 of 4 values are numbers with commas such as '1,100'; it becomes")
-    assert _said_of(["1,10", "1,100", "1,2", "1,1"])[0].endswith("name it with --id")
+@pytest.mark.parametrize("example", ["1,100", "-2,500.5", "94,37", "12.5%", "3,000원", "₩ 1,100"])
+def test_numbers_as_people_write_them_are_named(example):
+    said = f"2 of 3 values are numbers with commas or units such as {example!r}; it becomes"
+    assert _said_of(["100", example, None, example])[0].startswith(f"x: {said}")
+
+
+@pytest.mark.parametrize("text", ["2024.05.18", "A1,100", "1,10,1", "010-123-4567", "%"])
+def test_other_texts_are_no_numbers(text):
+    assert _said_of([text, f"{text} "])[0].endswith("name it with --id")
 
 
 # Names.

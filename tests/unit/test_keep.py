@@ -35,7 +35,6 @@ with retired.open("a") as file:
 )
 def test_workers_that_were_told_to_leave_do_not_come_back(tmp_path, monkeypatch, workers, again):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(keep, "_SETTLED_SECONDS", 0)
     words = ["-c", CHILD, "--name", "one-cpu", "--workers", str(workers)]
 
     assert keep._Keeper(words).run() == 0
@@ -45,7 +44,7 @@ def test_workers_that_were_told_to_leave_do_not_come_back(tmp_path, monkeypatch,
     assert not list(tmp_path.glob("retired.*"))
 
 
-# Notes its starts. The first time it dies by the signal of that number, or ends with the code 1;
+# Notes its starts. The first time it ends with that code, or dies by that signal if it is negative;
 # the second time it leaves for good.
 STARTER = """
 import os, sys
@@ -53,20 +52,57 @@ from pathlib import Path
 started = Path("started")
 with started.open("a") as file:
     file.write("x")
+code = int(sys.argv[1])
 if started.read_text() == "x":
-    os.kill(os.getpid(), int(sys.argv[1])) if int(sys.argv[1]) else sys.exit(1)
+    os.kill(os.getpid(), -code) if code < 0 else sys.exit(code)
 Path(os.environ["CLUSTER_WORKERS_RETIRED"]).write_text("one\\n")
 """
 
 
-@pytest.mark.parametrize(("number", "code", "starts"), [(0, 1, 1), (signal.SIGKILL, 0, 2)])
-def test_what_cannot_start_is_given_up_and_what_was_killed_is_not(
-    tmp_path, monkeypatch, number, code, starts
+@pytest.mark.parametrize(
+    ("first", "code", "starts"), [(1, 1, 1), (0, 0, 2), (-signal.SIGKILL, 0, 2)]
+)
+def test_what_cannot_start_is_given_up_and_what_was_killed_or_ended_in_order_is_not(
+    tmp_path, monkeypatch, first, code, starts
 ):
     monkeypatch.chdir(tmp_path)
 
-    assert keep._Keeper(["-c", STARTER, str(int(number))]).run() == code
+    assert keep._Keeper(["-c", STARTER, str(int(first))]).run() == code
     assert len((tmp_path / "started").read_text()) == starts
+
+
+def test_a_full_disk_keeps_nothing_from_being_started_again(tmp_path):
+    words = [sys.executable, "-m", "launcher.host.keep", "-c", STARTER, "0"]
+    home = {"PYTHONPATH": str(Path(keep.__file__).parents[2])}
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            words, cwd=tmp_path, env=os.environ | home, stderr=full, timeout=60, check=False
+        )
+
+    assert done.returncode == 0
+    assert len((tmp_path / "started").read_text()) == 2
+
+
+def test_a_python_that_is_away_for_a_while_is_waited_for(tmp_path, monkeypatch):
+    python, link = sys.executable, tmp_path / "python"
+    link.symlink_to(python)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(link))
+    said = []
+
+    def say(line):
+        said.append(line)
+        if "No such file" in line:
+            link.symlink_to(python)
+        elif len(said) == 1:
+            link.unlink()
+
+    monkeypatch.setattr(keep, "_say", say)
+    assert keep._Keeper(["-c", STARTER, "0"]).run() == 0
+    assert [line.partition(": ")[0] for line in said if str(link) in line] == [
+        "[Errno 2] No such file or directory"
+    ]
+    assert len((tmp_path / "started").read_text()) == 2
 
 
 # Writes 100 bytes for each line that it is sent, to whatever stderr is.
@@ -118,7 +154,7 @@ def test_a_keeper_sleeps_while_its_process_runs(tmp_path):
         before = psutil.Process(process.pid).num_ctx_switches().voluntary
         time.sleep(1)
         woke = psutil.Process(process.pid).num_ctx_switches().voluntary - before
-        process.communicate(b"\n")
+        process.terminate()
 
     assert woke < 5
 

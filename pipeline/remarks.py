@@ -1,0 +1,96 @@
+"""What a person who loads data may not have meant, told of each column."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage import column_kinds
+from storage.records import Role
+
+_LIKE_AN_ID = 0.5  # this share of rows with a category of their own
+_LIKE_NUMBERS = 0.5  # more than this share of values that are numbers
+_LONG = 10**8  # as numbers of people and accounts are; so long, amounts are seldom all different
+_NUMBER = r"^\s*-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+# As people write them: 1,100, 94,37, 12.5%, 3,000원.
+_FOR_PEOPLE = r"^\s*[₩$€]?\s*-?(\d{1,3}(,\d{3})+(\.\d*)?|\d+([.,]\d*)?)\s*[%원€]?\s*$"
+
+
+def remarks(
+    role: Role, found: column_kinds.Found, missing: tuple[str, ...], *, forced: bool, in_order: bool
+) -> Iterator[str]:
+    if found.infinities:
+        yield f"{found.infinities} infinite values, stored as missing"
+    about = None
+    if role == "feature" and found.kind == "categorical":
+        about = None if forced else _almost_numbers(found.values, missing, in_order)
+        about = about or _like_an_id(found.values)
+    elif role == "feature":
+        about = _like_numbers_of_rows(found.values)
+    elif role == "id" and in_order:  # without an order of their own, ids that repeat are refused
+        about = _repeats(found.values)
+    if about:
+        yield about
+
+
+def _almost_numbers(
+    values: pa.ChunkedArray, missing: tuple[str, ...], in_order: bool
+) -> str | None:
+    """What made texts of a column of numbers: some values that are none, or commas and units."""
+    meant = pc.if_else(pc.is_in(values, value_set=pa.array(missing, pa.string())), None, values)
+    total = len(meant) - meant.null_count
+    plain = pc.match_substring_regex(meant, _NUMBER)
+    numbers = pc.sum(plain).as_py() or 0
+    if _LIKE_NUMBERS * total < numbers < total:
+        row = pc.index(plain, False).as_py()
+        holder = f"row {row + 1} holds" if in_order else "others are texts such as"
+        return (
+            f"{numbers} of {total} values are numbers, but {holder} {meant[row].as_py()!r:.80}; it "
+            "becomes categorical: mend that, or name what means missing with --missing"
+        )
+    odd = pc.and_not(pc.match_substring_regex(meant, _FOR_PEOPLE), plain)
+    count = pc.sum(odd).as_py() or 0
+    if count and numbers + count > _LIKE_NUMBERS * total:
+        example = meant[pc.index(odd, True).as_py()].as_py()
+        return (
+            f"{count} of {total} values are numbers with commas or units such as {example!r:.80}; "
+            "it becomes categorical: write them plainly, as 1234.5"
+        )
+    return None
+
+
+def _like_an_id(values: pa.ChunkedArray) -> str | None:
+    different = pc.count_distinct(values).as_py()
+    if different <= _LIKE_AN_ID * len(values):
+        return None
+    return f"{different} different texts; if it identifies rows, name it with --id"
+
+
+def _like_numbers_of_rows(values: pa.ChunkedArray) -> str | None:
+    """Whole numbers, each once, that are without a gap or as long as numbers of accounts."""
+    rows = len(values)
+    if not rows or values.null_count:
+        return None
+    low, high = pc.min_max(values).as_py().values()
+    if pa.types.is_integer(values.type):
+        alike = low >= _LONG or high - low == rows - 1
+    else:
+        alike = low >= column_kinds.EXACT
+    if not alike or pc.count_distinct(values).as_py() < rows:
+        return None
+    return (
+        f"{low:.0f} to {high:.0f}, each once; if it identifies rows, name it with --id, for now it "
+        "is a feature"
+    )
+
+
+def _repeats(ids: pa.ChunkedArray) -> str | None:
+    different = pc.count_distinct(ids).as_py()
+    again = len(ids) - ids.null_count - different
+    if not again:
+        return None
+    return (
+        f"{again} rows have an id that another has; if a customer may have several rows, name it "
+        "with --group-column in place of --id, and split by group, so that no part has rows of "
+        "a customer of another"
+    )
