@@ -7,7 +7,6 @@ import inspect
 import json
 import re
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -197,8 +196,7 @@ def _table(model: type[BatchParameters], without: Any) -> list[str]:
 
 def _kind(model_id: str) -> list[str]:
     found = kind.find(model_id)
-    module = import_module(f"models.kinds.{model_id.replace('-', '_').lower()}")
-    lines = [inspect.getdoc(module) or "", "", "| parameter | default | allowed |", "|---|---|---|"]
+    lines = [inspect.getdoc(found) or "", "", "| parameter | default | allowed |", "|---|---|---|"]
     for name, spec in found.PARAMETERS.items():
         default = f"`{json.dumps(found.DEFAULTS[name])}`" if name in found.DEFAULTS else "library's"
         lines.append(f"| `{name}` | {default} | {_cell(spec)} |")

@@ -23,7 +23,11 @@ Weights = NDArray[np.float64]  # (n_rows,), above 0
 
 
 class Estimator(Protocol):
-    """What a kind fits. `fit` is scikit-learn's, with the validation part for early stopping."""
+    """What a kind fits. `fit` is scikit-learn's, with the validation part for early stopping.
+
+    It prints nothing, changes no argument (arrays may be mapped, read-only), and leaves the
+    libraries' random numbers and threads as they were.
+    """
 
     def fit(
         self,
@@ -34,7 +38,8 @@ class Estimator(Protocol):
     ) -> Self:
         """Without `eval_set` nothing stops early.
 
-        The same arrays and seed give the same model in any process.
+        The same arrays and seed give the same model in any process, of however many threads; a
+        library that draws at random gets the seed, and one that does not may ignore it.
 
         Raises:
             BadData: `y` has one class only.
@@ -43,16 +48,24 @@ class Estimator(Protocol):
         ...
 
     def scores(self, X: Matrix) -> NDArray[Any]:
-        """The probability of 1 of each row, as float32 or float64."""
+        """The probability of 1 of each row, as float32 or float64.
+
+        To the last bit it is the same whatever rows are beside it, and however many.
+        """
         ...
 
     def save(self, path: Path) -> None:
-        """Write one file that runs no code when it is loaded."""
+        """Write one file, under just this name, that runs no code when it is loaded and says which
+        kind it is of.
+        """
         ...
 
 
 class Kind(Protocol):
     """A module of models/kinds."""
+
+    KIND: str
+    """Its model_id, for messages and files."""
 
     FORMAT: str
     """Extension of its files, without the dot."""
@@ -113,8 +126,15 @@ class Estimators(Protocol):
     def load(self, path: Path, *, device: str) -> Estimator:
         """An estimator with bit-equal scores on the device type it was fitted on.
 
+        The file is read before anything is made of it: one that is not there or cannot be read, and
+        a host without memory, are no damage. It may come from anybody: what would crash the library
+        or fill the memory is refused before the library sees it.
+
         Raises:
-            ArtifactDamaged: the file is not one that this kind's `save` writes.
+            ArtifactDamaged: the file is not one that this kind's `save` writes; the message names
+                file and kind. Whatever a released version wrote still loads.
+            OSError: it cannot be read.
+            MemoryError: the host has no memory left for it.
         """
         ...
 

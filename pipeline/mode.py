@@ -23,6 +23,9 @@ class Mode(Protocol):
     IGNORED: tuple[str, ...]
     """Columns that name something, and that it does not read."""
 
+    SCORES_ROWS: bool
+    """Whether its results have files of scores, for `deepcredit scores`."""
+
     def check(
         self, connection: Connection, batch: Batch, parameters: BatchParameters
     ) -> tuple[str, ...]:

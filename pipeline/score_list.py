@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from configs.errors import BadParameter, DatasetChanged, NotFound, WrongState
 from configs.meant import some
 from models.scores import decide
+from pipeline import mode
 from pipeline.context import Read
 from pipeline.frames import classes_in, rows_of
 from storage import arrays, batches, datasets, results
@@ -44,11 +45,11 @@ def read_scores(
     store: Store,
     cache: Cache,
 ) -> ScoreList:
-    """The scores of a train or predict batch that has ended; `model` None: it has but one;
-    `split` None: the one it has, else test.
+    """The scores of a batch that has ended; `model` None: it has but one; `split` None: the one it
+    has, else test.
 
     Raises:
-        NotFound: there is no such batch, model or split.
+        NotFound: there is no such batch, mode, model or split.
         BadParameter: it has several models.
         WrongState: it has no scores, or not yet.
         DatasetChanged: the rows that were scored are registered no more.
@@ -81,10 +82,10 @@ def choose(
 ) -> ScoresFile:
     """The file that is asked for; raises as `read_scores`."""
     number = batch.batch_id
-    if batch.mode not in ("train", "predict"):
+    if not mode.find(batch.mode).SCORES_ROWS:
         raise WrongState(
-            f"batch {number} is of mode {batch.mode or 'NULL'}, which scores no rows; name a train "
-            "batch, or a predict batch: its train_batch_id may be an ensemble batch"
+            f"batch {number} is of mode {batch.mode}, which scores no rows; name a train batch, or "
+            "a predict batch: its train_batch_id may be an ensemble batch"
         )
     if not batch.ended:
         raise WrongState(

@@ -1,4 +1,4 @@
-"""The rows that a predict batch scores: read once, prepared exactly as in training."""
+"""The rows that models are applied to: read once, prepared exactly as in training."""
 
 from contextlib import suppress
 from dataclasses import dataclass

@@ -11,6 +11,8 @@ from storage.views import as_table
 
 _in_words = as_table("v_batch")
 
+KEYS = tuple(column.name for column in _in_words.c)
+
 
 def batches(
     connection: Connection, *, state: State | None = None, limit: int = 50

@@ -174,7 +174,7 @@ def models(connection: Connection, batch_id: int) -> tuple[TrainedModel, ...]:
 
 
 def scored(connection: Connection, batch_id: int) -> tuple[ScoresFile, ...]:
-    """The scores of a train or predict batch, by model_no, model_sub_no and split."""
+    """The scores of a batch's rows, by model_no, model_sub_no and split."""
     result, model, split = dc_batch_result.c, dc_model.c, dc_split.c
     rows = connection.execute(
         select(

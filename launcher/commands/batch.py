@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from configs.meant import some
 from launcher.service import kept_back
 from launcher.terminal.batch_table import COLUMNS, as_listed
 from launcher.terminal.console import Format, FormatOption, show
+from launcher.terminal.durations import in_utc
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.following import follow
 from launcher.terminal.lines import complain, note, remark, say
@@ -128,7 +130,7 @@ def list_(
     if form is Format.TABLE:
         rows = [*map(as_listed, rows)]
     where = f"database {opened.database}"
-    show(rows, COLUMNS, form, title=where, empty=f"no batch in {where}")
+    show(rows, COLUMNS, form, title=where, empty=f"no batch in {where}", keys=listing.KEYS)
 
 
 @app.command("show", epilog=example("deepcredit batch show 123"))
@@ -146,7 +148,8 @@ def show_(
     width = max(map(len, columns))
     for name, value in columns.items():
         if value is not None:
-            say(f"{name:<{width}}  {value}")
+            said = in_utc(value) if isinstance(value, datetime) else value
+            say(f"{name:<{width}}  {said}")
     if found.failure:
         say(f"\nonce that is mended: deepcredit batch retry {batch_id}")
 

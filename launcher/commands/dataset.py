@@ -218,8 +218,15 @@ def _make(ctx: typer.Context, words: str, make: Callable[..., Dataset]) -> None:
 
 def _show_columns(dataset: Dataset) -> None:
     """Of a target or a time the kind says only how its values are stored."""
-    rows = [_column(asdict(column)) for column in dataset.columns]
-    show([row if row["role"] == "feature" else row | {"kind": None} for row in rows], _COLUMNS)
+    rows = [
+        row
+        | {
+            "kind": row["kind"] if row["role"] == "feature" else None,
+            "missing_values": row["missing_values"] or None,
+        }
+        for row in (_column(asdict(column)) for column in dataset.columns)
+    ]
+    show(rows, _COLUMNS)
 
 
 def _row(found: Dataset) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Fill dc_model_list from a file, and list its variants."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +27,7 @@ _COLUMNS = (
     Column("model_sub_no", "variant"),
     Column("model_id", "model", text=True),
     Column("use_yn", "use", text=True),
-    Column("params", "parameters", prose=True),
+    Column("params", "parameters", prose=True, least=40),
     Column("model_desc", "description", prose=True, wide=True),
 )
 
@@ -60,11 +62,12 @@ def list_(
 ) -> None:
     """List the models with the variants that their grids expand to."""
     entries = session(ctx).read(lambda connection: model_list.listing(connection, group))
-    rows = [row for entry in entries for row in _rows(entry)]
+    write = _briefly if form is Format.TABLE else partial(json.dumps, ensure_ascii=False)
+    rows = [row for entry in entries for row in _rows(entry, write)]
     show(rows, _COLUMNS, form, empty="no model; fill the list with `deepcredit model load`")
 
 
-def _rows(entry: ModelEntry) -> list[dict[str, Any]]:
+def _rows(entry: ModelEntry, write: Callable[[dict[str, Any]], str | None]) -> list[dict[str, Any]]:
     """One row a variant; a model whose parameters are wrong shows what is wrong with them."""
     columns = asdict(entry)
     columns.pop("model_param")
@@ -73,13 +76,15 @@ def _rows(entry: ModelEntry) -> list[dict[str, Any]]:
     except (BadParameter, NotFound) as error:
         return [columns | {"model_sub_no": None, "params": f"error: {error}"}]
     return [
-        columns
-        | {
-            "model_sub_no": variant.model_sub_no,
-            "params": json.dumps(_telling(entry, variant), ensure_ascii=False),
-        }
+        columns | {"model_sub_no": variant.model_sub_no, "params": write(_telling(entry, variant))}
         for variant in expanded
     ]
+
+
+def _briefly(params: dict[str, Any]) -> str | None:
+    """As few lines as may be, none of which breaks a name from its value."""
+    written = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in params.items())
+    return ", ".join(written) or None
 
 
 def _expand(entry: ModelEntry) -> tuple[variants.Variant, ...]:

@@ -20,6 +20,7 @@ from rich.table import Column as Cells
 from rich.table import Table
 from rich.text import Text
 
+from launcher.terminal.durations import in_utc
 from launcher.terminal.lines import harmless, remark, say
 
 CUT = 120
@@ -29,7 +30,6 @@ line as long.
 
 _UNBOUNDED = 100_000
 _GAP = 2
-_PROSE = 20  # narrower, prose is hard to read
 
 
 class Format(Enum):
@@ -48,8 +48,9 @@ class Column:
     """A column of a table: `name` is its key in a row, `header` what people read.
 
     Numbers stand to the right; `text` stands to the left; `prose` does so too and may be broken
-    into lines where space is short, into at most `lines` of them: the rest is cut. `wide` ones are
-    left out, the last first, where the terminal is too narrow for all.
+    into lines where space is short, into at most `lines` of them: the rest is cut. Narrower than
+    `least` it is hard to read. `wide` ones are left out, the last first, where the terminal is too
+    narrow for all.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Column:
     text: bool = False
     prose: bool = False
     lines: int | None = None
+    least: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,13 @@ def show(
     *,
     title: str | None = None,
     empty: str = "nothing to show",
+    keys: Sequence[str] | None = None,
 ) -> None:
-    """Print rows: a table of `columns`, or every key of every row as CSV or JSON."""
+    """Print rows: a table of `columns`, or every key of every row as CSV or JSON. `keys` is what a
+    row would have where there is none; None: the columns.
+    """
     if form is Format.CSV:
-        names = list(rows[0]) if rows else [column.name for column in columns]
+        names = list(rows[0]) if rows else keys or [column.name for column in columns]
         write_csv(names, ([row[name] for name in names] for row in rows), sys.stdout)
     elif form is Format.JSON:
         text = json.dumps([*map(dict, rows)], ensure_ascii=False, indent=1, default=_plain)
@@ -171,7 +176,7 @@ def fitting(
 
 def _width(rows: Sequence[Mapping[str, Any]], column: Column) -> int:
     longest = max(_cell(row.get(column.name), column).cell_len for row in rows)
-    return max(min(longest, _PROSE) if column.prose else longest, cell_len(column.header))
+    return max(min(longest, column.least) if column.prose else longest, cell_len(column.header))
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int) -> Table:
@@ -203,7 +208,7 @@ def _cell(value: Any, column: Column) -> Text:
     if isinstance(value, float) and column.digits is not None:
         return Text(f"{value:.{column.digits}f}")
     if isinstance(value, datetime):
-        return Text(f"{value:%Y-%m-%d %H:%M:%S}")
+        return Text(in_utc(value))
     return Text(harmless(str(value)))
 
 

@@ -1,12 +1,18 @@
 """How people write lengths of time: 90d on a command line and in a narrow table, 2 h 05 min where
-there is room.
+there is room; and a point in time: that of the database, which is UTC.
 """
 
 import re
+from datetime import datetime
 
 import typer
 
 _SECONDS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def in_utc(at: datetime) -> str:
+    """A time of the database, to the second."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def seconds_of(text: str, option: str) -> float:

@@ -47,6 +47,7 @@ Draw = Callable[[Board, Searched, Sequence[Judged], Context], tuple[Picture, ...
 
 
 IGNORED = ("model_group",)
+SCORES_ROWS = False
 
 
 class Parameters(BatchParameters):

@@ -3,182 +3,38 @@ to another data set.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Literal
 
 from pydantic import Field
 from sqlalchemy import Connection
 
-from configs.errors import NotFound, ParentFailed, ParentNotReady
-from models import demand
-from pipeline import fanout, fingerprints, placing, run_files, subjects, workplace
+from configs.errors import ParentNotReady
+from pipeline import applying
 from pipeline.context import Context
-from pipeline.ensembles import prediction
-from pipeline.model_run import ModelRun
 from pipeline.parameters import BatchParameters
-from pipeline.scoring import Scored, ScoreTask, score_model
-from pipeline.subjects import Selection
-from storage import batches, results
-from storage.artifacts.port import Stored
-from storage.records import Batch, TrainedModel
+from pipeline.subjects import Scope
+from storage.records import Batch
 
 IGNORED = ("candidate_id", "model_group")
+SCORES_ROWS = True
 
 
 class Parameters(BatchParameters):
     """batch_param of a predict batch."""
 
-    scope: Literal["test", "all"] | None = Field(
+    scope: Scope | None = Field(
         None,
         description="test: the rows set aside in training; all: every row; default: test on the "
         "data set trained on, all on another",
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
-    """The rows to score, prepared, with labels where the outcome is known."""
-
-    selection: Selection
-    matrix: Stored
-    labels: Stored | None
-    doubts: tuple[str, ...]
-
-
 def check(connection: Connection, batch: Batch, parameters: Parameters) -> tuple[str, ...]:  # noqa: ARG001 - as every mode
     """Raise what a run would end with before it reads the data."""
     with suppress(ParentNotReady):  # it waits for that one
-        _parent(connection, batch)
+        applying.parent_of(connection, batch)
     return ()
 
 
 def run(batch: Batch, parameters: Parameters, context: Context) -> str:
-    """Score with every model of `train_batch_id`, or with the ensemble that it found; what an
-    earlier run finished is kept.
-    """
-    deadline = parameters.deadline()
-    parent = context.read(lambda connection: _parent(connection, batch))
-    if parent.mode == "ensemble":
-        return prediction.run(batch, parent, parameters.scope, deadline, context)
-    models = _models(parent, context)
-    context.report(0.0, "reading the data set")
-    rows = _prepare(batch, models[0], parameters, context)
-    summary = fanout.work_through(
-        score_model,
-        [_task(batch, model, rows, context) for model in models],
-        lambda task, scored: _commit(task, scored, rows, context),
-        keep=results.keep_matching,
-        folder=run_files.PREDICTIONS,
-        verb="applied",
-        splits=(rows.selection.scope,),
-        parameters=parameters,
-        deadline=deadline,
-        context=context,
-    )
-    return "; ".join([summary, *rows.doubts])
-
-
-def _parent(connection: Connection, batch: Batch) -> Batch:
-    """The batch whose models are applied.
-
-    Raises:
-        NotFound: there is no such train or ensemble batch.
-        ParentFailed: it ended in a final error.
-        ParentNotReady: an operator set it to run again meanwhile.
-    """
-    number = batch.train_batch_id
-    if number is None:
-        raise NotFound("a predict batch needs train_batch_id")
-    parent = batches.read(connection, number)
-    if parent is None:
-        raise NotFound(f"train_batch_id {number}: there is no such batch")
-    if parent.mode not in ("train", "ensemble"):
-        raise NotFound(
-            f"train_batch_id {number} is a {parent.mode} batch, not a train or ensemble batch"
-        )
-    if not parent.ended:
-        raise ParentNotReady(f"train_batch_id {number} is not complete yet")
-    if parent.state == "E":
-        raise ParentFailed(
-            f"train_batch_id {number} ended in {parent.error_class} and must run again first: "
-            f"{parent.error_text}"
-        )
-    return parent
-
-
-def _models(parent: Batch, context: Context) -> tuple[TrainedModel, ...]:
-    """The models of a train batch.
-
-    Raises:
-        NotFound: it left none.
-    """
-    number = parent.batch_id
-    models = context.read(lambda connection: results.models(connection, number))
-    if not models:
-        raise NotFound(f"train_batch_id {number} has no models in dc_model; run it again")
-    return models
-
-
-def _prepare(batch: Batch, model: TrainedModel, parameters: Parameters, context: Context) -> Rows:
-    split = context.read(lambda connection: results.read_split(connection, model.split_id))
-    selection = subjects.select(batch, model, split, parameters.scope, context)
-    subject = subjects.read(selection, context)
-    return Rows(
-        selection=selection,
-        matrix=subjects.share_rows(subject, model, context),
-        labels=subjects.share_labels(subject, context),
-        doubts=subjects.doubts(subject, model, context),
-    )
-
-
-def _fingerprint(model: TrainedModel, rows: Rows) -> str:
-    return fingerprints.of(
-        model=model.sha256,
-        threshold=model.threshold,
-        matrix=rows.matrix.sha256,
-        labels=rows.labels and rows.labels.sha256,
-        split=rows.selection.scope,
-        rows=rows.selection.dataset.content_sha256,
-    )
-
-
-def _task(batch: Batch, model: TrainedModel, rows: Rows, context: Context) -> ScoreTask:
-    return ScoreTask(
-        run=ModelRun(
-            batch_id=batch.batch_id,
-            fence=batch.fence,
-            model_no=model.model_no,
-            model_sub_no=model.model_sub_no,
-            model_id=model.model_id,
-        ),
-        settings=workplace.pack(context.settings),
-        model=Stored(uri=model.uri, sha256=model.sha256, bytes=model.bytes),
-        threshold=model.threshold,
-        matrix=rows.matrix,
-        split=rows.selection.scope,
-        labels=rows.labels,
-        fingerprint=_fingerprint(model, rows),
-        need=placing.need_of(
-            demand.of_scoring(
-                device=model.device,
-                matrix_bytes=rows.matrix.bytes,
-                model_bytes=model.bytes,
-            )
-        ),
-    )
-
-
-def _commit(task: ScoreTask, scored: Scored, rows: Rows, context: Context) -> None:
-    row = task.run.success(
-        task.split,
-        scored.metrics,
-        scored.n_rows,
-        threshold=task.threshold,
-        predict_seconds=scored.predict_seconds,
-        scores_uri=scored.scores.uri,
-        scores_sha256=scored.scores.sha256,
-        fingerprint=task.fingerprint,
-        note=task.note,
-        **rows.selection.noted,
-    )
-    context.commit(lambda connection: results.put_results(connection, [row]))
+    """What an earlier run finished is kept."""
+    return applying.apply(batch, parameters.scope, parameters, context)

@@ -21,6 +21,7 @@ from storage import datasets, model_list, results
 from storage.records import Batch, Dataset, ModelEntry, TrainedModel
 
 IGNORED = ("candidate_id",)
+SCORES_ROWS = True
 
 
 class Parameters(SplitParameters):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime
 
 import pytest
 
@@ -138,6 +139,27 @@ def test_a_batch_is_cancelled_retried_and_listed_in_words(run: Terminal, calls: 
     assert "[모형] one" in listed
     assert "waiting" in listed
     assert "does not exist" in run.error("batch", "retry", "99")
+
+
+def test_a_list_without_a_batch_has_the_heading_of_one_with_them(
+    run: Terminal, calls: Calls
+) -> None:
+    """As CSV, which programs read by the names of its columns."""
+    empty = run("batch", "list", "--format", "csv")[1]
+    calls.add()
+
+    assert run("batch", "list", "--format", "csv")[1].splitlines()[:1] == empty.splitlines()
+
+
+def test_a_batch_is_shown_with_times_to_the_second_and_their_zone(
+    run: Terminal, calls: Calls
+) -> None:
+    number = calls.add(created_at=datetime(2026, 8, 1, 9, 30, 5, 123456))  # noqa: DTZ001 - as rows have
+
+    assert re.search(
+        r"^created_at +2026-08-01 09:30:05 UTC$", run("batch", "show", number)[1], re.MULTILINE
+    )
+    assert run.rows("batch", "show", number)[0]["created_at"] == "2026-08-01 09:30:05.123456"
 
 
 def test_wait_ends_with_0_on_c_and_1_on_a_final_e(run: Terminal, calls: Calls) -> None:

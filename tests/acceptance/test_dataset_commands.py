@@ -75,7 +75,7 @@ def test_data_sets_are_listed_and_shown(run: Terminal) -> None:
     assert run("dataset", "show", "D1/1") == run("dataset", "show", "D1", "1")
     table = run("dataset", "show", "D1/1")[1]
     assert re.search(r"^ *\d +연체 +target +- ", table, re.MULTILINE)
-    assert re.search(r"^ *\d +나이 +feature +numeric ", table, re.MULTILINE)
+    assert re.search(r"^ *\d +나이 +feature +numeric +- *$", table, re.MULTILINE)
     assert {row["kind"] for row in shown} == {"numeric", "categorical"}
     for words in (("D1", "2"), ("D1/2",)):
         said = run.error("dataset", "show", *words)

@@ -1,9 +1,11 @@
 """`deepcredit model`"""
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.calls import Calls
 from tests.terminal import MODELS, Terminal
@@ -42,6 +44,30 @@ def test_what_a_model_names_is_listed_also_where_it_is_the_default(run: Terminal
             for method in ("none", "under")
         ),
         {},
+    ]
+
+
+def test_many_parameters_take_few_lines_of_a_terminal_of_80(
+    run: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a table; a description that finds no room beside them is left out."""
+    many = "batch_size = 512, virtual_batch_size = 128, max_epochs = 50, n_d = 16, n_a = 16"
+    text = MODELS.replace("n_estimators = 20, grid = { max_depth = [2, 3] }", many)
+    Path("models.toml").write_text(text.replace("ML-XGB", "DL-TABNET"), encoding="utf-8")
+    run("model", "load", "models.toml")
+    output = io.StringIO()
+    terminal = Console(file=output, width=80)
+    monkeypatch.setattr("launcher.terminal.console.console", lambda **_: terminal)
+
+    run("model", "list")
+
+    heading, _, *lines = output.getvalue().splitlines()
+    assert "description" not in heading
+    start = heading.index("parameters")
+    assert [line[start:].strip() for line in lines] == [
+        "n_d=16, n_a=16, virtual_batch_size=128,",
+        "max_epochs=50, batch_size=512",
+        "-",
     ]
 
 

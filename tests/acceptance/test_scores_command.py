@@ -4,14 +4,16 @@ import csv
 import io
 import os
 import stat
+import sys
 
 import numpy as np
 import pytest
 
 from models import kind
-from pipeline import frames
+from pipeline import frames, mode
 from pipeline.datasets import load_file
 from pipeline.ensembles import pictures
+from pipeline.modes import predict
 from pipeline.roles import Choices
 from pipeline.rules import from_json
 from storage import arrays, datasets
@@ -142,6 +144,17 @@ def test_an_ensemble_s_calls_are_those_that_were_counted(desk, run, monkeypatch)
     assert all((int(row["votes"]) >= 2) == (row["called"] == "1") for row in rows)
     assert [row["id"] for row in rows] == [row["id"] for row in plain]
     assert "scores no rows; name a train batch" in run.error("scores", parent)
+
+
+def test_a_mode_says_itself_whether_it_scores_rows(desk, run, monkeypatch):
+    batch_id = desk.predict(desk.train())
+    before = read(run("scores", batch_id, "--model", "1", "--format", "csv"))
+    desk.sql(f"UPDATE dc_batch SET mode = 'real' WHERE batch_id = {batch_id}")
+    assert "unknown mode 'real'" in run.error("scores", batch_id)
+    monkeypatch.setattr(mode, "available", lambda: ("real",))
+    monkeypatch.setitem(sys.modules, "pipeline.modes.real", predict)
+
+    assert read(run("scores", batch_id, "--model", "1", "--format", "csv")) == before
 
 
 def test_a_train_batch_has_the_scores_of_valid_and_of_test(desk, run):

@@ -13,6 +13,10 @@ from pipeline.modes.predict import Parameters as PredictParameters
 from pipeline.modes.train import Parameters as TrainParameters
 from pipeline.parameters import parse
 from pipeline.preparation import SplitParameters
+from tests.protocols import lacking
+
+LACKING = lacking(mode.Mode, {f"pipeline/modes/{m}.py": mode.find(m) for m in mode.available()})
+assert not LACKING, LACKING
 
 
 def test_numbers_may_come_as_strings() -> None:
