@@ -214,6 +214,18 @@ def test_what_an_operator_says_after_a_claim_has_read_counts(calls: Calls, word:
     assert calls.states() == "E"
 
 
+def test_a_key_that_is_taken_after_a_claim_has_read_is_busy(calls: Calls) -> None:
+    for _ in range(2):
+        calls.add(concurrency_key="k")
+    with calls.engine.connect() as connection:
+        rows = connection.execute(taking.WAITING, ASKED).all()
+    calls.take()
+
+    assert len(rows) == 2
+    assert calls(taking.take_one, rows, "S2", 60) is None
+    assert calls.states() == "UI"
+
+
 @pytest.mark.parametrize("seen", [1, 2])
 def test_a_claim_that_came_too_late_keeps_no_owner_waiting(
     mariadb_engine: Engine, seen: int
