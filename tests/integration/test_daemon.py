@@ -7,6 +7,8 @@ import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -16,7 +18,8 @@ from configs.errors import WrongState
 from launcher.host.machine import memory_mb, this_host
 from launcher.service.claimer import Claimer
 from launcher.service.metrics import Metrics
-from launcher.service.supervisor import Supervisor
+from launcher.service.slots import Slots
+from launcher.service.supervisor import Outcome, Supervisor
 from storage import servers
 from storage.columns import utc_now
 from tests.proxy import proxied
@@ -169,6 +172,27 @@ def test_a_cluster_that_nobody_needs_is_closed(runs, monkeypatch):
         until(lambda: runs.states_of(batch_id) == ["C"])
         assert cluster.asked
         until(lambda: cluster.closed)
+
+
+def test_a_cluster_is_kept_while_a_batch_runs_on_it_and_a_while_longer(runs, monkeypatch):
+    now, ends, cluster = [0.0], SimpleQueue(), Noted()
+    monkeypatch.setattr("launcher.service.slots.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(Supervisor, "run", lambda _: ends.get())
+    slots = Slots(2, engine=runs.engine, settings=runs.settings, cluster=cluster, command=[])
+    for _ in range(2):
+        runs.add()
+        slots.start(runs.claim(), 0.0, None)
+
+    now[0] = 1000.0
+    for outcome in (Outcome("E", stale=True), Outcome("C", stale=False)):
+        slots.rest()
+        ends.put(outcome)
+        assert slots.wait(20) == outcome
+    slots.rest()
+    assert cluster.closed == 0
+    now[0] += 601
+    slots.rest()
+    assert cluster.closed == 1
 
 
 class Noted:

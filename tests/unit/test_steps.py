@@ -94,7 +94,7 @@ def test_an_outage_begins_with_the_first_step_that_fails_and_ends_with_the_last(
 
 def test_another_failure_is_logged_once_and_is_no_outage(launcher):
     with capture_logs() as lines:
-        for _ in range(2):
+        for _ in range(3):
             launcher.turn(launcher.sweep, sweep=FAULT)
         launcher.errors.clear()
         for _ in range(2):
