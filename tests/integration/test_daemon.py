@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 from structlog.testing import capture_logs
 
-from configs.errors import WrongState
+from configs.errors import DatabaseRefused, WrongState
 from launcher.host.machine import memory_mb, this_host
 from launcher.service.claimer import Claimer
 from launcher.service.metrics import Metrics
@@ -131,6 +131,16 @@ def test_a_launcher_says_when_another_runs_under_its_id(runs):
 
     assert sum("under the same id" in event["event"] for event in logged) == 1
     assert runs.servers()["B"].pid == 7
+
+
+def test_a_launcher_that_cannot_take_its_row_away_leaves_all_the_same(runs, monkeypatch):
+    def refused(*_):
+        raise DatabaseRefused
+
+    monkeypatch.setattr(servers, "remove", refused)
+    with capture_logs() as said:
+        assert runs.daemon("succeed", drain=True).run() == 0
+    assert "could not take itself off" in str(said)
 
 
 def test_a_second_launcher_under_an_id_is_refused_until_the_first_is_dead(runs):

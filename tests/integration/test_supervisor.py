@@ -455,6 +455,18 @@ def test_a_lost_answer_to_a_claim_is_looked_up_and_the_batch_run(cut_runs, proxy
     assert cut_runs.outcomes(batch_id) == [(None, None)]
 
 
+def test_a_claim_whose_answer_was_lost_may_be_swept_meanwhile(cut_runs, proxy):
+    batch_id = cut_runs.add()
+    claimer = cut_runs.claimer()
+    proxy.lose_answer_to(b"COMMIT")
+    with pytest.raises(DatabaseUnavailable):
+        claimer.next(0)
+    cut_runs.change(batch_id, lease_until=utc_now(-1))
+    assert cut_runs(sweeping.sweep) == [(batch_id, 1)]
+
+    assert claimer.next(0).batch.fence == 3
+
+
 def test_a_claim_that_did_not_arrive_is_forgotten(cut_runs, proxy):
     batch_id = cut_runs.add()
     claimer = cut_runs.claimer()
