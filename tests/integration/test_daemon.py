@@ -32,6 +32,8 @@ def test_it_runs_as_many_at_once_as_it_has_slots(runs):
     with in_thread(runs.daemon("hang", slots=2)):
         until(lambda: runs.states_of(*batch_ids) == ["U", "U", "I"])
         runs.pid("B")
+    owners = [runs.attempts(batch_id)[0].identity for batch_id in batch_ids[:2]]
+    assert [owner.rpartition(":")[2] for owner in owners] == ["0", "1"]
 
     assert runs.states_of(*batch_ids) == ["I"] * 3
 
@@ -203,6 +205,16 @@ def test_a_cluster_is_kept_while_a_batch_runs_on_it_and_a_while_longer(runs, mon
     now[0] += 601
     slots.rest()
     assert cluster.closed == 1
+
+
+def test_slots_that_are_closed_give_back_what_runs(runs):
+    command = runs.command("hang")
+    slots = Slots(1, engine=runs.engine, settings=runs.settings, cluster=NOWHERE, command=command)
+    batch_id = runs.add()
+    slots.start(runs.claim(), time.monotonic(), None)
+    slots.close()
+
+    assert runs.states_of(batch_id) == ["I"]
 
 
 class Noted:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from structlog.testing import capture_logs
 
 from configs.errors import DatabaseUnavailable, Retry
@@ -477,6 +477,21 @@ def test_a_claim_that_did_not_arrive_is_forgotten(cut_runs, proxy):
 
     assert cut_runs.row(batch_id).state == "I"
     assert claimer.next(0).batch.fence == 1
+
+
+def test_a_claim_that_breaks_before_its_commit_is_none(cut_runs, proxy):
+    batch_id = cut_runs.add()
+    claimer = cut_runs.claimer()
+
+    def break_off(_connection):
+        proxy.cut()
+        proxy.restore()
+
+    event.listen(cut_runs.engine, "commit", break_off, once=True)
+    with pytest.raises(DatabaseUnavailable):
+        claimer.this(batch_id)
+
+    assert claimer.this(batch_id).batch.fence == 1
 
 
 def test_a_swept_batch_that_is_set_to_running_by_hand_is_not_waited_for(sqlite_runs):
