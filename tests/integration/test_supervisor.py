@@ -118,6 +118,13 @@ def test_the_lease_is_renewed_as_long_as_it_takes(runs):
     assert len(seen) > 5
 
 
+def test_workers_are_not_used_again_after_one_was_lost(sqlite_runs):
+    sqlite_runs.add()
+    outcome = sqlite_runs.supervise("worker-lost").outcome()
+
+    assert outcome == Outcome("E", stale=True, error_class="WorkerLost")
+
+
 def test_bad_input_is_final_and_says_why(both_runs):
     runs = both_runs
     batch_id = runs.add()
