@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from configs.errors import BadData, ClusterAway, DatabaseRefused, LeaseLost, Retry
+from configs.errors import BadData, ClusterAway, DatabaseRefused, LeaseLost, Retry, WorkerLost
 from configs.settings import load
 from launcher.host.channel import open_channel
 from pipeline.messages import Failed, Finished, Progress, failure
@@ -41,6 +41,8 @@ def main() -> None:
                 raise BadData("the table is empty")
             except BadData as error:
                 send(failure(error))
+        case ("worker-lost", _, _):
+            send(failure(WorkerLost("a worker died")))
         case ("needs-cluster", _, _):
             place = urlsplit(job.scheduler)
             try:

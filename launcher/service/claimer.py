@@ -73,9 +73,8 @@ class Claimer:
 
     def give_back_doubtful(self) -> None:
         """On the way out: a claim whose answer was lost must not wait for its lease to end."""
-        doubtful, self._doubtful = self._doubtful, None
-        if doubtful is not None:
-            give_back(self._engine, claims.claim_of(doubtful.batch))
+        if self._doubtful is not None:
+            give_back(self._engine, claims.claim_of(self._doubtful.batch))
 
     def nothing_left(self) -> bool:
         """Whether neither this launcher nor another has anything to run now."""

@@ -7,16 +7,19 @@ import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
 from structlog.testing import capture_logs
 
-from configs.errors import WrongState
+from configs.errors import DatabaseRefused, WrongState
 from launcher.host.machine import memory_mb, this_host
 from launcher.service.claimer import Claimer
 from launcher.service.metrics import Metrics
-from launcher.service.supervisor import Supervisor
+from launcher.service.slots import Slots
+from launcher.service.supervisor import Outcome, Supervisor
 from storage import servers
 from storage.columns import utc_now
 from tests.proxy import proxied
@@ -29,6 +32,8 @@ def test_it_runs_as_many_at_once_as_it_has_slots(runs):
     with in_thread(runs.daemon("hang", slots=2)):
         until(lambda: runs.states_of(*batch_ids) == ["U", "U", "I"])
         runs.pid("B")
+    owners = [runs.attempts(batch_id)[0].identity for batch_id in batch_ids[:2]]
+    assert [owner.rpartition(":")[2] for owner in owners] == ["0", "1"]
 
     assert runs.states_of(*batch_ids) == ["I"] * 3
 
@@ -130,6 +135,16 @@ def test_a_launcher_says_when_another_runs_under_its_id(runs):
     assert runs.servers()["B"].pid == 7
 
 
+def test_a_launcher_that_cannot_take_its_row_away_leaves_all_the_same(runs, monkeypatch):
+    def refused(*_):
+        raise DatabaseRefused
+
+    monkeypatch.setattr(servers, "remove", refused)
+    with capture_logs() as said:
+        assert runs.daemon("succeed", drain=True).run() == 0
+    assert "could not take itself off" in str(said)
+
+
 def test_a_second_launcher_under_an_id_is_refused_until_the_first_is_dead(runs):
     with runs.launcher("hang") as launcher:
         until(lambda: runs.servers().get("L"))
@@ -169,6 +184,37 @@ def test_a_cluster_that_nobody_needs_is_closed(runs, monkeypatch):
         until(lambda: runs.states_of(batch_id) == ["C"])
         assert cluster.asked
         until(lambda: cluster.closed)
+
+
+def test_a_cluster_is_kept_while_a_batch_runs_on_it_and_a_while_longer(runs, monkeypatch):
+    now, ends, cluster = [0.0], SimpleQueue(), Noted()
+    monkeypatch.setattr("launcher.service.slots.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(Supervisor, "run", lambda _: ends.get())
+    slots = Slots(2, engine=runs.engine, settings=runs.settings, cluster=cluster, command=[])
+    for _ in range(2):
+        runs.add()
+        slots.start(runs.claim(), 0.0, None)
+
+    now[0] = 1000.0
+    for outcome in (Outcome("E", stale=True), Outcome("C", stale=False)):
+        slots.rest()
+        ends.put(outcome)
+        assert slots.wait(20) == outcome
+    slots.rest()
+    assert cluster.closed == 0
+    now[0] += 601
+    slots.rest()
+    assert cluster.closed == 1
+
+
+def test_slots_that_are_closed_give_back_what_runs(runs):
+    command = runs.command("hang")
+    slots = Slots(1, engine=runs.engine, settings=runs.settings, cluster=NOWHERE, command=command)
+    batch_id = runs.add()
+    slots.start(runs.claim(), time.monotonic(), None)
+    slots.close()
+
+    assert runs.states_of(batch_id) == ["I"]
 
 
 class Noted:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, event, text
 
 from configs.errors import LeaseLost, Retry
 from configs.settings import Settings
@@ -25,6 +25,20 @@ FIRST = "UPDATE dc_batch SET priority = 1 WHERE batch_id = :b"
 RESET = "UPDATE dc_batch SET state = 'I' WHERE batch_id = :b"
 
 ASKED = Offer(server="S").parameters | {"queue": "default", "passed": []}
+
+
+@pytest.fixture
+def mariadb_engine(mariadb_engine: Engine) -> Iterator[Engine]:
+    """Who waits for a lock gives up after the test, not before: after the usual few seconds a claim
+    goes on to the next row, as if it had not waited.
+    """
+
+    def patient(connection: Any, _record: Any) -> None:
+        connection.cursor().execute("SET innodb_lock_wait_timeout=60")
+
+    event.listen(mariadb_engine, "connect", patient)
+    yield mariadb_engine
+    event.remove(mariadb_engine, "connect", patient)
 
 
 @contextmanager
@@ -183,6 +197,33 @@ def test_a_claim_does_not_believe_what_it_read_before(calls: Calls) -> None:
     assert calls(taking.take_one, rows, "S2", 60) is None
     assert calls(taking._take, rows[0], "S2", 60) is None
     assert calls.states() == "I"
+
+
+@pytest.mark.parametrize(
+    "word", [CANCEL, "UPDATE dc_batch SET run_after = NULL WHERE batch_id = :b"]
+)
+def test_what_an_operator_says_after_a_claim_has_read_counts(calls: Calls, word: str) -> None:
+    number = calls.failed(Retry.AT_ONCE)
+    with calls.engine.connect() as connection:
+        rows = connection.execute(taking.RETRIES, ASKED).all()
+    calls.sql(word, b=number)
+
+    assert [row.batch_id for row in rows] == [number]
+    assert calls(taking.take_one, rows, "S2", 60) is None
+    assert calls(taking._take, rows[0], "S2", 60) is None
+    assert calls.states() == "E"
+
+
+def test_a_key_that_is_taken_after_a_claim_has_read_is_busy(calls: Calls) -> None:
+    for _ in range(2):
+        calls.add(concurrency_key="k")
+    with calls.engine.connect() as connection:
+        rows = connection.execute(taking.WAITING, ASKED).all()
+    calls.take()
+
+    assert len(rows) == 2
+    assert calls(taking.take_one, rows, "S2", 60) is None
+    assert calls.states() == "UI"
 
 
 @pytest.mark.parametrize("seen", [1, 2])

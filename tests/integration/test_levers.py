@@ -272,7 +272,9 @@ def test_nothing_is_left_when_all_that_waits_waits_for_later(calls: Calls) -> No
     claim = calls.take()
     assert calls(taking.pending, Offer(server=""))
     assert calls(taking.running, Offer(server="")) == [number]
-    assert calls(taking.running, Offer(server="", queues=("night",))) == []
+    night = Offer(server="", queues=("night",))
+    assert not calls(taking.pending, night)
+    assert calls(taking.running, night) == []
     calls.finish(claim)
     assert not calls(taking.pending, Offer(server=""))
 

@@ -1,6 +1,7 @@
 """A run whose connections to the database break, or whose COMMITs are answered by nobody."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -95,14 +96,20 @@ def test_a_batch_that_is_lost_meanwhile_is_not_written(lab, mariadb_server):
     assert pictures(lab) == 0
 
 
-def test_a_database_that_stays_away_ends_the_run(lab):
+def test_a_database_that_stays_away_ends_the_run(lab, monkeypatch):
     away = lab.settings.model_copy(
-        update={"database_url": "mariadb+pymysql://u@127.0.0.1:1/d", "lease_seconds": 0.5}
+        update={"database_url": "mariadb+pymysql://u@127.0.0.1:1/d", "lease_seconds": 60}
     )
     context = lab.context(settings=away, engine=make_engine(away))
+    slept: list[float] = []
+    clock = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
+    monkeypatch.setattr(contexts, "time", clock)
 
     with pytest.raises(DatabaseUnavailable):
         context.read(lambda connection: None)
+    assert 55 <= sum(slept) < 60
+    longest = [min(0.1 * 2**n, 5.0) for n in range(len(slept))]
+    assert all(most / 2 <= each <= most for each, most in zip(slept, longest, strict=True))
 
 
 # Every writer may run again.

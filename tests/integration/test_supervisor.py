@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from structlog.testing import capture_logs
 
 from configs.errors import DatabaseUnavailable, Retry
@@ -116,6 +116,13 @@ def test_the_lease_is_renewed_as_long_as_it_takes(runs):
     until(lambda: seen.add(runs.row(batch_id).lease_until) or runs.row(batch_id).state == "C")
     assert running.outcome().state == "C"
     assert len(seen) > 5
+
+
+def test_workers_are_not_used_again_after_one_was_lost(sqlite_runs):
+    sqlite_runs.add()
+    outcome = sqlite_runs.supervise("worker-lost").outcome()
+
+    assert outcome == Outcome("E", stale=True, error_class="WorkerLost")
 
 
 def test_bad_input_is_final_and_says_why(both_runs):
@@ -455,6 +462,18 @@ def test_a_lost_answer_to_a_claim_is_looked_up_and_the_batch_run(cut_runs, proxy
     assert cut_runs.outcomes(batch_id) == [(None, None)]
 
 
+def test_a_claim_whose_answer_was_lost_may_be_swept_meanwhile(cut_runs, proxy):
+    batch_id = cut_runs.add()
+    claimer = cut_runs.claimer()
+    proxy.lose_answer_to(b"COMMIT")
+    with pytest.raises(DatabaseUnavailable):
+        claimer.next(0)
+    cut_runs.change(batch_id, lease_until=utc_now(-1))
+    assert cut_runs(sweeping.sweep) == [(batch_id, 1)]
+
+    assert claimer.next(0).batch.fence == 3
+
+
 def test_a_claim_that_did_not_arrive_is_forgotten(cut_runs, proxy):
     batch_id = cut_runs.add()
     claimer = cut_runs.claimer()
@@ -465,6 +484,21 @@ def test_a_claim_that_did_not_arrive_is_forgotten(cut_runs, proxy):
 
     assert cut_runs.row(batch_id).state == "I"
     assert claimer.next(0).batch.fence == 1
+
+
+def test_a_claim_that_breaks_before_its_commit_is_none(cut_runs, proxy):
+    batch_id = cut_runs.add()
+    claimer = cut_runs.claimer()
+
+    def break_off(_connection):
+        proxy.cut()
+        proxy.restore()
+
+    event.listen(cut_runs.engine, "commit", break_off, once=True)
+    with pytest.raises(DatabaseUnavailable):
+        claimer.this(batch_id)
+
+    assert claimer.this(batch_id).batch.fence == 1
 
 
 def test_a_swept_batch_that_is_set_to_running_by_hand_is_not_waited_for(sqlite_runs):
