@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from launcher.service.embedded import ExternalCluster
+from launcher.service.clusters import ExternalCluster
 from tests.mariadb import PASSWORD, MariaDB
 from tests.ports import free_port
 from tests.sshd import SshServer

@@ -7,8 +7,8 @@ import sys
 
 from configs import logs
 from configs.settings import load
+from launcher.service.clusters import ExternalCluster
 from launcher.service.daemon import Daemon
-from launcher.service.embedded import ExternalCluster
 from launcher.service.profile import Profile
 
 

@@ -17,8 +17,8 @@ from sqlalchemy import select
 from configs.settings import SECRETS, Settings
 from launcher.service.child import spawn
 from launcher.service.claimer import Claimer
+from launcher.service.clusters import ExternalCluster
 from launcher.service.daemon import Daemon
-from launcher.service.embedded import ExternalCluster
 from launcher.service.foreground import run_one
 from launcher.service.profile import Profile
 from launcher.service.supervisor import Outcome, Supervisor

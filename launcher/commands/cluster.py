@@ -10,7 +10,7 @@ from configs.errors import BadSetting
 from launcher.cluster import certificates as making
 from launcher.cluster import deploy, discovery, scaling
 from launcher.cluster.look import Picture, Worker, has_pages, look
-from launcher.service import embedded
+from launcher.service import clusters
 from launcher.terminal.console import Column, Format, FormatOption, progress, show
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import say, warn
@@ -74,7 +74,7 @@ def status(
     """
     settings = session(ctx).settings
     if settings.cluster is None and settings.scheduler:
-        _show(look(settings.scheduler, embedded.certificates(settings)), form)
+        _show(look(settings.scheduler, clusters.certificates(settings)), form)
         return
     wanted = _cluster(ctx)
     picture = discovery.find(wanted)

@@ -14,7 +14,7 @@ from configs.settings import Settings
 from launcher.service.absence import Absence
 from launcher.service.child import COMMAND
 from launcher.service.claimer import Claimed, Claimer
-from launcher.service.embedded import Cluster, make_cluster
+from launcher.service.clusters import Cluster, make_cluster
 from launcher.service.heartbeat import interval_of, patience_of
 from launcher.service.kept_back import what_to_do
 from launcher.service.metrics import Metrics, serving

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from configs.settings import Settings
 from launcher.service.child import COMMAND
 from launcher.service.claimer import Claimer
-from launcher.service.embedded import Cluster, make_cluster
+from launcher.service.clusters import Cluster, make_cluster
 from launcher.service.heartbeat import patience_of
 from launcher.service.orders import Orders
 from launcher.service.profile import Profile

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import Engine
 
 from configs.settings import Settings
-from launcher.service.embedded import Cluster
+from launcher.service.clusters import Cluster
 from launcher.service.settlement import give_back
 from launcher.service.spare import Spare
 from launcher.service.supervisor import Outcome, Supervisor

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 from configs.errors import ClusterUnavailable, DeepCreditError, Retry, StartFailed, WorkerLost
 from configs.settings import Settings, without_secrets
 from launcher.service.child import Child
-from launcher.service.embedded import Cluster
+from launcher.service.clusters import Cluster
 from launcher.service.heartbeat import Heartbeat
 from launcher.service.settlement import settle
 from launcher.service.verdict import (

@@ -16,7 +16,7 @@ from configs.meant import some
 from configs.settings import PREFIX, SECRETS
 from launcher.cluster.certificates import ending
 from launcher.cluster.connection import connect
-from launcher.service.embedded import certificates
+from launcher.service.clusters import certificates
 from launcher.service.kept_back import remedy, what_to_do
 from launcher.terminal import database_findings
 from launcher.terminal.findings import Finding, Found, Level, fail, ok, warn

@@ -14,8 +14,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from configs import logs
 from configs.settings import load
+from launcher.service.clusters import ExternalCluster
 from launcher.service.daemon import Daemon
-from launcher.service.embedded import ExternalCluster
 from launcher.service.heartbeat import Pulse
 from launcher.service.profile import Profile
 from storage import claims

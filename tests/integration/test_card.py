@@ -20,7 +20,7 @@ from configs.settings import Settings
 from ensemble.card import proven_count
 from ensemble.votes import count, pack
 from launcher.cluster.connection import connect
-from launcher.service.embedded import EmbeddedCluster
+from launcher.service.clusters import EmbeddedCluster
 from models import devices, kind
 from models.scores import auc
 from tests.bank import ROOT, SHARED, Bank, small_bank

@@ -17,7 +17,7 @@ from configs.settings import Settings
 from launcher.cli import execute
 from launcher.cluster.connection import connect, differences, versions
 from launcher.cluster.look import has_pages
-from launcher.service.embedded import EmbeddedCluster, ExternalCluster, make_cluster
+from launcher.service.clusters import EmbeddedCluster, ExternalCluster, make_cluster
 from launcher.service.foreground import run_one
 from pipeline.executor import Done
 from tests import tasks
@@ -206,7 +206,7 @@ from configs import logs
 from configs.settings import Settings
 from launcher.cluster.connection import connect
 from launcher.service.foreground import run_one
-from launcher.service.embedded import EmbeddedCluster
+from launcher.service.clusters import EmbeddedCluster
 from tests import tasks
 settings = Settings(workers=1, cache_dir=Path(sys.argv[1]))
 logs.configure(settings)

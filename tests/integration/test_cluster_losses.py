@@ -25,7 +25,7 @@ from configs.errors import ClusterUnavailable
 from launcher.cluster import connection, dismissal
 from launcher.cluster.connection import connect
 from launcher.cluster.look import look
-from launcher.service.embedded import ExternalCluster
+from launcher.service.clusters import ExternalCluster
 from storage.schema import dc_batch_result
 from tests import tasks
 from tests.bank import ROOT, end

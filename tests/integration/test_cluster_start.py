@@ -13,7 +13,7 @@ import pytest
 
 from launcher.cluster import certificates
 from launcher.cluster.connection import connect
-from launcher.service.embedded import ExternalCluster
+from launcher.service.clusters import ExternalCluster
 from tests import tasks
 from tests.ports import free_port
 from tests.sshd import HOST, make_key, trust

@@ -14,8 +14,8 @@ from configs.errors import ClusterUnavailable
 from configs.settings import OF_A_HOST, Settings
 from launcher.cluster import certificates
 from launcher.cluster.connection import connect
-from launcher.service import embedded
-from launcher.service.embedded import EmbeddedCluster
+from launcher.service import clusters
+from launcher.service.clusters import EmbeddedCluster
 from storage.columns import utc_now
 from tests import tasks
 from tests.bank import environment
@@ -35,7 +35,7 @@ SLOW = "import sys, time; sys.stdin.readline(); time.sleep(60)"
 def test_a_cluster_that_still_starts_is_closed_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
-    monkeypatch.setattr(embedded, "COMMAND", (sys.executable, "-c", SLOW))
+    monkeypatch.setattr(clusters, "COMMAND", (sys.executable, "-c", SLOW))
     cluster = EmbeddedCluster(Settings(cache_dir=tmp_path))
     raised = []
 
@@ -74,7 +74,7 @@ def test_a_cluster_that_lives_for_years_is_spoken_to_all_the_while(tmp_path) -> 
 def test_what_the_launcher_was_told_otherwise_does_not_reach_its_own_workers(
     monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
-    monkeypatch.setattr(embedded, "COMMAND", (sys.executable, "-c", TELLING))
+    monkeypatch.setattr(clusters, "COMMAND", (sys.executable, "-c", TELLING))
     for name in (*OF_A_HOST, "sftp_password"):
         monkeypatch.setenv(f"DEEPCREDIT_{name.upper()}", "other")
     cluster = EmbeddedCluster(Settings(cache_dir=tmp_path))

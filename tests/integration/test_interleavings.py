@@ -121,7 +121,7 @@ def test_claim_and_claim_of_one_concurrency_key(calls: Calls, commits: bool) -> 
 def test_a_launcher_frozen_in_its_claim_keeps_no_operator_waiting_for_long(
     mariadb_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.engine._IDLE_TRANSACTION_SECONDS", 2)
+    monkeypatch.setattr("storage.engine._IDLE_TRANSACTION_SECONDS", 1)
     frozen, operator = (Calls(make_engine(mariadb_settings)) for _ in range(2))
     operator.add(concurrency_key="k")
     operator.finish(operator.take())  # it leaves its key in the index, marked as deleted
