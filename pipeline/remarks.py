@@ -10,6 +10,8 @@ from storage.records import Role
 
 _LIKE_AN_ID = 0.5  # this share of rows with a category of their own
 _LIKE_NUMBERS = 0.5  # more than this share of values that are numbers
+_FEWEST = 3  # rows in which it can be told
+_HARDLY_TWICE = 0.99  # at least this share of values differs
 _LONG = 10**8  # as numbers of people and accounts are; so long, amounts are seldom all different
 _NUMBER = r"^\s*-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 # As people write them: 1,100, 94,37, 12.5%, 3,000원.
@@ -67,20 +69,22 @@ def _like_an_id(values: pa.ChunkedArray) -> str | None:
 
 
 def _like_numbers_of_rows(values: pa.ChunkedArray) -> str | None:
-    """Whole numbers, each once, that are without a gap or as long as numbers of accounts."""
-    rows = len(values)
-    if not rows or values.null_count:
+    """Whole numbers without a gap, each once; or long ones, as of accounts, hardly any twice."""
+    there = values.drop_null()
+    if len(there) < _FEWEST:
         return None
-    low, high = pc.min_max(values).as_py().values()
-    if pa.types.is_integer(values.type):
-        alike = low >= _LONG or high - low == rows - 1
-    else:
-        alike = low >= column_kinds.EXACT
-    if not alike or pc.count_distinct(values).as_py() < rows:
+    different = pc.count_distinct(there).as_py()
+    low, high = pc.min_max(there).as_py().values()
+    exact = pa.types.is_integer(values.type)
+    without_gap = exact and high - low == len(values) - 1 and different == len(values)
+    long = pc.approximate_median(there).as_py() >= (_LONG if exact else column_kinds.EXACT)
+    if not without_gap and not (long and different >= _HARDLY_TWICE * len(there)):
         return None
+    form = "d" if exact else ".15g"
+    often = "each once" if different == len(there) else "hardly any of them twice"
     return (
-        f"{int(low)} to {int(high)}, each once; if it identifies rows, name it with --id, for now "
-        "it is a feature"
+        f"{low:{form}} to {high:{form}}, {often}; if it identifies rows, name it with --id, for "
+        "now it is a feature"
     )
 
 

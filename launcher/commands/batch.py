@@ -139,7 +139,7 @@ def show_(
     batch_id: BatchId,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Show every column of a batch, with the whole of its last error."""
+    """Show how a batch stands, with the whole of its last error."""
     found = session(ctx).read(partial(batches.existing, batch_id=batch_id))
     columns = asdict(found)
     if form is not Format.TABLE:
@@ -151,7 +151,10 @@ def show_(
             said = in_utc(value) if isinstance(value, datetime) else value
             say(f"{name:<{width}}  {said}")
     if found.failure:
-        say(f"\nonce that is mended: deepcredit batch retry {batch_id}")
+        when = (
+            "to run it all the same" if found.error_class == "Cancelled" else "once that is mended"
+        )
+        say(f"\n{when}: deepcredit batch retry {batch_id}")
 
 
 @app.command(epilog=example("deepcredit batch cancel 123"))

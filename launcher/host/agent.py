@@ -25,6 +25,7 @@ from launcher.host.versions import versions
 
 _WANTED = "wanted"
 _TAIL_BYTES = 100_000
+_OF_THE_PATH = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def main() -> None:
 def _said(error: Exception, folder: str) -> str:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"{folder}: no space left on its disk; free some"
-    if isinstance(error, OSError) and error.filename:
+    if isinstance(error, OSError) and error.errno in _OF_THE_PATH:
         return (
             f"{error.filename}: {error.strerror}; correct the path in the table [cluster], or let "
             "this host's account use it"

@@ -72,6 +72,8 @@ class _Brief:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         found = self.text.wrap(console, options.max_width)
+        for line in found:
+            line.rstrip()  # wrapping leaves the space before a break
         yield from found[: self.lines - 1]
         if last := Text(" ").join(found[self.lines - 1 :]):
             last.truncate(options.max_width, overflow="ellipsis")

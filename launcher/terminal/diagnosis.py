@@ -188,7 +188,7 @@ def _launchers(session: Session) -> Found:
         memory = "" if server.memory_mb is None else f"{server.memory_mb} MB, "
         paused = ", paused" if server.paused else ""
         said = (
-            f"{server.serve_server_id} on {server.host}, {server.slots} slots, {queues}, {tags}, "
+            f"{server.serve_server_id} on {server.host}, {server.slots} slot(s), {queues}, {tags}, "
             f"{memory}last seen {server.last_seen:%Y-%m-%d %H:%M:%S} UTC{paused}"
         )
         if server.takes_none is not None:

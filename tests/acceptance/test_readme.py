@@ -51,7 +51,7 @@ def test_the_first_real_batch_of_the_readme_runs(tmp_path: Path, mariadb_server:
     assert all(0.6 < float(line[4]) < 0.95 for line in models)
     assert all(float(line[5]) != 0.5 and float(line[6]) > 0.15 for line in models)
     assert [line[2] for line in lines[7:]] == ["test"] * 5
-    with (tmp_path / "scores.csv").open(encoding="utf-8") as file:
+    with (tmp_path / "var" / "scores.csv").open(encoding="utf-8") as file:
         scored = list(csv.DictReader(file))
     (counted,) = (line for line in lines[7:] if line[:2] == ["101", "1"])
     assert len({row["id"] for row in scored}) == len(scored) == 450

@@ -167,7 +167,7 @@ def test_what_must_be_the_same_is_installed_wherever_we_run(lock):
     """Images, and hosts that nobody develops on, lack what requirements-dev.lock adds."""
     installed = (ROOT / lock).read_text(encoding="utf-8").replace("xgboost-cpu==", "xgboost==")
 
-    for name in versions().keys() - {"python", "deepcredit", "deepcredit's code"}:
+    for name in versions().keys() - {"python", "deepcredit"}:
         assert f"\n{name}==" in installed, name
 
 

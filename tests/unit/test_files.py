@@ -403,12 +403,21 @@ def test_numbers_as_long_as_those_of_accounts_are_mentioned_if_they_all_differ()
     accounts = [110_437_000_021, 352_118_000_904, 110_200_999_377]
     (said,) = _said_of(accounts)
     assert "110200999377 to 352118000904, each once; if it identifies rows" in said
-    (said,) = _said_of([123_456_789_012_345_677, 123_456_789_012_345_690])  # no double holds these
+    (said,) = _said_of([123_456_789_012_345_677 + n for n in (0, 5, 13)])  # no double holds these
     assert said.startswith("x: 123456789012345677 to 123456789012345690, each once")
     (said,) = _said_of([f"{number}00000000" for number in accounts])  # no 64 bits hold these
     assert "each once; if it identifies rows" in said
-    for others in (accounts * 2, [*accounts, 12_000], [1.1e9, 1.2e9, 1.5e9]):
+    for others in (accounts * 2, [*accounts, 12_000, 9_000, 700, 5], [1.1e9, 1.2e9, 1.5e9]):
         assert _said_of(others) == []
+
+
+def test_one_account_without_a_number_or_with_two_rows_hides_no_others():
+    accounts = [110_000_000_000 + 7919 * number for number in range(200)]
+    (said,) = _said_of([*accounts, None, 42])  # 42 had zeros before it
+    assert "42 to 110001575881, each once; if" in said
+    (said,) = _said_of([*accounts, accounts[7]])
+    assert "hardly any of them twice; if it identifies rows" in said
+    assert _said_of([*accounts, *accounts[:7]]) == []
 
 
 def _said_of(values, missing=(), **options):

@@ -1,8 +1,5 @@
 """What control groups leave of a machine, and which processes live; cards are in test_crew."""
 
-import json
-import os
-import shutil
 import subprocess
 import sys
 
@@ -11,8 +8,6 @@ import pytest
 from launcher.cluster import local
 from launcher.host import machine
 from launcher.host.processes import is_dead
-from launcher.host.versions import differences, versions
-from tests.bank import ROOT
 from tests.waiting import until
 
 
@@ -110,21 +105,3 @@ def test_a_neighbour_of_an_older_version_which_names_no_processes_numbered_toget
     assert here.is_neighbour(older, 1)
     assert not here.is_neighbour(f"{older}x", 1)
     assert not here.is_neighbour(here.identity, here.pid)
-
-
-def test_another_state_of_our_code_is_another_version(tmp_path):
-    """Even under one number: what one pickles the other could read amiss."""
-    for name in ("configs", "ensemble", "launcher", "models", "pipeline", "storage"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    copied = tmp_path / "pipeline" / "fitting.py"
-
-    def versions_there() -> dict[str, str]:
-        ask = "import json, launcher.host.versions as v; print(json.dumps(v.versions()))"
-        command = [sys.executable, "-P", "-c", ask]
-        told = subprocess.check_output(command, env={**os.environ, "PYTHONPATH": str(tmp_path)})
-        return json.loads(told)
-
-    assert differences(versions(), versions_there()) == []
-    copied.write_text(copied.read_text(encoding="utf-8") + "\n", encoding="utf-8")
-    (difference,) = differences(versions(), versions_there())
-    assert difference.startswith("deepcredit's code ")
