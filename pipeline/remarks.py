@@ -73,12 +73,17 @@ def _like_numbers_of_rows(values: pa.ChunkedArray) -> str | None:
     there = values.drop_null()
     if len(there) < _FEWEST:
         return None
-    different = pc.count_distinct(there).as_py()
     low, high = pc.min_max(there).as_py().values()
     exact = pa.types.is_integer(values.type)
-    without_gap = exact and high - low == len(values) - 1 and different == len(values)
-    long = pc.approximate_median(there).as_py() >= (_LONG if exact else column_kinds.EXACT)
-    if not without_gap and not (long and different >= _HARDLY_TWICE * len(there)):
+    limit = _LONG if exact else column_kinds.EXACT
+    if exact and high - low == len(values) - 1:
+        fewest: float = len(values)
+    elif high >= limit and pc.approximate_median(there).as_py() >= limit:
+        fewest = _HARDLY_TWICE * len(there)
+    else:
+        return None
+    different = pc.count_distinct(there).as_py()
+    if different < fewest:
         return None
     form = "d" if exact else ".15g"
     often = "each once" if different == len(there) else "hardly any of them twice"
