@@ -9,7 +9,6 @@ import traceback
 from contextlib import closing
 
 import pytest
-from distributed import LocalCluster
 from distributed.security import Security
 
 from configs.errors import BadData, BadSetting, ClusterUnavailable, Retry, WorkerLost
@@ -22,6 +21,7 @@ from launcher.service.foreground import run_one
 from pipeline.executor import Done
 from tests import tasks
 from tests.runs import ROOT, Runs
+from tests.threads import cluster_in_threads
 from tests.waiting import alive, until
 
 
@@ -244,14 +244,7 @@ def test_a_service_manager_that_signals_every_process_does_not_stop_the_cluster(
 
 @pytest.fixture
 def empty_scheduler():
-    with LocalCluster(
-        n_workers=0,
-        processes=False,
-        protocol="tcp",
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        scheduler_kwargs={"dashboard": False},
-    ) as cluster:
+    with cluster_in_threads() as cluster:
         yield cluster.scheduler_address
 
 

@@ -241,7 +241,8 @@ def test_a_scheduler_that_ends_soon_after_its_start_comes_back_with_its_worker(t
             executor.client.run(os.getpid, nanny=True)  # which answers once it has started
         [first] = look(young.address, None).workers
         young.scheduler_process.terminate()
-        until(lambda: _others(young.address, first), 60)
+        [again] = until(lambda: _others(young.address, first), 60)
+        assert again.name == first.name
 
 
 def _others(address, first):

@@ -449,25 +449,28 @@ def test_a_lost_answer_to_the_last_commit_is_looked_up(cut_runs, proxy, work, ex
     assert [outcome for outcome, _ in cut_runs.outcomes(batch_id)] == [expected]
 
 
-def test_a_lost_answer_to_a_claim_is_looked_up_and_the_batch_run(cut_runs, proxy):
+@pytest.fixture
+def doubtful(cut_runs, proxy):
+    """A batch, and the claimer to whose claim of it the answer was lost."""
     batch_id = cut_runs.add()
     claimer = cut_runs.claimer()
     proxy.lose_answer_to(b"COMMIT")
     with pytest.raises(DatabaseUnavailable):
         claimer.next(0)
-
     assert proxy.answer_was_lost
+    return batch_id, claimer
+
+
+def test_a_lost_answer_to_a_claim_is_looked_up_and_the_batch_run(cut_runs, doubtful):
+    batch_id, claimer = doubtful
+
     assert claimer.next(0).batch.batch_id == batch_id
     assert claimer.next(0) is None
     assert cut_runs.outcomes(batch_id) == [(None, None)]
 
 
-def test_a_claim_whose_answer_was_lost_may_be_swept_meanwhile(cut_runs, proxy):
-    batch_id = cut_runs.add()
-    claimer = cut_runs.claimer()
-    proxy.lose_answer_to(b"COMMIT")
-    with pytest.raises(DatabaseUnavailable):
-        claimer.next(0)
+def test_a_claim_whose_answer_was_lost_may_be_swept_meanwhile(cut_runs, doubtful):
+    batch_id, claimer = doubtful
     cut_runs.change(batch_id, lease_until=utc_now(-1))
     assert cut_runs(sweeping.sweep) == [(batch_id, 1)]
 

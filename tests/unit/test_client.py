@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 from distributed.utils import LoopRunner
 
 from configs.errors import ClusterUnavailable
@@ -15,6 +15,7 @@ from launcher.cluster import dismissal
 from launcher.cluster.certificates import self_signed
 from launcher.cluster.client import open_client
 from tests.ports import free_port
+from tests.threads import cluster_in_threads
 from tests.waiting import until
 
 
@@ -53,14 +54,7 @@ def test_nothing_is_left_of_a_client_that_cannot_connect(monkeypatch, request, w
 
 @pytest.fixture
 def cluster():
-    with LocalCluster(
-        n_workers=0,
-        processes=False,
-        protocol="tcp://",
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        scheduler_kwargs={"dashboard": False},
-    ) as cluster:
+    with cluster_in_threads() as cluster:
         yield cluster
 
 

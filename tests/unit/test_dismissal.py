@@ -1,12 +1,12 @@
 """Workers that are told to leave."""
 
 import pytest
-from distributed import LocalCluster
 
 from configs.errors import ClusterUnavailable
 from launcher.cluster import dismissal
 from launcher.cluster.look import look
 from launcher.host.keep import RETIRED
+from tests.threads import cluster_in_threads
 from tests.waiting import until
 
 
@@ -16,15 +16,7 @@ def _of_another_version(dask_worker):
 
 @pytest.fixture
 def address():
-    with LocalCluster(
-        n_workers=1,
-        threads_per_worker=1,
-        processes=False,
-        protocol="tcp://",
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        scheduler_kwargs={"dashboard": False},
-    ) as cluster:
+    with cluster_in_threads(1) as cluster:
         yield cluster.scheduler_address
 
 
