@@ -9,8 +9,8 @@ from distributed import Client
 
 from configs.errors import ClusterUnavailable
 from launcher.cluster import events
+from launcher.cluster.capacity import Has, workers_in
 from launcher.cluster.client import GONE
-from launcher.cluster.placement import Has, workers_in
 
 AGAIN_SECONDS = 180.0  # a scheduler that was lost is waited for
 

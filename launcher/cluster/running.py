@@ -16,9 +16,10 @@ from distributed.client import ClosedClientError
 
 from configs.errors import ClusterUnavailable, NotEnoughMemory, WorkerLost
 from launcher.cluster.backlog import Backlog
+from launcher.cluster.capacity import GPU
 from launcher.cluster.client import GONE
 from launcher.cluster.link import LOST, Link
-from launcher.cluster.placement import GPU, Place, place
+from launcher.cluster.placement import Place, place
 from launcher.cluster.shield import shielded
 from launcher.cluster.workforce import Lost, Workforce
 from pipeline.executor import Done, Need

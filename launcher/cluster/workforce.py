@@ -7,8 +7,9 @@ from typing import Any
 import structlog
 
 from configs.errors import ClusterUnavailable
+from launcher.cluster.capacity import Has
 from launcher.cluster.link import AGAIN_SECONDS, Link
-from launcher.cluster.placement import Has, Place
+from launcher.cluster.placement import Place
 
 _AWAY_SECONDS = 60.0  # workers are waited for; a renewal takes some seconds
 
