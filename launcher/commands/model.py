@@ -50,7 +50,7 @@ def load_(
     entries = modelfile.read(file)
     session(ctx).write(lambda connection: model_list.put(connection, entries))
     groups = sorted({entry.model_group_id for entry in entries})
-    count = sum(len(_expand(entry)) for entry in entries)
+    count = sum(len(modelfile.expand(entry)) for entry in entries)
     say(f"{len(entries)} models with {count} variants in {', '.join(groups)}")
 
 
@@ -72,7 +72,7 @@ def _rows(entry: ModelEntry, write: Callable[[dict[str, Any]], str | None]) -> l
     columns = asdict(entry)
     columns.pop("model_param")
     try:
-        expanded = _expand(entry)
+        expanded = modelfile.expand(entry)
     except (BadParameter, NotFound) as error:
         return [columns | {"model_sub_no": None, "params": f"error: {error}"}]
     return [
@@ -85,10 +85,6 @@ def _briefly(params: dict[str, Any]) -> str | None:
     """As few lines as may be, none of which breaks a name from its value."""
     written = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in params.items())
     return ", ".join(written) or None
-
-
-def _expand(entry: ModelEntry) -> tuple[variants.Variant, ...]:
-    return variants.expand(entry.model_param, entry.model_id, model_no=entry.model_no)
 
 
 def _telling(entry: ModelEntry, variant: variants.Variant) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from launcher.demo import applicants
 from launcher.demo.statements import as_shown
 from launcher.terminal import modelfile
 from launcher.terminal.session import Session
-from models import variants
 from pipeline.roles import Choices
 from storage import datasets as registered
 from storage import leaderboard, model_list
@@ -122,10 +121,7 @@ def put_models(session: Session, folder: Path) -> int:
         model_list.put(connection, entries)
 
     session.write(work)
-    return sum(
-        len(variants.expand(entry.model_param, entry.model_id, model_no=entry.model_no))
-        for entry in entries
-    )
+    return sum(len(modelfile.expand(entry)) for entry in entries)
 
 
 def _require_free(there: Sequence[ModelEntry], wanted: set[int], path: Path) -> None:

@@ -10,6 +10,7 @@ from configs.errors import BadParameter, NotFound
 from configs.meant import meant
 from models import hyperparameters, variants
 from models.hyperparameters import Spec, Whole, Word
+from models.variants import Variant
 from storage.records import ModelEntry
 
 
@@ -77,10 +78,15 @@ def read(path: Path) -> list[ModelEntry]:
     return entries
 
 
+def expand(entry: ModelEntry) -> tuple[Variant, ...]:
+    """Its variants. Raises BadParameter and NotFound: its kind or a parameter is wrong."""
+    return variants.expand(entry.model_param, entry.model_id, model_no=entry.model_no)
+
+
 def _entry(path: Path, place: int, table: object) -> ModelEntry:
     try:
         entry = _checked(table)
-        variants.expand(entry.model_param, entry.model_id, model_no=entry.model_no)
+        expand(entry)
     except (BadParameter, NotFound) as error:
         raise BadParameter(f"{path}: [[model]] number {place}: {error}") from error
     return entry

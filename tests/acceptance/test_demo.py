@@ -22,7 +22,7 @@ from launcher.demo import steps
 from launcher.demo.launcher import launcher, wait
 from launcher.demo.other_shell import command_line, exports, needed_first
 from launcher.demo.statements import submit
-from launcher.terminal.options import NAMED, GlobalOptions
+from launcher.terminal.options import GlobalOptions
 from launcher.terminal.session import Session
 from pipeline.datasets import load_file
 from storage import batches, model_list
@@ -171,7 +171,8 @@ def test_an_error_that_will_be_retried_in_twenty_minutes_ends_the_demo(session: 
     later = insert(dc_batch).values(row | {"run_after": now + timedelta(minutes=20)})
     session.write(lambda connection: connection.execute(later))
     settings = session.settings
-    options = GlobalOptions({name: str(getattr(settings, name)) for name in NAMED})
+    names = ("database_url", "store_url", "scheduler", "workers", "log_dir")
+    options = GlobalOptions({name: str(getattr(settings, name)) for name in names})
 
     with (
         launcher(Session(settings, options), steps.NAME, steps.QUEUE) as running,
