@@ -37,8 +37,7 @@ def start(configured: Cluster, say: Say, without: Collection[str] = ()) -> Pictu
     plan = make_plan(cluster, facts)
     for name, each in facts.items():
         say(0.1, f"{name}: {each.cores} cores, {each.gpus} GPUs, address {each.ip}")
-    begin = time.monotonic()
-    deadline = begin + cluster.start_seconds
+    deadline = time.monotonic() + cluster.start_seconds
     scheduler = {cluster.scheduler.name: (plan.scheduler,)}
     start_processes(cluster, scheduler, certificates, say)
     wait(cluster, plan.address, certificates, scheduler, set(), deadline, say)

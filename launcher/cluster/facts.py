@@ -35,10 +35,11 @@ class Facts:
         return next(name for name in names if name not in self.running)
 
     def limit_mb(self, host: Host, threads: int) -> float:
-        """Memory of a worker."""
+        """Memory of a worker, 0 for no limit. Raises BadSetting."""
         return capacity.limit_mb(host.memory_limit, threads, self.cores, self.memory_mb)
 
     def fits_a_card(self, host: Host) -> int:
+        """Fits that share each of its cards."""
         if host.fits_per_gpu is not None:
             return host.fits_per_gpu
         return capacity.fits_a_card(self.cores, host.gpus)

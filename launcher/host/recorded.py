@@ -28,7 +28,7 @@ _LOOK_SECONDS = 0.05
 
 
 def begin(folder: Path, name: str, words: Sequence[str], settings: dict[str, str]) -> None:
-    """Run Python with these words; `settings` are variables of its environment."""
+    """Run Python with these words; `settings` are variables of its environment. Raises OSError."""
     token = uuid4().hex
     file = _file(folder, name)
     # Written before it starts too: a process that runs is always in a file, whoever dies when.

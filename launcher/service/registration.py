@@ -1,7 +1,9 @@
 """The row of dc_server by which people see a launcher."""
 
+from functools import partial
+
 import structlog
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from configs.errors import WrongState
 from launcher.host.machine import most_memory_mb
@@ -60,18 +62,16 @@ class Registration:
         """Give an end to what a former process of this id held on this host, as a sweep does when
         its lease has ended; returns batch_id and fence. Raises as `enter`.
         """
-
-        def work(connection: Connection) -> list[tuple[int, int]]:
-            return sweeping.reap(connection, self._server_id, self._host.outlived)
-
-        return transaction(self._engine, work)
+        return transaction(
+            self._engine, lambda c: sweeping.reap(c, self._server_id, self._host.outlived)
+        )
 
     def enter(self) -> None:
         """Raises DatabaseUnavailable and DatabaseRefused."""
-
-        def work(connection: Connection) -> None:
-            servers.register(
-                connection,
+        transaction(
+            self._engine,
+            partial(
+                servers.register,
                 server=self._server_id,
                 identity=self._host.identity,
                 host=self._host.name,
@@ -82,25 +82,23 @@ class Registration:
                 queues=self._profile.queues,
                 gpus=self._host.gpus,
                 memory_mb=most_memory_mb(),
-            )
-
-        transaction(self._engine, work)
+            ),
+        )
 
     def renew(self, takes_none: str | None) -> None:
         """Say that the launcher lives, and why it claims nothing if so; raises as `enter`. A row
         that was deleted comes back.
         """
-
-        def work(connection: Connection) -> str | None:
-            return servers.renew(
+        owner = transaction(
+            self._peeking,
+            lambda connection: servers.renew(
                 connection,
                 self._server_id,
                 self._host.identity,
                 memory_mb=most_memory_mb(),
                 takes_none=takes_none,
-            )
-
-        owner = transaction(self._peeking, work)
+            ),
+        )
         if owner is None:
             self.enter()
         elif owner not in (self._host.identity, self._rival):
@@ -114,11 +112,9 @@ class Registration:
 
     def leave(self) -> None:
         """Never fails: a launcher that leaves cannot do anything about it."""
-
-        def work(connection: Connection) -> None:
-            servers.remove(connection, self._server_id, self._host.identity)
-
         try:
-            transaction(self._engine, work)
+            transaction(
+                self._engine, lambda c: servers.remove(c, self._server_id, self._host.identity)
+            )
         except Exception as error:
             log.warning("the launcher could not take itself off dc_server", error=str(error))

@@ -50,7 +50,10 @@ class Spare:
                     self._put_off(str(error))
 
     def take(self) -> subprocess.Popen[bytes]:
-        """The one that waits, else a new one, which imports as it goes."""
+        """The one that waits, else a new one, which imports as it goes. The caller ends it.
+
+        Raises OSError.
+        """
         with self._lock:
             process = self._process
             if process is not None and process.poll() is None:
