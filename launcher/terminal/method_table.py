@@ -1,15 +1,22 @@
 """The methods of an ensemble batch as a table."""
 
-from launcher.terminal.console import Column
+from collections.abc import Sequence
+
+from launcher.terminal.console import Column, show
 from storage.leaderboard import Row
 
-TITLE = """\
+_TITLE = """\
 methods, the answer first, then by valid; from and to: the interval of test;
 gain: over the best single model on the same rows of test"""
 
 
-def columns(metric: str) -> tuple[Column, ...]:
-    """Of methods compared by a metric."""
+def show_methods(methods: Sequence[Row]) -> None:
+    """Print the methods of one batch, of which there is one at least."""
+    rows = [row | {"answer": "answer" if row["chosen"] else ""} for row in methods]
+    show(rows, _columns(methods[0]["metric"]), title=_TITLE)
+
+
+def _columns(metric: str) -> tuple[Column, ...]:
     name = metric.removesuffix("_score")
     return (
         Column("method", "method", text=True),
@@ -24,7 +31,3 @@ def columns(metric: str) -> tuple[Column, ...]:
         Column("test_gain_high", "gain to", digits=4, wide=True),
         Column("test_auc", "test auc", digits=4, wide=True),
     )
-
-
-def rows(methods: list[Row]) -> list[Row]:
-    return [row | {"answer": "answer" if row["chosen"] else ""} for row in methods]
