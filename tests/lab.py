@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from launcher.terminal import applicants
+from launcher.demo import applicants
 from models import scores
 from pipeline import datasets, ownership
 from pipeline.roles import Choices

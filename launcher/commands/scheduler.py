@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from launcher.cluster import dask_cli
 from launcher.host.addresses import check_free
+from launcher.terminal import dask_cli
 from launcher.terminal.folder import example, new_app
 
 app = new_app()

@@ -8,9 +8,9 @@ import typer
 
 from configs.errors import BadSetting
 from configs.settings import PREFIX
-from launcher.cluster import dask_cli
 from launcher.cluster.placement import FITS_A_CARD, OURS, declared, limit_mb
 from launcher.host.machine import SEEN, cards, cores, memory_mb
+from launcher.terminal import dask_cli
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import warn
 from launcher.terminal.session import session

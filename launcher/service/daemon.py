@@ -1,4 +1,4 @@
-"""The launcher: claims batches, runs each in a slot, looks after those that others lost."""
+"""The launcher: its parts, its loop, and what it does again and again beside looking for work."""
 
 import random
 import time
@@ -9,30 +9,26 @@ from functools import partial
 
 import structlog
 
-from configs.errors import DatabaseRefused, DatabaseUnavailable
+from configs.errors import DatabaseUnavailable
 from configs.settings import Settings
 from launcher.service.absence import Absence
 from launcher.service.child import COMMAND
-from launcher.service.claimer import Claimed, Claimer
+from launcher.service.claimer import Claimer
 from launcher.service.clusters import Cluster, make_cluster
 from launcher.service.heartbeat import interval_of, patience_of
-from launcher.service.kept_back import what_to_do
 from launcher.service.metrics import Metrics, serving
 from launcher.service.notify import Notifier
 from launcher.service.orders import Orders
 from launcher.service.outage import Outage
+from launcher.service.polling import Polling
 from launcher.service.profile import Profile
 from launcher.service.registration import Registration, check_rights
-from launcher.service.reporting import Reporting
 from launcher.service.slots import Slots
 from launcher.service.steps import Step
 from launcher.service.verdict import Stopping
 from storage import sweeping
 from storage.driver_errors import naming_old_schema
 from storage.engine import make_engine, reading, transaction
-
-# Between two lines on one batch: who drains looks on, a daemon's log is kept.
-_NEWS_DRAINING, _NEWS_SERVING = 10.0, 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -53,23 +49,17 @@ class Daemon:
         notifier: Notifier | None = None,
     ) -> None:
         """`drain`: end when nothing is left to run. `spare`: keep a child ready while idle.
-        `command`: the child that runs a batch. `notifier`: whom to tell how it stands; default:
-        nobody.
+        `command`: the child that runs a batch. `cluster`: is closed when the launcher ends.
+        `notifier`: whom to tell how it stands; default: nobody.
         """
         self._settings = settings
         self._profile = profile
-        self._drain = drain
-        self._keeps_spare = spare
         patience = patience_of(settings.lease_seconds)
         self._engine = make_engine(settings, timeout_seconds=patience)
         self._peeking = make_engine(settings, autocommit=True, timeout_seconds=patience)
         cluster = cluster or make_cluster(settings)
         self._slots = Slots(
-            profile.slots,
-            engine=self._engine,
-            settings=settings,
-            cluster=cluster,
-            command=command,
+            profile.slots, engine=self._engine, settings=settings, cluster=cluster, command=command
         )
         self._claimer = Claimer(
             self._engine,
@@ -86,15 +76,19 @@ class Daemon:
         self._outage = Outage(self._metrics.database_away)
         self._orders = Orders(settings.grace_seconds, wake=self._slots.wake)
         self._stopping = Stopping.NO
-        self._drained = False
-        self._awaited: list[int] = []
-        self._refused: DatabaseRefused | None = None
-        self._polling = Step("poll", self._poll, self._outage, wanted=self._may_claim)
-        self._seen = Step("seen", self._say_alive, self._outage)
         self._takes_none: str | None = None
+        self._polling = Polling(
+            *(self._slots, self._claimer, self._absence, self._metrics),
+            server_id=profile.server_id,
+            seconds=settings.poll_seconds,
+            drain=drain,
+            spare=spare,
+        )
+        self._poll = Step("poll", self._polling.once, self._outage, wanted=self._may_claim)
+        self._seen = Step("seen", self._say_alive, self._outage)
         self._sweeping = Step("sweep", self._sweep, self._outage)
         self._steps = (
-            self._polling,
+            self._poll,
             self._seen,
             self._sweeping,
             Step("rest", self._rest, self._outage),
@@ -119,8 +113,8 @@ class Daemon:
                 self._loop()
                 self._registration.leave()
         log.info("launcher stopped", server_id=self._profile.server_id)
-        if self._refused is not None:
-            raise self._refused
+        if self._polling.refused is not None:
+            raise self._polling.refused
         return 0
 
     def stop(self) -> None:
@@ -128,7 +122,7 @@ class Daemon:
         self._orders.give()
 
     def _loop(self) -> None:
-        while self._heeding_orders() and not self._drained:
+        while self._heeding_orders() and not self._polling.drained:
             self._notifier.alive()
             self._notice()
             # One at a time: against a database that hangs, each takes as long as its timeout.
@@ -148,7 +142,7 @@ class Daemon:
         if outcome is not None:
             self._absence.heed(outcome)
             self._metrics.ended(outcome)
-            self._polling.hasten()
+            self._poll.hasten()
 
     def _heeding_orders(self) -> bool:
         """Do as we were told; whether there is a reason to go on."""
@@ -166,51 +160,6 @@ class Daemon:
             self._notifier.stopping(f"stopping: {how.value}")
             self._stopping = how
             self._slots.stop(how)
-
-    def _poll(self) -> float:
-        """Claim a batch and start it; if there is none, look again a little later."""
-        if away := self._absence.pause():
-            if self._drain and not self._slots.busy:
-                self._leave(self._absence.why)
-            return away
-        claimed = self._claim()
-        if claimed is not None:
-            seconds = _NEWS_DRAINING if self._drain else _NEWS_SERVING
-            watch = Reporting(claimed.batch.batch_id, seconds=seconds)
-            self._slots.start(claimed.batch, claimed.at, watch)
-            self._metrics.claimed()
-            return 0.0
-        if self._drain and not self._slots.busy:
-            if self._claimer.nothing_left():
-                self._leave()
-                return 0.0
-            self._tell_of_others()
-        if self._keeps_spare:
-            self._slots.prepare()
-        return self._settings.poll_seconds * random.uniform(0.5, 1.5)  # noqa: S311
-
-    def _claim(self) -> Claimed | None:
-        slot = self._slots.next_free
-        try:
-            return None if slot is None else self._claimer.next(slot)
-        except DatabaseRefused as error:
-            if self._drain and not self._slots.busy:  # who waits for the end would wait for ever
-                self._drained, self._refused = True, error
-            raise
-
-    def _leave(self, absent: str | None = None) -> None:
-        """There is nothing more to run; `absent`: why what could be claimed could not begin."""
-        for kept in self._claimer.left():
-            if why := what_to_do(kept, server_id=self._profile.server_id) or absent:
-                log.info("left waiting", batches=kept.n, why=why)
-        self._drained = True
-
-    def _tell_of_others(self) -> None:
-        """A launcher that drains waits for what they run: it may have to be tried again."""
-        running = self._claimer.running()
-        if running and running != self._awaited:
-            log.info("waiting for batches that others run", batches=running)
-        self._awaited = running
 
     def _notice(self) -> None:
         """Let people see at once why nothing is claimed, and when that is over."""
@@ -233,7 +182,7 @@ class Daemon:
         for batch_id, fence in transaction(self._engine, sweeping.sweep) if lost else ():
             log.warning("lease expired; the batch was given an end", batch_id=batch_id, fence=fence)
             self._metrics.swept()
-            self._polling.hasten()
+            self._poll.hasten()
         return self._round()
 
     def _rest(self) -> float:
@@ -245,7 +194,7 @@ class Daemon:
         return pause * random.uniform(0.8, 1.0)  # noqa: S311 - spreads load, no secret
 
     def _register(self) -> bool:
-        """False: told to stop before the database answered."""
+        """False: told to stop before the database answered. Raises as `run`."""
         # What is done stays done: else connections that break all the time would let none begin.
         steps: deque[Callable[[], object]] = deque(
             (

@@ -1,1 +1,1 @@
-"""What commands share: settings and options, tables and progress, findings, the demo."""
+"""What commands share: settings and options, tables and progress, findings."""

@@ -18,12 +18,12 @@ from sqlalchemy import insert, update
 
 from configs.errors import DeepCreditError, WrongState
 from configs.settings import Settings, load
-from launcher.terminal import demo_steps
-from launcher.terminal.demo_launcher import launcher, wait
+from launcher.demo import steps
+from launcher.demo.launcher import launcher, wait
+from launcher.demo.other_shell import command_line, exports, needed_first
+from launcher.demo.statements import submit
 from launcher.terminal.options import NAMED, GlobalOptions
-from launcher.terminal.other_shell import command_line, exports, needed_first
 from launcher.terminal.session import Session
-from launcher.terminal.statements import submit
 from pipeline.datasets import load_file
 from storage import batches, model_list
 from storage.schema import dc_batch, dc_model_list
@@ -96,28 +96,28 @@ def test_a_file_of_ones_own_that_cannot_be_used_is_an_error_before_anything_runs
 def test_applicants_that_an_earlier_demo_loaded_are_used_again(
     session: Session, tmp_path: Path
 ) -> None:
-    assert demo_steps.registered_before(session, 300) is None
-    made = demo_steps.made_up_applicants(tmp_path, 300)
+    assert steps.registered_before(session, 300) is None
+    made = steps.made_up_applicants(tmp_path, 300)
     loaded = load_file(session.engine, made.path, group=made.group, choices=made.choices)
 
-    assert demo_steps.registered_before(session, 300) == loaded
-    assert demo_steps.registered_before(session, 400) is None
+    assert steps.registered_before(session, 300) == loaded
+    assert steps.registered_before(session, 400) is None
 
 
 def test_a_model_file_that_a_person_changed_is_kept_and_used(
     session: Session, tmp_path: Path
 ) -> None:
-    assert demo_steps.put_models(session, tmp_path) == 10
+    assert steps.put_models(session, tmp_path) == 10
     (tmp_path / "models.toml").write_text(ONE_MODEL, encoding="utf-8")
 
-    assert demo_steps.put_models(session, tmp_path) == 3
+    assert steps.put_models(session, tmp_path) == 3
     assert (tmp_path / "models.toml").read_text(encoding="utf-8") == ONE_MODEL
 
 
 def test_a_number_that_another_groups_model_has_is_left_to_it(
     session: Session, tmp_path: Path
 ) -> None:
-    assert demo_steps.put_models(session, tmp_path) == 10
+    assert steps.put_models(session, tmp_path) == 10
     theirs = {"model_no": 9003, "model_id": "ML-RF", "model_group_id": "M900"}
     session.write(
         lambda connection: connection.execute(
@@ -130,11 +130,11 @@ def test_a_number_that_another_groups_model_has_is_left_to_it(
     file.write_text(changed, encoding="utf-8")
 
     with pytest.raises(WrongState, match=r"^model_no 9003 .* group M900; .*models\.toml"):
-        demo_steps.put_models(session, tmp_path)
+        steps.put_models(session, tmp_path)
 
     assert session.read(model_list.listing) == before
     file.write_text(changed.replace("9003", "9903"), encoding="utf-8")
-    assert demo_steps.put_models(session, tmp_path) == 10
+    assert steps.put_models(session, tmp_path) == 10
     kept = [each for each in session.read(model_list.listing) if each.model_group_id == "M900"]
     assert kept == [each for each in before if each.model_group_id == "M900"]
 
@@ -143,7 +143,7 @@ def test_a_statement_is_run_as_it_is_shown_on_both_databases(database_settings: 
     session = Session(database_settings)
     text = r"it's 100 % of C:\\new, %s :name 신용 VALUES ('a',  'b') FROM t " + "so long  " * 9
 
-    sql = demo_steps.statement(session, mode="train", batch_desc=text)
+    sql = steps.statement(session, mode="train", batch_desc=text)
     number = submit(session, sql)
 
     stored = session.read(lambda connection: batches.read(connection, number))
@@ -155,11 +155,11 @@ def test_a_statement_is_run_as_it_is_shown_on_both_databases(database_settings: 
 
 
 def test_a_launcher_that_ends_early_is_told_of_with_its_last_words(session: Session) -> None:
-    number = submit(session, demo_steps.statement(session, mode="train"))
+    number = submit(session, steps.statement(session, mode="train"))
     wrong = Session(session.settings, GlobalOptions({"no_such_setting": "1"}))
 
     with (
-        launcher(wrong, demo_steps.SERVER, demo_steps.QUEUE) as running,
+        launcher(wrong, steps.NAME, steps.QUEUE) as running,
         pytest.raises(DeepCreditError, match=r"ended before batch 1: .*no_such_setting"),
     ):
         wait(session, running, number, lambda share, note: None)
@@ -174,7 +174,7 @@ def test_an_error_that_will_be_retried_in_twenty_minutes_ends_the_demo(session: 
     options = GlobalOptions({name: str(getattr(settings, name)) for name in NAMED})
 
     with (
-        launcher(Session(settings, options), demo_steps.SERVER, demo_steps.QUEUE) as running,
+        launcher(Session(settings, options), steps.NAME, steps.QUEUE) as running,
         pytest.raises(DeepCreditError, match=r"batch 1 failed: away; see .*DEMO\.log"),
     ):
         wait(session, running, 1, lambda share, note: None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.terminal.applicants import write_csv
+from launcher.demo.applicants import write_csv
 from tests.bank import ROOT, environment
 from tests.blocks import blocks
 from tests.mariadb import PASSWORD, MariaDB

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.terminal.applicants import ID, TARGET, write_csv
+from launcher.demo.applicants import ID, TARGET, write_csv
 from tests.bank import ROOT, Bank, environment
 from tests.ports import free_port
 from tests.sshd import current_user, make_key

@@ -495,7 +495,7 @@ def test_the_log_names_what_it_runs(runs):
 
 @pytest.mark.parametrize(("drain", "pause"), [(True, "_NEWS_DRAINING"), (False, "_NEWS_SERVING")])
 def test_the_log_says_how_far_a_batch_is(runs, monkeypatch, drain, pause):
-    monkeypatch.setattr(f"launcher.service.daemon.{pause}", 0.0)
+    monkeypatch.setattr(f"launcher.service.polling.{pause}", 0.0)
     batch_id = runs.add()
     with capture_logs() as said, in_thread(runs.daemon("succeed", drain=drain)):
         until(lambda: runs.states_of(batch_id) == ["C"])

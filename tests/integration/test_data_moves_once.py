@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.terminal.applicants import ID, TARGET, write_csv
+from launcher.demo.applicants import ID, TARGET, write_csv
 from tests.bank import Bank, dask, environment
 from tests.sshd import SshdMissing, running_sshd
 

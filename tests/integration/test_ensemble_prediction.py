@@ -12,7 +12,7 @@ from configs.errors import BadParameter, NotFound, ParentFailed
 from ensemble.reference import round_ones
 from ensemble.rule import Rule
 from ensemble.sampling import members_of
-from launcher.terminal import applicants
+from launcher.demo import applicants
 from models.scores import decide
 from pipeline import frames
 from pipeline.datasets import load_file

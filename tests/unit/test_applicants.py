@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from launcher.terminal.applicants import ID, SENTINELS, TARGET, TIME, generate, write_csv
+from launcher.demo.applicants import ID, SENTINELS, TARGET, TIME, generate, write_csv
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""`python -m launcher.terminal.tethered WORDS` is `deepcredit WORDS` in a process that is told to
+"""`python -m launcher.demo.tethered WORDS` is `deepcredit WORDS` in a process that is told to
 stop when its stdin ends, as it does when whoever started it is killed.
 """
 

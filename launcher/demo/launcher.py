@@ -49,7 +49,7 @@ def launcher(session: Session, server: str, queue: str) -> Iterator[Launcher]:
     with (
         tempfile.TemporaryFile() as said,
         subprocess.Popen(
-            python.module("launcher.terminal.tethered", *words),
+            python.module("launcher.demo.tethered", *words),
             env=python.environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

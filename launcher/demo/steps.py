@@ -1,4 +1,4 @@
-"""The demo: the whole way from a file to ranked models, in the steps an operator would take."""
+"""What the demo does in its steps; what it says of them is in `course`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, insert, literal, select
 
 from configs.errors import WrongState
-from launcher.terminal import applicants, modelfile
+from launcher.demo import applicants
+from launcher.demo.statements import as_shown
+from launcher.terminal import modelfile
 from launcher.terminal.session import Session
-from launcher.terminal.statements import as_shown
 from models import variants
 from pipeline.roles import Choices
 from storage import datasets as registered
@@ -18,11 +19,10 @@ from storage import leaderboard, model_list
 from storage.records import Dataset, ModelEntry
 from storage.schema import dc_batch, dc_candidate_model_list, dc_model
 
-DATA_GROUP = MODEL_GROUP = "DEMO"
-SERVER = "DEMO"
+NAME = "DEMO"
+"""Of its data set, models, launcher and, with the number of a train batch, candidate lists."""
 QUEUE = "demo"
 """Of its own: what others have waiting in this database is not the demo's to run."""
-CANDIDATES = "DEMO"
 MEMBERS = 5
 """Of the demo's ten models; with so few, thirty cannot be drawn."""
 MODELS = """\
@@ -72,8 +72,8 @@ batch_size = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnData:
-    """A file to use in the place of the made-up applicants."""
+class Source:
+    """A file to load, and what its columns are for."""
 
     path: Path
     choices: Choices
@@ -83,11 +83,11 @@ class OwnData:
         return self.path.stem.upper()
 
 
-def made_up_applicants(folder: Path, rows: int) -> OwnData:
+def made_up_applicants(folder: Path, rows: int) -> Source:
     """Write the made-up applicants, and say what their columns are for."""
-    path = folder / f"{DATA_GROUP.lower()}.csv"
+    path = folder / f"{NAME.lower()}.csv"
     applicants.write_csv(path, rows)
-    return OwnData(
+    return Source(
         path=path,
         choices=Choices(
             target=applicants.TARGET,
@@ -101,7 +101,7 @@ def made_up_applicants(folder: Path, rows: int) -> OwnData:
 def registered_before(session: Session, rows: int) -> Dataset | None:
     """The made-up applicants, if an earlier demo loaded as many of them."""
     for dataset in session.read(registered.listing):
-        if dataset.dataset_group == DATA_GROUP and dataset.n_rows == rows:
+        if dataset.dataset_group == NAME and dataset.n_rows == rows:
             return dataset
     return None
 
@@ -130,7 +130,7 @@ def put_models(session: Session, folder: Path) -> int:
 
 def _require_free(there: Sequence[ModelEntry], wanted: set[int], path: Path) -> None:
     for each in there:
-        if each.model_no in wanted and each.model_group_id != MODEL_GROUP:
+        if each.model_no in wanted and each.model_group_id != NAME:
             raise WrongState(
                 f"model_no {each.model_no} of dc_model_list belongs to group "
                 f"{each.model_group_id}; give the demo's model another number in {path}, "
@@ -140,13 +140,18 @@ def _require_free(there: Sequence[ModelEntry], wanted: set[int], path: Path) -> 
 
 def statement(session: Session, **columns: Any) -> str:
     """An INSERT into dc_batch as an operator would write it, for the demo's queue."""
-    return as_shown(session, insert(dc_batch).values(**columns, queue=QUEUE))
+    return as_shown(session, insert(dc_batch).values(**columns, state="I", queue=QUEUE))
+
+
+def list_of(batch_id: int) -> str:
+    """The candidate list that gets every model of a train batch."""
+    return f"{NAME}{batch_id}"
 
 
 def candidates(session: Session, batch_id: int) -> str:
-    """An INSERT that puts every model of a train batch on the demo's candidate list."""
+    """An INSERT that puts every model of a train batch on its candidate list."""
     key = (dc_model.c.batch_id, dc_model.c.model_no, dc_model.c.model_sub_no)
-    name = literal(f"{CANDIDATES}{batch_id}").label("candidate_id")
+    name = literal(list_of(batch_id)).label("candidate_id")
     rows = select(name, *key).where(dc_model.c.batch_id == batch_id)
     names = ["candidate_id", *(column.name for column in key)]
     listing = insert(dc_candidate_model_list).from_select(names, rows)
