@@ -71,11 +71,12 @@ def test_a_cluster_that_lives_for_years_is_spoken_to_all_the_while(tmp_path) -> 
     assert certificates.last_day(there.certificates) > datetime.now(UTC) + timedelta(days=36_500)
 
 
-def test_what_the_launcher_was_told_otherwise_does_not_reach_its_own_workers(
+def test_neither_what_the_launcher_was_told_otherwise_nor_its_database_reaches_its_own_workers(
     monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
     monkeypatch.setattr(clusters, "COMMAND", (sys.executable, "-c", TELLING))
-    for name in (*OF_A_HOST, "sftp_password"):
+    of_the_database = ("database_url", "database_password", "database_password_file")
+    for name in (*OF_A_HOST, *of_the_database, "sftp_password"):
         monkeypatch.setenv(f"DEEPCREDIT_{name.upper()}", "other")
     cluster = EmbeddedCluster(Settings(cache_dir=tmp_path))
 

@@ -48,6 +48,8 @@ def option(words, name):
 
 def test_a_worker_declares_its_part_of_the_host_and_sees_no_card(becomes, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", "geheim")
+    monkeypatch.setenv("DEEPCREDIT_SFTP_PASSWORD", "of the host")
 
     words, environment = becomes("worker", ADDRESS)
 
@@ -58,6 +60,8 @@ def test_a_worker_declares_its_part_of_the_host_and_sees_no_card(becomes, monkey
     assert environment["CUDA_VISIBLE_DEVICES"] == ""
     assert environment["OMP_NUM_THREADS"] == "1"  # a task has one, however many run at once
     assert environment["PATH"] == os.environ["PATH"]
+    assert "DEEPCREDIT_DATABASE_PASSWORD" not in environment  # workers never talk to it
+    assert environment["DEEPCREDIT_SFTP_PASSWORD"] == "of the host"
 
 
 def test_a_worker_of_a_card_sees_that_card_alone_and_up_to_four_fits_share_it(becomes, monkeypatch):
