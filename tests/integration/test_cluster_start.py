@@ -34,6 +34,7 @@ def test_a_cluster_is_started_shown_used_and_ended(admin):
     certificates = {n: (made / f"{n}.pem").read_text() for n in ("ca", "cert", "key")}
     with closing(connect(address, certificates, patience=30)) as executor:
         [told] = executor.run(tasks.surroundings, [0])
+        [listens] = executor.run(tasks.listens_at, [0])
         doubled = sorted(done.value for done in executor.run(tasks.double, range(4)))
 
     assert "one: scheduler started" in started
@@ -50,6 +51,7 @@ def test_a_cluster_is_started_shown_used_and_ended(admin):
     assert told.value["OMP_NUM_THREADS"] == "1"
     assert told.value["DEEPCREDIT_SFTP_PASSWORD"] == "of the host"
     _no_secret_on_command_lines(pids, b"of the host")
+    assert listens.value == {HOST}
 
     assert "two: cpu stopped" in admin.cluster("stop")
     until(lambda: not any(map(alive, pids)))
