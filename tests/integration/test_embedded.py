@@ -59,9 +59,10 @@ def test_a_cluster_that_still_starts_is_closed_at_once(
 
 def test_a_cluster_that_lives_for_years_is_spoken_to_all_the_while(tmp_path) -> None:
     """A certificate that ended would let nobody connect any more."""
-    cluster = EmbeddedCluster(Settings(cache_dir=tmp_path, workers=1))
+    cluster = EmbeddedCluster(Settings(cache_dir=tmp_path / "cache", workers=1))
     try:
         there = cluster.scheduler()
+        assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700  # it is made before a batch
         with closing(connect(there.address, there.certificates, remote=False)) as executor:
             doubled = [done.value for done in executor.run(tasks.double, [4])]
     finally:
