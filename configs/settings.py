@@ -175,6 +175,11 @@ def without_a_hosts_own(environ: Mapping[str, str]) -> dict[str, str]:
     return _without(environ, (*_OF_THE_DATABASE, *OF_A_HOST))
 
 
+def without_ours(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment for programs of others: none of our settings and secrets."""
+    return {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
+
+
 def _without(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
     left_out = {f"{PREFIX}{name.upper()}" for name in names}
     return {name: value for name, value in environ.items() if name not in left_out}
