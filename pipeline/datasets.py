@@ -126,8 +126,9 @@ def delete(
         dataset = datasets.read(connection, group, version)
         models = dataset_use.require_unneeded(connection, dataset, force=force)
         sharing = dataset_use.sharing(connection, dataset)
-    loaded = dataset.order_column is not None
-    if loaded and not sharing:
+    # By both, for an operator's row may name any table, and we may drop what he may not.
+    own_table = dataset.table_name == tables.table_name(group, version)
+    if own_table and dataset.order_column is not None and not sharing:
         # First: what is registered can be deleted again after a crash between the two.
         tables.drop(engine, dataset.table_name)
     else:

@@ -8,6 +8,7 @@ import signal
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import dask
 from distributed import LocalCluster
@@ -41,6 +42,8 @@ def main() -> None:
     # It dies with these processes, which may live for years.
     made = certificates.self_signed(certificates.NEVER)
     crew = crew_here(wanted["workers"])
+    cache = Path(wanted["directory"]).parent
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)  # before Dask makes it for all to read
     try:
         cluster = LocalCluster(
             n_workers=crew.workers,

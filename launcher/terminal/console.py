@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -113,7 +113,7 @@ def show(
         write_csv(names, ([row[name] for name in names] for row in rows), sys.stdout)
     elif form is Format.JSON:
         text = json.dumps([*map(dict, rows)], ensure_ascii=False, indent=1, default=_plain)
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(f"{_fit_for(sys.stdout)(text)}\n")
     elif rows:
         output = console()
         if title:
@@ -216,9 +216,17 @@ def _cell(value: Any, column: Column) -> Text:
 
 def write_csv(names: Iterable[str], rows: Iterable[Iterable[Any]], stream: TextIO) -> None:
     """Rows of values, as many as there are names."""
+    shown = _fit_for(stream)
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows(map(_plain, row) for row in rows)
+    for row in rows:
+        values = map(_plain, row)
+        writer.writerow(shown(each) if isinstance(each, str) else each for each in values)
+
+
+def _fit_for(stream: TextIO) -> Callable[[str], str]:
+    """Programs take text as it is; a terminal must not be steered by it."""
+    return harmless if stream.isatty() else str
 
 
 def _plain(value: Any) -> Any:

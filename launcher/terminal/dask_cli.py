@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from configs.errors import BadSetting
+from configs.settings import without_database
 from launcher.cluster.certificates import FILES, read
 from launcher.cluster.config import environment
 from launcher.host import python
@@ -36,7 +37,8 @@ def become(*words: str, certified: Path | None, card: str = "") -> NoReturn:
     read(certified)
     ours = environment(encrypted=certified is not None) | {SEEN: card}
     command = python.module("dask", *words, *_tls(certified))
-    os.execve(command[0], command, python.environment() | ours)  # noqa: S606 - no shell is wanted
+    environ = without_database(python.environment()) | ours
+    os.execve(command[0], command, environ)  # noqa: S606 - no shell is wanted
 
 
 def certified(ctx: typer.Context, address: str, given: Path | None) -> Path | None:

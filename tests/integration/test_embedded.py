@@ -59,9 +59,10 @@ def test_a_cluster_that_still_starts_is_closed_at_once(
 
 def test_a_cluster_that_lives_for_years_is_spoken_to_all_the_while(tmp_path) -> None:
     """A certificate that ended would let nobody connect any more."""
-    cluster = EmbeddedCluster(Settings(cache_dir=tmp_path, workers=1))
+    cluster = EmbeddedCluster(Settings(cache_dir=tmp_path / "cache", workers=1))
     try:
         there = cluster.scheduler()
+        assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700  # it is made before a batch
         with closing(connect(there.address, there.certificates, remote=False)) as executor:
             doubled = [done.value for done in executor.run(tasks.double, [4])]
     finally:
@@ -71,11 +72,12 @@ def test_a_cluster_that_lives_for_years_is_spoken_to_all_the_while(tmp_path) -> 
     assert certificates.last_day(there.certificates) > datetime.now(UTC) + timedelta(days=36_500)
 
 
-def test_what_the_launcher_was_told_otherwise_does_not_reach_its_own_workers(
+def test_neither_what_the_launcher_was_told_otherwise_nor_its_database_reaches_its_own_workers(
     monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
     monkeypatch.setattr(clusters, "COMMAND", (sys.executable, "-c", TELLING))
-    for name in (*OF_A_HOST, "sftp_password"):
+    of_the_database = ("database_url", "database_password", "database_password_file")
+    for name in (*OF_A_HOST, *of_the_database, "sftp_password"):
         monkeypatch.setenv(f"DEEPCREDIT_{name.upper()}", "other")
     cluster = EmbeddedCluster(Settings(cache_dir=tmp_path))
 

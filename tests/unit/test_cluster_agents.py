@@ -35,7 +35,7 @@ def told(tmp_path, monkeypatch):
     def tell(*lines):
         (tmp_path / "said").write_text("".join(f"{line}\n" for line in lines))
         (tmp_path / "ssh").write_text(
-            f'#!/bin/sh\ncat >"{tmp_path}/asked"; cat "{tmp_path}/said"\n'
+            f'#!/bin/sh\ncd "{tmp_path}"; cat >asked; env >environ; cat said\n'
         )
         (tmp_path / "ssh").chmod(0o755)
         return Cluster.model_validate({"hosts": ["10.0.0.1"]})
@@ -47,6 +47,18 @@ def test_what_login_shells_say_before_and_after_the_answer_is_passed_over(told):
     cluster = told("Welcome!", json.dumps({"answer": [7]}), "{}", "Good bye.")
 
     assert ask(cluster.scheduler, cluster.known_hosts, {"action": "look"}) == [7]
+
+
+def test_ssh_has_none_of_our_secrets_to_send(told, tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", "geheim")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/agent")
+    cluster = told(json.dumps({"answer": []}))
+
+    ask(cluster.scheduler, cluster.known_hosts, {"action": "look"})
+
+    environ = (tmp_path / "environ").read_text()
+    assert "geheim" not in environ
+    assert "SSH_AUTH_SOCK=/agent" in environ
 
 
 @pytest.mark.parametrize("lines", [[], ["Welcome!"], ["[1]", "null"]])

@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 from configs.errors import WrongState
 from launcher.cli import execute
-from launcher.terminal.console import Column, fitting, progress, show, table
+from launcher.terminal.console import Column, Format, fitting, progress, show, table
 from launcher.terminal.lines import complain, note, remark, say, warn
 from launcher.terminal.model_table import columns
 
@@ -88,11 +88,22 @@ def test_beside_a_bar_80_columns_have_room_for_the_time_left(monkeypatch):
 
 def test_what_a_row_holds_does_not_steer_the_terminal(capsys):
     show([{"mode": "a\x1b]0;title\x07\x9b2J"}], [Column("mode", "mode", text=True)])
-    say("name  \x1b[2J\r한글\tb")
+    say("name  \x1b[2J\r한글\tb\u202e")
 
     said = capsys.readouterr().out
-    assert not set("\x1b\x07\x9b\r") & set(said)
+    assert not set("\x1b\x07\x9b\r\u202e") & set(said)
     assert "한글\tb" in said
+
+
+@pytest.mark.parametrize("form", [Format.CSV, Format.JSON])
+def test_rows_for_programs_are_as_they_are_and_steer_no_terminal_either(form, monkeypatch):
+    def told(stream):
+        monkeypatch.setattr("sys.stdout", stream)
+        show([{"mode": "a\x9b2J"}], [Column("mode", "mode")], form)
+        return stream.getvalue()
+
+    assert "a\x9b2J" in told(io.StringIO())
+    assert "a\\x9b2J" in told(Terminal())
 
 
 @pytest.mark.parametrize(
@@ -117,13 +128,16 @@ def test_nor_does_a_note_of_progress(monkeypatch, terminal):
     assert "fits \\x9b2J\\x07" in output.getvalue()
 
 
-def test_nor_does_an_error(monkeypatch, capsys):
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+def test_nor_does_an_error(monkeypatch, capsys, debug):
     def fail(*_, **__):
         raise WrongState("batch 1 failed: \x1b[2J")
 
     monkeypatch.setattr("launcher.cli.get_command", lambda _: SimpleTyper(fail))
-    assert execute(["batch", "wait", "1"]) == 1
-    assert capsys.readouterr().err == "error: batch 1 failed: \\x1b[2J\n"
+    assert execute([*debug, "batch", "wait", "1"]) == 1
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert said.endswith("error: batch 1 failed: \\x1b[2J\n")
 
 
 class SimpleTyper(TyperGroup):
