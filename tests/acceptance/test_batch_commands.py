@@ -141,16 +141,6 @@ def test_a_batch_is_cancelled_retried_and_listed_in_words(run: Terminal, calls: 
     assert "does not exist" in run.error("batch", "retry", "99")
 
 
-def test_a_list_without_a_batch_has_the_heading_of_one_with_them(
-    run: Terminal, calls: Calls
-) -> None:
-    """As CSV, which programs read by the names of its columns."""
-    empty = run("batch", "list", "--format", "csv")[1]
-    calls.add()
-
-    assert run("batch", "list", "--format", "csv")[1].splitlines()[:1] == empty.splitlines()
-
-
 def test_a_batch_is_shown_with_times_to_the_second_and_their_zone(
     run: Terminal, calls: Calls
 ) -> None:
