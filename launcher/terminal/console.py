@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from launcher.terminal.durations import in_utc
-from launcher.terminal.lines import harmless, remark, say
+from launcher.terminal.lines import harmless, remark
 
 CUT = 120
 """Where there is no terminal, prose is cut after so many columns: one long error would make every
@@ -94,11 +94,11 @@ def show(
         return
     output = console()
     if title:
-        say(title)
+        output.print(Text(harmless(title)))
     shown = fitting(rows, columns, output.width)
     output.print(table(rows, shown, output.width))
     if away := [column.header for column in columns if column not in shown]:
-        say(f"left out to fit: {', '.join(away)}; --format csv has all")
+        output.print(f"left out to fit: {', '.join(away)}; --format csv has all", markup=False)
 
 
 @contextmanager
