@@ -153,9 +153,7 @@ def show_(
             said = in_utc(value) if isinstance(value, datetime) else value
             say(f"{name:<{width}}  {said}")
     if found.failure:
-        when = (
-            "to run it all the same" if found.error_class == "Cancelled" else "once that is mended"
-        )
+        when = "to run it all the same" if found.cancelled else "once that is mended"
         say(f"\n{when}: deepcredit batch retry {batch_id}")
 
 

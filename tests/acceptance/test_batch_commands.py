@@ -162,6 +162,11 @@ def test_wait_ends_with_0_on_c_and_1_on_a_final_e(run: Terminal, calls: Calls) -
     assert run("batch", "wait", good)[0] == 0
     said = f"error: batch {bad} failed: BadData: 표가 비었다"
     assert run("batch", "wait", bad)[::2] == (1, f"{said}\n")
+    cancelled = calls.add()
+    run("batch", "cancel", cancelled)
+    assert run.error("batch", "wait", cancelled) == (
+        f"batch {cancelled} was cancelled while no launcher ran it"
+    )
     code, _, err = run("batch", "wait", late, "--timeout", "0")
     assert code == 1
     assert "has not ended after 0 s" in err
