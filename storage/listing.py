@@ -11,7 +11,7 @@ from storage.views import as_table
 
 _in_words = as_table("v_batch")
 
-KEYS = tuple(column.name for column in _in_words.c)
+NAMES = tuple(column.name for column in _in_words.c)
 
 
 def batches(

@@ -13,8 +13,9 @@ from configs.errors import BadParameter, NotFound, WrongState
 from configs.meant import some
 from launcher.service import kept_back
 from launcher.terminal.batch_table import COLUMNS, as_listed
-from launcher.terminal.console import Format, FormatOption, show
+from launcher.terminal.console import show
 from launcher.terminal.durations import in_utc
+from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.following import follow
 from launcher.terminal.lines import complain, note, remark, say
@@ -127,10 +128,11 @@ def list_(
     """
     opened = session(ctx)
     rows = opened.read(partial(listing.batches, state=state, limit=limit))
-    if form is Format.TABLE:
-        rows = [*map(as_listed, rows)]
+    if form is not Format.TABLE:
+        export(listing.NAMES, rows, form)
+        return
     where = f"database {opened.database}"
-    show(rows, COLUMNS, form, title=where, empty=f"no batch in {where}", keys=listing.KEYS)
+    show([*map(as_listed, rows)], COLUMNS, title=where, empty=f"no batch in {where}")
 
 
 @app.command("show", epilog=example("deepcredit batch show 123"))
@@ -143,7 +145,7 @@ def show_(
     found = session(ctx).read(partial(batches.existing, batch_id=batch_id))
     columns = asdict(found)
     if form is not Format.TABLE:
-        show([columns], [], form)
+        export([*columns], [columns], form)
         return
     width = max(map(len, columns))
     for name, value in columns.items():
@@ -151,9 +153,7 @@ def show_(
             said = in_utc(value) if isinstance(value, datetime) else value
             say(f"{name:<{width}}  {said}")
     if found.failure:
-        when = (
-            "to run it all the same" if found.error_class == "Cancelled" else "once that is mended"
-        )
+        when = "to run it all the same" if found.cancelled else "once that is mended"
         say(f"\n{when}: deepcredit batch retry {batch_id}")
 
 

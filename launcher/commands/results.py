@@ -1,12 +1,14 @@
 """What a batch has found, model by model."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from configs.errors import WrongState
 from launcher.terminal import method_table
-from launcher.terminal.console import Column, Format, FormatOption, show
+from launcher.terminal.console import Column, show
+from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import say
 from launcher.terminal.naming import BatchId
@@ -15,8 +17,6 @@ from storage import batches, leaderboard
 
 app = new_app()
 
-_KEY = [Column(name, name) for name in ("batch_id", "model_no", "model_sub_no")]
-"""The heading of a CSV file without rows."""
 _MODELS = (
     Column("model", "no/sub"),
     Column("model_id", "model", text=True),
@@ -74,7 +74,11 @@ def results(
     most = max(limit, _COMPARED) if form is Format.TABLE else limit
     ensembles = opened.read(lambda c: leaderboard.ensembles(c, batch_id, limit=most))
     if form is not Format.TABLE:
-        show(ensembles or models, _KEY, form)
+        batch = opened.read(partial(batches.existing, batch_id=batch_id))
+        if ensembles or (batch.mode == "ensemble" and not models):
+            export(leaderboard.ENSEMBLE_NAMES, ensembles, form)
+        else:
+            export(leaderboard.RESULT_NAMES, models, form)
     elif ensembles:
         _show_ensembles(opened, batch_id, ensembles, limit)
     else:

@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from launcher.host.private import private_file
-from launcher.terminal.console import write_csv
+from launcher.terminal.exports import write_csv
 
 
 def test_a_file_that_could_not_be_finished_leaves_what_was_there(tmp_path):
