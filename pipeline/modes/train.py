@@ -72,7 +72,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
         deadline=deadline,
         context=context,
     )
-    return "; ".join([summary, *parameters.doubts(dataset.n_rows)])
+    return "; ".join([summary, *parameters.doubts(dataset.n_rows), *prepared.doubts])
 
 
 def _dataset(connection: Connection, batch: Batch) -> Dataset:

@@ -64,6 +64,25 @@ def test_the_summary_of_a_batch_tells_counts_from_percentages(ready: Desk) -> No
     assert summary == "1 of 1 models trained; testSize 30: 30 of 300 rows, not 30 %"
 
 
+def test_the_summary_of_a_batch_tells_of_rows_set_aside_that_equal_rows_of_train(
+    ready: Desk,
+) -> None:
+    twice = pd.concat([applicants()] * 2).drop(columns="id")
+    ready.load(twice.assign(customer=np.tile(np.arange(300), 2)), group_column="customer")
+    batches = [
+        ready.add(batch_param=json.dumps({"splitBy": by}), dataset_version=2)
+        for by in ("random", "group")
+    ]
+
+    by_chance, by_group = map(ready.run, batches)
+
+    said = r"1 of 1 models trained; (\d+) of 264 rows of valid and test equal rows of train: .+"
+    found = re.fullmatch(said, by_chance)
+    assert found
+    assert 100 < int(found[1]) < 264
+    assert by_group == "1 of 1 models trained"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [("CACHE_DIRR", "/var", "cache_dirr"), ("CACHE_DIR", "/dev/null/cache", "Not a directory")],
