@@ -11,7 +11,15 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from configs.errors import BadData, ClusterAway, DatabaseRefused, LeaseLost, Retry, WorkerLost
+from configs.errors import (
+    BadData,
+    ClusterAway,
+    ClusterUnavailable,
+    DatabaseRefused,
+    LeaseLost,
+    Retry,
+    WorkerLost,
+)
 from configs.settings import load
 from launcher.host.channel import open_channel
 from pipeline.messages import Failed, Finished, Progress, failure
@@ -26,6 +34,8 @@ def main() -> None:
     if behaviour == "lingering":
         os._exit = lambda _: None  # it does not heed that its launcher died
     job, send = open_channel()
+    if behaviour == "parting":
+        signal.signal(signal.SIGTERM, lambda *_: send(Finished("after all")) or sys.exit())
     # Renamed into place: who reads the file finds a whole number.
     unfinished = pid_file.with_name(f"{pid_file.name}.{os.getpid()}")
     unfinished.write_text(str(os.getpid()))
@@ -43,6 +53,12 @@ def main() -> None:
                 send(failure(error))
         case ("worker-lost", _, _):
             send(failure(WorkerLost("a worker died")))
+        case ("cluster-lost", _, _):
+            send(failure(ClusterUnavailable("the scheduler is gone")))
+        case ("tidy", _, _):
+            send(Finished("but for tidying up"))
+            time.sleep(0.5)
+            pid_file.with_suffix(".tidied").touch()
         case ("needs-cluster", _, _):
             place = urlsplit(job.scheduler)
             try:
@@ -79,7 +95,7 @@ def main() -> None:
             sys.exit(3)
         case ("suicide", _, _):
             os.kill(os.getpid(), signal.SIGKILL)
-        case ("hang" | "stubborn", _, _):
+        case ("hang" | "stubborn" | "parting", _, _):
             time.sleep(600)
         case ("parent-of-one", _, _):
             # A grandchild that holds our pipes open and outlives us, unless somebody ends it.
