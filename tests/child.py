@@ -12,11 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from configs.errors import BadData, ClusterAway, DatabaseRefused, LeaseLost, Retry, WorkerLost
-from configs.settings import load
 from launcher.host.channel import open_channel
-from pipeline.messages import Failed, Finished, Progress, failure
-from storage import claims
-from storage.engine import make_engine, reading, transaction
+from pipeline.messages import Failed, Finished, Job, Progress, failure
 
 
 def main() -> None:
@@ -53,8 +50,7 @@ def main() -> None:
                 send(Finished("had it"))
         case ("needs-login", _, _):
             try:
-                with reading(make_engine(load(job.settings, file=Path(os.devnull)))):
-                    pass
+                ask_database(job)
             except DatabaseRefused as error:
                 send(failure(error))
             else:
@@ -62,9 +58,7 @@ def main() -> None:
         case ("lingering", _, _):
             while not pid_file.with_suffix(".go").exists():
                 time.sleep(0.01)
-            engine = make_engine(load(job.settings, file=Path(os.devnull)))
-            accepted = transaction(engine, lambda connection: claims.finish(connection, job.claim))
-            pid_file.with_suffix(".accepted").write_text(str(accepted))
+            pid_file.with_suffix(".accepted").write_text(str(finish(job)))
         case ("lost", _, _):
             send(Failed(LeaseLost.__name__, "", Retry.LATER))
         case ("bug", _, _):
@@ -89,6 +83,24 @@ def main() -> None:
             send(Finished("left one behind"))
         case _:
             raise ValueError(behaviour)
+
+
+# What knows databases takes most of a second to import, and is imported by the few that need it.
+def ask_database(job: Job) -> None:
+    from configs.settings import load
+    from storage.engine import make_engine, reading
+
+    with reading(make_engine(load(job.settings, file=Path(os.devnull)))):
+        pass
+
+
+def finish(job: Job) -> bool:
+    from configs.settings import load
+    from storage import claims
+    from storage.engine import make_engine, transaction
+
+    engine = make_engine(load(job.settings, file=Path(os.devnull)))
+    return transaction(engine, lambda connection: claims.finish(connection, job.claim))
 
 
 main()
