@@ -20,11 +20,8 @@ from configs.errors import (
     Retry,
     WorkerLost,
 )
-from configs.settings import load
 from launcher.host.channel import open_channel
-from pipeline.messages import Failed, Finished, Progress, failure
-from storage import claims
-from storage.engine import make_engine, reading, transaction
+from pipeline.messages import Failed, Finished, Job, Progress, failure
 
 
 def main() -> None:
@@ -69,8 +66,7 @@ def main() -> None:
                 send(Finished("had it"))
         case ("needs-login", _, _):
             try:
-                with reading(make_engine(load(job.settings, file=Path(os.devnull)))):
-                    pass
+                ask_database(job)
             except DatabaseRefused as error:
                 send(failure(error))
             else:
@@ -78,9 +74,7 @@ def main() -> None:
         case ("lingering", _, _):
             while not pid_file.with_suffix(".go").exists():
                 time.sleep(0.01)
-            engine = make_engine(load(job.settings, file=Path(os.devnull)))
-            accepted = transaction(engine, lambda connection: claims.finish(connection, job.claim))
-            pid_file.with_suffix(".accepted").write_text(str(accepted))
+            pid_file.with_suffix(".accepted").write_text(str(finish(job)))
         case ("lost", _, _):
             send(Failed(LeaseLost.__name__, "", Retry.LATER))
         case ("bug", _, _):
@@ -105,6 +99,24 @@ def main() -> None:
             send(Finished("left one behind"))
         case _:
             raise ValueError(behaviour)
+
+
+# What knows databases takes most of a second to import, and is imported by the few that need it.
+def ask_database(job: Job) -> None:
+    from configs.settings import load
+    from storage.engine import make_engine, reading
+
+    with reading(make_engine(load(job.settings, file=Path(os.devnull)))):
+        pass
+
+
+def finish(job: Job) -> bool:
+    from configs.settings import load
+    from storage import claims
+    from storage.engine import make_engine, transaction
+
+    engine = make_engine(load(job.settings, file=Path(os.devnull)))
+    return transaction(engine, lambda connection: claims.finish(connection, job.claim))
 
 
 main()
