@@ -32,7 +32,9 @@ def start(configured: Cluster, say: Say, without: Collection[str] = ()) -> Pictu
     cluster = _without(configured, without)
     facts, errors = facts_of(cluster, cluster.hosts)
     if errors:
-        advice = _advice(configured, (*without, *errors))
+        # Where all fail alike it is hardly that each of them is down.
+        again = "`deepcredit cluster start` again once that is mended"
+        advice = _advice(configured, (*without, *errors)) if facts else again
         raise ClusterUnavailable(f"{'; '.join(errors.values())}; nothing was started; {advice}")
     plan = make_plan(cluster, facts)
     for name, each in facts.items():
