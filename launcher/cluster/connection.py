@@ -19,6 +19,7 @@ from launcher.cluster import events
 from launcher.cluster.client import open_client
 from launcher.cluster.config import CONFIG
 from launcher.cluster.executor import DaskExecutor
+from launcher.cluster.link import Link
 from launcher.cluster.speaking import no_answer, speaking
 from launcher.host.at_start import versions_at_start
 from launcher.host.versions import differences, versions
@@ -39,7 +40,7 @@ def connect(
     steady: bool = False,
     renew_after: int = 0,
 ) -> DaskExecutor:
-    """Connect to a scheduler that has workers and runs what we run.
+    """Connect to a scheduler that has workers and runs what we run. The caller closes it.
 
     `patience`: seconds to wait for an answer, and for a first worker. `remote`: its workers may
     lack our local cache, as all but those that a launcher has embedded. `steady`: a scheduler that
@@ -52,12 +53,8 @@ def connect(
     """
     _check_address(address)
     again = partial(_open_again, address, certificates) if steady else None
-    return DaskExecutor(
-        _open(address, certificates, patience),
-        remote=remote,
-        reconnect=again,
-        renew_after=renew_after,
-    )
+    link = Link(_open(address, certificates, patience), again)
+    return DaskExecutor(link, remote=remote, renew_after=renew_after)
 
 
 def _open(address: str, certificates: Mapping[str, str] | None, patience: float) -> Client:

@@ -10,9 +10,9 @@ from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster import dismissal
 from launcher.cluster.certificates import FILES, read
 from launcher.cluster.discovery import facts_of, find
-from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import Picture, look
 from launcher.cluster.plan import Process, make_plan
+from launcher.cluster.ssh import ask, ask_all
 from launcher.cluster.waiting import Say, wait
 
 

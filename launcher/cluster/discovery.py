@@ -7,10 +7,10 @@ from configs.cluster import Cluster, Host
 from configs.errors import ClusterUnavailable
 from launcher.cluster.certificates import read
 from launcher.cluster.facts import Facts
-from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import Picture, look
 from launcher.cluster.names import host_of
 from launcher.cluster.plan import address_of
+from launcher.cluster.ssh import ask, ask_all
 
 
 def find(cluster: Cluster) -> Picture:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from configs.cluster import Host
-from launcher.cluster import placement
+from launcher.cluster import capacity
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class Facts:
 
     def limit_mb(self, host: Host, threads: int) -> float:
         """Memory of a worker."""
-        return placement.limit_mb(host.memory_limit, threads, self.cores, self.memory_mb)
+        return capacity.limit_mb(host.memory_limit, threads, self.cores, self.memory_mb)
 
     def fits_a_card(self, host: Host) -> int:
         if host.fits_per_gpu is not None:
             return host.fits_per_gpu
-        return placement.fits_a_card(self.cores, host.gpus)
+        return capacity.fits_a_card(self.cores, host.gpus)

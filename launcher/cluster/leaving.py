@@ -8,7 +8,6 @@ import asyncio
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from distributed import Worker, get_worker
@@ -32,9 +31,11 @@ _SPREAD_SECONDS = 10
 
 @dataclass(slots=True)
 class _Life:
-    """Of this process."""
-
     tasks: int = 0
+
+
+_life = _Life()
+"""Of this process."""
 
 
 def note_task(renew_after: int) -> None:
@@ -51,17 +52,16 @@ async def _note(worker: Worker, renew_after: int) -> None:
     Workers differ by up to a fifth, and rest for as long as each likes, so that they do not all
     leave at once.
     """
-    life = _life()
-    life.tasks += 1
+    _life.tasks += 1
     if not renew_after or not worker.nanny:  # without a nanny nobody would start another
         return
     # It may have done more under another launcher, or before the setting was lowered.
-    done, most = life.tasks, renew_after - os.getpid() % max(1, renew_after // 5)
+    done, most = _life.tasks, renew_after - os.getpid() % max(1, renew_after // 5)
     if done < most:
         if done < most / 2:
             return
         await asyncio.sleep(_REST_SECONDS + os.getpid() % _SPREAD_SECONDS)
-        if life.tasks != done or worker.state.executing or worker.state.long_running:
+        if _life.tasks != done or worker.state.executing or worker.state.long_running:
             return
     await leave(worker, renew=True)
 
@@ -121,8 +121,3 @@ async def _idle(worker: Worker) -> None:
         if not worker.data:
             return
         await asyncio.sleep(_LOOK_SECONDS)
-
-
-@lru_cache(maxsize=1)
-def _life() -> _Life:
-    return _Life()

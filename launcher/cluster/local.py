@@ -15,8 +15,8 @@ from distributed import LocalCluster
 
 from configs.installed import can_use_cards
 from launcher.cluster import certificates
+from launcher.cluster.capacity import declared, fits_a_card
 from launcher.cluster.config import CONFIG, OF_A_WORKER
-from launcher.cluster.placement import declared, fits_a_card
 from launcher.cluster.speaking import security
 from launcher.host.channel import private_pipes, read_line
 from launcher.host.machine import SEEN, cards, cores, memory_mb

@@ -14,8 +14,8 @@ import dask
 from distributed.utils import format_dashboard_link
 
 from configs.errors import ClusterUnavailable
+from launcher.cluster.capacity import GPU, OURS
 from launcher.cluster.config import CONFIG
-from launcher.cluster.placement import GPU, OURS
 from launcher.cluster.speaking import check_port, no_answer, speaking
 
 _PATIENCE_SECONDS = 15.0

@@ -16,10 +16,12 @@ from distributed.client import ClosedClientError
 
 from configs.errors import ClusterUnavailable, NotEnoughMemory, WorkerLost
 from launcher.cluster.backlog import Backlog
+from launcher.cluster.capacity import GPU
 from launcher.cluster.client import GONE
-from launcher.cluster.placement import GPU, Place, place
+from launcher.cluster.link import LOST, Link
+from launcher.cluster.placement import Place, place
 from launcher.cluster.shield import shielded
-from launcher.cluster.workforce import LOST, Link, Lost, Workforce
+from launcher.cluster.workforce import Lost, Workforce
 from pipeline.executor import Done, Need
 
 T = TypeVar("T")

@@ -9,10 +9,10 @@ from launcher.cluster import dismissal
 from launcher.cluster.certificates import read
 from launcher.cluster.deploy import start_processes
 from launcher.cluster.discovery import facts_of, find
-from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import Picture, Worker
 from launcher.cluster.names import has_card, host_of
 from launcher.cluster.plan import more_workers
+from launcher.cluster.ssh import ask, ask_all
 from launcher.cluster.waiting import Say, wait
 
 

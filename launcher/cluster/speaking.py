@@ -3,7 +3,6 @@ speaks. The caller sets the deadline.
 """
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +13,7 @@ from distributed.security import Security
 
 from configs.errors import ClusterUnavailable
 from launcher.cluster.certificates import check_valid
+from launcher.host.addresses import is_open
 
 _CONNECT_SECONDS = 8.0
 _PORT_SECONDS = 3.0
@@ -45,12 +45,9 @@ async def check_port(address: str) -> None:
 def no_answer(address: str, advice: str) -> str:
     """What to say of a scheduler that could not be asked; `advice` is for where nobody listens."""
     text = f"{address} does not answer as a Dask scheduler"
-    parts = urlsplit(address)
-    try:
-        socket.create_connection((parts.hostname, parts.port), _PORT_SECONDS).close()
-    except OSError:
+    if not is_open(address, _PORT_SECONDS):
         return f"{text}; {advice}"
-    if parts.scheme == "tls":
+    if address.startswith("tls://"):
         return (
             f"{text}, yet listens: it hangs, has other certificates, or speaks tcp:// without any"
         )

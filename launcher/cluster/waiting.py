@@ -6,9 +6,9 @@ from typing import Any
 
 from configs.cluster import Cluster
 from configs.errors import ClusterUnavailable
-from launcher.cluster.hosts import ask, ask_all
 from launcher.cluster.look import NoAnswer, Picture, look
 from launcher.cluster.plan import Process
+from launcher.cluster.ssh import ask, ask_all
 
 Say = Callable[[float, str], None]
 """Is told the share that is done, and what was done."""

@@ -2,47 +2,22 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
-from distributed import Client
 
 from configs.errors import ClusterUnavailable
-from launcher.cluster.placement import Has, Place
+from launcher.cluster.capacity import Has
+from launcher.cluster.link import AGAIN_SECONDS, Link
+from launcher.cluster.placement import Place
 
 _AWAY_SECONDS = 60.0  # workers are waited for; a renewal takes some seconds
-AGAIN_SECONDS = 180.0  # a scheduler that was lost is waited for
-
-LOST = "lost the Dask scheduler"
 
 log = structlog.get_logger(__name__)
 
 
 class Lost(Exception):
     """The scheduler is gone; with another one the same tasks could go on."""
-
-
-class Link(Protocol):
-    """A run's way to the cluster, which may be another one later."""
-
-    client: Client
-
-    @property
-    def steady(self) -> bool:
-        """Whether a scheduler that was lost is expected back."""
-        ...
-
-    def look(self) -> list[Has]:
-        """The workers there are. Raises ClusterUnavailable: the scheduler is lost."""
-        ...
-
-    def again(self, until: float) -> None:
-        """Connect to a scheduler that was lost.
-
-        Raises:
-            ClusterUnavailable: it was not back by then (on time.monotonic).
-        """
-        ...
 
 
 class Workforce:

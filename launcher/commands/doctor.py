@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from launcher.terminal.diagnosis import examine, hear
+from launcher.terminal.diagnosis import examine
 from launcher.terminal.findings import Level
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.launcher_findings import hear
 from launcher.terminal.lines import say
 from launcher.terminal.session import session
 

@@ -9,7 +9,7 @@ import typer
 
 from configs.errors import BadSetting
 from configs.settings import PREFIX
-from launcher.cluster.placement import FITS_A_CARD, OURS, declared, limit_mb
+from launcher.cluster.capacity import FITS_A_CARD, OURS, declared, limit_mb
 from launcher.host.addresses import of_pages, towards
 from launcher.host.machine import SEEN, cards, cores, memory_mb
 from launcher.terminal import dask_cli

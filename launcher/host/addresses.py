@@ -1,4 +1,6 @@
-"""Addresses of this host. Imports no Dask: agents of a cluster must stay small."""
+"""Addresses: of this host, free ones, those where somebody listens. Imports no Dask: agents of a
+cluster must stay small.
+"""
 
 import errno
 import fcntl
@@ -61,6 +63,16 @@ def towards(address: str) -> str:
 def of_pages(ip: str, port: int) -> str:
     """Where Dask is to show pages: it takes no IPv6 address for them."""
     return f"{'localhost' if ':' in ip else ip}:{port}"
+
+
+def is_open(address: str, seconds: float) -> bool:
+    """Whether anybody listens at an address like tcp://host:8786, as far as shows by then."""
+    place = urlsplit(address)
+    try:
+        socket.create_connection((place.hostname, place.port), seconds).close()
+    except OSError:
+        return False
+    return True
 
 
 def check_free(address: str) -> None:

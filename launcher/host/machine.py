@@ -1,4 +1,4 @@
-"""What a launcher tells about the host it runs on."""
+"""A host: what processes here may use of it, and how ours is told from all others."""
 
 import contextlib
 import itertools

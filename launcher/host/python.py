@@ -1,9 +1,10 @@
 """Other processes of ours on this host: how Python is started for one, and what it prints."""
 
 import os
+import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +25,20 @@ def environment() -> dict[str, str]:
         paths = [root, *found.get("PYTHONPATH", "").split(os.pathsep)]
         found["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     return found
+
+
+def piped(command: Sequence[str], variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a process that is spoken to through its pipes, in a session of its own: a Ctrl-C at the
+    terminal is for whoever started it. `variables`: its whole environment. Raises OSError.
+    """
+    return subprocess.Popen(
+        list(command),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=variables,
+        start_new_session=True,
+    )
 
 
 def lines_of(stream: IO[bytes]) -> Iterator[str]:

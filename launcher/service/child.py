@@ -22,7 +22,7 @@ _TERM_SECONDS = 5.0  # between SIGTERM and SIGKILL
 
 
 class Child:
-    """A running child in a session of its own, so that a Ctrl-C at the terminal is ours alone.
+    """A running child.
 
     It is stopped at the end of the `with` that it is used in, and its process is dead if this
     raises.
@@ -138,12 +138,5 @@ class Child:
 
 
 def spawn(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    """A process that waits for its job on stdin; to be handed to Child."""
-    return subprocess.Popen(
-        list(command),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=_GIVE_BACK | python.environment(),
-        start_new_session=True,
-    )
+    """A process that waits for its job on stdin; to be handed to Child. Raises OSError."""
+    return python.piped(command, _GIVE_BACK | python.environment())

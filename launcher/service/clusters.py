@@ -4,13 +4,11 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -18,6 +16,7 @@ from configs.cluster import certificates_in
 from configs.errors import BadSetting, ClusterAway
 from configs.settings import Settings, without_a_hosts_own
 from launcher.host import python
+from launcher.host.addresses import is_open
 
 COMMAND = python.module("launcher.cluster.local")
 _START_SECONDS = 120.0
@@ -64,12 +63,7 @@ class ExternalCluster:
 
     def answers(self) -> bool:
         """Whether a scheduler's port is open; whether it has workers is for the batch, too."""
-        place = urlsplit(self._scheduler.address)
-        try:
-            socket.create_connection((place.hostname, place.port), _PORT_SECONDS).close()
-        except OSError:
-            return False
-        return True
+        return is_open(self._scheduler.address, _PORT_SECONDS)
 
     def close(self) -> None:
         """Leave it alone: it serves others too."""
@@ -115,15 +109,8 @@ class EmbeddedCluster:
             self._lock.release()
 
     def _start(self) -> Scheduler:
-        self._process = process = subprocess.Popen(
-            COMMAND,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            # Our own environment: our settings were read from it, and others may have beaten it.
-            env=without_a_hosts_own(python.environment()),
-            start_new_session=True,
-        )
+        # Our own environment: our settings were read from it, and others may have beaten it.
+        self._process = process = python.piped(COMMAND, without_a_hosts_own(python.environment()))
         assert process.stdin is not None
         assert process.stdout is not None
         threading.Thread(target=_forward, args=(process,), daemon=True).start()

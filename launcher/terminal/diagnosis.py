@@ -4,7 +4,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -12,25 +12,19 @@ from urllib.parse import urlsplit
 
 from configs.errors import BadSetting, ClusterUnavailable, DeepCreditError
 from configs.installed import can_use_cards, version_of
-from configs.meant import some
 from configs.settings import PREFIX, SECRETS
 from launcher.cluster.certificates import ending
 from launcher.cluster.connection import connect
 from launcher.service.clusters import certificates
-from launcher.service.kept_back import remedy, what_to_do
-from launcher.terminal import database_findings
+from launcher.terminal import database_findings, launcher_findings
 from launcher.terminal.findings import Finding, Found, Level, fail, ok, warn
 from launcher.terminal.session import Session
 from pipeline import ownership
 from pipeline.ownership import Standing
-from storage import attempts, identity, named_files, servers
+from storage import identity, named_files
 from storage.artifacts.opening import open_store
-from storage.fleet import FLEET
-from storage.kept import kept
-from storage.obstacles import PAUSED_QUEUE
 
 _PORT_SECONDS = 5.0
-_MOST_KEPT = 3  # the next ones show once these are seen to
 _FEW_GB, _NO_GB = 5.0, 0.5
 _GPU_QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
 
@@ -49,26 +43,6 @@ def examine(session: Session, role: str) -> Iterator[Finding]:
             text = str(error) if known else f"unexpected {type(error).__name__}: {error}"
             yield Finding(Level.FAIL, subject, " ".join(text.split()))
             closed.add(subject)
-
-
-def hear(session: Session, server_id: str) -> Finding:
-    """Whether the loop of that launcher turns, for whoever watches its process.
-
-    Raises:
-        DeepCreditError: the database cannot be asked.
-    """
-    found = {each.serve_server_id: each for each in session.read(servers.listing)}
-    there = found.get(server_id)
-    if there is None or there.identity is None or there.silent is None:
-        level, text = fail(f"{server_id} does not run; start it: deepcredit launcher {server_id}")
-    elif there.silent > session.settings.lease_seconds:
-        level, text = fail(
-            f"{server_id} has not been heard of for {there.silent} s; look at its log, or start it "
-            "again"
-        )
-    else:
-        level, text = ok(f"{server_id} was heard of {there.silent} s ago")
-    return Finding(level, "launcher", text)
 
 
 def _settings(session: Session) -> Found:
@@ -179,50 +153,6 @@ def _gpus(_session: Session) -> Found:
         )
 
 
-def _launchers(session: Session) -> Found:
-    waiting = session.read(partial(kept, obstacles=(PAUSED_QUEUE, *FLEET)))
-    alive = session.read(servers.at_work)
-    for server in alive:
-        queues = _named("queue", server.queues)
-        tags = _named("tag", server.tags)
-        memory = "" if server.memory_mb is None else f"{server.memory_mb} MB, "
-        paused = ", paused" if server.paused else ""
-        said = (
-            f"{server.serve_server_id} on {server.host}, {server.slots} slot(s), {queues}, {tags}, "
-            f"{memory}last seen {server.last_seen:%Y-%m-%d %H:%M:%S} UTC{paused}"
-        )
-        if server.takes_none is not None:
-            said += f", takes no batches now: {server.takes_none}"
-        mend = remedy(server.takes_none)
-        yield ok(said) if mend is None else warn(f"{said}; {mend}")
-    names = {server.serve_server_id for server in alive}
-    for server in session.read(servers.listing):
-        if server.identity is not None and server.serve_server_id not in names:
-            yield warn(
-                f"{server.serve_server_id} on {server.host} was last heard of at "
-                f"{server.last_seen:%Y-%m-%d %H:%M:%S} UTC; look at its log and start it again, or "
-                "delete its row of dc_server"
-            )
-    if not alive and not waiting:
-        yield ok("none runs, and no batch waits")
-    doubts = {what_to_do(each, alive=alive): each.batch_id for each in reversed(waiting)}
-    doubts.pop(None, None)
-    for why, batch_id in sorted(doubts.items(), key=lambda item: item[1])[:_MOST_KEPT]:
-        yield warn(f"batch {batch_id} waits: {why}")
-    if by_hand := session.read(attempts.unclaimed):
-        numbers = some([*map(str, by_hand)], _MOST_KEPT)
-        yield warn(
-            f"nobody runs batch {numbers}: in U, but no launcher has claimed it; "
-            f"`deepcredit batch rerun {by_hand[0]}` lets it wait for one"
-        )
-
-
-def _named(what: str, names: Sequence[str]) -> str:
-    if not names:
-        return f"no {what}s"
-    return f"{what}{'s' if len(names) > 1 else ''} {' and '.join(names)}"
-
-
 _NEEDS = {
     "schema": {"database"},
     "data sets": {"database", "schema"},
@@ -245,5 +175,5 @@ def _subjects(role: str) -> dict[str, Callable[[Session], Found]]:
         "disk": _disk,
         "dask": _dask,
         "gpu": _gpus,
-        "launchers": _launchers,
+        "launchers": launcher_findings.launchers,
     }

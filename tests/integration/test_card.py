@@ -266,7 +266,7 @@ def test_the_worker_of_a_card_sees_it_and_others_do_not(tmp_path):
     try:
         scheduler = cluster.scheduler()
         with closing(connect(scheduler.address, scheduler.certificates)) as executor:
-            seen = executor.client.run(devices.count)
+            seen = executor.link.client.run(devices.count)
     finally:
         cluster.close()
 

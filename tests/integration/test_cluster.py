@@ -73,9 +73,9 @@ def test_few_tasks_are_at_the_scheduler_however_many_there_are(executor):
     run = executor.run(tasks.double, range(10_000))
     next(run)
 
-    assert len(executor.client.futures) <= 6  # three a thread
+    assert len(executor.link.client.futures) <= 6  # three a thread
     run.close()
-    until(lambda: not executor.client.futures)
+    until(lambda: not executor.link.client.futures)
 
 
 def test_our_errors_keep_their_type_and_their_traceback(executor):

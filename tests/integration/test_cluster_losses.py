@@ -206,7 +206,7 @@ def test_workers_that_are_ended_with_their_cluster_cost_no_task(tmp_path):
         until(lambda: executor.workers == 1, 30)
         dismissal.announce_end(ending.address, None)
         (tmp_path / "deaths").mkdir()
-        future = executor.client.submit(tasks.die_three_times, str(tmp_path / "deaths"))
+        future = executor.link.client.submit(tasks.die_three_times, str(tmp_path / "deaths"))
 
         assert future.result(timeout=60) == 3
 
@@ -238,7 +238,7 @@ def test_a_scheduler_that_ends_soon_after_its_start_comes_back_with_its_worker(t
         young.keeper = young.scheduler()
         young.worker("only")
         with closing(connect(young.address, patience=30)) as executor:
-            executor.client.run(os.getpid, nanny=True)  # which answers once it has started
+            executor.link.client.run(os.getpid, nanny=True)  # which answers once it has started
         [first] = look(young.address, None).workers
         young.scheduler_process.terminate()
         [again] = until(lambda: _others(young.address, first), 60)
@@ -255,12 +255,12 @@ def _others(address, first):
 def test_a_client_that_has_given_up_is_replaced_before_a_run_and_within_it(cluster):
     with closing(connect(cluster.address, patience=30, steady=True)) as executor:
         until(lambda: executor.workers == 2, 30)
-        executor.client.close()
+        executor.link.client.close()
         assert executor.workers == 2
-        executor.client.close()
+        executor.link.client.close()
         run = executor.run(tasks.double, range(8))
         done = [next(run)]
-        executor.client.close()
+        executor.link.client.close()
         done += list(run)
 
     assert sorted((each.task, each.value) for each in done) == [(n, 2 * n) for n in range(8)]
@@ -283,7 +283,7 @@ def test_a_scheduler_that_is_lost_again_as_soon_as_it_is_back_is_waited_for(clus
         monkeypatch.setattr(connection, "_open", open_again)
         run = executor.run(tasks.double, range(8))
         done = [next(run)]
-        executor.client.close()
+        executor.link.client.close()
         done += list(run)
 
     assert sorted((each.task, each.value) for each in done) == [(n, 2 * n) for n in range(8)]
@@ -307,7 +307,7 @@ def test_a_result_that_is_cut_off_on_its_way_is_no_error_of_its_task(cluster, mo
 
 
 def test_a_scheduler_that_hangs_is_given_up(cluster, monkeypatch):
-    monkeypatch.setattr("launcher.cluster.executor._ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("launcher.cluster.link._ANSWER_SECONDS", 0.5)
     with closing(connect(cluster.address, patience=30)) as executor:
         cluster.scheduler_process.send_signal(signal.SIGSTOP)
         try:
@@ -345,7 +345,7 @@ def test_a_frozen_worker_is_shown_as_one_and_keeps_nobody_from_the_rest(tmp_path
             own.worker(name)
         with closing(connect(own.address, patience=30)) as executor:
             until(lambda: executor.workers == 2, 30)
-            pids = executor.client.run(os.getpid)
+            pids = executor.link.client.run(os.getpid)
         workers = {worker.name: worker for worker in look(own.address, None).workers}
         pid = pids[workers["frozen"].address]
         os.kill(pid, signal.SIGSTOP)

@@ -14,7 +14,7 @@ import pytest
 from configs.cluster import Cluster
 from launcher.cluster import certificates
 from launcher.cluster.connection import connect
-from launcher.cluster.hosts import command
+from launcher.cluster.ssh import command
 from launcher.service.clusters import ExternalCluster
 from tests import tasks
 from tests.ports import free_port

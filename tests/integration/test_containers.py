@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import select
 
 from configs.settings import load
+from launcher.cluster.capacity import OWN_MB
 from launcher.cluster.connection import connect
-from launcher.cluster.placement import OWN_MB, place
+from launcher.cluster.placement import place
 from launcher.host.machine import cores
 from pipeline.executor import Need
 from storage.engine import reading

@@ -14,9 +14,9 @@ import pytest
 from configs.cluster import Cluster
 from configs.errors import ClusterUnavailable
 from launcher.cluster import deploy, discovery
-from launcher.cluster.hosts import ask, ask_all, command
 from launcher.cluster.look import Picture
 from launcher.cluster.plan import Process
+from launcher.cluster.ssh import ask, ask_all, command
 from launcher.cluster.waiting import wait
 from launcher.host import agent
 from launcher.host.keep import LOG

@@ -9,8 +9,8 @@ from configs.errors import BadSetting, ClusterUnavailable
 from configs.settings import load
 from launcher.cluster import deploy
 from launcher.cluster.facts import Facts
-from launcher.cluster.hosts import command
 from launcher.cluster.plan import make_plan, more_workers
+from launcher.cluster.ssh import command
 from launcher.host.versions import versions
 from tests.bank import ROOT
 

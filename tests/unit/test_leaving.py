@@ -19,9 +19,7 @@ class TellAgain(WorkerPlugin):
 def test_that_it_is_retired_is_no_error_to_a_worker_that_leaves_already(caplog):
     async def live_and_leave():
         async with (
-            Scheduler(
-                dashboard=False, port=0, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-            ) as scheduler,
+            Scheduler(dashboard_address="127.0.0.1:0", port=0, host="127.0.0.1") as scheduler,
             Worker(scheduler.address, plugins=[TellAgain()], dashboard=False) as worker,
         ):
             await leave(worker, renew=False)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from configs.errors import NotEnoughMemory
-from launcher.cluster.placement import Has, Place, declared, place, workers_in
+from launcher.cluster.capacity import Has, declared, workers_in
+from launcher.cluster.placement import Place, place
 from pipeline.executor import Need
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from configs.errors import ClusterUnavailable
-from launcher.cluster.placement import Has, Place
+from launcher.cluster.capacity import Has
+from launcher.cluster.placement import Place
 from launcher.cluster.workforce import Lost, Workforce
 
 
