@@ -1,11 +1,17 @@
 """Files that nobody else may read."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
+
+
+def everybody_may_use(path: Path) -> bool:
+    """Whether any account of this host may read or write it. Raises OSError."""
+    return bool(path.stat().st_mode & stat.S_IRWXO)
 
 
 def write_private(path: Path, text: str) -> None:

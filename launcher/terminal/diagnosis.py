@@ -1,5 +1,6 @@
 """What may be wrong with an installation: one function a subject, each a few findings."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from configs.meant import some
 from configs.settings import PREFIX, SECRETS
 from launcher.cluster.certificates import ending
 from launcher.cluster.connection import connect
+from launcher.host.private import everybody_may_use
 from launcher.service.clusters import certificates
 from launcher.service.kept_back import remedy, what_to_do
 from launcher.terminal import database_findings
@@ -77,6 +79,11 @@ def _settings(session: Session) -> Found:
     yield ok(f"deepcredit {version_of('deepcredit')} on Python {python}")
     secrets = [name for name in SECRETS if getattr(settings, name) is not None]
     yield ok(f"secrets from the environment: {', '.join(secrets) or 'none'}")
+    named = [os.environ.get(f"{PREFIX}{name.upper()}_FILE", "") for name in SECRETS]
+    for file in filter(None, (*named, str(settings.sftp_key_file or ""))):
+        with suppress(OSError):  # what needs it says so
+            if everybody_may_use(Path(file)):
+                yield warn(f"{file}: everybody may use this file of a secret; chmod 600 it")
     for name in ("log_dir", "cache_dir"):
         folder = getattr(settings, name)
         try:
