@@ -136,6 +136,10 @@ def listens_at(_: int) -> set[str]:
     return {each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN}
 
 
+def imports_from(_: int) -> list[str]:
+    return sys.path
+
+
 def surroundings(_: int) -> dict[str, str]:
     return dict(os.environ)
 

@@ -36,7 +36,8 @@ def main() -> None:
     # their launcher lets finish. A handler, unlike SIG_IGN, is not inherited by the workers.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    dask.config.set(CONFIG)
+    # The latter for the scheduler: Dask imports first of all from there (see cluster/dask_cli.py).
+    dask.config.set({**CONFIG, "temporary-directory": wanted["directory"]})
     os.environ.update(OF_A_WORKER)  # workers inherit it
     logging.getLogger("distributed.scheduler").addFilter(_is_news)
     # It dies with these processes, which may live for years.

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import json
 import os
-import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,7 +18,7 @@ from launcher.host.addresses import check_free, of_interface
 from launcher.host.keep import workers_of
 from launcher.host.last_words import last_words
 from launcher.host.machine import cards, cores, memory_mb
-from launcher.host.private import write_private
+from launcher.host.private import everybody_may_use, write_private
 from launcher.host.processes import boot_id
 from launcher.host.versions import versions
 
@@ -193,7 +192,7 @@ def _read_settings(env_file: str) -> dict[str, str]:
     if not env_file:
         return {}
     path = Path(env_file)
-    if path.stat().st_mode & stat.S_IRWXO:
+    if everybody_may_use(path):
         raise ValueError(f"{path}: everybody may use this file of secrets; chmod 600 it")
     settings = {}
     try:

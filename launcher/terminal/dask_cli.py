@@ -13,6 +13,7 @@ from launcher.cluster.certificates import FILES, read
 from launcher.cluster.config import environment
 from launcher.host import python
 from launcher.host.machine import SEEN
+from launcher.host.private import private_folder
 from launcher.terminal.session import session
 
 # What both commands are told.
@@ -37,7 +38,10 @@ def become(*words: str, certified: Path | None, card: str = "") -> NoReturn:
     read(certified)
     ours = environment(encrypted=certified is not None) | {SEEN: card}
     command = python.module("dask", *words, *_tls(certified))
-    environ = without_database(python.environment()) | ours
+    # Of what lies in there Dask's processes import before anything else. Dask itself would take
+    # a folder of /tmp that anybody may have made before.
+    scratch = {"DASK_TEMPORARY_DIRECTORY": str(private_folder())}
+    environ = scratch | without_database(python.environment()) | ours
     os.execve(command[0], command, environ)  # noqa: S606 - no shell is wanted
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -57,14 +58,22 @@ def test_a_cluster_that_still_starts_is_closed_at_once(
     assert not alive(process.pid)
 
 
-def test_a_cluster_that_lives_for_years_is_spoken_to_all_the_while(tmp_path) -> None:
+def test_a_cluster_that_lives_for_years_is_spoken_to_all_the_while(
+    tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A certificate that ended would let nobody connect any more."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    monkeypatch.setenv("TMPDIR", str(shared))
     cluster = EmbeddedCluster(Settings(cache_dir=tmp_path / "cache", workers=1))
     try:
         there = cluster.scheduler()
         assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700  # it is made before a batch
         with closing(connect(there.address, there.certificates, remote=False)) as executor:
             doubled = [done.value for done in executor.run(tasks.double, [4])]
+            [path] = executor.run(tasks.imports_from, [0])
+        # Where others could have made it before, they would say what is imported.
+        assert not [folder for folder in path.value if Path(folder).is_relative_to(shared)]
     finally:
         cluster.close()
 

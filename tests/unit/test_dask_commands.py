@@ -123,6 +123,19 @@ def test_the_address_towards_another_is_of_its_network():
         towards("tcp://no-such.invalid:1")
 
 
+def test_dask_imports_from_no_folder_that_others_could_have_made(becomes, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "dask-scratch-space").mkdir(mode=0o777)
+
+    for words in (("scheduler", "tcp://:8786"), ("worker", ADDRESS)):
+        _, environment = becomes(*words)
+        assert environment["DASK_TEMPORARY_DIRECTORY"] == str(
+            tmp_path / f"deepcredit-{os.getuid()}"
+        )
+    monkeypatch.setenv("DASK_TEMPORARY_DIRECTORY", "/large")
+    assert becomes("worker", ADDRESS)[1]["DASK_TEMPORARY_DIRECTORY"] == "/large"
+
+
 def test_dask_reads_from_the_environment_what_the_embedded_cluster_sets(becomes):
     for words in (("scheduler", "tcp://:8786"), ("worker", ADDRESS)):
         _, environment = becomes(*words)
