@@ -23,7 +23,7 @@ from launcher.terminal.naming import BatchId, dataset_name, parameters
 from launcher.terminal.session import session
 from pipeline import mode as modes
 from storage import batches, listing, servers
-from storage.records import State
+from storage.records import Batch, State
 
 app = new_app()
 
@@ -141,9 +141,13 @@ def show_(
     batch_id: BatchId,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Show how a batch stands, with the whole of its last error."""
-    found = session(ctx).read(partial(batches.existing, batch_id=batch_id))
-    columns = asdict(found)
+    """Show how a batch stands: what it waits for, or the whole of its last error."""
+
+    def read(connection: Connection) -> tuple[Batch, dict[str, Any]]:
+        there = batches.existing(connection, batch_id)
+        return there, asdict(there) | listing.beside(connection, batch_id)
+
+    found, columns = session(ctx).read(read)
     if form is not Format.TABLE:
         export([*columns], [columns], form)
         return

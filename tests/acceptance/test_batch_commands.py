@@ -152,6 +152,22 @@ def test_a_batch_is_shown_with_times_to_the_second_and_their_zone(
     assert run.rows("batch", "show", number)[0]["created_at"] == "2026-08-01 09:30:05.123456"
 
 
+def test_a_batch_is_shown_with_what_only_people_read_and_what_it_waits_for(
+    run: Terminal, calls: Calls
+) -> None:
+    number = calls.add(batch_memo="메모", concurrency_key="야간", dedupe_key="한 번")
+    said = {"batch_memo": "메모", "concurrency_key": "야간", "dedupe_key": "한 번"}
+    said["waits_for"] = "a launcher (none runs)"
+
+    lines = run("batch", "show", number)[1].splitlines()
+    (row,) = run.rows("batch", "show", number)
+
+    assert said.items() <= row.items()
+    assert said.items() <= dict(line.split(maxsplit=1) for line in lines).items()
+    calls.sql("UPDATE dc_batch SET run_after = 'tomorrow'")
+    assert run.rows("batch", "show", number)[0]["waits_for"] == "its time, tomorrow UTC"
+
+
 def test_wait_ends_with_0_on_c_and_1_on_a_final_e(run: Terminal, calls: Calls) -> None:
     error = {"error_class": "BadData", "error_text": "표가 비었다\nmore"}
     good, bad = calls.add(state="C", progress=1), calls.add(state="E", **error)

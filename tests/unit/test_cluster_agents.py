@@ -153,6 +153,35 @@ def test_a_start_does_not_wait_for_what_was_stopped_meanwhile(told, monkeypatch)
     )
 
 
+def test_what_is_scaled_behind_a_stop_is_not_started(told, tmp_path):
+    folder = tmp_path / "host"
+    process = Process("cpu1", ("-c", "import time; time.sleep(600)"))
+    request = {"folder": str(folder), "env_file": "", "files": {}, "scaled": True}
+    request["processes"] = [process.as_json()]
+    agent.want({"folder": str(folder), "workers": 2})
+    agent.stop({"folder": str(folder)})
+    answer = agent.start(request)
+    cluster = told(json.dumps({"answer": answer}))
+
+    with pytest.raises(ClusterUnavailable) as caught:
+        deploy.start_processes(
+            cluster, {"10.0.0.1": (process,)}, None, lambda *_: None, scaled=True
+        )
+
+    assert str(caught.value) == (
+        "10.0.0.1: cpu1 was not started, as `deepcredit cluster stop` came in between; "
+        "`deepcredit cluster start` first"
+    )
+    assert json.loads((tmp_path / "asked").read_text())["scaled"] is True
+    assert agent.look({"folder": str(folder)}) == []
+    agent.want({"folder": str(folder), "workers": 2})
+    try:
+        (begun,) = _run_agent({"action": "start", **request})["answer"]
+        assert begun["state"] == "started"
+    finally:
+        agent.stop({"folder": str(folder)})
+
+
 def test_hosts_that_should_have_workers_and_have_none_are_named():
     names = ("a", "a-cpu", "b", "c", "d")
     hosts = [
