@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from configs.errors import ClusterUnavailable
+from configs.errors import ClusterAway, ClusterUnavailable
 from configs.settings import OF_A_HOST, Settings
 from launcher.cluster import certificates
 from launcher.cluster.connection import connect
@@ -27,9 +28,11 @@ TELLING = """
 import json, os, sys
 sys.stdin.readline()
 address = " ".join(sorted(os.environ))
+print("words of the cluster", file=sys.stderr)
 print(json.dumps({"address": address, "certificates": {}, "workers": 1, "cards": 0}), flush=True)
 sys.stdin.read()
 """
+STUBBORN = TELLING + "import time; time.sleep(600)"
 SLOW = "import sys, time; sys.stdin.readline(); time.sleep(60)"
 
 
@@ -55,6 +58,32 @@ def test_a_cluster_that_still_starts_is_closed_at_once(
     assert time.monotonic() - began < 5
     asking.join(5)
     assert len(raised) == 1
+    assert not alive(process.pid)
+
+
+def test_a_cluster_that_does_not_start_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path):
+    monkeypatch.setattr(clusters, "COMMAND", (sys.executable, "-c", SLOW))
+    monkeypatch.setattr(clusters, "_START_SECONDS", 0.5)
+    cluster = EmbeddedCluster(Settings(cache_dir=tmp_path))
+    began = time.monotonic()
+    with pytest.raises(ClusterAway, match="did not start"):
+        cluster.scheduler()
+
+    assert time.monotonic() - began < 30
+    assert cluster._process is None
+
+
+def test_a_cluster_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setattr(clusters, "COMMAND", (sys.executable, "-c", STUBBORN))
+    monkeypatch.setattr(clusters, "_CLOSE_SECONDS", 0.2)
+    cluster = EmbeddedCluster(Settings(cache_dir=tmp_path))
+    cluster.scheduler()
+    process = cluster._process
+    closing_it = threading.Thread(target=cluster.close, daemon=True)
+    closing_it.start()
+    closing_it.join(20)
+
+    assert not closing_it.is_alive()
     assert not alive(process.pid)
 
 
@@ -90,7 +119,11 @@ def test_neither_what_the_launcher_was_told_otherwise_nor_its_database_reaches_i
         monkeypatch.setenv(f"DEEPCREDIT_{name.upper()}", "other")
     cluster = EmbeddedCluster(Settings(cache_dir=tmp_path))
 
-    there = cluster.scheduler().address.split()
+    with capture_logs() as said:
+        there = cluster.scheduler().address.split()
+        until(lambda: any(line.get("line") == "words of the cluster" for line in said))
+    # Nobody waits any longer to end one that does not start.
+    until(lambda: not any(isinstance(each, threading.Timer) for each in threading.enumerate()), 10)
     cluster.close()
 
     assert [name for name in there if name.startswith("DEEPCREDIT_")] == [

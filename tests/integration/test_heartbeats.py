@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
 from launcher.service import heartbeat as heartbeats
 from launcher.service.heartbeat import Heartbeat
@@ -102,3 +103,21 @@ def test_news_that_come_during_a_beat_are_written_by_the_next(beating, monkeypat
     beating._beat()
 
     assert beating._has_news
+
+
+def test_a_failure_is_told_once_and_a_lock_whenever_it_begins(beating, monkeypatch):
+    monkeypatch.setattr(heartbeats, "stayed_locked", lambda error: str(error) == "locked")
+    with capture_logs() as said:
+        for words in ("away", "away", "locked", "locked", None, "locked"):
+            if words is not None:
+                beating.errors.append(OSError(words))
+            beating._beat()
+
+    lock = "row 1 of dc_batch is locked by another transaction"
+    told = [(each["event"].partition(";")[0], each.get("error", "")[: len(lock)]) for each in said]
+    assert told == [
+        ("heartbeat failed", "away"),
+        ("heartbeat failed", lock),
+        ("heartbeat goes on", ""),
+        ("heartbeat failed", lock),
+    ]

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event, text
 from structlog.testing import capture_logs
 
-from configs.errors import ClusterAway, DatabaseUnavailable, Retry
+from configs.errors import ClusterAway, DatabaseRefused, DatabaseUnavailable, Retry
 from launcher.service import heartbeat, settlement
 from launcher.service import supervisor as supervisors
 from launcher.service.child import spawn
@@ -473,6 +473,50 @@ def test_an_end_that_the_database_does_not_take_is_given_up_after_a_lease(sqlite
     ended = settle(runs.engine, claim, refused, ("C",), seconds=0.5, hurry=threading.Event())
     assert ended is None
     assert 0.5 <= time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("error", [DatabaseUnavailable("away"), DatabaseRefused("read-only")])
+def test_an_end_waits_for_a_database_longer_than_a_lease(sqlite_runs, error):
+    runs = sqlite_runs
+    runs.add()
+    claim = claims.claim_of(runs.claim())
+    back = time.monotonic() + 0.5
+
+    def finish(connection):
+        if time.monotonic() < back:
+            raise error
+        return claims.finish(connection, claim)
+
+    hurry = threading.Event()
+    assert settle(runs.engine, claim, finish, ("C",), seconds=0.1, hurry=hurry) == "C"
+
+
+def test_who_hurries_does_not_ask_all_the_time(sqlite_runs, monkeypatch):
+    monkeypatch.setattr(settlement, "_HURRY_SECONDS", 0.5)
+    runs, tries, hurry = sqlite_runs, [], threading.Event()
+    runs.add()
+    hurry.set()
+
+    def away(_):
+        tries.append(1)
+        raise DatabaseUnavailable
+
+    claim = claims.claim_of(runs.claim())
+    assert settle(runs.engine, claim, away, ("C",), seconds=60, hurry=hurry) is None
+    assert len(tries) < 20
+
+
+def test_an_end_that_an_operator_gave_a_batch_is_not_ours(sqlite_runs):
+    runs = sqlite_runs
+    batch_id = runs.add()
+    claim = claims.claim_of(runs.claim())
+    runs.change(batch_id, state="I")
+
+    def finish(connection):
+        return claims.finish(connection, claim)
+
+    hurry = threading.Event()
+    assert settle(runs.engine, claim, finish, ("C",), seconds=60, hurry=hurry) is None
 
 
 def test_a_claim_is_not_given_back_for_ever_while_the_database_is_away(sqlite_runs, monkeypatch):
