@@ -70,7 +70,7 @@ class Settings(BaseModel):
         "", description="Dask scheduler, tcp://host:8786; empty: an embedded local cluster"
     )
     workers: int = Field(
-        0, ge=0, le=1024, description="embedded workers; 0: one a core, if memory allows"
+        0, ge=0, le=1024, description="embedded workers, at most one a core; 0: as memory allows"
     )
     worker_tasks: int = Field(
         500,

@@ -92,10 +92,13 @@ def crew_here(wanted: int) -> Crew:
 
 
 def crew_of(wanted: int, cores: int, cards: tuple[str, ...], memory: int) -> Crew:
-    """As many threads as there are cores and memory for, unless more workers are wanted."""
+    """As many threads as there are cores and memory for. Who wants workers may give each of them
+    less memory, but has no more threads than cores.
+    """
     share = fits_a_card(cores, len(cards))
-    threads = min(cores, memory // _LEAST_MB)
-    workers = wanted or max(1, threads - len(cards) * share)
+    threads = cores if wanted else min(cores, memory // _LEAST_MB)
+    most = max(1, threads - len(cards) * share)
+    workers = min(wanted, most) if wanted else most
     return Crew(workers, memory // (workers + len(cards) * share), cards, share)
 
 

@@ -110,6 +110,21 @@ def test_a_cluster_that_lives_for_years_is_spoken_to_all_the_while(
     assert certificates.last_day(there.certificates) > datetime.now(UTC) + timedelta(days=36_500)
 
 
+def test_fewer_workers_than_were_asked_for_are_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    monkeypatch.setattr(clusters, "COMMAND", (sys.executable, "-c", TELLING))
+    told = []
+    for wanted in (0, 1, 2):
+        cluster = EmbeddedCluster(Settings(cache_dir=tmp_path, workers=wanted))
+        with capture_logs() as logs:
+            cluster.scheduler()
+        cluster.close()
+        told.append([(log["wanted"], log["workers"]) for log in logs if "wanted" in log])
+
+    assert told == [[], [], [(2, 1)]]
+
+
 def test_neither_what_the_launcher_was_told_otherwise_nor_its_database_reaches_its_own_workers(
     monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from distributed.protocol.pickle import dumps
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
@@ -532,3 +533,4 @@ def test_tasks_carry_paths_and_hashes_but_no_secret(ready: Desk) -> None:
     (task,) = seen
     assert isinstance(task.matrix, Stored)
     assert not {name for name in json.loads(task.settings) if "password" in name}
+    assert 2 * len(dumps(task)) < task.matrix.bytes  # even of a small one nothing goes along
