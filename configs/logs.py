@@ -66,7 +66,7 @@ def _file(settings: Settings, server_id: str) -> logging.Handler:
         )
     path = settings.log_dir / f"{server_id}.log"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handler = RotatingFileHandler(
             path, maxBytes=ROTATE_BYTES, backupCount=KEEP_FILES, encoding="utf-8"
         )

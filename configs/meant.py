@@ -3,9 +3,13 @@
 import difflib
 from collections.abc import Iterable, Sequence
 
+_LONGEST = 1000  # to look for what is like a text of a megabyte takes seconds
+
 
 def meant(name: str, known: Iterable[str]) -> str:
     """`did you mean X? `, to stand before the list of known names; empty if none is like it."""
+    if len(name) > _LONGEST:
+        return ""
     if (sent := _unmangled(name)) is not None:
         return (
             f"was it sent as {sent}? then start the SQL client with "

@@ -70,7 +70,7 @@ class Settings(BaseModel):
         "", description="Dask scheduler, tcp://host:8786; empty: an embedded local cluster"
     )
     workers: int = Field(
-        0, ge=0, le=1024, description="embedded workers; 0: one a core, if memory allows"
+        0, ge=0, le=1024, description="embedded workers, at most one a core; 0: as memory allows"
     )
     worker_tasks: int = Field(
         500,
@@ -120,6 +120,8 @@ PATHS_OF_A_HOST = ("cache_dir", "sftp_key_file", "sftp_known_hosts")
 OF_A_HOST = (*PATHS_OF_A_HOST, "cache_limit_mb", "sftp_connections")
 """Where a worker's own environment names one of these, it beats the launcher's."""
 
+_OF_THE_DATABASE = ("database_url", "database_password", "database_password_file")
+
 SECRETS = tuple(
     name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
 )
@@ -163,10 +165,24 @@ def _require_known(names: Iterable[str], where: str) -> None:
         )
 
 
+def without_database(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment for workers: they have no way to the database."""
+    return _without(environ, _OF_THE_DATABASE)
+
+
 def without_a_hosts_own(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment for workers of which nothing shall beat the launcher's settings."""
-    own = {f"{PREFIX}{name.upper()}" for name in OF_A_HOST}
-    return {name: value for name, value in environ.items() if name not in own}
+    """The same for workers of which nothing shall beat the launcher's settings."""
+    return _without(environ, (*_OF_THE_DATABASE, *OF_A_HOST))
+
+
+def without_ours(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment for programs of others: none of our settings and secrets."""
+    return {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
+
+
+def _without(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    left_out = {f"{PREFIX}{name.upper()}" for name in names}
+    return {name: value for name, value in environ.items() if name not in left_out}
 
 
 def without_secrets(settings: Settings) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def execute(words: Sequence[str]) -> int:
         return FAILED
     except Exception as error:
         if "--debug" in words:
-            traceback.print_exc()
+            remark(traceback.format_exc().rstrip())
         text, code = _explain(error)
         remark(text)
         return code

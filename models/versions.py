@@ -1,5 +1,6 @@
 """Versions of what determines a model's numbers."""
 
+import platform
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
@@ -24,3 +25,12 @@ def versions() -> Mapping[str, str]:
     model names these.
     """
     return MappingProxyType({name: version_of(name) or "none" for name in LIBRARIES})
+
+
+def told() -> Mapping[str, str]:
+    """The same with DeepCredit's own and Python's, for who asks later what a model was made by.
+
+    These are not among what fingerprints are of, so a new one does not train models again.
+    """
+    own = version_of("deepcredit") or "none"
+    return {"deepcredit": own, "python": platform.python_version(), **versions()}

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from configs.errors import BadData, NotFound
 from configs.meant import some
-from pipeline import loaded_table
+from pipeline import disguise, loaded_table
 from pipeline.labels import classes_of
 from pipeline.progress import Report
 from pipeline.roles import Choices, Tell, describe
@@ -54,7 +54,7 @@ def load_file(
     stored, columns = describe(raw, raw.column_names, choices, str(path), tell, in_order=True)
     rows = canonical(stored, columns_read(columns))
     dataset = _dataset(group, first, "", columns, choices, rows, str(path))
-    _tell_of_twins(engine, dataset, tell)
+    _tell(engine, dataset, rows, tell)
     dataset = loaded_table.write(
         engine,
         dataset,
@@ -105,7 +105,7 @@ def register_table(
     stored, columns = describe(raw, there, choices, where, tell)
     rows = arrange(columns_in(stored), columns_read(columns), None, choices.id_column)
     dataset = _dataset(group, version, table_name, columns, choices, rows, where)
-    _tell_of_twins(engine, dataset, tell)
+    _tell(engine, dataset, rows, tell)
     transaction(engine, lambda connection: datasets.register(connection, dataset))
     progress(1.0, "done")
     return dataset
@@ -126,8 +126,9 @@ def delete(
         dataset = datasets.read(connection, group, version)
         models = dataset_use.require_unneeded(connection, dataset, force=force)
         sharing = dataset_use.sharing(connection, dataset)
-    loaded = dataset.order_column is not None
-    if loaded and not sharing:
+    # By both, for an operator's row may name any table, and we may drop what he may not.
+    own_table = dataset.table_name == tables.table_name(group, version)
+    if own_table and dataset.order_column is not None and not sharing:
         # First: what is registered can be deleted again after a crash between the two.
         tables.drop(engine, dataset.table_name)
     else:
@@ -199,8 +200,11 @@ def _dataset(
     )
 
 
-def _tell_of_twins(engine: Engine, dataset: Dataset, tell: Tell) -> None:
+def _tell(engine: Engine, dataset: Dataset, rows: pa.Table, tell: Tell) -> None:
+    """Of data sets with the same content, and of features that may be the target in disguise."""
     with reading(engine) as connection:
         twins = datasets.same_content(connection, dataset)
     if twins:
         tell(f"data set {some(twins, 20)} has the same content")
+    for remark in disguise.remarks(dataset, rows):
+        tell(remark)

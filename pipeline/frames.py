@@ -113,7 +113,7 @@ def frame_of(dataset: Dataset, rows: pa.Table) -> Frame:
         n_rows=rows.num_rows,
         y=y,
         zeros=zeros,
-        features=tuple(_feature(column, rows) for column in dataset.columns_of("feature")),
+        features=tuple(feature_of(column, rows) for column in dataset.columns_of("feature")),
         time=_ranks(dataset.column_of("time"), rows, instants),
         groups=_ranks(dataset.column_of("group"), rows, _as_text),
         roles={column.column_name: column.role for column in dataset.columns},
@@ -129,7 +129,8 @@ def classes_in(dataset: Dataset, rows: pa.Table) -> tuple[NDArray[np.int8] | Non
     return classes_of(values, column, dataset.positive_value, f"data set {dataset.name}")
 
 
-def _feature(column: DatasetColumn, rows: pa.Table) -> Feature:
+def feature_of(column: DatasetColumn, rows: pa.Table) -> Feature:
+    """A column of canonical rows, with the values that mean missing as missing."""
     values = whole(rows.column(column.column_name))
     # A table that is not ours may name its columns in another form than the training set's.
     name, missing = unicodedata.normalize("NFC", column.column_name), column.missing_values

@@ -81,7 +81,7 @@ def parse(text: str | None, model: type[P]) -> P:
 def _problem(key: str, values: Mapping[str, Any], model: type[BatchParameters]) -> str:
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
     if key not in fields:
-        return f"unknown key {key!r}; {meant(key, fields)}allowed are: {', '.join(fields)}"
+        return f"unknown key {key!r:.80}; {meant(key, fields)}allowed are: {', '.join(fields)}"
     field, value = fields[key], values[key]
     written = json.dumps(value, ensure_ascii=False)
     hint = meant(value, choices(field.annotation)) if isinstance(value, str) else ""

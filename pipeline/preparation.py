@@ -13,6 +13,7 @@ from pipeline import frames, preprocess, row_keys, run_files, split
 from pipeline.context import Context
 from pipeline.frames import Frame
 from pipeline.parameters import BatchParameters
+from pipeline.row_keys import Keys
 from pipeline.rules import Preprocessor, to_json
 from storage import arrays
 from storage.artifacts.port import Stored
@@ -58,6 +59,8 @@ class Prepared:
     row_keys: Stored
     columns: int
     """Of the matrix."""
+    doubts: tuple[str, ...]
+    """What the rows tell against the split."""
 
 
 def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> Prepared:
@@ -83,6 +86,7 @@ def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> 
     fitted = preprocess.fit(frame, parts.train)
     rows = np.concatenate([parts.train, parts.valid, parts.test])
     split_file = _publish_split(frame, parts, context)
+    keys = _row_keys(fitted, frame, parts)
     return Prepared(
         dataset=dataset,
         split=_split_row(dataset, frame, parts, split_file),
@@ -93,8 +97,10 @@ def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> 
             lambda file: file.write_text(to_json(fitted), encoding="utf-8"),
             context,
         ),
-        row_keys=_publish_row_keys(fitted, frame, parts, context),
+        # Beside the split, not in it: one split may be prepared in several ways.
+        row_keys=publish(run_files.ROW_KEYS, lambda file: arrays.save(file, keys), context),
         columns=preprocess.shape(fitted, frame)[1],
+        doubts=row_keys.twins(**keys),
     )
 
 
@@ -146,15 +152,11 @@ def _publish_split(frame: Frame, parts: split.Parts, context: Context) -> Stored
     return publish(run_files.SPLIT, lambda file: arrays.save(file, named), context)
 
 
-def _publish_row_keys(
-    fitted: Preprocessor, frame: Frame, parts: split.Parts, context: Context
-) -> Stored:
-    """Beside the split, not in it: one split may be prepared in several ways."""
+def _row_keys(fitted: Preprocessor, frame: Frame, parts: split.Parts) -> dict[str, Keys]:
     named = {"learned": parts.train, "aside": np.concatenate([parts.valid, parts.test])}
-    keys = {
+    return {
         name: row_keys.of(preprocess.blocks(fitted, frame, rows)) for name, rows in named.items()
     }
-    return publish(run_files.ROW_KEYS, lambda file: arrays.save(file, keys), context)
 
 
 def _split_row(dataset: Dataset, frame: Frame, parts: split.Parts, file: Stored) -> Split:

@@ -36,6 +36,16 @@ def doubts(keys: Keys, learned: Keys, aside: Keys) -> tuple[str, ...]:
     return (f"{count:,} of {len(keys):,} rows equal rows learned from: metrics on them flatter",)
 
 
+def twins(learned: Keys, aside: Keys) -> tuple[str, ...]:
+    """What the keys of a split tell against it: rows set aside that equal rows learned from."""
+    count = _among(aside, learned)
+    if count <= FEW * len(aside):
+        return ()
+    rows = f"{count:,} of {len(aside):,} rows of valid and test equal rows of train"
+    doubt = "if they are the same applicants, metrics flatter; splitBy group keeps these together"
+    return (f"{rows}: {doubt}",)
+
+
 def _of(block: NDArray[np.float32]) -> Keys:
     keys = np.zeros(len(block), np.uint64)
     shifted = np.empty_like(keys)

@@ -64,7 +64,7 @@ def read_scores(
     ]
     dataset = same_rows(batch, chosen, names, read(datasets.listing))
     scores = arrays.load_all(cache.fetch(store, chosen.scores_uri, chosen.scores_sha256))
-    numbers = _numbers(chosen, store, cache)
+    numbers = _numbers(batch, chosen, store, cache)
     rows = read(lambda connection: rows_of(connection, dataset))
     columns = identified(dataset, rows, numbers)
     target = columns.pop("target", None)
@@ -82,7 +82,14 @@ def choose(
 ) -> ScoresFile:
     """The file that is asked for; raises as `read_scores`."""
     number = batch.batch_id
-    if not mode.find(batch.mode).SCORES_ROWS:
+    try:
+        scores_rows = mode.find(batch.mode).SCORES_ROWS
+    except NotFound as error:
+        raise NotFound(
+            f"batch {number} has no scores: {error}; set its mode in dc_batch, then `deepcredit "
+            f"batch rerun {number}`"
+        ) from error
+    if not scores_rows:
         raise WrongState(
             f"batch {number} is of mode {batch.mode}, which scores no rows; name a train batch, or "
             "a predict batch: its train_batch_id may be an ensemble batch"
@@ -182,14 +189,16 @@ def _decimals(values: NDArray[np.float32]) -> list[float]:
     return [float(text) for text in values.astype(str)]
 
 
-def _numbers(chosen: ScoresFile, store: Store, cache: Cache) -> NDArray[np.int64] | None:
+def _numbers(
+    batch: Batch, chosen: ScoresFile, store: Store, cache: Cache
+) -> NDArray[np.int64] | None:
     """The numbers of the rows of a part, from 0; None: all."""
     if chosen.split == "all":
         return None
     if chosen.split_uri is None or chosen.split_sha256 is None:
         raise NotFound(
-            f"the split of model {chosen.model_no}/{chosen.model_sub_no} is not in dc_split; train "
-            "its batch again"
+            f"the split of model {chosen.model_no}/{chosen.model_sub_no} of batch {batch.batch_id} "
+            "is not in dc_split; run again the batch that trained it"
         )
     file = cache.fetch(store, chosen.split_uri, chosen.split_sha256)
     return arrays.load(file, f"rows_{chosen.split}")[0]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def load_all(path: Path) -> dict[str, NDArray[Any]]:
     """
     try:
         return load_file(path)
-    except SafetensorError as error:
+    except (SafetensorError, TypeError, AttributeError, ValueError) as error:
         raise ArtifactDamaged(f"{path.name} is not a safetensors file: {error}") from error
 
 
@@ -63,7 +64,7 @@ def open_matrix(path: Path) -> NDArray[np.float32]:
         # Not numpy.load, which opens other formats as well.
         with np.errstate(over="raise"):
             matrix = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, ArithmeticError) as error:
+    except (ValueError, TypeError, ArithmeticError, TokenError) as error:
         raise ArtifactDamaged(f"{path.name} is not a matrix: {error}") from error
     if matrix.ndim != 2 or matrix.dtype != np.dtype("<f4"):
         raise ArtifactDamaged(f"{path.name} is not a matrix: {matrix.ndim} times {matrix.dtype}")

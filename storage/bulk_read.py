@@ -112,8 +112,13 @@ def read_table(
 
     Raises:
         NotFound: there is no such table or view.
-        BadData: a column has gone, or holds binary values.
+        BadData: a column has gone, or holds binary values, or the order is one of `names`.
     """
+    if order_column in names:
+        raise BadData(
+            f"order_column of table {table_name!r} in dc_dataset is {order_column!r}, a column of "
+            "the data; only `dataset load` writes there"
+        )
     there = {found.name: found for found in columns_of(connection, table_name)}
     wanted = [*names, *([order_column] if order_column is not None else [])]
     gone = [name for name in wanted if name not in there]

@@ -24,7 +24,7 @@ from storage.eviction import shrink, unused_seconds
 from storage.scratch import lock, mark_of, remove
 
 _SCRATCH_SECONDS = 2 * 24 * 3600
-_READ_ONLY = 0o444
+_READ_ONLY = 0o400  # and that by us alone: matrices hold what applicants told the bank
 _ALONE_SECONDS = 120.0  # what a large file may take; two that fetch it do no harm
 _LOCK_PAUSE_SECONDS = 0.05
 # What no other try mends: no right, a read-only disk, a file where a folder should be.
@@ -199,6 +199,7 @@ class Cache:
 
     def _made(self, folder: Path) -> Path:
         with self._ours():
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.mkdir(parents=True, exist_ok=True)
         return folder
 

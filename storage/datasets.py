@@ -110,13 +110,27 @@ def _datasets(
 ) -> list[Dataset]:
     of: dict[tuple[str, int], list[DatasetColumn]] = defaultdict(list)
     for row in connection.execute(columns):
-        missing = tuple(json.loads(row.missing_values or "[]"))
-        record = replace(DatasetColumn.from_row(row), missing_values=missing)
+        record = replace(DatasetColumn.from_row(row), missing_values=_missing_values(row))
         of[row.dataset_group, row.dataset_version].append(record)
     return [
         Dataset(**head._asdict(), columns=tuple(of[head.dataset_group, head.dataset_version]))
         for head in heads
     ]
+
+
+def _missing_values(row: Row[Any]) -> tuple[str, ...]:
+    """Operators may write this column themselves, and numbers as numbers: [96, 98]."""
+    try:
+        found = json.loads(row.missing_values or "[]", parse_int=str, parse_float=str)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise BadData(
+            f"data set {row.dataset_group}/{row.dataset_version}: column {row.column_name!r}: "
+            f"missing_values of dc_dataset_column is {row.missing_values:.80}; it must be a list, "
+            'such as ["96", "98"]'
+        )
+    return tuple(found)
 
 
 def _what_exists(connection: Connection, group: str) -> str:

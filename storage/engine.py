@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -137,10 +137,13 @@ def _sqlite(url: URL) -> Engine:
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": 10})
 
     @event.listens_for(engine, "do_connect")
-    def _make_folder(*_: Any) -> None:
+    def _make_private(*_: Any) -> None:
         if url.database and url.database != ":memory:":
             # Data sets, and beside them cache and store: for nobody else to read.
-            Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = Path(url.database)
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(OSError):  # it is there, or SQLite says why it cannot be
+                file.touch(mode=0o600, exist_ok=False)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:

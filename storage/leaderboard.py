@@ -18,6 +18,10 @@ _in_words, _ranked, _ensembles, _methods = (
     as_table(name) for name in ("v_batch", "v_leaderboard", "v_ensemble", "v_method")
 )
 
+MODEL_NAMES, ENSEMBLE_NAMES, RESULT_NAMES = (
+    tuple(column.name for column in source.c) for source in (_ranked, _ensembles, dc_batch_result)
+)
+
 
 def models(
     connection: Connection,

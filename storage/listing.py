@@ -11,7 +11,7 @@ from storage.views import as_table
 
 _in_words = as_table("v_batch")
 
-KEYS = tuple(column.name for column in _in_words.c)
+NAMES = tuple(column.name for column in _in_words.c)
 
 
 def batches(
@@ -33,6 +33,21 @@ def batches(
     if state is not None:
         query = query.where(_in_words.c.state == state)
     return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def beside(connection: Connection, batch_id: int) -> dict[str, Any]:
+    """What people read of a batch beside its `Batch`: columns that no run needs, and v_batch's word
+    on why it does not run; empty if there is no such batch.
+    """
+    row = dc_batch.c
+    columns = (row.batch_memo, row.script_no, row.concurrency_key, row.dedupe_key)
+    query = (
+        select(*columns, _in_words.c.waits_for)
+        .join(_in_words, _in_words.c.batch_id == row.batch_id)
+        .where(row.batch_id == batch_id)
+    )
+    found = connection.execute(query).mappings().one_or_none()
+    return dict(found or {})
 
 
 def waits_for(connection: Connection, batch_id: int) -> str | None:

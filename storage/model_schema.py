@@ -71,7 +71,7 @@ dc_model = table(
     Column("model_sub_no", Integer, primary_key=True),
     Column("fence", big_id(), nullable=False),
     Column("model_id", String(100), nullable=False),
-    Column("params", long_text(), nullable=False),  # JSON of the one variant, defaults included
+    Column("params", long_text(), nullable=False),  # JSON: the one variant and batch_param
     Column("threshold", number(), nullable=False),
     Column("uri", String(500), nullable=False),
     Column("format", code(32), nullable=False),
@@ -84,7 +84,7 @@ dc_model = table(
     Column("preprocessor_sha256", code(64), nullable=False),
     Column("fingerprint", code(64), nullable=False),  # of all that determines the numbers
     Column("seconds", number()),
-    Column("versions", long_text()),  # JSON: library to version
+    Column("versions", long_text()),  # JSON: program or library to version
     Column("device", code(8)),  # cpu or cuda; NULL: trained before this was kept
     Column("row_keys_uri", String(500)),  # of the rows learned from; NULL: trained before
     Column("row_keys_sha256", code(64)),

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, select
+from sqlalchemy import ColumnElement, Integer, Select, and_, case, cast, exists, func, select
 
 from storage.claimable import is_open_of
-from storage.columns import utc_now
+from storage.columns import seconds_between, utc_now
 from storage.in_words import sentence, status
 from storage.schema import dc_batch, dc_candidate_model_list, dc_queue
 
@@ -31,6 +31,8 @@ Name = Literal[
     "no tag here",
     "no memory here",
 ]
+
+_HOUR, _DAY = 3600, 86_400  # in seconds
 
 _batch = dc_batch.c
 _listed = dc_candidate_model_list.c
@@ -133,10 +135,26 @@ OTHERS = (KEY, PARENT, CANDIDATE, TWIN)
 
 # What an operator said of the batch or its queue.
 
+# How far off: whoever meant another zone than UTC sees it. In steps of an hour, as who waits for a
+# batch is told whenever the words change.
+_seconds = seconds_between(utc_now(), _batch.run_after)
+
+
+def _whole(unit: int) -> ColumnElement[int]:
+    """The nearest whole number. A cast, as on SQLite || binds closer than a division."""
+    return cast((_seconds + unit // 2) // unit, Integer)
+
+
+_off = case(
+    (_seconds.is_(None), ""),  # on SQLite it may be no time at all
+    (_seconds < _HOUR, ", within the hour"),
+    (_seconds < 2 * _DAY, sentence(", in ", _whole(_HOUR), " h")),
+    else_=sentence(", in ", _whole(_DAY), " d"),
+)
 TIME = Obstacle(
     "time",
     and_(_batch.run_after.is_not(None), _batch.run_after > utc_now()),
-    sentence("its time, ", _batch.run_after, " UTC"),
+    sentence("its time, ", func.substr(_batch.run_after, 1, len("2026-08-01 20:00")), " UTC", _off),
 )
 PAUSED_QUEUE = Obstacle(
     "paused queue",

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal, Self
 
+from configs.errors import Cancelled
+
 State = Literal["I", "U", "C", "E"]
 Role = Literal["feature", "target", "id", "time", "group", "ignore", "sensitive"]
 ColumnKind = Literal["numeric", "categorical"]
@@ -78,11 +80,18 @@ class Batch(Record):
         return self.state == "C" or (self.state == "E" and not retry)
 
     @property
+    def cancelled(self) -> bool:
+        """Whether it ended because an operator wanted that."""
+        return self.state == "E" and self.ended and self.error_class == Cancelled.__name__
+
+    @property
     def failure(self) -> str | None:
         """Why it ended in a final error, in one line; None: it did not."""
         if self.state != "E" or not self.ended:
             return None
         line = ((self.error_text or "").strip().splitlines() or [""])[0]
+        if self.cancelled:  # with which word its text begins
+            return f"batch {self.batch_id} was {line or 'cancelled'}"
         said = ": ".join(filter(None, (self.error_class, line)))
         return f"batch {self.batch_id} failed: {said or 'no text'}"
 

@@ -11,12 +11,17 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from configs.errors import BadData, ClusterAway, DatabaseRefused, LeaseLost, Retry, WorkerLost
-from configs.settings import load
+from configs.errors import (
+    BadData,
+    ClusterAway,
+    ClusterUnavailable,
+    DatabaseRefused,
+    LeaseLost,
+    Retry,
+    WorkerLost,
+)
 from launcher.host.channel import open_channel
-from pipeline.messages import Failed, Finished, Progress, failure
-from storage import claims
-from storage.engine import make_engine, reading, transaction
+from pipeline.messages import Failed, Finished, Job, Progress, failure
 
 
 def main() -> None:
@@ -26,6 +31,8 @@ def main() -> None:
     if behaviour == "lingering":
         os._exit = lambda _: None  # it does not heed that its launcher died
     job, send = open_channel()
+    if behaviour == "parting":
+        signal.signal(signal.SIGTERM, lambda *_: send(Finished("after all")) or sys.exit())
     # Renamed into place: who reads the file finds a whole number.
     unfinished = pid_file.with_name(f"{pid_file.name}.{os.getpid()}")
     unfinished.write_text(str(os.getpid()))
@@ -43,6 +50,12 @@ def main() -> None:
                 send(failure(error))
         case ("worker-lost", _, _):
             send(failure(WorkerLost("a worker died")))
+        case ("cluster-lost", _, _):
+            send(failure(ClusterUnavailable("the scheduler is gone")))
+        case ("tidy", _, _):
+            send(Finished("but for tidying up"))
+            time.sleep(0.5)
+            pid_file.with_suffix(".tidied").touch()
         case ("needs-cluster", _, _):
             place = urlsplit(job.scheduler)
             try:
@@ -53,8 +66,7 @@ def main() -> None:
                 send(Finished("had it"))
         case ("needs-login", _, _):
             try:
-                with reading(make_engine(load(job.settings, file=Path(os.devnull)))):
-                    pass
+                ask_database(job)
             except DatabaseRefused as error:
                 send(failure(error))
             else:
@@ -62,9 +74,7 @@ def main() -> None:
         case ("lingering", _, _):
             while not pid_file.with_suffix(".go").exists():
                 time.sleep(0.01)
-            engine = make_engine(load(job.settings, file=Path(os.devnull)))
-            accepted = transaction(engine, lambda connection: claims.finish(connection, job.claim))
-            pid_file.with_suffix(".accepted").write_text(str(accepted))
+            pid_file.with_suffix(".accepted").write_text(str(finish(job)))
         case ("lost", _, _):
             send(Failed(LeaseLost.__name__, "", Retry.LATER))
         case ("bug", _, _):
@@ -79,7 +89,7 @@ def main() -> None:
             sys.exit(3)
         case ("suicide", _, _):
             os.kill(os.getpid(), signal.SIGKILL)
-        case ("hang" | "stubborn", _, _):
+        case ("hang" | "stubborn" | "parting", _, _):
             time.sleep(600)
         case ("parent-of-one", _, _):
             # A grandchild that holds our pipes open and outlives us, unless somebody ends it.
@@ -89,6 +99,24 @@ def main() -> None:
             send(Finished("left one behind"))
         case _:
             raise ValueError(behaviour)
+
+
+# What knows databases takes most of a second to import, and is imported by the few that need it.
+def ask_database(job: Job) -> None:
+    from configs.settings import load
+    from storage.engine import make_engine, reading
+
+    with reading(make_engine(load(job.settings, file=Path(os.devnull)))):
+        pass
+
+
+def finish(job: Job) -> bool:
+    from configs.settings import load
+    from storage import claims
+    from storage.engine import make_engine, transaction
+
+    engine = make_engine(load(job.settings, file=Path(os.devnull)))
+    return transaction(engine, lambda connection: claims.finish(connection, job.claim))
 
 
 main()

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from configs.settings import SECRETS, Settings
 from launcher.service.child import spawn
 from launcher.service.claimer import Claimer
-from launcher.service.clusters import ExternalCluster
+from launcher.service.clusters import Cluster, ExternalCluster
 from launcher.service.daemon import Daemon
 from launcher.service.foreground import run_one
 from launcher.service.profile import Profile
@@ -98,14 +98,16 @@ class Runs(Calls):
     def supervise(self, behaviour: str, command: list[str] | None = None) -> "Running":
         return Running(self.supervisor(lambda: spawn(command or self.command(behaviour))))
 
-    def supervisor(self, start: Callable[[], "subprocess.Popen[bytes]"]) -> Supervisor:
+    def supervisor(
+        self, start: Callable[[], "subprocess.Popen[bytes]"], cluster: Cluster = NOWHERE
+    ) -> Supervisor:
         """Of a batch that is claimed now; `start` starts its child."""
         claimed_at = time.monotonic()
         return Supervisor(
             self.claim(),
             engine=self.engine,
             settings=self.settings,
-            cluster=NOWHERE,
+            cluster=cluster,
             spawn=start,
             claimed_at=claimed_at,
         )

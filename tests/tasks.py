@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psutil
 from distributed import get_worker
 from distributed.comm.addressing import get_address_host
 
@@ -127,6 +128,16 @@ def start(_: int) -> dict[str, str]:
     """The environment that this process started with, whatever was set later."""
     entries = Path("/proc/self/environ").read_text(encoding="utf-8").split("\0")
     return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+
+def listens_at(_: int) -> set[str]:
+    """The addresses of this host at which the worker can be reached."""
+    found = psutil.Process().net_connections("tcp")
+    return {each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN}
+
+
+def imports_from(_: int) -> list[str]:
+    return sys.path
 
 
 def surroundings(_: int) -> dict[str, str]:

@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+AT_START = "launcher.host.at_start"
+
 CONFIG: Mapping[str, Any] = {
     # A long fit may hold the interpreter lock; that is no reason to do it again elsewhere.
     "distributed.scheduler.worker-ttl": "30 minutes",
     "distributed.scheduler.allowed-failures": 1,  # then the executor tries it alone
+    "distributed.scheduler.preload": [AT_START],
+    "distributed.worker.preload": [AT_START],
     "distributed.scheduler.active-memory-manager.start": False,
     # Results are small reports: what fills a worker is a fit, which spilling cannot help, and a
     # paused worker may never wake. One that nears its limit is replaced before the kernel kills.

@@ -21,6 +21,7 @@ from launcher.cluster.config import CONFIG
 from launcher.cluster.executor import DaskExecutor
 from launcher.cluster.link import Link
 from launcher.cluster.speaking import no_answer, speaking
+from launcher.host.at_start import versions_at_start
 from launcher.host.versions import differences, versions
 
 _PATIENCE_SECONDS = 60.0
@@ -113,9 +114,9 @@ def _check_address(address: str) -> None:
 
 def _check_versions(client: Client, address: str, patience: float) -> None:
     async def ask() -> dict[str, Any]:
-        there = client.run(versions, on_error="return")
+        there = client.run(versions_at_start, on_error="return")
         answers: dict[str, Any] = await asyncio.wait_for(there, patience)
-        scheduler = await client.run_on_scheduler(versions)
+        scheduler = await client.run_on_scheduler(versions_at_start)
         return {**answers, f"scheduler {address}": scheduler}
 
     try:

@@ -32,7 +32,9 @@ def start(configured: Cluster, say: Say, without: Collection[str] = ()) -> Pictu
     cluster = _without(configured, without)
     facts, errors = facts_of(cluster, cluster.hosts)
     if errors:
-        advice = _advice(configured, (*without, *errors))
+        # Where all fail alike it is hardly that each of them is down.
+        again = "`deepcredit cluster start` again once that is mended"
+        advice = _advice(configured, (*without, *errors)) if facts else again
         raise ClusterUnavailable(f"{'; '.join(errors.values())}; nothing was started; {advice}")
     plan = make_plan(cluster, facts)
     for name, each in facts.items():
@@ -157,11 +159,15 @@ def start_processes(
     processes: Mapping[str, tuple[Process, ...]],
     certificates: Mapping[str, str] | None,
     say: Say,
+    *,
+    scaled: bool = False,
 ) -> set[str]:
-    """Start what does not run yet; returns the workers that `scale` has retired since.
+    """Start what does not run yet; returns the workers that `scale` has retired since. `scaled`:
+    these hosts have just been told how many workers they are to have.
 
     Raises:
-        ClusterUnavailable: a host cannot be reached, or a process runs with other settings.
+        ClusterUnavailable: a host cannot be reached, a process runs with other settings, or a
+            cluster that is scaled was stopped meanwhile.
     """
     files = {FILES[name]: text for name, text in (certificates or {}).items()}
 
@@ -170,6 +176,7 @@ def start_processes(
             "action": "start",
             "env_file": host.env_file,
             "files": files,
+            "scaled": scaled,
             "processes": [each.as_json() for each in processes[host.name]],
         }
         answer: list[dict[str, Any]] = ask(host, cluster.known_hosts, request)
@@ -186,6 +193,11 @@ def start_processes(
                     f"{name}: {each['name']} runs with other settings or certificates; "
                     "`deepcredit cluster stop` first, or if that is another cluster, give this one "
                     "a `folder` of its own"
+                )
+            elif each["state"] == "stopped":
+                errors.append(
+                    f"{name}: {each['name']} was not started, as `deepcredit cluster stop` came in "
+                    "between; `deepcredit cluster start` first"
                 )
             else:
                 less = f", less {', '.join(each['retired'])}" if each["retired"] else ""

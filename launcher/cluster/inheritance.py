@@ -8,6 +8,8 @@ import sys
 from distributed import Nanny, Worker
 from distributed.protocol.pickle import dumps
 
+from launcher.cluster.config import AT_START
+
 _ESTIMATORS = "models.estimators."
 
 
@@ -21,5 +23,8 @@ async def hand_down(worker: Worker) -> None:
 def _preload(names: list[str], dask_worker: Nanny) -> None:
     """Run by Dask in the nanny. What somebody has configured to be preloaded stays as it is."""
     process = dask_worker.process
-    if process and all(name.startswith(_ESTIMATORS) for name in process.worker_kwargs["preload"]):
-        process.worker_kwargs["preload"] = names
+    if process is None:
+        return
+    preloaded = process.worker_kwargs["preload"]
+    if all(name == AT_START or name.startswith(_ESTIMATORS) for name in preloaded):
+        process.worker_kwargs["preload"] = [AT_START, *names]

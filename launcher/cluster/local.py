@@ -8,6 +8,7 @@ import signal
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import dask
 from distributed import LocalCluster
@@ -35,12 +36,15 @@ def main() -> None:
     # their launcher lets finish. A handler, unlike SIG_IGN, is not inherited by the workers.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    dask.config.set(CONFIG)
+    # The latter for the scheduler: Dask imports first of all from there (see cluster/dask_cli.py).
+    dask.config.set({**CONFIG, "temporary-directory": wanted["directory"]})
     os.environ.update(OF_A_WORKER)  # workers inherit it
     logging.getLogger("distributed.scheduler").addFilter(_is_news)
     # It dies with these processes, which may live for years.
     made = certificates.self_signed(certificates.NEVER)
     crew = crew_here(wanted["workers"])
+    cache = Path(wanted["directory"]).parent
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)  # before Dask makes it for all to read
     try:
         cluster = LocalCluster(
             n_workers=crew.workers,
@@ -88,10 +92,13 @@ def crew_here(wanted: int) -> Crew:
 
 
 def crew_of(wanted: int, cores: int, cards: tuple[str, ...], memory: int) -> Crew:
-    """As many threads as there are cores and memory for, unless more workers are wanted."""
+    """As many threads as there are cores and memory for. Who wants workers may give each of them
+    less memory, but has no more threads than cores.
+    """
     share = fits_a_card(cores, len(cards))
-    threads = min(cores, memory // _LEAST_MB)
-    workers = wanted or max(1, threads - len(cards) * share)
+    threads = cores if wanted else min(cores, memory // _LEAST_MB)
+    most = max(1, threads - len(cards) * share)
+    workers = min(wanted, most) if wanted else most
     return Crew(workers, memory // (workers + len(cards) * share), cards, share)
 
 

@@ -10,6 +10,7 @@ from configs.cluster import Cluster, Host
 from launcher.cluster.checks import check_addresses, check_room, check_versions
 from launcher.cluster.facts import Facts
 from launcher.cluster.names import worker_names
+from launcher.host.addresses import of_pages
 
 _KEPT = ("-P", "-m", "launcher.host.keep", "-P", "-m", "launcher")  # started again when they end
 _TLS = ("--certificates", ".")  # `start` writes them into the folder that processes run in
@@ -104,10 +105,9 @@ def address_of(cluster: Cluster, ip: str) -> str:
 
 
 def _scheduler(cluster: Cluster, ip: str, address: str) -> Process:
-    dashboard = "localhost" if ":" in ip else ip  # Dask takes no IPv6 address for it
     words = [
         *(*_KEPT, "scheduler", address, *_tls(address)),
-        *("--", "--dashboard-address", f"{dashboard}:{cluster.dashboard_port}"),
+        *("--", "--dashboard-address", of_pages(ip, cluster.dashboard_port)),
     ]
     return Process("scheduler", tuple(words), listens=address)
 

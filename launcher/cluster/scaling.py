@@ -25,15 +25,15 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
     Raises:
         BadSetting: no such host, or more workers than its machine has cores or memory for.
         ClusterUnavailable: the scheduler or one of these hosts does not answer; one that is to have
-            more differs in versions.
+            more differs in versions; the cluster is stopped meanwhile.
     """
     hosts = {host.name: host for host in cluster.hosts}
     if unknown := sorted(wanted.keys() - hosts.keys()):
         raise BadSetting(f"{unknown[0]} is none of the hosts {', '.join(hosts)}")
-    picture = find(cluster)
     facts, errors = facts_of(cluster, cluster.hosts)
     if missing := [errors[name] for name in wanted if name in errors]:
         raise ClusterUnavailable(f"{'; '.join(missing)}; nothing was changed")
+    picture = find(cluster)  # as late as may be: workers would wait in vain for one that was ended
     new = more_workers(cluster, facts, wanted, picture.address)
     _remember(cluster, hosts, wanted)
     there = {name: _workers(picture, name) for name in wanted}
@@ -50,7 +50,7 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
     if not new:
         return find(cluster)
     processes = {name: (each,) for name, each in new.items()}
-    start_processes(cluster, processes, certificates, say)
+    start_processes(cluster, processes, certificates, say, scaled=True)
     names = {worker for process in new.values() for worker in process.workers}
     deadline = time.monotonic() + cluster.start_seconds
     return wait(cluster, picture.address, certificates, processes, names, deadline, say)

@@ -1,6 +1,7 @@
 """Asking hosts over SSH, with OpenSSH's client: keys only, and only hosts whose key is known."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 from configs.cluster import Host
 from configs.errors import ClusterUnavailable
+from configs.settings import without_ours
 
 T = TypeVar("T")
 
@@ -22,6 +24,12 @@ _SSH_FAILED, _NO_SUCH_PROGRAM = 255, 127
 _STRICT = {
     "BatchMode": "yes",
     "StrictHostKeyChecking": "yes",
+    # Nothing else than the file that `known_hosts` names tells of a key.
+    "GlobalKnownHostsFile": "/dev/null",
+    "VerifyHostKeyDNS": "no",
+    "NoHostAuthenticationForLocalhost": "no",
+    "IgnoreUnknown": "KnownHostsCommand",  # as OpenSSH before 8.5 would refuse the next one
+    "KnownHostsCommand": "none",
     "UpdateHostKeys": "no",
     "PreferredAuthentications": "publickey",
     "ForwardAgent": "no",
@@ -68,6 +76,7 @@ def ask(host: Host, known_hosts: Path, request: Mapping[str, Any]) -> Any:
             errors="replace",
             timeout=_ANSWER_SECONDS,
             check=False,
+            env=without_ours(os.environ),  # which `SendEnv` of a user's ssh_config may send
         )
     except FileNotFoundError:
         raise ClusterUnavailable("there is no `ssh` here; install OpenSSH's client") from None

@@ -13,8 +13,9 @@ from configs.errors import BadParameter, NotFound, WrongState
 from configs.meant import some
 from launcher.service import kept_back
 from launcher.terminal.batch_table import COLUMNS, as_listed
-from launcher.terminal.console import Format, FormatOption, show
+from launcher.terminal.console import show
 from launcher.terminal.durations import in_utc
+from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.following import follow
 from launcher.terminal.lines import complain, note, remark, say
@@ -22,7 +23,7 @@ from launcher.terminal.naming import BatchId, dataset_name, parameters
 from launcher.terminal.session import session
 from pipeline import mode as modes
 from storage import batches, listing, servers
-from storage.records import State
+from storage.records import Batch, State
 
 app = new_app()
 
@@ -127,10 +128,11 @@ def list_(
     """
     opened = session(ctx)
     rows = opened.read(partial(listing.batches, state=state, limit=limit))
-    if form is Format.TABLE:
-        rows = [*map(as_listed, rows)]
+    if form is not Format.TABLE:
+        export(listing.NAMES, rows, form)
+        return
     where = f"database {opened.database}"
-    show(rows, COLUMNS, form, title=where, empty=f"no batch in {where}", keys=listing.KEYS)
+    show([*map(as_listed, rows)], COLUMNS, title=where, empty=f"no batch in {where}")
 
 
 @app.command("show", epilog=example("deepcredit batch show 123"))
@@ -139,11 +141,15 @@ def show_(
     batch_id: BatchId,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Show how a batch stands, with the whole of its last error."""
-    found = session(ctx).read(partial(batches.existing, batch_id=batch_id))
-    columns = asdict(found)
+    """Show how a batch stands: what it waits for, or the whole of its last error."""
+
+    def read(connection: Connection) -> tuple[Batch, dict[str, Any]]:
+        there = batches.existing(connection, batch_id)
+        return there, asdict(there) | listing.beside(connection, batch_id)
+
+    found, columns = session(ctx).read(read)
     if form is not Format.TABLE:
-        show([columns], [], form)
+        export([*columns], [columns], form)
         return
     width = max(map(len, columns))
     for name, value in columns.items():
@@ -151,9 +157,7 @@ def show_(
             said = in_utc(value) if isinstance(value, datetime) else value
             say(f"{name:<{width}}  {said}")
     if found.failure:
-        when = (
-            "to run it all the same" if found.error_class == "Cancelled" else "once that is mended"
-        )
+        when = "to run it all the same" if found.cancelled else "once that is mended"
         say(f"\n{when}: deepcredit batch retry {batch_id}")
 
 

@@ -1,11 +1,14 @@
 """Candidate lists: the models that ensembles draw from."""
 
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 from sqlalchemy import Connection
 
-from launcher.terminal.console import Column, Format, FormatOption, show
+from launcher.terminal.console import Column, show
+from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import note, say
 from launcher.terminal.session import session
@@ -77,18 +80,21 @@ def list_(
     """
     if candidate_id is None:
         lists = session(ctx).read(candidates.lists)
-        keys = [column.name for column in _LISTS]
-        rows = [dict(zip(keys, row, strict=True)) for row in lists]
-        show(rows, _LISTS, form, empty="no list; make one with `deepcredit candidates add`")
-        return
-    models = session(ctx).read(lambda connection: _models(connection, candidate_id))
-    show(models, _MODELS, form)
+        _print(lists, _LISTS, form)
+    else:
+        _print(session(ctx).read(partial(_models, candidate_id=candidate_id)), _MODELS, form)
 
 
-def _models(connection: Connection, candidate_id: str) -> list[dict[str, int | str]]:
+def _models(connection: Connection, candidate_id: str) -> list[tuple[Any, ...]]:
     listed = candidates.names(connection, candidate_id)
     there = candidates.trained(connection, listed)
-    keys = [column.name for column in _MODELS]
-    return [
-        dict(zip(keys, (*name, "yes" if name in there else "no"), strict=True)) for name in listed
-    ]
+    return [(*name, "yes" if name in there else "no") for name in listed]
+
+
+def _print(found: Iterable[Sequence[Any]], columns: Sequence[Column], form: Format) -> None:
+    names = [column.name for column in columns]
+    rows = [dict(zip(names, row, strict=True)) for row in found]
+    if form is Format.TABLE:
+        show(rows, columns, empty="no list; make one with `deepcredit candidates add`")
+    else:
+        export(names, rows, form)

@@ -11,7 +11,8 @@ from launcher.cluster import certificates as making
 from launcher.cluster import deploy, discovery, scaling
 from launcher.cluster.look import Picture, Worker, has_pages, look
 from launcher.service import clusters
-from launcher.terminal.console import Column, Format, FormatOption, progress, show
+from launcher.terminal.console import Column, progress, show
+from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import say, warn
 from launcher.terminal.session import session
@@ -167,6 +168,8 @@ def _show(picture: Picture, form: Format) -> None:
     if form is Format.TABLE:
         dashboard = picture.dashboard if has_pages(picture.dashboard) else "none"
         say(f"scheduler  {picture.address}\ndashboard  {dashboard}\n")
-    show(rows, _COLUMNS, form, empty="the scheduler has no workers")
+        show(rows, _COLUMNS, empty="the scheduler has no workers")
+    else:
+        export([column.name for column in _COLUMNS], rows, form)
     for line in picture.differences:
         warn(line)

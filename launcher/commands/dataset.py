@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from launcher.terminal.console import Column, Format, FormatOption, progress, show
+from launcher.terminal.console import Column, progress, show
+from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import note, remark, say
 from launcher.terminal.naming import dataset_name
@@ -17,7 +18,7 @@ from launcher.terminal.session import session
 from pipeline import datasets
 from pipeline.roles import Choices
 from storage import datasets as registered
-from storage.records import Dataset
+from storage.records import Dataset, DatasetColumn
 
 app = new_app()
 
@@ -135,7 +136,11 @@ def register(
 def list_(ctx: typer.Context, form: FormatOption = Format.TABLE) -> None:
     """List the registered data sets."""
     rows = [_row(each) for each in session(ctx).read(registered.listing)]
-    show(rows, _SETS, form, empty="no data set; load one with `deepcredit dataset load`")
+    if form is Format.TABLE:
+        show(rows, _SETS, empty="no data set; load one with `deepcredit dataset load`")
+    else:
+        record = (field.name for field in fields(Dataset) if field.name != "columns")
+        export(["name", "features", *record], rows, form)
 
 
 @app.command(epilog=example("deepcredit dataset delete DATA001/1"))
@@ -175,7 +180,8 @@ def show_(
         show([_row(found)], _SETS)
         _show_columns(found)
     else:
-        show([_column(asdict(column)) for column in found.columns], _COLUMNS, form)
+        names = [field.name for field in fields(DatasetColumn)]
+        export(names, (_column(asdict(column)) for column in found.columns), form)
 
 
 def _choices(given: dict[str, Any]) -> Choices:
@@ -230,9 +236,7 @@ def _show_columns(dataset: Dataset) -> None:
 
 
 def _row(found: Dataset) -> dict[str, Any]:
-    columns = asdict(found)
-    columns.pop("columns")
-    return {"name": found.name, "features": len(found.columns_of("feature"))} | columns
+    return {"name": found.name, "features": len(found.columns_of("feature"))} | asdict(found)
 
 
 def _column(record: dict[str, Any]) -> dict[str, Any]:

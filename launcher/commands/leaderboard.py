@@ -7,7 +7,8 @@ from sqlalchemy import Connection
 
 from configs.errors import WrongState
 from launcher.terminal import model_table
-from launcher.terminal.console import Format, FormatOption, show
+from launcher.terminal.console import show
+from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.naming import dataset_name
 from launcher.terminal.session import session
@@ -57,9 +58,10 @@ def models(
     found = session(ctx).read(read)
     rows = model_table.rows(found)
     if form is not Format.TABLE:
-        rows = [{"rank": row["rank"]} | original for row, original in zip(rows, found, strict=True)]
+        export(["rank", *leaderboard.MODEL_NAMES], rows, form)
+        return
     columns, title = model_table.columns(metric, found), model_table.caution(found)
-    show(rows, columns, form, title=title, empty="no trained model yet")
+    show(rows, columns, title=title, empty="no trained model yet")
 
 
 def _require(connection: Connection, dataset: tuple[str, int] | None, batch: int | None) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +11,8 @@ import typer
 
 from configs.errors import BadParameter, NotFound
 from launcher.terminal import modelfile
-from launcher.terminal.console import Column, Format, FormatOption, show
+from launcher.terminal.console import Column, show
+from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import say
 from launcher.terminal.session import session
@@ -64,13 +65,16 @@ def list_(
     entries = session(ctx).read(lambda connection: model_list.listing(connection, group))
     write = _briefly if form is Format.TABLE else partial(json.dumps, ensure_ascii=False)
     rows = [row for entry in entries for row in _rows(entry, write)]
-    show(rows, _COLUMNS, form, empty="no model; fill the list with `deepcredit model load`")
+    if form is Format.TABLE:
+        show(rows, _COLUMNS, empty="no model; fill the list with `deepcredit model load`")
+    else:
+        record = (field.name for field in fields(ModelEntry) if field.name != "model_param")
+        export([*record, "model_sub_no", "params"], rows, form)
 
 
 def _rows(entry: ModelEntry, write: Callable[[dict[str, Any]], str | None]) -> list[dict[str, Any]]:
     """One row a variant; a model whose parameters are wrong shows what is wrong with them."""
     columns = asdict(entry)
-    columns.pop("model_param")
     try:
         expanded = modelfile.expand(entry)
     except (BadParameter, NotFound) as error:

@@ -1,22 +1,22 @@
 """What a batch has found, model by model."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from configs.errors import WrongState
-from launcher.terminal.console import Column, Format, FormatOption, show
+from launcher.terminal import method_table
+from launcher.terminal.console import Column, show
+from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import say
-from launcher.terminal.method_table import show_methods
 from launcher.terminal.naming import BatchId
 from launcher.terminal.session import Session, session
 from storage import batches, leaderboard
 
 app = new_app()
 
-_KEY = [Column(name, name) for name in ("batch_id", "model_no", "model_sub_no")]
-"""The heading of a CSV file without rows."""
 _MODELS = (
     Column("model", "no/sub"),
     Column("model_id", "model", text=True),
@@ -38,19 +38,6 @@ _FAILED = (
     Column("model", "no/sub"),
     Column("model_id", "model", text=True),
     Column("error", "error", prose=True),
-)
-_ENSEMBLES = (
-    Column("rank_no", "#"),
-    Column("ensemble_no", "ensemble"),
-    Column("alike", "alike"),
-    Column("valid_f1_score", "valid f1", digits=4),
-    Column("test_f1_score", "test f1", digits=4),
-    Column("valid_accuracy", "valid accuracy", digits=4, wide=True),
-    Column("test_accuracy", "test accuracy", digits=4, wide=True),
-    Column("test_tn", "test tn"),
-    Column("test_fp", "fp"),
-    Column("test_fn", "fn"),
-    Column("test_tp", "tp"),
 )
 _COMPARED = 1000
 """So many of the best are looked at for equal ones: what a batch keeps unless told otherwise."""
@@ -74,7 +61,11 @@ def results(
     most = max(limit, _COMPARED) if form is Format.TABLE else limit
     ensembles = opened.read(lambda c: leaderboard.ensembles(c, batch_id, limit=most))
     if form is not Format.TABLE:
-        show(ensembles or models, _KEY, form)
+        batch = opened.read(partial(batches.existing, batch_id=batch_id))
+        if ensembles or (batch.mode == "ensemble" and not models):
+            export(leaderboard.ENSEMBLE_NAMES, ensembles, form)
+        else:
+            export(leaderboard.RESULT_NAMES, models, form)
     elif ensembles:
         _show_ensembles(opened, batch_id, ensembles, limit)
     else:
@@ -95,6 +86,26 @@ def _show_models(opened: Session, batch_id: int, models: list[dict[str, Any]]) -
         raise WrongState(failure)
 
 
+def _of_ensembles(metric: str) -> tuple[Column, ...]:
+    """Columns of ensembles that a metric ranks."""
+    beside = "f1_score" if metric == "accuracy" else "accuracy"
+    measured = [
+        Column(f"{split}_{name}", f"{split} {name.removesuffix('_score')}", digits=4, wide=wide)
+        for name, wide in ((metric, False), (beside, True))
+        for split in ("valid", "test")
+    ]
+    return (
+        Column("rank_no", "#"),
+        Column("ensemble_no", "ensemble"),
+        Column("alike", "alike"),
+        *measured,
+        Column("test_tn", "test tn"),
+        Column("test_fp", "fp"),
+        Column("test_fn", "fn"),
+        Column("test_tp", "tp"),
+    )
+
+
 def _alike(ensembles: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of ensembles with the same figures the first alone, with the number of them all."""
     first: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -109,13 +120,15 @@ def _show_ensembles(
 ) -> None:
     methods = opened.read(lambda connection: leaderboard.methods(connection, batch_id))
     if methods:
-        show_methods(methods)
+        columns = method_table.columns(methods[0]["metric"])
+        show(method_table.rows(methods), columns, title=method_table.TITLE)
         say("")
+    metric = methods[0]["metric"] if methods else "f1_score"
     title = (
-        "the best ensembles, by valid;\n"
+        f"the best ensembles, by {metric} on valid;\n"
         f"alike: how many of the best {len(ensembles):,} have the figures of the one named"
     )
-    show(_alike(ensembles)[:lines], _ENSEMBLES, title=title)
+    show(_alike(ensembles)[:lines], _of_ensembles(metric), title=title)
     say(f"\npictures: deepcredit ensemble pictures {batch_id}")
 
 

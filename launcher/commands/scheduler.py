@@ -1,14 +1,17 @@
 """Start a Dask scheduler, set up for launchers and workers."""
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
-from launcher.host.addresses import check_free
+from launcher.host.addresses import check_free, of_pages
 from launcher.terminal import dask_cli
 from launcher.terminal.folder import example, new_app
 
 app = new_app()
+
+_PAGES = 8787
 
 
 @app.command(
@@ -31,4 +34,6 @@ def scheduler(
     """
     folder = dask_cli.certified(ctx, address, certificates)
     check_free(address)
-    dask_cli.become("scheduler", "--host", address, *(more or ()), certified=folder)
+    host = urlsplit(address).hostname
+    pages = ("--dashboard-address", of_pages(host, _PAGES)) if host else ()
+    dask_cli.become("scheduler", "--host", address, *pages, *(more or ()), certified=folder)

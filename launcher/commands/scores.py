@@ -1,6 +1,5 @@
 """Which row, and so which applicant, got which score."""
 
-import sys
 from collections.abc import Iterable
 from contextlib import closing
 from itertools import islice
@@ -10,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from launcher.host.private import private_file
-from launcher.terminal.console import Column, Format, FormatOption, show, write_csv
+from launcher.terminal.console import Column, show
+from launcher.terminal.exports import Format, FormatOption, export, write_csv
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import say
 from launcher.terminal.naming import model_key
@@ -72,19 +72,20 @@ def scores(
     key = model_key(model) if model is not None else None
     with closing(open_store(opened.settings)) as store, closing(open_cache(opened.settings)) as c:
         found = read_scores(batch_id, key, split, read=opened.read, store=store, cache=c)
+    names = [*found.columns]
     rows = zip(*found.columns.values(), strict=True)
     if to is not None:
-        _write(to, found.columns, rows)
+        _write(to, names, rows)
         say(f"{to}: {_summary(found)}")
-    elif form is Format.CSV:
-        write_csv(found.columns, rows, sys.stdout)
-    else:
-        some = islice(rows, _SHOWN if form is Format.TABLE else None)
-        columns = [Column(name, name, digits=_DIGITS.get(name)) for name in found.columns]
-        show([dict(zip(found.columns, row, strict=True)) for row in some], columns, form)
-    if to is None and form is Format.TABLE:
+        return
+    named = (dict(zip(names, row, strict=True)) for row in rows)
+    if form is Format.TABLE:
+        columns = [Column(name, name, digits=_DIGITS.get(name)) for name in names]
+        show([*islice(named, _SHOWN)], columns)
         more = f"the first {_SHOWN} of " if len(found.columns["called"]) > _SHOWN else ""
         say(f"{more}{_summary(found)}")
+    else:
+        export(names, named, form)
 
 
 def _summary(found: ScoreList) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from configs.errors import BadSetting
 from configs.settings import PREFIX
 from launcher.cluster.capacity import FITS_A_CARD, OURS, declared, limit_mb
+from launcher.host.addresses import of_pages, towards
 from launcher.host.machine import SEEN, cards, cores, memory_mb
 from launcher.terminal import dask_cli
 from launcher.terminal.folder import example, new_app
@@ -17,6 +19,9 @@ from launcher.terminal.session import session
 from storage.cache import open_cache
 
 app = new_app()
+
+_LISTENING = ("--host", "--interface", "--listen-address", "--contact-address")
+"""Options of Dask's own command that say where it listens."""
 
 
 @app.command(
@@ -90,11 +95,22 @@ def worker(
     resources = has | dict(map(_resource, tag or ()))
     dask_cli.become(
         *("worker", scheduler, *(("--name", name) if name else ())),
+        *_places(scheduler, more or ()),
         *("--nworkers", str(workers), "--nthreads", str(many), "--memory-limit", f"{limit:.0f}MiB"),
         *("--resources", " ".join(f"{k}={v:.10g}" for k, v in resources.items()), *(more or ())),
         certified=folder,
         card="" if gpu is None else _card(gpu),
     )
+
+
+def _places(scheduler: str, more: Sequence[str]) -> list[str]:
+    """Where it listens: Dask would do so at every address of the host, and run what comes there."""
+    ip = towards(scheduler)
+    words = ["--dashboard-address", of_pages(ip, 0)]
+    if not any(word.partition("=")[0] in _LISTENING for word in more):
+        protocol = scheduler.partition("://")[0]
+        words += ["--host", f"{protocol}://[{ip}]" if ":" in ip else f"{protocol}://{ip}"]
+    return words
 
 
 def _check_own_settings(ctx: typer.Context) -> None:

@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from configs.errors import BadSetting
+from configs.errors import BadSetting, ClusterUnavailable
 
 _SIOCGIFADDR = 0x8915
 _IPV6 = Path("/proc/net/if_inet6")
@@ -40,6 +40,29 @@ def _ipv6(interface: str) -> str:
         if name == interface and scope == _GLOBAL:
             return str(ipaddress.IPv6Address(bytes.fromhex(number)))
     return ""
+
+
+def towards(address: str) -> str:
+    """The address of this host from which it reaches another, given like tcp://10.0.0.1:8786.
+
+    Raises:
+        ClusterUnavailable: there is no way to it.
+    """
+    place = urlsplit(address)
+    family = socket.AF_INET6 if ":" in (place.hostname or "") else socket.AF_INET
+    try:
+        [(*_, where), *_] = socket.getaddrinfo(place.hostname, place.port, family)
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(where)  # sends nothing
+            found: str = probe.getsockname()[0]
+    except OSError as error:
+        raise ClusterUnavailable(f"no way from here to {address}: {error.strerror}") from error
+    return found
+
+
+def of_pages(ip: str, port: int) -> str:
+    """Where Dask is to show pages: it takes no IPv6 address for them."""
+    return f"{'localhost' if ':' in ip else ip}:{port}"
 
 
 def is_open(address: str, seconds: float) -> bool:

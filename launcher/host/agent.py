@@ -6,7 +6,6 @@ import errno
 import fcntl
 import json
 import os
-import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,7 +18,7 @@ from launcher.host.addresses import check_free, of_interface
 from launcher.host.keep import workers_of
 from launcher.host.last_words import last_words
 from launcher.host.machine import cards, cores, memory_mb
-from launcher.host.private import write_private
+from launcher.host.private import everybody_may_use, write_private
 from launcher.host.processes import boot_id
 from launcher.host.versions import versions
 
@@ -68,18 +67,20 @@ def facts(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def start(request: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Start what does not run yet; `different`: it runs with other arguments, or with other
-    `files`, and is left alone.
+    `files`, and is left alone. `scaled`: only what was wanted just now, unless a `stop` has come
+    in between, which takes the scheduler away: then they are `stopped`.
     """
     folder = _folder(request)
     with _locked(folder):
+        if request.get("scaled") and _wanted(folder) is None:
+            return _all(request, "stopped")
         settings = _read_settings(request["env_file"])
         changed = {
             name: text for name, text in request["files"].items() if _is_new(folder / name, text)
         }
         if changed and any(recorded.family(record) for record in recorded.read(folder)):
             # They have read theirs, and those that start later would be strangers to them.
-            names = [wanted["name"] for wanted in request["processes"]]
-            return [{"name": name, "state": "different", "retired": []} for name in names]
+            return _all(request, "different")
         for name, text in changed.items():
             write_private(folder / name, text)
         return [_start(folder, wanted, settings) for wanted in request["processes"]]
@@ -126,6 +127,11 @@ _ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "stop": stop,
     "want": want,
 }
+
+
+def _all(request: Mapping[str, Any], state: str) -> list[dict[str, Any]]:
+    names = [wanted["name"] for wanted in request["processes"]]
+    return [{"name": name, "state": state, "retired": []} for name in names]
 
 
 def _start(folder: Path, wanted: Mapping[str, Any], settings: dict[str, str]) -> dict[str, Any]:
@@ -193,7 +199,7 @@ def _read_settings(env_file: str) -> dict[str, str]:
     if not env_file:
         return {}
     path = Path(env_file)
-    if path.stat().st_mode & stat.S_IRWXO:
+    if everybody_may_use(path):
         raise ValueError(f"{path}: everybody may use this file of secrets; chmod 600 it")
     settings = {}
     try:

@@ -1,11 +1,30 @@
 """Files that nobody else may read."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
+
+
+def everybody_may_use(path: Path) -> bool:
+    """Whether any account of this host may read or write it. Raises OSError."""
+    return bool(path.stat().st_mode & stat.S_IRWXO)
+
+
+def private_folder() -> Path:
+    """A folder for temporary files into which no other account can put anything. Where somebody
+    else has been there before us, under the name that we would give it, it is a new one.
+    """
+    path = Path(tempfile.gettempdir()) / f"deepcredit-{os.getuid()}"
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    found = path.lstat()
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
+        return path
+    return Path(tempfile.mkdtemp(prefix=f"{path.name}-"))
 
 
 def write_private(path: Path, text: str) -> None:

@@ -77,10 +77,8 @@ class EmbeddedCluster:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._request = {
-            "workers": settings.workers,
-            "directory": str(settings.cache_dir.absolute() / "dask"),
-        }
+        self._wanted = settings.workers
+        self._directory = settings.cache_dir.absolute() / "dask"
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._scheduler: Scheduler | None = None
@@ -113,12 +111,13 @@ class EmbeddedCluster:
         self._process = process = python.piped(COMMAND, without_a_hosts_own(python.environment()))
         assert process.stdin is not None
         assert process.stdout is not None
+        request = {"workers": self._wanted, "directory": str(self._directory)}
         threading.Thread(target=_forward, args=(process,), daemon=True).start()
         timer = threading.Timer(_START_SECONDS, process.kill)
         timer.start()
         try:
             with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(json.dumps(self._request).encode() + b"\n")
+                process.stdin.write(json.dumps(request).encode() + b"\n")
                 process.stdin.flush()
             answer = process.stdout.readline()
         finally:
@@ -131,6 +130,12 @@ class EmbeddedCluster:
         body: dict[str, Any] = json.loads(answer)
         crew = {"workers": body["workers"], "cards": body["cards"]}
         log.info("embedded cluster started", pid=process.pid, **crew)
+        if body["workers"] < self._wanted:
+            log.warning(
+                "fewer workers than the setting asks for, as threads never exceed cores",
+                wanted=self._wanted,
+                workers=body["workers"],
+            )
         return Scheduler(body["address"], body["certificates"], embedded=True)
 
     def _end(self) -> None:

@@ -43,6 +43,30 @@ class Pulse:
         return self.lease_ends - time.monotonic()
 
 
+class Rhythm:
+    """When to beat: again and again, and after a beat that failed soon, then later and later."""
+
+    def __init__(self, lease_seconds: float, now: float) -> None:
+        """`now`, here and below: by time.monotonic()."""
+        self._interval = interval_of(lease_seconds)
+        self.beaten(now, answered=True)
+
+    def beaten(self, now: float, *, answered: bool) -> None:
+        if answered:
+            self._due = now + self._interval * _jitter()
+            self._retry = self._interval * _FIRST_PAUSE
+        else:
+            self._due = now + self._retry * _jitter()
+            self._retry = min(self._interval, 2 * self._retry)
+
+    def rest(self, now: float) -> float:
+        """Seconds until the next beat, or until one should look for news."""
+        return max(0.0, min(_NEWS_SECONDS, self._due - now))
+
+    def is_due(self, now: float) -> bool:
+        return now >= self._due
+
+
 class Heartbeat:
     """Inside its `with`, renews the lease of one claim again and again.
 
@@ -86,20 +110,16 @@ class Heartbeat:
         self._progress = progress
 
     def _run(self) -> None:
-        interval = interval_of(self._lease_seconds)
-        retry = interval * _FIRST_PAUSE
-        due = time.monotonic() + interval * _jitter()
-        while not self.pulse.lost and not self._stopped.wait(
-            max(0.0, min(_NEWS_SECONDS, due - time.monotonic()))
-        ):
-            if time.monotonic() < due and (self.pulse.failing or self._progress == self._written):
-                continue
-            if self._beat():
-                retry = interval * _FIRST_PAUSE
-                due = time.monotonic() + interval * _jitter()
-            else:
-                due = time.monotonic() + retry * _jitter()
-                retry = min(interval, 2 * retry)
+        rhythm = Rhythm(self._lease_seconds, time.monotonic())
+        while not self.pulse.lost and not self._stopped.wait(rhythm.rest(time.monotonic())):
+            if self._has_news or rhythm.is_due(time.monotonic()):
+                answered = self._beat()
+                rhythm.beaten(time.monotonic(), answered=answered)
+
+    @property
+    def _has_news(self) -> bool:
+        """To be written before the next beat is due; a database that does not answer has time."""
+        return self._progress != self._written and not self.pulse.failing
 
     def _beat(self) -> bool:
         sent = time.monotonic()

@@ -98,7 +98,8 @@ def unserved(queue: str, alive: Sequence[Server]) -> str | None:
 def _moved(queue: str, alive: Sequence[Server]) -> str:
     """For a name that was mistyped; empty if none is like it."""
     near = nearest(queue, _served(alive) or ["default"])
-    if near is None or near == queue:
+    # A backslash lets MariaDB's texts go on after a quote, and those of SQLite end.
+    if near is None or near == queue or "\\" in near + queue:
         return ""
     change = f"SET queue = {_sql(near)} WHERE queue = {_sql(queue)}"
     return f"did you mean {near}? then `UPDATE dc_batch {change}`; if not, "

@@ -15,7 +15,7 @@ COLUMNS = (
     Column("serve_server_id", "server", text=True, wide=True),
     Column("batch_desc", "description", prose=True, wide=True, lines=2),
     Column("model_group", "models", text=True, wide=True),
-    Column("note", "note", prose=True, lines=2),
+    Column("note", "note", prose=True, lines=3),
 )
 """Of those that may be left out, what tells least stands last."""
 SHORT = {

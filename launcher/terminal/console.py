@@ -1,16 +1,12 @@
-"""What a terminal shows: tables that fit it, and progress; CSV and JSON for programs."""
+"""What a terminal shows: tables that fit it, and progress."""
 
-import csv
-import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
-from typing import Annotated, Any, Protocol, TextIO
+from typing import Any, Protocol
 
-import typer
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -21,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from launcher.terminal.durations import in_utc
-from launcher.terminal.lines import harmless, remark, say
+from launcher.terminal.lines import harmless, remark
 
 CUT = 120
 """Where there is no terminal, prose is cut after so many columns: one long error would make every
@@ -30,17 +26,6 @@ line as long.
 
 _UNBOUNDED = 100_000
 _GAP = 2
-
-
-class Format(Enum):
-    """How rows are printed."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-
-
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,31 +84,21 @@ def console(*, stderr: bool = False) -> Console:
 def show(
     rows: Sequence[Mapping[str, Any]],
     columns: Sequence[Column],
-    form: Format = Format.TABLE,
     *,
     title: str | None = None,
     empty: str = "nothing to show",
-    keys: Sequence[str] | None = None,
 ) -> None:
-    """Print rows: a table of `columns`, or every key of every row as CSV or JSON. `keys` is what a
-    row would have where there is none; None: the columns.
-    """
-    if form is Format.CSV:
-        names = list(rows[0]) if rows else keys or [column.name for column in columns]
-        write_csv(names, ([row[name] for name in names] for row in rows), sys.stdout)
-    elif form is Format.JSON:
-        text = json.dumps([*map(dict, rows)], ensure_ascii=False, indent=1, default=_plain)
-        sys.stdout.write(f"{text}\n")
-    elif rows:
-        output = console()
-        if title:
-            say(title)
-        shown = fitting(rows, columns, output.width)
-        output.print(table(rows, shown, output.width))
-        if away := [column.header for column in columns if column not in shown]:
-            say(f"left out to fit: {', '.join(away)}; --format csv has all")
-    else:
+    """Print rows as a table, or what there is to say where there are none."""
+    if not rows:
         remark(empty)
+        return
+    output = console()
+    if title:
+        output.print(Text(harmless(title)))
+    shown = fitting(rows, columns, output.width)
+    output.print(table(rows, shown, output.width))
+    if away := [column.header for column in columns if column not in shown]:
+        output.print(f"left out to fit: {', '.join(away)}; --format csv has all", markup=False)
 
 
 @contextmanager
@@ -212,14 +187,3 @@ def _cell(value: Any, column: Column) -> Text:
     if isinstance(value, datetime):
         return Text(in_utc(value))
     return Text(harmless(str(value)))
-
-
-def write_csv(names: Iterable[str], rows: Iterable[Iterable[Any]], stream: TextIO) -> None:
-    """Rows of values, as many as there are names."""
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(map(_plain, row) for row in rows)
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat(sep=" ") if isinstance(value, datetime) else value

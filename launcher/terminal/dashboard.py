@@ -19,6 +19,7 @@ from rich.text import Text
 from configs.errors import DatabaseUnavailable
 from launcher.terminal.console import Column, table
 from launcher.terminal.durations import in_words
+from launcher.terminal.lines import harmless
 from storage.overview import Failure, Overview, Run
 from storage.records import Server
 
@@ -100,7 +101,7 @@ def _page(
         Text(f"database {database}\n"),
         table(servers, _SERVERS, width) if servers else Text("no launcher is at work"),
         *(
-            Text(f"{_cut(each.serve_server_id)} takes no batches: {each.takes_none}")
+            Text(harmless(f"{_cut(each.serve_server_id)} takes no batches: {each.takes_none}"))
             for each in overview.servers
             if each.takes_none is not None
         ),
@@ -137,7 +138,7 @@ def watch(
                 words = f"\n{time.strftime('%H:%M:%S')}, every {every:g} s; q ends"
             except DatabaseUnavailable as error:
                 words = f"\n{error}; trying on; q ends"
-            live.update(Group(last, Text(words)), refresh=True)
+            live.update(Group(last, Text(harmless(words))), refresh=True)
             if pressed(every):
                 return
 

@@ -8,10 +8,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from configs.errors import BadSetting
+from configs.settings import without_database
 from launcher.cluster.certificates import FILES, read
 from launcher.cluster.config import environment
 from launcher.host import python
 from launcher.host.machine import SEEN
+from launcher.host.private import private_folder
 from launcher.terminal.session import session
 
 # What both commands are told.
@@ -36,7 +38,11 @@ def become(*words: str, certified: Path | None, card: str = "") -> NoReturn:
     read(certified)
     ours = environment(encrypted=certified is not None) | {SEEN: card}
     command = python.module("dask", *words, *_tls(certified))
-    os.execve(command[0], command, python.environment() | ours)  # noqa: S606 - no shell is wanted
+    # Of what lies in there Dask's processes import before anything else. Dask itself would take
+    # a folder of /tmp that anybody may have made before.
+    scratch = {"DASK_TEMPORARY_DIRECTORY": str(private_folder())}
+    environ = scratch | without_database(python.environment()) | ours
+    os.execve(command[0], command, environ)  # noqa: S606 - no shell is wanted
 
 
 def certified(ctx: typer.Context, address: str, given: Path | None) -> Path | None:

@@ -1,5 +1,6 @@
 """What may be wrong with an installation: one function a subject, each a few findings."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from configs.installed import can_use_cards, version_of
 from configs.settings import PREFIX, SECRETS
 from launcher.cluster.certificates import ending
 from launcher.cluster.connection import connect
+from launcher.host.private import everybody_may_use
 from launcher.service.clusters import certificates
 from launcher.terminal import database_findings, launcher_findings
 from launcher.terminal.findings import Finding, Found, Level, fail, ok, warn
@@ -51,6 +53,11 @@ def _settings(session: Session) -> Found:
     yield ok(f"deepcredit {version_of('deepcredit')} on Python {python}")
     secrets = [name for name in SECRETS if getattr(settings, name) is not None]
     yield ok(f"secrets from the environment: {', '.join(secrets) or 'none'}")
+    named = [os.environ.get(f"{PREFIX}{name.upper()}_FILE", "") for name in SECRETS]
+    for file in filter(None, (*named, str(settings.sftp_key_file or ""))):
+        with suppress(OSError):  # what needs it says so
+            if everybody_may_use(Path(file)):
+                yield warn(f"{file}: everybody may use this file of a secret; chmod 600 it")
     for name in ("log_dir", "cache_dir"):
         folder = getattr(settings, name)
         try:

@@ -4,7 +4,10 @@ output of many commands is read by programs. Nothing here loads what draws table
 
 import typer
 
-_SIGNS = {n: f"\\x{n:02x}" for n in (*range(9), *range(11, 32), *range(127, 160))}
+_CONTROLS = (*range(9), *range(11, 32), *range(127, 160))
+_TURNS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""They let text run from right to left, over what stands beside it."""
+_SIGNS = {n: f"\\x{n:02x}" for n in (*_CONTROLS, *_TURNS)}
 
 
 def harmless(text: str) -> str:

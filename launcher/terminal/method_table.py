@@ -1,22 +1,15 @@
 """The methods of an ensemble batch as a table."""
 
-from collections.abc import Sequence
-
-from launcher.terminal.console import Column, show
+from launcher.terminal.console import Column
 from storage.leaderboard import Row
 
-_TITLE = """\
-methods, the answer first, then by valid; from and to: the interval of test;
+TITLE = """\
+methods, the answer first, then by valid; intervals: 95 % on test;
 gain: over the best single model on the same rows of test"""
 
 
-def show_methods(methods: Sequence[Row]) -> None:
-    """Print the methods of one batch, of which there is one at least."""
-    rows = [row | {"answer": "answer" if row["chosen"] else ""} for row in methods]
-    show(rows, _columns(methods[0]["metric"]), title=_TITLE)
-
-
-def _columns(metric: str) -> tuple[Column, ...]:
+def columns(metric: str) -> tuple[Column, ...]:
+    """Of methods compared by a metric."""
     name = metric.removesuffix("_score")
     return (
         Column("method", "method", text=True),
@@ -24,10 +17,25 @@ def _columns(metric: str) -> tuple[Column, ...]:
         Column("n_models", "models", wide=True),
         Column(f"valid_{metric}", f"valid {name}", digits=4),
         Column(f"test_{metric}", f"test {name}", digits=4),
-        Column("test_low", "from", digits=4, wide=True),
-        Column("test_high", "to", digits=4, wide=True),
+        Column("interval", "interval", wide=True),
         Column("test_gain", "gain", digits=4),
-        Column("test_gain_low", "gain from", digits=4, wide=True),
-        Column("test_gain_high", "gain to", digits=4, wide=True),
+        Column("gain_interval", "gain interval", wide=True),
         Column("test_auc", "test auc", digits=4, wide=True),
     )
+
+
+def rows(methods: list[Row]) -> list[Row]:
+    return [
+        row
+        | {
+            "answer": "answer" if row["chosen"] else "",
+            "interval": _interval(row["test_low"], row["test_high"]),
+            "gain_interval": _interval(row["test_gain_low"], row["test_gain_high"]),
+        }
+        for row in methods
+    ]
+
+
+def _interval(low: float | None, high: float | None) -> str | None:
+    """In one column, as its one end without the other says nothing."""
+    return None if low is None or high is None else f"{low:.4f} to {high:.4f}"

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from configs.errors import BadParameter, NotFound
 from models import demand, thresholds, variants
 from models.variants import Variant
-from models.versions import versions
+from models.versions import told, versions
 from pipeline import fanout, fingerprints, placing, run_files, workplace
 from pipeline.context import Context
 from pipeline.executor import Need
@@ -44,6 +44,12 @@ class Parameters(SplitParameters):
             thresholds.parse(value)
         return value
 
+    def determining(self) -> dict[str, Any]:
+        """The keys, defaults included, on which a model's numbers depend: batch_param may be
+        another one later.
+        """
+        return self.model_dump(by_alias=True, exclude={"models", "time_limit", "on_model_error"})
+
 
 def check(connection: Connection, batch: Batch, parameters: Parameters) -> tuple[str, ...]:
     """Raise what a run would end with before it reads the data; return doubts of its sizes."""
@@ -63,7 +69,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     summary = fanout.work_through(
         fit_variant,
         [_task(batch, *each, parameters, spec, prepared, context) for each in planned],
-        lambda task, fitted: _commit(task, fitted, prepared, context),
+        lambda task, fitted: _commit(task, fitted, parameters, prepared, context),
         keep=results.keep_trained,
         folder=run_files.MODELS,
         verb="trained",
@@ -72,7 +78,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
         deadline=deadline,
         context=context,
     )
-    return "; ".join([summary, *parameters.doubts(dataset.n_rows)])
+    return "; ".join([summary, *parameters.doubts(dataset.n_rows), *prepared.doubts])
 
 
 def _dataset(connection: Connection, batch: Batch) -> Dataset:
@@ -164,11 +170,15 @@ def _fingerprint(
     )
 
 
-def _commit(task: FitTask, fitted: Fitted, prepared: Prepared, context: Context) -> None:
+def _commit(
+    task: FitTask, fitted: Fitted, parameters: Parameters, prepared: Prepared, context: Context
+) -> None:
     measured = fitted.measured
     model = TrainedModel(
         **asdict(task.run),
-        params=json.dumps(asdict(task.variant), ensure_ascii=False),
+        params=json.dumps(
+            asdict(task.variant) | {"batch_param": parameters.determining()}, ensure_ascii=False
+        ),
         threshold=measured.threshold,
         uri=fitted.model.uri,
         format=fitted.format,
@@ -181,7 +191,7 @@ def _commit(task: FitTask, fitted: Fitted, prepared: Prepared, context: Context)
         preprocessor_sha256=prepared.preprocessor.sha256,
         fingerprint=task.fingerprint,
         seconds=measured.fit_seconds,
-        versions=json.dumps(dict(versions())),
+        versions=json.dumps(dict(told())),
         device=measured.device,
         row_keys_uri=prepared.row_keys.uri,
         row_keys_sha256=prepared.row_keys.sha256,

@@ -32,7 +32,9 @@ _NO_FILE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR)
 
 
 class FolderStore:
-    """Files below `root`, which is made by the first put. Keeps nothing open."""
+    """Files below `root`, which is made by the first put, for nobody else to read; what a person
+    has made stays open to whom it was. Keeps nothing open.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root.expanduser().absolute()
@@ -44,7 +46,7 @@ class FolderStore:
         target = self._root / check_new(uri)
         temporary = Path(unfinished(str(target)))
         with source.open("rb") as stream, self._named(uri):
-            _make_folder(target.parent)
+            self._make_folder(target.parent)
             try:
                 stored = _copy(stream, temporary, uri)
                 temporary.replace(target)
@@ -86,6 +88,13 @@ class FolderStore:
 
     def close(self) -> None:
         return
+
+    def _make_folder(self, folder: Path) -> None:
+        """As mkdir -p, each new folder on the disk before anything is put into it."""
+        missing = [each for each in (folder, *folder.parents) if not each.exists()]
+        for each in reversed(missing):
+            each.mkdir(mode=0o700 if each == self._root else 0o777, exist_ok=True)
+            flush_to_disk(each.parent)
 
     def _chunks(self, source: Path, uri: str) -> Iterator[bytes]:
         with self._named(uri, missing=ArtifactMissing), open(source, "rb", opener=_file) as stream:
@@ -135,14 +144,6 @@ def _copy(stream: BinaryIO, target: Path, uri: str) -> Stored:
         out.flush()
         os.fsync(out.fileno())
     return Stored(uri=uri, sha256=digest.hexdigest(), bytes=size)
-
-
-def _make_folder(folder: Path) -> None:
-    """As mkdir -p, each new folder on the disk before anything is put into it."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    for each in reversed(missing):
-        each.mkdir(exist_ok=True)
-        flush_to_disk(each.parent)
 
 
 def _raise(error: OSError) -> None:

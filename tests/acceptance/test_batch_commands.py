@@ -141,16 +141,6 @@ def test_a_batch_is_cancelled_retried_and_listed_in_words(run: Terminal, calls: 
     assert "does not exist" in run.error("batch", "retry", "99")
 
 
-def test_a_list_without_a_batch_has_the_heading_of_one_with_them(
-    run: Terminal, calls: Calls
-) -> None:
-    """As CSV, which programs read by the names of its columns."""
-    empty = run("batch", "list", "--format", "csv")[1]
-    calls.add()
-
-    assert run("batch", "list", "--format", "csv")[1].splitlines()[:1] == empty.splitlines()
-
-
 def test_a_batch_is_shown_with_times_to_the_second_and_their_zone(
     run: Terminal, calls: Calls
 ) -> None:
@@ -160,6 +150,22 @@ def test_a_batch_is_shown_with_times_to_the_second_and_their_zone(
         r"^created_at +2026-08-01 09:30:05 UTC$", run("batch", "show", number)[1], re.MULTILINE
     )
     assert run.rows("batch", "show", number)[0]["created_at"] == "2026-08-01 09:30:05.123456"
+
+
+def test_a_batch_is_shown_with_what_only_people_read_and_what_it_waits_for(
+    run: Terminal, calls: Calls
+) -> None:
+    number = calls.add(batch_memo="메모", concurrency_key="야간", dedupe_key="한 번")
+    said = {"batch_memo": "메모", "concurrency_key": "야간", "dedupe_key": "한 번"}
+    said["waits_for"] = "a launcher (none runs)"
+
+    lines = run("batch", "show", number)[1].splitlines()
+    (row,) = run.rows("batch", "show", number)
+
+    assert said.items() <= row.items()
+    assert said.items() <= dict(line.split(maxsplit=1) for line in lines).items()
+    calls.sql("UPDATE dc_batch SET run_after = 'tomorrow'")
+    assert run.rows("batch", "show", number)[0]["waits_for"] == "its time, tomorrow UTC"
 
 
 def test_wait_ends_with_0_on_c_and_1_on_a_final_e(run: Terminal, calls: Calls) -> None:
@@ -172,6 +178,11 @@ def test_wait_ends_with_0_on_c_and_1_on_a_final_e(run: Terminal, calls: Calls) -
     assert run("batch", "wait", good)[0] == 0
     said = f"error: batch {bad} failed: BadData: 표가 비었다"
     assert run("batch", "wait", bad)[::2] == (1, f"{said}\n")
+    cancelled = calls.add()
+    run("batch", "cancel", cancelled)
+    assert run.error("batch", "wait", cancelled) == (
+        f"batch {cancelled} was cancelled while no launcher ran it"
+    )
     code, _, err = run("batch", "wait", late, "--timeout", "0")
     assert code == 1
     assert "has not ended after 0 s" in err

@@ -44,6 +44,22 @@ def test_doctor_finds_what_a_deletion_by_hand_left(run: Terminal, calls: Calls) 
     assert "DROP TABLE dc_data_d1_1" in found(run, "WARN", "data sets")[0]
 
 
+def test_doctor_sees_a_secret_that_everybody_may_read(
+    run: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("password", "key"):
+        Path(name).touch(mode=0o600)
+    monkeypatch.setenv("DEEPCREDIT_SFTP_PASSWORD_FILE", "password")
+    monkeypatch.setenv("DEEPCREDIT_SFTP_KEY_FILE", "key")
+    assert found(run, "WARN", "settings") == []
+
+    for name in ("password", "key"):
+        Path(name).chmod(0o644)
+
+    open_to_all = "{}: everybody may use this file of a secret; chmod 600 it"
+    assert found(run, "WARN", "settings") == [*map(open_to_all.format, ("password", "key"))]
+
+
 def test_doctor_leaves_no_folder_that_it_made(run: Terminal) -> None:
     run("doctor")
     assert not Path("logs").exists()  # of root, they would be closed to a launcher's account

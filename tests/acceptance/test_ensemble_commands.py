@@ -206,6 +206,27 @@ def test_results_show_what_each_method_gains_over_the_best_single_model(lab, run
     ]
 
 
+@pytest.mark.parametrize(
+    ("metric", "named"),
+    [
+        ("mcc", "valid mcc  test mcc  valid accuracy"),
+        ("accuracy", "valid accuracy  test accuracy  valid f1"),
+    ],
+)
+def test_results_show_the_metric_that_ranks_ensembles(lab, run, metric, named):
+    train = lab.make_up(5)
+    lab.list_models("C001", [(train, number, 1) for number in range(1, 6)])
+    batch_id = lab.ensemble({"ensembles": 50, "members": 3, "rounds": 1, "metric": metric})
+    best = lab(leaderboard.ensembles, batch_id, limit=1)[0]
+
+    _, out, _ = run("results", batch_id, "--limit", "1")
+
+    title, _, head, _, row = out[out.index("the best ensembles") :].splitlines()[:5]
+    assert title == f"the best ensembles, by {metric} on valid;"
+    assert f"alike  {named}" in head
+    assert row.split()[3] == f"{best[f'valid_{metric}']:.4f}"
+
+
 def test_results_list_ensembles_with_equal_figures_once_and_csv_lists_every_one(lab, run):
     train = lab.make_up(4)
     lab.list_models("C001", [(train, number, 1) for number in range(1, 5)])

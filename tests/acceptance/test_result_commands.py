@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from sqlalchemy import insert, literal
 
 from storage.columns import utc_now
-from storage.schema import dc_batch_result
+from storage.schema import dc_batch_result, dc_batch_result_t4
 from tests.calls import Calls
 from tests.terminal import Terminal
 
@@ -69,7 +69,36 @@ def test_no_results_yet_are_no_error_but_no_batch_is(run: Terminal, calls: Calls
     assert run("results", "1")[::2] == (0, "batch 1 has no results yet\n")
     assert "batch 2 does not exist" in run.error("results", "2")
     assert run("leaderboard")[::2] == (0, "no trained model yet\n")
-    assert run("leaderboard", "--format", "csv")[1].startswith("rank,")
+
+
+def test_a_csv_without_rows_has_the_heading_of_one_with_them(
+    run: Terminal, calls: Calls, request: pytest.FixtureRequest
+) -> None:
+    """Programs read it by the names of its columns."""
+    first, searched = calls.add(), calls.add(mode="ensemble")
+    asked = ("model list", "dataset list", "leaderboard", f"results {first}")
+    asked += (f"results {searched}", "batch list --state C", "candidates list")
+
+    def headings() -> tuple[dict[str, str], set[int]]:
+        printed = {words: run(*words.split(), "--format=csv") for words in asked}
+        lines = {words: out.splitlines() for words, (_, out, _) in printed.items()}
+        return {words: found[0] for words, found in lines.items()}, set(map(len, lines.values()))
+
+    empty, lengths = headings()
+    assert lengths == {1}
+    request.getfixturevalue("stocked")
+    calls.add_model(first)
+    calls.change(first, state="C")
+    judged = {"batch_id": searched, "ensemble_no": 1, "rank_no": 1, "split": "valid"}
+    found = insert(dc_batch_result_t4).values(judged)
+    calls(lambda connection: connection.execute(found))
+    assert run("candidates", "add", "C001", "--from-batch", first)[0] == 0
+
+    full, lengths = headings()
+    assert 1 not in lengths
+    assert full == empty
+    assert full[f"results {searched}"].startswith("candidate_id,batch_id,rank_no,ensemble_no,")
+    assert full["dataset list"].startswith("name,features,dataset_group,")
 
 
 def test_a_leaderboard_of_what_does_not_exist_is_an_error(stocked: Terminal, calls: Calls) -> None:

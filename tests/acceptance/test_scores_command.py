@@ -150,7 +150,10 @@ def test_a_mode_says_itself_whether_it_scores_rows(desk, run, monkeypatch):
     batch_id = desk.predict(desk.train())
     before = read(run("scores", batch_id, "--model", "1", "--format", "csv"))
     desk.sql(f"UPDATE dc_batch SET mode = 'real' WHERE batch_id = {batch_id}")
-    assert "unknown mode 'real'" in run.error("scores", batch_id)
+    assert run.error("scores", batch_id) == (
+        f"batch {batch_id} has no scores: unknown mode 'real'; there are: ensemble, predict, "
+        f"train; set its mode in dc_batch, then `deepcredit batch rerun {batch_id}`"
+    )
     monkeypatch.setattr(mode, "available", lambda: ("real",))
     monkeypatch.setitem(sys.modules, "pipeline.modes.real", predict)
 

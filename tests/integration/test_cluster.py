@@ -9,6 +9,7 @@ import traceback
 from contextlib import closing
 
 import pytest
+from distributed import Client
 from distributed.security import Security
 
 from configs.errors import BadData, BadSetting, ClusterUnavailable, Retry, WorkerLost
@@ -16,10 +17,12 @@ from configs.settings import Settings
 from launcher.cli import execute
 from launcher.cluster.connection import connect, differences, versions
 from launcher.cluster.look import has_pages
+from launcher.host.at_start import versions_at_start
 from launcher.service.clusters import EmbeddedCluster, ExternalCluster, make_cluster
 from launcher.service.foreground import run_one
 from pipeline.executor import Done
 from tests import tasks
+from tests.bank import dask
 from tests.runs import ROOT, Runs
 from tests.threads import cluster_in_threads
 from tests.waiting import alive, until
@@ -205,9 +208,11 @@ from pathlib import Path
 from configs import logs
 from configs.settings import Settings
 from launcher.cluster.connection import connect
+from launcher.host.at_start import versions_at_start
 from launcher.service.foreground import run_one
 from launcher.service.clusters import EmbeddedCluster
 from tests import tasks
+from tests.bank import dask
 settings = Settings(workers=1, cache_dir=Path(sys.argv[1]))
 logs.configure(settings)
 cluster = EmbeddedCluster(settings)
@@ -295,6 +300,23 @@ def test_differences_of_versions_are_named():
     assert differences(here | {"torch": "2.13.0+cpu"}, here | {"torch": "2.13.0+cu130"}) == []
     assert versions()["python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
     assert {"dask", "distributed", "xgboost", "torch", "scikit-learn"} <= versions().keys()
+
+
+def test_a_version_installed_under_running_processes_is_not_taken_for_theirs(tmp_path):
+    installed = tmp_path / "deepcredit.dist-info" / "METADATA"
+    installed.parent.mkdir()
+    installed.write_text("Metadata-Version: 2.1\nName: deepcredit\nVersion: 0.0.1\n")
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    with (
+        dask(tmp_path, env, workers=1) as address,
+        Client(address, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(1, timeout=60)
+        installed.unlink()  # from now on it is that of all others which is found
+
+        with pytest.raises(ClusterUnavailable, match=r"deepcredit 0\.0\.1 in place of"):
+            connect(address)
+        assert client.run_on_scheduler(versions_at_start)["deepcredit"] == "0.0.1"
 
 
 def test_the_settings_choose_the_cluster():

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from configs.cluster import Cluster
 from launcher.cluster import certificates
 from launcher.cluster.connection import connect
+from launcher.cluster.ssh import command
 from launcher.service.clusters import ExternalCluster
 from tests import tasks
 from tests.ports import free_port
@@ -34,6 +36,7 @@ def test_a_cluster_is_started_shown_used_and_ended(admin):
     certificates = {n: (made / f"{n}.pem").read_text() for n in ("ca", "cert", "key")}
     with closing(connect(address, certificates, patience=30)) as executor:
         [told] = executor.run(tasks.surroundings, [0])
+        [listens] = executor.run(tasks.listens_at, [0])
         doubled = sorted(done.value for done in executor.run(tasks.double, range(4)))
 
     assert "one: scheduler started" in started
@@ -50,6 +53,7 @@ def test_a_cluster_is_started_shown_used_and_ended(admin):
     assert told.value["OMP_NUM_THREADS"] == "1"
     assert told.value["DEEPCREDIT_SFTP_PASSWORD"] == "of the host"
     _no_secret_on_command_lines(pids, b"of the host")
+    assert listens.value == {HOST}
 
     assert "two: cpu stopped" in admin.cluster("stop")
     until(lambda: not any(map(alive, pids)))
@@ -97,7 +101,29 @@ def test_a_host_with_another_key_is_refused_and_nothing_is_started(admin):
     said = admin.cluster("start", code=1)
 
     assert "one: the host key of 127.0.0.1" in said
+    assert "nothing was started; `deepcredit cluster start` again once that is mended" in said
     assert admin.records() == []
+
+
+def test_no_ssh_config_lets_another_key_pass(tmp_path, cluster_sshd):
+    lax = tmp_path / "ssh_config"
+    lax.write_text(
+        "StrictHostKeyChecking no\nUserKnownHostsFile /dev/null\nVerifyHostKeyDNS yes\n"
+        "NoHostAuthenticationForLocalhost yes\nKnownHostsCommand /bin/echo\nForwardAgent yes\n"
+    )
+    host = Cluster.model_validate({"hosts": ["localhost"]}).scheduler
+    words = command(host, tmp_path / "known")
+    asked = ["ssh", "-F", str(lax), "-G", *words[1:]]
+
+    told = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+
+    options = dict(line.partition(" ")[::2] for line in told.splitlines())
+    assert options["stricthostkeychecking"] in ("true", "yes")
+    assert options["userknownhostsfile"] == str(tmp_path / "known")
+    assert options["globalknownhostsfile"] == "/dev/null"
+    for name in ("verifyhostkeydns", "nohostauthenticationforlocalhost", "forwardagent"):
+        assert options[name] in ("false", "no")
+    assert options.get("knownhostscommand", "none") == "none"
 
 
 def test_a_host_that_cannot_be_reached_is_named_and_nothing_is_started(admin):

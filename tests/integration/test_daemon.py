@@ -14,11 +14,13 @@ from uuid import UUID
 import pytest
 from structlog.testing import capture_logs
 
-from configs.errors import DatabaseRefused, WrongState
+from configs.errors import DatabaseRefused, DatabaseUnavailable, WrongState
 from launcher.host.machine import memory_mb, this_host
 from launcher.service.claimer import Claimer
 from launcher.service.metrics import Metrics
+from launcher.service.registration import Registration
 from launcher.service.slots import Slots
+from launcher.service.spare import Spare
 from launcher.service.supervisor import Outcome, Supervisor
 from storage import servers
 from storage.columns import utc_now
@@ -107,8 +109,10 @@ def test_operators_see_the_launcher_while_it_lives(runs):
     with in_thread(runs.daemon("succeed", slots=2, tags=("gpu",), queues=("밤", "default"))):
         server = until(lambda: runs.servers().get("B"))
 
-    assert server.identity.split(":")[1] == str(os.getpid())
+    here = this_host()
+    assert server.identity == here.identity
     assert (server.slots, server.tags, server.pid) == (2, ("gpu",), os.getpid())
+    assert (server.host, server.version, server.gpus) == (here.name, here.version, here.gpus)
     assert server.queues == ("밤", "default")
     assert runs.servers() == {}
 
@@ -186,22 +190,28 @@ def test_a_cluster_that_nobody_needs_is_closed(runs, monkeypatch):
         until(lambda: cluster.closed)
 
 
-def test_a_cluster_is_kept_while_a_batch_runs_on_it_and_a_while_longer(runs, monkeypatch):
+def test_a_batch_that_runs_keeps_its_cluster_and_no_spare_is_made_ready(runs, monkeypatch):
     now, ends, cluster = [0.0], SimpleQueue(), Noted()
     monkeypatch.setattr("launcher.service.slots.time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(Supervisor, "run", lambda _: ends.get())
+    prepared = []
+    monkeypatch.setattr(Spare, "prepare", lambda _: prepared.append(1))
     slots = Slots(2, engine=runs.engine, settings=runs.settings, cluster=cluster, command=[])
-    for _ in range(2):
+    for seconds in (100, 50):
         runs.add()
-        slots.start(runs.claim(), 0.0, None)
+        slots.start(runs.claim(), time.monotonic() - seconds, None)
 
+    assert slots.heartbeat_age() >= 100
+    slots.prepare()
+    assert prepared == []
     now[0] = 1000.0
     for outcome in (Outcome("E", stale=True), Outcome("C", stale=False)):
         slots.rest()
         ends.put(outcome)
         assert slots.wait(20) == outcome
     slots.rest()
-    assert cluster.closed == 0
+    slots.prepare()
+    assert (cluster.closed, len(prepared), slots.heartbeat_age()) == (0, 1, 0)
     now[0] += 601
     slots.rest()
     assert cluster.closed == 1
@@ -306,6 +316,19 @@ def test_after_the_grace_time_the_batch_is_given_back(runs):
     row = runs.row(batch_id)
     assert (row.state, row.attempt) == ("I", 0)
     assert not alive(pid)
+
+
+def test_the_grace_time_ends_when_a_launcher_has_nothing_else_to_do_for_long(runs, monkeypatch):
+    monkeypatch.setattr("launcher.service.daemon.interval_of", lambda _lease: 3600.0)
+    runs.settings = runs.settings.model_copy(update={"grace_seconds": 0.3})
+    batch_id = runs.add()
+    daemon = runs.daemon("hang")
+    with in_thread(daemon) as codes:
+        runs.pid("B")
+        daemon.stop()
+        until(lambda: codes == [0], 20)
+
+    assert runs.states_of(batch_id) == ["I"]
 
 
 def test_a_second_signal_stops_at_once(runs):
@@ -430,6 +453,20 @@ def test_a_launcher_that_slept_longer_than_its_lease_publishes_nothing(runs):
     assert runs.row(batch_id) == row
     assert (row.state, row.fence, row.serve_server_id) == ("C", 3, "B")
     assert runs.outcomes(batch_id) == [("E", "LeaseExpired"), ("C", None)]
+
+
+def test_a_start_that_an_outage_interrupts_leaves_nothing_out(runs, monkeypatch):
+    reap, tries = Registration.reap, []
+
+    def interrupted(registration):
+        tries.append(registration)
+        if len(tries) == 1:
+            raise DatabaseUnavailable("away")
+        return reap(registration)
+
+    monkeypatch.setattr(Registration, "reap", interrupted)
+    assert runs.daemon("succeed", drain=True).run() == 0
+    assert len(tries) == 2
 
 
 def test_a_launcher_lives_through_an_outage_and_says_so_once(runs, mariadb_server):

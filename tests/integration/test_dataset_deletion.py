@@ -75,6 +75,18 @@ def test_a_table_or_view_that_was_registered_stays(engine, calls, load):
     ]
 
 
+def test_no_other_table_goes_whatever_an_operator_has_written(engine, calls, load):
+    load()
+    calls.sql("UPDATE dc_dataset SET table_name = 'dc_batch_result'")
+    told = []
+
+    datasets.delete(engine, "A", 1, tell=told.append)
+
+    assert told == ["table dc_batch_result stays; load did not make it"]
+    assert inspect(engine).has_table("dc_batch_result")
+    calls.sql("DROP TABLE dc_data_a_1")
+
+
 @pytest.mark.parametrize("state", ["I", "U", "E"])
 def test_what_a_batch_needs_that_has_not_ended_stays(engine, calls, load, state):
     load()

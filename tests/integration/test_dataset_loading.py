@@ -390,3 +390,42 @@ def test_writing_a_table_that_was_made_meanwhile_leaves_it_alone(engine):
     with pytest.raises(tables.TableExists):
         tables.write(engine, "dc_data_x_1", pa.table({"x": [1, 2]}))
     assert tables_of(engine) == {"dc_data_x_1"}
+
+
+def test_a_feature_that_may_be_the_target_in_disguise_is_told(sqlite_engine, tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    y = np.tile([1, 1, 0, 0, 0], 60)
+    columns = {
+        "상각액": np.where(y == 1, random.integers(1, 9, 300), 0),
+        "paid": np.where(y == 1, random.normal(0, 1, 300), random.normal(9, 1, 300)),
+        "closed": [None if one else number for number, one in enumerate(y.tolist())],
+        "status": np.where(y == 1, "written off", random.choice(["paid", "runs"], 300)),
+        "strong": y + random.normal(0, 0.7, 300),
+        "rare": [f"r{number}" for number in range(300)],
+        "often": random.choice(["a", "b"], 300, p=[0.9, 0.1]),
+        "y": np.where(y == 1, "bad", "good"),
+    }
+    file = save(tmp_path / "file.parquet", **columns)
+    few = save(tmp_path / "few.parquet", **{n: values[:45] for n, values in columns.items()})
+
+    def said(path, **options):
+        told = []
+        load(
+            sqlite_engine,
+            path,
+            choices=Choices(target="y", positive="bad", **options),
+            tell=told.append,
+        )
+        return [line for line in told if "AUC" in line]
+
+    found = said(file)
+
+    assert [line.split(":")[0] for line in found] == ["상각액", "paid", "closed", "status"]
+    assert found[0] == (
+        "상각액: alone it tells the classes apart (AUC 1.0000); if it is known only after the "
+        "outcome, name it with --drop"
+    )
+    assert len(said(file, drop=("status", "closed"))) == 2
+    assert said(few) == []  # 18 of the one class: it may be chance
+    monkeypatch.setattr("pipeline.disguise.MOST", 60)
+    assert said(file) == []  # every fifth row: all of one class

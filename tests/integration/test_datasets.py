@@ -13,6 +13,7 @@ from pipeline.datasets import register_table
 from pipeline.roles import Choices
 from storage import datasets, tables
 from storage.engine import reading, transaction
+from storage.schema import dc_dataset, dc_dataset_column
 from tests.bank import SHARED
 from tests.data_sets import apart, execute, frame_of, load, read_back, save, small
 from tests.matrix import apply
@@ -45,6 +46,30 @@ def test_rows_of_a_table_without_an_order_have_one_all_the_same(engine):
 
     assert found[0].content_sha256 == found[1].content_sha256
     assert frame_of(engine, found[0]).by_name["x"].values.tolist() == [1, 1, 2, 3]
+
+
+@pytest.mark.parametrize("written", ["[96", "null", "[[96]]", "[NaN]", '"96"', "[" * 100_000])
+def test_missing_values_that_are_no_list_are_an_error_that_names_their_row(
+    sqlite_engine, tmp_path, written
+):
+    """Operators may write them; who lists data sets then reads them, too."""
+    load(sqlite_engine, small(tmp_path / "file.parquet"))
+    columns = dc_dataset_column.c
+    change = update(dc_dataset_column).where(columns.column_name == "x")
+    execute(sqlite_engine, change.values(missing_values="[96, 98.5]"))
+    assert read_back(sqlite_engine).columns[0].missing_values == ("96", "98.5")
+    execute(sqlite_engine, change.values(missing_values=written))
+
+    with pytest.raises(BadData, match=r"DATA001/1: column 'x': missing_values .* must be a list"):
+        read_back(sqlite_engine)
+
+
+def test_an_order_that_is_a_column_of_the_data_is_an_error_that_names_it(sqlite_engine, tmp_path):
+    load(sqlite_engine, small(tmp_path / "file.parquet"))
+    execute(sqlite_engine, update(dc_dataset).values(order_column="x"))
+
+    with pytest.raises(BadData, match=r"order_column of table 'dc_data_data001_1' .* is 'x'"):
+        frame_of(sqlite_engine, read_back(sqlite_engine))
 
 
 def test_a_view_can_be_registered(engine, tmp_path):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from structlog.testing import capture_logs
 
+from launcher.service.absence import Absence
 from storage import queues, servers
 from storage.columns import utc_now
 from tests.runs import in_thread, scheduler_away
@@ -113,6 +114,17 @@ def test_drain_does_not_wait_for_a_scheduler_that_is_away(runs):
         (3, "the Dask cluster cannot be used; `deepcredit doctor` examines it"),
         (1, "queue night is not served here; --queue night would"),
     ]
+
+
+def test_what_runs_goes_on_when_drain_finds_the_scheduler_away(runs, monkeypatch):
+    batch_id = runs.add()
+    daemon = runs.daemon("succeed:0.5", drain=True, slots=2)
+    pauses = iter([0.0])
+    monkeypatch.setattr(daemon._absence, "pause", lambda: next(pauses, 60.0))
+    monkeypatch.setattr(Absence, "why", "the Dask cluster cannot be used")
+
+    assert daemon.run() == 0
+    assert runs.states_of(batch_id) == ["C"]
 
 
 def test_drain_does_not_wait_for_a_host_that_starts_no_process(runs):

@@ -7,10 +7,12 @@ import threading
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from configs.errors import ClusterUnavailable
+from configs.errors import ClusterAway, ClusterUnavailable
 from configs.settings import OF_A_HOST, Settings
 from launcher.cluster import certificates
 from launcher.cluster.connection import connect
@@ -26,9 +28,11 @@ TELLING = """
 import json, os, sys
 sys.stdin.readline()
 address = " ".join(sorted(os.environ))
+print("words of the cluster", file=sys.stderr)
 print(json.dumps({"address": address, "certificates": {}, "workers": 1, "cards": 0}), flush=True)
 sys.stdin.read()
 """
+STUBBORN = TELLING + "import time; time.sleep(600)"
 SLOW = "import sys, time; sys.stdin.readline(); time.sleep(60)"
 
 
@@ -57,13 +61,48 @@ def test_a_cluster_that_still_starts_is_closed_at_once(
     assert not alive(process.pid)
 
 
-def test_a_cluster_that_lives_for_years_is_spoken_to_all_the_while(tmp_path) -> None:
+def test_a_cluster_that_does_not_start_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path):
+    monkeypatch.setattr(clusters, "COMMAND", (sys.executable, "-c", SLOW))
+    monkeypatch.setattr(clusters, "_START_SECONDS", 0.5)
+    cluster = EmbeddedCluster(Settings(cache_dir=tmp_path))
+    began = time.monotonic()
+    with pytest.raises(ClusterAway, match="did not start"):
+        cluster.scheduler()
+
+    assert time.monotonic() - began < 30
+    assert cluster._process is None
+
+
+def test_a_cluster_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setattr(clusters, "COMMAND", (sys.executable, "-c", STUBBORN))
+    monkeypatch.setattr(clusters, "_CLOSE_SECONDS", 0.2)
+    cluster = EmbeddedCluster(Settings(cache_dir=tmp_path))
+    cluster.scheduler()
+    process = cluster._process
+    closing_it = threading.Thread(target=cluster.close, daemon=True)
+    closing_it.start()
+    closing_it.join(20)
+
+    assert not closing_it.is_alive()
+    assert not alive(process.pid)
+
+
+def test_a_cluster_that_lives_for_years_is_spoken_to_all_the_while(
+    tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A certificate that ended would let nobody connect any more."""
-    cluster = EmbeddedCluster(Settings(cache_dir=tmp_path, workers=1))
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    monkeypatch.setenv("TMPDIR", str(shared))
+    cluster = EmbeddedCluster(Settings(cache_dir=tmp_path / "cache", workers=1))
     try:
         there = cluster.scheduler()
+        assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700  # it is made before a batch
         with closing(connect(there.address, there.certificates, remote=False)) as executor:
             doubled = [done.value for done in executor.run(tasks.double, [4])]
+            [path] = executor.run(tasks.imports_from, [0])
+        # Where others could have made it before, they would say what is imported.
+        assert not [folder for folder in path.value if Path(folder).is_relative_to(shared)]
     finally:
         cluster.close()
 
@@ -71,15 +110,35 @@ def test_a_cluster_that_lives_for_years_is_spoken_to_all_the_while(tmp_path) -> 
     assert certificates.last_day(there.certificates) > datetime.now(UTC) + timedelta(days=36_500)
 
 
-def test_what_the_launcher_was_told_otherwise_does_not_reach_its_own_workers(
+def test_fewer_workers_than_were_asked_for_are_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
     monkeypatch.setattr(clusters, "COMMAND", (sys.executable, "-c", TELLING))
-    for name in (*OF_A_HOST, "sftp_password"):
+    told = []
+    for wanted in (0, 1, 2):
+        cluster = EmbeddedCluster(Settings(cache_dir=tmp_path, workers=wanted))
+        with capture_logs() as logs:
+            cluster.scheduler()
+        cluster.close()
+        told.append([(log["wanted"], log["workers"]) for log in logs if "wanted" in log])
+
+    assert told == [[], [], [(2, 1)]]
+
+
+def test_neither_what_the_launcher_was_told_otherwise_nor_its_database_reaches_its_own_workers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    monkeypatch.setattr(clusters, "COMMAND", (sys.executable, "-c", TELLING))
+    of_the_database = ("database_url", "database_password", "database_password_file")
+    for name in (*OF_A_HOST, *of_the_database, "sftp_password"):
         monkeypatch.setenv(f"DEEPCREDIT_{name.upper()}", "other")
     cluster = EmbeddedCluster(Settings(cache_dir=tmp_path))
 
-    there = cluster.scheduler().address.split()
+    with capture_logs() as said:
+        there = cluster.scheduler().address.split()
+        until(lambda: any(line.get("line") == "words of the cluster" for line in said))
+    # Nobody waits any longer to end one that does not start.
+    until(lambda: not any(isinstance(each, threading.Timer) for each in threading.enumerate()), 10)
     cluster.close()
 
     assert [name for name in there if name.startswith("DEEPCREDIT_")] == [

@@ -132,11 +132,12 @@ def test_a_file_that_is_no_database_is_refused(settings: SettingsFactory, tmp_pa
         use(make_engine(settings(database_url=f"sqlite:///{tmp_path / 'notes.txt'}")))
 
 
-def test_the_folder_of_the_embedded_database_is_private(tmp_path: Path) -> None:
+def test_the_folder_of_the_embedded_database_is_private_and_so_is_its_file(tmp_path: Path) -> None:
     engine = make_engine(load({"database_url": f"sqlite:///{tmp_path}/var/deepcredit.db"}))
     use(engine)
 
-    assert (tmp_path / "var").stat().st_mode & 0o077 == 0
+    for made in (tmp_path / "var", *(tmp_path / "var").iterdir()):
+        assert made.stat().st_mode & 0o077 == 0
 
 
 def test_a_folder_is_no_database(settings: SettingsFactory, tmp_path: Path) -> None:

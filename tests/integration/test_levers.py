@@ -70,9 +70,8 @@ def test_cancel_ends_what_waits_and_asks_what_runs(calls: Calls) -> None:
     assert calls.states() == "EEUCE"
     assert calls.beat(claim).cancel_requested
     for number in (waiting, retried):  # of which one has run, and failed
-        assert calls.read(number).failure == (
-            f"batch {number} failed: Cancelled: cancelled while no launcher ran it"
-        )
+        said = f"batch {number} was cancelled while no launcher ran it"
+        assert calls.read(number).failure == said
     assert calls.read(dead).error_class == "Boom"
     with pytest.raises(NotFound, match="99"):
         calls(batches.cancel, 99)

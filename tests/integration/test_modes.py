@@ -2,16 +2,20 @@
 
 import json
 import os
+import platform
 import re
 import shutil
 import socket
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
+from distributed.protocol.pickle import dumps
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
@@ -58,10 +62,61 @@ def test_train_commits_models_with_valid_and_test_figures_and_scores(ready: Desk
         assert all(getattr(row, name) == getattr(again, name) for name in ("tn", "tp", *METRICS))
 
 
+def test_a_model_keeps_what_it_was_asked_for_and_what_made_it(ready: Desk) -> None:
+    ready.models((2, "ML-RF", '{"n_estimators": "7", "grid": {"classWeight": ["balanced"]}}'))
+    asked = {"testSize": "0.4", "threshold": {"costFn": 5, "costFp": "1"}, "models": [2]}
+    batch_id = ready.train(json.dumps(asked | {"timeLimit": 900}))
+    change = text("UPDATE dc_batch SET batch_param = NULL")
+    transaction(ready.engine, lambda connection: connection.execute(change))
+
+    (model,) = ready.trained(batch_id)
+
+    assert json.loads(model.params) == {
+        "model_sub_no": 1,
+        "params": {"n_estimators": 7},
+        "resampling": "none",
+        "sampling_strategy": None,
+        "class_weight": "balanced",
+        "batch_param": {
+            "randomState": 42,
+            "testSize": 0.4,
+            "validationSize": 0.2,
+            "splitBy": "random",
+            "stratify": True,
+            "threshold": {"costFn": 5, "costFp": "1"},
+        },
+    }
+    versions = json.loads(model.versions)
+    assert (versions["deepcredit"], versions["python"]) == (
+        version("deepcredit"),
+        platform.python_version(),
+    )
+    assert versions["scikit-learn"] == sklearn.__version__
+
+
 def test_the_summary_of_a_batch_tells_counts_from_percentages(ready: Desk) -> None:
     summary = ready.run(ready.add(batch_param='{"testSize": "30", "validationSize": 0.2}'))
 
     assert summary == "1 of 1 models trained; testSize 30: 30 of 300 rows, not 30 %"
+
+
+def test_the_summary_of_a_batch_tells_of_rows_set_aside_that_equal_rows_of_train(
+    ready: Desk,
+) -> None:
+    twice = pd.concat([applicants()] * 2).drop(columns="id")
+    ready.load(twice.assign(customer=np.tile(np.arange(300), 2)), group_column="customer")
+    batches = [
+        ready.add(batch_param=json.dumps({"splitBy": by}), dataset_version=2)
+        for by in ("random", "group")
+    ]
+
+    by_chance, by_group = map(ready.run, batches)
+
+    said = r"1 of 1 models trained; (\d+) of 264 rows of valid and test equal rows of train: .+"
+    found = re.fullmatch(said, by_chance)
+    assert found
+    assert 100 < int(found[1]) < 264
+    assert by_group == "1 of 1 models trained"
 
 
 @pytest.mark.parametrize(
@@ -478,3 +533,4 @@ def test_tasks_carry_paths_and_hashes_but_no_secret(ready: Desk) -> None:
     (task,) = seen
     assert isinstance(task.matrix, Stored)
     assert not {name for name in json.loads(task.settings) if "password" in name}
+    assert 2 * len(dumps(task)) < task.matrix.bytes  # even of a small one nothing goes along

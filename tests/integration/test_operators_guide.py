@@ -1,4 +1,4 @@
-"""The SQL of the operator's guide and of the page on ensembles, through the mariadb client."""
+"""The SQL of the pages for operators, on ensembles and for reviews, through the mariadb client."""
 
 import re
 import sqlite3
@@ -12,7 +12,7 @@ from tests.bank import ROOT
 from tests.blocks import Block, blocks
 from tests.mariadb import MariaDB
 
-PAGES = [ROOT / "docs" / name for name in ("operators.md", "ensembles.md")]
+PAGES = [ROOT / "docs" / name for name in ("operators.md", "ensembles.md", "review.md")]
 UPGRADES = blocks(ROOT / "docs" / "upgrades-and-backup.md")
 STANDSTILL = [each for each in UPGRADES if "dc_queue" in each.text]
 SQL = [block for page in PAGES for block in blocks(page) if block.language == "sql"]

@@ -48,6 +48,15 @@ def test_what_was_put_comes_back(place, tmp_path):
         assert source.read_bytes() == content
 
 
+def test_a_folder_that_is_made_is_for_nobody_else_and_one_that_is_there_stays_as_it_is(
+    source, tmp_path
+):
+    for mode in (0o700, 0o750):
+        FolderStore(tmp_path / "new" / "store").put(KOREAN, source)
+        assert (tmp_path / "new" / "store").stat().st_mode & 0o777 == mode
+        (tmp_path / "new" / "store").chmod(0o750)
+
+
 def test_a_second_put_replaces_the_first_and_leaves_nothing_else(place, source, tmp_path):
     place.store.put(KOREAN, source)
     source.write_bytes(b"second")

@@ -3,21 +3,24 @@ import threading
 import time
 from datetime import timedelta
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import event, text
 from structlog.testing import capture_logs
 
-from configs.errors import DatabaseUnavailable, Retry
+from configs.errors import ClusterAway, DatabaseRefused, DatabaseUnavailable, Retry
 from launcher.service import heartbeat, settlement
+from launcher.service import supervisor as supervisors
 from launcher.service.child import spawn
-from launcher.service.settlement import settle
+from launcher.service.settlement import give_back, settle
 from launcher.service.supervisor import Outcome
 from launcher.service.verdict import CANNOT_BEGIN, Release, Stopping, Wait, judge
 from storage import claims, sweeping
 from storage.columns import utc_now
+from storage.engine import make_engine
 from tests.proxy import proxied
-from tests.runs import Runs
+from tests.runs import Running, Runs
 from tests.waiting import alive, until
 
 LEASE = 1.6  # so that a beat comes every 0.2 s
@@ -108,7 +111,9 @@ def test_progress_is_seen_long_before_a_beat_is_due(sqlite_runs, monkeypatch):
         running.outcome()
 
 
-def test_the_lease_is_renewed_as_long_as_it_takes(runs):
+def test_the_lease_is_renewed_as_long_as_it_takes(runs, monkeypatch):
+    judged = []
+    monkeypatch.setattr(supervisors, "judge", lambda now: judged.append(now) or judge(now))
     batch_id = runs.add()
     running = runs.supervise("succeed:2.5")
 
@@ -116,13 +121,17 @@ def test_the_lease_is_renewed_as_long_as_it_takes(runs):
     until(lambda: seen.add(runs.row(batch_id).lease_until) or runs.row(batch_id).state == "C")
     assert running.outcome().state == "C"
     assert len(seen) > 5
+    assert len(judged) < 100  # it sleeps while nothing happens
 
 
-def test_workers_are_not_used_again_after_one_was_lost(sqlite_runs):
+@pytest.mark.parametrize(
+    ("behaviour", "lost"), [("worker-lost", "WorkerLost"), ("cluster-lost", "ClusterUnavailable")]
+)
+def test_workers_are_not_used_again_after_one_was_lost(sqlite_runs, behaviour, lost):
     sqlite_runs.add()
-    outcome = sqlite_runs.supervise("worker-lost").outcome()
+    outcome = sqlite_runs.supervise(behaviour).outcome()
 
-    assert outcome == Outcome("E", stale=True, error_class="WorkerLost")
+    assert outcome == Outcome("E", stale=True, error_class=lost)
 
 
 def test_bad_input_is_final_and_says_why(both_runs):
@@ -199,6 +208,26 @@ def test_a_batch_whose_process_does_not_start_is_given_back_so_many_times(sqlite
     assert row.run_after is not None
     runs.change(batch_id, run_after=utc_now(-1))
     assert runs.supervise("mute", command).outcome().state == "I"
+
+
+@pytest.mark.parametrize(
+    ("error", "error_class"),
+    [(ClusterAway("no scheduler"), "ClusterAway"), (OSError("no process left"), "StartFailed")],
+)
+def test_a_batch_that_gets_no_cluster_is_given_back_and_its_child_sent_home(
+    sqlite_runs, monkeypatch, error, error_class
+):
+    def scheduler():
+        raise error
+
+    monkeypatch.setattr(supervisors, "_LEAVE_SECONDS", 60.0)
+    runs, cluster = sqlite_runs, SimpleNamespace(scheduler=scheduler)
+    batch_id = runs.add()
+    running = Running(runs.supervisor(lambda: spawn(runs.command("hang")), cluster))
+
+    assert running.outcome() == Outcome("I", stale=False, error_class=error_class)
+    assert str(error) in runs.attempts(batch_id)[0].error_text
+    assert runs.row(batch_id).attempt == 0
 
 
 @pytest.mark.parametrize("which", ["_run", "_read_stderr", "_await_end", "_give_job"])
@@ -286,6 +315,25 @@ def test_a_stop_gives_the_batch_back_with_its_attempt(both_runs):
     row = runs.row(batch_id)
     assert (row.state, row.attempt, row.fence) == ("I", 0, 1)
     assert not alive(pid)
+
+
+def test_what_a_child_says_as_it_is_stopped_counts(sqlite_runs):
+    runs = sqlite_runs
+    batch_id = runs.add()
+    running = runs.supervise("parting")
+    runs.pid()
+    running.supervisor.stop(Stopping.NOW)
+
+    assert running.outcome().state == "C"
+    assert runs.row(batch_id).progress_note == "after all"
+
+
+def test_a_child_that_has_finished_may_tidy_up(sqlite_runs):
+    runs = sqlite_runs
+    runs.add()
+
+    assert runs.supervise("tidy").outcome() == Outcome("C", stale=False)
+    assert (runs.folder / "child.tidied").exists()
 
 
 def test_processes_that_a_child_left_behind_are_ended(sqlite_runs):
@@ -381,10 +429,14 @@ def test_a_batch_that_was_taken_in_an_outage_is_not_given_back(cut_runs, proxy, 
     assert (runs.row(batch_id).state, runs.row(batch_id).fence) == ("U", taken.fence)
 
 
-def test_work_finished_during_a_long_outage_counts_if_nobody_took_the_batch(cut_runs, proxy):
+def test_work_finished_during_a_long_outage_counts_if_nobody_took_the_batch(
+    cut_runs, proxy, monkeypatch
+):
+    monkeypatch.setattr(settlement, "_HURRY_SECONDS", 0.0)
     batch_id = cut_runs.add(max_attempts=1)
     running = cut_runs.supervise("succeed:0.2")
     cut_runs.pid()
+    running.supervisor.stop(Stopping.DRAINING)  # no reason to hurry
     proxy.cut()
     time.sleep(2.5 * LEASE)
     proxy.restore()
@@ -421,6 +473,67 @@ def test_an_end_that_the_database_does_not_take_is_given_up_after_a_lease(sqlite
     ended = settle(runs.engine, claim, refused, ("C",), seconds=0.5, hurry=threading.Event())
     assert ended is None
     assert 0.5 <= time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("error", [DatabaseUnavailable("away"), DatabaseRefused("read-only")])
+def test_an_end_waits_for_a_database_longer_than_a_lease(sqlite_runs, error):
+    runs = sqlite_runs
+    runs.add()
+    claim = claims.claim_of(runs.claim())
+    back = time.monotonic() + 0.5
+
+    def finish(connection):
+        if time.monotonic() < back:
+            raise error
+        return claims.finish(connection, claim)
+
+    hurry = threading.Event()
+    assert settle(runs.engine, claim, finish, ("C",), seconds=0.1, hurry=hurry) == "C"
+
+
+def test_who_hurries_does_not_ask_all_the_time(sqlite_runs, monkeypatch):
+    monkeypatch.setattr(settlement, "_HURRY_SECONDS", 0.5)
+    runs, tries, hurry = sqlite_runs, [], threading.Event()
+    runs.add()
+    hurry.set()
+
+    def away(_):
+        tries.append(1)
+        raise DatabaseUnavailable
+
+    claim = claims.claim_of(runs.claim())
+    assert settle(runs.engine, claim, away, ("C",), seconds=60, hurry=hurry) is None
+    assert len(tries) < 20
+
+
+def test_an_end_that_an_operator_gave_a_batch_is_not_ours(sqlite_runs):
+    runs = sqlite_runs
+    batch_id = runs.add()
+    claim = claims.claim_of(runs.claim())
+    runs.change(batch_id, state="I")
+
+    def finish(connection):
+        return claims.finish(connection, claim)
+
+    hurry = threading.Event()
+    assert settle(runs.engine, claim, finish, ("C",), seconds=60, hurry=hurry) is None
+
+
+def test_a_claim_is_not_given_back_for_ever_while_the_database_is_away(sqlite_runs, monkeypatch):
+    monkeypatch.setattr(settlement, "_HURRY_SECONDS", 0.2)
+    runs = sqlite_runs
+    runs.add()
+    claim = claims.claim_of(runs.claim())
+    url = "mariadb+pymysql://u@127.0.0.1:1/d"
+    away = make_engine(runs.settings.model_copy(update={"database_url": url}))
+    giving = threading.Thread(target=give_back, args=(away, claim), daemon=True)
+    giving.start()
+    giving.join(20)
+
+    assert not giving.is_alive()
+    give_back(runs.engine, claim)
+    assert runs.row(claim.batch_id).state == "I"
+    away.dispose()
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """What operators see in the views."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import literal, text
 
 from configs.errors import Retry
 from configs.metric_names import METRICS
 from storage import batches, candidates, claims, queues, servers
+from storage.columns import utc_now
 from storage.engine import reading
 from storage.fleet import FLEET
 from storage.kept import kept
@@ -64,7 +66,8 @@ def test_v_batch_says_how_a_batch_stands_and_what_it_waits_for(calls: Calls) -> 
     retried = {"state": "E", "attempt": 1, "run_after": FAR}
     waits(None, "being cancelled", **retried, cancel_requested_at=FAR)
     for status, columns in (("waiting", {"run_after": FAR}), ("waiting for a retry", retried)):
-        waits("its time, 2999-01-01 00:00:00.000000 UTC", status, **columns)
+        days = (FAR - datetime.now(UTC).replace(tzinfo=None)) / timedelta(days=1)
+        waits(f"its time, 2999-01-01 00:00 UTC, in {days:.0f} d", status, **columns)
 
     rows = {row["batch_id"]: row for row in view(calls, "v_batch")}
 
@@ -73,6 +76,20 @@ def test_v_batch_says_how_a_batch_stands_and_what_it_waits_for(calls: Calls) -> 
     assert 0 <= rows[running]["age_seconds"] < 60
     assert 0 <= rows[running]["run_seconds"] < 60
     assert "Boom: it broke" in [row["last_error"] for row in rows.values()]
+
+
+def test_v_batch_says_how_far_off_the_time_of_a_batch_is(calls: Calls) -> None:
+    """As where somebody wrote NOW() on a server of another time zone."""
+    hour, off = 3600.0, ("within the hour", "in 1 h", "in 9 h", "in 36 h", "in 2 d", "in 90 d")
+    for seconds in (900.0, hour + 60, 9 * hour - 60, 36 * hour, 48 * hour + 60, 90 * 24 * hour):
+        calls.add(run_after=utc_now(literal(seconds)))
+
+    rows = view(calls, "v_batch")
+
+    assert [row["waits_for"] for row in rows] == [
+        f"its time, {str(row['run_after'])[:16]} UTC, {words}"
+        for row, words in zip(rows, off, strict=True)
+    ]
 
 
 def test_an_error_is_not_told_of_a_batch_that_an_operator_lets_run_again(calls: Calls) -> None:

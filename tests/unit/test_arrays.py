@@ -51,6 +51,8 @@ def test_a_matrix_written_in_blocks_is_mapped_as_one(tmp_path):
         _header((2**40, 2**40)),
         _header((10**30, 3)),
         _header((-1, 3)),
+        _header((True, 3)),
+        b"\x93NUMPY\1\0" + (9000).to_bytes(2, "little") + b"(" * 9000,
         _npy(ROWS[0]),
         _npy(ROWS.astype(np.float64)),
         _zip(),
@@ -63,6 +65,8 @@ def test_a_matrix_written_in_blocks_is_mapped_as_one(tmp_path):
         "huge",
         "beyond any number",
         "negative",
+        "no number",
+        "nested",
         "one row",
         "other type",
         "zip",
@@ -73,3 +77,17 @@ def test_a_file_that_is_no_matrix_is_damaged(content, tmp_path):
 
     with pytest.raises(ArtifactDamaged, match="rows is not a matrix"):
         arrays.open_matrix(tmp_path / "rows")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape"), [("BF16", "8"), ("F8_E4M3", "16"), ("F32", "0,18446744073709551615")]
+)
+def test_a_file_of_arrays_that_numpy_has_not_is_damaged(dtype, shape, tmp_path):
+    size = 0 if shape.startswith("0") else 16
+    place = f'"dtype":"{dtype}","shape":[{shape}],"data_offsets":[0,{size}]'
+    header = f'{{"a":{{{place}}}}}'.encode()
+    content = len(header).to_bytes(8, "little") + header + bytes(size)
+    (tmp_path / "rows").write_bytes(content)
+
+    with pytest.raises(ArtifactDamaged, match="rows is not a safetensors file"):
+        arrays.load(tmp_path / "rows", "a")

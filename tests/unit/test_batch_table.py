@@ -49,10 +49,10 @@ def test_80_columns_have_data_set_server_age_and_progress_of_a_batch():
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])
-def test_a_long_note_takes_two_lines_and_says_that_it_is_cut(width):
+def test_a_long_note_takes_three_lines_and_says_that_it_is_cut(width):
     summary = (
         "1,000,000 ensembles of 30 models; vote: f1_score 0.5491 on valid, 0.5569 on test "
-        "(0.5386 to 0.5754); best single model: 0.5514 on test"
+        "(0.5386 to 0.5754); best single model: 0.5514 on test" + "; 지역: 세종" * 9
     )
     done = {"state": "C", "status": "completed", "progress": 1.0}
     rows = [
@@ -66,12 +66,38 @@ def test_a_long_note_takes_two_lines_and_says_that_it_is_cut(width):
     lines = output.getvalue().splitlines()
     cut, short, empty = (i for i, line in enumerate(lines) if "12345" in line)
 
-    assert short - cut == 2
+    assert short - cut == 3
     assert "1,000,000 ensembles" in lines[cut]
-    assert lines[cut + 1].rstrip().endswith("…")
+    assert lines[cut + 2].rstrip().endswith("…")
     assert "…" not in "".join(lines[short:])
     assert empty == len(lines) - 1
     assert max(map(cell_len, lines)) <= width
+
+
+@pytest.mark.parametrize(
+    ("changed", "telling"),
+    [
+        ({"progress_note": "224 of 374 models, 10 failed, about 12 min left"}, "12 min left"),
+        (
+            {
+                "state": "E",
+                "last_error": "NotFound: unknown model group '모형1'; did you mean 모형?",
+            },
+            "mean 모형?",
+        ),
+        (
+            {"state": "I", "waits_for": "a launcher that serves queue 야간 (none does)"},
+            "야간 (none does)",
+        ),
+    ],
+)
+def test_however_narrow_a_note_has_its_useful_words(changed, telling):
+    output = io.StringIO()
+    note = COLUMNS[-1]
+    drawn = table([as_listed(ROW | changed)], [note], note.least)
+    Console(file=output, width=note.least).print(drawn)
+
+    assert telling in " ".join(output.getvalue().split())
 
 
 def test_a_description_comes_back_first_where_there_is_more_room():

@@ -125,12 +125,13 @@ def test_a_file_of_another_file_system_is_adopted_too(cache):
     assert list(cache.scratch().iterdir()) == []
 
 
-def test_cached_files_are_read_only(cache, tmp_path):
+def test_cached_files_are_for_us_alone_to_read(cache, tmp_path):
     (cache.scratch() / "a").write_bytes(CONTENT)
 
     _, path = cache.adopt(cache.scratch() / "a")
 
-    assert path.stat().st_mode & 0o222 == 0
+    assert path.stat().st_mode & 0o777 == 0o400
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
 
 
 def test_what_was_fetched_once_is_not_fetched_again(cache, store, tmp_path):

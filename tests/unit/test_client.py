@@ -3,6 +3,7 @@
 import gc
 import socket
 import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from configs.errors import ClusterUnavailable
 from launcher.cluster import dismissal
 from launcher.cluster.certificates import self_signed
 from launcher.cluster.client import open_client
+from launcher.cluster.connection import connect
+from launcher.cluster.look import look
 from tests.ports import free_port
 from tests.threads import cluster_in_threads
 from tests.waiting import until
@@ -68,6 +71,15 @@ def test_nothing_is_left_of_a_client_that_has_given_up_its_scheduler(cluster):
     client.close()
 
     assert set(threading.enumerate()) <= threads
+
+
+def test_all_workers_are_seen_however_many_there_are():
+    """Dask itself would tell of five."""
+    with cluster_in_threads(6) as many:
+        address = many.scheduler_address
+        with closing(connect(address, patience=60)) as executor:
+            assert executor.workers == 6
+        assert len(look(address, None).workers) == 6
 
 
 def test_the_garbage_collector_waits_for_no_client(cluster):

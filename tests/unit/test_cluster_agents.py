@@ -35,7 +35,7 @@ def told(tmp_path, monkeypatch):
     def tell(*lines):
         (tmp_path / "said").write_text("".join(f"{line}\n" for line in lines))
         (tmp_path / "ssh").write_text(
-            f'#!/bin/sh\ncat >"{tmp_path}/asked"; cat "{tmp_path}/said"\n'
+            f'#!/bin/sh\ncd "{tmp_path}"; cat >asked; env >environ; cat said\n'
         )
         (tmp_path / "ssh").chmod(0o755)
         return Cluster.model_validate({"hosts": ["10.0.0.1"]})
@@ -47,6 +47,18 @@ def test_what_login_shells_say_before_and_after_the_answer_is_passed_over(told):
     cluster = told("Welcome!", json.dumps({"answer": [7]}), "{}", "Good bye.")
 
     assert ask(cluster.scheduler, cluster.known_hosts, {"action": "look"}) == [7]
+
+
+def test_ssh_has_none_of_our_secrets_to_send(told, tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", "geheim")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/agent")
+    cluster = told(json.dumps({"answer": []}))
+
+    ask(cluster.scheduler, cluster.known_hosts, {"action": "look"})
+
+    environ = (tmp_path / "environ").read_text()
+    assert "geheim" not in environ
+    assert "SSH_AUTH_SOCK=/agent" in environ
 
 
 @pytest.mark.parametrize("lines", [[], ["Welcome!"], ["[1]", "null"]])
@@ -139,6 +151,35 @@ def test_a_start_does_not_wait_for_what_was_stopped_meanwhile(told, monkeypatch)
         f"10.0.0.1: {name} was ended by `deepcredit cluster stop` meanwhile"
         for name in ("scheduler", "cpu")
     )
+
+
+def test_what_is_scaled_behind_a_stop_is_not_started(told, tmp_path):
+    folder = tmp_path / "host"
+    process = Process("cpu1", ("-c", "import time; time.sleep(600)"))
+    request = {"folder": str(folder), "env_file": "", "files": {}, "scaled": True}
+    request["processes"] = [process.as_json()]
+    agent.want({"folder": str(folder), "workers": 2})
+    agent.stop({"folder": str(folder)})
+    answer = agent.start(request)
+    cluster = told(json.dumps({"answer": answer}))
+
+    with pytest.raises(ClusterUnavailable) as caught:
+        deploy.start_processes(
+            cluster, {"10.0.0.1": (process,)}, None, lambda *_: None, scaled=True
+        )
+
+    assert str(caught.value) == (
+        "10.0.0.1: cpu1 was not started, as `deepcredit cluster stop` came in between; "
+        "`deepcredit cluster start` first"
+    )
+    assert json.loads((tmp_path / "asked").read_text())["scaled"] is True
+    assert agent.look({"folder": str(folder)}) == []
+    agent.want({"folder": str(folder), "workers": 2})
+    try:
+        (begun,) = _run_agent({"action": "start", **request})["answer"]
+        assert begun["state"] == "started"
+    finally:
+        agent.stop({"folder": str(folder)})
 
 
 def test_hosts_that_should_have_workers_and_have_none_are_named():

@@ -8,7 +8,9 @@ from typer.core import TyperGroup
 
 from configs.errors import WrongState
 from launcher.cli import execute
+from launcher.terminal import method_table
 from launcher.terminal.console import Column, fitting, progress, show, table
+from launcher.terminal.exports import Format, export
 from launcher.terminal.lines import complain, note, remark, say, warn
 from launcher.terminal.model_table import columns
 
@@ -64,6 +66,50 @@ def test_columns_are_left_out_only_where_there_is_no_room_for_them():
     assert not any(column.wide for column in fitting(rows, all_of_them, 60))
 
 
+def test_words_around_a_table_are_broken_as_it_is(monkeypatch):
+    output = io.StringIO()
+    narrow = Console(file=output, width=40)
+    monkeypatch.setattr("launcher.terminal.console.console", lambda **_: narrow)
+    wide = [Column(f"c{n}", f"열 {n}", wide=True) for n in range(20)]
+
+    show([dict.fromkeys((column.name for column in wide), 1)], wide, title="[제목] " * 9)
+
+    lines = output.getvalue().splitlines()
+    assert max(map(cell_len, lines)) <= 40
+    said = " ".join(" ".join(lines).split())
+    assert said.startswith("[제목] " * 9)
+    assert said.endswith(", 열 18, 열 19; --format csv has all")
+
+
+METHOD = {
+    "method": "weighted",
+    "chosen": 0,
+    "n_models": 30,
+    "valid_f1_score": 0.5,
+    "test_f1_score": 0.5,
+    "test_low": 0.4,
+    "test_high": 0.6,
+    "test_gain": -0.01,
+    "test_gain_low": -0.02,
+    "test_gain_high": 0.03,
+    "test_auc": 0.7,
+}
+
+
+@pytest.mark.parametrize("width", range(50, 120, 5))
+def test_an_interval_of_a_method_is_shown_whole_or_not_at_all(width):
+    rows = method_table.rows([METHOD, METHOD | {"test_low": None, "test_high": None}])
+    shown = fitting(rows, method_table.columns("f1_score"), width)
+    output = io.StringIO()
+    Console(file=output, width=width).print(table(rows, shown, width))
+    drawn = output.getvalue()
+
+    whole = {"interval": "0.4000 to 0.6000", "gain_interval": "-0.0200 to 0.0300"}
+    names = {column.name for column in shown}
+    assert {name for name, text in whole.items() if text in drawn} == names & set(whole)
+    assert not re.search("[46]000", drawn.replace(whole["interval"], ""))
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
@@ -88,11 +134,22 @@ def test_beside_a_bar_80_columns_have_room_for_the_time_left(monkeypatch):
 
 def test_what_a_row_holds_does_not_steer_the_terminal(capsys):
     show([{"mode": "a\x1b]0;title\x07\x9b2J"}], [Column("mode", "mode", text=True)])
-    say("name  \x1b[2J\r한글\tb")
+    say("name  \x1b[2J\r한글\tb\u202e")
 
     said = capsys.readouterr().out
-    assert not set("\x1b\x07\x9b\r") & set(said)
+    assert not set("\x1b\x07\x9b\r\u202e") & set(said)
     assert "한글\tb" in said
+
+
+@pytest.mark.parametrize("form", [Format.CSV, Format.JSON])
+def test_rows_for_programs_are_as_they_are_and_steer_no_terminal_either(form, monkeypatch):
+    def told(stream):
+        monkeypatch.setattr("sys.stdout", stream)
+        export(["mode"], [{"mode": "a\x9b2J"}], form)
+        return stream.getvalue()
+
+    assert "a\x9b2J" in told(io.StringIO())
+    assert "a\\x9b2J" in told(Terminal())
 
 
 @pytest.mark.parametrize(
@@ -117,13 +174,16 @@ def test_nor_does_a_note_of_progress(monkeypatch, terminal):
     assert "fits \\x9b2J\\x07" in output.getvalue()
 
 
-def test_nor_does_an_error(monkeypatch, capsys):
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+def test_nor_does_an_error(monkeypatch, capsys, debug):
     def fail(*_, **__):
         raise WrongState("batch 1 failed: \x1b[2J")
 
     monkeypatch.setattr("launcher.cli.get_command", lambda _: SimpleTyper(fail))
-    assert execute(["batch", "wait", "1"]) == 1
-    assert capsys.readouterr().err == "error: batch 1 failed: \\x1b[2J\n"
+    assert execute([*debug, "batch", "wait", "1"]) == 1
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert said.endswith("error: batch 1 failed: \\x1b[2J\n")
 
 
 class SimpleTyper(TyperGroup):

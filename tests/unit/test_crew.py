@@ -19,6 +19,9 @@ NONE, ONE, FOUR = (), ("0",), ("0", "1", "2", "3")
         (0, 2, ONE, Crew(workers=1, limit_mb=8000, cards=ONE, fits_a_card=1)),
         (0, 64, NONE, Crew(workers=16, limit_mb=1000, cards=NONE, fits_a_card=0)),
         (64, 64, NONE, Crew(workers=64, limit_mb=250, cards=NONE, fits_a_card=0)),
+        (64, 8, NONE, Crew(workers=8, limit_mb=2000, cards=NONE, fits_a_card=0)),
+        (8, 8, ONE, Crew(workers=4, limit_mb=2000, cards=ONE, fits_a_card=4)),
+        (2, 1, NONE, Crew(workers=1, limit_mb=16_000, cards=NONE, fits_a_card=0)),
     ],
 )
 def test_threads_are_as_many_as_cores_and_share_the_memory(wanted, cores, cards, expected):

@@ -102,6 +102,9 @@ def test_a_server_is_up_late_silent_stopped_or_paused(changes, word):
 def test_why_a_server_takes_none_is_said_below():
     text = shown(servers=(server(), server("S2", takes_none="the Dask cluster cannot be used")))
 
+    harmful = shown(servers=(server("S\x1b[2J", takes_none="\x1b]0;title\x07"),))
+    assert not set("\x1b\x07") & set(harmful)
+
     assert "S2 takes no batches: the Dask cluster cannot be used\n\nnothing" in text
     assert "SERVER_001 takes no" not in text
 

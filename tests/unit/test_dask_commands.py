@@ -8,13 +8,13 @@ import dask
 import pytest
 
 from configs.cluster import Cluster
-from configs.errors import BadSetting
+from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cli import execute
 from launcher.cluster import certificates
 from launcher.cluster.config import CONFIG
 from launcher.cluster.facts import Facts
 from launcher.cluster.plan import make_plan
-from launcher.host.addresses import check_free
+from launcher.host.addresses import check_free, towards
 from launcher.host.versions import versions
 
 ADDRESS = "tcp://10.0.0.1:8786"
@@ -29,6 +29,7 @@ def becomes(monkeypatch, tmp_path):
         os, "execve", lambda _, words, environment: made.append((words, environment))
     )
     monkeypatch.setattr("launcher.commands.scheduler.check_free", lambda _: None)
+    monkeypatch.setattr("launcher.commands.worker.towards", lambda _: "10.0.0.2")
     monkeypatch.setattr("launcher.commands.worker.cores", lambda: 8)
     monkeypatch.setattr("launcher.commands.worker.memory_mb", lambda: 16_000)
 
@@ -48,6 +49,8 @@ def option(words, name):
 
 def test_a_worker_declares_its_part_of_the_host_and_sees_no_card(becomes, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", "geheim")
+    monkeypatch.setenv("DEEPCREDIT_SFTP_PASSWORD", "of the host")
 
     words, environment = becomes("worker", ADDRESS)
 
@@ -58,6 +61,8 @@ def test_a_worker_declares_its_part_of_the_host_and_sees_no_card(becomes, monkey
     assert environment["CUDA_VISIBLE_DEVICES"] == ""
     assert environment["OMP_NUM_THREADS"] == "1"  # a task has one, however many run at once
     assert environment["PATH"] == os.environ["PATH"]
+    assert "DEEPCREDIT_DATABASE_PASSWORD" not in environment  # workers never talk to it
+    assert environment["DEEPCREDIT_SFTP_PASSWORD"] == "of the host"
 
 
 def test_a_worker_of_a_card_sees_that_card_alone_and_up_to_four_fits_share_it(becomes, monkeypatch):
@@ -95,6 +100,40 @@ def test_tags_are_declared_and_what_follows_the_dashes_is_dask_s(becomes):
     assert option(words, "--memory-limit") == "0MiB"
     assert option(words, "--resources") == "CPU=1 large=1 licence=2.5"
     assert words[-2:] == ["--dashboard-address", ":8788"]
+
+
+def test_they_listen_at_one_address_unless_told_otherwise(becomes):
+    """Whoever reaches them can have them run anything, or see their pages."""
+    worker, _ = becomes("worker", ADDRESS)
+    told, _ = becomes("worker", ADDRESS, "--", "--interface", "eth1")
+    scheduler, _ = becomes("scheduler", "tcp://10.0.0.1:8786")
+    everywhere, _ = becomes("scheduler", "tcp://:8786")
+
+    assert option(worker, "--host") == "tcp://10.0.0.2"
+    assert option(worker, "--dashboard-address") == "10.0.0.2:0"
+    assert "--host" not in told
+    assert option(scheduler, "--dashboard-address") == "10.0.0.1:8787"
+    assert "--dashboard-address" not in everywhere
+
+
+def test_the_address_towards_another_is_of_its_network():
+    assert towards("tcp://127.0.0.1:8786") == "127.0.0.1"
+    assert towards("tls://[::1]:8786") == "::1"
+    with pytest.raises(ClusterUnavailable, match=r"no way from here to tcp://no-such\.invalid:1: "):
+        towards("tcp://no-such.invalid:1")
+
+
+def test_dask_imports_from_no_folder_that_others_could_have_made(becomes, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "dask-scratch-space").mkdir(mode=0o777)
+
+    for words in (("scheduler", "tcp://:8786"), ("worker", ADDRESS)):
+        _, environment = becomes(*words)
+        assert environment["DASK_TEMPORARY_DIRECTORY"] == str(
+            tmp_path / f"deepcredit-{os.getuid()}"
+        )
+    monkeypatch.setenv("DASK_TEMPORARY_DIRECTORY", "/large")
+    assert becomes("worker", ADDRESS)[1]["DASK_TEMPORARY_DIRECTORY"] == "/large"
 
 
 def test_dask_reads_from_the_environment_what_the_embedded_cluster_sets(becomes):

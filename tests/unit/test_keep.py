@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from launcher.host import keep
-from tests.waiting import until
+from tests.waiting import alive, until
 
 # Notes its words; the first time one worker is told to leave, then all that are left.
 CHILD = """
@@ -69,6 +70,68 @@ def test_what_cannot_start_is_given_up_and_what_was_killed_or_ended_in_order_is_
 
     assert keep._Keeper(["-c", STARTER, str(int(first))]).run() == code
     assert len((tmp_path / "started").read_text()) == starts
+
+
+# Ends with these codes, one at each start, then leaves for good.
+CODES = """
+import os, sys
+from pathlib import Path
+started = Path("started")
+with started.open("a") as file:
+    file.write("x")
+codes = [*map(int, sys.argv[1:]), None]
+code = codes[len(started.read_text()) - 1]
+if code is None:
+    Path(os.environ["CLUSTER_WORKERS_RETIRED"]).write_text("one\\n")
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize(("settled", "codes"), [(15, (0, 1, 1)), (0, (1, 1))])
+def test_what_did_well_once_or_lasted_is_started_again_whatever_it_ends_with(
+    tmp_path, monkeypatch, settled, codes
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(keep, "_SETTLED_SECONDS", settled)
+    monkeypatch.setattr(keep, "_FIRST_PAUSE_SECONDS", 0.01)
+
+    assert keep._Keeper(["-c", CODES, *map(str, codes)]).run() == 0
+    assert len((tmp_path / "started").read_text()) == len(codes) + 1
+
+
+@pytest.mark.parametrize(("settled", "pauses"), [(15, [1, 2, 4, 8, 10, 10]), (0, [0.5, 0.5])])
+def test_what_ends_soon_is_started_again_later_and_later(tmp_path, monkeypatch, settled, pauses):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(keep, "_SETTLED_SECONDS", settled)
+    keeper, waited = keep._Keeper(["-c", ""]), []
+    told = lambda pause: waited.append(pause) or len(waited) == len(pauses)  # noqa: E731
+    keeper._told = SimpleNamespace(is_set=lambda: False, wait=told)
+
+    assert keeper.run() == 0
+    assert waited == pauses
+
+
+def test_a_keeper_that_is_told_to_end_ends_what_it_runs(tmp_path):
+    sleeps = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    words = [sys.executable, "-m", "launcher.host.keep", "-c", sleeps]
+    home = {"PYTHONPATH": str(Path(keep.__file__).parents[2])}
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=os.environ | home, stdout=subprocess.PIPE
+    ) as process:
+        pid = int(process.stdout.readline())
+        process.terminate()
+
+        process.wait(20)
+    assert not alive(pid)
+    assert not list(tmp_path.glob("retired.*"))
+
+
+def test_a_keeper_that_is_told_to_end_while_its_process_starts_ends_that(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keeper = keep._Keeper(["-c", "import time; time.sleep(60)"])
+    keeper.end()
+
+    assert keeper.run() == -signal.SIGTERM
 
 
 def test_a_full_disk_keeps_nothing_from_being_started_again(tmp_path):

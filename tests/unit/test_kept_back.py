@@ -93,6 +93,8 @@ def test_who_mistyped_a_queue_is_told_the_one_that_was_meant():
     assert what_to_do(kept("no launcher", need_tag=None)) == (
         "no launcher runs; start one with `deepcredit launcher SERVER_ID`"
     )
+    hostile = what_to_do(kept("no launcher", queue="defualt\\'#", need_tag=None))
+    assert "WHERE" not in hostile
     assert unserved("night", alive) is None
     assert unserved("nihgt", ()) is None
 

@@ -96,6 +96,12 @@ def test_configuring_again_replaces_and_closes(tmp_path):
     assert len(lines(tmp_path / "B.log")) == 1
 
 
+def test_a_folder_that_is_made_is_for_nobody_else_to_read(tmp_path):
+    logs.configure(Settings(log_dir=tmp_path / "logs"), server_id="S", stream=io.StringIO())
+
+    assert (tmp_path / "logs").stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "x" * 101, "a\nb"])
 def test_an_id_that_cannot_name_a_file_is_refused(tmp_path, name):
     with pytest.raises(BadSetting, match="server id"):

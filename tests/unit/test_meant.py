@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from configs.meant import meant, some
@@ -20,6 +22,13 @@ def test_the_nearest_known_name_is_offered_whatever_its_case(
     name: str, nearest: str | None
 ) -> None:
     assert meant(name, KNOWN) == (f"did you mean {nearest}? " if nearest else "")
+
+
+def test_a_very_long_name_is_like_none_and_takes_no_time() -> None:
+    began = time.monotonic()
+
+    assert meant("k" * 1_000_000, KNOWN) == ""
+    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize("name", ["신용M1", "é", "한글과 컴퓨터, ㈜"])

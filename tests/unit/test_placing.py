@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from configs.errors import CardFull, HostUnfit
+from configs.errors import BadData, CardFull, HostUnfit
 from pipeline import placing
 from pipeline.ensembles.ranges import RangeTask
 from pipeline.executor import Done, Need
@@ -87,6 +87,50 @@ def test_a_task_whose_card_is_full_is_named_and_ends_on_the_cpu():
 
     assert done.value == "no memory left on a card of its own: done on the CPU"
     assert [(log["event"], log["task"]) for log in logs] == [("card full", "ensembles 1 to 1000")]
+
+
+def test_a_task_that_lacks_memory_on_the_cpu_too_ends_in_that_error():
+    asked = []
+
+    class Full(Hosts):
+        def run(self, function, tasks, *, need, deadline=None):
+            assert len(asked) < 5
+            for task in tasks:
+                asked.append(need(task).gpu)
+                yield Done(task, None, CardFull("out of memory"))
+
+    [done] = placing.run(Full(period=1), None, [Task(number=1, need=Need(gpu=0.25))], tag="")
+
+    assert str(done.error) == "out of memory"
+    assert asked == [0.25, 1.0, 0.0]
+
+
+def test_every_round_asks_for_the_tag_and_ends_at_the_deadline():
+    asked = []
+
+    class Noting(Hosts):
+        def run(self, function, tasks, *, need, deadline=None):
+            asked.append(({need(task).tag for task in tasks}, deadline))
+            return super().run(function, tasks, need=need)
+
+    list(placing.run(Noting(period=2), None, TASKS, tag="large", deadline=7.0))
+
+    assert asked == [({"large"}, 7.0)] * 3
+
+
+def test_what_came_to_an_unfit_host_is_not_done_again_where_the_others_fail():
+    class Failing(Hosts):
+        hosts = frozenset({"three"})
+
+        def run(self, function, tasks, *, need, deadline=None):
+            for done in super().run(function, tasks, need=need):
+                yield Done(done.task, None, done.error or BadData("no rows"))
+
+    hosts = Failing(period=2)
+    done = list(placing.run(hosts, None, TASKS, tag=""))
+
+    assert [type(each.error) for each in done] == [BadData] * 3 + [HostUnfit] * 3
+    assert hosts.rounds == [6]
 
 
 def test_what_came_to_an_unfit_host_is_done_again_while_others_succeed():

@@ -4,8 +4,8 @@ import stat
 
 import pytest
 
-from launcher.host.private import private_file
-from launcher.terminal.console import write_csv
+from launcher.host.private import private_file, private_folder
+from launcher.terminal.exports import write_csv
 
 
 def test_a_file_that_could_not_be_finished_leaves_what_was_there(tmp_path):
@@ -64,3 +64,18 @@ def test_two_who_write_one_file_at_once_do_not_mix(tmp_path):
     assert path.read_text() == "the half of it"
     assert (tmp_path / "scores.csv.tmp").read_text() == "somebody's own"
     assert len([*tmp_path.iterdir()]) == 2
+
+
+def test_a_folder_for_temporary_files_is_ours_alone_whoever_was_there_first(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ours = private_folder()
+    assert ours == private_folder() == tmp_path / f"deepcredit-{os.getuid()}"
+    assert stat.S_IMODE(ours.stat().st_mode) == 0o700
+
+    ours.chmod(0o777)
+    other = private_folder()
+    assert (other != ours, stat.S_IMODE(other.stat().st_mode)) == (True, 0o700)
+
+    ours.rename(tmp_path / "elsewhere")
+    ours.symlink_to(other)
+    assert private_folder() not in (ours, other)

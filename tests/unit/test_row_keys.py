@@ -182,3 +182,15 @@ def test_of_equal_rows_each_counts():
     said = "500 of 1,000 rows equal rows learned from: metrics on them flatter"
     assert row_keys.doubts(one, known, strange) == (said,)
     assert row_keys.doubts(one, known, one) == ()
+
+
+@pytest.mark.parametrize(("twins", "told"), [(0, False), (10, False), (11, True), (1000, True)])
+def test_rows_set_aside_that_equal_rows_of_train_are_told(twins, told):
+    learned, aside = np.arange(500, dtype=np.uint64), np.arange(1000, 2000, dtype=np.uint64)
+    aside[:twins] = learned[7]
+
+    said = (
+        f"{twins:,} of 1,000 rows of valid and test equal rows of train: if they are the same "
+        "applicants, metrics flatter; splitBy group keeps these together"
+    )
+    assert row_keys.twins(learned, aside) == ((said,) if told else ())
