@@ -87,6 +87,7 @@ class Daemon:
         self._orders = Orders(settings.grace_seconds, wake=self._slots.wake)
         self._stopping = Stopping.NO
         self._drained = False
+        self._code = 0
         self._awaited: list[int] = []
         self._refused: DatabaseRefused | None = None
         self._polling = Step("poll", self._poll, self._outage, wanted=self._may_claim)
@@ -101,7 +102,8 @@ class Daemon:
         )
 
     def run(self) -> int:
-        """Until it is told to stop, or with `drain` until nothing is left; returns the exit code.
+        """Until it is told to stop, or with `drain` until nothing is left; returns the exit code: 1
+        where what could be claimed could not begin.
 
         Raises:
             DatabaseRefused, WrongSchema: at the start, also where a right is missing; later they
@@ -121,7 +123,7 @@ class Daemon:
         log.info("launcher stopped", server_id=self._profile.server_id)
         if self._refused is not None:
             raise self._refused
-        return 0
+        return self._code
 
     def stop(self) -> None:
         """What a signal does: the first drains, the second stops at once."""
@@ -201,7 +203,10 @@ class Daemon:
     def _leave(self, absent: str | None = None) -> None:
         """There is nothing more to run; `absent`: why what could be claimed could not begin."""
         for kept in self._claimer.left():
-            if why := what_to_do(kept, server_id=self._profile.server_id) or absent:
+            why = what_to_do(kept, server_id=self._profile.server_id)
+            if absent and not why:
+                why, self._code = absent, 1
+            if why:
                 log.info("left waiting", batches=kept.n, why=why)
         self._drained = True
 
