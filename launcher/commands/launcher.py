@@ -59,7 +59,8 @@ def launcher(
     it back; twice: at once.
 
     With --drain it exits with 0 when nothing is left that it could run, whether batches failed or
-    not: `deepcredit batch list --state E` has those.
+    not: `deepcredit batch list --state E` has those; with 1 where none could begin, as without the
+    Dask cluster.
     """
     settings = session(ctx).settings
     logs.configure(settings, server_id=server_id)

@@ -95,7 +95,8 @@ class Daemon:
         )
 
     def run(self) -> int:
-        """Until it is told to stop, or with `drain` until nothing is left; returns the exit code.
+        """Until it is told to stop, or with `drain` until nothing is left; returns the exit code: 1
+        where what could be claimed could not begin.
 
         Raises:
             DatabaseRefused, WrongSchema: at the start, also where a right is missing; later they
@@ -115,7 +116,7 @@ class Daemon:
         log.info("launcher stopped", server_id=self._profile.server_id)
         if self._polling.refused is not None:
             raise self._polling.refused
-        return 0
+        return self._polling.exit_code
 
     def stop(self) -> None:
         """What a signal does: the first drains, the second stops at once."""

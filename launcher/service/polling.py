@@ -50,6 +50,8 @@ class Polling:
         self.drained = False
         """Whether there is nothing left to run, or no way to find out: then `refused` says why."""
         self.refused: DatabaseRefused | None = None
+        self.exit_code = 0
+        """Of a launcher that has drained: 1 where what could be claimed could not begin."""
 
     def once(self) -> float:
         """Claim a batch and start it; if there is none, look again a little later.
@@ -94,7 +96,10 @@ class Polling:
     def _leave(self, absent: str | None = None) -> None:
         """There is nothing more to run; `absent`: why what could be claimed could not begin."""
         for kept in self._claimer.left():
-            if why := what_to_do(kept, server_id=self._server_id) or absent:
+            why = what_to_do(kept, server_id=self._server_id)
+            if absent and not why:
+                why, self.exit_code = absent, 1
+            if why:
                 log.info("left waiting", batches=kept.n, why=why)
         self.drained = True
 

@@ -34,10 +34,11 @@ def test_drain_waits_for_what_another_launcher_runs(runs):
     assert waited[0] == [first]
 
 
-def drain(runs, behaviour="succeed", **options):
+def drain(runs, behaviour="succeed", code=0, **options):
     """What a launcher that drains says it leaves, the first first; it must end by itself."""
     with capture_logs() as said, in_thread(runs.daemon(behaviour, drain=True, **options)) as codes:
-        until(lambda: codes == [0], 30)
+        until(lambda: codes, 30)
+    assert codes == [code]
     return [(e["batches"], e["why"]) for e in said if e["event"] == "left waiting"]
 
 
@@ -107,7 +108,7 @@ def test_drain_does_not_wait_for_a_scheduler_that_is_away(runs):
     batch_ids = [runs.add() for _ in range(3)]
     other = runs.add(queue="night")
     with scheduler_away() as (_, cluster):
-        left = drain(runs, "needs-cluster", cluster=cluster)
+        left = drain(runs, "needs-cluster", code=1, cluster=cluster)
 
     assert runs.states_of(*batch_ids, other) == ["I"] * 4
     assert left == [
@@ -130,7 +131,7 @@ def test_what_runs_goes_on_when_drain_finds_the_scheduler_away(runs, monkeypatch
 def test_drain_does_not_wait_for_a_host_that_starts_no_process(runs):
     batch_ids = [runs.add() for _ in range(2)]
 
-    [(batches, why)] = drain(runs, command=["/nowhere/python"])
+    [(batches, why)] = drain(runs, code=1, command=["/nowhere/python"])
 
     assert runs.states_of(*batch_ids) == ["I", "I"]
     assert batches == 2
