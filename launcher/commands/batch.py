@@ -13,7 +13,7 @@ from configs.errors import BadParameter, NotFound, WrongState
 from configs.meant import some
 from launcher.service import kept_back
 from launcher.terminal.batch_table import COLUMNS, as_listed
-from launcher.terminal.console import show
+from launcher.terminal.console import show, show_beside
 from launcher.terminal.durations import in_utc
 from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
@@ -157,8 +157,8 @@ def show_(
     width = max(map(len, columns))
     for name, value in columns.items():
         if value is not None:
-            said = in_utc(value) if isinstance(value, datetime) else value
-            say(f"{name:<{width}}  {said}")
+            said = in_utc(value) if isinstance(value, datetime) else str(value)
+            show_beside(f"{name:<{width}}  ", said)
     if found.failure:
         when = "to run it all the same" if found.cancelled else "once that is mended"
         say(f"\n{when}: deepcredit batch retry {batch_id}")

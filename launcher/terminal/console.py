@@ -25,6 +25,7 @@ line as long.
 """
 
 _UNBOUNDED = 100_000
+_LEAST = 20  # columns of a text that can be read
 _GAP = 2
 
 
@@ -99,6 +100,15 @@ def show(
     output.print(table(rows, shown, output.width))
     if away := [column.header for column in columns if column not in shown]:
         output.print(f"left out to fit: {', '.join(away)}; --format csv has all", markup=False)
+
+
+def show_beside(begin: str, text: str) -> None:
+    """A text, broken into lines that stand behind what begins it."""
+    output, indent = console(), cell_len(begin)
+    lines = Text(harmless(text)).wrap(output, max(output.width - indent, _LEAST))
+    for number, line in enumerate(lines):
+        line.rstrip()  # wrapping leaves the space before a break
+        output.print(Text.assemble(begin if number == 0 else " " * indent, line))
 
 
 @contextmanager

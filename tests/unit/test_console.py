@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from configs.errors import WrongState
 from launcher.cli import execute
 from launcher.terminal import method_table
-from launcher.terminal.console import Column, fitting, progress, show, table
+from launcher.terminal.console import Column, fitting, progress, show, show_beside, table
 from launcher.terminal.lines import complain, note, remark, say, warn
 from launcher.terminal.model_table import columns
 
@@ -78,6 +78,23 @@ def test_words_around_a_table_are_broken_as_it_is(monkeypatch):
     said = " ".join(" ".join(lines).split())
     assert said.startswith("[제목] " * 9)
     assert said.endswith(", 열 18, 열 19; --format csv has all")
+
+
+def test_a_long_text_stands_in_lines_behind_what_begins_it(monkeypatch, capsys):
+    text = "batch 1 waits: no launcher runs; [start] one with `deepcredit launcher 서버`"
+    show_beside("WARN  launchers  ", f"{text}\x1b")
+    assert capsys.readouterr().out == f"WARN  launchers  {text}\\x1b\n"
+
+    output = io.StringIO()
+    narrow = Console(file=output, width=40)
+    monkeypatch.setattr("launcher.terminal.console.console", lambda **_: narrow)
+    show_beside("WARN  launchers  ", text)
+
+    first, *others = output.getvalue().splitlines()
+    assert first.startswith("WARN  launchers  batch 1 waits:")
+    assert all(line.startswith(" " * 17) for line in others)
+    assert max(map(cell_len, [first, *others])) <= 40
+    assert " ".join("".join([first[17:], *(line[16:] for line in others)]).split()) == text
 
 
 METHOD = {
