@@ -97,6 +97,31 @@ def test_a_long_text_stands_in_lines_behind_what_begins_it(monkeypatch, capsys):
     assert " ".join("".join([first[17:], *(line[16:] for line in others)]).split()) == text
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_long_names_leave_the_figures_of_a_table_whole(width):
+    group = "저축은행신용평가모형재학습용신청자자료이천이십육년하반기"
+    columns = (
+        Column("group", "data set", text=True),
+        Column("rows", "rows"),
+        Column("target", "target", text=True),
+        Column("table", "table", text=True),
+        Column("sha", "sha256", text=True, wide=True),
+    )
+    row = {"group": group, "rows": 123456, "target": "y" * 64, "table": "t" * 30, "sha": "a" * 64}
+    shown = fitting([row], columns, width)
+    output = io.StringIO()
+    Console(file=output, width=width).print(table([row], shown, width))
+    lines = output.getvalue().splitlines()
+
+    assert max(map(cell_len, lines)) <= width
+    assert [word for word in ("data set", "rows", "target", "table") if word in lines[0]] == [
+        *("data set", "rows", "target", "table")
+    ]
+    assert "123456" in lines[2]
+    assert "".join(line.split(" ")[0] for line in lines[2:]) == group
+    assert output.getvalue().count("y") == 64
+
+
 METHOD = {
     "method": "weighted",
     "chosen": 0,
