@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline import frames, preprocess, row_keys, run_files, split
 from pipeline.context import Context
@@ -26,15 +26,22 @@ class SplitParameters(BatchParameters):
     """The keys of batch_param that say which rows train, choose and judge."""
 
     test_size: float = Field(
-        0.3, gt=0, description="share of all rows below 1, or a count of rows from 1"
+        0.3, gt=0, description="share of all rows below 1, or a whole number of rows from 1"
     )
     validation_size: float = Field(
-        0.2, gt=0, description="share of the rows left below 1, or a count of rows from 1"
+        0.2, gt=0, description="share of the rows left below 1, or a whole number of rows from 1"
     )
     split_by: Literal["random", "time", "group"] = Field(
         "random", description="random, time (newest rows test) or group (no group in two parts)"
     )
     stratify: bool = Field(True, description="random parts keep the share of positives")
+
+    @field_validator("test_size", "validation_size")
+    @classmethod
+    def _whole_from_1(cls, size: float) -> float:
+        if size > 1 and size != int(size):
+            raise ValueError
+        return size
 
     def doubts(self, n_rows: int) -> tuple[str, ...]:
         """Sizes that are counts, but so small that a person may have meant a percentage."""
@@ -43,7 +50,7 @@ class SplitParameters(BatchParameters):
             f"{key} {size:g}: {size:g} of {n_rows} rows"
             + (f", not {size:g} %" if size <= _PERCENT else "")
             for key, size in sizes
-            if 1 <= size == int(size) and (size < _PERCENT or size * _PERCENT < n_rows)
+            if size >= 1 and (size < _PERCENT or size * _PERCENT < n_rows)
         )
 
 

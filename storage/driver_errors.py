@@ -141,7 +141,9 @@ def naming_bad_values() -> Iterator[None]:
         reason = reason_of(error).removesuffix(" at row 1")
         raise BadParameter(f"the database does not take a value: {reason}") from error
     except OverflowError as error:  # of SQLite's driver
-        raise BadParameter(f"the database does not take a value: {error}") from error
+        raise BadParameter(
+            f"the database does not take a value: numbers of SQLite end at {2**63 - 1}"
+        ) from error
 
 
 def _has_tables(engine: Engine) -> bool:

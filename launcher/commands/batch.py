@@ -13,19 +13,21 @@ from configs.errors import BadParameter, NotFound, WrongState
 from configs.meant import some
 from launcher.service import kept_back
 from launcher.terminal.batch_table import COLUMNS, as_listed
-from launcher.terminal.console import show
+from launcher.terminal.console import show, show_beside
 from launcher.terminal.durations import in_utc
 from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.following import follow
 from launcher.terminal.lines import complain, note, remark, say
-from launcher.terminal.naming import BatchId, dataset_name, parameters
+from launcher.terminal.naming import BatchId, dataset_name, parameters, queue_name
 from launcher.terminal.session import session
 from pipeline import mode as modes
 from storage import batches, listing, servers
 from storage.records import Batch, State
 
 app = new_app()
+
+_FIRST, _LAST = -(2**15), 2**15 - 1  # of priorities, as the column has them
 
 
 @app.callback()
@@ -61,7 +63,8 @@ def add(
         str | None, typer.Option("--json", help="The whole batch_param.", metavar="JSON")
     ] = None,
     priority: Annotated[
-        int | None, typer.Option(help="Lower is sooner (100).", metavar="N")
+        int | None,
+        typer.Option(min=_FIRST, max=_LAST, help="Lower is sooner (100).", metavar="N"),
     ] = None,
     queue: Annotated[str | None, typer.Option(help="Queue that serves it (default).")] = None,
     need_tag: Annotated[str | None, typer.Option(help="Only launchers with this tag.")] = None,
@@ -96,7 +99,7 @@ def add(
         "batch_memo": memo,
         "batch_param": parameters(param or [], param_json),
         "priority": priority,
-        "queue": queue,
+        "queue": queue if queue is None else queue_name(queue),
         "need_tag": need_tag,
         "need_mem_mb": need_mem_mb,
         "max_attempts": max_attempts,
@@ -141,7 +144,7 @@ def show_(
     batch_id: BatchId,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Show how a batch stands: what it waits for, or the whole of its last error."""
+    """Show a batch whole: its row, what it waits for, its last error."""
 
     def read(connection: Connection) -> tuple[Batch, dict[str, Any]]:
         there = batches.existing(connection, batch_id)
@@ -154,8 +157,8 @@ def show_(
     width = max(map(len, columns))
     for name, value in columns.items():
         if value is not None:
-            said = in_utc(value) if isinstance(value, datetime) else value
-            say(f"{name:<{width}}  {said}")
+            said = in_utc(value) if isinstance(value, datetime) else str(value)
+            show_beside(f"{name:<{width}}  ", said)
     if found.failure:
         when = "to run it all the same" if found.cancelled else "once that is mended"
         say(f"\n{when}: deepcredit batch retry {batch_id}")
@@ -201,7 +204,7 @@ def priority(
     batch_id: BatchId,
     number: Annotated[
         int,
-        typer.Argument(metavar="N", min=-32_768, max=32_767, help="Lower is sooner; usual: 100."),
+        typer.Argument(metavar="N", min=_FIRST, max=_LAST, help="Lower is sooner; usual: 100."),
     ],
 ) -> None:
     """Let a waiting batch run sooner or later than others. Retries come by their time instead."""

@@ -36,7 +36,9 @@ def upgrade(ctx: typer.Context) -> None:
 @app.command(epilog=example("deepcredit db check"))
 def check(ctx: typer.Context) -> None:
     """Compare the live schema with the code. Exit 1 and say what differs, if anything does."""
-    differences = migrate.check(session(ctx).engine)
+    opened = session(ctx)
+    opened.require_a_file()
+    differences = migrate.check(opened.engine)
     for line in differences:
         complain(line)
     if differences:

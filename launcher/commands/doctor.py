@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
+from launcher.terminal.console import show_beside
 from launcher.terminal.diagnosis import examine
 from launcher.terminal.findings import Level
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.launcher_findings import hear
-from launcher.terminal.lines import say
 from launcher.terminal.session import session
 
 app = new_app()
@@ -44,6 +44,6 @@ def doctor(
     worst = False
     ours = session(ctx)
     for found in examine(ours, role.value) if launcher is None else [hear(ours, launcher)]:
-        say(f"{found.level.value:<4}  {found.subject:<11}  {found.text}")
+        show_beside(f"{found.level.value:<4}  {found.subject:<11}  ", found.text)
         worst = worst or found.level is Level.FAIL
     raise typer.Exit(1 if worst else 0)

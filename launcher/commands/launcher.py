@@ -10,6 +10,7 @@ from launcher.service.daemon import Daemon
 from launcher.service.notify import Notifier
 from launcher.service.profile import Profile
 from launcher.terminal.folder import example, new_app
+from launcher.terminal.naming import queue_name
 from launcher.terminal.session import session
 from storage import scratch
 from storage.cache import open_cache
@@ -62,6 +63,7 @@ def launcher(
     not: `deepcredit batch list --state E` has those; with 1 where none could begin, as without the
     Dask cluster.
     """
+    queues = tuple(map(queue_name, queue or ("default",)))
     settings = session(ctx).settings
     logs.configure(settings, server_id=server_id)
     cache = open_cache(settings)
@@ -75,7 +77,7 @@ def launcher(
         server_id=server_id,
         slots=slots,
         tags=tuple(tag or ()),
-        queues=tuple(queue or ("default",)),
+        queues=queues,
     )
     daemon = Daemon(settings, profile, drain=drain, spare=not drain, notifier=Notifier())
     raise typer.Exit(daemon.run())

@@ -9,6 +9,7 @@ from configs.errors import NotFound
 from configs.meant import meant
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import note, say
+from launcher.terminal.naming import queue_name
 from launcher.terminal.session import session
 from storage import queues, servers
 
@@ -30,6 +31,7 @@ def pause(ctx: typer.Context, name: Name) -> None:
     first batch.
     """
     opened = session(ctx)
+    queue_name(name)
     known = opened.read(_names)
     opened.write(lambda connection: queues.pause(connection, name))
     say(f"queue {name} is paused")
@@ -41,8 +43,8 @@ def pause(ctx: typer.Context, name: Name) -> None:
 def resume(ctx: typer.Context, name: Name) -> None:
     """Let servers take batches of a queue again."""
     opened = session(ctx)
-    known = opened.read(_names)
-    if name not in known and name not in opened.read(queues.paused):
+    known = sorted({*opened.read(_names), *opened.read(queues.paused)})
+    if name not in known:
         raise NotFound(f"queue {name} is not known; {_instead(name, known)}")
     opened.write(lambda connection: queues.resume(connection, name))
     say(f"queue {name} goes on")

@@ -25,6 +25,7 @@ line as long.
 """
 
 _UNBOUNDED = 100_000
+_LEAST = 20  # columns of a text that can be read
 _GAP = 2
 
 
@@ -32,10 +33,10 @@ _GAP = 2
 class Column:
     """A column of a table: `name` is its key in a row, `header` what people read.
 
-    Numbers stand to the right; `text` stands to the left; `prose` does so too and may be broken
-    into lines where space is short, into at most `lines` of them: the rest is cut. Narrower than
-    `least` it is hard to read. `wide` ones are left out, the last first, where the terminal is too
-    narrow for all.
+    Numbers stand to the right; `text` stands to the left, and is broken only where a table fits in
+    no other way; `prose` does so too and may be broken into lines where space is short, into at
+    most `lines` of them: the rest is cut. Narrower than `least` it is hard to read. `wide` ones are
+    left out, the last first, where the terminal is too narrow for all.
     """
 
     name: str
@@ -101,6 +102,15 @@ def show(
         output.print(f"left out to fit: {', '.join(away)}; --format csv has all", markup=False)
 
 
+def show_beside(begin: str, text: str) -> None:
+    """A text, broken into lines that stand behind what begins it."""
+    output, indent = console(), cell_len(begin)
+    lines = Text(harmless(text)).wrap(output, max(output.width - indent, _LEAST))
+    for number, line in enumerate(lines):
+        line.rstrip()  # wrapping leaves the space before a break
+        output.print(Text.assemble(begin if number == 0 else " " * indent, line))
+
+
 @contextmanager
 def progress(words: str) -> Iterator[Bar]:
     """A bar on stderr, with no time but what its note tells; where that is no terminal, a line for
@@ -143,12 +153,16 @@ def fitting(
     rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int
 ) -> list[Column]:
     """The columns that a terminal of this width has room for."""
-    widths = {column: _width(rows, column) + _GAP for column in columns}
+    shown = list(columns)
     for column in reversed([column for column in columns if column.wide]):
-        if sum(widths.values()) - _GAP <= width:
+        if _fits(rows, shown, width):
             break
-        del widths[column]
-    return list(widths)
+        shown.remove(column)
+    return shown
+
+
+def _fits(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int) -> bool:
+    return sum(_width(rows, column) + _GAP for column in columns) - _GAP <= width
 
 
 def _width(rows: Sequence[Mapping[str, Any]], column: Column) -> int:
@@ -159,12 +173,13 @@ def _width(rows: Sequence[Mapping[str, Any]], column: Column) -> int:
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int) -> Table:
     """Rows as they are shown on a terminal of this width."""
     cut = width >= _UNBOUNDED
+    tight = not _fits(rows, columns, width)  # long names must not push the figures out
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for column in columns:
         grid.add_column(
             column.header,
             justify="left" if column.text or column.prose else "right",
-            no_wrap=cut or not column.prose,
+            no_wrap=cut or not (column.prose or (tight and column.text)),
             overflow="ellipsis" if cut and column.prose else "fold",
             max_width=CUT if cut and column.prose else None,
         )

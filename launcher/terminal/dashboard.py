@@ -53,7 +53,8 @@ _FAILURES = (
     Column("ago", "ago"),
     Column("error", "error", prose=True),
 )
-_NAME = 20  # of a server; a longer one is cut, so that its row stays in one line
+_NAME = 20  # columns of a server's; a longer one is cut, so that its row stays in one line
+_QUEUE = 32  # so that all stands in 80
 _ERROR = 160
 _FOOT = 2  # lines below the page
 
@@ -93,7 +94,7 @@ def _page(
     ]
     runs = [_run(each, status.get(each.serve_server_id or "")) for each in overview.runs]
     queues = [
-        {"queue": q.queue, "waiting": q.waiting, "due": q.due, "later": q.later}
+        {"queue": _cut(q.queue, _QUEUE), "waiting": q.waiting, "due": q.due, "later": q.later}
         | {"paused": "paused" if q.paused else ""}
         for q in overview.queues
     ]
@@ -232,4 +233,6 @@ def _failure(failure: Failure) -> dict[str, object]:
 
 
 def _cut(text: str, length: int = _NAME) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    short = Text(text)
+    short.truncate(length, overflow="ellipsis")
+    return short.plain

@@ -34,6 +34,13 @@ def model_key(text: str) -> tuple[int, int]:
         raise typer.BadParameter(f"{text!r} is not like 101/2", param_hint="--model") from None
 
 
+def queue_name(text: str) -> str:
+    """As a shell that does not know a variable would leave nothing."""
+    if not text.strip():
+        raise typer.BadParameter("a queue has a name; the usual one is default", param_hint="queue")
+    return text
+
+
 def parameters(pairs: Iterable[str], text: str | None) -> str | None:
     """batch_param as JSON; its keys are for the mode to judge."""
     values = read_object(text, "--json")

@@ -36,13 +36,13 @@ class Session:
         return self.engine.url.render_as_string(hide_password=True)
 
     def read(self, question: Callable[[Connection], T]) -> T:
-        self._require_a_file()
+        self.require_a_file()
         with self._naming_errors(), reading(self.engine) as connection:
             return question(connection)
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction; it may run more than once."""
-        self._require_a_file()
+        self.require_a_file()
         with self._naming_errors():
             return transaction(self.engine, work)
 
@@ -51,7 +51,7 @@ class Session:
         with naming_old_schema(self.engine), naming_bad_values():
             yield
 
-    def _require_a_file(self) -> None:
+    def require_a_file(self) -> None:
         """SQLite would make an empty database of every path that is mistyped."""
         path = self.engine.url.database
         if self.engine.dialect.name == "sqlite" and path and not Path(path).exists():

@@ -73,7 +73,7 @@ def test_what_a_run_would_end_with_at_once_is_an_error_of_batch_add(
     ("option", "value", "column"),
     [
         ("--queue", "밤" * 33, "queue"),
-        ("--priority", "99999", "priority"),
+        ("--need-mem-mb", "3000000000", "need_mem_mb"),
         ("--dataset", "DATA001/3000000000", "dataset_version"),
     ],
 )
@@ -93,7 +93,9 @@ def test_a_value_that_does_not_fit_the_database_is_named(
 
 
 def test_a_number_that_sqlite_does_not_know_is_an_error(run: Terminal) -> None:
-    assert "does not take a value: " in run.error("batch", "show", "9" * 30, code=2)
+    assert run.error("batch", "show", "9" * 30, code=2) == (
+        "the database does not take a value: numbers of SQLite end at 9223372036854775807"
+    )
 
 
 def test_a_count_that_may_have_meant_a_percentage_is_noted_beside_the_number(

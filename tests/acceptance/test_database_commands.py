@@ -49,9 +49,10 @@ def test_before_an_upgrade_no_batch_is_run_into_an_error(run: Terminal, calls: C
 def test_a_mistyped_path_is_no_new_database(bare: Terminal, tmp_path: Path) -> None:
     path = tmp_path / "nowhere" / "typo.db"
 
-    said = bare.error("--database-url", f"sqlite:///{path}", "batch", "list")
-    assert f"there is no database {path}" in said
-    assert not path.parent.exists()
+    for words in (("batch", "list"), ("db", "check")):
+        said = bare.error("--database-url", f"sqlite:///{path}", *words)
+        assert f"there is no database {path}" in said
+        assert not path.parent.exists()
 
 
 def test_upgrade_may_be_repeated_and_check_agrees(bare: Terminal) -> None:

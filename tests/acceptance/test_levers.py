@@ -64,6 +64,9 @@ def test_a_queue_that_nobody_has_is_paused_but_said_to_be_unknown(run, calls):
             "queue nihgt is paused\n",
             f"note: no batch and no launcher has it; {unknown}",
         )
+    assert run.error("queue", "resume", "nihtg").endswith(
+        "did you mean nihgt? there are: default, night, nihgt, urgent"
+    )
     assert run("queue", "resume", "nihgt") == (0, "queue nihgt goes on\n", "")
     assert run("queue", "resume", "default") == (0, "queue default goes on\n", "")
     assert run.error("queue", "resume", "nihgt") == (f"queue nihgt is not known; {unknown}".strip())

@@ -61,8 +61,9 @@ def test_many_parameters_take_few_lines_of_a_terminal_of_80(
 
     run("model", "list")
 
-    heading, _, *lines = output.getvalue().splitlines()
+    heading, _, *lines, left = output.getvalue().splitlines()
     assert "description" not in heading
+    assert left == "left out to fit: description; --format csv has all"
     start = heading.index("parameters")
     assert [line[start:].strip() for line in lines] == [
         "n_d=16, n_a=16, virtual_batch_size=128,",

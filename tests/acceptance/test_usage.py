@@ -58,6 +58,7 @@ def test_a_groups_listing_has_a_whole_sentence_of_each_command_at_80_columns(
         (["batch", "show"], "Missing argument 'ID'; see deepcredit batch show --help"),
         (["batch", "show", "one"], "Invalid value for 'ID': it must be a whole number; see deep"),
         (["batch", "priority", "1", "99999"], "'N': it must be at most 32767; see deepcredit"),
+        (["batch", "add", "--mode", "train", "--priority", "99999"], "it must be at most 32767"),
         (["batch", "list", "--state", "Q"], "'--state': 'Q' is not one of 'I', 'U', 'C', 'E'; see"),
         (
             ["batch", "add", "--mode", "tran"],
@@ -80,6 +81,9 @@ def test_a_groups_listing_has_a_whole_sentence_of_each_command_at_80_columns(
         (["demo", "--csv", "x.csv"], "--csv and --target go together"),
         (["db", "grants"], "SQLite has no roles"),
         (["launcher", "../SERVER"], "cannot name a log file"),
+        (["launcher", "S1", "--queue", ""], "a queue has a name; the usual one is default"),
+        (["queue", "pause", ""], "a queue has a name; the usual one is default"),
+        (["batch", "add", "--mode", "train", "--queue", " "], "a queue has a name; the usual one"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

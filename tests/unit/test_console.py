@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from configs.errors import WrongState
 from launcher.cli import execute
 from launcher.terminal import method_table
-from launcher.terminal.console import Column, fitting, progress, show, table
+from launcher.terminal.console import Column, fitting, progress, show, show_beside, table
 from launcher.terminal.exports import Format, export
 from launcher.terminal.lines import complain, note, remark, say, warn
 from launcher.terminal.model_table import columns
@@ -79,6 +79,48 @@ def test_words_around_a_table_are_broken_as_it_is(monkeypatch):
     said = " ".join(" ".join(lines).split())
     assert said.startswith("[제목] " * 9)
     assert said.endswith(", 열 18, 열 19; --format csv has all")
+
+
+def test_a_long_text_stands_in_lines_behind_what_begins_it(monkeypatch, capsys):
+    text = "batch 1 waits: no launcher runs; [start] one with `deepcredit launcher 서버`"
+    show_beside("WARN  launchers  ", f"{text}\x1b")
+    assert capsys.readouterr().out == f"WARN  launchers  {text}\\x1b\n"
+
+    output = io.StringIO()
+    narrow = Console(file=output, width=40)
+    monkeypatch.setattr("launcher.terminal.console.console", lambda **_: narrow)
+    show_beside("WARN  launchers  ", text)
+
+    first, *others = output.getvalue().splitlines()
+    assert first.startswith("WARN  launchers  batch 1 waits:")
+    assert all(line.startswith(" " * 17) for line in others)
+    assert max(map(cell_len, [first, *others])) <= 40
+    assert " ".join("".join([first[17:], *(line[16:] for line in others)]).split()) == text
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_long_names_leave_the_figures_of_a_table_whole(width):
+    group = "저축은행신용평가모형재학습용신청자자료이천이십육년하반기"
+    columns = (
+        Column("group", "data set", text=True),
+        Column("rows", "rows"),
+        Column("target", "target", text=True),
+        Column("table", "table", text=True),
+        Column("sha", "sha256", text=True, wide=True),
+    )
+    row = {"group": group, "rows": 123456, "target": "y" * 64, "table": "t" * 30, "sha": "a" * 64}
+    shown = fitting([row], columns, width)
+    output = io.StringIO()
+    Console(file=output, width=width).print(table([row], shown, width))
+    lines = output.getvalue().splitlines()
+
+    assert max(map(cell_len, lines)) <= width
+    assert [word for word in ("data set", "rows", "target", "table") if word in lines[0]] == [
+        *("data set", "rows", "target", "table")
+    ]
+    assert "123456" in lines[2]
+    assert "".join(line.split(" ")[0] for line in lines[2:]) == group
+    assert output.getvalue().count("y") == 64
 
 
 METHOD = {

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 import typer
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
@@ -139,12 +139,17 @@ names = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), max
 
 
 @settings(max_examples=30, deadline=None)
+@example(name="밤" * 32, note="", error="", paused=1)
 @given(name=names, note=names, error=st.text(max_size=400), paused=st.integers(0, 1))
 def test_every_line_fits_80_columns(name, note, error, paused):
     text = shown(
         servers=(server(name, paused=paused, tags=()),),
         runs=(running(serve_server_id=name, progress_note=note, seconds=10**6),),
-        queues=(Queue(queue="q" * 32, waiting=10**6, due=10**5, later=10**5, paused=paused),),
+        queues=(
+            Queue(
+                queue=name[:32] or "q" * 32, waiting=10**6, due=10**5, later=10**5, paused=paused
+            ),
+        ),
         oldest=Waiting(batch_id=10**9, queue="q", seconds=10**7),
         failures=(
             Failure(
@@ -155,6 +160,8 @@ def test_every_line_fits_80_columns(name, note, error, paused):
     )
 
     assert max(cell_len(line) for line in text.splitlines()) <= 80
+    assert "waiting  retries due  retries later" in text
+    assert re.search(r" 1000000 +100000 +100000" + "  paused" * paused, text)
 
 
 @pytest.mark.parametrize(("height", "listed"), [(24, 3), (12, 0), (5, 0), (60, 9)])

@@ -63,6 +63,7 @@ def test_null_and_blank_mean_all_defaults(text: str | None) -> None:
         ('{"testsize": 0.3}', ["'testsize'", "did you mean testSize?", "validationSize"]),
         ('{"test_size": 0.3}', ["unknown key 'test_size'"]),
         ('{"testSize": 0}', ["testSize = 0 is not allowed; allowed: number, above 0 (share"]),
+        ('{"validationSize": 1.5}', ["validationSize = 1.5 is not allowed", "a whole number of"]),
         ('{"testSize": "많이"}', ['testSize = "많이" is not allowed; allowed: number, above 0']),
         ('{"testSize": null}', ["testSize = null is not allowed; allowed: number"]),
         (
@@ -129,7 +130,6 @@ def test_modes_are_found_by_listing_their_folder() -> None:
         ('{"testSize": 100}', 10_001, ("testSize 100: 100 of 10001 rows, not 100 %",)),
         ('{"testSize": 200}', 30_000, ("testSize 200: 200 of 30000 rows",)),
         ('{"validationSize": 1}', 300, ("validationSize 1: 1 of 300 rows, not 1 %",)),
-        ('{"testSize": 1.5}', 300, ()),
     ],
 )
 def test_small_counts_are_doubted(sizes: str, n_rows: int, doubts: tuple[str, ...]) -> None:
