@@ -99,6 +99,13 @@ def test_the_summary_of_a_batch_tells_counts_from_percentages(ready: Desk) -> No
     assert summary == "1 of 1 models trained; testSize 30: 30 of 300 rows, not 30 %"
 
 
+def test_the_summary_of_a_batch_tells_where_hardly_a_row_of_a_class_judges(ready: Desk) -> None:
+    summary = ready.run(ready.add(batch_param='{"testSize": "101", "validationSize": 15}'))
+
+    few = "class 1 in 6 of 15 rows of valid: figures of so few are luck"
+    assert summary == f"1 of 1 models trained; validationSize 15: 15 of 300 rows, not 15 %; {few}"
+
+
 def test_the_summary_of_a_batch_tells_of_rows_set_aside_that_equal_rows_of_train(
     ready: Desk,
 ) -> None:
