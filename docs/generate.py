@@ -128,6 +128,10 @@ def parameters_page() -> str:
         "",
         "Each combination of the grid is one `model_sub_no`, numbered from 1 as nested loops would",
         "run them: the name written last varies fastest. Without a grid there is one variant, 1.",
+        "TOML has no null: leave the key out there, or write the JSON by SQL. A default called",
+        "library's is that of the library in the version that `dc_model.versions` names.",
+        "`classWeight` and `resampling` shift scores:",
+        "[review.md](review.md#scores-and-probabilities).",
     ]
     for model_id in kind.available():
         lines += ["", f"### {model_id}", *_kind(model_id)]

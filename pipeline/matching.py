@@ -21,7 +21,7 @@ FEW = 0.01
 """So small a share of rows with categories that training never had is nothing to tell of."""
 
 _SHOWN = 5
-_UNLEARNED = -2
+_UNLEARNED, _LACKING = -2, -3
 _THOUSANDS = r"^\s*-?\d{1,3}(,\d{3})+(\.\d*)?\s*$"
 
 
@@ -81,6 +81,18 @@ def unlearned(rule: CategoricalRule, feature: Feature, where: str) -> int:
     if rule.other:
         counts = counts[counts > FEW * len(codes)]
     return int(counts.sum())
+
+
+def lacking(rule: CategoricalRule, feature: Feature, where: str) -> int:
+    """How many rows have no category.
+
+    Raises:
+        BadData: as `outputs_of`.
+    """
+    codes, outputs = _placed(rule, feature, _UNLEARNED, _LACKING, where)
+    counts = np.bincount(codes[codes >= 0], minlength=len(outputs))
+    named = counts[np.array(outputs, np.int64) == _LACKING]
+    return int(np.count_nonzero(codes < 0) + named.sum())
 
 
 def _placed(

@@ -67,7 +67,7 @@ class Prepared:
     columns: int
     """Of the matrix."""
     doubts: tuple[str, ...]
-    """What the rows tell against the split."""
+    """What the rows of the parts tell against the split."""
 
 
 def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> Prepared:
@@ -107,7 +107,7 @@ def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> 
         # Beside the split, not in it: one split may be prepared in several ways.
         row_keys=publish(run_files.ROW_KEYS, lambda file: arrays.save(file, keys), context),
         columns=preprocess.shape(fitted, frame)[1],
-        doubts=row_keys.twins(**keys),
+        doubts=split.doubts(parts, frame.labels) + row_keys.twins(**keys),
     )
 
 

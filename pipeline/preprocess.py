@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from configs.errors import BadData
 from configs.meant import some
 from pipeline.frames import Categorical, Feature, Frame, Numeric, sentinels_of
-from pipeline.matching import FEW, numbers_of, outputs_of, unlearned
+from pipeline.matching import FEW, lacking, numbers_of, outputs_of, unlearned
 from pipeline.rules import CategoricalRule, Dropped, NumericRule, Preprocessor, Rule
 
 Matrix = NDArray[np.float32]
@@ -99,6 +99,31 @@ def doubts(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
         for name, count in sorted(counts.items(), key=lambda item: -item[1])
         if count > FEW * frame.n_rows
     )
+
+
+def gaps(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
+    """The columns with many rows that lack a value, as none did in training, the most first.
+
+    Raises:
+        BadData: as `blocks`.
+    """
+    counts = {
+        rule.name: _lacking(rule, frame.by_name[rule.name], f"data set {frame.name}")
+        for rule in preprocessor.rules
+        if not (rule.indicator if isinstance(rule, NumericRule) else rule.missing)
+    }
+    return tuple(
+        f"{name}: {count:,} of {frame.n_rows:,} rows lack a value, as none did in training"
+        for name, count in sorted(counts.items(), key=lambda item: -item[1])
+        if count > FEW * frame.n_rows
+    )
+
+
+def _lacking(rule: Rule, feature: Feature, where: str) -> int:
+    if isinstance(rule, CategoricalRule):
+        return lacking(rule, feature, where)
+    values = numbers_of(rule, feature, where)
+    return int(np.count_nonzero(_missing(values, sentinels_of(rule.missing_values))))
 
 
 def _learn(feature: Feature, rows: Rows) -> Rule | Dropped:

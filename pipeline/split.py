@@ -22,6 +22,9 @@ Rows = NDArray[np.int64]
 Labels = NDArray[np.int8]
 SplitBy = Literal["random", "time", "group"]
 
+FEW = 10
+"""With fewer rows of a class thresholds and metrics are luck."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -67,6 +70,17 @@ def make_split(
         parts = _by_group(_known("group", groups), n_test, n_valid, seed)
     _check(parts, y, split_by)
     return parts
+
+
+def doubts(parts: Parts, y: Labels) -> tuple[str, ...]:
+    """Where so few rows of a class choose or judge that one more or less changes every figure."""
+    found = []
+    for name, rows in (("valid", parts.valid), ("test", parts.test)):
+        counts = np.bincount(y[rows], minlength=2)
+        if counts.min() < FEW:
+            rare = counts.argmin()
+            found.append(f"class {rare} in {counts[rare]} of {len(rows)} rows of {name}")
+    return (f"{' and '.join(found)}: figures of so few are luck",) if found else ()
 
 
 def split_id(parts: Parts, content_sha256: str, y: Labels) -> str:

@@ -138,11 +138,16 @@ def doubts(subject: Subject, model: TrainedModel, context: Context) -> tuple[str
         return ()
     preprocessor = preprocessor_of(model, context)
     unknown = preprocess.doubts(preprocessor, subject.frame)
+    gaps = preprocess.gaps(preprocessor, subject.frame)
     learned = _learned(subject, model, preprocessor, context)
-    for event, remarks in (("unknown categories", unknown), ("rows learned from", learned)):
+    for event, remarks in (
+        ("unknown categories", unknown),
+        ("missing values", gaps),
+        ("rows learned from", learned),
+    ):
         for doubt in remarks:
             log.warning(event, batch_id=context.claim.batch_id, note=doubt)
-    return unknown + learned
+    return unknown + gaps + learned
 
 
 def _learned(

@@ -1,6 +1,7 @@
 """A TOML file of `[[model]]` tables: rows for dc_model_list."""
 
 import json
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,13 @@ _KEYS: dict[str, Spec] = {
 _DEFAULTS = {"model_desc": None, "use_yn": "Y", "param": None}
 
 
+def _meant(path: Path) -> str:
+    """What to do where JSON's null was written."""
+    if not re.search(r"[=\[,]\s*null\b", path.read_text(encoding="utf-8")):
+        return ""
+    return "; TOML has no null: leave the key out, or write model_param by SQL, as JSON"
+
+
 def read(path: Path) -> list[ModelEntry]:
     """The file's models, every kind and parameter checked.
 
@@ -65,8 +73,10 @@ def read(path: Path) -> list[ModelEntry]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadParameter(f"{path}: cannot read it: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise BadParameter(f"{path}: not valid TOML: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadParameter(f"{path}: not valid TOML: {error}{_meant(path)}") from error
     tables = content.pop("model", None)
     if content or not isinstance(tables, list) or not tables:
         raise BadParameter(f"{path}: expected [[model]] tables and nothing else")

@@ -77,6 +77,10 @@ def test_many_parameters_take_few_lines_of_a_terminal_of_80(
     [
         ("model = 1", ["expected [[model]] tables"]),
         ("[[model", ["not valid TOML"]),
+        (
+            MODELS.replace("n_estimators = 20", "grid = { max_depth = [3, null] }"),
+            ["not valid TOML: ", "; TOML has no null: leave the key out, or write model_param by"],
+        ),
         ("[[model]]\nmodel_no = 1", ["number 1: model_id is missing; known keys"]),
         (
             MODELS.replace('use_yn = "N"', "usr_yn = 1"),

@@ -100,6 +100,13 @@ def test_the_summary_of_a_batch_tells_counts_from_percentages(ready: Desk) -> No
     assert summary == "1 of 1 models trained; testSize 30: 30 of 300 rows, not 30 %"
 
 
+def test_the_summary_of_a_batch_tells_where_hardly_a_row_of_a_class_judges(ready: Desk) -> None:
+    summary = ready.run(ready.add(batch_param='{"testSize": "101", "validationSize": 15}'))
+
+    few = "class 1 in 6 of 15 rows of valid: figures of so few are luck"
+    assert summary == f"1 of 1 models trained; validationSize 15: 15 of 300 rows, not 15 %; {few}"
+
+
 def test_the_summary_of_a_batch_tells_of_rows_set_aside_that_equal_rows_of_train(
     ready: Desk,
 ) -> None:
@@ -193,18 +200,21 @@ def test_predict_scores_every_row_of_another_data_set(ready: Desk) -> None:
     assert row.auc > 0.7
 
 
-def test_predict_says_that_many_rows_hold_categories_that_training_never_had(ready: Desk) -> None:
+def test_predict_says_that_many_rows_hold_what_training_never_had(ready: Desk) -> None:
     trained = ready.train()
     other = applicants(120, seed=1)
     other.loc[:29, "지역"] = "제주"
+    other.loc[100:, ["지역", "debt"]] = None
     ready.load(other, id_column="id")
 
     with capture_logs() as logs:
         said = ready.run(ready.add(mode="predict", train_batch_id=trained, dataset_version=2))
 
     doubt = "지역: 30 of 120 rows hold a category that training had never or hardly ever"
-    assert said == f"1 of 1 models applied; {doubt}"
-    assert [line["note"] for line in logs if line["event"] == "unknown categories"] == [doubt]
+    gap = "debt: 20 of 120 rows lack a value, as none did in training"
+    assert said == f"1 of 1 models applied; {doubt}; {gap}"
+    for event, note in (("unknown categories", doubt), ("missing values", gap)):
+        assert [line["note"] for line in logs if line["event"] == event] == [note]
 
 
 GUISES = {

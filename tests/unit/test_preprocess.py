@@ -231,6 +231,33 @@ def test_numbers_that_are_no_category_of_training_are_told_and_missing_ones_are_
     assert said.startswith("c: 1 of 5 rows")
 
 
+def test_values_that_are_missing_as_none_was_in_training_are_told():
+    known = frame(
+        numeric("n", [0, 1] * 20, ("-1",)),
+        categorical("c", ["a", "b"] * 20, ("?",)),
+        numeric("gap", [0, 1, np.nan, 2] * 10),
+        categorical("hole", ["a", "b", None, "b"] * 10),
+        categorical("codes", ["1", "2"] * 20, ("9",)),
+    )
+    fitted = fit(known, everything(known))
+
+    def new(lost, kept):
+        return frame(
+            numeric("n", [np.nan, -1] * lost + [1] * (200 - 2 * lost)),
+            categorical("c", [None, "?", "?"] * lost + ["a"] * (200 - 3 * lost)),
+            numeric("gap", [np.nan] * 200),
+            categorical("hole", [None] * 200),
+            numeric("codes", [9] * kept + [1] * (200 - kept)),
+        )
+
+    assert preprocess.gaps(fitted, new(2, 3)) == (
+        "c: 6 of 200 rows lack a value, as none did in training",
+        "n: 4 of 200 rows lack a value, as none did in training",
+        "codes: 3 of 200 rows lack a value, as none did in training",
+    )
+    assert preprocess.gaps(fitted, new(0, 2)) == ()  # 1 %
+
+
 def test_ten_thousand_categories_become_at_most_a_hundred_columns():
     rng = np.random.RandomState(2)
     values = [f"category {number}" for number in rng.zipf(1.3, 30_000) % 10_000]

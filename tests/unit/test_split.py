@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import BadData, BadParameter
-from pipeline.split import Parts, make_split, split_id
+from pipeline.split import Parts, doubts, make_split, split_id
 
 DEFAULTS = {
     "test_size": 0.3,
@@ -216,3 +216,19 @@ def test_a_split_id_depends_on_content_on_labels_and_on_every_part():
 
     assert len(ids) == 6
     assert all(len(identity) == 64 for identity in ids)
+
+
+@pytest.mark.parametrize(
+    ("valid", "test", "said"),
+    [
+        ((10, 10), (50, 10), ()),
+        ((30, 9), (50, 10), ("class 1 in 9 of 39 rows of valid",)),
+        ((30, 10), (1, 80), ("class 0 in 1 of 81 rows of test",)),
+        ((0, 5), (50, 3), ("class 0 in 0 of 5 rows of valid and class 1 in 3 of 53 rows of test",)),
+    ],
+)
+def test_parts_with_few_rows_of_a_class_are_doubted(valid, test, said):
+    y = np.repeat([0, 1, 0, 1, 0, 1], [2, 2, *valid, *test]).astype(np.int8)
+    parts = Parts(*np.split(np.arange(len(y)), [4, 4 + sum(valid)]))
+
+    assert doubts(parts, y) == tuple(f"{each}: figures of so few are luck" for each in said)
