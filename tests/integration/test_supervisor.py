@@ -582,6 +582,20 @@ def test_a_lost_answer_to_a_claim_is_looked_up_and_the_batch_run(cut_runs, doubt
     assert cut_runs.outcomes(batch_id) == [(None, None)]
 
 
+def test_a_lease_counts_from_before_its_claim_was_sent(sqlite_runs, monkeypatch):
+    honest, sent = claims.claim, []
+
+    def claim(*words, **named):
+        sent.append(time.monotonic())
+        return honest(*words, **named)
+
+    monkeypatch.setattr(claims, "claim", claim)
+    sqlite_runs.add()
+    claimed = sqlite_runs.claimer().next(0)
+
+    assert claimed.at < sent[0]
+
+
 def test_a_claim_whose_answer_was_lost_may_be_swept_meanwhile(cut_runs, doubtful):
     batch_id, claimer = doubtful
     cut_runs.change(batch_id, lease_until=utc_now(-1))
