@@ -582,6 +582,16 @@ def test_a_lost_answer_to_a_claim_is_looked_up_and_the_batch_run(cut_runs, doubt
     assert cut_runs.outcomes(batch_id) == [(None, None)]
 
 
+def test_a_lost_answer_to_the_claim_of_one_batch_is_looked_up_at_once(cut_runs, proxy):
+    batch_id = cut_runs.add()
+    claimer = cut_runs.claimer()
+    proxy.lose_answer_to(b"COMMIT")
+
+    assert claimer.this(batch_id).batch.batch_id == batch_id
+    assert proxy.answer_was_lost
+    assert cut_runs.outcomes(batch_id) == [(None, None)]
+
+
 def test_a_lease_counts_from_before_its_claim_was_sent(sqlite_runs, monkeypatch):
     honest, sent = claims.claim, []
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from launcher.host import processes, recorded
+from tests.started import ended_afterwards
 from tests.waiting import alive, until
 
 SLEEPS = "import time; time.sleep(600)"
@@ -32,16 +33,9 @@ open("ready", "a").write("x")
 
 
 @pytest.fixture
-def begin(tmp_path, monkeypatch):
+def begin(tmp_path):
     """Starts Python with a program; returns the record once it is `ready` so many times."""
     (tmp_path / "logs").mkdir()
-    started = []
-
-    def noted(*words, start=subprocess.Popen, **named):
-        started.append(start(*words, **named))
-        return started[-1]
-
-    monkeypatch.setattr(subprocess, "Popen", noted)
 
     def begin(program, ready=0, **settings):
         recorded.begin(tmp_path, "cpu", ["-c", program], settings)
@@ -51,13 +45,11 @@ def begin(tmp_path, monkeypatch):
         until(lambda: recorded.family(record))
         return record
 
-    yield begin
-    monkeypatch.undo()
-    for record in recorded.read(tmp_path):
-        for pid in processes.family(recorded._marker(record)):
-            os.kill(pid, signal.SIGKILL)
-    for process in started:
-        process.wait(20)
+    with ended_afterwards():
+        yield begin
+        for record in recorded.read(tmp_path):
+            for pid in recorded.family(record):
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_a_process_is_in_its_file_before_it_runs(tmp_path, begin, monkeypatch):
