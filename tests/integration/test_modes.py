@@ -17,6 +17,9 @@ from structlog.testing import capture_logs
 
 from configs.errors import (
     AllModelsFailed,
+    ArtifactDamaged,
+    ArtifactMissing,
+    ClusterUnavailable,
     DatasetChanged,
     DeepCreditError,
     HostUnfit,
@@ -24,6 +27,8 @@ from configs.errors import (
     ModelFailed,
     NotFound,
     StoreFull,
+    StoreRefused,
+    StoreUnavailable,
 )
 from configs.metric_names import METRICS
 from models import devices
@@ -388,6 +393,17 @@ class Robber(Inline):
             yield done
 
 
+def test_a_run_whose_batch_another_took_before_it_began_does_nothing(ready: Desk) -> None:
+    batch_id = ready.add()
+    claim = ready.take(batch_id=batch_id, lease=600)
+    ready.again(batch_id)
+    ready.take(batch_id=batch_id, lease=600)
+
+    with pytest.raises(LeaseLost):
+        ready._execute(claim)
+    assert list(ready.store.walk()) == []
+
+
 def test_a_run_that_lost_its_batch_writes_nothing(ready: Desk) -> None:
     ready.executor = Robber(ready)
     batch_id = ready.add()
@@ -399,14 +415,19 @@ def test_a_run_that_lost_its_batch_writes_nothing(ready: Desk) -> None:
     assert not ready.results(batch_id)
 
 
-class FullDisk(Inline):
+class Failing(Inline):
+    """Every task fails with `error`."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
     def run(self, function, tasks, *, need=None, deadline=None):
         for task in tasks:
-            yield Done(task, None, StoreFull("no space left for models/T1/1/1.f1.ubj"))
+            yield Done(task, None, self.error)
 
 
 def test_a_full_store_fails_the_batch_not_its_models(ready: Desk) -> None:
-    ready.executor = FullDisk()
+    ready.executor = Failing(StoreFull("no space left for models/T1/1/1.f1.ubj"))
     batch_id = ready.add()
 
     with pytest.raises(StoreFull):
@@ -414,6 +435,16 @@ def test_a_full_store_fails_the_batch_not_its_models(ready: Desk) -> None:
 
     assert (ready.read(batch_id).state, ready.read(batch_id).run_after) == ("E", None)
     assert not ready.results(batch_id)
+
+
+def test_what_is_no_fault_of_a_model_is_not_written_down_as_its_failure(ready: Desk) -> None:
+    others = (ArtifactDamaged, ArtifactMissing, ClusterUnavailable, StoreRefused, StoreUnavailable)
+    for kind in others:
+        ready.executor = Failing(kind("not the model's"))
+        batch_id = ready.add()
+        with pytest.raises(kind):
+            ready.run(batch_id)
+        assert not ready.results(batch_id)
 
 
 def test_a_batch_removes_what_dead_processes_left(ready, tmp_path, monkeypatch):
