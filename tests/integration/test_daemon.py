@@ -171,6 +171,36 @@ def test_a_process_that_took_the_number_of_a_dead_launcher_is_none(runs):
         other.kill()
 
 
+def test_a_launcher_of_another_host_with_the_number_of_one_here_is_not_taken_for_it(runs):
+    sleeps = [sys.executable, "-c", "import time; time.sleep(60)", "B"]
+    with subprocess.Popen(sleeps) as neighbour:
+        there = f"elsewhere:{neighbour.pid}:{UUID(int=0)}.1"
+        runs.register("B", identity=there, pid=neighbour.pid)
+
+        assert runs.daemon("succeed", drain=True).run() == 0
+        neighbour.kill()
+
+
+def test_what_there_is_to_do_is_claimed_at_once_however_seldom_a_launcher_looks(runs):
+    runs.settings = runs.settings.model_copy(update={"poll_seconds": 600.0})
+    first, second, third = runs.add(), runs.add(), runs.add(mode="predict")
+    runs.change(third, train_batch_id=first)
+    with in_thread(runs.daemon("succeed:0.2", slots=3)):
+        until(lambda: runs.states_of(first, second, third) == ["C"] * 3)
+
+
+def test_a_launcher_that_is_told_to_stop_claims_nothing_more(runs):
+    first = runs.add()
+    daemon = runs.daemon("succeed:1", slots=2)
+    with in_thread(daemon) as codes:
+        runs.pid("B")
+        daemon.stop()
+        second = runs.add()
+        until(lambda: codes == [0], 20)
+
+    assert runs.states_of(first, second) == ["C", "I"]
+
+
 def test_an_idle_launcher_stops_at_once(runs):
     runs.settings = runs.settings.model_copy(update={"lease_seconds": 120, "poll_seconds": 60})
     with in_thread(runs.daemon("succeed")):
