@@ -30,6 +30,7 @@ from tests.waiting import alive, until
 
 
 def test_it_runs_as_many_at_once_as_it_has_slots(runs):
+    runs.settings = runs.settings.model_copy(update={"poll_seconds": 600.0})  # one look for all
     batch_ids = [runs.add() for _ in range(3)]
     with in_thread(runs.daemon("hang", slots=2)):
         until(lambda: runs.states_of(*batch_ids) == ["U", "U", "I"])
@@ -181,12 +182,12 @@ def test_a_launcher_of_another_host_with_the_number_of_one_here_is_not_taken_for
         neighbour.kill()
 
 
-def test_what_there_is_to_do_is_claimed_at_once_however_seldom_a_launcher_looks(runs):
+def test_what_waited_for_another_batch_is_claimed_at_once_however_seldom_a_launcher_looks(runs):
     runs.settings = runs.settings.model_copy(update={"poll_seconds": 600.0})
-    first, second, third = runs.add(), runs.add(), runs.add(mode="predict")
-    runs.change(third, train_batch_id=first)
-    with in_thread(runs.daemon("succeed:0.2", slots=3)):
-        until(lambda: runs.states_of(first, second, third) == ["C"] * 3)
+    first, second = runs.add(), runs.add(mode="predict")
+    runs.change(second, train_batch_id=first)
+    with in_thread(runs.daemon("succeed:0.2", slots=2)):
+        until(lambda: runs.states_of(first, second) == ["C", "C"])
 
 
 def test_a_launcher_that_is_told_to_stop_claims_nothing_more(runs):

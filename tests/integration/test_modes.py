@@ -19,6 +19,7 @@ from configs.errors import (
     AllModelsFailed,
     ArtifactDamaged,
     ArtifactMissing,
+    CardFull,
     ClusterUnavailable,
     DatasetChanged,
     DeepCreditError,
@@ -35,7 +36,7 @@ from models import devices
 from models.estimators.dl_dnn import DenseNetwork
 from models.scores import measure
 from pipeline import frames
-from pipeline.executor import Done, Inline
+from pipeline.executor import Done, Inline, Need
 from pipeline.fitting import FitTask
 from storage import arrays
 from storage.artifacts.port import Stored
@@ -127,6 +128,38 @@ def test_predict_on_the_rows_set_aside_finds_the_same_figures(
     (test,) = (row for row in ready.results(trained) if row.split == "test")
     assert again.split == "test"
     assert figures(again) == figures(test)
+
+
+class FullCard(Inline):
+    """Has no memory left on cards; notes what it was asked for."""
+
+    def __init__(self) -> None:
+        self.needs: list[Need] = []
+
+    def run(self, function, tasks, *, need, deadline=None):
+        for task in tasks:
+            self.needs.append(need(task))
+            if self.needs[-1].gpu:
+                yield Done(task, None, CardFull("out of memory"))
+            else:
+                yield from super().run(function, [task])
+
+
+def test_a_model_is_applied_where_it_was_fitted_if_there_is_room_or_else_that_is_noted(
+    ready: Desk,
+) -> None:
+    trained = ready.train()
+    ready.sql("UPDATE dc_model SET device = 'cuda', bytes = bytes + 50000000")
+    executor = FullCard()
+    (row,) = ready.results(ready.predict(trained, executor))
+
+    assert [0 < executor.needs[0].gpu < 1, *(each.gpu for each in executor.needs[1:])] == [
+        True,
+        1,
+        0,
+    ]
+    assert executor.needs[0].memory_mb > 400
+    assert row.note == "no memory left on a card of its own: done on the CPU"
 
 
 def test_predict_scores_every_row_of_another_data_set(ready: Desk) -> None:
