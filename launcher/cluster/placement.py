@@ -70,8 +70,6 @@ def _place(need: Need, workers: Sequence[Has]) -> Place:
     prefer: tuple[str, ...] = ()
     cards = _having(able, GPU, need.gpu) if need.gpu else []
     off_card = bool(cards) and not _large(cards, need)
-    if off_card and not _large(able, need):
-        raise _refusal(able, need)
     if cards and not off_card:
         able, resources[GPU] = cards, need.gpu
     else:
@@ -122,7 +120,7 @@ def _with_memory(able: Sequence[Has], need: Need, resources: dict[str, float]) -
     large = _large(able, need)
     if not large:
         raise _refusal(able, need)
-    if len(limited) == len(able) and all(MEMORY in each.resources for each in able):
+    if all(MEMORY in each.resources for each in able):
         resources[MEMORY] = float(need.memory_mb)
         return ()
     return tuple(each.address for each in large) if len(large) < len(able) else ()

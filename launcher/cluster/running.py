@@ -152,7 +152,6 @@ class Run(Generic[T, R]):
                 task,
                 self._renew_after,
                 key=key,
-                pure=False,
                 resources=where.resources or None,
                 workers=where.hosts or where.workers or None,
                 allow_other_workers=bool(where.workers) and not where.hosts,
@@ -208,7 +207,7 @@ class Run(Generic[T, R]):
     def _done(self, future: Future[Any]) -> Done[T, R] | None:
         """What became of a task; None if it goes on."""
         sent = self._running.get(future.key)
-        if sent is None or sent.future is not future:
+        if sent is None:
             return None
         status = future.status
         if status == "cancelled":

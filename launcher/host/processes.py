@@ -42,13 +42,15 @@ def was_told(pid: int, word: str) -> bool:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return word.encode() in words and started_at(pid) is not None
+    return word.encode() in words  # the dead have none
 
 
 def family(marker: bytes) -> list[int]:
-    """Living processes with this entry, NAME=VALUE, in the environment they were started with."""
+    """Living processes with this entry, NAME=VALUE, in the environment they were started with,
+    which the dead have no more.
+    """
     numbers = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
-    return [pid for pid in numbers if _carries(pid, marker) and started_at(pid) is not None]
+    return [pid for pid in numbers if _carries(pid, marker)]
 
 
 def kill(pid: int, number: signal.Signals, marker: bytes) -> None:

@@ -30,6 +30,7 @@ from tests.waiting import alive, until
 
 
 def test_it_runs_as_many_at_once_as_it_has_slots(runs):
+    runs.settings = runs.settings.model_copy(update={"poll_seconds": 600.0})  # one look for all
     batch_ids = [runs.add() for _ in range(3)]
     with in_thread(runs.daemon("hang", slots=2)):
         until(lambda: runs.states_of(*batch_ids) == ["U", "U", "I"])
@@ -169,6 +170,36 @@ def test_a_process_that_took_the_number_of_a_dead_launcher_is_none(runs):
 
         assert runs.daemon("succeed", drain=True).run() == 0
         other.kill()
+
+
+def test_a_launcher_of_another_host_with_the_number_of_one_here_is_not_taken_for_it(runs):
+    sleeps = [sys.executable, "-c", "import time; time.sleep(60)", "B"]
+    with subprocess.Popen(sleeps) as neighbour:
+        there = f"elsewhere:{neighbour.pid}:{UUID(int=0)}.1"
+        runs.register("B", identity=there, pid=neighbour.pid)
+
+        assert runs.daemon("succeed", drain=True).run() == 0
+        neighbour.kill()
+
+
+def test_what_waited_for_another_batch_is_claimed_at_once_however_seldom_a_launcher_looks(runs):
+    runs.settings = runs.settings.model_copy(update={"poll_seconds": 600.0})
+    first, second = runs.add(), runs.add(mode="predict")
+    runs.change(second, train_batch_id=first)
+    with in_thread(runs.daemon("succeed:0.2", slots=2)):
+        until(lambda: runs.states_of(first, second) == ["C", "C"])
+
+
+def test_a_launcher_that_is_told_to_stop_claims_nothing_more(runs):
+    first = runs.add()
+    daemon = runs.daemon("succeed:1", slots=2)
+    with in_thread(daemon) as codes:
+        runs.pid("B")
+        daemon.stop()
+        second = runs.add()
+        until(lambda: codes == [0], 20)
+
+    assert runs.states_of(first, second) == ["C", "I"]
 
 
 def test_an_idle_launcher_stops_at_once(runs):

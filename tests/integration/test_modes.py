@@ -21,6 +21,10 @@ from structlog.testing import capture_logs
 
 from configs.errors import (
     AllModelsFailed,
+    ArtifactDamaged,
+    ArtifactMissing,
+    CardFull,
+    ClusterUnavailable,
     DatasetChanged,
     DeepCreditError,
     HostUnfit,
@@ -28,13 +32,15 @@ from configs.errors import (
     ModelFailed,
     NotFound,
     StoreFull,
+    StoreRefused,
+    StoreUnavailable,
 )
 from configs.metric_names import METRICS
 from models import devices
 from models.estimators.dl_dnn import DenseNetwork
 from models.scores import measure
 from pipeline import frames
-from pipeline.executor import Done, Inline
+from pipeline.executor import Done, Inline, Need
 from pipeline.fitting import FitTask
 from storage import arrays
 from storage.artifacts.port import Stored
@@ -184,6 +190,38 @@ def test_predict_on_the_rows_set_aside_finds_the_same_figures(
     (test,) = (row for row in ready.results(trained) if row.split == "test")
     assert again.split == "test"
     assert figures(again) == figures(test)
+
+
+class FullCard(Inline):
+    """Has no memory left on cards; notes what it was asked for."""
+
+    def __init__(self) -> None:
+        self.needs: list[Need] = []
+
+    def run(self, function, tasks, *, need, deadline=None):
+        for task in tasks:
+            self.needs.append(need(task))
+            if self.needs[-1].gpu:
+                yield Done(task, None, CardFull("out of memory"))
+            else:
+                yield from super().run(function, [task])
+
+
+def test_a_model_is_applied_where_it_was_fitted_if_there_is_room_or_else_that_is_noted(
+    ready: Desk,
+) -> None:
+    trained = ready.train()
+    ready.sql("UPDATE dc_model SET device = 'cuda', bytes = bytes + 50000000")
+    executor = FullCard()
+    (row,) = ready.results(ready.predict(trained, executor))
+
+    assert [0 < executor.needs[0].gpu < 1, *(each.gpu for each in executor.needs[1:])] == [
+        True,
+        1,
+        0,
+    ]
+    assert executor.needs[0].memory_mb > 400
+    assert row.note == "no memory left on a card of its own: done on the CPU"
 
 
 def test_predict_scores_every_row_of_another_data_set(ready: Desk) -> None:
@@ -453,6 +491,17 @@ class Robber(Inline):
             yield done
 
 
+def test_a_run_whose_batch_another_took_before_it_began_does_nothing(ready: Desk) -> None:
+    batch_id = ready.add()
+    claim = ready.take(batch_id=batch_id, lease=600)
+    ready.again(batch_id)
+    ready.take(batch_id=batch_id, lease=600)
+
+    with pytest.raises(LeaseLost):
+        ready._execute(claim)
+    assert list(ready.store.walk()) == []
+
+
 def test_a_run_that_lost_its_batch_writes_nothing(ready: Desk) -> None:
     ready.executor = Robber(ready)
     batch_id = ready.add()
@@ -464,14 +513,19 @@ def test_a_run_that_lost_its_batch_writes_nothing(ready: Desk) -> None:
     assert not ready.results(batch_id)
 
 
-class FullDisk(Inline):
+class Failing(Inline):
+    """Every task fails with `error`."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
     def run(self, function, tasks, *, need=None, deadline=None):
         for task in tasks:
-            yield Done(task, None, StoreFull("no space left for models/T1/1/1.f1.ubj"))
+            yield Done(task, None, self.error)
 
 
 def test_a_full_store_fails_the_batch_not_its_models(ready: Desk) -> None:
-    ready.executor = FullDisk()
+    ready.executor = Failing(StoreFull("no space left for models/T1/1/1.f1.ubj"))
     batch_id = ready.add()
 
     with pytest.raises(StoreFull):
@@ -479,6 +533,16 @@ def test_a_full_store_fails_the_batch_not_its_models(ready: Desk) -> None:
 
     assert (ready.read(batch_id).state, ready.read(batch_id).run_after) == ("E", None)
     assert not ready.results(batch_id)
+
+
+def test_what_is_no_fault_of_a_model_is_not_written_down_as_its_failure(ready: Desk) -> None:
+    others = (ArtifactDamaged, ArtifactMissing, ClusterUnavailable, StoreRefused, StoreUnavailable)
+    for kind in others:
+        ready.executor = Failing(kind("not the model's"))
+        batch_id = ready.add()
+        with pytest.raises(kind):
+            ready.run(batch_id)
+        assert not ready.results(batch_id)
 
 
 def test_a_batch_removes_what_dead_processes_left(ready, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Tasks on real Dask workers that declare cores, memory and a card."""
 
+import time
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -190,6 +191,27 @@ def test_a_worker_that_is_away_for_a_moment_is_waited_for(monkeypatch):
         again = cluster.sync(large)
         done += run
         cluster.sync(again.close)
+
+    assert sorted(each.task for each in done) == given
+    assert {each.error for each in done} == {None}
+
+
+def test_a_task_that_prefers_a_worker_goes_elsewhere_when_that_one_has_left():
+    given = [(number, 0.2) for number in range(6)]
+    with (
+        cluster_of(card=(1, {"GPU": 1})) as cluster,
+        closing(connect(cluster.scheduler_address, patience=15)) as executor,
+    ):
+
+        async def plain():
+            return await Worker(cluster.scheduler_address, nthreads=1)
+
+        worker = cluster.sync(plain)
+        until(lambda: executor.workers == 2, 15)
+        run = executor.run(tasks.where_is, given, deadline=time.monotonic() + 30)
+        done = [next(run)]
+        cluster.sync(worker.close)
+        done += run
 
     assert sorted(each.task for each in done) == given
     assert {each.error for each in done} == {None}

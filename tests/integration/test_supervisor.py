@@ -582,6 +582,30 @@ def test_a_lost_answer_to_a_claim_is_looked_up_and_the_batch_run(cut_runs, doubt
     assert cut_runs.outcomes(batch_id) == [(None, None)]
 
 
+def test_a_lost_answer_to_the_claim_of_one_batch_is_looked_up_at_once(cut_runs, proxy):
+    batch_id = cut_runs.add()
+    claimer = cut_runs.claimer()
+    proxy.lose_answer_to(b"COMMIT")
+
+    assert claimer.this(batch_id).batch.batch_id == batch_id
+    assert proxy.answer_was_lost
+    assert cut_runs.outcomes(batch_id) == [(None, None)]
+
+
+def test_a_lease_counts_from_before_its_claim_was_sent(sqlite_runs, monkeypatch):
+    honest, sent = claims.claim, []
+
+    def claim(*words, **named):
+        sent.append(time.monotonic())
+        return honest(*words, **named)
+
+    monkeypatch.setattr(claims, "claim", claim)
+    sqlite_runs.add()
+    claimed = sqlite_runs.claimer().next(0)
+
+    assert claimed.at < sent[0]
+
+
 def test_a_claim_whose_answer_was_lost_may_be_swept_meanwhile(cut_runs, doubtful):
     batch_id, claimer = doubtful
     cut_runs.change(batch_id, lease_until=utc_now(-1))

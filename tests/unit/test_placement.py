@@ -69,7 +69,7 @@ def test_a_large_task_is_not_refused_for_want_of_workers_that_declare():
 def test_a_small_task_counts_too_where_a_worker_runs_several():
     four = cpu(threads=4, memory=4000.0)
 
-    for need in (100, 900, 3900):
+    for need in (100, 900, 3900, 4000):
         assert place(Need(memory_mb=need), [four, cpu(1)]).resources == {"MEMORY": float(need)}
 
 
@@ -83,6 +83,7 @@ def test_of_workers_that_declare_no_memory_those_with_enough_are_preferred():
     there = [stranger(0, memory=1000.0), stranger(1, memory=5000.0), stranger(2)]
 
     assert place(Need(memory_mb=3000), there).workers == ("x1", "x2")
+    assert place(SMALL, [stranger(0, memory=1000.0, threads=2), stranger(1)]) == Place()
 
 
 def test_a_task_that_no_worker_can_take_is_refused_with_what_it_needs_and_what_there_is():
@@ -120,6 +121,9 @@ def test_a_tag_is_had_or_done_without():
 
     assert set(place(tagged, [cpu(), cpu(1, large=1.0)]).resources) == {"large"}
     assert place(tagged, [cpu()]) == Place(missing=("large",))
+    assert place(replace(FIT, tag="large"), [cpu(large=1.0), card()]) == Place(
+        {"large": TOUCH}, missing=("GPU",)
+    )
 
 
 def test_a_host_is_avoided_while_another_one_could_do_it():
@@ -141,7 +145,7 @@ def test_to_avoid_the_only_host_with_a_card_a_task_does_without_one():
 
     assert place(away, [card(0), card(1), cpu(2)]).hosts == ("h1",)
     without = place(away, [card(0), cpu(0), cpu(2)])
-    assert (without.hosts, without.resources) == (("h2",), {})
+    assert (without.hosts, without.resources, without.missing) == (("h2",), {}, ())
     assert without.off_card  # its scores will differ in the last digits: to be told
     assert not place(away, [cpu(0), cpu(1)]).off_card
     assert place(away, [card(0), cpu(0)]).resources == {"GPU": 0.25, "MEMORY": 100.0}
@@ -168,6 +172,16 @@ def test_a_worker_that_declares_nothing_has_its_limit_less_what_it_takes_itself(
 
     assert worker.memory_mb == 1648
     assert free.memory_mb is None
+    [ours] = workers_in({"workers": {"a": info | {"resources": {"MEMORY": 500.0}}}})
+    assert ours.memory_mb == 500
+
+
+def test_a_place_is_offered_by_a_worker_that_has_as_much_as_is_asked_for():
+    asked = Place({"MEMORY": 1000.0, "CPU": TOUCH})
+
+    assert asked.offered_by(cpu(memory=1000.0))
+    assert not asked.offered_by(cpu(memory=999.0))
+    assert not asked.offered_by(card())
 
 
 def test_what_a_worker_of_ours_declares():

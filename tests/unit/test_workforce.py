@@ -36,10 +36,9 @@ class Answers:
         return answer
 
     def again(self, until):
+        assert self.now <= until
         self.connected += 1
         self.now += 50
-        if self.now > until:
-            raise LOST
 
 
 def workforce_of(*answers):
@@ -65,6 +64,24 @@ def test_a_worker_that_is_away_is_known_for_a_minute():
 def test_a_scheduler_without_workers_is_given_up_after_a_minute():
     link, workforce = workforce_of([])
 
+    look_every(link, workforce, 30, 2)
+    with pytest.raises(ClusterUnavailable, match="no workers for 60 s"):
+        look_every(link, workforce, 1, 1)
+
+
+def test_a_scheduler_that_had_workers_until_now_is_given_another_minute():
+    link, workforce = workforce_of(*[[ONE]] * 10, [])
+
+    look_every(link, workforce, 30, 12)
+    with pytest.raises(ClusterUnavailable, match="no workers for 60 s"):
+        look_every(link, workforce, 1, 1)
+
+
+def test_a_scheduler_that_is_back_without_workers_is_given_another_minute():
+    link, workforce = workforce_of(LOST, LOST, [])
+    workforce.come_back()
+
+    assert (link.now, workforce.there) == (150, [])
     look_every(link, workforce, 30, 2)
     with pytest.raises(ClusterUnavailable, match="no workers for 60 s"):
         look_every(link, workforce, 1, 1)
