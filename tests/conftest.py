@@ -32,6 +32,8 @@ SettingsFactory = Callable[..., Settings]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Who ends the tests by SIGTERM, as `timeout` does, ends them as Ctrl-C would: with their servers.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
+# Threads of libraries of models that wait for each other leave the cores to the tests beside them.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @pytest.hookimpl(wrapper=True)

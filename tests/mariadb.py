@@ -35,8 +35,8 @@ _OPTIONS = (
 )
 # A test's data need not survive a power cut.
 NOT_DURABLE = ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0")
-# As in life: what was committed is there after a crash.
-DURABLE = ("--innodb-flush-log-at-trx-commit=1",)
+# What was committed is there after the server was killed: the system has it, if not yet the disk.
+DURABLE = ("--innodb-flush-log-at-trx-commit=2",)
 
 
 class MariaDBMissing(Exception):

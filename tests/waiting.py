@@ -9,11 +9,14 @@ T = TypeVar("T")
 
 
 def until(condition: Callable[[], T], seconds: float = 60) -> T:
-    """What `condition` returns once that is true."""
-    deadline = time.monotonic() + seconds
+    """What `condition` returns once that is true. Whoever waits long asks less often: asking takes
+    the processor from what it waits for.
+    """
+    began = time.monotonic()
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {condition}"
-        time.sleep(0.01)
+        waited = time.monotonic() - began
+        assert waited < seconds, f"not within {seconds} s: {condition}"
+        time.sleep(min(0.01 + waited / 20, 0.05))
     return found
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,26 +22,35 @@ HEAVY = (
 )
 
 
-def _imported_by(code: str, libraries: tuple[str, ...] = HEAVY) -> set[str]:
-    """Those of the libraries that a fresh process has imported after `code`."""
-    ending = f"\nimport json, sys\nprint(json.dumps([n for n in {libraries} if n in sys.modules]))"
+def _said(code: str, *arguments: str) -> list[str]:
+    """The lines that a fresh process prints."""
     done = subprocess.run(
-        [sys.executable, "-c", code + ending],
+        [sys.executable, "-c", code, *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=240,
     )
-    return set(json.loads(done.stdout.splitlines()[-1]))
+    return done.stdout.splitlines()
 
 
-def test_a_batch_s_own_process_and_the_description_of_every_kind_are_light() -> None:
+def _imported_by(code: str, libraries: tuple[str, ...] = HEAVY) -> set[str]:
+    """Those of the libraries that a fresh process has imported after `code`."""
+    ending = f"\nimport json, sys\nprint(json.dumps([n for n in {libraries} if n in sys.modules]))"
+    return set(json.loads(_said(code + ending)[-1]))
+
+
+def test_commands_batches_own_processes_and_the_description_of_every_kind_are_light() -> None:
     found = _imported_by("""
+from launcher import cli
 from launcher.service.child_main import warm_up
+from launcher.terminal import folder
 from models import demand, kind
 from models.variants import expand
 from pipeline import mode
+for name in folder.names():
+    folder.load(name)
 warm_up()
 for name in mode.available():
     mode.find(name)
@@ -50,18 +60,6 @@ for model_id in kind.available():
 """)
 
     assert found == set()
-
-
-def test_every_command_is_light() -> None:
-    assert (
-        _imported_by("""
-from launcher import cli
-from launcher.terminal import folder
-for name in folder.names():
-    folder.load(name)
-""")
-        == set()
-    )
 
 
 def test_help_and_a_launcher_import_next_to_nothing() -> None:
@@ -81,39 +79,44 @@ def test_what_becomes_dask_s_own_command_does_not_load_the_library_twice() -> No
     assert _imported_by(commands, ("distributed",)) == set()
 
 
-FIT = """
-import numpy as np, pathlib, tempfile
+LIVES = """
+import json, pathlib, sys, tempfile
+import numpy as np
 from models import devices, kind, resampling
 from pipeline import fitting, scoring
 from pipeline.ensembles import part_scoring
-X = np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
-y = (X[:, 0] > 0).astype(np.int8)
-of = kind.estimators({0!r})
-X, y = resampling.find({1!r})(X, y, None, seed=1)
-params = kind.find({0!r}).check({2!r})
-with devices.minding_memory(of.CARD):
-    model = of.build(params, seed=1, device=devices.best(of.CARD)).fit(X, y, eval_set=(X, y))
-with tempfile.TemporaryDirectory() as folder:
-    path = pathlib.Path(folder, "model")
-    model.save(path)
-    of.load(path, device="cpu").scores(X)
+watched = ("imblearn", "torch", "torch._dynamo", "xgboost")
+for model_id, resampled, params in json.loads(sys.argv[1]):
+    X = np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(np.int8)
+    of = kind.estimators(model_id)
+    X, y = resampling.find(resampled)(X, y, None, seed=1)
+    params = kind.find(model_id).check(params)
+    with devices.minding_memory(of.CARD):
+        model = of.build(params, seed=1, device=devices.best(of.CARD)).fit(X, y, eval_set=(X, y))
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "model")
+        model.save(path)
+        of.load(path, device="cpu").scores(X)
+    print(json.dumps([name for name in watched if name in sys.modules]))
 """
+TREES, EPOCH = {"n_estimators": 2}, {"max_epochs": 1}
 
 
 @pytest.mark.parametrize(
-    ("model_id", "params", "others"),
+    "lives",
     [
-        ("ML-RF", {"n_estimators": 2}, {"torch", "xgboost", "imblearn"}),
-        ("ML-XGB", {"n_estimators": 2}, {"torch", "imblearn"}),
-        ("DL-DNN", {"max_epochs": 1}, {"torch._dynamo", "xgboost", "imblearn"}),
-        ("DL-TABNET", {"max_epochs": 1}, {"torch._dynamo", "xgboost", "imblearn"}),
+        [
+            ("ML-RF", "none", TREES, []),
+            ("ML-XGB", "none", TREES, ["xgboost"]),
+            ("ML-XGB", "smote", TREES, ["imblearn", "xgboost"]),
+        ],
+        [("DL-DNN", "none", EPOCH, ["torch"]), ("DL-TABNET", "none", EPOCH, ["torch"])],
     ],
+    ids=["trees", "networks"],
 )
-def test_a_model_s_life_imports_its_own_kind_s_libraries_alone(
-    model_id: str, params: dict[str, int], others: set[str]
-) -> None:
-    assert _imported_by(FIT.format(model_id, "none", params)) & others == set()
+def test_a_model_s_life_imports_its_own_kind_s_libraries_alone(lives: list[Any]) -> None:
+    """One process for those after each other whose libraries add up."""
+    found = _said(LIVES, json.dumps([life[:3] for life in lives]))
 
-
-def test_resampling_imports_its_library_where_rows_are_resampled() -> None:
-    assert "imblearn" in _imported_by(FIT.format("ML-XGB", "smote", {"n_estimators": 2}))
+    assert [json.loads(line) for line in found] == [life[3] for life in lives]
