@@ -27,7 +27,7 @@ def versions() -> Mapping[str, str]:
     return MappingProxyType({name: version_of(name) or "none" for name in LIBRARIES})
 
 
-def told() -> Mapping[str, str]:
+def provenance() -> Mapping[str, str]:
     """The same with DeepCredit's own and Python's, for who asks later what a model was made by.
 
     These are not among what fingerprints are of, so a new one does not train models again.

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from configs.errors import BadParameter, NotFound
 from models import demand, thresholds, variants
 from models.variants import Variant
-from models.versions import told, versions
+from models.versions import provenance, versions
 from pipeline import fanout, fingerprints, placing, run_files, workplace
 from pipeline.context import Context
 from pipeline.executor import Need
@@ -191,7 +191,7 @@ def _commit(
         preprocessor_sha256=prepared.preprocessor.sha256,
         fingerprint=task.fingerprint,
         seconds=measured.fit_seconds,
-        versions=json.dumps(dict(told())),
+        versions=json.dumps(dict(provenance())),
         device=measured.device,
         row_keys_uri=prepared.row_keys.uri,
         row_keys_sha256=prepared.row_keys.sha256,
