@@ -27,10 +27,12 @@ def versions() -> Mapping[str, str]:
     return MappingProxyType({name: version_of(name) or "none" for name in LIBRARIES})
 
 
+@cache
 def provenance() -> Mapping[str, str]:
     """The same with DeepCredit's own and Python's, for who asks later what a model was made by.
 
     These are not among what fingerprints are of, so a new one does not train models again.
     """
     own = version_of("deepcredit") or "none"
-    return {"deepcredit": own, "python": platform.python_version(), **versions()}
+    made_by = {"deepcredit": own, "python": platform.python_version(), **versions()}
+    return MappingProxyType(made_by)
