@@ -33,9 +33,9 @@ log = structlog.get_logger(__name__)
 _PARTITIONS = 3
 _PARTITION_ROWS = 10_000  # below this a second connection costs more than it saves
 
-# Options of a URL that connectorx may go without; none of them asks for TLS, which it is not given.
+# Options of a URL that connectorx may go without.
 _HARMLESS_OPTIONS = frozenset(
-    {"charset", "connect_timeout", "program_name", "read_timeout", "ssl_disabled", "write_timeout"}
+    {"charset", "connect_timeout", "program_name", "read_timeout", "write_timeout"}
 )
 
 _INTEGER = frozenset({"tinyint", "smallint", "mediumint", "int", "year"})
@@ -134,7 +134,7 @@ def read_table(
     found = None
     if connection.dialect.name != "sqlite":
         parts = _parts(question, order_column, n_rows)
-        found = _through_connectorx(connection.engine.url, parts)
+        found = _through_connectorx(connection, parts)
         if found is not None and len(parts) > 1:
             found = _in_order(found)
     if found is None:
@@ -184,21 +184,26 @@ def _parts(
     ]
 
 
-def _through_connectorx(url: URL, questions: Sequence[Select[Any]]) -> pa.Table | None:
-    """None where connectorx cannot do it (TLS options, a socket, an authentication it does not
-    know): the caller's own connection then does, slowly. Its errors may repeat the URL, which
+def _through_connectorx(
+    connection: Connection, questions: Sequence[Select[Any]]
+) -> pa.Table | None:
+    """None where connectorx cannot do it (a socket, an authentication or a TLS option that it does
+    not know): the caller's own connection then does, slowly. Its errors may repeat the URL, which
     holds the password, so none of them leaves this function.
     """
-    wants_tls = url.query.get("ssl_disabled", "true") not in ("true", "1")
-    if wants_tls or not set(url.query) <= _HARMLESS_OPTIONS:
+    encryption = _encryption(connection)
+    if encryption is None:
         return None
+    url = connection.engine.url
     # `named` leaves a % in a name alone; the driver's own style would double it.
     dialect = mysql.dialect(paramstyle="named")
     texts = [
         str(question.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
         for question in questions
     ]
-    plain = URL.create("mysql", url.username, url.password, url.host, url.port, url.database)
+    plain = URL.create(
+        "mysql", url.username, url.password, url.host, url.port, url.database, encryption
+    )
     try:
         found = connectorx.read_sql(
             plain.render_as_string(hide_password=False), texts, return_type="arrow"
@@ -211,6 +216,21 @@ def _through_connectorx(url: URL, questions: Sequence[Select[Any]]) -> pa.Table 
         return _widened(found)
     log.warning("connectorx failed; the ordinary cursor reads, ten times slower", error=reason)
     return None
+
+
+def _encryption(connection: Connection) -> dict[str, Any] | None:
+    """As the caller's connection has it, which the driver encrypts wherever the server offers it;
+    rows of applicants shall not go beside it in plain text. None: connectorx cannot have it so.
+    """
+    query = connection.engine.url.query
+    if not set(query) <= _HARMLESS_OPTIONS | {"ssl_ca", "ssl_disabled"}:
+        return None
+    _, cipher = connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Ssl_cipher'").one()
+    if not cipher:
+        return {"ssl-mode": "DISABLED"}
+    if "ssl_ca" in query:
+        return {"ssl-mode": "VERIFY_IDENTITY", "ssl-ca": query["ssl_ca"]}
+    return {"ssl-mode": "REQUIRED"}
 
 
 def _widened(found: pa.Table) -> pa.Table:

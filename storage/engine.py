@@ -1,5 +1,6 @@
 """Connections: isolation, timeouts, transactions that repeat when they must."""
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -64,6 +65,9 @@ def make_engine(
 
 
 def _mariadb(url: URL, isolation: Isolation, timeout_seconds: float) -> Engine:
+    for name in ("ssl_ca", "ssl_cert", "ssl_key"):
+        if (file := url.query.get(name)) and not os.access(str(file), os.R_OK):
+            raise BadSetting(f"database_url: {name}: cannot read {file}")
     try:
         engine = create_engine(
             url.set(drivername="mariadb+pymysql"),  # one dialect, by whichever name it was asked

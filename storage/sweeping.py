@@ -5,11 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, exists, null, or_, select
+from sqlalchemy.exc import DBAPIError
 
 from configs.errors import Cancelled, LeaseExpired
 from storage import attempts
 from storage.claimable import waits
 from storage.columns import utc_now
+from storage.driver_errors import is_out_of_range
 from storage.schema import dc_batch
 from storage.transitions import assign, cancelled, failed, locked, unchanged
 
@@ -94,7 +96,13 @@ def _give_end(
     if row.cancel_requested_at is not None:
         error_class, text = Cancelled.__name__, f"cancelled; {text}"
     # The fence moves on, so that whatever still writes under the old one is refused.
-    if not assign(connection, guard, {"fence": _batch.fence + 1} | failed(error_class, text, 0)):
-        return False
+    end = {"fence": _batch.fence + 1} | failed(error_class, text, 0)
+    try:
+        if not assign(connection, guard, end):
+            return False
+    except DBAPIError as error:
+        if not is_out_of_range(error):
+            raise
+        return False  # a fence that was set by hand must not keep back the end of others
     attempts.end(connection, row.batch_id, row.fence, "E", error_class, text)
     return True

@@ -14,6 +14,7 @@ from typing import Any
 import pymysql
 from sqlalchemy import URL
 
+from tests.certificate import make_certificate
 from tests.ports import free_port
 
 USER = "deepcredit"
@@ -55,6 +56,11 @@ class MariaDB:
     process: subprocess.Popen[bytes] = field(init=False)
     _names: Iterator[int] = field(init=False, default_factory=itertools.count)
 
+    @property
+    def certificate(self) -> Path:
+        """Of the server, and of the authority that vouches for it."""
+        return self.folder / "server.pem"
+
     def start(self) -> None:
         """Returns once the server answers; a second start finds the data of the first."""
         log = (self.folder / "mariadbd.log").open("ab")
@@ -67,6 +73,8 @@ class MariaDB:
                     *_as_root(),
                     f"--init-file={self.folder / 'users.sql'}",
                     f"--datadir={self.folder / 'data'}",
+                    f"--ssl-cert={self.certificate}",
+                    f"--ssl-key={self.certificate.with_suffix('.key')}",
                     _temporary(self.folder),
                     f"--port={self.port}",
                     "--socket=mariadbd.sock",  # relative to the data: a long path would not fit
@@ -97,7 +105,7 @@ class MariaDB:
             host="127.0.0.1",
             port=self.port,
             database=database or None,
-            query={"ssl_disabled": "true"},  # the server has no TLS; to prepare for it takes long
+            query={"ssl_disabled": "true"},  # to prepare for TLS takes long
         )
         return url.render_as_string(hide_password=False)
 
@@ -208,6 +216,7 @@ def running_mariadb(folder: Path, options: Sequence[str] = NOT_DURABLE) -> Itera
 
 def _install(folder: Path) -> None:
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
+    make_certificate(folder)
     escaped = PASSWORD.replace("'", "''")
     (folder / "users.sql").write_text(
         f"CREATE USER IF NOT EXISTS '{USER}'@'127.0.0.1' IDENTIFIED BY '{escaped}';\n"

@@ -49,15 +49,16 @@ def towards(address: str) -> str:
         ClusterUnavailable: there is no way to it.
     """
     place = urlsplit(address)
-    family = socket.AF_INET6 if ":" in (place.hostname or "") else socket.AF_INET
     try:
-        [(*_, where), *_] = socket.getaddrinfo(place.hostname, place.port, family)
+        found = socket.getaddrinfo(place.hostname, place.port, type=socket.SOCK_DGRAM)
+        # IPv4 first, as Dask takes it where a name has both.
+        family, *_, where = min(found, key=lambda each: each[0] != socket.AF_INET)
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect(where)  # sends nothing
-            found: str = probe.getsockname()[0]
+            here: str = probe.getsockname()[0]
     except OSError as error:
         raise ClusterUnavailable(f"no way from here to {address}: {error.strerror}") from error
-    return found
+    return here
 
 
 def of_pages(ip: str, port: int) -> str:

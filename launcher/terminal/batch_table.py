@@ -31,7 +31,7 @@ def as_listed(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **row,
         "status": _status(row),
-        "age": in_short(row["age_seconds"]),
+        "age": None if row["age_seconds"] is None else in_short(row["age_seconds"]),
         "note": _note(row),
     }
 

@@ -10,9 +10,9 @@ import typer
 _SECONDS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-def in_utc(at: datetime) -> str:
-    """A time of the database, to the second."""
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+def in_utc(at: object) -> str:
+    """A time of the database, to the second. What somebody wrote may be none, as 0000-00-00."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if isinstance(at, datetime) else str(at)
 
 
 def seconds_of(text: str, option: str) -> float:

@@ -5,6 +5,7 @@ from functools import partial
 
 from configs.meant import some
 from launcher.service.kept_back import remedy, what_to_do
+from launcher.terminal.durations import in_utc
 from launcher.terminal.findings import Finding, Found, Said, fail, ok, warn
 from launcher.terminal.session import Session
 from storage import attempts, servers
@@ -45,7 +46,7 @@ def launchers(session: Session) -> Found:
         if server.identity is not None and server.serve_server_id not in names:
             yield warn(
                 f"{server.serve_server_id} on {server.host} was last heard of at "
-                f"{server.last_seen:%Y-%m-%d %H:%M:%S} UTC; look at its log and start it again, or "
+                f"{in_utc(server.last_seen)}; look at its log and start it again, or "
                 "delete its row of dc_server"
             )
     if not alive and not waiting:
@@ -69,7 +70,7 @@ def _at_work(server: Server) -> Said:
     paused = ", paused" if server.paused else ""
     said = (
         f"{server.serve_server_id} on {server.host}, {server.slots} slot(s), {queues}, {tags}, "
-        f"{memory}last seen {server.last_seen:%Y-%m-%d %H:%M:%S} UTC{paused}"
+        f"{memory}last seen {in_utc(server.last_seen)}{paused}"
     )
     if server.takes_none is not None:
         said += f", takes no batches now: {server.takes_none}"

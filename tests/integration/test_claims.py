@@ -323,7 +323,7 @@ def test_times_that_are_none_stop_nobody(sqlite_engine: Engine, odd: object) -> 
     calls(kept, HERE, Offer(server="S1"))
 
 
-def test_numbers_that_an_operator_has_set_to_the_highest_stop_no_claim(
+def test_numbers_that_an_operator_has_set_to_the_highest_stop_neither_claims_nor_sweeps(
     mariadb_engine: Engine,
 ) -> None:
     calls = Calls(mariadb_engine)
@@ -336,3 +336,7 @@ def test_numbers_that_an_operator_has_set_to_the_highest_stop_no_claim(
     calls.fail(claimed, Retry.AT_ONCE)
     assert calls.read(tried).run_after is None
     assert calls.read(fenced).state == "I"
+
+    calls.sql("UPDATE dc_batch SET state = 'U', lease_until = '2000-01-01'")
+    assert other in [number for number, _ in calls(sweeping.sweep)]
+    assert calls.read(fenced).state == "U"

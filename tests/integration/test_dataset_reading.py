@@ -30,9 +30,28 @@ def test_connectorx_is_what_reads(mariadb_engine, tmp_path):
     load(mariadb_engine, small(tmp_path / "file.parquet", 300))
     question = select(column("x").label("c0")).select_from(table("dc_data_data001_1"))
 
-    found = bulk_read._through_connectorx(mariadb_engine.url, [question])
+    with reading(mariadb_engine) as connection:
+        found = bulk_read._through_connectorx(connection, [question])
 
     assert found.column("c0").to_pylist() == [float(number) for number in range(300)]
+
+
+@pytest.mark.parametrize("authority", [False, True])
+def test_rows_come_by_tls_wherever_the_server_offers_it(
+    mariadb_server, mariadb_engine, tmp_path, authority
+):
+    """Not by the way of connectorx alone in plain text."""
+    load(mariadb_engine, small(tmp_path / "file.parquet", 300))
+    query = {"ssl_ca": str(mariadb_server.certificate)} if authority else {}
+    url = mariadb_engine.url.set(query=query)
+    status = "SELECT variable_value FROM information_schema.session_status"
+    question = text(f"{status} WHERE variable_name = 'Ssl_version'")
+
+    with create_engine(url).connect() as connection:
+        assert connection.scalar(question).startswith("TLS")
+        found = bulk_read._through_connectorx(connection, [question])
+
+    assert found.column(0)[0].as_py().startswith("TLS")
 
 
 @pytest.mark.parametrize("password", ["geheim 암호!", "é%/@:"])
@@ -66,8 +85,8 @@ def test_parts_that_come_in_another_order_need_no_sorting(mariadb_engine, tmp_pa
 
 
 def test_no_error_of_connectorx_shows_the_password(mariadb_engine, capfd):
-    with capture_logs() as logs:
-        found = bulk_read._through_connectorx(mariadb_engine.url, [text("SELECT x FROM nowhere")])
+    with capture_logs() as logs, reading(mariadb_engine) as connection:
+        found = bulk_read._through_connectorx(connection, [text("SELECT x FROM nowhere")])
 
     assert found is None
     [event] = logs

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable, Retry, retry_of
@@ -17,6 +17,7 @@ from storage import batches, claims, migrate, queues, sweeping
 from storage.engine import make_engine, not_waiting, reading, transaction
 from storage.offers import Offer
 from tests.calls import Calls
+from tests.certificate import make_certificate
 from tests.conftest import SettingsFactory
 from tests.mariadb import NOT_DURABLE, MariaDB, running_mariadb
 from tests.ports import free_port
@@ -106,6 +107,22 @@ def test_a_wrong_password_or_database_is_refused_and_not_told(
         use(engine)
     assert retry_of(error.value) is retry
     assert given["database_password"] not in f"{error.value} {engine!r}"
+
+
+def test_a_server_that_the_authority_does_not_vouch_for_is_told_nothing(
+    mariadb_server: MariaDB, settings: SettingsFactory, tmp_path: Path
+) -> None:
+    def connect(authority: Path) -> None:
+        given = mariadb_server.settings("mysql")
+        url = make_url(given["database_url"]).set(query={"ssl_ca": str(authority)})
+        use(make_engine(settings(**given | {"database_url": url.render_as_string()})))
+
+    connect(mariadb_server.certificate)
+    other, _ = make_certificate(tmp_path)
+    with pytest.raises(DatabaseUnavailable, match="certificate verify failed"):
+        connect(other)
+    with pytest.raises(BadSetting, match="database_url: ssl_ca: cannot read /none"):
+        connect(Path("/none"))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.sqlite import dialect
 
 from launcher.terminal.batch_table import COLUMNS, SHORT, as_listed
 from launcher.terminal.console import fitting, table
+from launcher.terminal.durations import in_utc
 from storage.views import create_view
 
 ROW = {
@@ -26,6 +27,11 @@ ROW = {
     "serve_server_id": "SERVER_001",
     "model_group": "M100",
 }
+
+
+def test_a_date_that_is_none_keeps_nobody_from_a_list():
+    assert as_listed(ROW | {"age_seconds": None})["age"] is None
+    assert in_utc("0000-00-00 00:00:00") == "0000-00-00 00:00:00"
 
 
 def test_80_columns_have_data_set_server_age_and_progress_of_a_batch():

@@ -119,6 +119,7 @@ def test_they_listen_at_one_address_unless_told_otherwise(becomes):
 def test_the_address_towards_another_is_of_its_network():
     assert towards("tcp://127.0.0.1:8786") == "127.0.0.1"
     assert towards("tls://[::1]:8786") == "::1"
+    assert towards("tcp://localhost:8786") == "127.0.0.1"
     with pytest.raises(ClusterUnavailable, match=r"no way from here to tcp://no-such\.invalid:1: "):
         towards("tcp://no-such.invalid:1")
 
