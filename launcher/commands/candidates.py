@@ -56,6 +56,8 @@ def add(
     Models that are on it already stay. Says if models of several splits are on it now, of which no
     ensemble can be made.
     """
+    if not candidate_id.strip():
+        raise typer.BadParameter("a list has a name, such as C001", param_hint="LIST")
     found = session(ctx).read(lambda c: candidates.best(c, from_batch, metric=by, top=top))
     new = session(ctx).write(lambda c: candidates.add(c, candidate_id, found))
     known = f", {len(found) - new} were on it already" if new < len(found) else ""
