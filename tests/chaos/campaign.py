@@ -84,17 +84,19 @@ class Campaign:
         plan = self.plan
         troubles = [(i + 1) / (plan.troubles + 1) for i in range(plan.troubles)]
         next_kill = next_look = 0.0
-        thrown = withstood = 0
+        attempts = thrown = withstood = 0
         left = plan.batches
         while left and time.monotonic() < deadline and not (self.broken and plan.until_broken):
             now = time.monotonic()
             hosts.thaw(now)
-            if now >= next_kill:
+            killed = self.done["connections killed"]
+            if now >= next_kill and killed < plan.kills_an_attempt * (attempts + plan.launchers):
                 self.database.kill_connection()
                 next_kill = now + 1 / plan.kills_a_second
             if now >= next_look:
-                # Faults keep step with the work, so that a slow machine gets on with it too.
-                due = int(plan.faults_an_attempt * self._count(_ATTEMPTS)) - thrown
+                # Faults keep step with the work, as kills do: so a slow machine gets on with it.
+                attempts = self._count(_ATTEMPTS)
+                due = int(plan.faults_an_attempt * attempts) - thrown
                 for _ in range(min(plan.launchers, due)):
                     hosts.harm(only_freeze=plan.only_freeze)
                     thrown += 1

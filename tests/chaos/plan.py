@@ -28,7 +28,9 @@ class Plan:
     `lingering` is the share of batches that take up to `longest` seconds, so that a run which was
     frozen past its lease wakes while another runs its batch. `uploads` is the share of those that
     put their file through SFTP, where half of the connections are cut. `troubles` counts what
-    befalls the whole database. With `until_broken` it ends at the first violation.
+    befalls the whole database. Connections are killed `kills_a_second`, and at most
+    `kills_an_attempt`: on a slow machine launchers would lose each before they could begin. With
+    `until_broken` it ends at the first violation.
     """
 
     batches: int
@@ -42,6 +44,7 @@ class Plan:
     faults_an_attempt: float = 0.25
     only_freeze: bool = False
     kills_a_second: float = 10.0
+    kills_an_attempt: float = 3.0
     troubles: int = 2
     limit_seconds: float = 3600.0
     until_broken: bool = False
