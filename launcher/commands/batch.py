@@ -22,7 +22,7 @@ from launcher.terminal.lines import complain, note, remark, say
 from launcher.terminal.naming import BatchId, dataset_name, parameters, queue_name
 from launcher.terminal.session import session
 from pipeline import mode as modes
-from storage import batches, listing, servers
+from storage import batches, listing, queues, servers
 from storage.records import Batch, State
 
 app = new_app()
@@ -107,7 +107,7 @@ def add(
     }
     given = {name: value for name, value in columns.items() if value is not None}
 
-    def work(connection: Connection) -> tuple[int, tuple[str, ...]]:
+    def work(connection: Connection) -> tuple[int, list[str]]:
         number = batches.add(connection, **given)
         return number, _check(connection, number)  # an error takes the row back
 
@@ -255,7 +255,7 @@ def wait(
 
 
 def _put_back(ctx: typer.Context, batch_id: int, lever: Callable[[Connection, int], None]) -> None:
-    def work(connection: Connection) -> tuple[str, ...]:
+    def work(connection: Connection) -> list[str]:
         lever(connection, batch_id)
         return _check(connection, batch_id)  # an error leaves the row as it was
 
@@ -264,9 +264,12 @@ def _put_back(ctx: typer.Context, batch_id: int, lever: Callable[[Connection, in
     say(f"batch {batch_id} waits to run")
 
 
-def _check(connection: Connection, batch_id: int) -> tuple[str, ...]:
+def _check(connection: Connection, batch_id: int) -> list[str]:
     """Raise what the batch would end with at once; return what a person may want otherwise."""
     found = batches.existing(connection, batch_id)
-    doubts = modes.check(connection, found)
-    unserved = kept_back.unserved(found.queue, servers.at_work(connection))
-    return doubts if unserved is None else (*doubts, unserved)
+    doubts = [*modes.check(connection, found)]
+    if unserved := kept_back.unserved(found.queue, servers.at_work(connection)):
+        doubts.append(unserved)
+    if found.queue in queues.paused(connection):
+        doubts.append(f"queue {found.queue} is paused: deepcredit queue resume {found.queue}")
+    return doubts

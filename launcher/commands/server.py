@@ -27,6 +27,8 @@ def server() -> None:
 @app.command(epilog=example("deepcredit server pause SERVER_002"))
 def pause(ctx: typer.Context, server_id: ServerId) -> None:
     """Let a server take nothing new; what it runs goes on. A restart does not end the pause."""
+    if not server_id.strip():
+        raise typer.BadParameter("a server has a name, such as SERVER_001", param_hint="SERVER_ID")
 
     def work(connection: Connection) -> list[str]:
         names = _names(connection)

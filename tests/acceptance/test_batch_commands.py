@@ -128,6 +128,17 @@ def test_a_batch_may_be_added_that_waits_for_the_one_it_builds_on(
     assert stocked(*words, "--model-group", "M100")[::2] == (0, said)
 
 
+def test_who_adds_a_batch_to_a_paused_queue_is_told(stocked: Terminal) -> None:
+    words = ("batch", "add", "--mode", *TRAIN, "--queue", "야간")
+    assert stocked(*words)[::2] == (0, "")
+
+    stocked("queue", "pause", "야간")
+
+    said = "note: queue 야간 is paused: deepcredit queue resume 야간\n"
+    assert stocked(*words)[::2] == (0, said)
+    assert stocked("batch", "retry", "1")[::2] == (0, said)
+
+
 def test_a_batch_is_cancelled_retried_and_listed_in_words(run: Terminal, calls: Calls) -> None:
     trained = calls.add()
     number = calls.add(mode="predict", train_batch_id=trained, batch_desc="[모형] one")
