@@ -188,7 +188,8 @@ def test_predict_on_the_rows_set_aside_finds_the_same_figures(
 
     (again,) = ready.results(predicted)
     (test,) = (row for row in ready.results(trained) if row.split == "test")
-    assert again.split == "test"
+    (model,) = ready.trained(trained)
+    assert (again.split, again.split_id, len(again.content_sha256)) == ("test", model.split_id, 64)
     assert figures(again) == figures(test)
 
 

@@ -40,7 +40,7 @@ def test_the_first_batch_marks_an_empty_store_and_the_next_find_it_theirs(place,
     assert ownership.look(place.store, OURS) is Standing.EMPTY
 
     take(place)
-    take(place)
+    ownership.take(place.store, OURS, where=WHERE, named=lambda: pytest.fail("not to be asked"))
 
     assert ownership.look(place.store, OURS) is Standing.OURS
     ownership.require(place.store, OURS)
@@ -67,6 +67,18 @@ def test_what_another_launcher_has_put_meanwhile_is_no_unmounted_disk(place, put
     ownership.take(place.store, OURS, where=WHERE, named=named)
 
     assert ownership.look(place.store, OURS) is Standing.OURS
+
+
+def test_who_takes_a_store_between_two_looks_has_it(place, put, monkeypatch):
+    def is_filled(_):
+        monkeypatch.undo()
+        take(place, OTHER)
+        put(MODEL)
+        return True
+
+    monkeypatch.setattr(ownership, "is_filled", is_filled)
+    with pytest.raises(StoreNotOurs):
+        ownership.look(place.store, OURS)
 
 
 @pytest.mark.parametrize(
