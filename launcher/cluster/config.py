@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 AT_START = "launcher.host.at_start"
+PRELOADED: Mapping[str, Any] = {
+    "distributed": {"scheduler": {"preload": [AT_START]}, "worker": {"preload": [AT_START]}}
+}
+"""What Dask's processes import at their start, unless somebody has configured it otherwise."""
 
 CONFIG: Mapping[str, Any] = {
     # A long fit may hold the interpreter lock; that is no reason to do it again elsewhere.
     "distributed.scheduler.worker-ttl": "30 minutes",
     "distributed.scheduler.allowed-failures": 1,  # then the executor tries it alone
-    "distributed.scheduler.preload": [AT_START],
-    "distributed.worker.preload": [AT_START],
     "distributed.scheduler.active-memory-manager.start": False,
     # Results are small reports: what fills a worker is a fit, which spilling cannot help, and a
     # paused worker may never wake. One that nears its limit is replaced before the kernel kills.
@@ -53,3 +55,11 @@ def environment(*, encrypted: bool = False) -> dict[str, str]:
         for name, value in settings.items()
     }
     return ours | dict(OF_A_WORKER)
+
+
+def preloading() -> dict[str, str]:
+    """PRELOADED as variables, for a process whose own ones beat these."""
+    return {
+        f"DASK_DISTRIBUTED__{process.upper()}__PRELOAD": str(settings["preload"])
+        for process, settings in PRELOADED["distributed"].items()
+    }

@@ -16,7 +16,7 @@ from distributed import LocalCluster
 from configs.installed import can_use_cards
 from launcher.cluster import certificates
 from launcher.cluster.capacity import declared, fits_a_card
-from launcher.cluster.config import CONFIG, OF_A_WORKER
+from launcher.cluster.config import CONFIG, OF_A_WORKER, PRELOADED
 from launcher.cluster.speaking import security
 from launcher.host.channel import private_pipes, read_line
 from launcher.host.machine import SEEN, cards, cores, memory_mb
@@ -36,7 +36,8 @@ def main() -> None:
     # their launcher lets finish. A handler, unlike SIG_IGN, is not inherited by the workers.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    # The latter for the scheduler: Dask imports first of all from there (see cluster/dask_cli.py).
+    dask.config.update_defaults(PRELOADED)
+    # The latter for the scheduler: Dask imports first of all from there, see `become`.
     dask.config.set({**CONFIG, "temporary-directory": wanted["directory"]})
     os.environ.update(OF_A_WORKER)  # workers inherit it
     logging.getLogger("distributed.scheduler").addFilter(_is_news)

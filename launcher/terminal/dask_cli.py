@@ -10,7 +10,7 @@ import typer
 from configs.errors import BadSetting
 from configs.settings import without_database
 from launcher.cluster.certificates import FILES, read
-from launcher.cluster.config import environment
+from launcher.cluster.config import environment, preloading
 from launcher.host import python
 from launcher.host.machine import SEEN
 from launcher.host.private import private_folder
@@ -41,7 +41,7 @@ def become(*words: str, certified: Path | None, card: str = "") -> NoReturn:
     # Of what lies in there Dask's processes import before anything else. Dask itself would take
     # a folder of /tmp that anybody may have made before.
     scratch = {"DASK_TEMPORARY_DIRECTORY": str(private_folder())}
-    environ = scratch | without_database(python.environment()) | ours
+    environ = scratch | preloading() | without_database(python.environment()) | ours
     os.execve(command[0], command, environ)  # noqa: S606 - no shell is wanted
 
 

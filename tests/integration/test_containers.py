@@ -298,8 +298,8 @@ def _add_cards(host: Stack) -> None:
     for name in ("cpu", "gpu0"):
         host.start(name)
     with closing(connect(f"tcp://127.0.0.1:{host.ports['8786']}")) as executor:
-        until(lambda: len(executor.look()) == 2, 60)
-        workers = executor.look()
+        until(lambda: len(executor.link.look()) == 2, 60)
+        workers = executor.link.look()
     assert place(Need(memory_mb=2000, gpu=0.25), workers).resources == {"GPU": 0.25, "MEMORY": 2000}
     assert place(Need(memory_mb=2000), workers).resources.keys() == {"CPU"}
     # Up to four fits share the card, but no more than there are cores.

@@ -134,7 +134,9 @@ def test_whatever_a_predictions_numbers_come_from_scores_again(ready: Desk, chan
     ready.sql("UPDATE dc_batch SET state = 'I'")
     ready.run(trained)
 
-    assert ready.run(predicted) == "1 of 1 models applied"
+    summary, *told = ready.run(predicted).split("; ")
+    assert summary == "1 of 1 models applied"
+    assert bool(told) == (changed == "preparation")  # what now is missing never was in training
     (after,) = ready.results(predicted)
     assert after.fence == 2
     assert figures(after) != figures(before)

@@ -47,6 +47,14 @@ def option(words, name):
     return words[words.index(name) + 1]
 
 
+def test_what_an_operator_lets_dask_preload_is_preloaded(becomes, monkeypatch):
+    ours = becomes("worker", ADDRESS)[1]["DASK_DISTRIBUTED__WORKER__PRELOAD"]
+    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__PRELOAD", "theirs")
+
+    assert ours == "['launcher.host.at_start']"
+    assert becomes("worker", ADDRESS)[1]["DASK_DISTRIBUTED__WORKER__PRELOAD"] == "theirs"
+
+
 def test_a_worker_declares_its_part_of_the_host_and_sees_no_card(becomes, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     monkeypatch.setenv("DEEPCREDIT_DATABASE_PASSWORD", "geheim")
