@@ -14,8 +14,8 @@ TELLING = 0.95
 """What a feature alone hardly ever reaches where the outcome is still open."""
 FEWEST = 20
 """Rows of each class; with fewer of them chance alone may seem to tell."""
-MOST = 20_000
-"""Rows that are looked at, evenly from all."""
+MOST = 10_000
+"""Rows of each class that are looked at, drawn from all."""
 
 
 def remarks(dataset: Dataset, rows: pa.Table) -> Iterator[str]:
@@ -23,10 +23,12 @@ def remarks(dataset: Dataset, rows: pa.Table) -> Iterator[str]:
     known, _ = classes_in(dataset, rows)
     if known is None:
         return
-    every = -(-len(known) // MOST)
-    y, seen = known[::every], rows.take(pa.array(np.arange(0, len(known), every)))
-    if np.bincount(y, minlength=2).min() < FEWEST:
+    draw = np.random.default_rng(0)  # an AUC does not depend on how many of each class there are
+    of_each = [draw.permutation(np.flatnonzero(known == label))[:MOST] for label in (0, 1)]
+    if min(map(len, of_each)) < FEWEST:
         return
+    drawn = draw.permutation(np.concatenate(of_each))
+    y, seen = known[drawn], rows.take(pa.array(drawn))
     for column in dataset.columns_of("feature"):
         feature = feature_of(column, seen)
         area = _area(feature, y)

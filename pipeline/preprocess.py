@@ -27,6 +27,7 @@ RAW_LIMIT = 1e150
 SCALED_LIMIT = 1e6
 
 _SHOWN = 9
+_NAMED = 3  # columns; a feed that lost a part of them would fill a log
 _BLOCK_ROWS, _BLOCK_CELLS = 16_384, 2**20
 
 
@@ -112,11 +113,13 @@ def gaps(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
         for rule in preprocessor.rules
         if not (rule.indicator if isinstance(rule, NumericRule) else rule.missing)
     }
-    return tuple(
+    many = [
         f"{name}: {count:,} of {frame.n_rows:,} rows lack a value, as none did in training"
         for name, count in sorted(counts.items(), key=lambda item: -item[1])
         if count > FEW * frame.n_rows
-    )
+    ]
+    others = [f"so it is in {len(many) - _NAMED} more"] if len(many) > _NAMED else []
+    return (*many[:_NAMED], *others)
 
 
 def _lacking(rule: Rule, feature: Feature, where: str) -> int:

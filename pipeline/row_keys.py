@@ -41,9 +41,7 @@ def twins(learned: Keys, aside: Keys) -> tuple[str, ...]:
     count = _among(aside, learned)
     if count <= FEW * len(aside):
         return ()
-    rows = f"{count:,} of {len(aside):,} rows of valid and test equal rows of train"
-    doubt = "if they are the same applicants, metrics flatter; splitBy group keeps these together"
-    return (f"{rows}: {doubt}",)
+    return (f"{count:,} of {len(aside):,} rows of valid and test equal rows of train",)
 
 
 def _of(block: NDArray[np.float32]) -> Keys:

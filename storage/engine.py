@@ -142,7 +142,7 @@ def _sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def _make_private(*_: Any) -> None:
-        if url.database and url.database != ":memory:":
+        if url.database and not url.database.startswith((":memory:", "file:")):
             # Data sets, and beside them cache and store: for nobody else to read.
             file = Path(url.database)
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -71,7 +71,7 @@ dc_model = table(
     Column("model_sub_no", Integer, primary_key=True),
     Column("fence", big_id(), nullable=False),
     Column("model_id", String(100), nullable=False),
-    Column("params", long_text(), nullable=False),  # JSON: the one variant and batch_param
+    Column("params", long_text(), nullable=False),  # JSON of the one variant
     Column("threshold", number(), nullable=False),
     Column("uri", String(500), nullable=False),
     Column("format", code(32), nullable=False),
@@ -88,6 +88,7 @@ dc_model = table(
     Column("device", code(8)),  # cpu or cuda; NULL: trained before this was kept
     Column("row_keys_uri", String(500)),  # of the rows learned from; NULL: trained before
     Column("row_keys_sha256", code(64)),
+    Column("batch_param", long_text()),  # JSON, defaults included; NULL: trained before
     Column("created_at", moment(), nullable=False, server_default=utc_now()),
 )
 

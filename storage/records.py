@@ -211,6 +211,7 @@ class TrainedModel(Record):
     device: str | None = None
     row_keys_uri: str | None = None
     row_keys_sha256: str | None = None
+    batch_param: str | None = None
 
     @property
     def key(self) -> ModelKey:

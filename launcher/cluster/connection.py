@@ -116,7 +116,10 @@ def _check_versions(client: Client, address: str, patience: float) -> None:
     async def ask() -> dict[str, Any]:
         there = client.run(versions_at_start, on_error="return")
         answers: dict[str, Any] = await asyncio.wait_for(there, patience)
-        scheduler = await client.run_on_scheduler(versions_at_start)
+        try:
+            scheduler = await client.run_on_scheduler(versions_at_start)
+        except ImportError as error:
+            scheduler = error
         return {**answers, f"scheduler {address}": scheduler}
 
     try:
@@ -128,7 +131,9 @@ def _check_versions(client: Client, address: str, patience: float) -> None:
         if isinstance(there, OSError):  # a worker that left between the question and the answer
             continue
         if isinstance(there, Exception):
-            raise ClusterUnavailable(f"{place} cannot run our code: {there}; install deepcredit")
+            raise ClusterUnavailable(
+                f"{place} cannot run our code: {there}; install the same version"
+            )
         if found := differences(versions(), there):
             raise ClusterUnavailable(
                 f"{place} has {', '.join(found)}; install the same versions everywhere"

@@ -28,7 +28,9 @@ _STRICT = {
     "GlobalKnownHostsFile": "/dev/null",
     "VerifyHostKeyDNS": "no",
     "NoHostAuthenticationForLocalhost": "no",
-    "IgnoreUnknown": "KnownHostsCommand",  # as OpenSSH before 8.5 would refuse the next one
+    # OpenSSH before 8.5 does not know the next one. Only the first list counts, and a user's own
+    # names others.
+    "IgnoreUnknown": "*",
     "KnownHostsCommand": "none",
     "UpdateHostKeys": "no",
     "PreferredAuthentications": "publickey",

@@ -22,7 +22,8 @@ def private_folder() -> Path:
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
     found = path.lstat()
-    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+        path.chmod(0o700)  # Dask makes it again for all to read where somebody cleans up
         return path
     return Path(tempfile.mkdtemp(prefix=f"{path.name}-"))
 

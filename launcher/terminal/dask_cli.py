@@ -16,6 +16,8 @@ from launcher.host.machine import SEEN
 from launcher.host.private import private_folder
 from launcher.terminal.session import session
 
+_SCRATCH = "DASK_TEMPORARY_DIRECTORY"
+
 # What both commands are told.
 Certificates = Annotated[
     Path | None,
@@ -33,16 +35,25 @@ def become(*words: str, certified: Path | None, card: str = "") -> NoReturn:
     Its settings go as variables, since it reads some of them while it is imported.
 
     Raises:
-        BadSetting: `certified` is no folder of certificates.
+        BadSetting: `certified` is no folder of certificates; there is none for temporary files.
     """
     read(certified)
     ours = environment(encrypted=certified is not None) | {SEEN: card}
     command = python.module("dask", *words, *_tls(certified))
     # Of what lies in there Dask's processes import before anything else. Dask itself would take
     # a folder of /tmp that anybody may have made before.
-    scratch = {"DASK_TEMPORARY_DIRECTORY": str(private_folder())}
-    environ = scratch | preloading() | without_database(python.environment()) | ours
+    theirs = without_database(python.environment())
+    if _SCRATCH not in theirs:
+        theirs[_SCRATCH] = _private_folder()
+    environ = preloading() | theirs | ours
     os.execve(command[0], command, environ)  # noqa: S606 - no shell is wanted
+
+
+def _private_folder() -> str:
+    try:
+        return str(private_folder())
+    except OSError as error:
+        raise BadSetting(f"no folder for temporary files: {error}; set TMPDIR to one") from error
 
 
 def certified(ctx: typer.Context, address: str, given: Path | None) -> Path | None:

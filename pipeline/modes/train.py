@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+import structlog
 from pydantic import Field, field_validator
 from sqlalchemy import Connection
 
@@ -19,6 +20,8 @@ from pipeline.model_run import ModelRun
 from pipeline.preparation import Prepared, SplitParameters, prepare
 from storage import datasets, model_list, results
 from storage.records import Batch, Dataset, ModelEntry, TrainedModel
+
+log = structlog.get_logger(__name__)
 
 IGNORED = ("candidate_id",)
 SCORES_ROWS = True
@@ -78,6 +81,8 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
         deadline=deadline,
         context=context,
     )
+    for doubt in prepared.doubts:
+        log.warning("doubtful split", batch_id=batch.batch_id, note=doubt)
     return "; ".join([summary, *parameters.doubts(dataset.n_rows), *prepared.doubts])
 
 
@@ -176,9 +181,7 @@ def _commit(
     measured = fitted.measured
     model = TrainedModel(
         **asdict(task.run),
-        params=json.dumps(
-            asdict(task.variant) | {"batch_param": parameters.determining()}, ensure_ascii=False
-        ),
+        params=json.dumps(asdict(task.variant), ensure_ascii=False),
         threshold=measured.threshold,
         uri=fitted.model.uri,
         format=fitted.format,
@@ -195,6 +198,7 @@ def _commit(
         device=measured.device,
         row_keys_uri=prepared.row_keys.uri,
         row_keys_sha256=prepared.row_keys.sha256,
+        batch_param=json.dumps(parameters.determining(), ensure_ascii=False),
     )
     columns = {
         "threshold": measured.threshold,

@@ -208,11 +208,9 @@ from pathlib import Path
 from configs import logs
 from configs.settings import Settings
 from launcher.cluster.connection import connect
-from launcher.host.at_start import versions_at_start
 from launcher.service.foreground import run_one
 from launcher.service.clusters import EmbeddedCluster
 from tests import tasks
-from tests.bank import dask
 settings = Settings(workers=1, cache_dir=Path(sys.argv[1]))
 logs.configure(settings)
 cluster = EmbeddedCluster(settings)

@@ -110,6 +110,7 @@ def test_no_ssh_config_lets_another_key_pass(tmp_path, cluster_sshd):
     lax.write_text(
         "StrictHostKeyChecking no\nUserKnownHostsFile /dev/null\nVerifyHostKeyDNS yes\n"
         "NoHostAuthenticationForLocalhost yes\nKnownHostsCommand /bin/echo\nForwardAgent yes\n"
+        "IgnoreUnknown UseKeychain\nUseKeychain yes\n"  # as many have it for other systems
     )
     host = Cluster.model_validate({"hosts": ["localhost"]}).scheduler
     words = command(host, tmp_path / "known")

@@ -120,7 +120,7 @@ def test_models_of_before_have_no_device_and_no_keys_of_rows(blank: Engine) -> N
         *(f"DROP VIEW {name}" for name in inspect(blank).get_view_names()),
         *(
             f"ALTER TABLE dc_model DROP COLUMN {name}"
-            for name in ("device", "row_keys_uri", "row_keys_sha256")
+            for name in ("device", "row_keys_uri", "row_keys_sha256", "batch_param")
         ),
         "UPDATE dc_schema_version SET version_num = '0005'",
         f"INSERT INTO dc_model (batch_id, model_no, model_sub_no, {columns}) "
@@ -132,7 +132,9 @@ def test_models_of_before_have_no_device_and_no_keys_of_rows(blank: Engine) -> N
     assert migrate.check(blank) == []
     with blank.connect() as connection:
         (model,) = results.models(connection, 1)
-    assert (model.device, model.row_keys_uri, model.row_keys_sha256) == (None, None, None)
+    assert (model.device, model.row_keys_uri, model.row_keys_sha256, model.batch_param) == (
+        None,
+    ) * 4
 
 
 def test_two_at_once_come_to_the_same_end(blank_settings: Settings) -> None:

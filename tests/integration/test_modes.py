@@ -83,14 +83,14 @@ def test_a_model_keeps_what_it_was_asked_for_and_what_made_it(ready: Desk) -> No
         "resampling": "none",
         "sampling_strategy": None,
         "class_weight": "balanced",
-        "batch_param": {
-            "randomState": 42,
-            "testSize": 0.4,
-            "validationSize": 0.2,
-            "splitBy": "random",
-            "stratify": True,
-            "threshold": {"costFn": 5, "costFp": "1"},
-        },
+    }
+    assert json.loads(model.batch_param) == {
+        "randomState": 42,
+        "testSize": 0.4,
+        "validationSize": 0.2,
+        "splitBy": "random",
+        "stratify": True,
+        "threshold": {"costFn": 5, "costFp": "1"},
     }
     versions = json.loads(model.versions)
     assert (versions["deepcredit"], versions["python"]) == (
@@ -123,12 +123,14 @@ def test_the_summary_of_a_batch_tells_of_rows_set_aside_that_equal_rows_of_train
         for by in ("random", "group")
     ]
 
-    by_chance, by_group = map(ready.run, batches)
+    with capture_logs() as logs:
+        by_chance, by_group = map(ready.run, batches)
 
-    said = r"1 of 1 models trained; (\d+) of 264 rows of valid and test equal rows of train: .+"
+    said = r"1 of 1 models trained; (\d+) of 264 rows of valid and test equal rows of train"
     found = re.fullmatch(said, by_chance)
     assert found
     assert 100 < int(found[1]) < 264
+    assert [log["batch_id"] for log in logs if log["event"] == "doubtful split"] == batches[:1]
     assert by_group == "1 of 1 models trained"
 
 

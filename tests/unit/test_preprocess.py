@@ -231,7 +231,7 @@ def test_numbers_that_are_no_category_of_training_are_told_and_missing_ones_are_
     assert said.startswith("c: 1 of 5 rows")
 
 
-def test_values_that_are_missing_as_none_was_in_training_are_told():
+def test_values_that_are_missing_as_none_was_in_training_are_told(monkeypatch):
     known = frame(
         numeric("n", [0, 1] * 20, ("-1",)),
         categorical("c", ["a", "b"] * 20, ("?",)),
@@ -256,6 +256,8 @@ def test_values_that_are_missing_as_none_was_in_training_are_told():
         "codes: 3 of 200 rows lack a value, as none did in training",
     )
     assert preprocess.gaps(fitted, new(0, 2)) == ()  # 1 %
+    monkeypatch.setattr(preprocess, "_NAMED", 2)
+    assert preprocess.gaps(fitted, new(2, 3))[2:] == ("so it is in 1 more",)
 
 
 def test_ten_thousand_categories_become_at_most_a_hundred_columns():

@@ -72,6 +72,10 @@ def test_a_folder_for_temporary_files_is_ours_alone_whoever_was_there_first(tmp_
     assert ours == private_folder() == tmp_path / f"deepcredit-{os.getuid()}"
     assert stat.S_IMODE(ours.stat().st_mode) == 0o700
 
+    ours.chmod(0o755)
+    assert private_folder() == ours
+    assert stat.S_IMODE(ours.stat().st_mode) == 0o700
+
     ours.chmod(0o777)
     other = private_folder()
     assert (other != ours, stat.S_IMODE(other.stat().st_mode)) == (True, 0o700)

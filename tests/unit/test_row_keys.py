@@ -189,8 +189,5 @@ def test_rows_set_aside_that_equal_rows_of_train_are_told(twins, told):
     learned, aside = np.arange(500, dtype=np.uint64), np.arange(1000, 2000, dtype=np.uint64)
     aside[:twins] = learned[7]
 
-    said = (
-        f"{twins:,} of 1,000 rows of valid and test equal rows of train: if they are the same "
-        "applicants, metrics flatter; splitBy group keeps these together"
-    )
+    said = f"{twins:,} of 1,000 rows of valid and test equal rows of train"
     assert row_keys.twins(learned, aside) == ((said,) if told else ())
