@@ -23,7 +23,7 @@ ALL_KINDS = [
     (4, "DL-TABNET", '{"max_epochs": 3}'),
 ]
 SLOW_FORESTS = [
-    (1, "ML-RF", '{"n_estimators": 300, "grid": {"max_depth": [4, 5, 6, 7, 8, 9, 10, 12, 14]}}')
+    (1, "ML-RF", '{"n_estimators": 150, "grid": {"max_depth": [4, 5, 6, 7, 8, 9, 10, 12, 14]}}')
 ]
 SMALL = [
     (1, "ML-XGB", '{"n_estimators": 9, "grid": {"max_depth": [1, 2, 3]}}'),
