@@ -205,10 +205,10 @@ def test_a_launcher_whose_connections_are_killed_all_the_time_goes_on(
         time.sleep(0.25)  # on a busy machine a connection takes a tenth of a second to be made
         return all(here.row(batch_id).state == "C" for batch_id in batch_ids)
 
-    with in_thread(there.daemon("succeed:1")):
+    with in_thread(there.daemon("succeed:2")):
         until(kill, seconds=120)
 
-    assert killed > 10
+    assert killed > 6
     # A connection that breaks as a claim is committed may cost an attempt, and no more.
     assert [here.outcomes(batch_id)[-1] for batch_id in batch_ids] == [("C", None)] * 2
 
