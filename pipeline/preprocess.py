@@ -3,7 +3,7 @@
 The rules, with their reasons, stand in docs/decisions/0004-preparation.md.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, assert_never
 
 import numpy as np
@@ -84,7 +84,7 @@ def blocks(preprocessor: Preprocessor, frame: Frame, rows: Rows | None = None) -
 
 
 def doubts(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
-    """The columns with many rows whose category training did not have, the most first.
+    """Columns with many rows whose category training did not have, the most first.
 
     Raises:
         BadData: as `blocks`.
@@ -94,16 +94,11 @@ def doubts(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
         for rule in preprocessor.rules
         if isinstance(rule, CategoricalRule)
     }
-    return tuple(
-        f"{name}: {count:,} of {frame.n_rows:,} rows hold a category that training had never or "
-        "hardly ever"
-        for name, count in sorted(counts.items(), key=lambda item: -item[1])
-        if count > FEW * frame.n_rows
-    )
+    return _many(counts, frame.n_rows, "hold a category that training had never or hardly ever")
 
 
 def gaps(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
-    """The columns with many rows that lack a value, as none did in training, the most first.
+    """Columns with many rows that lack a value, as none did in training, the most first.
 
     Raises:
         BadData: as `blocks`.
@@ -113,10 +108,15 @@ def gaps(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
         for rule in preprocessor.rules
         if not (rule.indicator if isinstance(rule, NumericRule) else rule.missing)
     }
+    return _many(counts, frame.n_rows, "lack a value, as none did in training")
+
+
+def _many(counts: Mapping[str, int], n_rows: int, do: str) -> tuple[str, ...]:
+    """What is said of columns by their numbers of rows: of a few by name, how many others."""
     many = [
-        f"{name}: {count:,} of {frame.n_rows:,} rows lack a value, as none did in training"
+        f"{name}: {count:,} of {n_rows:,} rows {do}"
         for name, count in sorted(counts.items(), key=lambda item: -item[1])
-        if count > FEW * frame.n_rows
+        if count > FEW * n_rows
     ]
     others = [f"so it is in {len(many) - _NAMED} more"] if len(many) > _NAMED else []
     return (*many[:_NAMED], *others)

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from configs.errors import WrongState
-from launcher.terminal import method_table
 from launcher.terminal.console import Column, show
 from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import say
+from launcher.terminal.method_table import show_methods
 from launcher.terminal.naming import BatchId
 from launcher.terminal.session import Session, session
 from storage import batches, leaderboard
@@ -120,8 +120,7 @@ def _show_ensembles(
 ) -> None:
     methods = opened.read(lambda connection: leaderboard.methods(connection, batch_id))
     if methods:
-        columns = method_table.columns(methods[0]["metric"])
-        show(method_table.rows(methods), columns, title=method_table.TITLE)
+        show_methods(methods)
         say("")
     metric = methods[0]["metric"] if methods else "f1_score"
     title = (

@@ -10,9 +10,10 @@ from launcher.demo.launcher import Launcher, launcher, wait
 from launcher.demo.other_shell import command_line, needed_first
 from launcher.demo.statements import submit
 from launcher.demo.steps import NAME, QUEUE, Source
-from launcher.terminal import method_table, model_table
+from launcher.terminal import model_table
 from launcher.terminal.console import progress, show
 from launcher.terminal.lines import say
+from launcher.terminal.method_table import show_methods
 from launcher.terminal.session import Session
 from pipeline import datasets
 from storage import leaderboard
@@ -137,9 +138,7 @@ def _leaderboard(session: Session, trained: int) -> None:
 def _methods(session: Session, searched: int) -> None:
     say(f"\n   {command_line(session)} results {searched}")
     say("   (in SQL: views v_method and v_ensemble)\n")
-    found = session.read(lambda connection: leaderboard.methods(connection, searched))
-    columns = method_table.columns(found[0]["metric"])
-    show(method_table.rows(found), columns, title=method_table.TITLE)
+    show_methods(session.read(lambda connection: leaderboard.methods(connection, searched)))
 
 
 def _next(session: Session, dataset: Dataset, trained: int, searched: int, seconds: float) -> None:

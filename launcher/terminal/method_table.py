@@ -1,11 +1,18 @@
 """The methods of an ensemble batch as a table."""
 
-from launcher.terminal.console import Column
+from collections.abc import Sequence
+
+from launcher.terminal.console import Column, show
 from storage.leaderboard import Row
 
 TITLE = """\
 methods, the answer first, then by valid; intervals: 95 % on test;
 gain: over the best single model on the same rows of test"""
+
+
+def show_methods(methods: Sequence[Row]) -> None:
+    """Print them; all are of one batch, and so compared by one metric."""
+    show(rows(methods), columns(methods[0]["metric"]), title=TITLE)
 
 
 def columns(metric: str) -> tuple[Column, ...]:
@@ -24,7 +31,7 @@ def columns(metric: str) -> tuple[Column, ...]:
     )
 
 
-def rows(methods: list[Row]) -> list[Row]:
+def rows(methods: Sequence[Row]) -> list[Row]:
     return [
         row
         | {

@@ -317,6 +317,18 @@ def test_a_version_installed_under_running_processes_is_not_taken_for_theirs(tmp
         assert client.run_on_scheduler(versions_at_start)["deepcredit"] == "0.0.1"
 
 
+def test_processes_that_lack_what_we_ask_them_are_refused_as_those_of_another_version(tmp_path):
+    lacks = "import sys; sys.modules['launcher.host.at_start'] = None"
+    (tmp_path / "sitecustomize.py").write_text(lacks)
+    preload = {f"DASK_DISTRIBUTED__{name}__PRELOAD": "[]" for name in ("SCHEDULER", "WORKER")}
+    env = os.environ | {"PYTHONPATH": str(tmp_path)} | preload
+    with (
+        dask(tmp_path, env, workers=1) as address,
+        pytest.raises(ClusterUnavailable, match="; install the same version"),
+    ):
+        connect(address)
+
+
 def test_the_settings_choose_the_cluster():
     assert isinstance(make_cluster(Settings()), EmbeddedCluster)
     external = make_cluster(Settings(scheduler="tcp://host:8786"))
