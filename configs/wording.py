@@ -1,4 +1,4 @@
-"""What pydantic complains of, in the words of our own messages."""
+"""Words of messages: nouns that are counted, and what pydantic complains of as we would say it."""
 
 import re
 
@@ -13,6 +13,11 @@ _WORDS = {
     "greater than": "above",
     "less than": "below",
 }
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 model`, `1,000 models`; `many` is where an s alone does not do."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def plain(complaint: str) -> str:

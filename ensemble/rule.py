@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from configs.errors import BadParameter
+from configs.wording import counted
 
 ROUNDS = 100_000
 """More rounds than this are refused: the counts of a round's votes are kept in memory."""
@@ -40,8 +41,8 @@ class Rule:
         """Raise BadParameter, naming the batch's parameter, unless the rule fits `models`."""
         if not 1 <= self.members <= models:
             raise BadParameter(
-                f"members is {self.members}; with {models} candidate models it can be 1 to "
-                f'{models}: say so in batch_param, as {{"members": {(models + 1) // 2}}}'
+                f"members is {self.members}; with {counted(models, 'candidate model')} it can be "
+                f'1 to {models}: say so in batch_param, as {{"members": {(models + 1) // 2}}}'
             )
         if not 1 <= self.rounds <= ROUNDS:
             raise BadParameter(f"rounds is {self.rounds}; allowed are 1 to {ROUNDS}")

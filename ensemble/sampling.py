@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from configs.errors import BadParameter
+from configs.wording import counted
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -103,5 +104,6 @@ def check(seed: int, ensemble_no: int, members: int, models: int) -> None:
         raise BadParameter(f"ensemble number is {ensemble_no}; the first is 1, the last 2^63 - 1")
     if not 1 <= members <= models:
         raise BadParameter(
-            f"members is {members}; with {models} candidate models it can be 1 to {models}"
+            f"members is {members}; with {counted(models, 'candidate model')} it can be 1 to "
+            f"{models}"
         )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from configs import plugins
 from configs.errors import BadData, NotFound
 from configs.meant import meant
+from configs.wording import counted
 from models.hyperparameters import Spec
 
 Matrix = NDArray[np.float32]  # (n_rows, n_features), finite
@@ -150,7 +151,7 @@ def scores_of(estimator: Estimator, X: Matrix) -> Scores:
     scores = np.ascontiguousarray(estimator.scores(X), dtype=np.float32)
     broken = int(np.count_nonzero(~np.isfinite(scores)))
     if broken:
-        raise BadData(f"{broken} of {len(scores)} rows got a score that is not a number")
+        raise BadData(f"{broken} of {counted(len(scores), 'row')} got a score that is not a number")
     return scores
 
 

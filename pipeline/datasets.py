@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from configs.errors import BadData, NotFound
 from configs.meant import some
+from configs.wording import counted
 from pipeline import disguise, loaded_table
 from pipeline.labels import classes_of
 from pipeline.progress import Report
@@ -59,7 +60,7 @@ def load_file(
         engine,
         dataset,
         stored,
-        lambda share: progress(0.2 + 0.6 * share, f"writing {rows.num_rows} rows"),
+        lambda share: progress(0.2 + 0.6 * share, f"writing {counted(rows.num_rows, 'row')}"),
         next_if_taken=version is None,
     )
     try:

@@ -18,6 +18,7 @@ from configs.errors import (
     StoreRefused,
     StoreUnavailable,
 )
+from configs.wording import counted
 from pipeline import placing
 from pipeline.context import Context
 from pipeline.model_run import ModelRun, ModelTask
@@ -71,7 +72,7 @@ def work_through(
     kept = context.commit(lambda connection: keep(connection, batch_id, wanted, files))
     left = [task for task in tasks if task.run.key not in kept]
     planned, before = len(tasks), len(tasks) - len(left)
-    tally = Tally(total=planned, before=before, unit="models", report=context.report)
+    tally = Tally(total=planned, before=before, unit="model", report=context.report)
     errors: list[str] = []
     for ended in placing.run(context.executor, function, left, tag=context.tag, deadline=deadline):
         run = ended.task.run
@@ -98,7 +99,7 @@ def _commit_failure(
 def _summary(verb: str, *, planned: int, before: int, done: int, errors: Sequence[str]) -> str:
     good = before + done - len(errors)
     late = planned - before - done
-    parts = [f"{good} of {planned} models {verb}"]
+    parts = [f"{good:,} of {counted(planned, 'model')} {verb}"]
     if before:
         parts.append(f"{before} of them in an earlier run")
     if errors:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from configs.errors import BadData, DatasetChanged
+from configs.wording import counted
 from pipeline.labels import classes_of
 from storage.column_kinds import as_code, instants
 from storage.content import content_sha256, whole
@@ -96,8 +97,9 @@ def rows_of(connection: Connection, dataset: Dataset) -> pa.Table:
     if sha256 != dataset.content_sha256:
         raise DatasetChanged(
             f"data set {dataset.name} has changed since it was registered (table "
-            f"{dataset.table_name!r}: {rows.num_rows} rows now, {dataset.n_rows} then; content "
-            f"{sha256[:12]} now, {dataset.content_sha256[:12]} then); load it as a new version"
+            f"{dataset.table_name!r}: {counted(rows.num_rows, 'row')} now, {dataset.n_rows:,} "
+            f"then; content {sha256[:12]} now, {dataset.content_sha256[:12]} then); load it as a "
+            "new version"
         )
     return rows
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from configs.errors import BadData
 from configs.meant import some
+from configs.wording import counted
 from storage.column_kinds import written
 from storage.records import DatasetColumn
 
@@ -30,7 +31,9 @@ def classes_of(
     codes, words = _encoded(values, column)
     missing = int((codes < 0).sum())
     if missing:
-        raise BadData(f"{name} has {missing} missing values; remove these rows, or label them")
+        raise BadData(
+            f"{name} has {counted(missing, 'missing value')}; remove such rows, or label them"
+        )
     if positive is None:
         meanings = [word.lower() for word in words]
         if any(meaning not in (*_ONE, *_ZERO) for meaning in meanings):
@@ -63,7 +66,9 @@ def _encoded(values: pa.ChunkedArray, column: DatasetColumn) -> tuple[NDArray[np
 
 def _check_positive(name: str, words: list[str], positive: str) -> None:
     if len(words) > 2:
-        raise BadData(f"{name} has {len(words)} different values ({_some(words)}), not two")
+        raise BadData(
+            f"{name} has {counted(len(words), 'different value')} ({_some(words)}), not two"
+        )
     if words and positive not in words:
         raise BadData(f"{name} never is {positive!r}; its values are {_some(words)}")
 

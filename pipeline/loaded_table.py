@@ -9,6 +9,7 @@ import pyarrow as pa
 from sqlalchemy import Engine
 
 from configs.errors import BadData, DatabaseUnavailable
+from configs.wording import counted
 from storage import datasets, tables
 from storage.content import content_sha256
 from storage.engine import reading
@@ -54,7 +55,8 @@ def compare(engine: Engine, dataset: Dataset, rows: pa.Table) -> None:
         if content_sha256(written, [column]) != content_sha256(rows, [column]):
             raise BadData(
                 f"column {column.column_name!r} came back from the database with other values "
-                f"({written.num_rows} rows, {rows.num_rows} in the file); nothing was registered"
+                f"({counted(written.num_rows, 'row')}, {rows.num_rows:,} in the file); "
+                "nothing was registered"
             )
 
 

@@ -13,6 +13,7 @@ from enum import Enum
 from sqlalchemy import URL
 
 from configs.errors import StoreNotOurs, StoreUnavailable
+from configs.wording import counted
 from pipeline.marks import MARKS, is_filled, marks
 from storage import scratch
 from storage.artifacts.port import Store
@@ -70,8 +71,8 @@ def require_none(store: Store, named: AbstractSet[str]) -> None:
     """
     if named:
         raise StoreUnavailable(
-            f"{store} is empty, and the database names {len(named)} files there; is its disk "
-            "mounted? If they are gone for good: deepcredit store adopt"
+            f"{store} is empty, and the database names {counted(len(named), 'file')} there; is its "
+            "disk mounted? If they are gone for good: deepcredit store adopt"
         )
 
 

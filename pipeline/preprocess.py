@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from configs.errors import BadData
 from configs.meant import some
+from configs.wording import counted
 from pipeline.frames import Categorical, Feature, Frame, Numeric, sentinels_of
 from pipeline.matching import FEW, lacking, numbers_of, outputs_of, unlearned
 from pipeline.rules import CategoricalRule, Dropped, NumericRule, Preprocessor, Rule
@@ -94,7 +95,7 @@ def doubts(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
         for rule in preprocessor.rules
         if isinstance(rule, CategoricalRule)
     }
-    return _many(counts, frame.n_rows, "hold a category that training had never or hardly ever")
+    return _many(counts, frame.n_rows, "with a category that training had never or hardly ever")
 
 
 def gaps(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
@@ -108,13 +109,13 @@ def gaps(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
         for rule in preprocessor.rules
         if not (rule.indicator if isinstance(rule, NumericRule) else rule.missing)
     }
-    return _many(counts, frame.n_rows, "lack a value, as none did in training")
+    return _many(counts, frame.n_rows, "without a value, which none lacked in training")
 
 
-def _many(counts: Mapping[str, int], n_rows: int, do: str) -> tuple[str, ...]:
+def _many(counts: Mapping[str, int], n_rows: int, what: str) -> tuple[str, ...]:
     """What is said of columns by their numbers of rows: of a few by name, how many others."""
     many = [
-        f"{name}: {count:,} of {n_rows:,} rows {do}"
+        f"{name}: {count:,} of {counted(n_rows, 'row')} {what}"
         for name, count in sorted(counts.items(), key=lambda item: -item[1])
         if count > FEW * n_rows
     ]

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from configs.wording import counted
 from storage.records import ESTIMATE
 
 Report = Callable[[float, str], None]
@@ -38,7 +39,7 @@ class Tally:
     def _tell(self, last: str) -> None:
         ended = self.before + self.done
         failures = f", {self.failed} failed" if self.failed else ""
-        note = f"{ended:,} of {self.total:,} {self.unit}{failures}{self._left(ended)}{last}"
+        note = f"{ended:,} of {counted(self.total, self.unit)}{failures}{self._left(ended)}{last}"
         self.report(min(ended / self.total if self.total else 1.0, _NEARLY), note)
 
     def _left(self, ended: int) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from configs.wording import counted
 from storage import column_kinds
 from storage.records import Role
 
@@ -22,7 +23,7 @@ def remarks(
     role: Role, found: column_kinds.Found, missing: tuple[str, ...], *, forced: bool, in_order: bool
 ) -> Iterator[str]:
     if found.infinities:
-        yield f"{found.infinities} infinite values, stored as missing"
+        yield f"{counted(found.infinities, 'infinite value')}, stored as missing"
     about = None
     if role == "feature" and found.kind == "categorical":
         about = None if forced else _almost_numbers(found.values, missing, in_order)
@@ -55,8 +56,8 @@ def _almost_numbers(
     if count and numbers + count > _LIKE_NUMBERS * total:
         example = meant[pc.index(odd, True).as_py()].as_py()
         return (
-            f"{count} of {total} values are numbers with commas or units such as {example!r:.80}; "
-            "it becomes categorical: write them plainly, as 1234.5"
+            f"numbers with commas or units, such as {example!r:.80}, are {count:,} of "
+            f"{counted(total, 'value')}; it becomes categorical: write them plainly, as 1234.5"
         )
     return None
 
@@ -99,7 +100,7 @@ def _repeats(ids: pa.ChunkedArray) -> str | None:
     if not again:
         return None
     return (
-        f"{again} rows have an id that another has; if a customer may have several rows, name it "
-        "with --group-column in place of --id, and split by group, so that no part has rows of "
-        "a customer of another"
+        f"{counted(again, 'row')} with an id that another has; if a customer may have several "
+        "rows, name it with --group-column in place of --id, and split by group, so that no part "
+        "has rows of a customer of another"
     )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.errors import BadData, BadParameter
+from configs.wording import counted
 
 Rows = NDArray[np.int64]
 Labels = NDArray[np.int8]
@@ -141,7 +142,7 @@ def _known(what: str, values: Rows | None) -> Rows:
         )
     missing = int((values < 0).sum())
     if missing:
-        raise BadData(f"splitBy {what}: the {what} column has {missing} missing values")
+        raise BadData(f"splitBy {what}: the {what} column has {counted(missing, 'missing value')}")
     return values
 
 
@@ -150,7 +151,7 @@ def _by_time(time: Rows, n_test: int, n_valid: int) -> Parts:
     changes = np.flatnonzero(np.diff(time[order])) + 1  # where a new time begins
     if len(changes) < 2:
         raise BadData(
-            f"splitBy time: the time column has {len(changes) + 1} different times; "
+            f"splitBy time: the time column has {counted(len(changes) + 1, 'different time')}; "
             "three parts need at least three"
         )
     end = _nearest(changes[1:], len(time) - n_test)
@@ -166,7 +167,7 @@ def _nearest(cuts: Rows, wanted: int) -> int:
 def _by_group(groups: Rows, n_test: int, n_valid: int, seed: int) -> Parts:
     codes, sizes = np.unique(groups, return_counts=True)
     if len(codes) < 3:
-        raise BadData(f"splitBy group: {len(codes)} groups cannot make three parts")
+        raise BadData(f"splitBy group: {counted(len(codes), 'group')} cannot make three parts")
     order = _shuffled(len(codes), seed)
     n_test_groups = _deal(sizes[order], n_test, keep=2)
     n_valid_groups = _deal(sizes[order[n_test_groups:]], n_valid, keep=1)

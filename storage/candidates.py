@@ -6,6 +6,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from configs.errors import NotFound
 from configs.meant import meant, some
+from configs.wording import counted
 from storage import batches, results
 from storage.metadata import MODEL_KEY, same_model
 from storage.ranking import best_first, require_metric
@@ -66,9 +67,9 @@ def models(connection: Connection, candidate_id: str) -> tuple[TrainedModel, ...
     missing = [name for name in wanted if name not in found]
     if missing:
         raise NotFound(
-            f"candidate_id {candidate_id!r}: {len(missing)} of {len(wanted)} models are not in "
-            f"dc_model, the first: {written(missing[0])}; train its batch again or delete its row "
-            "from dc_candidate_model_list"
+            f"candidate_id {candidate_id!r}: {len(missing)} of {counted(len(wanted), 'model')} not "
+            f"in dc_model, the first: {written(missing[0])}; train its batch again or delete its "
+            "row from dc_candidate_model_list"
         )
     return tuple(found[name] for name in wanted)
 
@@ -138,5 +139,5 @@ def what_exists(connection: Connection, wanted: str = "") -> str:
     there = lists(connection)
     if not there:
         return "there are no lists yet: see `deepcredit candidates add --help`"
-    named = [f"{name} ({listed} models)" for name, listed, _ in there]
+    named = [f"{name} ({counted(listed, 'model')})" for name, listed, _ in there]
     return f"{meant(wanted, (name for name, *_ in there))}there are: {some(named, 20)}"

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv as arrow_csv
 
 from configs.errors import BadData
+from configs.wording import counted
 from storage.tables import check_names
 
 NULL_WORDS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "\\N")
@@ -147,8 +148,9 @@ def _name_bad_line(path: Path, delimiter: str, expected: int) -> None:
             for record in reader:
                 if record and len(record) != expected:
                     raise BadData(
-                        f"{path}: line {reader.line_num} has {len(record)} values, "
-                        f"but the header names {expected} columns"
+                        f"{path}: line {reader.line_num} has "
+                        f"{counted(len(record), 'value')}, but the header names "
+                        f"{counted(expected, 'column')}"
                     )
 
 

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from configs.errors import BadData
+from configs.wording import counted
 from storage import bulk_read
 from storage.content import canonical_of, columns_in
 from storage.records import Dataset, DatasetColumn
@@ -75,8 +76,8 @@ def _by_number(name: str, order: pa.ChunkedArray) -> pa.Array | None:
 def _by_id(name: str, ids: pa.ChunkedArray) -> pa.Array:
     if ids.null_count:
         raise BadData(
-            f"the id column {name!r} has {ids.null_count} missing values; name a column that "
-            "identifies every row, or none"
+            f"the id column {name!r} has {counted(ids.null_count, 'missing value')}; name a column "
+            "that identifies every row, or none"
         )
     indices = pc.sort_indices(ids)
     ordered = ids.take(indices).combine_chunks()

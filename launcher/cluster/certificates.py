@@ -13,6 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from configs.cluster import certificates_in
 from configs.errors import BadSetting
+from configs.wording import counted
 
 _FEW_DAYS = 30
 
@@ -64,8 +65,8 @@ def ending(certificates: Mapping[str, str] | None) -> Iterator[str]:
     left = (last_day(certificates) - datetime.now(UTC)).days
     if left < _FEW_DAYS:
         yield (
-            f"the cluster's certificate ends in {left} days, and nobody connects after that: stop "
-            "the cluster and make a new one (docs/cluster.md)"
+            f"the cluster's certificate ends in {counted(left, 'day')}, and nobody connects after "
+            "that: stop the cluster and make a new one (docs/cluster.md)"
         )
 
 

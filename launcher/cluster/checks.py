@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from configs.cluster import Host
 from configs.errors import BadSetting, ClusterUnavailable
+from configs.wording import counted
 from launcher.cluster.facts import Facts
 from launcher.host.versions import differences, versions
 
@@ -20,8 +21,8 @@ def check_room(
         threads = sum(_threads(host, has, wanted[host.name]) for host in here)
         if threads > has.cores:
             problems.append(
-                f"{names}: workers times threads are {threads}, but there are {has.cores} cores; "
-                "set workers or threads lower"
+                f"{names}: workers times threads are {threads}, but the machine has "
+                f"{counted(has.cores, 'core')}; set workers or threads lower"
             )
         memory = sum(_memory_mb(host, has, wanted[host.name]) for host in here)
         if memory > has.memory_mb + 1:  # of what is in proportion to threads, rounded
@@ -30,7 +31,8 @@ def check_room(
                 f"{has.memory_mb:,} MiB; set workers or memory_limit lower"
             )
     problems += [
-        f"{host.name}: gpus asks for more than the {facts[host.name].gpus} cards that it may see"
+        f"{host.name}: gpus asks for more than the {counted(facts[host.name].gpus, 'card')} that "
+        "it may see"
         for host in hosts
         if host.gpus > facts[host.name].gpus
     ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from configs.cluster import Cluster, Host
 from configs.errors import BadSetting, ClusterUnavailable
+from configs.wording import counted
 from launcher.cluster import dismissal
 from launcher.cluster.certificates import FILES, read
 from launcher.cluster.discovery import facts_of, find
@@ -38,7 +39,8 @@ def start(configured: Cluster, say: Say, without: Collection[str] = ()) -> Pictu
         raise ClusterUnavailable(f"{'; '.join(errors.values())}; nothing was started; {advice}")
     plan = make_plan(cluster, facts)
     for name, each in facts.items():
-        say(0.1, f"{name}: {each.cores} cores, {each.gpus} GPUs, address {each.ip}")
+        has = f"{counted(each.cores, 'core')}, {counted(each.gpus, 'GPU')}"
+        say(0.1, f"{name}: {has}, address {each.ip}")
     deadline = time.monotonic() + cluster.start_seconds
     scheduler = {cluster.scheduler.name: (plan.scheduler,)}
     start_processes(cluster, scheduler, certificates, say)

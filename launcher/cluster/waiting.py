@@ -6,6 +6,7 @@ from typing import Any
 
 from configs.cluster import Cluster
 from configs.errors import ClusterUnavailable
+from configs.wording import counted
 from launcher.cluster.look import NoAnswer, Picture, look
 from launcher.cluster.plan import Process
 from launcher.cluster.ssh import ask, ask_all
@@ -40,7 +41,8 @@ def wait(
             missing = names - {worker.name for worker in picture.workers}
             if not missing:
                 return picture
-            say(0.4 + 0.6 * (1 - len(missing) / len(names)), f"{len(missing)} workers to come")
+            to_come = counted(len(missing), "worker")
+            say(0.4 + 0.6 * (1 - len(missing) / len(names)), f"{to_come} to come")
             problem = f"no sign of the workers {', '.join(sorted(missing))}"
         now = time.monotonic()
         if now > deadline or now - checked > _ALIVE_EVERY_SECONDS:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection
 
+from configs.wording import counted
 from launcher.terminal.console import Column, show
 from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
@@ -60,8 +61,8 @@ def add(
         raise typer.BadParameter("a list has a name, such as C001", param_hint="LIST")
     found = session(ctx).read(lambda c: candidates.best(c, from_batch, metric=by, top=top))
     new = session(ctx).write(lambda c: candidates.add(c, candidate_id, found))
-    known = f", {len(found) - new} were on it already" if new < len(found) else ""
-    say(f"{candidate_id}: {new} models added{known}")
+    known = f", {len(found) - new:,} on it already" if new < len(found) else ""
+    say(f"{candidate_id}: {counted(new, 'model')} added{known}")
     for doubt in session(ctx).read(lambda c: doubts(c, candidate_id)):
         note(doubt)
 

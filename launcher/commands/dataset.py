@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from configs.wording import counted
 from launcher.terminal.console import Column, progress, show
 from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
@@ -216,7 +217,8 @@ def _make(ctx: typer.Context, words: str, make: Callable[..., Dataset]) -> None:
         note(line)
     kinds = Counter(column.kind for column in made.columns_of("feature"))
     features = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    say(f"{made.name}: {made.n_rows} rows, {len(made.columns)} columns, features: {features}")
+    size = f"{counted(made.n_rows, 'row')}, {counted(len(made.columns), 'column')}"
+    say(f"{made.name}: {size}, features: {features}")
     if made.positive_rate is not None:
         say(f"{made.target_column}: {made.positive_rate:.4f} positive; table {made.table_name}")
     _show_columns(made)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from configs.wording import counted
 from launcher.terminal.console import progress
 from launcher.terminal.durations import seconds_of
 from launcher.terminal.folder import example, new_app
@@ -91,20 +92,26 @@ def prune(
     seconds = seconds_of(completed_before, "--completed-before")
     opened = session(ctx)
     old = opened.read(lambda connection: housekeeping.old(connection, seconds))
-    kept = f"{old.needed} stay because something refers to them" if old.needed else ""
+    kept = f"{old.needed:,} kept, to which something refers" if old.needed else ""
     if dry_run:
         span = f" (batch {old.first} to {old.last})" if old.removable else ""
-        say("; ".join(filter(None, (f"{old.removable} batches can go{span}", kept))))
+        say("; ".join(filter(None, (f"{_batches(old.removable)} can go{span}", kept))))
         return
     with progress("pruning") as bar:
         removed = _step_by_step(
             opened,
             partial(housekeeping.prune, seconds=seconds),
-            lambda done: bar(done / max(old.removable, done), f"{done} of {old.removable} batches"),
+            lambda done: bar(
+                done / max(old.removable, done), f"{done:,} of {_batches(old.removable)}"
+            ),
         )
         left = _step_by_step(opened, housekeeping.prune_deserted, lambda _: None)
-    remains = f"and what {left} deleted ones had left" if left else ""
-    say("; ".join(filter(None, (f"{removed} batches removed", remains, kept))))
+    remains = f"and what {counted(left, 'deleted one')} had left" if left else ""
+    say("; ".join(filter(None, (f"{_batches(removed)} removed", remains, kept))))
+
+
+def _batches(number: int) -> str:
+    return counted(number, "batch", "batches")
 
 
 def _step_by_step(

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from configs.errors import BadParameter, NotFound
+from configs.wording import counted
 from launcher.terminal import modelfile
 from launcher.terminal.console import Column, show
 from launcher.terminal.exports import Format, FormatOption, export
@@ -52,7 +53,8 @@ def load_(
     session(ctx).write(lambda connection: model_list.put(connection, entries))
     groups = sorted({entry.model_group_id for entry in entries})
     count = sum(len(modelfile.expand(entry)) for entry in entries)
-    say(f"{len(entries)} models with {count} variants in {', '.join(groups)}")
+    models, all_variants = counted(len(entries), "model"), counted(count, "variant")
+    say(f"{models} with {all_variants} in {', '.join(groups)}")
 
 
 @app.command("list", epilog=example("deepcredit model list --group M100"))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from configs.wording import counted
 from launcher.host.private import private_file
 from launcher.terminal.console import Column, show
 from launcher.terminal.exports import Format, FormatOption, export, write_csv
@@ -95,7 +96,7 @@ def _summary(found: ScoreList) -> str:
     order = "the file that was loaded" if dataset.order_column else by_columns
     named = "" if dataset.id_column else f"; row_no counts them in the order of {order}"
     part = "" if found.split == "all" else f" of {found.split}"
-    return f"{len(called):,} rows{part} of {dataset.name}; {sum(called):,} called 1{named}"
+    return f"{counted(len(called), 'row')}{part} of {dataset.name}; {sum(called):,} called 1{named}"
 
 
 def _write(path: Path, names: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from configs.wording import counted
 from launcher.terminal.console import progress
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import complain, say
@@ -84,7 +85,7 @@ def adopt(
 
 
 def _tell(found: Findings, limit: int | None) -> None:
-    say(f"{found.files} files, {_megabytes(found.bytes)}")
+    say(f"{counted(found.files, 'file')}, {_megabytes(found.bytes)}")
     for uri in found.missing[:limit]:
         complain(f"missing: {_printable(uri)}")
     _rest(found.missing, limit, "missing")
@@ -99,7 +100,7 @@ def _tell(found: Findings, limit: int | None) -> None:
         say(f"{len(found.sorted.in_use)} more may be in use by what runs now")
     if found.sorted.foreign:
         first = _printable(found.sorted.foreign[0])
-        say(f"{len(found.sorted.foreign)} are not ours and stay, such as {first}")
+        say(f"{len(found.sorted.foreign)} not ours, left alone, such as {first}")
 
 
 def _delete(orphans: tuple[Orphan, ...], place: Store, opened: Session) -> None:
@@ -108,10 +109,10 @@ def _delete(orphans: tuple[Orphan, ...], place: Store, opened: Session) -> None:
         for number, orphan in enumerate(orphans, 1):
             if remove(place, orphan, opened.read):
                 removed, size = removed + 1, size + orphan.bytes
-            bar(number / len(orphans), f"{removed} files")
+            bar(number / len(orphans), counted(removed, "file"))
     say(f"{removed} deleted, {_megabytes(size)}")
     if removed < len(orphans):
-        say(f"{len(orphans) - removed} stay: a batch began to run that may use them")
+        say(f"{len(orphans) - removed} kept: a batch began to run that may use such files")
 
 
 def _rest(files: tuple[object, ...], limit: int | None, what: str) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from configs.errors import BadSetting
 from configs.settings import PREFIX
+from configs.wording import counted
 from launcher.cluster.capacity import FITS_A_CARD, OURS, declared, limit_mb
 from launcher.host.addresses import of_pages, towards
 from launcher.host.machine import SEEN, cards, cores, memory_mb
@@ -76,8 +77,8 @@ def worker(
     many = threads or (1 if gpu is None else min(FITS_A_CARD, at_once))
     if workers * many > at_once:
         raise BadSetting(
-            f"--workers times --threads are {workers * many}, but there are {at_once} cores; set "
-            "one of them lower"
+            f"--workers times --threads are {workers * many}, but this host has "
+            f"{counted(at_once, 'core')}; set one of them lower"
         )
     limit = limit_mb(memory_limit, many, at_once, memory)
     if workers * limit > memory + 1:  # of parts of it, rounded
@@ -130,8 +131,8 @@ def _card(number: int) -> str:
     if number < len(there):
         return there[number]
     warn(
-        f"--gpu {number}: this host has {len(there)} cards, counted from 0; what comes here "
-        "computes on the CPU"
+        f"--gpu {number}: this host has {counted(len(there), 'card')}, counted from 0; what comes "
+        "here computes on the CPU"
     )
     return "" if SEEN in os.environ else str(number)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from textwrap import indent
 
 from configs.settings import PREFIX, SECRETS
+from configs.wording import counted
 from launcher.demo import steps
 from launcher.demo.launcher import Launcher, launcher, wait
 from launcher.demo.other_shell import command_line, needed_first
@@ -41,7 +42,7 @@ def run(session: Session, own: Source | None, rows: int) -> None:
     dataset = _data(session, own, rows)
     say("\n3. Models")
     variants = steps.put_models(session, _FOLDER)
-    say(f"   {_FOLDER}/models.toml holds group {NAME}: {variants} variants")
+    say(f"   {_FOLDER}/models.toml holds group {NAME}: {counted(variants, 'variant')}")
     say("\n4. Batches: these statements are all that an operator does")
     trained, predicted = _submit(session, dataset)
     say(f"\n5. A launcher claims what waits (deepcredit launcher {NAME} --queue {QUEUE})")
@@ -49,7 +50,8 @@ def run(session: Session, own: Source | None, rows: int) -> None:
         for number in (trained, predicted):
             _await(session, running, number)
         same, models = steps.equal_figures(session, trained, predicted)
-        say(f"   {same} of {models} models, stored and loaded again, gave the very same test AUC")
+        of_all = f"{same} of {counted(models, 'model')}"
+        say(f"   {of_all}, stored and loaded again, gave the very same test AUC")
         say("\n6. An ensemble batch over these models")
         searched = _search(session, trained)
         _await(session, running, searched)
@@ -74,7 +76,8 @@ def _data(session: Session, own: Source | None, rows: int) -> Dataset:
             )
     features = dataset.columns_of("feature")
     missing = f", {dataset.positive_rate:.1%} positive" if dataset.positive_rate else ""
-    say(f"   {dataset.name}: {dataset.n_rows} rows, {len(features)} features{missing}")
+    size = f"{counted(dataset.n_rows, 'row')}, {counted(len(features), 'feature')}"
+    say(f"   {dataset.name}: {size}{missing}")
     return dataset
 
 

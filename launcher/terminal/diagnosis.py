@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from configs.errors import BadSetting, ClusterUnavailable, DeepCreditError
 from configs.installed import can_use_cards, version_of
 from configs.settings import PREFIX, SECRETS
+from configs.wording import counted
 from launcher.cluster.certificates import ending
 from launcher.cluster.connection import connect
 from launcher.host.private import everybody_may_use
@@ -139,7 +140,7 @@ def _dask(session: Session) -> Found:
     except (ClusterUnavailable, BadSetting) as error:
         yield fail(str(error))
         return
-    yield ok(f"{parts.netloc}: {workers} threads, versions equal to ours")
+    yield ok(f"{parts.netloc}: {counted(workers, 'thread')}, versions equal to ours")
     yield from map(warn, ending(files))
 
 

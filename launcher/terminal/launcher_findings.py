@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from configs.meant import some
+from configs.wording import counted
 from launcher.service.kept_back import remedy, what_to_do
 from launcher.terminal.durations import in_utc
 from launcher.terminal.findings import Finding, Found, Said, fail, ok, warn
@@ -64,12 +65,13 @@ def launchers(session: Session) -> Found:
 
 
 def _at_work(server: Server) -> Said:
+    slots = "" if server.slots is None else f"{counted(server.slots, 'slot')}, "
     queues = _named("queue", server.queues)
     tags = _named("tag", server.tags)
     memory = "" if server.memory_mb is None else f"{server.memory_mb} MB, "
     paused = ", paused" if server.paused else ""
     said = (
-        f"{server.serve_server_id} on {server.host}, {server.slots} slot(s), {queues}, {tags}, "
+        f"{server.serve_server_id} on {server.host}, {slots}{queues}, {tags}, "
         f"{memory}last seen {in_utc(server.last_seen)}{paused}"
     )
     if server.takes_none is not None:

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from configs.wording import counted
 from models.kind import Labels, Scores
 from models.metrics import confusion
 from models.plots.canvas import FAINT, FIRST, INK, OTHERS, SOFT, key, paired, png
@@ -180,7 +181,8 @@ def _handles(drawn: Sequence[_Drawn]) -> list[Line2D]:
         if look is not _OTHER
     ]
     others = len(drawn) - len(told)
-    return [*told, Line2D([], [], **_OTHER, label=f"{others} other methods")] if others else told
+    rest = counted(others, "other method")
+    return [*told, Line2D([], [], **_OTHER, label=rest)] if others else told
 
 
 def _sizes(y: Labels) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
+from configs.wording import counted
 from models.plots.canvas import FIRST, GRID, INK, OTHERS, SECOND, SOFT, blank, legend_below, png
 
 _ALL_NAMED = 60
@@ -51,8 +52,7 @@ def membership(
 
 def in_words(kind: str, shares: NDArray[np.float64]) -> str:
     """What membership says of a kind."""
-    models = "1 model" if len(shares) == 1 else f"{len(shares)} models"
-    return f"{kind}   {models}, mean {shares.mean():.1%}"
+    return f"{kind}   {counted(len(shares), 'model')}, mean {shares.mean():.1%}"
 
 
 def _name_models(axes: Axes, names: Sequence[str], kinds: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.metric_names import VOTE_METRICS
+from configs.wording import counted
 from ensemble.search import BINS, edges
 from models.plots.curves import Curve, precision_recall, roc
 from models.plots.distribution import Bars, Mark, distribution
@@ -68,8 +69,9 @@ def _distribution(searched: Searched, judged: Sequence[Judged], batch_id: int) -
         for each in judged
     ]
     subtitle = (
-        f"batch {batch_id}: {searched.ensembles:,} ensembles of {rule.rounds} rounds of "
-        f"{rule.members} of {searched.parts[0].models} models"
+        f"batch {batch_id}: {counted(searched.ensembles, 'ensemble')} of "
+        f"{counted(rule.rounds, 'round')} of {rule.members} of "
+        f"{counted(searched.parts[0].models, 'model')}"
     )
     place = VOTE_METRICS.index(search.metric)
     counts = searched.best.histograms[:, place, :BINS]
@@ -106,7 +108,7 @@ def _membership(board: Board, searched: Searched, batch_id: int) -> bytes:
         chance=chance,
         band=(chance - width, chance + width),
         subtitle=f"batch {batch_id}: rounds of the best {len(numbers):,} of "
-        f"{searched.ensembles:,} ensembles; band: three standard deviations of chance",
+        f"{counted(searched.ensembles, 'ensemble')}; band: three standard deviations of chance",
     )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from configs.errors import BadParameter, NotFound
+from configs.wording import counted
 from models.kind import Labels, Scores
 from models.scores import decide
 from pipeline import fingerprints, run_files, subjects
@@ -85,8 +86,8 @@ def run(
     context.commit(publish)
     called = int(np.count_nonzero(outcome.called))
     summary = (
-        f"{len(outcome.called):,} rows scored by {answer.method.method} of ensemble batch "
-        f"{parent.batch_id} ({len(answer.models)} models); {called:,} called 1"
+        f"{counted(len(outcome.called), 'row')} scored by {answer.method.method} of ensemble batch "
+        f"{parent.batch_id} ({counted(len(answer.models), 'model')}); {called:,} called 1"
     )
     return "; ".join([summary, *doubts])
 
@@ -155,8 +156,9 @@ def _scores(
     scores = score_members(answer.models, subject, deadline, context)
     if len(scores) < len(answer.models):
         raise BadParameter(
-            f"batch_param: timeLimit: {len(scores)} of {len(answer.models)} models had scored by "
-            "then, and an ensemble needs them all; what is done is kept for a re-run with more"
+            f"batch_param: timeLimit: {len(scores)} of {counted(len(answer.models), 'model')} had "
+            "scored by then, and an ensemble needs them all; what is done is kept for a re-run "
+            "with more"
         )
     return scores, subject.y, subjects.doubts(subject, answer.models[0], context)
 

@@ -13,6 +13,7 @@ from configs.errors import (
     DatasetChanged,
     ParentNotReady,
 )
+from configs.wording import counted
 from pipeline import frames, placing, run_files, workplace
 from pipeline.context import Context
 from pipeline.ensembles.part_scoring import PartTask, score_parts, task_of
@@ -38,11 +39,11 @@ def restore(
         ParentNotReady: a model was trained again meanwhile.
     """
     reasons = {model.name: reason for model, reason in lost}
-    context.report(0.0, f"computing lost scores of {len(lost)} models")
+    context.report(0.0, f"computing lost scores of {counted(len(lost), 'model')}")
     models = {model.name: model for model, _ in lost}
     matrices = _matrices(models.values(), split, context)
     tasks = [_task(model, matrices[name], split, context) for name, model in models.items()]
-    tally = Tally(total=len(tasks), before=0, unit="lost scores", report=context.report)
+    tally = Tally(total=len(tasks), before=0, unit="lost score", report=context.report)
     restored = []
     for ended in placing.run(context.executor, score_parts, tasks, tag=context.tag):
         model = models[ended.task.name]

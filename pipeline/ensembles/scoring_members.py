@@ -44,7 +44,7 @@ def score_members(
         for model in models
         if model.name not in scores
     ]
-    tally = Tally(total=len(models), before=len(scores), unit="models", report=context.report)
+    tally = Tally(total=len(models), before=len(scores), unit="model", report=context.report)
     for ended in placing.run(
         context.executor, score_parts, tasks, tag=context.tag, deadline=deadline
     ):

@@ -88,7 +88,7 @@ def search(board: Board, order: Order, context: Context) -> Searched:
     done = [finished for finished, _ in kept]
     best = [tried.best for _, tried in kept]
     before = sum(finished.last_no - finished.first_no + 1 for finished in done)
-    tally = Tally(total=order.ensembles, before=before, unit="ensembles", report=context.report)
+    tally = Tally(total=order.ensembles, before=before, unit="ensemble", report=context.report)
     while not order.late and (tasks := _tasks(order, votes, done, context)):
         for ended in placing.run(
             context.executor, try_range, tasks, tag=context.tag, deadline=order.deadline

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import ArtifactDamaged, ArtifactMissing, BadData
+from configs.wording import counted
 from models.kind import Labels, Scores
 from models.scores import decide
 from pipeline.context import Context
@@ -56,7 +57,7 @@ def assemble(candidates: Candidates, context: Context) -> Board:
             f"all {len(y_valid)} rows of valid are of one class, so that no ensemble can be chosen "
             "on them; train with another split"
         )
-    context.report(0.0, f"reading scores of {len(candidates.models)} models")
+    context.report(0.0, f"reading scores of {counted(len(candidates.models), 'model')}")
     models, files = _files(candidates, context)
     valid = np.empty((len(models), len(y_valid)), dtype=np.float32)
     test = np.empty((len(models), len(y_test)), dtype=np.float32)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from configs import plugins
 from configs.errors import BadParameter, ParentNotReady
 from configs.metric_names import VoteMetric
+from configs.wording import counted
 from ensemble.rule import ROUNDS, Rule
 from ensemble.sampling import SEEDS
 from ensemble.search import Search
@@ -114,7 +115,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     with ThreadPoolExecutor(1, "baselines") as pool:
         learning = pool.submit(baselines, board, parameters.metric)
         searched = searching.search(board, _order(parameters, deadline), context)
-        context.report(0.99, f"{searched.ensembles:,} ensembles tried; learning baselines")
+        context.report(0.99, f"{counted(searched.ensembles, 'ensemble')} tried; learning baselines")
         learned = learning.result()
     context.report(0.99, "comparing methods")
     judged = methods.judge(
@@ -159,14 +160,14 @@ def _require_space(parameters: Parameters) -> None:
     if voters > MOST_VOTERS:
         raise BadParameter(
             f"batch_param: rounds: members times rounds is {voters}; it can be at most "
-            f"{MOST_VOTERS}: with {parameters.members} members {MOST_VOTERS // parameters.members} "
-            "rounds"
+            f"{MOST_VOTERS}: with members {parameters.members}, rounds at most "
+            f"{MOST_VOTERS // parameters.members}"
         )
     most = MOST_DETAILED // (parameters.rounds * (parameters.members + 10))
     if parameters.detail > most:
         raise BadParameter(
-            f"batch_param: detail: with {parameters.members} members and {parameters.rounds} "
-            f"rounds it can be at most {most}; it is {parameters.detail}"
+            f"batch_param: detail: with members {parameters.members} and rounds "
+            f"{parameters.rounds} it can be at most {most}; it is {parameters.detail}"
         )
 
 
@@ -220,7 +221,8 @@ def _summary(searched: Searched, judged: tuple[Judged, ...], parameters: Paramet
     single = next(each for each in judged if each.method == methods.BASE)
     metric = parameters.metric
     low, high = map(_number, answer.interval or (None, None))
-    tried = f"{searched.ensembles:,} ensembles of {searched.parts[0].models} models"
+    models = counted(searched.parts[0].models, "model")
+    tried = f"{counted(searched.ensembles, 'ensemble')} of {models}"
     if searched.ensembles < parameters.ensembles:
         tried += f" ({parameters.ensembles:,} were asked for, timeLimit came first)"
     return (

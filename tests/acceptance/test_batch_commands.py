@@ -114,7 +114,7 @@ def test_an_ensemble_of_models_that_are_gone_is_not_added(stocked: Terminal, cal
 
     words = ("--mode", "ensemble", "--candidate", "C1", "--param", "members=1")
     said = stocked.error("batch", "add", *words)
-    assert f"1 of 1 models are not in dc_model, the first: batch {ended}, model 1/1" in said
+    assert f"1 of 1 model not in dc_model, the first: batch {ended}, model 1/1" in said
 
 
 def test_a_batch_may_be_added_that_waits_for_the_one_it_builds_on(

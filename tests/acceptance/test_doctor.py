@@ -176,7 +176,7 @@ def test_doctor_names_batches_that_no_launcher_will_ever_take(run: Terminal, cal
     calls.register("S1")
     calls.add()
     assert warned() == []
-    assert "S1 on h, 2 slot(s), queue default, no tags, last seen " in run("doctor")[1]
+    assert "S1 on h, 2 slots, queue default, no tags, last seen " in run("doctor")[1]
 
     run("server", "pause", "S1")
     on_q = {"queue": "q", "need_tag": "big"}

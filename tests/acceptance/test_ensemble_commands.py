@@ -34,7 +34,7 @@ def test_candidates_are_added_from_a_batch_and_those_there_stay(lab, run):
     )
     assert listed(lab) == tuple((batch_id, number, 1) for number in range(1, 6))
     code, out, _ = run("candidates", "add", "C001", "--from-batch", "1", "--top", "3")
-    assert (code, out) == (0, "C001: 0 models added, 3 were on it already\n")
+    assert (code, out) == (0, "C001: 0 models added, 3 on it already\n")
 
 
 @pytest.mark.parametrize("metric", ["auc", "brier"])
@@ -59,7 +59,7 @@ def test_lists_and_their_models_are_shown_with_what_is_trained(lab, run):
     assert out == "batch_id,model_no,model_sub_no,trained\n1,1,1,yes\n1,2,1,no\n"
     code, out, err = run("candidates", "list", "C009")
     assert (code, out) == (1, "")
-    assert "there are: C001 (2 models), 후보 (1 models)" in err
+    assert "there are: C001 (2 models), 후보 (1 model)" in err
 
 
 @pytest.mark.parametrize(

@@ -197,12 +197,12 @@ def test_old_batches_are_pruned_once_one_has_looked(run, calls):
     code, text, _ = run(*words, "--dry-run")
     assert (code, text) == (
         0,
-        "2 batches can go (batch 2 to 3); 1 stay because something refers to them\n",
+        "2 batches can go (batch 2 to 3); 1 kept, to which something refers\n",
     )
     code, text, error = run(*words)
     assert (code, text) == (
         0,
-        "2 batches removed; 1 stay because something refers to them\n",
+        "2 batches removed; 1 kept, to which something refers\n",
     )
     assert "2 of 2 batches" in error
     assert column(calls, dc_batch.c.batch_id) == [1, kept, waiting]

@@ -27,7 +27,7 @@ def test_store_check_tells_and_deletes(run, calls, tmp_path):
     assert error == "".join(f"error: missing: ensembles/E1/{name}.png\n" for name in missing)
     assert "left by a run that is over: models/T1/1/1.f1.ubj, 0.1 MB\n" in text
     assert "2 missing; 2 not needed, 0.2 MB\n" in text
-    assert "1 are not ours and stay, such as notes.txt\n" in text
+    assert "1 not ours, left alone, such as notes.txt\n" in text
 
     code, text, error = run("store", "check", "--delete")
     assert (code, text) == (1, "")

@@ -131,7 +131,7 @@ def test_categories_that_training_never_had_are_told_if_many_rows_have_them(lab)
     )
 
     assert same.endswith(" called 1")
-    told = r" called 1; region: 1\d\d of 400 rows hold a category that training had never or hardly"
+    told = r" called 1; region: 1\d\d of 400 rows with a category that training had never or hardly"
     assert re.search(told, renamed)
 
 

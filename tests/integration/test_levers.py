@@ -98,7 +98,7 @@ def test_a_cancelled_batch_says_what_was_done_and_no_estimate(calls: Calls) -> N
     def report(share: float, note: str) -> None:
         calls.beat(claim, progress=share, note=note)
 
-    done = Tally(total=8, before=2, unit="models", report=report, clock=lambda: next(clock))
+    done = Tally(total=8, before=2, unit="model", report=report, clock=lambda: next(clock))
     done.advance("ML-RF")
     assert calls.read(number).progress_note == "3 of 8 models, about 25 s left, last ML-RF"
 

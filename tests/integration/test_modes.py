@@ -103,14 +103,14 @@ def test_a_model_keeps_what_it_was_asked_for_and_what_made_it(ready: Desk) -> No
 def test_the_summary_of_a_batch_tells_counts_from_percentages(ready: Desk) -> None:
     summary = ready.run(ready.add(batch_param='{"testSize": "30", "validationSize": 0.2}'))
 
-    assert summary == "1 of 1 models trained; testSize 30: 30 of 300 rows, not 30 %"
+    assert summary == "1 of 1 model trained; testSize 30: 30 of 300 rows, not 30 %"
 
 
 def test_the_summary_of_a_batch_tells_where_hardly_a_row_of_a_class_judges(ready: Desk) -> None:
     summary = ready.run(ready.add(batch_param='{"testSize": "101", "validationSize": 15}'))
 
     few = "class 1 in 6 of 15 rows of valid: figures of so few are luck"
-    assert summary == f"1 of 1 models trained; validationSize 15: 15 of 300 rows, not 15 %; {few}"
+    assert summary == f"1 of 1 model trained; validationSize 15: 15 of 300 rows, not 15 %; {few}"
 
 
 def test_the_summary_of_a_batch_tells_of_rows_set_aside_that_equal_rows_of_train(
@@ -126,12 +126,12 @@ def test_the_summary_of_a_batch_tells_of_rows_set_aside_that_equal_rows_of_train
     with capture_logs() as logs:
         by_chance, by_group = map(ready.run, batches)
 
-    said = r"1 of 1 models trained; (\d+) of 264 rows of valid and test equal rows of train"
+    said = r"1 of 1 model trained; (\d+) of 264 rows of valid and test equal rows of train"
     found = re.fullmatch(said, by_chance)
     assert found
     assert 100 < int(found[1]) < 264
     assert [log["batch_id"] for log in logs if log["event"] == "doubtful split"] == batches[:1]
-    assert by_group == "1 of 1 models trained"
+    assert by_group == "1 of 1 model trained"
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_predict_on_the_rows_set_aside_finds_the_same_figures(
     row = {"mode": "predict", "train_batch_id": trained, "model_group": None}
     named = {"dataset_group": "G", "dataset_version": 1} | dict.fromkeys(left_out)
     predicted = ready.add(**row, **named)
-    assert ready.run(predicted) == "1 of 1 models applied"
+    assert ready.run(predicted) == "1 of 1 model applied"
 
     (again,) = ready.results(predicted)
     (test,) = (row for row in ready.results(trained) if row.split == "test")
@@ -234,7 +234,7 @@ def test_predict_scores_every_row_of_another_data_set(ready: Desk) -> None:
     ready.load(other, id_column="id")
 
     predicted = ready.add(mode="predict", train_batch_id=trained, dataset_version=2)
-    assert ready.run(predicted) == "1 of 1 models applied"
+    assert ready.run(predicted) == "1 of 1 model applied"
 
     (row,) = ready.results(predicted)
     assert (row.split, row.n_rows, row.state) == ("all", 120, "C")
@@ -251,9 +251,9 @@ def test_predict_says_that_many_rows_hold_what_training_never_had(ready: Desk) -
     with capture_logs() as logs:
         said = ready.run(ready.add(mode="predict", train_batch_id=trained, dataset_version=2))
 
-    doubt = "지역: 30 of 120 rows hold a category that training had never or hardly ever"
-    gap = "debt: 20 of 120 rows lack a value, as none did in training"
-    assert said == f"1 of 1 models applied; {doubt}; {gap}"
+    doubt = "지역: 30 of 120 rows with a category that training had never or hardly ever"
+    gap = "debt: 20 of 120 rows without a value, which none lacked in training"
+    assert said == f"1 of 1 model applied; {doubt}; {gap}"
     for event, note in (("unknown categories", doubt), ("missing values", gap)):
         assert [line["note"] for line in logs if line["event"] == event] == [note]
 
@@ -279,7 +279,7 @@ def test_predict_says_that_rows_of_another_data_set_were_learned_from(
         said = ready.run(ready.add(**row))
 
     doubt = f"{count} rows equal rows learned from: metrics on them flatter"
-    assert said == f"1 of 1 models applied; {doubt}"
+    assert said == f"1 of 1 model applied; {doubt}"
     assert [line["note"] for line in logs if line["event"] == "rows learned from"] == [doubt]
 
 
@@ -303,7 +303,7 @@ def test_where_rows_learned_from_cannot_flatter_or_be_known_nothing_is_said(
 
     predicted = ready.add(mode="predict", train_batch_id=trained, dataset_version=2)
 
-    assert ready.run(predicted) == "1 of 1 models applied"
+    assert ready.run(predicted) == "1 of 1 model applied"
 
 
 def test_rows_trained_on_are_known_again_under_another_name(ready: Desk) -> None:
@@ -384,7 +384,7 @@ def test_one_failing_model_does_not_take_the_others_with_it(ready: Desk) -> None
     assert ready.reports[-1] == (0.99, "2 of 2 models, 1 failed, last ML-XGB 2/1")
     with pytest.raises(ModelFailed, match="ML-XGB 2/1"):
         ready.train('{"onModelError": "fail"}')
-    with pytest.raises(AllModelsFailed, match="0 of 1 models"):
+    with pytest.raises(AllModelsFailed, match="0 of 1 model"):
         ready.train('{"models": [2]}')
 
 

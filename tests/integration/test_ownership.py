@@ -50,7 +50,7 @@ def test_the_first_batch_marks_an_empty_store_and_the_next_find_it_theirs(place,
 
 
 def test_an_empty_store_where_files_should_be_is_not_written_to(place):
-    with pytest.raises(StoreUnavailable, match=r"names 1 files there; is its disk mounted\?"):
+    with pytest.raises(StoreUnavailable, match=r"names 1 file there; is its disk mounted\?"):
         ownership.take(place.store, OURS, where=WHERE, named=lambda: {MODEL})
     assert list(place.store.walk()) == []
 

@@ -69,7 +69,7 @@ def test_a_second_run_scores_again_what_was_lost(ready: Desk) -> None:
     ready.sql("UPDATE dc_batch SET state = 'I'")
     ready.run(predicted - 1)
 
-    assert ready.run(predicted) == "1 of 1 models applied"
+    assert ready.run(predicted) == "1 of 1 model applied"
 
     (after,) = ready.results(predicted)
     assert (after.fence, after.scores_sha256) == (2, before.scores_sha256)
@@ -105,7 +105,7 @@ def test_whatever_a_models_numbers_come_from_trains_it_again(
         monkeypatch.setattr("pipeline.modes.train.versions", lambda: {"xgboost": "0"})
     desk.sql("UPDATE dc_batch SET state = 'I'")
 
-    assert desk.run(batch_id) == "1 of 1 models trained"
+    assert desk.run(batch_id) == "1 of 1 model trained"
     assert [row.fence for row in desk.trained(batch_id)] == [3]
 
 
@@ -135,7 +135,7 @@ def test_whatever_a_predictions_numbers_come_from_scores_again(ready: Desk, chan
     ready.run(trained)
 
     summary, *told = ready.run(predicted).split("; ")
-    assert summary == "1 of 1 models applied"
+    assert summary == "1 of 1 model applied"
     assert bool(told) == (changed == "preparation")  # what now is missing never was in training
     (after,) = ready.results(predicted)
     assert after.fence == 2
@@ -152,8 +152,8 @@ def test_a_deepcredit_that_computes_otherwise_does_everything_again(
         ready.sql("UPDATE dc_batch SET state = 'I'")
 
         kept = f"; 1 of them {said}" if said else ""
-        assert ready.run(trained) == f"1 of 1 models trained{kept}"
-        assert ready.run(predicted) == f"1 of 1 models applied{kept}"
+        assert ready.run(trained) == f"1 of 1 model trained{kept}"
+        assert ready.run(predicted) == f"1 of 1 model applied{kept}"
 
 
 def test_the_other_value_as_positive_trains_everything_again(desk: Desk) -> None:
@@ -164,7 +164,7 @@ def test_the_other_value_as_positive_trains_everything_again(desk: Desk) -> None
     change = text("UPDATE dc_batch SET state = 'I', dataset_version = 2")
     transaction(desk.engine, lambda connection: connection.execute(change))
 
-    assert desk.run(batch_id) == "1 of 1 models trained"
+    assert desk.run(batch_id) == "1 of 1 model trained"
 
     (second,) = desk.trained(batch_id)
     assert second.split_id != first.split_id

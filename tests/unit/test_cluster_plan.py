@@ -66,7 +66,7 @@ def test_the_fits_that_share_a_card_take_cores_too():
 
     assert [option(each, "--threads") for each in by_itself] == ["1", "4"]
     assert option(by_itself[0], "--workers") == "4"
-    with pytest.raises(BadSetting, match="are 12, but there are 8 cores"):
+    with pytest.raises(BadSetting, match="are 12, but the machine has 8 cores"):
         make_plan(cluster(gpus=2, fits_per_gpu=6, workers=0), {"10.0.0.1": facts(gpus=2)})
 
 
@@ -90,7 +90,7 @@ def test_two_machines_do_not():
 
 
 def test_more_cards_than_there_are_are_refused():
-    with pytest.raises(BadSetting, match="gpus asks for more than the 1 cards"):
+    with pytest.raises(BadSetting, match="gpus asks for more than the 1 card that"):
         make_plan(cluster(gpus=2), {"10.0.0.1": facts(gpus=1)})
     two_names = cluster(hosts=["a", "b"], gpus=1, workers=0)
     with pytest.raises(BadSetting, match=r"^b: gpus asks for more than the 0 cards"):

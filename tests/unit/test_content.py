@@ -165,7 +165,7 @@ def test_an_id_orders_rows_and_must_be_unique():
     with pytest.raises(BadData, match="id column 'id' is not unique: '9' stands in more than one"):
         arrange(columns_in(twice), described, None, "id")
     gaps = pa.table({"id": [10, None, 9], "x": [1.0, 2.0, 3.0]})
-    with pytest.raises(BadData, match="id column 'id' has 1 missing values"):
+    with pytest.raises(BadData, match="id column 'id' has 1 missing value;"):
         arrange(columns_in(gaps), described, None, "id")
 
 

@@ -94,7 +94,7 @@ def test_a_worker_sees_no_card_that_is_hidden_from_it(becomes, monkeypatch, tmp_
     seen = [becomes("worker", ADDRESS, "--gpu", n)[1]["CUDA_VISIBLE_DEVICES"] for n in "01"]
 
     assert seen == ["1", ""]
-    assert "--gpu 1: this host has 1 cards, counted from 0" in capsys.readouterr().err
+    assert "--gpu 1: this host has 1 card, counted from 0" in capsys.readouterr().err
 
 
 def test_tags_are_declared_and_what_follows_the_dashes_is_dask_s(becomes):
@@ -244,9 +244,9 @@ def test_a_host_may_have_no_limit_but_none_that_leaves_nothing_for_fits(becomes)
         (["worker", ADDRESS, "--memory-limit", "60GiB"], "are 61,440 MiB"),
         (
             ["worker", ADDRESS, "--workers", "9", "--memory-limit", "1GiB"],
-            "--workers times --threads are 9, but there are 8 cores",
+            "--workers times --threads are 9, but this host has 8 cores",
         ),
-        (["worker", ADDRESS, "--gpu", "0", "--threads", "9"], "are 9, but there are 8 cores"),
+        (["worker", ADDRESS, "--gpu", "0", "--threads", "9"], "are 9, but this host has 8 cores"),
         (["worker", ADDRESS, "--tag", "a=b"], "--tag: 'a=b' is neither"),
         (["worker", ADDRESS, "--tag", "a b"], "--tag: 'a b' is neither"),
         (["worker", ADDRESS, "--tag", "a=-1"], "--tag: 'a=-1' is neither"),

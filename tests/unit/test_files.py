@@ -81,12 +81,12 @@ LONG = "x" * 200_000
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("a,b\n1,2\n3\n", r"line 3 has 1 values, but the header names 2 columns"),
+        ("a,b\n1,2\n3\n", r"line 3 has 1 value, but the header names 2 columns"),
         ('a,b\n"x\ny",2\n1,2,3\n', r"line 4 has 3 values, but the header names 2 columns"),
         ('a,b\n1,2\n3,"4\n5,6\n', r"line 3 opens a quote \(\"\) that is never closed"),
         (f'a,b\n1,2\n3,"4\n{MANY}', r"line 3 opens a quote \(\"\) that is never closed"),
         (f'a,"b\n{MANY}', r"line 1 opens a quote \(\"\) that is never closed"),
-        (f"a,b\n1,{LONG}\n3\n", r"line 3 has 1 values, but the header names 2 columns"),
+        (f"a,b\n1,{LONG}\n3\n", r"line 3 has 1 value, but the header names 2 columns"),
         (f"a,{LONG}\n1,2\n", r"column 2, 'x{79}, is longer than 64 characters"),
         ("a,a\n1,2\n", r"columns 'a' and 'a' have the same name"),
         ("Age,b,AGE\n1,2,3\n", r"columns 'Age' and 'AGE' have the same name"),
@@ -173,12 +173,14 @@ def test_parquet_types_become_numbers_and_texts(tmp_path):
     }
     assert [column.role for column in columns if column.column_name == "date"] == ["ignore"]
     assert said == [
-        "float32: 1 infinite values, stored as missing",
+        "float32: 1 infinite value, stored as missing",
         "date: dates, ignored; name it with --time, or force it with --categorical",
     ]
 
 
-@pytest.mark.parametrize(("ids", "again"), [([7, 8, 7, 7], 2), (["a", "b", "a", None], 1)])
+@pytest.mark.parametrize(
+    ("ids", "again"), [([7, 8, 7, 7], "2 rows"), (["a", "b", "a", None], "1 row")]
+)
 def test_ids_that_repeat_are_told(ids, again):
     said = []
     raw = pa.table({"no": ids, "x": [1.0, 2.0, 3.0, 4.0]})
@@ -187,9 +189,7 @@ def test_ids_that_repeat_are_told(ids, again):
         raw, ["no", "x"], Choices(target=None, id_column="no"), "f", said.append, in_order=True
     )
 
-    assert [line.split(";")[0] for line in said] == [
-        f"no: {again} rows have an id that another has"
-    ]
+    assert [line.split(";")[0] for line in said] == [f"no: {again} with an id that another has"]
 
 
 @pytest.mark.parametrize(
@@ -450,7 +450,7 @@ def test_a_column_most_of_whose_values_are_numbers_is_told_of_its_texts(texts):
 
 @pytest.mark.parametrize("example", ["1,100", "-2,500.5", "94,37", "12.5%", "3,000원", "₩ 1,100"])
 def test_numbers_as_people_write_them_are_named(example):
-    said = f"2 of 3 values are numbers with commas or units such as {example!r}; it becomes"
+    said = f"numbers with commas or units, such as {example!r}, are 2 of 3 values; it becomes"
     assert _said_of(["100", example, None, example])[0].startswith(f"x: {said}")
 
 

@@ -42,9 +42,9 @@ def test_a_positive_value_makes_labels_of_any_two_values():
 @pytest.mark.parametrize(
     ("values", "kind", "positive", "missing", "words"),
     [
-        ([0, None, 1], "numeric", None, (), "'y' of G/1 has 1 missing values"),
+        ([0, None, 1], "numeric", None, (), "'y' of G/1 has 1 missing value;"),
         ([0, 9, 1, 9], "numeric", None, ("9",), "has 2 missing values"),
-        (["a", None], "categorical", "a", (), "has 1 missing values"),
+        (["a", None], "categorical", "a", (), "has 1 missing value;"),
         (
             ["good", "bad"],
             "categorical",

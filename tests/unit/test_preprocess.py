@@ -211,7 +211,7 @@ def test_many_rows_of_categories_that_training_had_not_are_told(rare, values, co
     fitted = fit(known, everything(known))
     new = frame(categorical("c", values), numeric("n", [np.nan] * 200))
 
-    said = f"c: {count} of 200 rows hold a category that training had never or hardly ever"
+    said = f"c: {count} of 200 rows with a category that training had never or hardly ever"
     assert preprocess.doubts(fitted, new) == ((said,) if count else ())
 
 
@@ -251,9 +251,9 @@ def test_values_that_are_missing_as_none_was_in_training_are_told(monkeypatch):
         )
 
     assert preprocess.gaps(fitted, new(2, 3)) == (
-        "c: 6 of 200 rows lack a value, as none did in training",
-        "n: 4 of 200 rows lack a value, as none did in training",
-        "codes: 3 of 200 rows lack a value, as none did in training",
+        "c: 6 of 200 rows without a value, which none lacked in training",
+        "n: 4 of 200 rows without a value, which none lacked in training",
+        "codes: 3 of 200 rows without a value, which none lacked in training",
     )
     assert preprocess.gaps(fitted, new(0, 2)) == ()  # 1 %
     monkeypatch.setattr(preprocess, "_NAMED", 2)

@@ -13,7 +13,7 @@ def test_progress_tells_share_failures_and_the_time_left() -> None:
     told: list[tuple[float, str]] = []
     clock = Clock()
     tally = Tally(
-        total=10, before=4, unit="models", report=lambda *said: told.append(said), clock=clock
+        total=10, before=4, unit="model", report=lambda *said: told.append(said), clock=clock
     )
 
     clock.now = 30.0
@@ -31,7 +31,7 @@ def test_progress_tells_share_failures_and_the_time_left() -> None:
 def test_a_last_unit_is_not_the_end_of_the_batch() -> None:
     told: list[float] = []
     tally = Tally(
-        total=2_000, before=0, unit="ensembles", report=lambda share, _: told.append(share)
+        total=2_000, before=0, unit="ensemble", report=lambda share, _: told.append(share)
     )
 
     tally.advance(units=1)
