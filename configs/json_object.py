@@ -1,7 +1,10 @@
-"""A JSON object as people write it: each name once, and no number that JSON does not know."""
+"""A JSON object as people write it: each name once, no number that JSON does not know, and not too
+deep for who reads it on.
+"""
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from configs.errors import BadParameter
@@ -15,6 +18,7 @@ _KINDS = {
     type(None): "null",
 }
 _LONGEST = 30
+_DEEPEST = 20  # lists and objects in each other; no parameter has half as many
 _DIGITS_COMMA, _DIGITS = re.compile(r"-?[0-9]+,\Z"), re.compile(r"[0-9]+")
 
 
@@ -41,13 +45,36 @@ def read_object(text: str | None, name: str, example: str) -> dict[str, Any]:
         return {}
     try:
         values = json.loads(text, object_pairs_hook=once, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:  # also a number of too many digits
+    except RecursionError:
+        raise _too_deep(name) from None
+    except ValueError as error:  # also a number of too many digits
         reason = _comma(text, error) or error
         raise BadParameter(f"{name}: not JSON: {reason}") from None
+    if _is_deep(values):
+        raise _too_deep(name)
     if not isinstance(values, dict):
         kind = _KINDS[type(values)]
         raise BadParameter(f"{name}: it must be a JSON object, such as {example}, not {kind}")
     return values
+
+
+def _is_deep(values: object) -> bool:
+    level: Iterable[object] = [values]
+    for _ in range(_DEEPEST + 1):
+        level = [inner for value in level for inner in _inside(value)]
+    return bool(level)
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _too_deep(name: str) -> BadParameter:
+    return BadParameter(
+        f"{name}: lists and objects are nested more than {_DEEPEST} levels deep, as no parameter is"
+    )
 
 
 def _comma(text: str, error: Exception) -> str | None:

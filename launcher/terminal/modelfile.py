@@ -75,6 +75,8 @@ def read(path: Path) -> list[ModelEntry]:
         raise BadParameter(f"{path}: cannot read it: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadParameter(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise BadParameter(f"{path}: not valid TOML: nested too deep") from error
     except tomllib.TOMLDecodeError as error:
         raise BadParameter(f"{path}: not valid TOML: {error}{_meant(path)}") from error
     tables = content.pop("model", None)

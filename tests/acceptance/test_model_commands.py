@@ -109,6 +109,11 @@ def test_many_parameters_take_few_lines_of_a_terminal_of_80(
             MODELS.replace("n_estimators = 20", "n_estimators = 1979-05-27"),
             ["number 1: model_no 1: model_param: n_estimators", "must be a whole number from 1"],
         ),
+        (
+            MODELS.replace("[2, 3]", 25 * "[" + 25 * "]"),
+            ["model_param: lists", "more than 20 levels"],
+        ),
+        (MODELS.replace("[2, 3]", 990 * "[" + 990 * "]"), ["not valid TOML: nested too deep"]),
     ],
 )
 def test_a_model_file_that_is_wrong_says_where(run: Terminal, text: str, words: list[str]) -> None:

@@ -83,7 +83,10 @@ def test_null_and_blank_mean_all_defaults(text: str | None) -> None:
         ('{"threshold": true}', ["threshold = true is not allowed; allowed: number or object"]),
         ('{"models": [true]}', ["models = [true] is not allowed; allowed: list of whole"]),
         ('{"testSize": ' + 5000 * "9" + "}", ["not JSON", "digits"]),
-        (100_000 * "[", ["recursion"]),
+        (100_000 * "[", ["nested more than 20 levels"]),
+        ('{"models": ' + 500 * "[" + 500 * "]" + "}", ["nested more than 20 levels"]),
+        (21 * '{"a":' + "1" + 21 * "}", ["nested more than 20 levels"]),
+        (20 * '{"a":' + "1" + 20 * "}", ["unknown key 'a'"]),
     ],
 )
 def test_what_is_wrong_is_named_with_what_is_allowed(text: str, words: list[str]) -> None:
