@@ -87,13 +87,14 @@ def leads(record: Record) -> bool:
 
 
 def end(folder: Path, records: Sequence[Record]) -> set[str]:
-    """SIGTERM, then SIGKILL to all that is left. The names of those that do not end, whose records
-    are kept.
+    """SIGTERM, then SIGKILL to all that is left, at once where nobody would tell the others to end.
+    The names of those that do not end, whose records are kept.
     """
-    for record in records:
-        if leads(record):
-            processes.kill(record["pid"], signal.SIGTERM, _marker(record))
-    left = _gone(records, _POLITE_SECONDS)
+    led = [record for record in records if leads(record)]
+    for record in led:
+        processes.kill(record["pid"], signal.SIGTERM, _marker(record))
+    _gone(led, _POLITE_SECONDS)
+    left = [record for record in records if family(record)]
     for record in left:
         for pid in family(record):
             processes.kill(pid, signal.SIGKILL, _marker(record))

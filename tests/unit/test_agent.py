@@ -66,8 +66,7 @@ def test_what_runs_is_left_alone_and_what_differs_is_told(host):
     assert (host.folder / "tls").read_text() == "b"
 
 
-def test_what_is_left_of_a_process_that_died_is_no_reason_to_say_that_it_runs(host, monkeypatch):
-    monkeypatch.setattr(recorded, "_POLITE_SECONDS", 0.1)
+def test_what_is_left_of_a_process_that_died_is_no_reason_to_say_that_it_runs(host):
     forks = "import os, sys, time\nif os.fork(): sys.exit()\ntime.sleep(600)"
     assert host.start(forks) == "started"
     until(lambda: not host.look()[0])

@@ -98,6 +98,18 @@ def test_what_does_not_end_when_it_is_told_is_killed_with_all_that_it_started(
     assert list(recorded.read(tmp_path)) == []
 
 
+def test_what_is_left_of_a_process_that_died_is_killed_without_a_wait(tmp_path, begin, monkeypatch):
+    monkeypatch.setattr(recorded, "_POLITE_SECONDS", 600.0)
+    record = begin(STUBBORN, ready=2)
+    os.kill(record["pid"], signal.SIGKILL)
+    until(lambda: not recorded.leads(record))
+    [pid] = recorded.family(record)
+
+    assert recorded.end(tmp_path, [record]) == set()
+    until(lambda: not alive(pid))
+    assert list(recorded.read(tmp_path)) == []
+
+
 def test_what_cannot_even_be_killed_is_told_and_stays_in_its_file(tmp_path, begin, monkeypatch):
     record = begin(SLEEPS)
     monkeypatch.setattr(recorded, "_POLITE_SECONDS", 0.1)
