@@ -14,6 +14,8 @@ from configs.settings import Settings
 
 ROTATE_BYTES = 5_000_000
 KEEP_FILES = 10
+# A time with [level], as we and structlog by itself write, or with logger and level, as Dask does.
+_HEAD = re.compile(r"\d\S* (?:\d\S* )?(?:\[|- \S+ - )(\w+)")
 # Libraries that tell at INFO what is of no use to whoever reads a launcher's log.
 _QUIET = ("distributed", "paramiko", "sqlalchemy", "alembic", "matplotlib", "asyncio")
 
@@ -57,6 +59,15 @@ def configure(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def level_of(line: str) -> int:
+    """Of a line that another process of ours, or of Dask, wrote to its log as text; INFO where it
+    names none, as within a traceback.
+    """
+    found = _HEAD.match(line)
+    name = found[1].upper() if found else ""
+    return logging.getLevelNamesMapping().get(name, logging.INFO)
 
 
 def _file(settings: Settings, server_id: str) -> logging.Handler:

@@ -83,6 +83,7 @@ def main() -> None:
             except ZeroDivisionError as error:
                 send(failure(error))
         case ("crash", _, _):
+            print("2026-11-27T03:50:34Z [warning  ] little memory is left", file=sys.stderr)
             print("MemoryError: 메모리 부족", file=sys.stderr)
             os._exit(7)
         case ("mute", _, _):

@@ -14,6 +14,7 @@ import structlog
 
 from configs.cluster import certificates_in
 from configs.errors import BadSetting, ClusterAway
+from configs.logs import level_of
 from configs.settings import Settings, without_a_hosts_own
 from launcher.host import python
 from launcher.host.addresses import is_open
@@ -181,4 +182,4 @@ def _forward(process: subprocess.Popen[bytes]) -> None:
     assert process.stderr is not None
     with process.stderr as stream:
         for line in python.lines_of(stream):
-            log.info("cluster says", line=line)
+            log.log(level_of(line), "cluster says", line=line)

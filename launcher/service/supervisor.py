@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from configs.errors import ClusterUnavailable, DeepCreditError, Retry, StartFailed, WorkerLost
+from configs.logs import level_of
 from configs.settings import Settings, without_secrets
 from launcher.service.child import Child
 from launcher.service.clusters import Cluster
@@ -190,7 +191,7 @@ class Supervisor:
         self._wake.set()
 
     def _printed(self, line: str) -> None:
-        self._log.info("child says", line=line)
+        self._log.log(level_of(line), "child says", line=line)
 
     def _perform(self, verdict: Verdict) -> State | None:
         claim = self._claim

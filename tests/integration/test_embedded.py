@@ -28,7 +28,7 @@ TELLING = """
 import json, os, sys
 sys.stdin.readline()
 address = " ".join(sorted(os.environ))
-print("words of the cluster", file=sys.stderr)
+print("2026-11-27 03:50:34,1 - distributed - WARNING - of the cluster", file=sys.stderr)
 print(json.dumps({"address": address, "certificates": {}, "workers": 1, "cards": 0}), flush=True)
 sys.stdin.read()
 """
@@ -136,7 +136,9 @@ def test_neither_what_the_launcher_was_told_otherwise_nor_its_database_reaches_i
 
     with capture_logs() as said:
         there = cluster.scheduler().address.split()
-        until(lambda: any(line.get("line") == "words of the cluster" for line in said))
+        words = until(lambda: [each for each in said if each["event"] == "cluster says"])
+    assert words[0]["line"].endswith("of the cluster")
+    assert words[0]["log_level"] == "warning"
     # Nobody waits any longer to end one that does not start.
     until(lambda: not any(isinstance(each, threading.Timer) for each in threading.enumerate()), 10)
     cluster.close()

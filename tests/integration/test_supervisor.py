@@ -193,6 +193,8 @@ def test_what_a_dead_child_printed_last_is_kept(sqlite_runs):
 
     [failed] = [line for line in logged if line["event"] == "batch failed"]
     assert "MemoryError: 메모리 부족" in failed["exception"]
+    said = [line["log_level"] for line in logged if line["event"] == "child says"]
+    assert said == ["warning", "info"]
 
 
 @pytest.mark.parametrize("command", [["/nowhere/python"], None])

@@ -76,6 +76,27 @@ def test_libraries_and_warnings_end_in_the_same_file(tmp_path):
     assert said[0]["event"] == "host key of 서버"
 
 
+def test_a_line_of_another_process_keeps_its_level():
+    said = io.StringIO()
+    logs.configure(Settings(log_format="text"), stream=said)
+    log = structlog.get_logger()
+    for tell in (log.info, log.warning, log.error, logging.getLogger("py").warning):
+        tell("메모리 [error] - x - ERROR - ")
+    printed = said.getvalue().splitlines()
+    dask = "2026-11-27 03:50:34,123 - distributed.worker - {} - words"
+
+    assert [logging.getLevelName(logs.level_of(line)) for line in printed] == [
+        "INFO",
+        "WARNING",
+        "ERROR",
+        "WARNING",
+    ]
+    assert logs.level_of(dask.format("CRITICAL")) == logging.CRITICAL
+    assert logs.level_of("2026-11-27 03:50:34 [warning  ] by structlog itself") == logging.WARNING
+    for other in ("", "words", "  File [error", dask.format("LOUD"), "ValueError: [warning] - e"):
+        assert logs.level_of(other) == logging.INFO
+
+
 def test_the_file_is_rotated_at_five_megabytes(tmp_path):
     logs.configure(Settings(log_dir=tmp_path), server_id="S", stream=io.StringIO())
     log = structlog.get_logger()
