@@ -1,5 +1,13 @@
-"""`python -m launcher` is `deepcredit`."""
+"""Where `deepcredit` begins, as does `python -m launcher`: a Ctrl-C while the rest is imported ends
+it without a traceback.
+"""
 
-from launcher.cli import main
+import sys
 
-main()
+try:
+    from launcher.cli import main
+except KeyboardInterrupt:
+    sys.exit(130)
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,12 @@
 """Ctrl-C, and other ends of commands that run as a process of their own."""
 
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.calls import Calls
 from tests.terminal import Terminal
@@ -45,6 +48,26 @@ def _interrupted(run: Terminal, *words: str) -> tuple[int, str]:
         first = running.stderr.readline()
         running.send_signal(signal.SIGINT)
         return running.wait(60), (first + running.stderr.read()).decode()
+
+
+@pytest.mark.parametrize("library", ["typer", "sqlalchemy"])  # of all commands; of some
+def test_ctrl_c_before_a_command_begins_says_nothing(
+    run: Terminal, tmp_path: Path, library: str
+) -> None:
+    first = tmp_path / "first"
+    first.mkdir()
+    (first / f"{library}.py").write_text("raise KeyboardInterrupt\n")
+    env = run.environment()
+    env["PYTHONPATH"] = f"{first}{os.pathsep}{env['PYTHONPATH']}"
+
+    done = subprocess.run(
+        [sys.executable, "-m", "launcher", "batch", "list"],
+        env=env,
+        capture_output=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
 def test_ctrl_c_gives_a_batch_back_that_runs_here(stocked: Terminal, calls: Calls) -> None:
