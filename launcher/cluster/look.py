@@ -112,7 +112,7 @@ async def _ask(
     async with speaking(address, certificates) as scheduler:
 
         async def picture() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-            await check_port(address)
+            await check_port(address, certificates)
             return (
                 await scheduler.identity(n_workers=-1),
                 await scheduler.processing(workers=None),

@@ -4,7 +4,7 @@ speaks. The caller sets the deadline.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,11 +35,17 @@ async def speaking(address: str, certificates: Mapping[str, str] | None) -> Asyn
             raise OSError(f"{address} does not speak as Dask does") from error
 
 
-async def check_port(address: str) -> None:
-    """Raises OSError at once where nobody listens."""
+async def check_port(address: str, certificates: Mapping[str, str] | None) -> None:
+    """Raises OSError at once where nobody listens, or none to these certificates. It greets as TLS
+    does, and takes its leave: a scheduler writes a warning of who does not.
+    """
     parts = urlsplit(address)
-    _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    known = security(certificates)
+    context = known.get_connection_args("client")["ssl_context"] if known else None
+    _, writer = await asyncio.open_connection(parts.hostname, parts.port, ssl=context)
     writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 def no_answer(address: str, advice: str) -> str:

@@ -58,6 +58,7 @@ def test_a_cluster_is_started_shown_used_and_ended(admin):
     assert "two: cpu stopped" in admin.cluster("stop")
     until(lambda: not any(map(alive, pids)))
     told = _when(admin.log("one", "scheduler"), "Received signal SIGTERM")
+    assert "TLS handshake failed" not in admin.log("one", "scheduler").read_text()
     for host in ("one", "two"):  # else a worker and its nanny may wait for each other
         assert _when(admin.log(host, "cpu"), "End worker") < told
     assert admin.records() == []
