@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from configs.errors import BadSetting
-from configs.settings import without_database
+from configs.settings import without_database, without_ours
 from launcher.cluster.certificates import FILES, read
 from launcher.cluster.config import environment, preloading
 from launcher.host import python
@@ -42,7 +42,8 @@ def become(*words: str, certified: Path | None, card: str = "") -> NoReturn:
     command = python.module("dask", *words, *_tls(certified))
     # Of what lies in there Dask's processes import before anything else. Dask itself would take
     # a folder of /tmp that anybody may have made before.
-    theirs = without_database(python.environment())
+    strip = without_database if words[0] == "worker" else without_ours  # a scheduler runs no tasks
+    theirs = strip(python.environment())
     if _SCRATCH not in theirs:
         theirs[_SCRATCH] = _private_folder()
     environ = preloading() | theirs | ours

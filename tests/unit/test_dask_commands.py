@@ -73,6 +73,15 @@ def test_a_worker_declares_its_part_of_the_host_and_sees_no_card(becomes, monkey
     assert environment["DEEPCREDIT_SFTP_PASSWORD"] == "of the host"
 
 
+def test_a_scheduler_is_given_none_of_our_settings_and_secrets(becomes, monkeypatch):
+    monkeypatch.setenv("DEEPCREDIT_SFTP_PASSWORD", "of the host")
+
+    _, environment = becomes("scheduler", ADDRESS)
+
+    assert environment["PATH"] == os.environ["PATH"]
+    assert [name for name in environment if name.startswith("DEEPCREDIT_")] == []
+
+
 def test_a_worker_of_a_card_sees_that_card_alone_and_up_to_four_fits_share_it(becomes, monkeypatch):
     words, environment = becomes("worker", ADDRESS, "--gpu", "1", "--memory-limit", "4GiB")
 
