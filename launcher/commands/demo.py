@@ -43,6 +43,8 @@ def demo(
     """
     if (csv is None) != (target is None):
         raise typer.BadParameter("--csv and --target go together", param_hint="--csv")
+    if csv is not None and not csv.exists():  # else tables would be made first
+        raise typer.BadParameter(f"there is no file {csv}", param_hint="--csv")
     choices = Choices(target=target, positive=positive, id_column=id_column)
     own = Source(path=csv, choices=choices) if csv is not None else None
     course.run(session(ctx), own, rows)

@@ -84,6 +84,11 @@ def test_a_file_of_ones_own_that_cannot_be_used_is_an_error_before_anything_runs
     (tmp_path / "loans.csv").write_text("no,등급,arrears\n1,2,yes\n2,3,no\n", encoding="utf-8")
     words = ["demo", "--csv", "loans.csv", "--target"]
 
+    missing = _run(tmp_path, "demo", "--csv", "loan.csv", "--target", "arrears")
+    assert missing.returncode == 2
+    assert "--csv: there is no file loan.csv" in missing.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["loans.csv"]
+
     unknown = _run(tmp_path, *words, "default")
     unclear = _run(tmp_path, *words, "arrears", "--id", "no")
 
