@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from configs.errors import NotFound, ParentFailed, ParentNotReady
 from models import demand
-from pipeline import fanout, fingerprints, placing, run_files, subjects, workplace
+from pipeline import fanout, fingerprints, placing, run_files, shift, subjects, workplace
 from pipeline.context import Context
 from pipeline.ensembles import prediction
 from pipeline.model_run import ModelRun
@@ -22,11 +22,14 @@ from storage.records import Batch, TrainedModel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """The rows to score, prepared, with labels where the outcome is known."""
+    """The rows to score, prepared, with labels where the outcome is known; `expected` says how they
+    would fall into bands, were they as those of test.
+    """
 
     selection: Selection
     matrix: Stored
     labels: Stored | None
+    expected: shift.Expected
     doubts: tuple[str, ...]
 
 
@@ -53,7 +56,7 @@ def apply(batch: Batch, scope: Scope | None, parameters: BatchParameters, contex
         deadline=deadline,
         context=context,
     )
-    return "; ".join([summary, *rows.doubts])
+    return "; ".join([summary, *shift.doubts(rows.selection, context), *rows.doubts])
 
 
 def parent_of(connection: Connection, batch: Batch) -> Batch:
@@ -105,6 +108,7 @@ def _prepare(batch: Batch, model: TrainedModel, scope: Scope | None, context: Co
         selection=selection,
         matrix=subjects.share_rows(subject, model, context),
         labels=subjects.share_labels(subject, context),
+        expected=shift.expected(model.batch_id, selection, context),
         doubts=subjects.doubts(subject, model, context),
     )
 
@@ -150,7 +154,8 @@ def _commit(task: ScoreTask, scored: Scored, rows: Rows, context: Context) -> No
     row = task.run.success(
         task.split,
         scored.metrics,
-        scored.n_rows,
+        scored.bands,
+        psi=shift.psi(rows.expected.get(task.run.key), scored.bands),
         threshold=task.threshold,
         predict_seconds=scored.predict_seconds,
         scores_uri=scored.scores.uri,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models import devices, kind, resampling, thresholds, weights
+from models.bands import Bands, bands
 from models.scores import Metrics, measure
 from models.variants import Variant
 from pipeline import run_files
@@ -39,6 +40,8 @@ class Measured:
     threshold: float
     valid: Metrics
     test: Metrics
+    valid_bands: Bands
+    test_bands: Bands
     fit_seconds: float
     predict_seconds: float
     device: str
@@ -107,6 +110,8 @@ def _fit(task: FitTask, place: Workplace, model_file: Path, scores_file: Path) -
         threshold=threshold,
         valid=measure(y_valid, s_valid, threshold),
         test=measure(y_test, s_test, threshold),
+        valid_bands=bands(s_valid, y_valid),
+        test_bands=bands(s_test, y_test),
         fit_seconds=fitted - started,
         predict_seconds=predicted - fitted,
         device=device,

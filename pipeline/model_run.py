@@ -4,6 +4,7 @@ import traceback
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from models.bands import Bands
 from models.scores import Metrics
 from pipeline import run_files
 from pipeline.placing import Task
@@ -34,11 +35,16 @@ class ModelRun:
         return run_files.of_run(stem, self.fence, ending)
 
     def success(
-        self, split: SplitName, metrics: Metrics | None, n_rows: int, **columns: Any
+        self, split: SplitName, metrics: Metrics | None, bands: Bands, **columns: Any
     ) -> Result:
-        measured = asdict(metrics) if metrics else {}
         return Result(
-            **asdict(self), split=split, state="C", n_rows=n_rows, metrics=measured, **columns
+            **asdict(self),
+            split=split,
+            state="C",
+            n_rows=sum(band.n_rows for band in bands),
+            metrics=asdict(metrics) if metrics else {},
+            bands=tuple(map(asdict, bands)),
+            **columns,
         )
 
     def failure(self, split: SplitName, error: Exception) -> Result:

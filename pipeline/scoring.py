@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 from models import devices, kind
+from models.bands import Bands, bands
 from models.scores import Metrics, measure
 from pipeline import run_files
 from pipeline.model_run import ModelTask
@@ -31,11 +32,11 @@ class ScoreTask(ModelTask):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """Scores, already in the store, and their metrics where labels are known."""
+    """Scores, already in the store, their bands, and their metrics where labels are known."""
 
     scores: Stored
     metrics: Metrics | None
-    n_rows: int
+    bands: Bands
     predict_seconds: float
 
 
@@ -50,7 +51,7 @@ def score_model(task: ScoreTask) -> Scored:
         started = time.perf_counter()
         scores = kind.scores_of(estimator, matrix)
     seconds = time.perf_counter() - started
-    metrics = None
+    y = metrics = None
     if task.labels is not None:
         (y,) = arrays.load(place.fetch(task.labels), "y")
         metrics = measure(y, scores, task.threshold)
@@ -58,4 +59,4 @@ def score_model(task: ScoreTask) -> Scored:
         file = folder / "scores"
         arrays.save(file, {task.split: scores})
         stored = place.put(task.uri, file)
-    return Scored(scores=stored, metrics=metrics, n_rows=len(scores), predict_seconds=seconds)
+    return Scored(scores=stored, metrics=metrics, bands=bands(scores, y), predict_seconds=seconds)

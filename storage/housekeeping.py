@@ -9,6 +9,7 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    bindparam,
     exists,
     func,
     or_,
@@ -25,17 +26,20 @@ from storage.schema import (
     dc_candidate_model_list,
     dc_ensemble_model,
     dc_model,
+    dc_score_band,
 )
 
 AT_ONCE = 500
 """Batches a transaction."""
 
 PRUNE_ROWS = 10_000
-"""Rows of ranked ensembles a transaction; one batch may have millions."""
+"""Rows of ranked ensembles and of score bands a transaction; one batch may have millions."""
 
 _batch = dc_batch.c
 _child = dc_batch.alias("child")
 _rank = dc_batch_result_t4.c
+_band = dc_score_band.c
+_count_bands = select(func.count()).where(_band.batch_id == bindparam("of"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,7 +112,7 @@ def prune(
         .order_by(_batch.batch_id)
         .with_for_update(skip_locked=True)
     ).all()
-    gone = _without_ensembles(connection, ours, rows_at_once)
+    gone = _within(connection, ours, rows_at_once)
     for table in (*LEFT_BY_BATCHES, dc_batch):
         connection.execute(table.delete().where(table.c.batch_id.in_(gone)))
     if len(gone) < len(ours):
@@ -134,7 +138,7 @@ def prune_deserted(
     ).all()
     if not found:
         return Pruned(batches=0, after=None)
-    gone = _without_ensembles(connection, found, rows_at_once)
+    gone = _within(connection, found, rows_at_once)
     for table in LEFT_BY_BATCHES:
         connection.execute(table.delete().where(table.c.batch_id.in_(gone)))
     return Pruned(batches=len(gone), after=gone[-1] if gone else after)
@@ -171,19 +175,23 @@ def _needed(seconds: float) -> ColumnElement[bool]:
     )
 
 
-def _without_ensembles(connection: Connection, ours: Sequence[int], rows: int) -> list[int]:
-    """Delete ranked ensembles, no more rows than that; the batches that have none left, as far
-    as it came.
+def _within(connection: Connection, ours: Sequence[int], rows: int) -> list[int]:
+    """Delete ranked ensembles, no more rows than that; the batches that have none left, as far as
+    it came. Their score bands, which go with them, count as well.
     """
-    ranked = select(_rank.batch_id).where(_rank.batch_id.in_(ours)).distinct()
-    fat = set(connection.scalars(ranked))
-    gone = []
+    ranked, banded = (
+        set(connection.scalars(select(key).where(key.in_(ours)).distinct()))
+        for key in (_rank.batch_id, _band.batch_id)
+    )
+    gone: list[int] = []
     for batch_id in ours:
-        if batch_id in fat:
+        if batch_id in ranked and rows > 0:
             rows -= delete_ensembles(connection, batch_id, rows)
-            if rows <= 0:
-                break
+        if rows <= 0:
+            break
         gone.append(batch_id)
+        if batch_id in banded:
+            rows -= connection.scalar(_count_bands, {"of": batch_id}) or 0
     return gone
 
 

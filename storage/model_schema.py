@@ -106,6 +106,7 @@ dc_batch_result = table(
     Column("n_rows", big_id()),
     Column("threshold", number()),
     *metric_columns(METRICS),
+    Column("psi", number()),  # of a predict batch on other rows: how far scores have shifted
     Column("fit_seconds", number()),
     Column("predict_seconds", number()),
     Column("scores_uri", String(500)),  # of a predict batch; those of a train batch: dc_model
@@ -117,4 +118,17 @@ dc_batch_result = table(
     Column("created_at", moment(), nullable=False, server_default=utc_now()),
     CheckConstraint("split IN ('valid','test','all')", name="dc_batch_result_split"),
     CheckConstraint("state IN ('C','E')", name="dc_batch_result_state"),
+)
+
+dc_score_band = table(
+    "dc_score_band",
+    Column("batch_id", big_id(), primary_key=True),
+    Column("model_no", Integer, primary_key=True),
+    Column("model_sub_no", Integer, primary_key=True),
+    Column("split", code(5), primary_key=True),
+    Column("band", Integer, primary_key=True),  # configs/score_bands.py has the first and the last
+    Column("n_rows", big_id(), nullable=False),
+    Column("n_positive", big_id()),  # NULL: no outcome is known
+    Column("mean_score", number(), nullable=False),
+    CheckConstraint("split IN ('valid','test','all')", name="dc_score_band_split"),
 )

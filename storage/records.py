@@ -224,7 +224,9 @@ class TrainedModel(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """A row of dc_batch_result. `metrics` holds the counts and metrics by column name."""
+    """A row of dc_batch_result. `metrics` holds the counts and metrics by column name, `bands` the
+    same of the rows of dc_score_band that belong to it.
+    """
 
     batch_id: int
     model_no: int
@@ -238,6 +240,8 @@ class Result:
     n_rows: int | None = None
     threshold: float | None = None
     metrics: Mapping[str, float | int | None] = field(default_factory=dict)
+    bands: tuple[Mapping[str, float | int | None], ...] = ()
+    psi: float | None = None
     fit_seconds: float | None = None
     predict_seconds: float | None = None
     scores_uri: str | None = None
@@ -246,6 +250,10 @@ class Result:
     content_sha256: str | None = None
     fingerprint: str | None = None
     note: str | None = None
+
+    @property
+    def key(self) -> ModelKey:
+        return self.model_no, self.model_sub_no
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

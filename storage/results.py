@@ -1,13 +1,13 @@
-"""What batches leave behind: splits, trained models, and their metrics by split.
+"""What batches leave behind: splits, trained models, and their metrics and bands by split.
 
 Writers call these inside a transaction that already holds the batch (`claims.hold`), so that a run
 which lost its batch writes nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 from sqlalchemy import (
     ColumnElement,
@@ -26,21 +26,22 @@ from sqlalchemy.exc import IntegrityError
 from configs.errors import BadData, NotFound
 from storage.metadata import MODEL_KEY, same_model
 from storage.records import ModelKey, Result, ScoresFile, Split, TrainedModel
-from storage.schema import dc_batch, dc_batch_result, dc_model, dc_split
+from storage.schema import dc_batch, dc_batch_result, dc_model, dc_score_band, dc_split
 
 _KEY = (*MODEL_KEY, "split")
+_RESULT = tuple(field.name for field in fields(Result) if field.name not in ("metrics", "bands"))
 _SCORES = ("model_no", "model_sub_no", "split", "threshold", "scores_uri", "scores_sha256")
 _SHOWN = 10
 
 
-def _delete(table: Table, *key: str) -> Delete:
-    return delete(table).where(*(table.c[name] == bindparam(f"the_{name}") for name in key))
+def _delete(table: Table) -> Delete:
+    return delete(table).where(*(table.c[name] == bindparam(name) for name in MODEL_KEY))
 
 
 # Written once: to put them together takes longer than to execute them, and every model needs them.
-_PUT_MODEL, _PUT_RESULT = insert(dc_model), insert(dc_batch_result)
-_DELETE_MODEL = {table.name: _delete(table, *MODEL_KEY) for table in (dc_model, dc_batch_result)}
-_DELETE_RESULT = _delete(dc_batch_result, *_KEY)
+_OF_MODELS = (dc_model, dc_batch_result, dc_score_band)
+_PUT_MODEL, _PUT_RESULT, _PUT_BAND = map(insert, _OF_MODELS)
+_DELETE_MODEL = {table.name: _delete(table) for table in _OF_MODELS}
 
 
 def put_split(connection: Connection, split: Split) -> None:
@@ -73,8 +74,8 @@ def read_split(connection: Connection, split_id: str) -> Split:
     return Split.from_row(row)
 
 
-def put_model(connection: Connection, model: TrainedModel, results: Iterable[Result]) -> None:
-    """Replace a model of a batch and its metrics by those of this run."""
+def put_model(connection: Connection, model: TrainedModel, results: Sequence[Result]) -> None:
+    """Replace a model of a batch, its metrics and its bands by those of this run."""
     _delete_model(connection, dc_model, model.batch_id, model.key)
     connection.execute(_PUT_MODEL, asdict(model))
     put_results(connection, results)
@@ -82,19 +83,25 @@ def put_model(connection: Connection, model: TrainedModel, results: Iterable[Res
 
 def put_failure(connection: Connection, failures: Sequence[Result]) -> None:
     """Record that a model failed, one row a split; what an earlier run left of it goes."""
-    for key in {(row.batch_id, row.model_no, row.model_sub_no) for row in failures}:
-        _delete_model(connection, dc_model, key[0], key[1:])
+    for batch_id, key in {(row.batch_id, row.key) for row in failures}:
+        _delete_model(connection, dc_model, batch_id, key)
     put_results(connection, failures)
 
 
-def put_results(connection: Connection, results: Iterable[Result]) -> None:
-    """Replace metrics, one row a model and split; all of them measured, or none."""
-    rows = []
+def put_results(connection: Connection, results: Sequence[Result]) -> None:
+    """Replace metrics and bands of models, one row a split; all of them measured, or none."""
+    for batch_id, key in {(row.batch_id, row.key) for row in results}:
+        for table in (dc_batch_result, dc_score_band):
+            _delete_model(connection, table, batch_id, key)
+    rows, bands = [], []
     for result in results:
-        columns = asdict(result)
-        rows.append(columns | columns.pop("metrics"))
-    connection.execute(_DELETE_RESULT, [_bound(row) for row in rows])
+        columns = {name: getattr(result, name) for name in _RESULT}
+        rows.append(columns | {**result.metrics})
+        part = {name: columns[name] for name in _KEY}
+        bands += [part | {**band} for band in result.bands]
     connection.execute(_PUT_RESULT, rows)
+    if bands:
+        connection.execute(_PUT_BAND, bands)
 
 
 def keep_trained(
@@ -136,7 +143,7 @@ def keep_matching(
         if state == "C" and scores in files and wanted.get((model_no, sub)) == fingerprint
     )
     kept = {key for key, number in matching.items() if number == rows_each}
-    for stale in (dc_model, dc_batch_result):
+    for stale in _OF_MODELS:
         found = connection.execute(
             select(stale.c.model_no, stale.c.model_sub_no)
             .where(stale.c.batch_id == batch_id)
@@ -173,6 +180,13 @@ def models(connection: Connection, batch_id: int) -> tuple[TrainedModel, ...]:
     return tuple(map(TrainedModel.from_row, rows))
 
 
+def psi(connection: Connection, batch_id: int) -> list[float]:
+    """The stability indices of a predict batch's models, where there are some."""
+    index = dc_batch_result.c.psi
+    query = select(index).where(dc_batch_result.c.batch_id == batch_id, index.is_not(None))
+    return list(connection.scalars(query))
+
+
 def scored(connection: Connection, batch_id: int) -> tuple[ScoresFile, ...]:
     """The scores of a batch's rows, by model_no, model_sub_no and split."""
     result, model, split = dc_batch_result.c, dc_model.c, dc_split.c
@@ -194,14 +208,8 @@ def scored(connection: Connection, batch_id: int) -> tuple[ScoresFile, ...]:
 
 
 def _delete_model(connection: Connection, table: Table, batch_id: int, key: ModelKey) -> None:
-    model_no, model_sub_no = key
-    row = {"batch_id": batch_id, "model_no": model_no, "model_sub_no": model_sub_no}
-    connection.execute(_DELETE_MODEL[table.name], _bound(row))
-
-
-def _bound(row: Mapping[str, object]) -> dict[str, object]:
-    """A row's key, as the statements above name its parameters."""
-    return {f"the_{name}": row[name] for name in _KEY if name in row}
+    named = zip(MODEL_KEY, (batch_id, *key), strict=True)
+    connection.execute(_DELETE_MODEL[table.name], dict(named))
 
 
 def require_train(connection: Connection, batch_id: int) -> None:

@@ -23,6 +23,7 @@ from storage.model_schema import (
     dc_dataset_column,
     dc_model,
     dc_model_list,
+    dc_score_band,
     dc_split,
 )
 from storage.server_schema import dc_identity, dc_queue, dc_server
@@ -46,6 +47,7 @@ __all__ = [
     "dc_model",
     "dc_model_list",
     "dc_queue",
+    "dc_score_band",
     "dc_server",
     "dc_split",
     "metadata",

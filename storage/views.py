@@ -1,4 +1,6 @@
-"""Views for people: batches in words, models and ensembles with valid and test side by side."""
+"""Views for people: batches in words, models and ensembles with valid and test side by side, and
+what lies in the bands of scores.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Dialect,
+    Double,
     FromClause,
     Join,
     Select,
@@ -14,11 +17,14 @@ from sqlalchemy import (
     and_,
     case,
     column,
+    literal,
+    literal_column,
     select,
     table,
 )
 
 from configs.metric_names import COUNTS, METRICS, VOTE_METRICS
+from configs.score_bands import HIGHEST, LOWEST
 from storage.claimable import is_wanted
 from storage.columns import seconds_between, utc_now
 from storage.fleet import FLEET, suitable_server
@@ -31,6 +37,7 @@ from storage.schema import (
     dc_batch_result,
     dc_batch_result_t4,
     dc_model,
+    dc_score_band,
 )
 
 _batch = dc_batch.c
@@ -166,11 +173,43 @@ def _methods() -> Select[*tuple[Any, ...]]:
     )
 
 
+def _score_bands() -> Select[*tuple[Any, ...]]:
+    band, result = dc_score_band.c, dc_batch_result.c
+    here = and_(same_model(dc_score_band, dc_batch_result), result.split == band.split)
+    return select(
+        band.batch_id,
+        band.model_no,
+        band.model_sub_no,
+        result.model_id,
+        band.split,
+        band.band,
+        case((band.band == LOWEST, _real(0)), else_=_score_of(band.band)).label("low"),
+        case((band.band == HIGHEST, _real(1)), else_=_score_of(band.band + 1)).label("high"),
+        band.n_rows,
+        (_real(1) * band.n_rows / result.n_rows).label("share"),
+        band.n_positive,
+        (_real(1) * band.n_positive / band.n_rows).label("positive_rate"),
+        band.mean_score,
+    ).select_from(dc_score_band.join(dc_batch_result, here))
+
+
+def _score_of(band: ColumnElement[int]) -> ColumnElement[float]:
+    """Where a band begins: where odds are 2 ** band. Bits are shifted, as SQLite may lack POWER."""
+    odds = literal(1).bitwise_lshift(band + -LOWEST)
+    return _real(1) * odds / (_real(2**-LOWEST) + odds)
+
+
+def _real(number: int) -> ColumnElement[float]:
+    """As a double: MariaDB divides whole numbers and decimals to a few digits."""
+    return literal_column(f"{number}e0", Double())
+
+
 VIEWS: dict[str, Select[*tuple[Any, ...]]] = {
     "v_batch": _batches(),
     "v_leaderboard": _leaderboard(),
     "v_ensemble": _ensembles(),
     "v_method": _methods(),
+    "v_score_band": _score_bands(),
 }
 """What each view selects."""
 

@@ -25,6 +25,7 @@ _MODELS = (
     Column("auc", "auc", digits=4),
     Column("ks", "ks", digits=4),
     Column("f1_score", "f1", digits=4),
+    Column("psi", "psi", digits=3, wide=True),
     Column("precision_score", "precision", digits=4, wide=True),
     Column("recall_score", "recall", digits=4, wide=True),
     Column("brier", "brier", digits=4, wide=True),
@@ -79,7 +80,9 @@ def _show_models(opened: Session, batch_id: int, models: list[dict[str, Any]]) -
     batch = None if good else opened.read(lambda connection: batches.read(connection, batch_id))
     failure = batch and batch.failure
     if not failure:
-        show(good, _MODELS, empty=f"batch {batch_id} has no results yet")
+        compared = any(row["psi"] is not None for row in good)
+        columns = [each for each in _MODELS if each.name != "psi" or compared]
+        show(good, columns, empty=f"batch {batch_id} has no results yet")
     if failed:
         show(failed, _FAILED, title="failed:")
     if failure:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from configs.errors import BadParameter, NotFound
 from configs.wording import counted
+from models.bands import bands
 from models.kind import Labels, Scores
 from models.scores import decide
 from pipeline import fingerprints, run_files, subjects
@@ -63,14 +64,15 @@ def run(
     scores, y, doubts = _scores(answer, selection, deadline, context)
     ballot = _ballot(answer.models, scores)
     outcome = answer.combination.apply(ballot)
-    file = _store(batch, selection, outcome, _mean(answer.combination, scores), context)
+    mean = _mean(answer.combination, scores)
+    file = _store(batch, selection, outcome, mean, context)
     metrics = None if y is None else outcome.measure(y)
     row = ModelRun(
         batch_id=batch.batch_id, fence=batch.fence, model_no=0, model_sub_no=0, model_id=MODEL_ID
     ).success(
         selection.scope,
         metrics,
-        len(outcome.called),
+        bands(mean, y),
         threshold=answer.combination.threshold,
         predict_seconds=time.perf_counter() - started,
         scores_uri=file.uri,

@@ -210,7 +210,7 @@ def _commit(
         "note": task.note,
     }
     rows = [
-        task.run.success("valid", measured.valid, prepared.split.n_valid, **columns),
-        task.run.success("test", measured.test, prepared.split.n_test, **columns),
+        task.run.success("valid", measured.valid, measured.valid_bands, **columns),
+        task.run.success("test", measured.test, measured.test_bands, **columns),
     ]
     context.commit(lambda connection: results.put_model(connection, model, rows))

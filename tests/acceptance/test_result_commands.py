@@ -53,6 +53,19 @@ def test_results_show_models_and_those_that_failed_with_their_error(trained: Ter
     assert "ValueError: [diverged] 발산" in failed
 
 
+def test_results_show_how_far_scores_have_shifted_where_they_were_compared(
+    trained: Terminal, calls: Calls
+) -> None:
+    assert "psi" not in trained("results", "1")[1]
+
+    calls.sql("UPDATE dc_batch_result SET psi = 0.1236 WHERE model_no = 1")
+
+    lines = _on_terminal(trained, "results", "1", columns=80)
+    good = "\n".join(lines).partition("failed:")[0]
+    assert re.search(r"^ *1/1 .* 0\.124 ", good, re.MULTILINE)
+    assert max(map(cell_len, lines)) <= 80
+
+
 def test_results_as_csv_and_json_have_every_column(trained: Terminal) -> None:
     rows = list(csv.DictReader(io.StringIO(trained("results", "1", "--format", "csv")[1])))
     same = trained.rows("results", "1")

@@ -13,6 +13,7 @@ from ensemble.reference import round_ones
 from ensemble.rule import Rule
 from ensemble.sampling import members_of
 from launcher.demo import applicants
+from models.bands import bands
 from models.scores import decide
 from pipeline import frames
 from pipeline.datasets import load_file
@@ -27,6 +28,7 @@ from storage.schema import (
     dc_batch_result,
     dc_ensemble_score,
     dc_model,
+    dc_score_band,
 )
 from tests.lab import Crash, Lab
 
@@ -116,6 +118,12 @@ def test_other_rows_get_votes_a_decision_and_a_mean_probability(lab):
     assert mean == pytest.approx(told[members.ravel()].mean(axis=0), abs=1e-6)
     row = result(lab, batch_id)
     assert row["tp"] + row["fp"] == called.sum()
+    banded = lab.rows(dc_score_band, batch_id, "n_positive")
+    assert [each[3:] for each in banded] == [
+        (each.band, each.n_rows, each.mean_score) for each in bands(mean, None)
+    ]
+    ones = lab.value(f"SELECT SUM(n_positive) FROM dc_score_band WHERE batch_id = {batch_id}")
+    assert (ones, row["psi"]) == (row["fn"] + row["tp"], None)
 
 
 def test_categories_that_training_never_had_are_told_if_many_rows_have_them(lab):

@@ -12,6 +12,7 @@ from storage.schema import (
     dc_candidate_model_list,
     dc_ensemble_model,
     dc_model,
+    dc_score_band,
 )
 from tests.calls import Calls
 
@@ -50,6 +51,11 @@ def model_of(batch_id):
     return columns | {"batch_id": batch_id}
 
 
+def bands_of(batch_id, number):
+    row = {"batch_id": batch_id, "model_no": 1, "model_sub_no": 1, "split": "all"}
+    return [row | {"band": band, "n_rows": 1, "mean_score": 0.5} for band in range(number)]
+
+
 def test_old_completed_batches_go_and_others_stay(calls):
     old = [add(calls), add(calls, days=91)]
     stay = [
@@ -74,6 +80,7 @@ def test_what_a_batch_left_goes_with_it(calls):
         put(calls, dc_batch_result_t4, {"batch_id": batch_id, "ensemble_no": 1, "split": "valid"})
         picture = {"name": "n", "uri": "u", "sha256": "s", "bytes": 1}
         put(calls, dc_batch_picture, {"batch_id": batch_id, **picture})
+        put(calls, dc_score_band, *bands_of(batch_id, 1))
 
     prune(calls)
 
@@ -82,6 +89,7 @@ def test_what_a_batch_left_goes_with_it(calls):
     assert remaining(calls, dc_batch_attempt) == [young]
     assert remaining(calls, dc_batch_result_t4) == [young]
     assert remaining(calls, dc_batch_picture) == [young]
+    assert remaining(calls, dc_score_band) == [young]
 
 
 @pytest.mark.parametrize(
@@ -154,6 +162,19 @@ def test_many_ensembles_go_in_many_transactions(calls):
     assert remaining(calls) == [fat, last]
     assert prune(calls, rows_at_once=8)[0] == 2
     assert calls(lambda c: c.scalar(rows)) == 0
+
+
+def test_batches_with_many_score_bands_go_in_many_transactions(calls):
+    old = [add(calls) for _ in range(4)]
+    for batch_id in old:
+        put(calls, dc_score_band, *bands_of(batch_id, 5))
+
+    done = calls(housekeeping.prune, 90 * DAY, rows_at_once=8)
+
+    assert (done.batches, done.after) == (2, old[1])
+    assert remaining(calls, dc_score_band) == remaining(calls) == old[2:]
+    assert prune(calls, rows_at_once=1) == (2, 3)  # each is more than that
+    assert remaining(calls, dc_score_band) == remaining(calls) == []
 
 
 def test_a_batch_that_somebody_takes_up_again_is_left_alone(mariadb_engine):

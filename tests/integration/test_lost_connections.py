@@ -24,6 +24,7 @@ from storage.schema import (
     dc_batch_result_t4,
     dc_ensemble_model,
     dc_model,
+    dc_score_band,
 )
 from tests.lab import Lab
 from tests.mariadb import PASSWORD
@@ -148,7 +149,7 @@ def test_modes_that_commit_everything_twice_leave_the_same(small_lab, monkeypatc
     }
     tables = (
         *(dc_model, dc_batch_result, dc_batch_result_t4, dc_batch_detail_t4, dc_batch_method),
-        dc_ensemble_model,
+        *(dc_ensemble_model, dc_score_band),
     )
     for name, run in steps.items():
         done[name] = run()

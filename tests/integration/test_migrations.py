@@ -12,7 +12,7 @@ from sqlalchemy import Engine, inspect, text
 
 from configs.errors import WrongSchema
 from configs.settings import Settings
-from storage import batches, migrate, results
+from storage import batches, migrate, results, score_bands
 from storage.drift import differences
 from storage.engine import make_engine
 from storage.schema import metadata
@@ -110,7 +110,7 @@ def test_upgrading_again_keeps_rows_and_changes_nothing(blank: Engine) -> None:
         assert batches.read(connection, number) is not None
 
 
-def test_models_of_before_have_no_device_and_no_keys_of_rows(blank: Engine) -> None:
+def test_models_of_before_lack_what_was_not_kept_of_them(blank: Engine) -> None:
     upgrade(blank)
     columns = "fence, model_id, params, threshold, uri, format, sha256, bytes, scores_uri, "
     columns += "scores_sha256, split_id, preprocessor_uri, preprocessor_sha256, fingerprint"
@@ -122,6 +122,8 @@ def test_models_of_before_have_no_device_and_no_keys_of_rows(blank: Engine) -> N
             f"ALTER TABLE dc_model DROP COLUMN {name}"
             for name in ("device", "row_keys_uri", "row_keys_sha256", "batch_param")
         ),
+        "ALTER TABLE dc_batch_result DROP COLUMN psi",
+        "DROP TABLE dc_score_band",
         "UPDATE dc_schema_version SET version_num = '0005'",
         f"INSERT INTO dc_model (batch_id, model_no, model_sub_no, {columns}) "
         f"VALUES (1, 2, 3, {values})",
@@ -132,6 +134,7 @@ def test_models_of_before_have_no_device_and_no_keys_of_rows(blank: Engine) -> N
     assert migrate.check(blank) == []
     with blank.connect() as connection:
         (model,) = results.models(connection, 1)
+        assert score_bands.rows_by_band(connection, 1, "test") == {}
     assert (model.device, model.row_keys_uri, model.row_keys_sha256, model.batch_param) == (
         None,
     ) * 4

@@ -37,6 +37,7 @@ from configs.errors import (
 )
 from configs.metric_names import METRICS
 from models import devices
+from models.bands import bands, stability
 from models.estimators.dl_dnn import DenseNetwork
 from models.scores import measure
 from pipeline import frames
@@ -46,6 +47,7 @@ from storage import arrays
 from storage.artifacts.port import Stored
 from storage.cache import Cache
 from storage.engine import transaction
+from storage.schema import dc_score_band
 from tests.desk import XGB, Desk, applicants, figures
 from tests.leftovers import left_behind
 
@@ -66,6 +68,19 @@ def test_train_commits_models_with_valid_and_test_figures_and_scores(ready: Desk
     for row, y, scores in ((valid, y_valid, s_valid), (test, y_test, s_test)):
         again = measure(y, scores, row.threshold)
         assert all(getattr(row, name) == getattr(again, name) for name in ("tn", "tp", *METRICS))
+        assert banded(ready, batch_id, row.split) == [
+            tuple(getattr(each, name) for name in BAND) for each in bands(scores, y)
+        ]
+        assert row.psi is None
+
+
+BAND = ("band", "n_rows", "n_positive", "mean_score")
+
+
+def banded(desk: Desk, batch_id: int, split: str) -> list[tuple[Any, ...]]:
+    """The bands of a batch of one model."""
+    rows = [row for row in desk.rows(dc_score_band, batch_id) if row.split == split]
+    return [tuple(getattr(row, name) for name in BAND) for row in rows]
 
 
 def test_a_model_keeps_what_it_was_asked_for_and_what_made_it(ready: Desk) -> None:
@@ -193,6 +208,8 @@ def test_predict_on_the_rows_set_aside_finds_the_same_figures(
     (model,) = ready.trained(trained)
     assert (again.split, again.split_id, len(again.content_sha256)) == ("test", model.split_id, 64)
     assert figures(again) == figures(test)
+    assert banded(ready, predicted, "test") == banded(ready, trained, "test")
+    assert again.psi is None
 
 
 class FullCard(Inline):
@@ -256,6 +273,48 @@ def test_predict_says_that_many_rows_hold_what_training_never_had(ready: Desk) -
     assert said == f"1 of 1 model applied; {doubt}; {gap}"
     for event, note in (("unknown categories", doubt), ("missing values", gap)):
         assert [line["note"] for line in logs if line["event"] == event] == [note]
+
+
+def test_predict_says_how_far_scores_have_shifted(ready: Desk) -> None:
+    trained = ready.train()
+    same = applicants(seed=1)
+    for rows in (same, same.assign(debt=same["debt"] + 3)):
+        ready.load(rows, id_column="id")
+    row = {"mode": "predict", "train_batch_id": trained}
+    both = [ready.add(**row, dataset_version=version) for version in (2, 3)]
+
+    with capture_logs() as logs:
+        quiet, told = map(ready.run, both)
+
+    indices = []
+    for batch_id in both:
+        of_test, of_rows = (
+            {band: n_rows for band, n_rows, *_ in banded(ready, number, split)}
+            for number, split in ((trained, "test"), (batch_id, "all"))
+        )
+        assert sum(of_rows.values()) == 300
+        indices.append(stability(of_test, of_rows))
+    assert [ready.results(batch_id)[0].psi for batch_id in both] == indices
+    doubt = f"scores of 1 of 1 models have shifted (PSI above 0.25, up to {indices[1]:.2f})"
+    assert quiet == "1 of 1 models applied"
+    assert told == f"1 of 1 models applied; {doubt}"
+    assert [line["note"] for line in logs if line["event"] == "shifted scores"] == [doubt]
+
+
+def test_scores_are_not_compared_on_rows_trained_on_or_with_models_of_before(ready: Desk) -> None:
+    trained = ready.train()
+    moved = applicants(seed=1).assign(debt=9)
+    ready.load(moved, id_column="id")
+    row = {"mode": "predict", "train_batch_id": trained}
+    everything = ready.add(**row, dataset_version=1, batch_param='{"scope": "all"}')
+    other = ready.add(**row, dataset_version=2)
+    ready.run(everything)
+    ready.sql("DELETE FROM dc_score_band WHERE batch_id = :trained", trained=trained)
+
+    assert ready.run(other) == "1 of 1 models applied"
+
+    assert [ready.results(batch_id)[0].psi for batch_id in (everything, other)] == [None, None]
+    assert banded(ready, other, "all")
 
 
 GUISES = {
@@ -328,6 +387,9 @@ def test_rows_trained_on_are_known_again_without_a_target(ready: Desk) -> None:
     (row,) = ready.results(predicted)
     (test,) = (row for row in ready.results(trained) if row.split == "test")
     assert (row.split, row.n_rows, row.auc) == ("test", test.n_rows, None)
+    assert banded(ready, predicted, "test") == [
+        (band, n_rows, None, mean) for band, n_rows, _, mean in banded(ready, trained, "test")
+    ]
 
 
 @pytest.mark.parametrize(

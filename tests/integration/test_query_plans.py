@@ -162,6 +162,7 @@ def test_looking_what_is_left_reads_nothing_that_has_ended(mariadb_engine: Engin
         "v_leaderboard WHERE batch_id = 1000 ORDER BY valid_auc DESC",
         "v_ensemble WHERE batch_id = 1000 ORDER BY rank_no LIMIT 20",
         "v_method WHERE batch_id = 1000",
+        "v_score_band WHERE batch_id = 1000 AND split = 'test' ORDER BY band",
     ],
 )
 def test_what_operators_ask_of_a_view_reads_no_other_batches(
@@ -177,11 +178,16 @@ def test_what_operators_ask_of_a_view_reads_no_other_batches(
             ("dc_batch_result_t4 (batch_id, ensemble_no, rank_no, split)", "1, 1"),
             ("dc_batch_method (batch_id, method, chosen, n_models, n_rows, metric, split)",
              "'vote', 1, 1, 1, 'auc'"),
+            ("dc_score_band (batch_id, model_no, model_sub_no, band, n_rows, mean_score, split)",
+             "1, 1, -3, 1, 0.1"),
         ):  # fmt: skip
             connection.execute(text(f"INSERT INTO {into} {one_each.format(what=what)}"))
         connection.execute(text(WAITING.format(n=5)))
         connection.execute(
-            text("ANALYZE TABLE dc_batch, dc_model, dc_batch_result, dc_batch_result_t4")
+            text(
+                "ANALYZE TABLE dc_batch, dc_model, dc_batch_result, dc_batch_result_t4,"
+                " dc_score_band"
+            )
         )
 
     with mariadb_engine.connect() as connection:

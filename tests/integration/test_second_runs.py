@@ -6,13 +6,14 @@ from sqlalchemy import text
 from configs.errors import BadData
 from pipeline import fingerprints
 from storage.engine import transaction
+from storage.schema import dc_score_band
 from tests.desk import XGB, Desk, applicants, figures
 
 
 def test_a_second_run_of_a_batch_trains_only_what_is_missing(ready: Desk) -> None:
     ready.models((2, "ML-XGB", '{"n_estimators": 7}'))
     batch_id = ready.train()
-    before = ready.trained(batch_id)
+    before, bands = ready.trained(batch_id), ready.rows(dc_score_band, batch_id)
     statements = [
         "DELETE FROM dc_model WHERE model_no = 2",
         "DELETE FROM dc_batch_result WHERE model_no = 2",
@@ -26,6 +27,18 @@ def test_a_second_run_of_a_batch_trains_only_what_is_missing(ready: Desk) -> Non
     after = ready.trained(batch_id)
     assert [row.fence for row in after] == [1, 2]
     assert [row.sha256 for row in after] == [row.sha256 for row in before]
+    assert ready.rows(dc_score_band, batch_id) == bands
+
+
+def test_what_a_batch_asks_for_no_more_leaves_no_bands_of_its_scores(ready: Desk) -> None:
+    ready.models((2, "ML-XGB", '{"n_estimators": 7}'))
+    batch_id = ready.train()
+    assert {row.model_no for row in ready.rows(dc_score_band, batch_id)} == {1, 2}
+
+    ready.sql("""UPDATE dc_batch SET state = 'I', batch_param = '{"models": [2]}'""")
+    ready.run(batch_id)
+
+    assert {row.model_no for row in ready.rows(dc_score_band, batch_id)} == {2}
 
 
 LOSSES = {

@@ -1,17 +1,22 @@
 """What operators see in the views."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from sqlalchemy import literal, text
 
 from configs.errors import Retry
 from configs.metric_names import METRICS
-from storage import batches, candidates, claims, queues, servers
+from configs.score_bands import HIGHEST, LOWEST
+from models.bands import bands
+from storage import batches, candidates, claims, queues, results, score_bands, servers
 from storage.columns import utc_now
 from storage.engine import reading
 from storage.fleet import FLEET
 from storage.kept import kept
+from storage.records import Result
 from tests.calls import FAR, Calls
 
 
@@ -224,3 +229,37 @@ def test_v_leaderboard_has_one_row_a_model_with_valid_and_test_side_by_side(call
         for i, name in enumerate(METRICS):
             assert row[f"valid_{name}"] == i / 100
             assert row[f"test_{name}"] == (i + 1) / 100
+
+
+def test_v_score_band_says_where_bands_lie_and_what_share_of_rows_they_hold(calls: Calls) -> None:
+    numbers = range(LOWEST, HIGHEST + 1)
+    row = {"batch_id": calls.add(), "model_no": 1, "model_sub_no": 2, "model_id": "ML-RF"}
+    row |= {"fence": 1, "state": "C", "n_rows": 60}
+    found = [{"band": n, "n_rows": 3, "n_positive": 1, "mean_score": 0.3} for n in numbers]
+    calls(
+        results.put_results,
+        [
+            Result(**row, split="test", bands=tuple(found)),
+            Result(**row, split="valid", bands=(found[0] | {"n_positive": None},)),
+        ],
+    )
+
+    rows = sorted(view(calls, "v_score_band"), key=lambda row: (row["split"], row["band"]))
+
+    assert calls(score_bands.rows_by_band, row["batch_id"], "test") == {
+        (1, 2): dict.fromkeys(numbers, 3)
+    }
+    *test, valid = rows
+    assert [each["band"] for each in test] == [*numbers]
+    for each in rows:
+        assert (each["model_id"], each["n_rows"], each["share"]) == ("ML-RF", 3, 3 / 60)
+    assert {each["positive_rate"] for each in test} == {1 / 3}
+    assert valid["n_positive"] is valid["positive_rate"] is None
+    # Scores are cut there by the program, too: no float32 lies between its bounds and these.
+    assert (test[0]["low"], test[-1]["high"]) == (0, 1)
+    for below, above in pairwise(test):
+        assert below["high"] == above["low"]
+        near = np.float32(above["low"])
+        least = near if float(near) >= above["low"] else np.nextafter(near, np.float32(1))
+        both = bands(np.array([np.nextafter(least, np.float32(0)), least]), None)
+        assert [each.band for each in both] == [below["band"], above["band"]]
