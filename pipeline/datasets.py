@@ -121,6 +121,7 @@ def delete(
         NotFound: there is no such data set.
         WrongState: a batch that has not ended needs it, or without `force` models of one that has.
         DatabaseRefused: this account may not drop the table; nothing has changed.
+        DatabaseUnavailable: a transaction stays open that has used it; likewise.
     """
     with reading(engine) as connection:
         dataset = datasets.read(connection, group, version)

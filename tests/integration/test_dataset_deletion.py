@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import insert, inspect, text
 
-from configs.errors import DatabaseRefused, NotFound, WrongState
+from configs.errors import DatabaseRefused, DatabaseUnavailable, NotFound, WrongState
 from pipeline import datasets
 from pipeline.roles import Choices
 from storage import dataset_use
@@ -192,3 +192,17 @@ def test_an_account_that_may_not_drop_the_table_changes_nothing(mariadb_engine, 
 
 def registered_names(calls):
     return [each.name for each in calls(registered.listing)]
+
+
+def test_a_table_that_somebody_reads_is_not_waited_for_long(mariadb_engine, tmp_path, monkeypatch):
+    monkeypatch.setattr("storage.engine._TABLE_SECONDS", 1)
+    path = tmp_path / "rows.csv"
+    pd.DataFrame(ROWS).to_csv(path, index=False)
+    datasets.load_file(mariadb_engine, path, group="A", choices=Choices(target="y"))
+
+    with mariadb_engine.connect() as reader:
+        reader.execute(text("SELECT * FROM dc_data_a_1"))
+        with pytest.raises(DatabaseUnavailable, match="transaction open"):
+            datasets.delete(mariadb_engine, "A", 1)
+
+    assert datasets.delete(mariadb_engine, "A", 1).n_rows == 20
