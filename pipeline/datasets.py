@@ -133,8 +133,9 @@ def delete(
         # First: what is registered can be deleted again after a crash between the two.
         tables.drop(engine, dataset.table_name)
     else:
-        others = f": data set {some(sharing, 20)} is read from it" if sharing else ""
-        tell(f"table {dataset.table_name} stays{others or '; load did not make it'}")
+        not_ours = f"; load made none of this name for {dataset.name}"
+        others = f": data set {some(sharing, 20)} is read from it" if sharing else not_ours
+        tell(f"table {dataset.table_name} stays{others}")
     transaction(engine, lambda connection: datasets.unregister(connection, group, version))
     if models:
         tell(f"models and scores of {some(models, 20)} stay: `deepcredit batch delete`")
