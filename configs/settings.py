@@ -25,6 +25,7 @@ from configs.wording import plain
 
 PREFIX = "DEEPCREDIT_"
 FILE = "deepcredit.toml"
+_UTF_8 = "utf-8-sig"  # editors of Windows begin a file with a mark
 
 
 def _scheduler_address(value: str) -> str:
@@ -199,7 +200,7 @@ def _from_file(file: Path) -> dict[str, Any]:
     if not file.exists():
         return {}
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
+        values = tomllib.loads(file.read_text(encoding=_UTF_8))
     except OSError as error:
         raise BadSetting(f"{file}: cannot read it: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -237,6 +238,8 @@ def _secret(variable: str, value: str) -> str:
     if not variable.endswith("_FILE"):
         return value
     try:
-        return Path(value).read_text(encoding="utf-8").rstrip("\r\n")
+        return Path(value).read_text(encoding=_UTF_8).rstrip("\r\n")
     except OSError as error:
         raise BadSetting(f"{variable}: cannot read {value}: {error.strerror}") from error
+    except UnicodeDecodeError:  # which would tell a part of the secret
+        raise BadSetting(f"{variable}: {value} is not UTF-8; save it as such") from None

@@ -122,6 +122,7 @@ def delete(
         NotFound: there is no such data set.
         WrongState: a batch that has not ended needs it, or without `force` models of one that has.
         DatabaseRefused: this account may not drop the table; nothing has changed.
+        DatabaseUnavailable: a transaction stays open that has used it; likewise.
     """
     with reading(engine) as connection:
         dataset = datasets.read(connection, group, version)
@@ -133,8 +134,9 @@ def delete(
         # First: what is registered can be deleted again after a crash between the two.
         tables.drop(engine, dataset.table_name)
     else:
-        others = f": data set {some(sharing, 20)} is read from it" if sharing else ""
-        tell(f"table {dataset.table_name} stays{others or '; load did not make it'}")
+        not_ours = f"; load made none of this name for {dataset.name}"
+        others = f": data set {some(sharing, 20)} is read from it" if sharing else not_ours
+        tell(f"table {dataset.table_name} stays{others}")
     transaction(engine, lambda connection: datasets.unregister(connection, group, version))
     if models:
         tell(f"models and scores of {some(models, 20)} stay: `deepcredit batch delete`")

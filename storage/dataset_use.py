@@ -73,15 +73,20 @@ def leftovers(connection: Connection) -> list[str]:
         for name in sorted(inspect(connection).get_table_names())
         if name.startswith(PREFIX) and name not in known
     ]
-    there = exists().where(
+    same = and_(
         dc_dataset.c.dataset_group == _column.dataset_group,
         dc_dataset.c.dataset_version == _column.dataset_version,
     )
+    sets = (dc_dataset.c.dataset_group, dc_dataset.c.dataset_version)
+    bare = connection.execute(select(*sets).where(~exists().where(same)).order_by(*sets))
+    renamed = some([f"{group}/{version}" for group, version in bare], _SHOWN)
+    remedy = f"if they are of {renamed}, give them its name, else " if renamed else ""
     key = (_column.dataset_group, _column.dataset_version)
     columns = [
-        f"dc_dataset_column has rows of {group}/{version}, which is not in dc_dataset; delete them"
+        f"dc_dataset_column has rows of {group}/{version}, which is not in dc_dataset; "
+        f"{remedy}delete them"
         for group, version in connection.execute(
-            select(*key).where(~there).distinct().order_by(*key)
+            select(*key).where(~exists().where(same)).distinct().order_by(*key)
         )
     ]
     return tables + columns

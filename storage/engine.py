@@ -12,9 +12,9 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine,
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from configs.errors import BadSetting
+from configs.errors import BadSetting, DatabaseUnavailable
 from configs.settings import Settings
-from storage.driver_errors import REPEAT, error_number, is_retired, naming_errors
+from storage.driver_errors import REPEAT, error_number, is_locked, is_retired, naming_errors
 
 T = TypeVar("T")
 Isolation = Literal["AUTOCOMMIT", "READ COMMITTED"]
@@ -26,6 +26,7 @@ _IDLE_SECONDS = 1.0
 # one; the server ends such a transaction before it gives the operator an error, after 50 s.
 _IDLE_TRANSACTION_SECONDS = 20
 _LOCK_SECONDS = 3  # less than any timeout, so that the server says what it is that we wait for
+_TABLE_SECONDS = 10
 # What MariaDB has as its default: a server set to be lenient would cut long text without a word.
 _SQL_MODE = (
     "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION"
@@ -210,3 +211,30 @@ def not_waiting(connection: Connection) -> Iterator[None]:
     finally:
         if not connection.invalidated:
             connection.exec_driver_sql(f"SET innodb_lock_wait_timeout={_LOCK_SECONDS}")
+
+
+@contextmanager
+def changing_tables(connection: Connection) -> Iterator[None]:
+    """Inside, a statement that makes a table or view anew or drops it waits for transactions that
+    have used it, but not for long: whoever comes after it waits behind it, readers too.
+
+    Raises:
+        DatabaseUnavailable: one of them stayed open.
+    """
+    if connection.dialect.name == "sqlite":
+        yield
+        return
+    connection.exec_driver_sql(f"SET lock_wait_timeout={_TABLE_SECONDS}")
+    try:
+        yield
+    except DBAPIError as error:
+        if not is_locked(error):
+            raise
+        raise DatabaseUnavailable(
+            "a session keeps a transaction open in which it has used these tables, as a client "
+            "with autocommit off does; let it COMMIT, or find it with SHOW PROCESSLIST and KILL "
+            "it, then run this again"
+        ) from error
+    finally:
+        if not connection.invalidated:
+            connection.exec_driver_sql("SET lock_wait_timeout=DEFAULT")

@@ -24,6 +24,13 @@ _DELIMITERS = (",", ";", "\t", "|")
 _LONGEST = 1 << 26  # characters of one value; what is longer has lost its closing quote
 _LARGEST_BLOCK = 2**31 - 1
 _PARQUET = (".parquet", ".pq")
+_OTHERS = {
+    b"PK\x03\x04": "an Excel workbook or another ZIP archive; save its sheet as CSV (UTF-8)",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook; save its sheet as CSV (UTF-8)",
+    b"\x1f\x8b": "compressed; unpack it first, with gunzip",
+    b"PAR1": "a Parquet file; give it a name that ends in .parquet",
+}
+"""With which bytes files begin that people take for CSV."""
 
 
 def read_file(path: Path) -> pa.Table:
@@ -34,7 +41,8 @@ def read_file(path: Path) -> pa.Table:
     or bar.
 
     Raises:
-        BadData: no such file, not UTF-8, a line with too many or few values, bad names, no rows.
+        BadData: no such file, another kind of file, not UTF-8, a line with too many or few values,
+            bad names, no rows.
     """
     try:
         table = _read_parquet(path) if path.suffix.lower() in _PARQUET else _read_csv(path)
@@ -98,6 +106,9 @@ def _parse(
 def _header(path: Path) -> tuple[list[str], str]:
     with path.open("rb") as file:
         first = file.readline()
+    for beginning, what in _OTHERS.items():
+        if first.startswith(beginning):
+            raise BadData(f"{path}: this is no CSV file but {what}")
     if not first.strip():
         raise BadData(f"{path}: line 1 is empty; it must name the columns")
     try:

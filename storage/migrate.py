@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, func, inspect, literal, select, table
 from configs.errors import DatabaseUnavailable, WrongSchema
 from storage.drift import differences
 from storage.driver_errors import naming_errors, naming_lack_of_rights
+from storage.engine import changing_tables
 from storage.metadata import VERSION_TABLE
 from storage.views import VIEWS, create_view
 
@@ -33,12 +34,14 @@ def upgrade(engine: Engine, log: Callable[[str], None]) -> None:
         WrongSchema: the tables are of a newer version, of the system that this one replaces, or
             part of a backup.
         DatabaseRefused: this account may not create tables.
+        DatabaseUnavailable: somebody keeps a transaction open that has used them.
     """
     with (
         naming_errors(),
         engine.connect() as connection,
         naming_lack_of_rights("`deepcredit db upgrade`"),
         _alone(connection),
+        changing_tables(connection),
     ):
         found = _found(connection)
         if found not in (None, *_revisions()):

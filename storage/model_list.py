@@ -47,6 +47,16 @@ def listing(connection: Connection, model_group: str | None = None) -> list[Mode
     return found
 
 
+def moving(connection: Connection, entries: Iterable[ModelEntry]) -> dict[str, list[int]]:
+    """By group, the models that it loses to others when `entries` are put."""
+    wanted = {entry.model_no: entry.model_group_id for entry in entries}
+    lost: dict[str, list[int]] = {}
+    for there in listing(connection):
+        if wanted.get(there.model_no, there.model_group_id) != there.model_group_id:
+            lost.setdefault(there.model_group_id, []).append(there.model_no)
+    return lost
+
+
 def put(connection: Connection, entries: Iterable[ModelEntry]) -> None:
     """Insert the models; one whose model_no is there already is replaced."""
     for entry in entries:

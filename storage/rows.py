@@ -24,8 +24,14 @@ def read_rows(connection: Connection, dataset: Dataset) -> pa.Table:
 
     Raises:
         NotFound: its table has gone.
-        BadData: a column has gone, holds what it cannot, or the order is not unique.
+        BadData: no column is registered, one has gone or holds what it cannot, or the order is
+            not unique.
     """
+    if not dataset.columns:
+        raise BadData(
+            f"data set {dataset.name} has no columns in dc_dataset_column; if it had another name, "
+            "change dataset_group and dataset_version there as in dc_dataset"
+        )
     columns = columns_read(dataset.columns)
     raw = columns_in(
         bulk_read.read_table(

@@ -27,6 +27,7 @@ from configs.errors import BadData, DeepCreditError
 from storage.bulk_write import bulk_engine, fill
 from storage.columns import long_text
 from storage.driver_errors import error_number, naming_errors, naming_lack_of_rights, reason_of
+from storage.engine import changing_tables
 
 PREFIX = "dc_data_"
 ORDER_COLUMN = "dc_row_no"
@@ -149,8 +150,10 @@ def _too_long(data: pa.Table) -> str:
 
 
 def drop(engine: Engine, name: str) -> None:
-    """Drop a table that `write` made; one that is not there is no error."""
-    with naming_errors(), engine.begin() as connection:
+    """Drop a table that `write` made; one that is not there is no error. Raises as
+    `changing_tables`.
+    """
+    with naming_errors(), engine.begin() as connection, changing_tables(connection):
         connection.execute(DropTable(Table(name, MetaData()), if_exists=True))
 
 

@@ -239,7 +239,8 @@ def wait(
 ) -> None:
     """Wait until a batch has ended; exit 0 on C, 1 on E. Ctrl-C leaves the batch running.
 
-    Beside its progress stands what it does, or what it waits for.
+    Beside its progress stands what it does, or what it waits for. A database that goes away
+    meanwhile is asked again.
     """
     try:
         ended = follow(session(ctx), batch_id, timeout)

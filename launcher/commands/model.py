@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import Connection
 
 from configs.errors import BadParameter, NotFound
+from configs.meant import some
 from configs.wording import counted
 from launcher.terminal import modelfile
 from launcher.terminal.console import Column, show
 from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
-from launcher.terminal.lines import say
+from launcher.terminal.lines import note, say
 from launcher.terminal.session import session
 from models import kind, variants
 from storage import model_list
@@ -44,13 +46,22 @@ def load_(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="[[model]] tables.")],
 ) -> None:
-    """Insert the models of a file. One whose model_no is there already is replaced.
+    """Insert the models of a file. One whose model_no is there already is replaced; says so if it
+    was in another group.
 
     Keys of a [[model]] table: model_no, model_id, model_group_id, and if you like model_desc,
     use_yn ("Y" or "N") and a table param with hyper-parameters, resampling, classWeight and grid.
     """
     entries = modelfile.read(file)
-    session(ctx).write(lambda connection: model_list.put(connection, entries))
+
+    def work(connection: Connection) -> dict[str, list[int]]:
+        lost = model_list.moving(connection, entries)
+        model_list.put(connection, entries)
+        return lost
+
+    for group, numbers in session(ctx).write(work).items():
+        named = some([*map(str, numbers)], 20)
+        note(f"group {group} has lost model_no {named} to the group that the file names")
     groups = sorted({entry.model_group_id for entry in entries})
     count = sum(len(modelfile.expand(entry)) for entry in entries)
     models, all_variants = counted(len(entries), "model"), counted(count, "variant")

@@ -26,13 +26,13 @@ _MODELS = (
     Column("ks", "ks", digits=4),
     Column("f1_score", "f1", digits=4),
     Column("psi", "psi", digits=3, wide=True),
+    Column("tn", "tn", wide=True),
+    Column("fp", "fp", wide=True),
+    Column("fn", "fn", wide=True),
+    Column("tp", "tp", wide=True),
     Column("precision_score", "precision", digits=4, wide=True),
     Column("recall_score", "recall", digits=4, wide=True),
     Column("brier", "brier", digits=4, wide=True),
-    Column("tn", "tn"),
-    Column("fp", "fp"),
-    Column("fn", "fn"),
-    Column("tp", "tp"),
     Column("threshold", "threshold", digits=3, wide=True),
 )
 _FAILED = (

@@ -55,9 +55,9 @@ _KEYS: dict[str, Spec] = {
 _DEFAULTS = {"model_desc": None, "use_yn": "Y", "param": None}
 
 
-def _meant(path: Path) -> str:
+def _meant(text: str) -> str:
     """What to do where JSON's null was written."""
-    if not re.search(r"[=\[,]\s*null\b", path.read_text(encoding="utf-8")):
+    if not re.search(r"[=\[,]\s*null\b", text):
         return ""
     return "; TOML has no null: leave the key out, or write model_param by SQL, as JSON"
 
@@ -70,7 +70,8 @@ def read(path: Path) -> list[ModelEntry]:
             message names the file and the table.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin it with a mark
+        content = tomllib.loads(text)
     except OSError as error:
         raise BadParameter(f"{path}: cannot read it: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -78,7 +79,7 @@ def read(path: Path) -> list[ModelEntry]:
     except RecursionError as error:
         raise BadParameter(f"{path}: not valid TOML: nested too deep") from error
     except tomllib.TOMLDecodeError as error:
-        raise BadParameter(f"{path}: not valid TOML: {error}{_meant(path)}") from error
+        raise BadParameter(f"{path}: not valid TOML: {error}{_meant(text)}") from error
     tables = content.pop("model", None)
     if content or not isinstance(tables, list) or not tables:
         raise BadParameter(f"{path}: expected [[model]] tables and nothing else")

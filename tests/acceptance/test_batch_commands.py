@@ -3,13 +3,17 @@
 import json
 import re
 from datetime import datetime
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import make_url
 
 from configs.settings import Settings
 from storage import candidates
 from tests.calls import Calls
-from tests.mariadb import PASSWORD
+from tests.mariadb import PASSWORD, MariaDB
+from tests.proxy import proxied
 from tests.terminal import Terminal
 
 TRAIN = ("train", "--dataset", "DATA001/1", "--model-group", "M100")
@@ -224,3 +228,28 @@ def test_wait_says_what_a_batch_waits_for_once_until_that_changes(
             f"batch {number}:  50% 3 of 8 models\n"
         ),
     )
+
+
+def test_wait_outlasts_a_database_that_is_away_for_a_while(
+    bare: Terminal, database: str, mariadb_server: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare("db", "upgrade")
+    mariadb_server.client("INSERT INTO dc_batch (mode) VALUES ('train')", database)
+    complete = partial(mariadb_server.client, "UPDATE dc_batch SET state = 'C'", database)
+    with proxied(mariadb_server.port) as proxy:
+        url = make_url(mariadb_server.url(database)).set(port=proxy.port)
+        monkeypatch.setenv("DEEPCREDIT_DATABASE_URL", str(url))
+        happens = iter([proxy.cut, proxy.restore, complete])
+        clock = SimpleNamespace(sleep=lambda _: next(happens)())  # the proxy sleeps by its own
+        monkeypatch.setattr("launcher.terminal.following.time", clock)
+
+        code, out, err = bare("batch", "wait", 1)
+
+        assert (code, out) == (0, "batch 1 completed\n")
+        waits = "batch 1:   0% waits for a launcher (none runs)\n"
+        first, away, after = err.splitlines(keepends=True)
+        assert (first, after) == (waits, waits)
+        assert away.startswith("batch 1:   0% the database does not answer")
+        assert away.endswith("; trying on\n")
+        proxy.cut()
+        assert bare.error("batch", "wait", 1).startswith("the database does not answer")

@@ -27,6 +27,19 @@ def test_models_are_loaded_and_listed_with_their_variants(run: Terminal) -> None
     assert "부스팅" in listed[0]["model_desc"]
 
 
+def test_a_file_that_takes_a_model_from_another_group_says_so(run: Terminal) -> None:
+    file = Path("models.toml")
+    file.write_text(MODELS, encoding="utf-8")
+    run("model", "load", "models.toml")
+    file.write_text(MODELS.replace("M100", "부스팅"), encoding="utf-8-sig")
+
+    first, again = (run("model", "load", "models.toml") for _ in range(2))
+
+    lost = "note: group M100 has lost model_no 1, 2 to the group that the file names\n"
+    assert first == (0, "2 models with 3 variants in 부스팅\n", lost)
+    assert again[2] == ""
+
+
 def test_what_a_model_names_is_listed_also_where_it_is_the_default(run: Terminal) -> None:
     text = MODELS.replace(
         "n_estimators = 20, grid = { max_depth = [2, 3] }",

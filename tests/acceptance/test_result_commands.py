@@ -223,6 +223,12 @@ def test_what_is_left_out_to_fit_a_terminal_is_named_there(trained: Terminal) ->
     assert "left out" not in trained("results", "1")[1]
 
 
+def test_a_narrow_terminal_shows_of_which_part_the_figures_are(trained: Terminal) -> None:
+    first = _on_terminal(trained, "results", "1", columns=60)[2]
+
+    assert first.split()[:3] == ["1/1", "DL-TABNET", "valid"]
+
+
 def test_a_long_text_is_cut_in_a_pipe_and_whole_in_csv(run: Terminal, calls: Calls) -> None:
     text = "저축은행 " * 60
     calls.add(state="E", error_class="BadData", error_text=text)

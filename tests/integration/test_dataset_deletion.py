@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 from sqlalchemy import insert, inspect, text
 
-from configs.errors import DatabaseRefused, NotFound, WrongState
+from configs.errors import BadData, DatabaseRefused, DatabaseUnavailable, NotFound, WrongState
 from pipeline import datasets
+from pipeline.frames import rows_of
 from pipeline.roles import Choices
 from storage import dataset_use
 from storage import datasets as registered
@@ -64,9 +65,9 @@ def test_a_table_or_view_that_was_registered_stays(engine, calls, load):
     datasets.delete(engine, "B", 2, tell=told.append)
 
     assert told == [
-        "table bank stays; load did not make it",
+        "table bank stays; load made none of this name for B/1",
         "table dc_data_a_1 stays: data set B/2 is read from it",
-        "table dc_data_a_1 stays; load did not make it",
+        "table dc_data_a_1 stays; load made none of this name for B/2",
     ]
     assert there(engine) == {"dc_data_a_1", "bank"}
     calls.sql("DROP VIEW bank")
@@ -82,7 +83,7 @@ def test_no_other_table_goes_whatever_an_operator_has_written(engine, calls, loa
 
     datasets.delete(engine, "A", 1, tell=told.append)
 
-    assert told == ["table dc_batch_result stays; load did not make it"]
+    assert told == ["table dc_batch_result stays; load made none of this name for A/1"]
     assert inspect(engine).has_table("dc_batch_result")
     calls.sql("DROP TABLE dc_data_a_1")
 
@@ -177,6 +178,24 @@ def test_what_a_deletion_by_hand_left_is_told_and_in_nobodys_way(engine, calls, 
     assert calls(dataset_use.leftovers) == []
 
 
+def test_a_data_set_renamed_by_half_is_told_with_what_completes_it(engine, calls, load):
+    load()
+    calls.sql("UPDATE dc_dataset SET dataset_group = '나'")
+
+    (columns,) = calls(dataset_use.leftovers)
+    with pytest.raises(
+        BadData, match="나/1 has no columns in dc_dataset_column; if it had another"
+    ):
+        calls(lambda connection: rows_of(connection, registered.read(connection, "나", 1)))
+
+    assert columns.endswith("; if they are of 나/1, give them its name, else delete them")
+    calls.sql("UPDATE dc_dataset_column SET dataset_group = '나'")
+    assert calls(dataset_use.leftovers) == []
+    told = []
+    datasets.delete(engine, "나", 1, tell=told.append)
+    assert told == ["table dc_data_a_1 stays; load made none of this name for 나/1"]
+
+
 def test_an_account_that_may_not_drop_the_table_changes_nothing(mariadb_engine, account, tmp_path):
     admin, path = Calls(mariadb_engine), tmp_path / "rows.csv"
     pd.DataFrame(ROWS).to_csv(path, index=False)
@@ -192,3 +211,17 @@ def test_an_account_that_may_not_drop_the_table_changes_nothing(mariadb_engine, 
 
 def registered_names(calls):
     return [each.name for each in calls(registered.listing)]
+
+
+def test_a_table_that_somebody_reads_is_not_waited_for_long(mariadb_engine, tmp_path, monkeypatch):
+    monkeypatch.setattr("storage.engine._TABLE_SECONDS", 1)
+    path = tmp_path / "rows.csv"
+    pd.DataFrame(ROWS).to_csv(path, index=False)
+    datasets.load_file(mariadb_engine, path, group="A", choices=Choices(target="y"))
+
+    with mariadb_engine.connect() as reader:
+        reader.execute(text("SELECT * FROM dc_data_a_1"))
+        with pytest.raises(DatabaseUnavailable, match="transaction open"):
+            datasets.delete(mariadb_engine, "A", 1)
+
+    assert datasets.delete(mariadb_engine, "A", 1).n_rows == 20

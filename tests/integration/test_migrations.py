@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
-from configs.errors import WrongSchema
+from configs.errors import DatabaseUnavailable, WrongSchema
 from configs.settings import Settings
 from storage import batches, migrate, results, score_bands
 from storage.drift import differences
@@ -157,6 +157,23 @@ def test_two_at_once_come_to_the_same_end(blank_settings: Settings) -> None:
     assert len(one) == 1  # it found everything done
     assert len(other) == VERSIONS + 1
     engine = make_engine(blank_settings)
+    assert migrate.check(engine) == []
+    engine.dispose()
+
+
+def test_a_transaction_that_stays_open_holds_up_an_upgrade_for_a_moment_and_is_told_of(
+    mariadb_blank: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.engine._TABLE_SECONDS", 1)
+    engine = make_engine(mariadb_blank)
+    upgrade(engine)
+
+    with engine.connect() as operator:
+        operator.execute(text("SELECT * FROM v_batch"))
+        with pytest.raises(DatabaseUnavailable, match=r"transaction open.* let it COMMIT"):
+            upgrade(engine)
+
+    upgrade(engine)
     assert migrate.check(engine) == []
     engine.dispose()
 

@@ -97,9 +97,24 @@ def test_a_secret_may_come_from_the_environment_or_a_file_named_there(
     assert "비밀" not in repr(by_file) + str(by_file) + by_file.model_dump_json()
 
 
-def test_a_secret_file_that_cannot_be_read_is_an_error_that_names_it() -> None:
-    with pytest.raises(BadSetting, match="DATABASE_PASSWORD_FILE: cannot read /none"):
-        load(environ={"DEEPCREDIT_DATABASE_PASSWORD_FILE": "/none"}, file=NOWHERE)
+def test_a_file_that_an_editor_of_windows_has_written_is_read(file: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"\xef\xbb\xbf" + "비밀\r\n".encode())
+    file.write_bytes(b"\xef\xbb\xbf" + 'log_dir = "기록"\r\n'.encode())
+
+    settings = load(environ={"DEEPCREDIT_DATABASE_PASSWORD_FILE": str(secret)}, file=file)
+
+    assert settings.log_dir == Path("기록")
+    assert settings.database_password is not None
+    assert settings.database_password.get_secret_value() == "비밀"
+
+
+def test_a_secret_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path) -> None:
+    other = tmp_path / "secret"
+    other.write_bytes("비밀".encode("cp949"))
+    for path, why in ("/none", "cannot read /none"), (other, f"{other} is not UTF-8"):
+        with pytest.raises(BadSetting, match=f"DATABASE_PASSWORD_FILE: {why}"):
+            load(environ={"DEEPCREDIT_DATABASE_PASSWORD_FILE": str(path)}, file=NOWHERE)
 
 
 def test_a_secret_and_its_file_at_once_is_an_error(tmp_path: Path) -> None:
