@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
+from configs.wording import counted
 from models import bands
 from models.bands import Bands
 from pipeline.context import Context
@@ -57,6 +58,6 @@ def in_words(found: Sequence[float], chance: float) -> tuple[str, ...]:
     for least, how in ((LARGE, "have shifted"), (MODERATE, "have shifted moderately")):
         beyond = [index for index in found if index > max(least, chance)]
         if beyond:
-            which = f"{len(beyond)} of {len(found)} models"
+            which = f"{len(beyond)} of {counted(len(found), 'model')}"
             return (f"scores of {which} {how} (PSI above {least}, up to {max(beyond):.2f})",)
     return ()
