@@ -15,13 +15,14 @@ from typing import Any
 import psutil
 import pytest
 import structlog
+from pydantic import SecretStr
 
 from configs.errors import ArtifactDamaged, BadSetting, StoreRefused, StoreUnavailable
 from configs.settings import load
 from storage.artifacts.opening import open_store
 from storage.artifacts.port import Store
 from storage.artifacts.sftp import SftpStore
-from storage.artifacts.sftp_connect import Login
+from storage.artifacts.sftp_connect import Login, connect
 from tests.password_server import running_password_server
 from tests.ports import free_port
 from tests.proxy import Proxy, proxied
@@ -326,6 +327,24 @@ def test_a_connection_that_falls_silent_is_replaced(sshd_server, tmp_path):
         assert proxy.connections == 2
 
     assert (tmp_path / "back").read_bytes() == CONTENT
+
+
+def test_a_server_that_falls_silent_before_it_gives_sftp_is_not_waited_for(tmp_path):
+    speaking = threading.Event()
+    with running_password_server(tmp_path / "server", SECRET, speaking=speaking) as server:
+        login = Login(
+            host=server.host,
+            port=server.port,
+            user=server.user,
+            known_hosts=server.known_hosts,
+            password=SecretStr(SECRET),
+            silence_seconds=0.3,
+        )
+        try:
+            with pytest.raises(StoreUnavailable, match="no answer to the request for SFTP"):
+                connect(login)
+        finally:
+            speaking.set()
 
 
 @pytest.mark.parametrize("new_is_right", [True, False])
