@@ -240,3 +240,5 @@ def _secret(variable: str, value: str) -> str:
         return Path(value).read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
         raise BadSetting(f"{variable}: cannot read {value}: {error.strerror}") from error
+    except UnicodeDecodeError:  # which holds the secret
+        raise BadSetting(f"{variable}: {value} is not UTF-8; save it as UTF-8 text") from None

@@ -1,3 +1,4 @@
+import traceback
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,15 @@ def test_a_secret_may_come_from_the_environment_or_a_file_named_there(
 def test_a_secret_file_that_cannot_be_read_is_an_error_that_names_it() -> None:
     with pytest.raises(BadSetting, match="DATABASE_PASSWORD_FILE: cannot read /none"):
         load(environ={"DEEPCREDIT_DATABASE_PASSWORD_FILE": "/none"}, file=NOWHERE)
+
+
+def test_a_secret_file_that_is_not_utf8_is_an_error_that_does_not_repeat_it(tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_bytes("hunter2 é".encode("latin-1"))
+
+    with pytest.raises(BadSetting, match=r"PASSWORD_FILE: .*password is not UTF-8") as caught:
+        load(environ={"DEEPCREDIT_DATABASE_PASSWORD_FILE": str(path)}, file=NOWHERE)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_secret_and_its_file_at_once_is_an_error(tmp_path: Path) -> None:
