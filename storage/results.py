@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import BadData, NotFound
+from storage.columns import error_columns
 from storage.metadata import MODEL_KEY, same_model
 from storage.records import ModelKey, Result, ScoresFile, Split, TrainedModel
 from storage.schema import dc_batch, dc_batch_result, dc_model, dc_split
@@ -91,7 +92,7 @@ def put_results(connection: Connection, results: Iterable[Result]) -> None:
     """Replace metrics, one row a model and split; all of them measured, or none."""
     rows = []
     for result in results:
-        columns = asdict(result)
+        columns = asdict(result) | error_columns(result.error_class, result.error_text)
         rows.append(columns | columns.pop("metrics"))
     connection.execute(_DELETE_RESULT, [_bound(row) for row in rows])
     connection.execute(_PUT_RESULT, rows)
