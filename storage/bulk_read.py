@@ -245,8 +245,9 @@ def _widened(found: pa.Table) -> pa.Table:
 
 
 def _in_order(found: pa.Table) -> pa.Table:
-    """The parts by the first of their last column, the order; they come as they end. So the rows
-    are mostly in order, and need not be sorted, which would copy all of them.
+    """Parts come in the order in which they end: here they are sorted by the first value of their
+    last column, the row number. Then mostly all rows are in order, and need not be sorted, which
+    would copy them.
     """
     batches = [batch for batch in found.to_batches() if batch.num_rows]
     batches.sort(key=lambda batch: batch.columns[-1][0].as_py() or 0)
