@@ -28,7 +28,9 @@ FILE = "deepcredit.toml"
 
 
 def _scheduler_address(value: str) -> str:
-    if value and not re.fullmatch(r"(tcp|tls)://[^/\s]+:\d+", value):
+    form = r"(tcp|tls)://[^/\s]+:\d+"
+    # The latter raises ValueError itself: half a bracket, or a port out of range.
+    if value and not (re.fullmatch(form, value) and urlsplit(value).port):
         raise ValueError("must be empty or like tcp://host:8786")
     return value
 
@@ -107,7 +109,14 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _no_secrets_in_urls(self) -> Self:
         for name in ("database_url", "store_url"):
-            if _bears_password(getattr(self, name)):
+            try:
+                tells = _bears_password(getattr(self, name))
+            except ValueError:  # whose text may repeat a password
+                raise ValueError(
+                    f"{name} is not a URL; it has half a bracket, or a letter that only looks "
+                    "like one of : / @ ? #"
+                ) from None
+            if tells:
                 variable = "DATABASE_PASSWORD" if name == "database_url" else "SFTP_PASSWORD"
                 raise ValueError(
                     f"{name} must not contain a password; set {PREFIX}{variable} or "
