@@ -38,6 +38,14 @@ _HARMLESS_OPTIONS = frozenset(
     {"charset", "connect_timeout", "program_name", "read_timeout", "write_timeout"}
 )
 
+# connectorx has no time limit: it would wait for ever for a server that lost its power, while its
+# batch's lease is renewed at the one that took over. So the kernel asks whether the other is there.
+_KEEPALIVE = {
+    "tcp_keepalive_time_ms": "30000",
+    "tcp_keepalive_probe_interval_secs": "10",
+    "tcp_keepalive_probe_count": "3",
+}
+
 _INTEGER = frozenset({"tinyint", "smallint", "mediumint", "int", "year"})
 _FRACTION = frozenset({"decimal", "float", "bit"})
 _TEXT = frozenset({"varchar", "tinytext", "text", "mediumtext", "longtext"})
@@ -201,8 +209,9 @@ def _through_connectorx(
         str(question.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
         for question in questions
     ]
+    options = _KEEPALIVE | encryption
     plain = URL.create(
-        "mysql", url.username, url.password, url.host, url.port, url.database, encryption
+        "mysql", url.username, url.password, url.host, url.port, url.database, options
     )
     try:
         found = connectorx.read_sql(
