@@ -29,7 +29,9 @@ _UTF_8 = "utf-8-sig"  # editors of Windows begin a file with a mark
 
 
 def _scheduler_address(value: str) -> str:
-    if value and not re.fullmatch(r"(tcp|tls)://[^/\s]+:\d+", value):
+    form = r"(tcp|tls)://[^/\s]+:\d+"
+    # The latter raises ValueError itself: half a bracket, or a port out of range.
+    if value and not (re.fullmatch(form, value) and urlsplit(value).port):
         raise ValueError("must be empty or like tcp://host:8786")
     return value
 
@@ -108,7 +110,14 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _no_secrets_in_urls(self) -> Self:
         for name in ("database_url", "store_url"):
-            if _bears_password(getattr(self, name)):
+            try:
+                tells = _bears_password(getattr(self, name))
+            except ValueError:  # whose text may repeat a password
+                raise ValueError(
+                    f"{name} is not a URL; it has half a bracket, or a letter that only looks "
+                    "like one of : / @ ? #"
+                ) from None
+            if tells:
                 variable = "DATABASE_PASSWORD" if name == "database_url" else "SFTP_PASSWORD"
                 raise ValueError(
                     f"{name} must not contain a password; set {PREFIX}{variable} or "
@@ -241,5 +250,5 @@ def _secret(variable: str, value: str) -> str:
         return Path(value).read_text(encoding=_UTF_8).rstrip("\r\n")
     except OSError as error:
         raise BadSetting(f"{variable}: cannot read {value}: {error.strerror}") from error
-    except UnicodeDecodeError:  # which would tell a part of the secret
-        raise BadSetting(f"{variable}: {value} is not UTF-8; save it as such") from None
+    except UnicodeDecodeError:  # which holds the secret
+        raise BadSetting(f"{variable}: {value} is not UTF-8; save it as UTF-8 text") from None

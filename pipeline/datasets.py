@@ -98,6 +98,8 @@ def register_table(
     with reading(engine) as connection:
         there = [column.name for column in bulk_read.columns_of(connection, table_name)]
         wanted = [name for name in there if name not in choices.drop]
+        if not wanted:
+            raise BadData(f"{where} has no feature: every column is dropped")
         raw = bulk_read.read_table(connection, table_name, wanted)
     if raw.num_rows == 0:
         raise BadData(f"{where} is empty")

@@ -131,8 +131,8 @@ def share_rows(subject: Subject, model: TrainedModel, context: Context) -> Store
 
 
 def doubts(subject: Subject, model: TrainedModel, context: Context) -> tuple[str, ...]:
-    """Of other rows than were set aside: what the model's preparation does not know, and that the
-    model learned from them.
+    """What speaks against scores of rows that were not set aside: values that the model's
+    preparation does not know, and rows that the model learned from.
     """
     if subject.rows is not None:
         return ()
@@ -153,7 +153,7 @@ def doubts(subject: Subject, model: TrainedModel, context: Context) -> tuple[str
 def _learned(
     subject: Subject, model: TrainedModel, preprocessor: Preprocessor, context: Context
 ) -> tuple[str, ...]:
-    """Nothing where nothing is measured, or models are of before keys of rows were kept."""
+    """Says nothing where nothing is measured, or the model is older than keys of rows are."""
     if subject.y is None or model.row_keys_uri is None or model.row_keys_sha256 is None:
         return ()
     try:

@@ -117,11 +117,11 @@ def set_priority(connection: Connection, batch_id: int, priority: int) -> None:
 def delete(connection: Connection, batch_id: int, *, force: bool = False) -> list[str]:
     """Remove a batch, its history, its results and its models' rows; files go at `store check`.
 
-    Returns what names the batch, in words; `force`: which it may.
+    Returns what still names the batch, in words.
 
     Raises:
         NotFound: there is no such batch.
-        WrongState: a candidate list or another batch names it.
+        WrongState: a candidate list or another batch names it, and `force` is not given.
     """
     row = _held(connection, batch_id)
     names = _named_by(connection, batch_id)

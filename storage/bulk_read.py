@@ -38,6 +38,14 @@ _HARMLESS_OPTIONS = frozenset(
     {"charset", "connect_timeout", "program_name", "read_timeout", "write_timeout"}
 )
 
+# connectorx has no time limit: it would wait for ever for a server that lost its power, while its
+# batch's lease is renewed at the one that took over. So the kernel asks whether the other is there.
+_KEEPALIVE = {
+    "tcp_keepalive_time_ms": "30000",
+    "tcp_keepalive_probe_interval_secs": "10",
+    "tcp_keepalive_probe_count": "3",
+}
+
 _INTEGER = frozenset({"tinyint", "smallint", "mediumint", "int", "year"})
 _FRACTION = frozenset({"decimal", "float", "bit"})
 _TEXT = frozenset({"varchar", "tinytext", "text", "mediumtext", "longtext"})
@@ -201,8 +209,9 @@ def _through_connectorx(
         str(question.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
         for question in questions
     ]
+    options = _KEEPALIVE | encryption
     plain = URL.create(
-        "mysql", url.username, url.password, url.host, url.port, url.database, encryption
+        "mysql", url.username, url.password, url.host, url.port, url.database, options
     )
     try:
         found = connectorx.read_sql(
@@ -245,8 +254,9 @@ def _widened(found: pa.Table) -> pa.Table:
 
 
 def _in_order(found: pa.Table) -> pa.Table:
-    """The parts by the first of their last column, the order; they come as they end. So the rows
-    are mostly in order, and need not be sorted, which would copy all of them.
+    """Parts come in the order in which they end: here they are sorted by the first value of their
+    last column, the row number. Then mostly all rows are in order, and need not be sorted, which
+    would copy them.
     """
     batches = [batch for batch in found.to_batches() if batch.num_rows]
     batches.sort(key=lambda batch: batch.columns[-1][0].as_py() or 0)

@@ -57,8 +57,8 @@ class Cache:
             probe.unlink()
 
     def path(self, sha256: str) -> Path | None:
-        """The file of this content, if it is here; counts as use. One that is damaged is none: who
-        gets or makes it puts it in its place.
+        """The file of this content, if it is here and sound; to ask counts as use. A damaged one
+        stays until whoever fetches or makes the content replaces it.
         """
         path = self._place(sha256)
         try:

@@ -23,10 +23,10 @@ _column = dc_dataset_column.c
 
 
 def require_unneeded(connection: Connection, dataset: Dataset, *, force: bool = False) -> list[str]:
-    """Return the ended batches whose models were made of it, in words; `force`: there may be some.
+    """Return the ended batches whose models were made of it, in words.
 
     Raises:
-        WrongState: a batch that has not ended needs it, or models do.
+        WrongState: a batch that has not ended needs it, or, without `force`, models do.
     """
     if waiting := _in_words(connection, is_open, _needs(dataset)):
         raise WrongState(

@@ -14,8 +14,9 @@ _GRACE_SECONDS = 60
 
 
 def shrink(folder: Path, limit_of: Callable[[int], int], *, aside: Path) -> bool:
-    """Whether anything went, of what nobody has asked for lately, the oldest first. `limit_of`:
-    the bytes that may stay, of those there are. `aside`: a folder on the same file system.
+    """Remove what nobody has asked for lately, the oldest first; return whether anything went.
+    `limit_of`: from the bytes that are there, those that may stay. `aside`: a folder on the same
+    file system.
     """
     files = sorted(_files(folder), key=lambda file: file[2])
     before = total = sum(size for _, size, _ in files)

@@ -1,7 +1,7 @@
-"""What all launchers together lack for a batch that waits, as dc_server knows them.
+"""Why none of the launchers that dc_server knows can run a waiting batch.
 
-A person must do something, as a rule start or resume one for the queue and the tag. What memory is
-free is for themselves to know; here counts what there is.
+As a rule a person must start or resume one for the queue and the tag. Here counts the memory that
+their hosts have: how much of it is free only they themselves know.
 """
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, literal, or_, select

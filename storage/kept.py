@@ -21,8 +21,8 @@ _batch = dc_batch.c
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kept(Record):
     """Waiting batches that one thing keeps back; `reason` None: nothing does. `queue`, `need_tag`,
-    `need_mem_mb`: theirs, where it matters; `batch_id`: the first of them; `run_after`: the first
-    time that comes.
+    `need_mem_mb`: theirs, None where the reason has nothing to do with it. `batch_id`: the first of
+    them. `run_after`: the earliest of them.
     """
 
     reason: Name | None
@@ -37,8 +37,8 @@ class Kept(Record):
 def kept(
     connection: Connection, obstacles: Sequence[Obstacle], offer: Offer | None = None
 ) -> list[Kept]:
-    """What waits, by the first of these obstacles that is there; the first batches first. `offer`:
-    of the launcher whose obstacles are among them.
+    """The waiting batches, grouped by the first of these obstacles that keeps them; the groups in
+    the order of their first batches. `offer`: that of the launcher, where some are its obstacles.
     """
     judged = _judged(obstacles).subquery().c
     names = {column: [each.name for each in obstacles if column in each.by] for column in _NEEDS}
@@ -63,7 +63,8 @@ def kept(
 
 
 def _judged(obstacles: Sequence[Obstacle]) -> Select[*tuple[Any, ...]]:
-    """What waits, and which of these obstacles is there; of `n` that are alike to them the first.
+    """The first obstacle to each waiting batch. Batches that these obstacles cannot tell apart are
+    one row: the number of the first, and `n`, how many they are.
 
     To judge each by itself would take seconds on SQLite, where nobody serves a long queue.
     """

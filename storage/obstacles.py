@@ -44,9 +44,11 @@ _holder = dc_batch.alias("holder")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Obstacle:
-    """`there`: it stands before this row of dc_batch; never NULL, for what is negated may not be.
-    `words`: what the row then waits for, where v_batch can tell. `by`: the columns by which one
-    knows whether it is there, and what to do about it; by default those of no two rows are alike.
+    """What may keep a waiting row of dc_batch from being run.
+
+    `there`: whether it does; never NULL, for it is also negated. `words`: what the row then waits
+    for, where v_batch can tell. `by`: the columns that decide whether it is there and what to do
+    about it, so that rows with the same values are judged once; by default each row is judged.
     """
 
     name: Name

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from configs.errors import BadData, NotFound
+from storage.columns import error_columns
 from storage.metadata import MODEL_KEY, same_model
 from storage.records import ModelKey, Result, ScoresFile, Split, TrainedModel
 from storage.schema import dc_batch, dc_batch_result, dc_model, dc_score_band, dc_split
@@ -96,7 +97,8 @@ def put_results(connection: Connection, results: Sequence[Result]) -> None:
     rows, bands = [], []
     for result in results:
         columns = {name: getattr(result, name) for name in _RESULT}
-        rows.append(columns | {**result.metrics})
+        error = error_columns(result.error_class, result.error_text)
+        rows.append(columns | error | {**result.metrics})
         part = {name: columns[name] for name in _KEY}
         bands += [part | {**band} for band in result.bands]
     connection.execute(_PUT_RESULT, rows)

@@ -79,7 +79,7 @@ def longest_seconds(connection: Connection) -> int:
 
 
 def _first() -> Select[*tuple[Any, ...]]:
-    """Of those whose time has come. By its number, which an index tells: reading when each was
+    """The first by number whose time has come: numbers stand in an index. To read when each was
     added would cost a row for every batch that waits.
     """
     due = or_(_batch.run_after.is_(None), _batch.run_after <= utc_now())
@@ -91,8 +91,9 @@ def _first() -> Select[*tuple[Any, ...]]:
     ).where(_batch.batch_id == first.scalar_subquery())
 
 
-# What nobody asked to cancel, by the index of what somebody did: the others, which tell of state,
-# queue and time, do not tell this, and to look at a row for each batch that waits takes long.
+# What nobody asked to cancel. The index that tells what waits lacks this column, and to read a row
+# for each waiting batch takes long; so the few to be cancelled are looked up in an index of their
+# own, and left out.
 _asked = dc_batch.alias("asked").c
 _UNASKED = _batch.batch_id.not_in(
     select(_asked.batch_id).where(_asked.cancel_requested_at.is_not(None))

@@ -18,8 +18,9 @@ from tests.sshd import HOST, SshdMissing, SshServer, current_user, make_key, tru
 
 
 class _Server(paramiko.ServerInterface):
-    def __init__(self, password: str) -> None:
+    def __init__(self, password: str, speaking: threading.Event) -> None:
         self._password = password
+        self._speaking = speaking
 
     def get_allowed_auths(self, username: str) -> str:
         return "password"
@@ -31,6 +32,10 @@ class _Server(paramiko.ServerInterface):
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         return int(paramiko.common.OPEN_SUCCEEDED)
+
+    def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
+        self._speaking.wait()
+        return super().check_channel_subsystem_request(channel, name)
 
 
 class _Subsystem(paramiko.SubsystemHandler):
@@ -51,8 +56,11 @@ class _Subsystem(paramiko.SubsystemHandler):
 
 
 @contextmanager
-def running_password_server(folder: Path, password: str) -> Iterator[SshServer]:
-    """For the current user with this password; keys are not taken.
+def running_password_server(
+    folder: Path, password: str, *, speaking: threading.Event | None = None
+) -> Iterator[SshServer]:
+    """For the current user with this password; keys are not taken. Until `speaking` is set it
+    hangs when it is asked for SFTP.
 
     Raises:
         SshdMissing: OpenSSH's sftp-server is not installed.
@@ -60,6 +68,9 @@ def running_password_server(folder: Path, password: str) -> Iterator[SshServer]:
     (folder / "files").mkdir(parents=True)
     key = paramiko.PKey.from_path(make_key(folder / "host_key"))
     _binary()
+    if speaking is None:
+        speaking = threading.Event()
+        speaking.set()
     transports: list[paramiko.Transport] = []
     with socket.create_server((HOST, 0)) as listener:
         port = listener.getsockname()[1]
@@ -74,7 +85,7 @@ def running_password_server(folder: Path, password: str) -> Iterator[SshServer]:
                 transports.append(transport)
                 transport.add_server_key(key)
                 transport.set_subsystem_handler("sftp", _Subsystem)
-                transport.start_server(server=_Server(password), event=threading.Event())
+                transport.start_server(server=_Server(password, speaking), event=threading.Event())
 
         thread = threading.Thread(target=accept, daemon=True)
         thread.start()

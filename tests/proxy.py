@@ -54,6 +54,8 @@ class Proxy:
         self._silent = silent
         self._on_cut = on_cut
         self._listener = socket.create_server(("127.0.0.1", 0))
+        if silent:  # who sends to it must meet an end of what buffers take
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
         """That were made so far."""

@@ -13,6 +13,7 @@ from distributed import Client
 from distributed.client import ClosedClientError
 from distributed.comm.addressing import parse_address, parse_host_port
 from distributed.comm.registry import get_backend
+from distributed.exceptions import WorkerStartTimeoutError
 
 from configs.errors import BadSetting, ClusterUnavailable
 from launcher.cluster import events
@@ -67,13 +68,14 @@ def _open(address: str, certificates: Mapping[str, str] | None, patience: float)
     except (OSError, RuntimeError) as error:
         raise _no_answer(address) from error
     try:
-        client.wait_for_workers(1, timeout=patience)
+        # Its own limit holds from one answer to the next: a scheduler that hangs gives none.
+        client.sync(client.wait_for_workers, 1, timeout=patience, callback_timeout=2 * patience)
         _check_versions(client, address, patience)
         events.watch(client)
-    except TimeoutError as error:
+    except WorkerStartTimeoutError as error:
         client.close()
         raise ClusterUnavailable(f"the Dask scheduler at {address} has no workers") from error
-    except (ClosedClientError, OSError) as error:  # lost again meanwhile
+    except (ClosedClientError, OSError) as error:  # lost again meanwhile, or silent
         client.close()
         raise _no_answer(address) from error
     except BaseException:
@@ -114,20 +116,20 @@ def _check_address(address: str) -> None:
 
 def _check_versions(client: Client, address: str, patience: float) -> None:
     async def ask() -> dict[str, Any]:
-        there = client.run(versions_at_start, on_error="return")
-        answers: dict[str, Any] = await asyncio.wait_for(there, patience)
+        answers: dict[str, Any] = {}
         try:
-            scheduler = await client.run_on_scheduler(versions_at_start)
+            there = client.run(versions_at_start, on_error="return")
+            answers |= await asyncio.wait_for(there, patience)
+        except TimeoutError:
+            log.warning("workers too busy to tell their versions; going on without a comparison")
+        try:
+            there = client.run_on_scheduler(versions_at_start)
+            scheduler = await asyncio.wait_for(there, patience)
         except ImportError as error:
             scheduler = error
         return {**answers, f"scheduler {address}": scheduler}
 
-    try:
-        answers = client.sync(ask)
-    except TimeoutError:
-        log.warning("workers too busy to tell their versions; going on without a comparison")
-        return
-    for place, there in answers.items():
+    for place, there in client.sync(ask).items():
         if isinstance(there, OSError):  # a worker that left between the question and the answer
             continue
         if isinstance(there, Exception):

@@ -76,7 +76,7 @@ def announce_end(address: str, certificates: Mapping[str, str] | None) -> None:
     """
     with closing(_client(address, certificates)) as client:
         try:
-            client.run_on_scheduler(blame_no_task)
+            client.sync(client.run_on_scheduler, blame_no_task, callback_timeout=_TELL_SECONDS)
         except Exception as error:  # it ends, hangs, or is of another version
             raise ClusterUnavailable(f"{address} does not answer any more: {error}") from error
 

@@ -16,9 +16,10 @@ _TOUCH = 1 / 1024  # of what is had or not, and never used up: a tag, a place wi
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`workers`: those to prefer, by address; none: all alike. `hosts`: where alone it may run;
-    none: anywhere. `missing`: what nobody declares. `off_card`: there are cards, but no worker with
-    one has the memory, or all are on hosts to keep off.
+    """Where a task may run. `workers`: addresses of those to prefer; empty: all are alike. `hosts`:
+    the only ones where it may run; empty: any. `missing`: resources that no worker declares.
+    `off_card`: there are cards, but no worker with one has the memory, or all are on hosts to keep
+    off.
     """
 
     resources: dict[str, float] = field(default_factory=dict)

@@ -18,8 +18,9 @@ log = structlog.get_logger(__name__)
 
 
 class Absence:
-    """It begins with a batch that could not begin, and ends after a pause, if it is for the cluster
-    once the scheduler answers. What keeps batches from it then begins another, with longer pauses.
+    """Begins with a batch that could not begin, and ends after a pause; that of a cluster only if
+    the scheduler then answers, else after another pause. If the next batch cannot begin either,
+    another absence begins, with a longer pause.
     """
 
     def __init__(

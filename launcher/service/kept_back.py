@@ -96,7 +96,7 @@ def unserved(queue: str, alive: Sequence[Server]) -> str | None:
 
 
 def _moved(queue: str, alive: Sequence[Server]) -> str:
-    """For a name that was mistyped; empty if none is like it."""
+    """How to move batches whose queue was mistyped; empty if no served queue has such a name."""
     near = nearest(queue, _served(alive) or ["default"])
     # A backslash lets MariaDB's texts go on after a quote, and those of SQLite end.
     if near is None or near == queue or "\\" in near + queue:

@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 class Outage:
     """Says once that it began and once that it is over; tells how long to wait between tries.
 
-    It is over when all that failed has succeeded: a server that is read-only answers questions.
+    It is over when no step fails for it any more: a server that is read-only answers questions.
     """
 
     def __init__(self, changed: Callable[[bool], None]) -> None:
@@ -31,7 +31,7 @@ class Outage:
                 log.error("the database cannot be used; trying on", step=step, error=str(error))
                 self._changed(True)
             self._away.add(step)
-        elif step not in self._pauses:
+        elif self._answered(step) or step not in self._pauses:
             log.error("a step of the launcher failed; trying on", step=step, exc_info=error)
         return next(self._pauses.setdefault(step, pauses(*_PAUSES)))
 
@@ -40,9 +40,14 @@ class Outage:
 
     def passed(self, step: str) -> None:
         self._pauses.pop(step, None)
+        self._answered(step)
+
+    def _answered(self, step: str) -> bool:
+        """Note that the database answers this step; whether until now it did not."""
         if step not in self._away:
-            return
+            return False
         self._away.remove(step)
         if not self._away:
             log.info("the database answers again")
             self._changed(False)
+        return True

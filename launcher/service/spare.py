@@ -68,7 +68,9 @@ class Spare:
             self._close()
 
     def _put_off(self, why: str) -> None:
-        """Only the next batch suffers, which then says more about it."""
+        """A warning is enough: the next batch starts its own child, and says what is wrong if it
+        cannot.
+        """
         self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LONGEST_PAUSE)
         self._not_before = time.monotonic() + self._pause
         log.warning("no child is kept ready", reason=why, next_try_seconds=self._pause)

@@ -12,6 +12,7 @@ from launcher.host import python
 from pipeline.messages import Failed, Finished, Malformed, decode
 
 _LOOK = python.module("launcher.store_main")
+_PATIENCE_SECONDS = 60.0  # a network disk that is dead keeps who asks it for ever
 
 log = structlog.get_logger(__name__)
 
@@ -29,14 +30,20 @@ def ask(settings: Settings) -> None:
     """
     # Not to be waited for: what does not answer now may do so when a batch needs it.
     hurried = settings.model_copy(update={"store_patience_seconds": 0})
-    looked = subprocess.run(
-        _LOOK,
-        input=json.dumps(without_secrets(hurried)).encode() + b"\n",
-        stdout=subprocess.PIPE,
-        env=python.environment(),
-        start_new_session=True,
-        check=False,
-    )
+    try:
+        looked = subprocess.run(
+            _LOOK,
+            input=json.dumps(without_secrets(hurried)).encode() + b"\n",
+            stdout=subprocess.PIPE,
+            env=python.environment(),
+            start_new_session=True,
+            timeout=_PATIENCE_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        why = f"it gave no answer in {_PATIENCE_SECONDS:.0f} s"
+        log.warning("cannot tell yet whose the model store is", error=why)
+        return
     try:
         told = decode(looked.stdout)
     except Malformed:

@@ -181,14 +181,23 @@ class Supervisor:
         if isinstance(message, Progress):
             self._begun = True
             self._heartbeat.progress(message)
-            if self._watch is not None:
-                self._watch(message)
+            self._show(message)
             return
         if isinstance(message, Exit):
             self._exit = message
         elif self._last_word is None:
             self._last_word = message
         self._wake.set()
+
+    def _show(self, progress: Progress) -> None:
+        """Who looks on may leave, as a pipe that is closed; the batch goes on."""
+        if self._watch is None:
+            return
+        try:
+            self._watch(progress)
+        except Exception as error:
+            self._watch = None
+            self._log.warning("progress cannot be shown any more", error=repr(error))
 
     def _printed(self, line: str) -> None:
         self._log.log(level_of(line), "child says", line=line)

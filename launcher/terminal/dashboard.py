@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 
 from rich.console import Console, Group, RenderableType
@@ -18,7 +19,7 @@ from rich.text import Text
 
 from configs.errors import DatabaseUnavailable
 from launcher.terminal.console import Column, table
-from launcher.terminal.durations import in_words
+from launcher.terminal.durations import in_utc, in_words
 from launcher.terminal.lines import harmless
 from storage.overview import Failure, Overview, Run
 from storage.records import Server
@@ -136,7 +137,7 @@ def watch(
         while True:
             try:
                 last = draw(console.width, console.height - _FOOT)
-                words = f"\n{time.strftime('%H:%M:%S')}, every {every:g} s; q ends"
+                words = f"\n{in_utc(datetime.now(UTC))}, every {every:g} s; q ends"
             except DatabaseUnavailable as error:
                 words = f"\n{error}; trying on; q ends"
             live.update(Group(last, Text(harmless(words))), refresh=True)

@@ -1,6 +1,7 @@
 """A connection to an SFTP server: its host key known, ourselves known to it, no secret told."""
 
 import socket
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -8,6 +9,7 @@ from typing import Any, NoReturn
 from paramiko import (
     AuthenticationException,
     BadHostKeyException,
+    Channel,
     PKey,
     RejectPolicy,
     SSHClient,
@@ -74,6 +76,9 @@ def _open(client: SSHClient, login: Login, key: PKey | None) -> SftpSession:
     wire = socket.create_connection((login.host, login.port), timeout=_CONNECT_SECONDS)
     # Without it every file waits 40 ms: many small requests meet the peer's delayed ACK.
     wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # Without it paramiko writes for ever to a server that is frozen and reads no more.
+    silence_ms = round(1000 * login.silence_seconds)
+    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silence_ms)
     try:
         client.connect(
             login.host,
@@ -99,7 +104,7 @@ def _open(client: SSHClient, login: Login, key: PKey | None) -> SftpSession:
     channel = transport.open_session(timeout=_CONNECT_SECONDS)
     channel.settimeout(login.silence_seconds)
     try:
-        channel.invoke_subsystem("sftp")
+        _request_sftp(channel, transport, login.silence_seconds)
         return SftpSession(channel)
     except (SSHException, ConnectionLost) as error:
         if isinstance(error.__cause__, TimeoutError) or not transport.is_active():
@@ -109,6 +114,27 @@ def _open(client: SSHClient, login: Login, key: PKey | None) -> SftpSession:
             "`Subsystem sftp internal-sftp`, and for a user without a shell `ForceCommand "
             "internal-sftp`"
         ) from error
+
+
+def _request_sftp(channel: Channel, transport: Transport, seconds: float) -> None:
+    """For this one answer paramiko would wait for ever. Raises TimeoutError."""
+    silent = threading.Event()
+
+    def give_up() -> None:
+        silent.set()
+        transport.close()
+
+    late = threading.Timer(seconds, give_up)
+    late.daemon = True
+    late.start()
+    try:
+        channel.invoke_subsystem("sftp")
+    except (SSHException, EOFError) as error:
+        if silent.is_set():
+            raise TimeoutError(f"no answer to the request for SFTP in {seconds:.0f} s") from error
+        raise
+    finally:
+        late.cancel()
 
 
 def _transport(sock: Any, **options: Any) -> Transport:

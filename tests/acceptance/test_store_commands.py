@@ -126,6 +126,16 @@ def test_a_launcher_starts_whether_or_not_the_store_answers(run, tmp_path, monke
     assert "cannot tell yet whose the model store is" in (tmp_path / "logs" / "L.log").read_text()
 
 
+def test_a_launcher_starts_if_its_store_gives_no_answer(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("launcher.service.store_look._LOOK", ("sleep", "60"))
+    monkeypatch.setattr("launcher.service.store_look._PATIENCE_SECONDS", 0.2)
+
+    assert run("launcher", "L", "--drain")[0] == 0
+    said = (tmp_path / "logs" / "L.log").read_text()
+    assert "cannot tell yet whose the model store is" in said
+    assert "it gave no answer" in said
+
+
 def test_a_launcher_that_starts_removes_what_dead_processes_left(run, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     left = [left_behind(tmp_path / each) for each in ("tmp", "var/cache/scratch")]

@@ -1,5 +1,9 @@
 """Data sets are read from MariaDB: by connectorx or the cursor, and every type."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import connectorx
 import numpy as np
 import pyarrow as pa
@@ -14,6 +18,7 @@ from storage import bulk_read
 from storage.engine import reading
 from tests.data_sets import execute, frame_of, load, small
 from tests.mariadb import PASSWORD
+from tests.waiting import until
 
 
 def test_a_url_that_connectorx_does_not_know_is_read_through_the_cursor(mariadb_engine, tmp_path):
@@ -34,6 +39,31 @@ def test_connectorx_is_what_reads(mariadb_engine, tmp_path):
         found = bulk_read._through_connectorx(connection, [question])
 
     assert found.column("c0").to_pylist() == [float(number) for number in range(300)]
+
+
+def test_a_server_that_is_gone_is_noticed_though_connectorx_has_no_time_limit(mariadb_engine):
+    def watched() -> bool:
+        """Whether the kernel asks within half a minute if the other end of our connection is there;
+        for the driver's own it does so after hours.
+        """
+        lines = Path("/proc/self/net/tcp").read_text().splitlines()[1:]
+        return any(
+            peer.endswith(f":{mariadb_engine.url.port:04X}")
+            and timer.startswith("02:")
+            and int(timer[3:], 16) <= 30 * os.sysconf("SC_CLK_TCK")
+            for _, _, peer, _, _, timer, *_ in map(str.split, lines)
+        )
+
+    def read() -> pa.Table | None:
+        with reading(mariadb_engine) as connection:
+            return bulk_read._through_connectorx(connection, [text("SELECT SLEEP(1) AS c0")])
+
+    assert not watched()
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(read)
+        until(watched)
+
+    assert found.result().num_rows == 1
 
 
 @pytest.mark.parametrize("authority", [False, True])

@@ -141,6 +141,12 @@ def test_sqlite_columns_may_mix_numbers_and_texts(sqlite_engine):
             BadData,
             "table 'source' has no column 'z'",
         ),
+        (
+            ["CREATE TABLE source (x INTEGER)", "INSERT INTO source VALUES (1)"],
+            Choices(target=None, drop=("x",)),
+            BadData,
+            "table 'source' has no feature: every column is dropped",
+        ),
     ],
 )
 def test_what_cannot_be_registered_is_an_error(engine, statements, choices, error, words):

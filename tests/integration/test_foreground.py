@@ -18,6 +18,16 @@ def test_one_batch_by_its_number(runs):
     assert not runs.run_one("bad-data", first)
 
 
+def test_a_batch_goes_on_when_nobody_looks_on_any_more(runs):
+    batch_id = runs.add()
+
+    def gone(progress):
+        raise BrokenPipeError
+
+    assert runs.run_one("succeed", batch_id, watch=gone)
+    assert runs.states_of(batch_id) == ["C"]
+
+
 def test_why_a_batch_cannot_be_run(runs):
     done, failed, running = runs.add(state="C"), runs.add(state="E"), runs.add(state="U")
     runs.change(running, serve_server_id="SERVER_001")

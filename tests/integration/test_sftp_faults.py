@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,13 +16,14 @@ from typing import Any
 import psutil
 import pytest
 import structlog
+from pydantic import SecretStr
 
 from configs.errors import ArtifactDamaged, BadSetting, StoreRefused, StoreUnavailable
 from configs.settings import load
 from storage.artifacts.opening import open_store
 from storage.artifacts.port import Store
 from storage.artifacts.sftp import SftpStore
-from storage.artifacts.sftp_connect import Login
+from storage.artifacts.sftp_connect import Login, connect
 from tests.password_server import running_password_server
 from tests.ports import free_port
 from tests.proxy import Proxy, proxied
@@ -60,6 +62,13 @@ def source(tmp_path) -> Path:
 def through(server: SshServer, proxy: Proxy, folder: Path) -> SshServer:
     known_hosts = trust(folder / "known_hosts_of_proxy", proxy.port, server.host_key)
     return dataclasses.replace(server, port=proxy.port, known_hosts=known_hosts)
+
+
+def impatient(server: SshServer, **options: Any) -> Login:
+    """Takes a connection for lost that is silent for a third of a second."""
+    usual = {"host": server.host, "port": server.port, "user": server.user}
+    usual |= {"known_hosts": server.known_hosts, "key_file": server.key_file}
+    return Login(**usual | {"silence_seconds": 0.3} | options)
 
 
 # Who is there.
@@ -310,22 +319,48 @@ def test_a_put_whose_part_was_lost_meanwhile_starts_anew(sshd_server, opened, tm
 def test_a_connection_that_falls_silent_is_replaced(sshd_server, tmp_path):
     place(sshd_server, tmp_path)
     with proxied(sshd_server.port, [700_000], silent=True) as proxy:
-        server = through(sshd_server, proxy, tmp_path)
-        login = Login(
-            host=server.host,
-            port=server.port,
-            user=server.user,
-            known_hosts=server.known_hosts,
-            key_file=server.key_file,
-            silence_seconds=0.3,
-        )
-        store = SftpStore(login, str(server.root / tmp_path.name))
+        login = impatient(through(sshd_server, proxy, tmp_path))
+        store = SftpStore(login, str(sshd_server.root / tmp_path.name))
         store.get("models/1.ubj", SHA256, tmp_path / "back")
         store.close()
 
         assert proxy.connections == 2
 
     assert (tmp_path / "back").read_bytes() == CONTENT
+
+
+def test_a_server_that_stops_reading_is_not_written_to_without_end(
+    sshd_server, tmp_path, source, monkeypatch
+):
+    connected = socket.create_connection
+
+    def narrow(*args: Any, **options: Any) -> socket.socket:
+        """As on a network: buffers of a host's way to itself take more than a server asks for."""
+        made = connected(*args, **options)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)
+        return made
+
+    with proxied(sshd_server.port, [700_000], silent=True) as proxy:
+        login = impatient(through(sshd_server, proxy, tmp_path), silence_seconds=1)
+        monkeypatch.setattr("storage.artifacts.sftp_connect.socket.create_connection", narrow)
+        store = SftpStore(login, str(sshd_server.root / tmp_path.name))
+        stored = store.put("models/1.ubj", source)
+        store.close()
+
+        assert proxy.connections == 2
+
+    assert stored.sha256 == SHA256
+    assert (sshd_server.root / tmp_path.name / "models/1.ubj").read_bytes() == CONTENT
+
+
+def test_a_server_that_falls_silent_before_it_gives_sftp_is_not_waited_for(tmp_path):
+    speaking = threading.Event()
+    with running_password_server(tmp_path / "server", SECRET, speaking=speaking) as server:
+        try:
+            with pytest.raises(StoreUnavailable, match="no answer to the request for SFTP"):
+                connect(impatient(server, key_file=None, password=SecretStr(SECRET)))
+        finally:
+            speaking.set()
 
 
 @pytest.mark.parametrize("new_is_right", [True, False])

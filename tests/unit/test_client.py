@@ -1,5 +1,6 @@
 """What is left of a client that cannot connect, or whose scheduler is gone."""
 
+import asyncio
 import gc
 import socket
 import threading
@@ -71,6 +72,34 @@ def test_nothing_is_left_of_a_client_that_has_given_up_its_scheduler(cluster):
     client.close()
 
     assert set(threading.enumerate()) <= threads
+
+
+def _silence(cluster, question):
+    """Let its scheduler answer this question no more, but for the greeting of `connect`."""
+    answer = cluster.scheduler.handlers[question]
+
+    async def greet(**asked):
+        if asked.get("n_workers", -1) == -1:
+            await asyncio.sleep(60)
+        return answer(**asked)
+
+    cluster.scheduler.handlers[question] = greet
+
+
+@pytest.mark.parametrize("question", ["identity", "run_function"])
+def test_a_scheduler_that_greets_and_then_hangs_is_not_waited_for(question):
+    with cluster_in_threads(1) as cluster:
+        _silence(cluster, question)
+        with pytest.raises(ClusterUnavailable, match=r"does not answer.*, yet listens: it hangs"):
+            connect(cluster.scheduler_address, patience=0.5)
+
+
+def test_a_scheduler_that_hangs_is_not_told_that_its_workers_are_about_to_end(cluster, monkeypatch):
+    monkeypatch.setattr(dismissal, "_TELL_SECONDS", 0.2)
+    _silence(cluster, "run_function")
+
+    with pytest.raises(ClusterUnavailable, match="does not answer any more: timed out"):
+        dismissal.announce_end(cluster.scheduler_address, None)
 
 
 def test_all_workers_are_seen_however_many_there_are():

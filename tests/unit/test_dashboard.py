@@ -195,6 +195,7 @@ def test_watching_outlives_a_database_that_is_away():
 
     text = output.getvalue()
     assert text.index("trying on") < text.index("the page")
+    assert re.search(r"20\d\d-\d\d-\d\d [\d:]{8} UTC, every 0\.01 s; q ends", text)
     assert answers == []
 
 

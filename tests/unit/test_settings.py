@@ -1,3 +1,4 @@
+import traceback
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,15 @@ def test_an_unknown_setting_is_an_error_that_says_where_it_is_and_lists_the_know
 
 
 @pytest.mark.parametrize("name", ["database_url", "store_url"])
+@pytest.mark.parametrize("url", ["user:geheim\uff20host/path", "user:geheim@[::1/path"])
+def test_what_is_no_url_is_refused_by_name_and_not_repeated(name: str, url: str) -> None:
+    with pytest.raises(BadSetting, match=f"{name} is not a URL") as caught:
+        load({name: f"scheme://{url}"}, environ={}, file=NOWHERE)
+
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["database_url", "store_url"])
 @pytest.mark.parametrize("url", ["user:geheim@host/path", "user@host/path?a=b&passwd=geheim"])
 def test_a_password_in_a_url_is_refused_and_not_repeated(name: str, url: str) -> None:
     with pytest.raises(BadSetting, match=r"DEEPCREDIT_\w+_PASSWORD") as caught:
@@ -117,6 +127,15 @@ def test_a_secret_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path: P
             load(environ={"DEEPCREDIT_DATABASE_PASSWORD_FILE": str(path)}, file=NOWHERE)
 
 
+def test_a_secret_file_that_is_not_utf8_is_an_error_that_does_not_repeat_it(tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_bytes("hunter2 é".encode("latin-1"))
+
+    with pytest.raises(BadSetting, match=r"PASSWORD_FILE: .*password is not UTF-8") as caught:
+        load(environ={"DEEPCREDIT_DATABASE_PASSWORD_FILE": str(path)}, file=NOWHERE)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
 def test_a_secret_and_its_file_at_once_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_text("one", encoding="utf-8")
@@ -145,6 +164,8 @@ def test_a_key_file_is_a_path_not_a_secret() -> None:
         ("lease_seconds", "0", "lease_seconds"),
         ("log_format", "xml", "log_format: it must be 'auto', 'text' or 'json'"),
         ("scheduler", "host:8786", "tcp://host:8786"),
+        ("scheduler", "tcp://[::1:8786", "scheduler: Invalid IPv6"),
+        ("scheduler", "tcp://host:87860", "scheduler: Port out of range"),
     ],
 )
 def test_a_bad_value_is_an_error_that_names_the_setting(name: str, value: str, words: str) -> None:

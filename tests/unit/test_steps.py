@@ -92,6 +92,20 @@ def test_an_outage_begins_with_the_first_step_that_fails_and_ends_with_the_last(
     assert said(lines) == ["the database cannot be used", "the database answers again"]
 
 
+def test_a_step_that_fails_for_another_reason_after_an_outage_says_so(launcher):
+    with capture_logs() as lines:
+        for error in (DatabaseUnavailable("away"), FAULT, FAULT):
+            launcher.turn(launcher.sweep, sweep=error)
+
+    assert launcher.told == [True, False]
+    assert said(lines) == [
+        "the database cannot be used",
+        "the database answers again",
+        "a step of the launcher failed",
+    ]
+    assert lines[-1]["exc_info"] is FAULT
+
+
 def test_another_failure_is_logged_once_and_is_no_outage(launcher):
     with capture_logs() as lines:
         for _ in range(3):
