@@ -119,12 +119,9 @@ def test_a_file_that_an_editor_of_windows_has_written_is_read(file: Path, tmp_pa
     assert settings.database_password.get_secret_value() == "비밀"
 
 
-def test_a_secret_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path) -> None:
-    other = tmp_path / "secret"
-    other.write_bytes("비밀".encode("cp949"))
-    for path, why in ("/none", "cannot read /none"), (other, f"{other} is not UTF-8"):
-        with pytest.raises(BadSetting, match=f"DATABASE_PASSWORD_FILE: {why}"):
-            load(environ={"DEEPCREDIT_DATABASE_PASSWORD_FILE": str(path)}, file=NOWHERE)
+def test_a_secret_file_that_cannot_be_read_is_an_error_that_names_it() -> None:
+    with pytest.raises(BadSetting, match="DATABASE_PASSWORD_FILE: cannot read /none"):
+        load(environ={"DEEPCREDIT_DATABASE_PASSWORD_FILE": "/none"}, file=NOWHERE)
 
 
 def test_a_secret_file_that_is_not_utf8_is_an_error_that_does_not_repeat_it(tmp_path: Path) -> None:
