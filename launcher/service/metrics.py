@@ -123,13 +123,14 @@ class Table(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         if self._clock() >= self._until:
             self._count()
-        if self._states is None:
+        states = self._states  # once: another scrape may find the database away meanwhile
+        if states is None:
             return
         family = GaugeMetricFamily(
             "deepcredit_batches", "Batches in dc_batch by state.", labels=("state",)
         )
         for state in _STATES:
-            family.add_metric((state,), self._states.get(state, 0))
+            family.add_metric((state,), states.get(state, 0))
         yield family
         yield GaugeMetricFamily(
             "deepcredit_oldest_waiting_seconds",
