@@ -295,9 +295,9 @@ def test_predict_says_how_far_scores_have_shifted(ready: Desk) -> None:
         assert sum(of_rows.values()) == 300
         indices.append(stability(of_test, of_rows))
     assert [ready.results(batch_id)[0].psi for batch_id in both] == indices
-    doubt = f"scores of 1 of 1 models have shifted (PSI above 0.25, up to {indices[1]:.2f})"
-    assert quiet == "1 of 1 models applied"
-    assert told == f"1 of 1 models applied; {doubt}"
+    doubt = f"scores of 1 of 1 model have shifted (PSI above 0.25, up to {indices[1]:.2f})"
+    assert quiet == "1 of 1 model applied"
+    assert told == f"1 of 1 model applied; {doubt}"
     assert [line["note"] for line in logs if line["event"] == "shifted scores"] == [doubt]
 
 
@@ -311,7 +311,7 @@ def test_scores_are_not_compared_on_rows_trained_on_or_with_models_of_before(rea
     ready.run(everything)
     ready.sql("DELETE FROM dc_score_band WHERE batch_id = :trained", trained=trained)
 
-    assert ready.run(other) == "1 of 1 models applied"
+    assert ready.run(other) == "1 of 1 model applied"
 
     assert [ready.results(batch_id)[0].psi for batch_id in (everything, other)] == [None, None]
     assert banded(ready, other, "all")
