@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from typing import IO
 
@@ -18,6 +19,24 @@ KEEP_FILES = 10
 _HEAD = re.compile(r"\d\S* (?:\d\S* )?(?:\[|- \S+ - )(\w+)")
 # Libraries that tell at INFO what is of no use to whoever reads a launcher's log.
 _QUIET = ("distributed", "paramiko", "sqlalchemy", "alembic", "matplotlib", "asyncio")
+
+
+class _File(RotatingFileHandler):
+    """Says once that it cannot be written, as on a full disk, and again after it could: a traceback
+    for each line would bury the lines, which are on the terminal too.
+    """
+
+    _failed_before = _fails = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._failed_before, self._fails = self._fails, False
+        super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - as the base class
+        self._fails = True
+        if not self._failed_before:
+            with suppress(OSError):  # whoever listens there may have gone, too
+                sys.stderr.write(f"cannot write the log {self.baseFilename}: {sys.exception()}\n")
 
 
 def configure(
@@ -78,9 +97,7 @@ def _file(settings: Settings, server_id: str) -> logging.Handler:
     path = settings.log_dir / f"{server_id}.log"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handler = RotatingFileHandler(
-            path, maxBytes=ROTATE_BYTES, backupCount=KEEP_FILES, encoding="utf-8"
-        )
+        handler = _File(path, maxBytes=ROTATE_BYTES, backupCount=KEEP_FILES, encoding="utf-8")
     except OSError as error:
         raise BadSetting(f"log_dir: cannot write {path}: {error.strerror}") from error
     handler.setFormatter(_formatter(_as_text(settings, terminal=False), None))

@@ -161,7 +161,10 @@ def load(
         return Settings.model_validate(values)
     except ValidationError as error:
         # Pydantic's own text repeats the input, which may be a secret.
-        problems = "; ".join(_problem(details) for details in error.errors())
+        wrong = error.errors()
+        within = {each["loc"][:depth] for each in wrong for depth in range(len(each["loc"]))}
+        # A list whose items are wrong counts as too short, too.
+        problems = "; ".join(_problem(each) for each in wrong if each["loc"] not in within)
         raise BadSetting(problems) from None
 
 

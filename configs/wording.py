@@ -5,6 +5,7 @@ import re
 _HOW_IT_TRIED = re.compile(r", (unable to|got a number) .*")
 _WORDS = {
     "Value error, ": "",
+    "String should match pattern": "it must match",
     "Input should be": "it must be",
     "a valid integer": "a whole number",
     "a valid ": "a ",

@@ -121,15 +121,18 @@ def share_matrix(
     as a whole.
     """
     shape = preprocess.shape(fitted, frame, rows)
-    blocks = preprocess.blocks(fitted, frame, rows)
-    return share(run_files.MATRIX, lambda file: arrays.save_matrix(file, shape, blocks), context)
+
+    def write(file: Path) -> None:
+        arrays.save_matrix(file, shape, preprocess.blocks(fitted, frame, rows))
+
+    return share(run_files.MATRIX, write, context)
 
 
 def publish(uri: str, write: Callable[[Path], object], context: Context) -> Stored:
     """Put a file, which `write` makes, into the store and the local cache. `{sha256}` in `uri`
     becomes the hash of its content.
     """
-    sha256, cached = _cached(write, context)
+    sha256, cached = context.cache.make(write)
     return context.store.put(uri.format(sha256=sha256), cached)
 
 
@@ -137,19 +140,12 @@ def share(uri: str, write: Callable[[Path], object], context: Context) -> Stored
     """The same for what nobody needs after the batch: it goes into the store only if workers may
     not share the cache. Where they do its file is the only one, and must outlast the batch there.
     """
-    sha256, cached = _cached(write, context)
+    sha256, cached = context.cache.make(write)
     uri = uri.format(sha256=sha256)
     if context.executor.remote:
         return context.store.put(uri, cached)
     context.cache.hold(cached)
     return Stored(uri=uri, sha256=sha256, bytes=cached.stat().st_size)
-
-
-def _cached(write: Callable[[Path], object], context: Context) -> tuple[str, Path]:
-    with context.cache.folder() as folder:
-        file = folder / "file"
-        write(file)
-        return context.cache.adopt(file)
 
 
 def _publish_split(frame: Frame, parts: split.Parts, context: Context) -> Stored:

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
+from safetensors.numpy import save as in_bytes
 
 from configs.errors import ArtifactDamaged
 
 
 def save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write named arrays as one safetensors file; equal arrays give equal bytes."""
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+    content = in_bytes({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    path.write_bytes(content)  # the library's own error would not tell a full disk from a bad array
 
 
 def load(path: Path, *names: str) -> tuple[NDArray[Any], ...]:

@@ -8,9 +8,10 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 from uuid import uuid4
 
 import structlog
@@ -18,6 +19,7 @@ import structlog
 from configs.errors import ArtifactDamaged, BadSetting, DiskFull
 from configs.settings import Settings
 from storage import scratch
+from storage.artifacts.incoming import naming_full
 from storage.artifacts.port import Store
 from storage.durable import flush_to_disk
 from storage.eviction import shrink, unused_seconds
@@ -29,6 +31,8 @@ _ALONE_SECONDS = 120.0  # what a large file may take; two that fetch it do no ha
 _LOCK_PAUSE_SECONDS = 0.05
 # What no other try mends: no right, a read-only disk, a file where a folder should be.
 _NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +85,21 @@ class Cache:
             source.unlink()
         return sha256, path
 
+    def make(self, write: Callable[[Path], object]) -> tuple[str, Path]:
+        """Move in the file that `write` makes at the path it is given, as `adopt` does. It may be
+        asked twice: a full disk is made free as for `fetch`.
+
+        Raises DiskFull.
+        """
+
+        def made() -> tuple[str, Path]:
+            with self.folder() as folder:
+                file = folder / "file"
+                write(file)
+                return self.adopt(file)
+
+        return self._making_room(made)
+
     def fetch(self, store: Store, uri: str, sha256: str) -> Path:
         """The file of this content, got from the store if it is not here.
 
@@ -97,7 +116,7 @@ class Cache:
                 path = self._place(sha256)
                 received = self.scratch() / uuid4().hex
                 try:
-                    self._get(store, uri, sha256, received)
+                    self._making_room(partial(store.get, uri, sha256, received))
                     self._publish(received, path)
                 finally:
                     received.unlink(missing_ok=True)
@@ -118,9 +137,13 @@ class Cache:
         """A folder for work in progress, on the file system of the cache."""
         return self._made(self._root / "scratch")
 
-    def folder(self) -> AbstractContextManager[Path]:
-        """An empty folder there, for as long as it is used."""
-        return scratch.folder(self.scratch())
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """An empty folder there, for as long as it is used. Raises DiskFull, also for what is
+        written into it.
+        """
+        with naming_full(self._root), scratch.folder(self.scratch()) as folder:
+            yield folder
 
     def clean(self) -> None:
         """Remove folders of processes that are dead, and scratch that nobody finished for days, as
@@ -140,14 +163,14 @@ class Cache:
         if (limit := self.limit_bytes) is not None:
             self._shrink(lambda _: limit)
 
-    def _get(self, store: Store, uri: str, sha256: str, target: Path) -> None:
+    def _making_room(self, work: Callable[[], T]) -> T:
         """A disk may be smaller than our limit: if it is full, half of what we have makes room."""
         try:
-            store.get(uri, sha256, target)
+            return work()
         except DiskFull:
             if not self._shrink(lambda total: total // 2):
                 raise
-            store.get(uri, sha256, target)
+            return work()
 
     def _shrink(self, limit_of: Callable[[int], int]) -> bool:
         return shrink(self._root / "files", limit_of, aside=self.scratch())

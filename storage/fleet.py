@@ -6,7 +6,7 @@ their hosts have: how much of it is free only they themselves know.
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, literal, or_, select
 
-from storage.in_words import sentence
+from storage.in_words import named, sentence
 from storage.obstacles import Obstacle
 from storage.schema import dc_batch, dc_server
 from storage.servers import AT_WORK
@@ -36,8 +36,10 @@ _holds = and_(
 _awake = and_(_holds, _server.paused == 0)
 _takes = and_(_awake, _server.takes_none.is_(None))
 
-_serving = literal("a launcher that serves queue ").concat(_batch.queue)
-_tagged = case((_batch.need_tag.is_not(None), sentence(" and has tag ", _batch.need_tag)), else_="")
+_serving = literal("a launcher that serves queue ").concat(named(_batch.queue))
+_tagged = case(
+    (_batch.need_tag.is_not(None), sentence(" and has tag ", named(_batch.need_tag))), else_=""
+)
 _sized = case(
     (_batch.need_mem_mb.is_not(None), sentence(" and has ", _batch.need_mem_mb, " MB of memory")),
     else_="",

@@ -34,6 +34,11 @@ def sentence(*parts: str | ColumnElement[Any]) -> ColumnElement[str]:
     return whole
 
 
+def named(name: ColumnElement[Any]) -> ColumnElement[str]:
+    """A name that somebody has given; a blank one, which none can be, as SQL writes it."""
+    return case((func.trim(name) == "", "''"), else_=name)
+
+
 def current(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """NULL while it waits: a row set to I by hand keeps what its last run said until the next."""
     return case((_batch.state != "I", column))

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Integer, Select, and_, case, cast, exists,
 
 from storage.claimable import is_open_of
 from storage.columns import seconds_between, utc_now
-from storage.in_words import sentence, status
+from storage.in_words import named, sentence, status
 from storage.schema import dc_batch, dc_candidate_model_list, dc_queue
 
 Name = Literal[
@@ -121,7 +121,7 @@ KEY = Obstacle(
     exists().where(_running.c.running_key == _batch.concurrency_key),
     sentence(
         "concurrency_key ",
-        _batch.concurrency_key,
+        named(_batch.concurrency_key),
         ", which batch ",
         _key_holder.scalar_subquery(),
         " holds",
@@ -131,7 +131,7 @@ TWIN = Obstacle(
     "other batch",
     # A row in I is itself the active one.
     and_(_batch.state == "E", exists().where(_active.c.active_key == _batch.dedupe_key)),
-    sentence("its turn: another batch has dedupe_key ", _batch.dedupe_key),
+    sentence("its turn: another batch has dedupe_key ", named(_batch.dedupe_key)),
 )
 OTHERS = (KEY, PARENT, CANDIDATE, TWIN)
 

@@ -36,6 +36,7 @@ _WHY: Mapping[Name, str] = {
     ),
     "other batch": "they wait for other batches; `deepcredit batch list` says for which",
 }
+_USUAL = {"queue": "'default'", "need_tag": "NULL"}
 _REMEDY = {each.what: each.remedy for each in CANNOT_BEGIN.values()}
 
 
@@ -47,6 +48,10 @@ def what_to_do(
     """
     if kept.reason is None:
         return None
+    for column, usual in _USUAL.items():
+        if (name := getattr(kept, column)) is not None and not name.strip():
+            change = f"SET {column} = {usual} WHERE batch_id = {kept.batch_id}"
+            return f"{column} is {_sql(name)}, which names nothing; `UPDATE dc_batch {change}`"
     queue, tag = quote(kept.queue or ""), quote(kept.need_tag or "")
     start = "start one with `deepcredit launcher SERVER_ID"
     if kept.queue != "default":

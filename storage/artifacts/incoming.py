@@ -27,10 +27,8 @@ class Incoming:
 
     def write(self, chunk: bytes) -> None:
         """Raises DiskFull; other OSErrors of the local disk pass as they are."""
-        try:
+        with naming_full(self._target.parent):
             self._file.write(chunk)
-        except OSError as error:
-            raise _local(error, self._target) from error
         self._hash.update(chunk)
         self.size += len(chunk)
 
@@ -53,10 +51,8 @@ class Incoming:
                 "was damaged or changed in the store: restore it from a backup, or delete it and "
                 "train again"
             )
-        try:
+        with naming_full(self._target.parent):
             self._file.close()  # writes out what is buffered
-        except OSError as error:
-            raise _local(error, self._target) from error
         self._path.replace(self._target)
 
 
@@ -75,7 +71,14 @@ def receiving(target: Path) -> Iterator[Incoming]:
             path.unlink(missing_ok=True)
 
 
-def _local(error: OSError, target: Path) -> Exception:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(f"{target.parent}: no space left on this local disk; free some and retry")
-    return error
+@contextmanager
+def naming_full(folder: Path) -> Iterator[None]:
+    """Raises DiskFull where the disk of this folder is; other OSErrors pass as they are."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DiskFull(
+            f"{folder}: no space left on this local disk; free some and retry"
+        ) from error

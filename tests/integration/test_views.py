@@ -144,6 +144,13 @@ def test_v_batch_says_which_launcher_a_batch_lacks(calls: Calls) -> None:
         "a launcher that serves queue 밤 and has tag 큰 (all are paused)",
     ]
 
+    calls.sql("UPDATE dc_batch SET need_tag = '' WHERE queue = '밤'")
+    calls.sql("UPDATE dc_batch SET queue = '', need_tag = NULL WHERE queue = 'default'")
+    assert waits() == [
+        "a launcher that serves queue '' (none does)",
+        *["a launcher that serves queue 밤 and has tag '' (none does)"] * 2,
+    ]
+
     calls(servers.remove, "B", "b")
     calls.sql("UPDATE dc_server SET last_seen = '2020-01-01 00:00:00'")
     assert waits() == ["a launcher (none runs)"] * 3

@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import storage.cache
 import storage.eviction
 from configs.errors import ArtifactDamaged, ArtifactMissing, BadSetting, DiskFull
 from configs.settings import load
+from storage import arrays
 from storage.artifacts.folder import FolderStore
 from storage.artifacts.port import Stored
 from storage.cache import Cache, open_cache, sha256_of
@@ -305,6 +307,27 @@ def test_a_disk_that_is_full_of_what_nobody_needs_is_made_free(store, disk):
     assert path.read_bytes() == b"b" * 600_000
     assert cache.path(old.sha256) is None
     assert list(cache.scratch().iterdir()) == []
+
+
+def test_room_is_made_for_a_file_that_is_written_here_too(disk):
+    cache = Cache(disk / "cache")
+    sha256, old = cache.make(lambda file: file.write_bytes(b"a" * 600_000))
+    unused_for(old, 100)
+
+    _, new = cache.make(lambda file: file.write_bytes(b"b" * 600_000))
+    with pytest.raises(DiskFull, match="no space left on this local disk"):
+        cache.make(lambda file: file.write_bytes(b"c" * 600_000))
+
+    assert cache.path(sha256) is None
+    assert new.read_bytes() == b"b" * 600_000
+    assert list(cache.scratch().iterdir()) == []
+
+
+def test_arrays_that_find_no_room_are_no_fault_of_theirs(disk):
+    cache = Cache(disk / "cache")
+
+    with pytest.raises(DiskFull, match="no space left on this local disk"):
+        cache.make(lambda file: arrays.save(file, {"y": np.zeros(200_000)}))
 
 
 def test_a_disk_that_is_full_of_what_is_needed_is_said_to_be(store, disk):

@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from configs.errors import WrongState
 from launcher.cli import execute
+from launcher.commands import cluster
 from launcher.terminal import method_table
 from launcher.terminal.console import Column, fitting, progress, show, show_beside, table
 from launcher.terminal.exports import Format, export
@@ -64,6 +65,19 @@ def test_columns_are_left_out_only_where_there_is_no_room_for_them():
             assert "0.7500" in lines[2]
     assert len(fitting(rows, all_of_them, 150)) == len(all_of_them)
     assert not any(column.wide for column in fitting(rows, all_of_them, 60))
+
+
+def test_on_a_narrow_terminal_workers_have_their_names_and_states():
+    worker = {"worker": "three-gpu1", "host": "10.0.0.103", "threads": 4, "memory_mb": 15_061}
+    counts = {"memory_limit_mb": 19_073, "running": 4, "waiting": 12, "gpus": 1, "tags": None}
+    rows = [worker | counts | {"state": "not answering"}]
+    shown = fitting(rows, cluster._COLUMNS, 60)
+    output = io.StringIO()
+
+    Console(file=output, width=60).print(table(rows, shown, 60))
+
+    last = output.getvalue().splitlines()[2]
+    assert last.split() == ["three-gpu1", "10.0.0.103", "4", "1", "-", "not", "answering"]
 
 
 def test_words_around_a_table_are_broken_as_it_is(monkeypatch):

@@ -75,6 +75,15 @@ def test_a_launcher_is_to_be_started_for_the_queue_and_the_tag_that_are_asked_fo
     )
 
 
+def test_a_blank_name_is_none_that_a_launcher_could_be_started_for():
+    queue = what_to_do(kept("queue unserved", queue="", need_tag=None))
+    tag = what_to_do(kept("tag unserved", need_tag=" "))
+
+    change = "which names nothing; `UPDATE dc_batch SET"
+    assert queue == f"queue is '', {change} queue = 'default' WHERE batch_id = 1`"
+    assert tag == f"need_tag is ' ', {change} need_tag = NULL WHERE batch_id = 1`"
+
+
 def test_who_mistyped_a_queue_is_told_the_one_that_was_meant():
     alive = (server("A", queues=("night", "eve's")), server("B"))
     named = unserved("nihgt", alive)

@@ -1,6 +1,8 @@
+import errno
 import io
 import json
 import logging
+import os
 import warnings
 
 import pytest
@@ -106,6 +108,27 @@ def test_the_file_is_rotated_at_five_megabytes(tmp_path):
     sizes = [path.stat().st_size for path in tmp_path.iterdir()]
     assert len(sizes) == 2
     assert max(sizes) <= 5_000_000
+
+
+def test_a_log_that_cannot_be_written_is_told_of_once_until_it_can(tmp_path, capsys):
+    class Disk(io.StringIO):
+        full = True
+
+        def flush(self):
+            if self.full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    stream, disk = io.StringIO(), Disk()
+    logs.configure(Settings(log_dir=tmp_path), server_id="S", stream=stream)
+    handler = logging.getLogger().handlers[-1]
+    handler.setStream(disk).close()
+    for disk.full in (True, True, False, True):
+        structlog.get_logger().info("batch ended")
+    disk.full = False
+
+    said = f"cannot write the log {tmp_path}/S.log: [Errno 28] No space left on device\n"
+    assert capsys.readouterr().err == 2 * said
+    assert len(stream.getvalue().splitlines()) == 4
 
 
 def test_configuring_again_replaces_and_closes(tmp_path):

@@ -170,6 +170,13 @@ def test_a_bad_value_is_an_error_that_names_the_setting(name: str, value: str, w
         load(environ={f"DEEPCREDIT_{name.upper()}": value}, file=NOWHERE)
 
 
+def test_of_a_table_with_a_bad_item_that_alone_is_told(file: Path) -> None:
+    file.write_text('[cluster]\nhosts = [{ address = "10.0.0.1", name = "하나" }]', "utf-8")
+
+    with pytest.raises(BadSetting, match=r"cluster\.hosts\.0\.name: it must match '[^;]+$"):
+        load(environ={}, file=file)
+
+
 def test_a_bad_secret_is_not_repeated() -> None:
     with pytest.raises(BadSetting, match="database_password") as caught:
         load({"database_password": ["geheim"]}, environ={}, file=NOWHERE)
