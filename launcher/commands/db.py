@@ -15,9 +15,11 @@ from launcher.terminal.lines import complain, say
 from launcher.terminal.session import Session, session
 from storage import grants as roles
 from storage import housekeeping, migrate
+from storage.engine import make_engine
 
 app = new_app()
 
+_UPGRADE_SECONDS = 24 * 60 * 60.0  # an index of a large table takes as long as it takes
 _PAUSE_SECONDS = 0.05  # between transactions, so that launchers are served first
 
 
@@ -31,7 +33,7 @@ def upgrade(ctx: typer.Context) -> None:
     """Create the tables and views, or bring them to this version. Safe to repeat; rows stay."""
     opened = session(ctx)
     say(f"database {opened.database}")
-    migrate.upgrade(opened.engine, say)
+    migrate.upgrade(make_engine(opened.settings, timeout_seconds=_UPGRADE_SECONDS), say)
 
 
 @app.command(epilog=example("deepcredit db check"))

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
+from storage import migrate
 from tests.calls import Calls
 from tests.mariadb import MariaDB
 from tests.terminal import Terminal
@@ -59,6 +61,23 @@ def test_upgrade_may_be_repeated_and_check_agrees(bare: Terminal) -> None:
     assert bare("db", "upgrade")[0] == 0
     assert bare("db", "upgrade")[0] == 0
     assert bare("db", "check")[0] == 0
+
+
+@pytest.mark.usefixtures("database")
+def test_a_step_of_an_upgrade_may_take_hours(
+    bare: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = []
+
+    def look(engine: Engine, _: object) -> None:
+        with engine.connect() as connection:
+            limits.append(connection.connection.driver_connection._read_timeout)
+        engine.dispose()
+
+    monkeypatch.setattr(migrate, "upgrade", look)
+
+    assert bare("db", "upgrade")[0] == 0
+    assert limits[0] > 3600
 
 
 def test_upgrade_says_which_database_it_means(bare: Terminal) -> None:
