@@ -39,7 +39,6 @@ LONGEST = (
     "test_readme",
     "test_what_waits",
     "test_containers",
-    "test_migrations",
     "test_ensemble_mode",
     "test_cluster",
     "test_supervisor",
