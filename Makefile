@@ -30,7 +30,8 @@ demo: setup ## the whole way once: data, training, prediction, ensembles, leader
 	@$(BIN)/deepcredit demo
 
 test: setup servers ## run all tests; PYTEST=... adds arguments
-	@$(BIN)/python -m pytest -n $(TESTERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	@# What one of the many processes compiles is there for all.
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(TESTERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 check: setup ## check format, lint, types and the layers of imports
 	@$(BIN)/ruff format --check .

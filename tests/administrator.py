@@ -1,24 +1,18 @@
 """Who runs `deepcredit cluster`, with a server of their own that stands for several hosts."""
 
-import io
 import json
-import os
 import sys
-from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-from launcher.cli import execute
 from tests.bank import environment
+from tests.commands import deepcredit
 from tests.ports import free_port
 from tests.sshd import SshServer
 
 
 class Administrator:
-    """Has a deepcredit.toml of two hosts. Commands run in this process: to load Dask takes each of
-    them longer than what it does.
-    """
+    """Has a deepcredit.toml of two hosts."""
 
     def __init__(self, folder: Path, sshd: SshServer) -> None:
         self.folder, self.sshd = folder, sshd
@@ -53,16 +47,9 @@ class Administrator:
 
     def cluster(self, *words: str, code: int = 0) -> str:
         """What `deepcredit cluster WORDS` says, on stdout first."""
-        out, err = io.StringIO(), io.StringIO()
-        with (
-            chdir(self.folder),
-            patch.dict(os.environ, self.env, clear=True),
-            redirect_stdout(out),
-            redirect_stderr(err),
-        ):
-            found = execute(["cluster", *words])
-        assert found == code, err.getvalue()
-        return out.getvalue() + err.getvalue()
+        found, out, err = deepcredit(self.folder, self.env, "cluster", *words)
+        assert found == code, err
+        return out + err
 
     def workers(self) -> dict[str, str]:
         """Their states, by name."""

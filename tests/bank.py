@@ -1,6 +1,7 @@
 """A bank's installation for acceptance tests: MariaDB, SFTP and a Dask scheduler with workers.
 
-It speaks only as an operator does: SQL through the `mariadb` client, and the command line.
+It speaks only as an operator does: SQL through the `mariadb` client, and the command line, of which
+launchers are processes.
 """
 
 import json
@@ -18,6 +19,7 @@ from typing import Any
 import psutil
 
 from launcher.service.clusters import ExternalCluster
+from tests.commands import deepcredit
 from tests.mariadb import PASSWORD, MariaDB
 from tests.ports import free_port
 from tests.sshd import SshServer
@@ -49,29 +51,16 @@ class Bank:
     sql: Callable[[str], list[list[str]]]
     launchers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def deepcredit(self, *arguments: str, expect: int = 0) -> str:
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.folder,
-            env=dict(self.env),
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=280,
-            check=False,
-        )
-        assert done.returncode == expect, f"{arguments}: {done.returncode}\n{done.stderr}"
-        return done.stdout if expect == 0 else done.stderr
+    def deepcredit(self, *words: str, expect: int = 0) -> str:
+        code, out, error = deepcredit(self.folder, self.env, *words)
+        assert code == expect, f"{words}: {code}\n{error}"
+        return out if expect == 0 else error
 
     def launcher(self, name: str = "SERVER_001", *options: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            self.command("launcher", name, *options), cwd=self.folder, env=dict(self.env)
-        )
+        command = [sys.executable, "-P", "-m", "launcher", "launcher", name, *options]
+        process = subprocess.Popen(command, cwd=self.folder, env=dict(self.env))
         self.launchers.append(process)
         return process
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-P", "-m", "launcher", *arguments]
 
     def add_model(self, number: int, model_id: str, group: str, param: Mapping[str, Any]) -> None:
         self.sql(
@@ -176,12 +165,10 @@ def end(pid: int) -> None:
 
 
 @contextmanager
-def small_bank(folder: Path, *, workers: int = 0, **settings: str) -> Iterator[Bank]:
-    """A bank on the embedded default: SQLite and a folder; with `workers`, an external Dask."""
+def small_bank(folder: Path, **settings: str) -> Iterator[Bank]:
+    """A bank on the embedded default: SQLite, a folder, and each launcher's own workers."""
     with ExitStack() as stack:
         env = environment(folder, **settings)
-        if workers:
-            env["DEEPCREDIT_SCHEDULER"] = stack.enter_context(dask(folder, env, workers))
 
         def sql(statement: str) -> list[list[str]]:
             with closing(sqlite3.connect(folder / "deepcredit.db", timeout=30)) as connection:

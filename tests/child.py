@@ -43,6 +43,9 @@ def main() -> None:
         case ("succeed", _, seconds):
             time.sleep(float(seconds or 0))
             send(Finished(f"fence {job.claim.fence}"))
+        case ("told", _, _):
+            until_told(pid_file)
+            send(Finished("as it was told"))
         case ("bad-data", _, _):
             try:
                 raise BadData("the table is empty")
@@ -72,8 +75,7 @@ def main() -> None:
             else:
                 send(Finished("had it"))
         case ("lingering", _, _):
-            while not pid_file.with_suffix(".go").exists():
-                time.sleep(0.01)
+            until_told(pid_file)
             pid_file.with_suffix(".accepted").write_text(str(finish(job)))
         case ("lost", _, _):
             send(Failed(LeaseLost.__name__, "", Retry.LATER))
@@ -100,6 +102,11 @@ def main() -> None:
             send(Finished("left one behind"))
         case _:
             raise ValueError(behaviour)
+
+
+def until_told(pid_file: Path) -> None:
+    while not pid_file.with_suffix(".go").exists():
+        time.sleep(0.01)
 
 
 # What knows databases takes most of a second to import, and is imported by the few that need it.

@@ -5,7 +5,6 @@ import logging
 import os
 import shutil
 import signal
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,27 @@ from tests.places import Place, opened
 from tests.small_disk import SmallDiskMissing, small_disk
 from tests.sshd import HOST, SshdMissing, SshServer, running_sshd
 from tests.tidy import empty
+
+# About a minute and more; those that wait are beside those that compute.
+LONGEST = (
+    "test_same_numbers",
+    "test_daemon",
+    "test_chaos",
+    "test_main_job",
+    "test_cluster_losses",
+    "test_database_troubles",
+    "test_demo",
+    "test_cluster_start",
+    "test_cluster_hosts",
+    "test_cluster_changes",
+    "test_readme",
+    "test_what_waits",
+    "test_containers",
+    "test_ensemble_mode",
+    "test_cluster",
+    "test_supervisor",
+    "test_kinds",
+)
 
 SettingsFactory = Callable[..., Settings]
 
@@ -51,8 +71,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files are what runs side by side: those that take long begin first, so that no core waits for
     one of them at the end.
     """
-    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: ("unit" in item.path.parts, -slow[item.path]))
+    items.sort(key=lambda item: (rank(item.path.stem), "unit" in item.path.parts))
+
+
+def rank(file: str) -> int:
+    return LONGEST.index(file) if file in LONGEST else len(LONGEST)
 
 
 @pytest.fixture(autouse=True)

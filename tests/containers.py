@@ -161,7 +161,7 @@ class Stack:
                     self.start(name)
                     started.append(name)
             assert time.monotonic() < deadline, f"started {started}\n{self.logs()}"
-            time.sleep(0.2)
+            time.sleep(0.5)  # each look at a service is a process
         return started
 
     def logs(self) -> str:

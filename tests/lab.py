@@ -1,11 +1,17 @@
 """Batches run in this process, on models that were trained for real or made up by the hundred."""
 
-from collections.abc import Sequence
+import shutil
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy import make_url
 
+from configs.settings import Settings
 from launcher.demo import applicants
 from models import scores
 from pipeline import datasets, ownership
@@ -23,6 +29,26 @@ class Crash(Exception):
 
 
 class Lab(Desk):
+    @classmethod
+    def once_trained(
+        cls, settings: Settings, folder: Path, kept: Path, train: Callable[["Lab"], None]
+    ) -> "Lab":
+        """On SQLite, as `train` leaves it: the first time that does so, then a copy of that in
+        `kept` takes its place.
+        """
+        database, copy = make_url(settings.database_url).database or "", kept / "database"
+        if copy.exists():
+            shutil.copy(copy, database)
+            shutil.copytree(kept / "folder", folder, dirs_exist_ok=True)
+            return cls(settings, folder)
+        lab = cls(settings, folder)
+        train(lab)
+        lab.reports.clear()
+        shutil.copytree(folder, kept / "folder")
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("VACUUM INTO ?", (str(copy),))
+        return lab
+
     def ensemble(
         self, parameters: dict[str, Any], candidate_id: str = "C001", **columns: Any
     ) -> int:

@@ -21,6 +21,7 @@ USER = "deepcredit"
 PASSWORD = "p@ss/w:rd%"  # awkward on purpose: it must survive every URL and file
 
 _START_SECONDS = 60
+_LOG = "--innodb-log-file-size=32M"  # made with the data; another size would have it made again
 # An unusual zone, so that a local time in place of UTC is nine hours wrong and gets noticed.
 _OPTIONS = (
     "--no-defaults",
@@ -29,12 +30,17 @@ _OPTIONS = (
     "--skip-name-resolve",
     "--skip-log-bin",
     "--innodb-buffer-pool-size=128M",
-    "--innodb-log-file-size=32M",
+    _LOG,
     "--max-connections=500",
     "--local-infile=1",
 )
 # A test's data need not survive a power cut.
-NOT_DURABLE = ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0")
+NOT_DURABLE = (
+    "--innodb-flush-log-at-trx-commit=0",
+    "--innodb-doublewrite=0",
+    "--innodb-flush-method=nosync",
+    "--skip-sync-frm",
+)
 # What was committed is there after the server was killed: the system has it, if not yet the disk.
 DURABLE = ("--innodb-flush-log-at-trx-commit=2",)
 
@@ -229,6 +235,8 @@ def _install(folder: Path) -> None:
             *_as_root(),
             f"--datadir={folder / 'data'}",
             _temporary(folder),
+            _LOG,
+            "--innodb-flush-method=nosync",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
         ],

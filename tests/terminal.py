@@ -45,8 +45,10 @@ class Terminal:
         return code, *self._captured.readouterr()
 
     def environment(self) -> dict[str, str]:
-        """In which a command that runs as a process of its own finds the same database."""
-        return environment(Path.cwd(), DATABASE_URL=load().database_url)
+        """In which a command that runs as a process of its own finds the same database, and starts
+        few others.
+        """
+        return environment(Path.cwd(), DATABASE_URL=load().database_url, WORKERS="1")
 
     def error(self, *words: object, code: int = 1) -> str:
         """The one line of an error that a command ends with, without what begins all of them."""

@@ -28,6 +28,7 @@ from pipeline.datasets import load_file
 from storage import batches, model_list
 from storage.schema import dc_batch, dc_model_list
 from tests.bank import environment
+from tests.terminal import Terminal
 from tests.waiting import alive, until
 
 ONE_MODEL = """
@@ -79,23 +80,21 @@ def test_the_demo_goes_the_whole_way(tmp_path: Path) -> None:
 
 
 def test_a_file_of_ones_own_that_cannot_be_used_is_an_error_before_anything_runs(
-    tmp_path: Path,
+    bare: Terminal,
 ) -> None:
-    (tmp_path / "loans.csv").write_text("no,등급,arrears\n1,2,yes\n2,3,no\n", encoding="utf-8")
+    Path("loans.csv").write_text("no,등급,arrears\n1,2,yes\n2,3,no\n", encoding="utf-8")
     words = ["demo", "--csv", "loans.csv", "--target"]
 
-    missing = _run(tmp_path, "demo", "--csv", "loan.csv", "--target", "arrears")
-    assert missing.returncode == 2
-    assert "--csv: there is no file loan.csv" in missing.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["loans.csv"]
+    missing = bare("demo", "--csv", "loan.csv", "--target", "arrears")
+    assert (missing[0], "--csv: there is no file loan.csv" in missing[2]) == (2, True)
+    assert [path.name for path in Path().iterdir()] == ["loans.csv"]
 
-    unknown = _run(tmp_path, *words, "default")
-    unclear = _run(tmp_path, *words, "arrears", "--id", "no")
+    unknown, unclear = bare(*words, "default"), bare(*words, "arrears", "--id", "no")
 
-    assert unknown.returncode == unclear.returncode == 1
-    assert "no column 'default'; its columns are: no, 등급, arrears" in unknown.stderr
-    assert "--positive" in unclear.stderr
-    assert not (tmp_path / "logs").exists()
+    assert unknown[0] == unclear[0] == 1
+    assert "no column 'default'; its columns are: no, 등급, arrears" in unknown[2]
+    assert "--positive" in unclear[2]
+    assert not Path("logs").exists()
 
 
 def test_applicants_that_an_earlier_demo_loaded_are_used_again(
@@ -192,7 +191,7 @@ def test_a_demo_that_is_killed_takes_its_launcher_along_which_gives_its_batch_ba
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "launcher", "demo", "--rows", "300"],
         cwd=tmp_path,
-        env=environment(tmp_path),
+        env=environment(tmp_path, WORKERS="1"),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
@@ -283,7 +282,7 @@ def _run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-P", "-m", "launcher", *words],
         cwd=folder,
-        env=environment(folder),
+        env=environment(folder, WORKERS="1"),  # each one loads the libraries
         capture_output=True,
         text=True,
         encoding="utf-8",

@@ -22,7 +22,7 @@ model_no = 2
 model_id = "ML-RF"
 model_group_id = "M100"
 [model.param]
-n_estimators = 20
+n_estimators = 5
 grid = { min_samples_leaf = [5, 10, 15, 20, 25, 30, 40, 50, 60], max_features = [3, 5, 8] }
 
 [[model]]
@@ -30,14 +30,15 @@ model_no = 3
 model_id = "DL-DNN"
 model_group_id = "M100"
 [model.param]
-max_epochs = 20
+max_epochs = 8
 
 [[model]]
 model_no = 4
 model_id = "DL-TABNET"
 model_group_id = "M100"
 [model.param]
-max_epochs = 12
+max_epochs = 8
+n_steps = 1
 """
 
 # ruff: noqa: E501

@@ -19,9 +19,8 @@ METHODS = {"vote", "all", "mean", "greedy", "weighted", "stack", "tuned", "singl
 @pytest.mark.slow
 def test_the_first_real_batch_of_the_readme_runs(tmp_path: Path, mariadb_server: MariaDB) -> None:
     database = mariadb_server.new_database()
-    env = environment(
-        tmp_path, DATABASE_URL=mariadb_server.url(database), DATABASE_PASSWORD=PASSWORD
-    )
+    where = {"DATABASE_URL": mariadb_server.url(database), "DATABASE_PASSWORD": PASSWORD}
+    env = environment(tmp_path, **where, WORKERS="1")  # each one loads the libraries
     env["PATH"] = f"{_command(tmp_path)}{os.pathsep}{env['PATH']}"
     demo = tmp_path / "var" / "demo" / "demo.csv"
     demo.parent.mkdir(parents=True)

@@ -4,7 +4,6 @@ import dataclasses
 import random
 import re
 import resource
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -18,6 +17,7 @@ from tests.chaos.hosts import Hosts
 from tests.chaos.invariants import Ended, beyond_repair, in_store, read, violations
 from tests.chaos.plan import Plan, Report
 from tests.chaos.troubles import Database
+from tests.commands import deepcredit
 from tests.mariadb import PASSWORD, MariaDB
 from tests.proxy import proxied
 from tests.sshd import SshServer, trust
@@ -66,19 +66,24 @@ class Campaign:
         with self._store_that_breaks() as env, self._launchers(env) as hosts:
             self._fight(hosts, started + self.plan.limit_seconds)
         seconds, busy = time.monotonic() - started, _processor_seconds() - before
-        checked = self._deepcredit("store", "check", "--delete")
-        removed = re.search(r"(\d+) deleted", checked)
-        batches = self._read()
+        removed, batches = 0, self._read()
         if not (self.broken and self.plan.until_broken):  # else it ended in the middle
+            removed = self._removed()
             self.broken += violations(batches, self.plan.batches) + in_store(batches, self.store)
         return Report(
             batches,
             list(dict.fromkeys(self.broken)),
             self.done,
-            int(removed[1]) if removed else 0,
+            removed,
             seconds,
             busy,
         )
+
+    def _removed(self) -> int:
+        """Files of dead runs."""
+        checked = self._deepcredit("store", "check", "--delete")
+        found = re.search(r"(\d+) deleted", checked)
+        return int(found[1]) if found else 0
 
     def _fight(self, hosts: Hosts, deadline: float) -> None:
         plan = self.plan
@@ -184,16 +189,10 @@ class Campaign:
             **settings,
         )
 
-    def _deepcredit(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "launcher", *arguments],
-            env=self._env(STORE_URL=str(self.store)),
-            check=True,
-            capture_output=True,
-            cwd=self.folder,
-            text=True,
-        )
-        return done.stdout
+    def _deepcredit(self, *words: str) -> str:
+        code, said, error = deepcredit(self.folder, self._env(STORE_URL=str(self.store)), *words)
+        assert code == 0, error
+        return said
 
 
 def _processor_seconds() -> float:

@@ -11,6 +11,7 @@ _OFTEN = {
     "longest": 3.0,
     "faults_an_attempt": 0.5,
     "only_freeze": True,
+    "kills_an_attempt": 0.5,
     "limit_seconds": 200.0,  # mostly it takes ten
 }
 CONTROLS: dict[str, dict[str, Any]] = {

@@ -110,31 +110,22 @@ def test_workers_are_renewed_after_some_tasks_and_no_task_is_lost_or_done_twice(
     assert "worker lost; what it ran is done again on others" not in {log["event"] for log in logs}
 
 
-def test_the_only_worker_is_renewed_while_tasks_send_their_files(tmp_path):
-    """Results that nobody else could keep must not keep it from leaving."""
-    noted = files(tmp_path, 12)
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """With one worker; the first who uses it finds one that has just started."""
     with ExitStack() as stack:
-        alone = Cluster(tmp_path, stack)
+        alone = Cluster(tmp_path_factory.mktemp("alone"), stack)
         alone.scheduler()
         alone.worker("only")
-        executor = stack.enter_context(closing(connect(alone.address, patience=30, renew_after=4)))
-        done = list(executor.run(tasks.compute_and_send, noted, deadline=time.monotonic() + 90))
-
-    assert sorted(each.task for each in done) == sorted(noted)
-    assert {Path(name).read_text() for name in noted} == {"x"}
-    assert len({each.value[0] for each in done}) > 1
+        yield alone
 
 
-def test_a_worker_at_rest_is_renewed_early_and_imports_what_the_former_one_had(tmp_path):
+def test_a_worker_at_rest_is_renewed_early_and_imports_what_the_former_one_had(alone, tmp_path):
     trees = ["models.estimators.ml_rf"]
     with (
-        ExitStack() as stack,
         structlog.testing.capture_logs() as logs,
+        closing(connect(alone.address, patience=30, renew_after=9)) as executor,
     ):
-        alone = Cluster(tmp_path, stack)
-        alone.scheduler()
-        alone.worker("only")
-        executor = stack.enter_context(closing(connect(alone.address, patience=30, renew_after=9)))
         list(executor.run(tasks.note, files(tmp_path, 4)))
         [before] = executor.run(tasks.had_imported, trees)
         until(lambda: any(log["event"] == "worker joined the cluster" for log in logs), 60)
@@ -142,6 +133,17 @@ def test_a_worker_at_rest_is_renewed_early_and_imports_what_the_former_one_had(t
 
     assert {log["why"] for log in logs if "why" in log} == {"renewed"}
     assert (before.value, after.value) == (False, True)
+
+
+def test_the_only_worker_is_renewed_while_tasks_send_their_files(alone, tmp_path):
+    """Results that nobody else could keep must not keep it from leaving."""
+    noted = files(tmp_path, 12)
+    with closing(connect(alone.address, patience=30, renew_after=4)) as executor:
+        done = list(executor.run(tasks.compute_and_send, noted, deadline=time.monotonic() + 90))
+
+    assert sorted(each.task for each in done) == sorted(noted)
+    assert {Path(name).read_text() for name in noted} == {"x"}
+    assert len({each.value[0] for each in done}) > 1
 
 
 @pytest.mark.slow

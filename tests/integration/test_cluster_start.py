@@ -85,7 +85,7 @@ def test_why_a_worker_died_at_its_start_is_said_with_the_place_of_its_log(admin,
     secrets = admin.folder / "two.env"
     secrets.write_text(f"{variable}\n")
     secrets.chmod(0o600)
-    admin.write([{"name": "one"}, {"name": "two", "env_file": str(secrets)}])
+    admin.write([{"name": "one", "workers": 0}, {"name": "two", "env_file": str(secrets)}])
 
     said = admin.cluster("start", code=1)
 
@@ -197,13 +197,15 @@ def test_new_certificates_wait_for_a_stop(admin):
 
 @pytest.mark.slow
 def test_a_cluster_whose_certificate_has_ended_can_be_stopped(admin):
+    hosts = [{"name": "one", "workers": 0}, {"name": "two"}]
+    admin.write(hosts)
     admin.cluster("start")
     folder = admin.folder / "tls"
     folder.mkdir(mode=0o700)
     for name, text in certificates.self_signed(datetime.now(UTC)).items():
         (folder / certificates.FILES[name]).write_text(text)
         (folder / certificates.FILES[name]).chmod(0o600)
-    admin.write(certificates=str(folder))
+    admin.write(hosts, certificates=str(folder))
 
     assert "the certificate ended on" in admin.cluster("start", code=2)
     said = admin.cluster("stop")

@@ -248,6 +248,7 @@ def _bring_up_and_train(host: Stack, folder: Path) -> None:
         desk.load(applicants(), id_column="id")
         desk.models(XGB)
         batch_id = desk.add()
+        until(lambda: "launcher started" in host.log("launcher").read_text(), 60)
         until(lambda: host.check("launcher") == 0, 60)  # while it is at work
         state = select(dc_batch.c.state).where(dc_batch.c.batch_id == batch_id)
 

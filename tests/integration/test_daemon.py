@@ -406,7 +406,7 @@ def test_a_launcher_that_is_started_again_takes_up_at_once_what_it_had(request, 
             with runs.launcher("succeed:1") as again:
                 until(lambda: runs.row(batch_id).fence == 3)
                 assert alive(lingering)
-                (tmp_path / "L.go").touch()
+                runs.tell("L")
                 accepted = tmp_path / "L.accepted"
                 until(lambda: accepted.exists() and accepted.read_text())
                 assert again.poll() is None

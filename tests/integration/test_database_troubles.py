@@ -79,17 +79,18 @@ def test_a_trouble_longer_than_the_lease_ends_the_child_and_not_the_launcher(
 ) -> None:
     begin, end = TROUBLES[trouble]
     batch_id = here.add()
-    with capture_logs() as logged, in_thread(there.daemon("succeed:3")):
+    with capture_logs() as logged, in_thread(there.daemon("told")):
         child = there.pid("B")
         began = time.monotonic()
         begin(proxy, here)
         try:
             # The row is ours for a lease after the last beat; from then on others may run it.
-            until(lambda: not alive(child), seconds=LEASE + 3)
+            until(lambda: not alive(child))
             assert here.row(batch_id).state == "U"
             until(lambda: told(logged, "the database cannot be used") == 1)
             until(lambda: time.monotonic() > began + 2 * LEASE)
         finally:
+            there.tell("B")
             end(proxy, here)
         until(lambda: here.row(batch_id).state == "C")
         until(lambda: told(logged, "the database answers again") == 1)  # by another thread
@@ -117,13 +118,14 @@ def test_a_row_that_an_operator_keeps_locked_costs_no_attempt_and_is_named(
     batch_id = here.add()
     with (
         capture_logs() as logged,
-        in_thread(there.daemon("succeed:12")),
+        in_thread(there.daemon("told")),
         mariadb_server.connect(database) as operator,
     ):
         child = there.pid("B")
         operator.begin()
         operator.cursor().execute(f"UPDATE dc_batch SET priority = 10 WHERE batch_id = {batch_id}")
         until(lambda: not alive(child))
+        there.tell("B")
         operator.rollback()
         until(lambda: len(here.outcomes(batch_id)) == 2)
 
@@ -142,15 +144,21 @@ def test_a_launcher_whose_row_is_locked_goes_on_claiming(
         operator.begin()
         operator.cursor().execute("UPDATE dc_server SET tags = '[\"mine\"]'")
         time.sleep(LEASE)  # several rounds
-        began = time.monotonic()
-        batch_ids = [here.add() for _ in range(3)]
-        until(lambda: all(here.row(batch_id).state == "C" for batch_id in batch_ids))
-        took = time.monotonic() - began
+        nothing_holds_up_batches(here)
         operator.rollback()
         before = seen(here)
         until(lambda: seen(here) > before)
 
-    assert took < 8
+
+def nothing_holds_up_batches(here: Runs) -> None:
+    """Put off by a step that fails, whose pauses double from half a second, each waits longer for
+    its turn than the one before; else they take a second or two on a machine that is very busy.
+    """
+    began = time.monotonic()
+    for _ in range(6):
+        batch_id = here.add()
+        until(lambda: here.row(batch_id).state == "C")  # noqa: B023 - called here
+    assert time.monotonic() - began < 25
 
 
 def test_a_step_that_fails_for_good_holds_up_no_other(
@@ -163,13 +171,8 @@ def test_a_step_that_fails_for_good_holds_up_no_other(
     monkeypatch.setattr(sweeping, "needed", refused)
     with capture_logs() as logged, in_thread(there.daemon("succeed")):
         until(lambda: told(logged, "the database cannot be used") == 1)
-        began = time.monotonic()
-        for _ in range(4):
-            batch_id = here.add()
-            until(lambda: here.row(batch_id).state == "C")  # noqa: B023 - called here
-        took = time.monotonic() - began
+        nothing_holds_up_batches(here)
 
-    assert took < 8
     assert told(logged, "the database answers again") == 0
 
 
@@ -193,16 +196,17 @@ def test_a_launcher_whose_connections_are_killed_all_the_time_goes_on(
     here: Runs, there: Runs, mariadb_server: MariaDB
 ) -> None:
     batch_ids = [here.add() for _ in range(2)]
-    killed = 0
+    killed, pause = 0, 0.15
 
     def kill() -> bool:
-        nonlocal killed
+        nonlocal killed, pause
         with mariadb_server.connect() as connection, connection.cursor() as cursor:
             cursor.execute(f"SELECT id FROM information_schema.processlist WHERE user = '{USER}'")
             for (number,) in cursor.fetchall()[:1]:
                 cursor.execute(f"KILL CONNECTION {number}")
                 killed += 1
-        time.sleep(0.25)  # on a busy machine a connection takes a tenth of a second to be made
+        time.sleep(pause)
+        pause *= 1.05  # on a busy machine it takes long to make one, and to do something with it
         return all(here.row(batch_id).state == "C" for batch_id in batch_ids)
 
     with in_thread(there.daemon("succeed:2")):
@@ -213,24 +217,16 @@ def test_a_launcher_whose_connections_are_killed_all_the_time_goes_on(
     assert [here.outcomes(batch_id)[-1] for batch_id in batch_ids] == [("C", None)] * 2
 
 
-@pytest.mark.parametrize(
-    ("change", "back"),
-    [
-        ("IDENTIFIED BY 'new'", "IDENTIFIED BY 'pw'"),
-        ("ACCOUNT LOCK", "ACCOUNT UNLOCK"),
-        ("PASSWORD EXPIRE", "IDENTIFIED BY 'pw'"),
-    ],
-)
 def test_a_login_that_is_refused_under_a_launcher_costs_no_attempts(
-    here: Runs, there: Runs, change: str, back: str
+    here: Runs, there: Runs
 ) -> None:
     first = here.add()
     with there.launcher("needs-login"):
         until(lambda: here.row(first).state == "C")  # it has connected wherever it does
-        sql(here, f"ALTER USER {USER}@'127.0.0.1' {change}")
+        sql(here, f"ALTER USER {USER}@'127.0.0.1' IDENTIFIED BY 'new'")
         batch_ids = [here.add() for _ in range(3)]
         until(lambda: here.outcomes(batch_ids[0])[:1] == [("I", "LoginRefused")])
-        sql(here, f"ALTER USER {USER}@'127.0.0.1' {back}")
+        sql(here, f"ALTER USER {USER}@'127.0.0.1' IDENTIFIED BY 'pw'")
         until(lambda: all(here.row(batch_id).state == "C" for batch_id in batch_ids))
 
     assert [here.row(batch_id).attempt for batch_id in batch_ids] == [1] * 3

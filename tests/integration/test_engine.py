@@ -11,7 +11,14 @@ import pytest
 from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.exc import IntegrityError
 
-from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable, Retry, retry_of
+from configs.errors import (
+    BadSetting,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    LoginRefused,
+    Retry,
+    retry_of,
+)
 from configs.settings import load
 from storage import batches, claims, migrate, queues, sweeping
 from storage.engine import make_engine, not_waiting, reading, transaction
@@ -107,6 +114,19 @@ def test_a_wrong_password_or_database_is_refused_and_not_told(
         use(engine)
     assert retry_of(error.value) is retry
     assert given["database_password"] not in f"{error.value} {engine!r}"
+
+
+@pytest.mark.parametrize("change", ["IDENTIFIED BY 'new'", "ACCOUNT LOCK", "PASSWORD EXPIRE"])
+def test_a_login_that_is_refused_is_told_from_what_an_account_may_not_do(
+    account: Callable[..., Engine], mariadb_server: MariaDB, change: str
+) -> None:
+    engine = account()
+    use(engine)
+    engine.dispose()
+    mariadb_server.client(f"ALTER USER plain@'127.0.0.1' {change}")
+
+    with pytest.raises(LoginRefused):
+        use(engine)
 
 
 def test_a_server_that_the_authority_does_not_vouch_for_is_told_nothing(

@@ -36,15 +36,22 @@ SMALL = {"ensembles": 500, "members": 3, "rounds": 5, "seed": 3}
 COUNTS = ("tn", "fp", "fn", "tp")
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("trained")
+
+
 @pytest.fixture
-def lab(sqlite_settings, tmp_path, monkeypatch):
+def lab(sqlite_settings, tmp_path, kept, monkeypatch):
     """Five models of batch 1 on list C001, and another data set DATA002."""
     monkeypatch.setattr(pictures, "draw", lambda *_: ())
-    lab = Lab(sqlite_settings, tmp_path)
-    lab.load_applicants()
-    lab.load_applicants("DATA002", seed=9)
-    lab.train_five(parameters={"threshold": {"metric": "f1_score"}})
-    return lab
+
+    def train(lab):
+        lab.load_applicants()
+        lab.load_applicants("DATA002", seed=9)
+        lab.train_five(parameters={"threshold": {"metric": "f1_score"}})
+
+    return Lab.once_trained(sqlite_settings, tmp_path, kept, train)
 
 
 def result(lab, batch_id):

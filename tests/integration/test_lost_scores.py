@@ -22,13 +22,20 @@ from tests.lab import Lab
 SMALL = {"ensembles": 2000, "members": 3, "rounds": 5}
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("trained")
+
+
 @pytest.fixture
-def trained(sqlite_settings, tmp_path, monkeypatch):
+def trained(sqlite_settings, tmp_path, kept, monkeypatch):
     monkeypatch.setattr(pictures, "draw", lambda *_: ())
-    lab = Lab(sqlite_settings, tmp_path)
-    lab.load_applicants()
-    lab.train_five()
-    return lab
+
+    def train(lab):
+        lab.load_applicants()
+        lab.train_five()
+
+    return Lab.once_trained(sqlite_settings, tmp_path, kept, train)
 
 
 def models(lab):
