@@ -28,8 +28,8 @@ model_group_id = "M"
 [model.param]
 n_estimators = 60
 [model.param.grid]
-learning_rate = [0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.11, 0.12]
-max_depth = [3, 4, 5]
+learning_rate = [0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.11, 0.12, 0.13, 0.14, 0.15, 0.16]
+max_depth = [3, 4, 5, 6, 7]
 """
 
 
@@ -191,14 +191,14 @@ def test_a_host_that_is_cut_off_in_the_middle_costs_a_batch_only_what_it_ran(ban
     trained = Trained(bank, cut)
 
     running = bank.launcher("SERVER_001", "--drain")
-    until(lambda: trained.look() >= 6, 150)
+    until(lambda: trained.look() >= 15, 150)
     network.cut(network.names[1])
     at_cut = trained.look()
     until(lambda: trained.look() >= 0 and running.poll() is not None, 120)
 
     assert running.returncode == 0
-    assert at_cut < 24
-    assert trained.look() == 24
+    assert at_cut < 60
+    assert trained.look() == 60
     bank.deepcredit("batch", "wait", cut)  # fails if it was not completed
     assert _workers(bank) == ["left-cpu"]
     [lost] = [event for event in _log(bank) if "worker lost" in event.get("line", "")]
@@ -208,7 +208,7 @@ def test_a_host_that_is_cut_off_in_the_middle_costs_a_batch_only_what_it_ran(ban
     # One that computed, one that sent its files, one whose answer was on the way.
     assert len(trained.twice) <= 3
     assert _numbers(bank, cut) == _numbers(bank, calm)
-    assert len(_numbers(bank, cut)) == 48
+    assert len(_numbers(bank, cut)) == 120
 
 
 def _workers(bank):
