@@ -165,10 +165,12 @@ def end(pid: int) -> None:
 
 
 @contextmanager
-def small_bank(folder: Path, **settings: str) -> Iterator[Bank]:
-    """A bank on the embedded default: SQLite, a folder, and each launcher's own workers."""
+def small_bank(folder: Path, *, workers: int = 0, **settings: str) -> Iterator[Bank]:
+    """A bank on the embedded default: SQLite and a folder; with `workers`, an external Dask."""
     with ExitStack() as stack:
         env = environment(folder, **settings)
+        if workers:
+            env["DEEPCREDIT_SCHEDULER"] = stack.enter_context(dask(folder, env, workers))
 
         def sql(statement: str) -> list[list[str]]:
             with closing(sqlite3.connect(folder / "deepcredit.db", timeout=30)) as connection:
