@@ -217,7 +217,7 @@ def _from_file(file: Path) -> dict[str, Any]:
         raise BadSetting(f"{file}: cannot read it: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadSetting(f"{file}: not UTF-8: {error.reason} at byte {error.start}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also too many digits, or nested too deep
         raise BadSetting(f"{file}: not valid TOML: {error}") from error
     secret = sorted(set(values) & set(SECRETS))
     if secret:

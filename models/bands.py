@@ -2,8 +2,8 @@
 two distributions over them are apart.
 
 Band k has the scores p with k <= log2(p / (1 - p)) < k + 1, as points of a credit scorecard count
-how often odds double. The first and the last band have all beyond, too, 0 and 1 among it. The grid
-is fixed: nothing is learned, so that any two models, batches and data sets compare.
+how often odds double. The first and the last band also have all that lie beyond, 0 and 1 among
+them. The grid is fixed: nothing is learned, so that any two models, batches and data sets compare.
 """
 
 import math

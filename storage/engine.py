@@ -232,8 +232,8 @@ def changing_tables(connection: Connection) -> Iterator[None]:
             raise
         raise DatabaseUnavailable(
             "a session keeps a transaction open in which it has used these tables, as a client "
-            "with autocommit off does; let it COMMIT, or find it with SHOW PROCESSLIST and KILL "
-            "it, then run this again"
+            "with autocommit off or a backup does; let it COMMIT or end, or find it with SHOW "
+            "PROCESSLIST and KILL it, then run this again"
         ) from error
     finally:
         if not connection.invalidated:

@@ -28,7 +28,7 @@ _OTHERS = {
     b"PK\x03\x04": "an Excel workbook or another ZIP archive; save its sheet as CSV (UTF-8)",
     b"\xd0\xcf\x11\xe0": "an Excel workbook; save its sheet as CSV (UTF-8)",
     b"\x1f\x8b": "compressed; unpack it first, with gunzip",
-    b"PAR1": "a Parquet file; give it a name that ends in .parquet",
+    b"PAR1\x15": "a Parquet file; give it a name that ends in .parquet",
 }
 """With which bytes files begin that people take for CSV."""
 

@@ -161,7 +161,7 @@ def delete(
     opened, told = session(ctx), list[str]()
     opened.read(registered.listing)  # a database without our tables is told of at once
     gone = datasets.delete(opened.engine, group, version, force=force, tell=told.append)
-    say(f"data set {gone.name} is deleted, {gone.n_rows} rows")
+    say(f"data set {gone.name} is deleted, {counted(gone.n_rows, 'row')}")
     for line in told:
         note(line)
 

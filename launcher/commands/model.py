@@ -46,8 +46,8 @@ def load_(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="[[model]] tables.")],
 ) -> None:
-    """Insert the models of a file. One whose model_no is there already is replaced; says so if it
-    was in another group.
+    """Insert the models of a file. One whose model_no is there already is replaced; a note says so
+    where it was in another group.
 
     Keys of a [[model]] table: model_no, model_id, model_group_id, and if you like model_desc,
     use_yn ("Y" or "N") and a table param with hyper-parameters, resampling, classWeight and grid.

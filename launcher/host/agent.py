@@ -203,7 +203,7 @@ def _read_settings(env_file: str) -> dict[str, str]:
         raise ValueError(f"{path}: everybody may use this file of secrets; chmod 600 it")
     settings = {}
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin it with a mark
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: {error}; save it in UTF-8") from error
     for number, line in enumerate(text.splitlines(), 1):

@@ -50,8 +50,9 @@ def what_to_do(
         return None
     for column, usual in _USUAL.items():
         if (name := getattr(kept, column)) is not None and not name.strip():
-            change = f"SET {column} = {usual} WHERE batch_id = {kept.batch_id}"
-            return f"{column} is {_sql(name)}, which names nothing; `UPDATE dc_batch {change}`"
+            blank = _sql(name)
+            change = f"SET {column} = {usual} WHERE {column} = {blank}"
+            return f"{column} is {blank}, which names nothing; `UPDATE dc_batch {change}`"
     queue, tag = quote(kept.queue or ""), quote(kept.need_tag or "")
     start = "start one with `deepcredit launcher SERVER_ID"
     if kept.queue != "default":

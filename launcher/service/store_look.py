@@ -41,7 +41,7 @@ def ask(settings: Settings) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        why = f"it gave no answer in {_PATIENCE_SECONDS:.0f} s"
+        why = f"no answer in {_PATIENCE_SECONDS:.0f} s, from it or from the database"
         log.warning("cannot tell yet whose the model store is", error=why)
         return
     try:

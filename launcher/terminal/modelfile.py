@@ -78,7 +78,7 @@ def read(path: Path) -> list[ModelEntry]:
         raise BadParameter(f"{path}: not valid TOML: {error}") from error
     except RecursionError as error:
         raise BadParameter(f"{path}: not valid TOML: nested too deep") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also a number of too many digits
         raise BadParameter(f"{path}: not valid TOML: {error}{_meant(text)}") from error
     tables = content.pop("model", None)
     if content or not isinstance(tables, list) or not tables:

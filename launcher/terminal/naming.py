@@ -56,5 +56,5 @@ def _value(text: str) -> Any:
     """JSON where it is JSON (0.3, true, [1, 2]), else the text itself."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also too many digits, or too deep
         return text

@@ -121,6 +121,15 @@ def test_an_ensemble_of_models_that_are_gone_is_not_added(stocked: Terminal, cal
     assert f"1 of 1 model not in dc_model, the first: batch {ended}, model 1/1" in said
 
 
+@pytest.mark.parametrize("text", [5000 * "9", 5000 * "["], ids=["digits", "depth"])
+def test_a_parameter_that_no_program_reads_is_refused_as_any_other(
+    stocked: Terminal, text: str
+) -> None:
+    said = stocked.error("batch", "add", "--mode", *TRAIN, "--param", f"models={text}", code=2)
+
+    assert f'batch_param: models = "{text[:3]}' in said
+
+
 def test_a_batch_may_be_added_that_waits_for_the_one_it_builds_on(
     stocked: Terminal, calls: Calls
 ) -> None:

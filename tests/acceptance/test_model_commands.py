@@ -126,6 +126,7 @@ def test_many_parameters_take_few_lines_of_a_terminal_of_80(
             MODELS.replace("[2, 3]", 25 * "[" + 25 * "]"),
             ["model_param: lists", "more than 20 levels"],
         ),
+        (MODELS.replace("[2, 3]", 5000 * "9"), ["not valid TOML: ", "digits"]),
         (MODELS.replace("[2, 3]", 990 * "[" + 990 * "]"), ["not valid TOML: nested too deep"]),
     ],
 )

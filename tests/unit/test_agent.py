@@ -132,12 +132,14 @@ def test_two_do_not_change_a_host_at_once(host):
 
 def test_variables_of_a_file_reach_what_is_started(host, tmp_path):
     file = tmp_path / "worker.env"
-    file.write_text("# a comment\n\n A=1\nB=\"two words\"\nC='x'\nD=a=b\nE='\n")
+    text = "# a comment\n\n A=1\nB=\"two words\"\nC='x'\nD=a=b\nE='\n"
+    file.write_text(f"F=1\n{text}", encoding="utf-8-sig")  # as an editor of Windows does
     file.chmod(0o600)
     host.asked["env_file"] = str(file)
-    host.start("import json, os; print(json.dumps({n: os.environ.get(n) for n in 'ABCDE'}))")
+    host.start("import json, os; print(json.dumps({n: os.environ.get(n) for n in 'ABCDEF'}))")
 
-    assert json.loads(host.dead()) == {"A": "1", "B": "two words", "C": "x", "D": "a=b", "E": "'"}
+    expected = {"A": "1", "B": "two words", "C": "x", "D": "a=b", "E": "'", "F": "1"}
+    assert json.loads(host.dead()) == expected
 
 
 @pytest.mark.parametrize(

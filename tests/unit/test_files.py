@@ -47,6 +47,11 @@ def test_empty_cells_blanks_and_words_for_nothing_are_missing(write):
     }
 
 
+@pytest.mark.parametrize("name", ["PAR1", "PK", "PAR1 ratio"])
+def test_a_column_may_be_named_as_other_kinds_of_files_begin(write, name):
+    assert values(write(f"{name},b\n1,2\n")) == {name: ["1"], "b": ["2"]}
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_header_shows_the_delimiter(write, delimiter):
     path = write(f"a{delimiter}b\n1{delimiter}2\n")

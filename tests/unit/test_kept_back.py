@@ -80,8 +80,8 @@ def test_a_blank_name_is_none_that_a_launcher_could_be_started_for():
     tag = what_to_do(kept("tag unserved", need_tag=" "))
 
     change = "which names nothing; `UPDATE dc_batch SET"
-    assert queue == f"queue is '', {change} queue = 'default' WHERE batch_id = 1`"
-    assert tag == f"need_tag is ' ', {change} need_tag = NULL WHERE batch_id = 1`"
+    assert queue == f"queue is '', {change} queue = 'default' WHERE queue = ''`"
+    assert tag == f"need_tag is ' ', {change} need_tag = NULL WHERE need_tag = ' '`"
 
 
 def test_who_mistyped_a_queue_is_told_the_one_that_was_meant():

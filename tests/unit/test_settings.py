@@ -184,7 +184,11 @@ def test_a_bad_secret_is_not_repeated() -> None:
     assert "geheim" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["store_url =", "[[", "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    ["store_url =", "[[", "\x00", f"workers = {5000 * '9'}", f"workers = {990 * '[' + 990 * ']'}"],
+    ids=["value", "table", "control", "digits", "depth"],
+)
 def test_a_file_that_is_not_toml_is_an_error_that_names_it(text: str, file: Path) -> None:
     file.write_text(text, encoding="utf-8")
 
