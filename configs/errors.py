@@ -171,6 +171,12 @@ class ChildLost(DeepCreditError):
     retry = Retry.AT_ONCE
 
 
+class Stuck(DeepCreditError):
+    """The process that ran the batch waited for something that did not come."""
+
+    retry = Retry.LATER
+
+
 class LeaseExpired(DeepCreditError):
     """The launcher that ran the batch stopped renewing its lease."""
 

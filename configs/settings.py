@@ -25,6 +25,7 @@ from configs.wording import plain
 
 PREFIX = "DEEPCREDIT_"
 FILE = "deepcredit.toml"
+_LEAST_STUCK_SECONDS = 60
 _UTF_8 = "utf-8-sig"  # editors of Windows begin a file with a mark
 
 
@@ -34,6 +35,13 @@ def _scheduler_address(value: str) -> str:
     if value and not (re.fullmatch(form, value) and urlsplit(value).port):
         raise ValueError("must be empty or like tcp://host:8786")
     return value
+
+
+def _long_or_never(seconds: float) -> float:
+    """Also what goes well waits for some seconds, before it looks whether all is well."""
+    if seconds and seconds < _LEAST_STUCK_SECONDS:
+        raise ValueError(f"must be 0 or at least {_LEAST_STUCK_SECONDS}")
+    return seconds
 
 
 def _folder_or_url(value: str) -> str:
@@ -79,6 +87,10 @@ class Settings(BaseModel):
         500,
         ge=0,
         description="a worker process is renewed after so many tasks, at rest after half; 0: never",
+    )
+    stuck_seconds: Annotated[float, AfterValidator(_long_or_never)] = Field(
+        3600,
+        description="a process that has for so long waited, and not run, is ended; 0: never",
     )
     cache_dir: HomePath = Field(Path("var/cache"), description="local cache of matrices and models")
     cache_limit_mb: int = Field(

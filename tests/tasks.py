@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 from contextlib import suppress
 from importlib import import_module
@@ -78,6 +79,15 @@ def die_once(marker: str) -> str:
     if not path.exists():
         path.touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    return "done again"
+
+
+def wait_once(marker: str) -> str:
+    """For ever, the first time that this marker is seen."""
+    path = Path(marker)
+    if not path.exists():
+        path.touch()
+        threading.Event().wait()
     return "done again"
 
 

@@ -7,6 +7,7 @@ import structlog
 from distributed import Client
 
 from launcher.cluster.leaving import LEAVING, TOPIC
+from launcher.cluster.shield import STUCK
 
 log = structlog.get_logger(__name__)
 
@@ -51,8 +52,17 @@ def _leaving(what: Mapping[str, Any]) -> None:
     )
 
 
+def _stuck(what: Mapping[str, Any]) -> None:
+    log.warning(
+        "a task waits for what does not come; its worker ends, and it is tried again",
+        worker=what["worker"],
+        where=" ".join(map(str.strip, what["where"])),
+    )
+
+
 _TELL: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
     "remove-worker": _removed,
     "add-worker": _joined,
     LEAVING: _leaving,
+    STUCK: _stuck,
 }

@@ -15,13 +15,15 @@ class DaskExecutor:
     """Runs tasks on a Dask cluster; an implementation of pipeline.executor.Executor.
 
     `link` is closed with it. `remote`: whether workers may lack our local cache; addresses do not
-    tell. `renew_after`: a worker is replaced by a new process after so many tasks; 0: never.
+    tell. `renew_after`: a worker is replaced by a new process after so many tasks; `stuck_seconds`:
+    also one whose task has not run at all for so long. 0: never.
     """
 
-    def __init__(self, link: Link, *, remote: bool, renew_after: int) -> None:
+    def __init__(self, link: Link, *, remote: bool, renew_after: int, stuck_seconds: float) -> None:
         self.link = link
         self.remote = remote
         self._renew_after = renew_after
+        self._stuck_seconds = stuck_seconds
 
     @property
     def workers(self) -> int:
@@ -52,6 +54,7 @@ class DaskExecutor:
                 need=need,
                 deadline=deadline,
                 renew_after=self._renew_after,
+                stuck_seconds=self._stuck_seconds,
             )
         )
 

@@ -59,12 +59,14 @@ class Run(Generic[T, R]):
         need: Callable[[T], Need],
         deadline: float | None,
         renew_after: int,
+        stuck_seconds: float,
     ) -> None:
         self._link = link
         self._function = function
         self._need = need
         self._deadline = deadline
         self._renew_after = renew_after
+        self._stuck_seconds = stuck_seconds
         self._backlog = Backlog(tasks, wants_card=lambda task: need(task).gpu > 0)
         self._refused: deque[Done[T, R]] = deque()
         self._name = f"{function.__name__}-{uuid4().hex}"
@@ -151,6 +153,7 @@ class Run(Generic[T, R]):
                 self._function,
                 task,
                 self._renew_after,
+                self._stuck_seconds,
                 key=key,
                 resources=where.resources or None,
                 workers=where.hosts or where.workers or None,
@@ -242,7 +245,8 @@ class Run(Generic[T, R]):
                 return None
             lost = WorkerLost(
                 f"{error.allowed_failures + 1} workers died while each ran this task and nothing "
-                "else; most often it needs more memory than a worker may use"
+                "else; most often it needs more memory than a worker may use; the log "
+                "says if it was stuck"
             )
             return Done(task, None, lost)
         return Done(task, None, error.with_traceback(future.traceback()))

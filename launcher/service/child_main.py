@@ -5,14 +5,17 @@ import os
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from configs import logs
-from configs.errors import ClusterAway, ClusterUnavailable, WorkerLost
-from configs.settings import Settings, load
+from configs.errors import ClusterAway, ClusterUnavailable, Stuck, WorkerLost
+from configs.settings import PREFIX, Settings, load
 from launcher.cluster.connection import connect
 from launcher.cluster.executor import DaskExecutor
 from launcher.host.channel import open_channel
+from launcher.host.stuck import watched
 from launcher.service.spare import WARM
 from pipeline import mode
 from pipeline.messages import Finished, Job, Progress, Send, failure
@@ -31,7 +34,10 @@ def main() -> None:
         warm_up()
     job, send = open_channel()
     try:
-        summary = _run(job, _reporter(send))
+        # The launcher has read the file of settings; secrets are in the environment alone.
+        settings = load(job.settings, file=Path(os.devnull))
+        with watched(settings.stuck_seconds, partial(_give_up, settings, send)):
+            summary = _run(job, settings, _reporter(send))
     except BaseException as error:
         send(failure(error))
     else:
@@ -47,9 +53,7 @@ def warm_up() -> None:
             mode.find(name)
 
 
-def _run(job: Job, report: Report) -> str:
-    # The launcher has read the file of settings; secrets are in the environment alone.
-    settings = load(job.settings, file=Path(os.devnull))
+def _run(job: Job, settings: Settings, report: Report) -> str:
     # The launcher repeats in its own log what we print.
     logs.configure(settings.model_copy(update={"log_format": "text"}))
     engine = make_engine(settings)
@@ -74,6 +78,15 @@ def _run(job: Job, report: Report) -> str:
         engine.dispose()
 
 
+def _give_up(settings: Settings, send: Send, where: str) -> None:
+    text = (
+        f"the process that runs the batch has waited for {settings.stuck_seconds:.0f} s without "
+        "running at all, and the history of the batch says where; for what may take longer, as a "
+        f"view that the database computes, set {PREFIX}STUCK_SECONDS higher"
+    )
+    send(replace(failure(Stuck(text)), traceback=where))
+
+
 def _connect(job: Job, settings: Settings) -> DaskExecutor:
     """
     Raises:
@@ -86,6 +99,7 @@ def _connect(job: Job, settings: Settings) -> DaskExecutor:
             remote=not job.embedded,
             steady=not job.embedded,
             renew_after=settings.worker_tasks,
+            stuck_seconds=settings.stuck_seconds,
         )
     except ClusterUnavailable as error:
         raise ClusterAway(str(error)) from error

@@ -198,6 +198,21 @@ def test_a_worker_that_dies_is_in_the_log(cluster, tmp_path):
     assert (lost["running"], lost["log_level"]) == (1, "warning")
 
 
+def test_a_task_that_waits_for_ever_is_done_again_by_another_process(cluster, tmp_path):
+    with (
+        structlog.testing.capture_logs() as logs,
+        closing(connect(cluster.address, patience=30, stuck_seconds=1)) as executor,
+    ):
+        [done] = executor.run(tasks.wait_once, [str(tmp_path / "marker")])
+        until(lambda: executor.workers == 2, 30)
+
+    assert done.value == "done again"
+    [stuck] = [log for log in logs if "waits for what does not come" in log["event"]]
+    assert stuck["log_level"] == "warning"
+    assert "threading.py" in stuck["where"]
+    assert "wait_once" in (cluster.folder / "dask.log").read_text()
+
+
 def test_workers_that_are_ended_with_their_cluster_cost_no_task(tmp_path):
     """What runs goes from one to the next; Dask gives a task up when a second one dies with it."""
     with ExitStack() as stack:

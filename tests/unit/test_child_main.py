@@ -1,15 +1,26 @@
 """What a batch's own process does around the work: its ways out, what it reports, its cluster."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 
-from configs.errors import BadData, ClusterAway, ClusterUnavailable, DeepCreditError, WorkerLost
-from configs.settings import without_secrets
+from configs.errors import (
+    BadData,
+    ClusterAway,
+    ClusterUnavailable,
+    DeepCreditError,
+    Retry,
+    WorkerLost,
+)
+from configs.settings import load, without_secrets
+from launcher.host.stuck import STUCK
 from launcher.service import child_main
 from pipeline import mode
-from pipeline.messages import Job, Progress
+from pipeline.messages import Failed, Job, Progress, decode, encode
 from storage.records import Claim
+from tests.bank import ROOT
 
 
 @pytest.fixture
@@ -39,13 +50,19 @@ def connected(monkeypatch):
     return found
 
 
+def ran(job):
+    return child_main._run(job, load(job.settings, environ={}), None)
+
+
 @pytest.mark.parametrize("embedded", [True, False])
 def test_a_cluster_of_others_is_far_away_and_expected_back(job, connected, monkeypatch, embedded):
     monkeypatch.setattr(child_main, "execute", lambda *_, **__: "a summary")
 
-    assert child_main._run(job(embedded=embedded, worker_tasks=7), None) == "a summary"
+    assert ran(job(embedded=embedded, worker_tasks=7, stuck_seconds=80)) == "a summary"
     away = {"remote": not embedded, "steady": not embedded}
-    assert connected == [(("tcp://127.0.0.1:1", {"ca": "x"}), away | {"renew_after": 7})]
+    assert connected == [
+        (("tcp://127.0.0.1:1", {"ca": "x"}), away | {"renew_after": 7, "stuck_seconds": 80.0})
+    ]
 
 
 @pytest.mark.parametrize(("embedded", "told"), [(False, ClusterAway), (True, WorkerLost)])
@@ -57,7 +74,7 @@ def test_a_cluster_of_others_that_cannot_be_reached_costs_no_attempt(
 
     monkeypatch.setattr(child_main, "connect", connect)
     with pytest.raises(DeepCreditError, match="nobody is there") as caught:
-        child_main._run(job(embedded=embedded), None)
+        ran(job(embedded=embedded))
     assert type(caught.value) is told
 
 
@@ -77,7 +94,7 @@ def test_a_cluster_that_is_lost_is_to_be_started_anew_if_it_is_the_launcher_s(
 
     monkeypatch.setattr(child_main, "execute", execute)
     with pytest.raises(told, match=str(error)) as caught:
-        child_main._run(job(embedded=embedded), None)
+        ran(job(embedded=embedded))
     assert type(caught.value) is told
 
 
@@ -108,3 +125,35 @@ def test_a_mode_that_cannot_be_imported_keeps_no_child_from_being_ready(monkeypa
     child_main.warm_up()
 
     assert tried == ["one", "two"]
+
+
+WAITS = """
+import threading
+from types import SimpleNamespace
+from launcher.host.stuck import watched
+from launcher.service import child_main
+
+def a_mode(*_, **__):
+    threading.Event().wait()
+
+child_main.connect = lambda *_, **__: SimpleNamespace(close=lambda: None)
+child_main.execute = a_mode
+child_main.watched = lambda seconds, tell: watched(seconds / 60, tell)
+child_main.main()
+"""
+
+
+def test_a_batch_that_waits_for_ever_fails_and_says_where_it_stood(job):
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITS], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        process.stdin.write(encode(job(stuck_seconds=60)))
+        process.stdin.flush()
+        said = decode(process.stdout.readline())
+        assert process.wait(30) == STUCK
+
+    assert isinstance(said, Failed)
+    assert (said.error_class, said.retry) == ("Stuck", Retry.LATER)
+    assert "has waited for 60 s" in said.error_text
+    assert "DEEPCREDIT_STUCK_SECONDS" in said.error_text
+    assert "in a_mode\n" in said.traceback

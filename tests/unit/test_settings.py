@@ -163,6 +163,8 @@ def test_a_key_file_is_a_path_not_a_secret() -> None:
         ("scheduler", "host:8786", "tcp://host:8786"),
         ("scheduler", "tcp://[::1:8786", "scheduler: Invalid IPv6"),
         ("scheduler", "tcp://host:87860", "scheduler: Port out of range"),
+        ("stuck_seconds", "30", "stuck_seconds: must be 0 or at least 60"),
+        ("stuck_seconds", "-60", "stuck_seconds: must be 0 or at least 60"),
     ],
 )
 def test_a_bad_value_is_an_error_that_names_the_setting(name: str, value: str, words: str) -> None:
