@@ -15,7 +15,7 @@ from pipeline.executor import Executor
 from pipeline.progress import Report
 from storage import claims
 from storage.artifacts.port import Store
-from storage.bulk_write import bulk_engine
+from storage.bulk_engine import bulk_engine
 from storage.cache import Cache
 from storage.engine import reading, transaction
 from storage.records import Claim

@@ -16,7 +16,7 @@ from pipeline import disguise, loaded_table
 from pipeline.labels import classes_of
 from pipeline.progress import Report
 from pipeline.roles import Choices, Tell, describe
-from storage import bulk_read, dataset_use, datasets, files, tables
+from storage import bulk_read, dataset_use, datasets, files, table_names, tables
 from storage.content import canonical, columns_in, content_sha256
 from storage.engine import reading, transaction
 from storage.records import Dataset, DatasetColumn
@@ -131,7 +131,7 @@ def delete(
         models = dataset_use.require_unneeded(connection, dataset, force=force)
         sharing = dataset_use.sharing(connection, dataset)
     # By both, for an operator's row may name any table, and we may drop what he may not.
-    own_table = dataset.table_name == tables.table_name(group, version)
+    own_table = dataset.table_name == table_names.table_name(group, version)
     if own_table and dataset.order_column is not None and not sharing:
         # First: what is registered can be deleted again after a crash between the two.
         tables.drop(engine, dataset.table_name)
@@ -150,7 +150,7 @@ def _without_row_numbers(choices: Choices, there: Sequence[str], tell: Tell) -> 
     file was sorted.
     """
     chosen = {*choices.roles(), *choices.categorical}
-    ours = [name for name in there if tables.is_order_column(name) and name not in chosen]
+    ours = [name for name in there if table_names.is_order_column(name) and name not in chosen]
     for name in ours:
         tell(f"{name}: row numbers of a table that `dataset load` made, ignored")
     return replace(choices, drop=(*choices.drop, *ours))

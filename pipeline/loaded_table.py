@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from configs.errors import BadData, DatabaseUnavailable
 from configs.wording import counted
-from storage import datasets, tables
+from storage import datasets, table_names, tables
 from storage.content import content_sha256
 from storage.engine import reading
 from storage.records import Dataset
@@ -30,7 +30,7 @@ def write(
     next version is taken instead.
     """
     for version in count(dataset.dataset_version):
-        name = tables.table_name(dataset.dataset_group, version)
+        name = table_names.table_name(dataset.dataset_group, version)
         try:
             order_column = tables.write(engine, name, stored, progress)
         except tables.TableExists:

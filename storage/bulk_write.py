@@ -6,34 +6,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection, Engine, NullPool, Table, create_engine, insert
+from sqlalchemy import Connection, Table, insert
 from sqlalchemy.exc import OperationalError
 
 from configs.errors import BadData
 from storage.driver_errors import error_number
-from storage.engine import connect_args
 
 _CHUNK_ROWS = 20_000
-_TIMEOUT_SECONDS = 600
 _LOCAL_REFUSED = frozenset({1148, 2061, 3948, 4166})
-
-
-def bulk_engine(engine: Engine) -> Engine:
-    """For `fill`: `engine` itself on SQLite. On MariaDB its connections may send a local file: a
-    server could ask such a one for any file, so no other connection has that right.
-    """
-    if engine.dialect.name == "sqlite":
-        return engine
-    return create_engine(
-        engine.url,
-        isolation_level="READ COMMITTED",
-        poolclass=NullPool,
-        hide_parameters=True,
-        # With innodb_strict_mode a table is refused if its longest possible row might not fit a
-        # page, which 200 short text columns reach. Rows that do not fit are refused anyway.
-        connect_args=connect_args(engine.url, "innodb_strict_mode=OFF", _TIMEOUT_SECONDS)
-        | {"local_infile": True},
-    )
 
 
 def fill(

@@ -15,7 +15,7 @@ from storage.schema import (
     dc_model,
     dc_split,
 )
-from storage.tables import PREFIX
+from storage.table_names import PREFIX
 
 _SHOWN = 20
 _batch = dc_batch.c

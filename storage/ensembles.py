@@ -125,7 +125,7 @@ def put_ranked(connection: Connection, batch_id: int, ranked: pa.Table) -> None:
     """Add rows of dc_batch_result_t4, given but for their batch_id; all that are given at once are
     there after it, also if they were before.
 
-    They go by bulk load where the connection is of `bulk_write.bulk_engine`.
+    They go by bulk load where the connection is of `bulk_engine.bulk_engine`.
     """
     first = select(dc_batch_result_t4.c.rank_no).where(
         dc_batch_result_t4.c.batch_id == batch_id,

@@ -15,7 +15,7 @@ from pyarrow import csv as arrow_csv
 
 from configs.errors import BadData
 from configs.wording import counted
-from storage.tables import check_names
+from storage.table_names import check_names
 
 NULL_WORDS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "\\N")
 """What means a missing value in any column of a CSV file, besides cells of blanks only."""

@@ -26,7 +26,8 @@ from pipeline import frames
 from pipeline.datasets import register_table
 from pipeline.roles import Choices
 from storage import tables
-from storage.bulk_write import bulk_engine, fill
+from storage.bulk_engine import bulk_engine
+from storage.bulk_write import fill
 from storage.engine import reading
 from tests.data_sets import apart, execute, frame_of, load, read_back, save, small, tables_of
 

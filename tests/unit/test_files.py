@@ -11,7 +11,7 @@ from configs.errors import BadData
 from pipeline.roles import Choices, describe
 from storage.column_kinds import as_identifier, as_text, find, instants
 from storage.files import read_file
-from storage.tables import check_names, order_column_for, table_name
+from storage.table_names import check_names, order_column_for, table_name
 
 
 @pytest.fixture

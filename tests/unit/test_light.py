@@ -73,6 +73,16 @@ def test_help_and_a_launcher_import_next_to_nothing() -> None:
     assert _imported_by(launcher, (*HEAVY, *tables, "paramiko")) == set()
 
 
+def test_commands_that_only_ask_the_database_load_nothing_for_data() -> None:
+    commands = """
+from launcher.terminal import folder
+for name in ("batch", "leaderboard", "queue", "results", "run", "server", "status"):
+    folder.load(name)
+"""
+
+    assert _imported_by(commands, ("alembic", "numpy", "paramiko", "pyarrow")) == set()
+
+
 def test_what_becomes_dask_s_own_command_does_not_load_the_library_twice() -> None:
     commands = "from launcher.commands import scheduler, worker"
 
