@@ -46,7 +46,7 @@ def models(
     def read(connection: Connection) -> list[leaderboard.Row]:
         rows = leaderboard.models(
             connection,
-            dataset="{}/{}".format(*named) if named else None,
+            dataset=named,
             batch_id=batch,
             metric=metric,
             limit=limit,
