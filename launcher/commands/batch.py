@@ -22,7 +22,8 @@ from launcher.terminal.lines import complain, note, remark, say
 from launcher.terminal.naming import BatchId, dataset_name, parameters, queue_name
 from launcher.terminal.session import session
 from pipeline import mode as modes
-from storage import batches, listing, queues, servers
+from storage import batches, housekeeping, listing, queues, servers
+from storage.housekeeping import PRUNE_ROWS
 from storage.records import Batch, State
 
 app = new_app()
@@ -225,7 +226,11 @@ def delete(
 
     Its files stay until `deepcredit store check --delete`.
     """
-    names = session(ctx).write(partial(batches.delete, batch_id=batch_id, force=force))
+    opened = session(ctx)
+    names = opened.write(partial(batches.delete, batch_id=batch_id, force=force))
+    ranked = partial(housekeeping.delete_ensembles, batch_id=batch_id, rows=PRUNE_ROWS)
+    while opened.write(ranked):
+        pass  # stopped here, the rest goes with `db prune`
     say(f"batch {batch_id} is deleted" + (f"; named by {some(names, 20)}" if names else ""))
 
 
