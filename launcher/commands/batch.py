@@ -19,7 +19,7 @@ from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.following import follow
 from launcher.terminal.lines import complain, note, remark, say
-from launcher.terminal.naming import BatchId, dataset_name, parameters, queue_name
+from launcher.terminal.naming import MOST_ROWS, BatchId, dataset_name, parameters, queue_name
 from launcher.terminal.session import session
 from pipeline import mode as modes
 from storage import batches, housekeeping, listing, queues, servers
@@ -124,7 +124,7 @@ def list_(
     state: Annotated[
         State | None, typer.Option(help="Only I (waiting), U (running), C or E.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many.", metavar="N")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="How many.", metavar="N")] = 20,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """List batches, the newest first. Ages count from when a batch was added. Long notes are cut;

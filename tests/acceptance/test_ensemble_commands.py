@@ -201,11 +201,13 @@ def test_pictures_are_told_with_their_place_and_copied(lab, run, monkeypatch, tm
         file = Path("new/folder", f"E{batch_id}-{name}.png")
         assert str(file) in out
         assert (tmp_path / file).read_text() == name
+    line = run.error(*ask, batch_id, "--into", "/proc", code=2)  # it is there, and takes no file
+    assert "--into: /proc: No such file or directory; name a folder where you may write" in line
     assert "ensemble pictures" in run("results", batch_id)[1].splitlines()[-1]
     for number, said in ((train, "is a train batch"), (77, "batch 77 does not exist")):
         assert said in run(*ask, number)[2]
     below_a_file = run(*ask, batch_id, "--into", f"new/folder/E{batch_id}-roc.png/x")
-    assert (below_a_file[0], "name a folder that can be made" in below_a_file[2]) == (2, True)
+    assert (below_a_file[0], "name a folder where you may write" in below_a_file[2]) == (2, True)
 
 
 def test_results_show_what_each_method_gains_over_the_best_single_model(lab, run):
