@@ -5,12 +5,14 @@ import sys
 import time
 from pathlib import Path
 
+from configs import plugins
+
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
 
 
 def main() -> int:
-    known = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
+    known = plugins.modules_in(FOLDER)
     chosen = sys.argv[1:] or known
     unknown = sorted(set(chosen) - set(known))
     if unknown:

@@ -1,4 +1,5 @@
-"""Modules that only some processes need, imported by name where they are needed.
+"""Modules that are found by listing their folder, or that only some processes need: imported by
+name where they are needed.
 
 A model library takes hundreds of megabytes and seconds to import, and whoever merely hands out
 work has no use for it. No import statement leads there, so no process pays by accident.
@@ -6,9 +7,16 @@ work has no use for it. No import statement leads there, so no process pays by a
 
 import importlib
 import threading
+from pathlib import Path
 from types import ModuleType
 
 _LOCK = threading.RLock()
+
+
+def modules_in(folder: Path) -> tuple[str, ...]:
+    """Their names, sorted; a new one is a new file. One whose name begins with _ is none."""
+    names = (path.stem for path in folder.glob("*.py"))
+    return tuple(sorted(name for name in names if not name.startswith("_")))
 
 
 def load(name: str) -> ModuleType:

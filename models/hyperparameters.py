@@ -35,8 +35,6 @@ class Whole:
         return int(number)
 
     def __str__(self) -> str:
-        if self.high == 2**31 - 1:
-            return f"a whole number of at least {self.low}"
         return f"a whole number from {self.low} to {self.high}"
 
 

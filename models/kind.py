@@ -165,8 +165,7 @@ def require_both_classes(y: Labels) -> None:
 
 def available() -> tuple[str, ...]:
     """Every model_id, sorted; a new kind is a new file in each of the two folders."""
-    folder = Path(__file__).parent / "kinds"
-    names = (path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
+    names = plugins.modules_in(Path(__file__).parent / "kinds")
     return tuple(sorted(name.replace("_", "-").upper() for name in names))
 
 

@@ -2,6 +2,7 @@
 score them with each model, measure where the outcome is known, commit.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -17,7 +18,7 @@ from pipeline.scoring import Scored, ScoreTask, score_model
 from pipeline.subjects import Scope, Selection
 from storage import batches, results
 from storage.artifacts.port import Stored
-from storage.records import Batch, TrainedModel
+from storage.records import Batch, ModelKey, TrainedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +45,19 @@ def apply(batch: Batch, scope: Scope | None, parameters: BatchParameters, contex
     models = _models(parent, context)
     context.report(0.0, "reading the data set")
     rows = _prepare(batch, models[0], scope, context)
+
+    def keep(
+        connection: Connection, batch_id: int, wanted: Mapping[ModelKey, str], files: frozenset[str]
+    ) -> set[ModelKey]:
+        kept = results.keep_matching(connection, batch_id, wanted, files)
+        shift.renew(connection, batch_id, kept, rows.selection, rows.expected)
+        return kept
+
     summary = fanout.work_through(
         score_model,
         [_task(batch, model, rows, context) for model in models],
         lambda task, scored: _commit(task, scored, rows, context),
-        keep=results.keep_matching,
+        keep=keep,
         folder=run_files.PREDICTIONS,
         verb="applied",
         splits=(rows.selection.scope,),

@@ -16,7 +16,7 @@ from pipeline import disguise, loaded_table
 from pipeline.labels import classes_of
 from pipeline.progress import Report
 from pipeline.roles import Choices, Tell, describe
-from storage import bulk_read, dataset_use, datasets, files, table_names, tables
+from storage import bulk_read, catalogue, dataset_use, datasets, files, table_names, tables
 from storage.content import canonical, columns_in, content_sha256
 from storage.engine import reading, transaction
 from storage.records import Dataset, DatasetColumn
@@ -96,7 +96,7 @@ def register_table(
     progress(0.0, f"reading {table_name}")
     where = f"table {table_name!r}"
     with reading(engine) as connection:
-        there = [column.name for column in bulk_read.columns_of(connection, table_name)]
+        there = [column.name for column in catalogue.columns_of(connection, table_name)]
         wanted = [name for name in there if name not in choices.drop]
         if not wanted:
             raise BadData(f"{where} has no feature: every column is dropped")

@@ -43,7 +43,9 @@ T = TypeVar("T", bound=ModelTask)
 R = TypeVar("R")
 
 Keep = Callable[[Connection, int, Mapping[ModelKey, str], frozenset[str]], set[ModelKey]]
-"""`keep_trained` or `keep_matching` of storage.results."""
+"""Drops what earlier runs of a batch left, but for what has the wanted fingerprints and its files;
+returns the models that need not be done again. As `keep_matching` of storage.results does.
+"""
 
 
 def work_through(

@@ -1,11 +1,11 @@
 """What a mode is, and how it is found: `train` is pipeline/modes/train.py."""
 
-import importlib
 from pathlib import Path
 from typing import Protocol, cast
 
 from sqlalchemy import Connection
 
+from configs import plugins
 from configs.errors import NotFound
 from configs.meant import meant
 from pipeline.context import Context
@@ -41,8 +41,7 @@ class Mode(Protocol):
 
 def available() -> tuple[str, ...]:
     """Every mode, sorted; a new mode is a new file."""
-    folder = Path(__file__).parent / "modes"
-    return tuple(sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_")))
+    return plugins.modules_in(Path(__file__).parent / "modes")
 
 
 def find(mode: str | None) -> Mode:
@@ -55,7 +54,7 @@ def find(mode: str | None) -> Mode:
         there = available()
         wrong = "mode is NULL" if mode is None else f"unknown mode {mode!r}"
         raise NotFound(f"{wrong}; {meant(mode or '', there)}there are: {', '.join(there)}")
-    return cast("Mode", importlib.import_module(f"pipeline.modes.{mode}"))
+    return cast("Mode", plugins.load(f"pipeline.modes.{mode}"))
 
 
 def check(connection: Connection, batch: Batch) -> tuple[str, ...]:

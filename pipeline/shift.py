@@ -2,9 +2,10 @@
 stability index (PSI) of each model, and what the batch says of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
+from sqlalchemy import Connection
 
 from configs.wording import counted
 from models import bands
@@ -35,9 +36,26 @@ def expected(train_batch_id: int, selection: Selection, context: Context) -> Exp
 
 def psi(of_test: Mapping[int, int] | None, found: Bands) -> float | None:
     """None where there is nothing to compare."""
-    if not of_test or not found:
-        return None
-    return bands.stability(of_test, {each.band: each.n_rows for each in found})
+    return _psi(of_test, {each.band: each.n_rows for each in found})
+
+
+def _psi(of_test: Mapping[int, int] | None, found: Mapping[int, int] | None) -> float | None:
+    return bands.stability(of_test, found) if of_test and found else None
+
+
+def renew(
+    connection: Connection,
+    batch_id: int,
+    kept: Iterable[ModelKey],
+    selection: Selection,
+    of_test: Expected,
+) -> None:
+    """Compare anew what is kept of an earlier run: the batch may have named another train batch
+    then, whose model is the same, but not its rows of test.
+    """
+    found = score_bands.rows_by_band(connection, batch_id, selection.scope)
+    indices = {key: _psi(of_test.get(key), found.get(key)) for key in kept}
+    results.put_psi(connection, batch_id, indices)
 
 
 def doubts(selection: Selection, context: Context) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ dc_batch = table(
     Index("k_claim_id", "claim_id"),
     Index("k_ended", "state", "work_end_date"),
     Index("k_parent", "train_batch_id"),
+    Index("k_dataset", "dataset_group", "dataset_version"),
     Index("u_running", "running_key", unique=True),
     Index("u_active", "active_key", unique=True),
     sqlite_autoincrement=True,  # the number of a deleted batch must not be given again

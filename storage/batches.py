@@ -17,7 +17,13 @@ from storage.attempts import UNCLAIMED
 from storage.claimable import waits
 from storage.columns import utc_now
 from storage.records import Batch
-from storage.schema import LEFT_BY_BATCHES, dc_batch, dc_candidate_model_list, dc_ensemble_model
+from storage.schema import (
+    LEFT_BY_BATCHES,
+    dc_batch,
+    dc_batch_result_t4,
+    dc_candidate_model_list,
+    dc_ensemble_model,
+)
 from storage.transitions import assign, cancelled
 
 _batch = dc_batch.c
@@ -116,6 +122,7 @@ def set_priority(connection: Connection, batch_id: int, priority: int) -> None:
 
 def delete(connection: Connection, batch_id: int, *, force: bool = False) -> list[str]:
     """Remove a batch, its history, its results and its models' rows; files go at `store check`.
+    Ranked ensembles, of which there may be millions, are left to `housekeeping.delete_ensembles`.
 
     Returns what still names the batch, in words.
 
@@ -131,6 +138,8 @@ def delete(connection: Connection, batch_id: int, *, force: bool = False) -> lis
             "rows in dc_candidate_model_list), or say --force"
         )
     for table in LEFT_BY_BATCHES:
+        if table is dc_batch_result_t4:
+            continue
         connection.execute(table.delete().where(table.c.batch_id == batch_id))
     connection.execute(dc_batch.delete().where(_batch.batch_id == row.batch_id))
     return names

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from sqlalchemy import Connection, func, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from configs.errors import NotFound
 from configs.meant import meant, some
@@ -121,8 +122,16 @@ def _without_models(connection: Connection, batch_id: int) -> str:
 
 def add(connection: Connection, candidate_id: str, wanted: Iterable[ModelName]) -> int:
     """Add models to a list; those on it already stay. Returns how many are new."""
+    models = tuple(dict.fromkeys(wanted))
+    try:
+        return _add_missing(connection, candidate_id, models)
+    except IntegrityError:  # somebody else has added some of them since we looked
+        return _add_missing(connection, candidate_id, models)
+
+
+def _add_missing(connection: Connection, candidate_id: str, models: Iterable[ModelName]) -> int:
     there = set(_names(connection, candidate_id))
-    new = [name for name in dict.fromkeys(wanted) if name not in there]
+    new = [name for name in models if name not in there]
     if new:
         connection.execute(
             insert(dc_candidate_model_list),

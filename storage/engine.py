@@ -12,7 +12,7 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine,
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from configs.errors import BadSetting, DatabaseUnavailable
+from configs.errors import BadSetting, DatabaseUnavailable, WrongSchema
 from configs.settings import Settings
 from storage.driver_errors import REPEAT, error_number, is_locked, is_retired, naming_errors
 
@@ -164,6 +164,16 @@ def _sqlite(url: URL) -> Engine:
         connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine
+
+
+def require_a_file(engine: Engine) -> None:
+    """Raise WrongSchema where SQLite would make an empty database of a path that is mistyped."""
+    path = engine.url.database
+    if engine.dialect.name == "sqlite" and path and not Path(path).exists():
+        raise WrongSchema(
+            f"there is no database {path}; look at database_url, or run "
+            "`deepcredit db upgrade` to make one"
+        )
 
 
 @contextmanager

@@ -196,7 +196,9 @@ def _within(connection: Connection, ours: Sequence[int], rows: int) -> list[int]
 
 
 def delete_ensembles(connection: Connection, batch_id: int, rows: int) -> int:
-    """The first so many rows by number, and the other split of the last; returns how many."""
+    """Delete the first so many rows by number, and the other split of the last; to be called in
+    transactions of its own until it returns 0, for of a batch with millions one would last minutes.
+    """
     some = (
         select(_rank.ensemble_no)
         .where(_rank.batch_id == batch_id)

@@ -14,8 +14,8 @@ from storage.views import as_table
 Row = dict[str, Any]
 
 
-_in_words, _ranked, _ensembles, _methods = (
-    as_table(name) for name in ("v_batch", "v_leaderboard", "v_ensemble", "v_method")
+_ranked, _ensembles, _methods = (
+    as_table(name) for name in ("v_leaderboard", "v_ensemble", "v_method")
 )
 
 MODEL_NAMES, ENSEMBLE_NAMES, RESULT_NAMES = (
@@ -26,12 +26,12 @@ MODEL_NAMES, ENSEMBLE_NAMES, RESULT_NAMES = (
 def models(
     connection: Connection,
     *,
-    dataset: str | None = None,
+    dataset: tuple[str, int] | None = None,
     batch_id: int | None = None,
     metric: str = "auc",
     limit: int = 50,
 ) -> list[Row]:
-    """Rows of v_leaderboard, best first by `metric` on valid; `dataset` is like DATA001/1.
+    """Rows of v_leaderboard, best first by `metric` on valid; `dataset`: group and version.
 
     Test plays no part in the order: choosing by it would make it a second valid.
 
@@ -51,7 +51,7 @@ def models(
 
 
 def _best_results(
-    metric: str, dataset: str | None, batch_id: int | None, limit: int
+    metric: str, dataset: tuple[str, int] | None, batch_id: int | None, limit: int
 ) -> Select[*tuple[Any, ...]]:
     """The models that come first, from results alone: a row of dc_model is long, and to read and
     sort a million of them takes many seconds.
@@ -66,10 +66,15 @@ def _best_results(
     )
 
 
-def _chosen(of: FromClause, dataset: str | None, batch_id: int | None) -> list[ColumnElement[bool]]:
+def _chosen(
+    of: FromClause, dataset: tuple[str, int] | None, batch_id: int | None
+) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if dataset is not None:
-        batches_of = select(_in_words.c.batch_id).where(_in_words.c.dataset == dataset)
+        group, version = dataset
+        batches_of = select(dc_batch.c.batch_id).where(
+            dc_batch.c.dataset_group == group, dc_batch.c.dataset_version == version
+        )
         conditions.append(of.c.batch_id.in_(batches_of))
     if batch_id is not None:
         conditions.append(of.c.batch_id == batch_id)

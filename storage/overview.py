@@ -13,8 +13,9 @@ from storage import servers, waiting
 from storage.attempts import UNCLAIMED
 from storage.claimable import waits_for_retry
 from storage.columns import seconds_between, utc_now
-from storage.records import Record, Server
+from storage.records import Record
 from storage.schema import dc_batch
+from storage.servers import Server
 from storage.waiting import Queue, Waiting
 
 _DAY = 24 * 60 * 60

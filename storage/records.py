@@ -273,26 +273,3 @@ class ScoresFile(Record):
     split_sha256: str | None
     dataset_group: str | None
     dataset_version: int | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Server:
-    """A launcher; `identity` None: it has stopped. `silent`: seconds since it was last seen.
-    `takes_none`: why it claims nothing at present.
-    """
-
-    serve_server_id: str
-    identity: str | None
-    host: str | None
-    pid: int | None
-    version: str | None
-    started_at: datetime | None
-    last_seen: datetime | None
-    silent: int | None
-    slots: int | None
-    tags: tuple[str, ...]
-    queues: tuple[str, ...]
-    gpus: int | None
-    paused: int
-    memory_mb: int | None
-    takes_none: str | None

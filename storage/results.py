@@ -189,6 +189,20 @@ def psi(connection: Connection, batch_id: int) -> list[float]:
     return list(connection.scalars(query))
 
 
+def put_psi(
+    connection: Connection, batch_id: int, indices: Mapping[ModelKey, float | None]
+) -> None:
+    """Replace the stability indices of models of a predict batch."""
+    result = dc_batch_result.c
+    for (model_no, sub), index in indices.items():
+        here = (
+            result.batch_id == batch_id,
+            result.model_no == model_no,
+            result.model_sub_no == sub,
+        )
+        connection.execute(update(dc_batch_result).where(*here).values(psi=index))
+
+
 def scored(connection: Connection, batch_id: int) -> tuple[ScoresFile, ...]:
     """The scores of a batch's rows, by model_no, model_sub_no and split."""
     result, model, split = dc_batch_result.c, dc_model.c, dc_split.c

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import (
     ColumnElement,
@@ -16,7 +18,6 @@ from sqlalchemy import (
 )
 
 from storage.columns import seconds_between, utc_now
-from storage.records import Server
 from storage.schema import dc_server
 from storage.upsert import upsert
 
@@ -28,6 +29,29 @@ AT_WORK = and_(
     _server.identity.is_not(None), _server.last_seen > utc_now(literal(-_SILENT_SECONDS))
 )
 """A launcher that runs, as far as one can tell."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """A launcher; `identity` None: it has stopped. `silent`: seconds since it was last seen.
+    `takes_none`: why it claims nothing at present.
+    """
+
+    serve_server_id: str
+    identity: str | None
+    host: str | None
+    pid: int | None
+    version: str | None
+    started_at: datetime | None
+    last_seen: datetime | None
+    silent: int | None
+    slots: int | None
+    tags: tuple[str, ...]
+    queues: tuple[str, ...]
+    gpus: int | None
+    paused: int
+    memory_mb: int | None
+    takes_none: str | None
 
 
 def register(

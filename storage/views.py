@@ -126,6 +126,8 @@ def _leaderboard() -> Select[*tuple[Any, ...]]:
         model.params,
         _batch.batch_desc,
         model.created_at,
+        _batch.dataset_group,
+        _batch.dataset_version,
     ).select_from(
         dc_model.outerjoin(dc_batch, _batch.batch_id == model.batch_id)
         .outerjoin(valid, split(valid, "valid"))

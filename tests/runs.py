@@ -25,8 +25,9 @@ from launcher.service.supervisor import Outcome, Supervisor
 from pipeline.messages import Progress
 from storage import servers
 from storage.engine import make_engine, reading
-from storage.records import Batch, Server
+from storage.records import Batch
 from storage.schema import dc_batch
+from storage.servers import Server
 from tests.calls import Calls
 from tests.waiting import until
 

@@ -19,10 +19,11 @@ from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.following import follow
 from launcher.terminal.lines import complain, note, remark, say
-from launcher.terminal.naming import BatchId, dataset_name, parameters, queue_name
+from launcher.terminal.naming import MOST_ROWS, BatchId, dataset_name, parameters, queue_name
 from launcher.terminal.session import session
 from pipeline import mode as modes
-from storage import batches, listing, queues, servers
+from storage import batches, housekeeping, listing, queues, servers
+from storage.housekeeping import PRUNE_ROWS
 from storage.records import Batch, State
 
 app = new_app()
@@ -123,7 +124,7 @@ def list_(
     state: Annotated[
         State | None, typer.Option(help="Only I (waiting), U (running), C or E.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many.", metavar="N")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="How many.", metavar="N")] = 20,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """List batches, the newest first. Ages count from when a batch was added. Long notes are cut;
@@ -225,7 +226,11 @@ def delete(
 
     Its files stay until `deepcredit store check --delete`.
     """
-    names = session(ctx).write(partial(batches.delete, batch_id=batch_id, force=force))
+    opened = session(ctx)
+    names = opened.write(partial(batches.delete, batch_id=batch_id, force=force))
+    ranked = partial(housekeeping.delete_ensembles, batch_id=batch_id, rows=PRUNE_ROWS)
+    while opened.write(ranked):
+        pass  # stopped here, the rest goes with `db prune`
     say(f"batch {batch_id} is deleted" + (f"; named by {some(names, 20)}" if names else ""))
 
 

@@ -55,7 +55,7 @@ def add(
     """Add the trained models of a batch to a list.
 
     Models that are on it already stay. Says if models of several splits are on it now, of which no
-    ensemble can be made.
+    ensemble can be made, or equal models of several batches, which count more than once.
     """
     if not candidate_id.strip():
         raise typer.BadParameter("a list has a name, such as C001", param_hint="LIST")
@@ -63,8 +63,7 @@ def add(
     new = session(ctx).write(lambda c: candidates.add(c, candidate_id, found))
     known = f", {len(found) - new:,} on it already" if new < len(found) else ""
     say(f"{candidate_id}: {counted(new, 'model')} added{known}")
-    for doubt in session(ctx).read(lambda c: doubts(c, candidate_id)):
-        note(doubt)
+    _note_doubts(ctx, candidate_id)
 
 
 @app.command(
@@ -79,13 +78,20 @@ def list_(
 ) -> None:
     """Show the candidate lists, or the models of one.
 
-    Says which are trained: an ensemble batch fails where one of its list is not, or is no more.
+    Says which are trained: an ensemble batch fails where one of its list is not, or is no more. Of
+    one list it notes what `candidates add` does.
     """
     if candidate_id is None:
         lists = session(ctx).read(candidates.lists)
         _print(lists, _LISTS, form)
     else:
         _print(session(ctx).read(partial(_models, candidate_id=candidate_id)), _MODELS, form)
+        _note_doubts(ctx, candidate_id)
+
+
+def _note_doubts(ctx: typer.Context, candidate_id: str) -> None:
+    for doubt in session(ctx).read(lambda c: doubts(c, candidate_id)):
+        note(doubt)
 
 
 def _models(connection: Connection, candidate_id: str) -> list[tuple[Any, ...]]:

@@ -15,7 +15,7 @@ from launcher.terminal.lines import complain, say
 from launcher.terminal.session import Session, session
 from storage import grants as roles
 from storage import housekeeping, migrate
-from storage.engine import make_engine
+from storage.engine import make_engine, require_a_file
 
 app = new_app()
 
@@ -40,7 +40,7 @@ def upgrade(ctx: typer.Context) -> None:
 def check(ctx: typer.Context) -> None:
     """Compare the live schema with the code. Exit 1 and say what differs, if anything does."""
     opened = session(ctx)
-    opened.require_a_file()
+    require_a_file(opened.engine)
     differences = migrate.check(opened.engine)
     for line in differences:
         complain(line)

@@ -1,7 +1,8 @@
 """Who votes in an ensemble, and the pictures of a batch."""
 
 import json
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -68,19 +69,21 @@ def pictures(
         if into is None:
             places = [f"{store}/{picture.uri}".removeprefix("folder ") for picture in found]
         else:
-            _make(into)
             places = [str(into / f"E{batch_id}-{picture.name}.png") for picture in found]
-            for picture, place in zip(found, places, strict=True):
-                store.get(picture.uri, picture.sha256, Path(place))
+            with _writing_into(into):
+                into.mkdir(parents=True, exist_ok=True)
+                for picture, place in zip(found, places, strict=True):
+                    store.get(picture.uri, picture.sha256, Path(place))
     width = max(len(picture.name) for picture in found)
     for picture, place in zip(found, places, strict=True):
         say(f"{picture.name:<{width}}  {place}")  # no table, which would break a place in two
 
 
-def _make(folder: Path) -> None:
+@contextmanager
+def _writing_into(folder: Path) -> Iterator[None]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise typer.BadParameter(
-            f"{folder}: {error.strerror}; name a folder that can be made", param_hint="--into"
+            f"{folder}: {error.strerror}; name a folder where you may write", param_hint="--into"
         ) from error

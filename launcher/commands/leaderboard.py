@@ -10,7 +10,7 @@ from launcher.terminal import model_table
 from launcher.terminal.console import show
 from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
-from launcher.terminal.naming import dataset_name
+from launcher.terminal.naming import MOST_ROWS, dataset_name
 from launcher.terminal.session import session
 from storage import batches, datasets, leaderboard, results
 
@@ -32,7 +32,7 @@ def models(
         int | None, typer.Option(help="Only models of this train batch.", metavar="ID")
     ] = None,
     metric: Annotated[str, typer.Option(help="What ranks them, on valid.")] = "auc",
-    limit: Annotated[int, typer.Option(min=1, help="How many.", metavar="N")] = 30,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="How many.", metavar="N")] = 30,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """List trained models, best first by a metric on the valid part.
@@ -46,7 +46,7 @@ def models(
     def read(connection: Connection) -> list[leaderboard.Row]:
         rows = leaderboard.models(
             connection,
-            dataset="{}/{}".format(*named) if named else None,
+            dataset=named,
             batch_id=batch,
             metric=metric,
             limit=limit,

@@ -11,7 +11,7 @@ from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import say
 from launcher.terminal.method_table import show_methods
-from launcher.terminal.naming import BatchId
+from launcher.terminal.naming import MOST_ROWS, BatchId
 from launcher.terminal.session import Session, session
 from storage import batches, leaderboard
 
@@ -52,7 +52,12 @@ def results(
     batch_id: BatchId,
     limit: Annotated[
         int,
-        typer.Option(min=1, help="How many ensembles; in a table equal ones are one.", metavar="N"),
+        typer.Option(
+            min=1,
+            max=MOST_ROWS,
+            help="How many ensembles; in a table equal ones are one.",
+            metavar="N",
+        ),
     ] = 20,
     form: FormatOption = Format.TABLE,
 ) -> None:

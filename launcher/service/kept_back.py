@@ -7,7 +7,7 @@ from configs.meant import meant, nearest
 from launcher.service.verdict import CANNOT_BEGIN
 from storage.kept import Kept
 from storage.obstacles import Name
-from storage.records import Server
+from storage.servers import Server
 
 _WHY: Mapping[Name, str] = {
     "paused queue": "queue {kept.queue} is paused; `deepcredit queue resume {queue}`",

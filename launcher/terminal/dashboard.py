@@ -22,7 +22,7 @@ from launcher.terminal.console import Column, table
 from launcher.terminal.durations import in_utc, in_words
 from launcher.terminal.lines import harmless
 from storage.overview import Failure, Overview, Run
-from storage.records import Server
+from storage.servers import Server
 
 _SERVERS = (
     Column("server", "server", text=True),

@@ -14,6 +14,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from configs import plugins
+
 _COMMANDS = Path(__file__).parents[1] / "commands"
 
 
@@ -21,7 +23,7 @@ class CommandFolder(TyperGroup):
     """The top-level group: one file a command or group of commands."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base class's signature
-        return names()
+        return [*names()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002
         """A name and a line of help, for listings."""
@@ -40,8 +42,8 @@ class CommandFolder(TyperGroup):
         return name, load(name), rest
 
 
-def names() -> list[str]:
-    return sorted(path.stem for path in _COMMANDS.glob("*.py") if not path.stem.startswith("_"))
+def names() -> tuple[str, ...]:
+    return plugins.modules_in(_COMMANDS)
 
 
 def load(name: str) -> TyperCommand | TyperGroup:

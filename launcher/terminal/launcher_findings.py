@@ -13,7 +13,7 @@ from storage import attempts, servers
 from storage.fleet import FLEET
 from storage.kept import kept
 from storage.obstacles import PAUSED_QUEUE
-from storage.records import Server
+from storage.servers import Server
 
 _MOST_KEPT = 3  # the next ones show once these are seen to
 

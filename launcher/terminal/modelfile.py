@@ -72,14 +72,17 @@ def read(path: Path) -> list[ModelEntry]:
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin it with a mark
         content = tomllib.loads(text)
+        json.dumps(content, default=str)  # as it is to be stored, whatever it says
     except OSError as error:
         raise BadParameter(f"{path}: cannot read it: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadParameter(f"{path}: not valid TOML: {error}") from error
     except RecursionError as error:
         raise BadParameter(f"{path}: not valid TOML: nested too deep") from error
-    except ValueError as error:  # also a number of too many digits
+    except tomllib.TOMLDecodeError as error:
         raise BadParameter(f"{path}: not valid TOML: {error}{_meant(text)}") from error
+    except ValueError as error:  # in decimals TOML does not read it, in others JSON cannot say it
+        raise BadParameter(f"{path}: a number in it has thousands of digits") from error
     tables = content.pop("model", None)
     if content or not isinstance(tables, list) or not tables:
         raise BadParameter(f"{path}: expected [[model]] tables and nothing else")

@@ -9,6 +9,9 @@ import typer
 from configs.errors import BadParameter
 from pipeline.parameters import read_object
 
+MOST_ROWS = 10**9
+"""Of a --limit: above the largest whole number of a database it would be no SQL."""
+
 BatchId = Annotated[int, typer.Argument(metavar="ID", help="batch_id of the batch.")]
 
 

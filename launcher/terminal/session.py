@@ -10,11 +10,11 @@ from typing import TypeVar
 import typer
 from sqlalchemy import Connection, Engine
 
-from configs.errors import BadSetting, WrongSchema
+from configs.errors import BadSetting
 from configs.settings import FILE, PREFIX, SECRETS, Settings, load
 from launcher.terminal.options import GlobalOptions
 from storage.driver_errors import naming_bad_values, naming_old_schema
-from storage.engine import make_engine, reading, transaction
+from storage.engine import make_engine, reading, require_a_file, transaction
 
 T = TypeVar("T")
 
@@ -36,13 +36,13 @@ class Session:
         return self.engine.url.render_as_string(hide_password=True)
 
     def read(self, question: Callable[[Connection], T]) -> T:
-        self.require_a_file()
+        require_a_file(self.engine)
         with self._naming_errors(), reading(self.engine) as connection:
             return question(connection)
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction; it may run more than once."""
-        self.require_a_file()
+        require_a_file(self.engine)
         with self._naming_errors():
             return transaction(self.engine, work)
 
@@ -50,15 +50,6 @@ class Session:
     def _naming_errors(self) -> Iterator[None]:
         with naming_old_schema(self.engine), naming_bad_values():
             yield
-
-    def require_a_file(self) -> None:
-        """SQLite would make an empty database of every path that is mistyped."""
-        path = self.engine.url.database
-        if self.engine.dialect.name == "sqlite" and path and not Path(path).exists():
-            raise WrongSchema(
-                f"there is no database {path}; look at database_url, or run "
-                "`deepcredit db upgrade` to make one"
-            )
 
 
 def session(ctx: typer.Context) -> Session:

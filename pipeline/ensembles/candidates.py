@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from configs.errors import BadData, NotFound, ParentNotReady
+from configs.wording import counted
 from pipeline.subjects import require_target
 from storage import batches, candidates, datasets, results
 from storage.records import Batch, Split, TrainedModel, written
@@ -40,13 +41,34 @@ def usable(connection: Connection, batch: Batch) -> Candidates:
 
 
 def doubts(connection: Connection, candidate_id: str) -> tuple[str, ...]:
-    """Why no ensemble can use the models of a list that are trained, if that is so."""
+    """Why no ensemble can use the models of a list that are trained, if that is so; else which of
+    them are there more than once.
+    """
     there = candidates.trained(connection, candidates.names(connection, candidate_id))
+    models = list(there.values())
     try:
-        _require_one_split(connection, candidate_id, list(there.values()))
+        _require_one_split(connection, candidate_id, models)
     except (BadData, NotFound) as error:
         return (f"{error}; no ensemble can use it like that",)
-    return ()
+    return repeated(models)
+
+
+def repeated(models: Sequence[TrainedModel]) -> tuple[str, ...]:
+    """How many models are on a list again under another name, as of a second batch that was asked
+    for the same: that is allowed, but they weigh more than others.
+    """
+    first: dict[tuple[str, str], TrainedModel] = {}
+    again = [
+        (model, twin)
+        for model in models
+        if (twin := first.setdefault((model.sha256, model.preprocessor_sha256), model)) is not model
+    ]
+    if not again:
+        return ()
+    model, twin = again[0]
+    how_many = f"{len(again)} of {counted(len(models), 'model')} equal to others"
+    example = f"{written(model.name)} to {written(twin.name)}"
+    return (f"{how_many} ({example}), which count twice",)
 
 
 def list_of(connection: Connection, batch: Batch) -> str:

@@ -19,7 +19,7 @@ from ensemble.sampling import SEEDS
 from ensemble.search import Search
 from pipeline.context import Context
 from pipeline.ensembles import methods, searching
-from pipeline.ensembles.candidates import list_of, usable
+from pipeline.ensembles.candidates import list_of, repeated, usable
 from pipeline.ensembles.histograms import bins
 from pipeline.ensembles.learning import baselines
 from pipeline.ensembles.methods import Judged
@@ -100,7 +100,7 @@ def check(connection: Connection, batch: Batch, parameters: Parameters) -> tuple
     candidate_id = list_of(connection, batch)
     parameters.rule.check(len(candidates.names(connection, candidate_id)))
     with suppress(ParentNotReady):  # it is tried again
-        usable(connection, batch)
+        return repeated(usable(connection, batch).models)
     return ()
 
 
@@ -134,7 +134,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
     )
     _write(report, ranked, context)
     searching.forget(context)
-    return _summary(searched, judged, parameters)
+    return "; ".join([_summary(searched, judged, parameters), *repeated(chosen.models)])
 
 
 def _write(report: EnsembleReport, ranked: Iterable[pa.Table], context: Context) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,22 +45,24 @@ class SftpStore:
 
     def put(self, uri: str, source: Path) -> Stored:
         path = self._path(check_new(uri))
-        temporary = unfinished(path)
         outgoing = Outgoing(source)
-        begun = False
+        begun: list[str] = []
 
         def upload() -> None:
-            nonlocal begun
             with self._pool.session() as session:
                 if not session.can_replace:
                     raise StoreRefused(
                         f"{self._where(uri)}: the server does not offer posix-rename@openssh.com: "
                         "this user may only read, or it is not OpenSSH's"
                     )
-                begun = True
                 try:
-                    _upload(session, outgoing, temporary)
-                    session.rename(temporary, path)
+                    if not (outgoing.confirmed and _reaches(session, begun[-1], outgoing)):
+                        # Under a new name: a server that was frozen may yet do what it was asked
+                        # on the connection that was given up, and empty the file of that name.
+                        outgoing.confirmed = 0
+                        begun.append(unfinished(path))
+                    _upload(session, outgoing, begun[-1])
+                    session.rename(begun[-1], path)
                 except ServerSaid as said:
                     size = source.stat().st_size
                     raise unwritten(said, session, path, size, self._where(uri)) from said
@@ -73,9 +75,9 @@ class SftpStore:
                 progress=lambda: outgoing.confirmed,
             )
         except BaseException:
-            if begun:
-                self._forget(temporary)
+            self._forget(begun)
             raise
+        self._forget(begun[:-1])
         return Stored(uri=uri, sha256=outgoing.sha256, bytes=outgoing.size)
 
     def get(self, uri: str, sha256: str, target: Path) -> None:
@@ -169,15 +171,14 @@ class SftpStore:
 
         return persist(entries, self._where(folder), seconds=self._patience)
 
-    def _forget(self, temporary: str) -> None:
-        """Remove what a failed put left, if that is possible at the first attempt."""
-        with suppress(ServerSaid, DeepCreditError), self._pool.session() as session:
-            session.remove(temporary)
+    def _forget(self, unfinished: Sequence[str]) -> None:
+        """Remove what a put has left, if that is possible at the first attempt."""
+        for path in unfinished:
+            with suppress(ServerSaid, DeepCreditError), self._pool.session() as session:
+                session.remove(path)
 
 
 def _upload(session: SftpSession, outgoing: Outgoing, path: str) -> None:
-    if outgoing.confirmed and not _reaches(session, path, outgoing.confirmed):
-        outgoing.confirmed = 0  # lost, or the rename was done and its answer lost
     try:
         _write(session, outgoing, path)
     except ServerSaid as said:
@@ -195,9 +196,10 @@ def _write(session: SftpSession, outgoing: Outgoing, path: str) -> None:
     session.write(path, outgoing.chunks(CHUNK), outgoing.confirmed, confirm)
 
 
-def _reaches(session: SftpSession, path: str, size: int) -> bool:
+def _reaches(session: SftpSession, path: str, outgoing: Outgoing) -> bool:
+    """Whether it goes on there. Else it was lost, or the rename was done and its answer lost."""
     try:
-        return session.look(path).size >= size
+        return session.look(path).size >= outgoing.confirmed
     except ServerSaid:
         return False
 

@@ -126,6 +126,25 @@ def test_a_list_of_two_splits_is_noted_and_no_ensemble_of_it_is_added(lab, run):
         assert err.startswith(f"error: {mixed}")
 
 
+def test_equal_models_of_two_batches_are_told_wherever_the_list_is_named(lab, run):
+    first, second = lab.make_up(4), lab.make_up(3)
+    assert run("candidates", "add", "C001", "--from-batch", first)[2] == ""
+    lab.sql(
+        "UPDATE dc_model SET sha256 = (SELECT sha256 FROM dc_model AS other"
+        f" WHERE batch_id = {first} AND other.model_no = dc_model.model_no)"
+        f" WHERE batch_id = {second} AND model_no > 1"
+    )
+    said = f"2 of 7 models equal to others (batch {second}, model 2/1 to batch {first}, model 2/1)"
+    told = f"note: {said}, which count twice\n"
+
+    assert run("candidates", "add", "C001", "--from-batch", second)[2] == told
+    assert run("candidates", "list", "C001")[2] == told
+    small = [f"--param={each}" for each in ("members=2", "rounds=3", "ensembles=1000")]
+    code, number, err = run("batch", "add", "--mode", "ensemble", "--candidate", "C001", *small)
+    assert (code, err) == (0, told)
+    assert lab.execute(int(number)).endswith(f"; {said}, which count twice")
+
+
 def test_members_of_any_ensemble_are_told(lab, run):
     train = lab.make_up(9)
     lab.list_models("C001", [(train, number, 1) for number in range(1, 10)])
@@ -182,11 +201,13 @@ def test_pictures_are_told_with_their_place_and_copied(lab, run, monkeypatch, tm
         file = Path("new/folder", f"E{batch_id}-{name}.png")
         assert str(file) in out
         assert (tmp_path / file).read_text() == name
+    line = run.error(*ask, batch_id, "--into", "/proc", code=2)  # it is there, and takes no file
+    assert "--into: /proc: No such file or directory; name a folder where you may write" in line
     assert "ensemble pictures" in run("results", batch_id)[1].splitlines()[-1]
     for number, said in ((train, "is a train batch"), (77, "batch 77 does not exist")):
         assert said in run(*ask, number)[2]
     below_a_file = run(*ask, batch_id, "--into", f"new/folder/E{batch_id}-roc.png/x")
-    assert (below_a_file[0], "name a folder that can be made" in below_a_file[2]) == (2, True)
+    assert (below_a_file[0], "name a folder where you may write" in below_a_file[2]) == (2, True)
 
 
 def test_results_show_what_each_method_gains_over_the_best_single_model(lab, run):

@@ -3,10 +3,11 @@
 import pytest
 from sqlalchemy import insert, select, update
 
-from storage import batches
+from storage import batches, housekeeping
 from storage.columns import utc_now
 from storage.schema import (
     dc_batch,
+    dc_batch_result_t4,
     dc_candidate_model_list,
     dc_dataset,
     dc_model_list,
@@ -165,6 +166,29 @@ def test_a_batch_is_deleted_unless_it_is_needed(run, calls):
     said = f"batch {needed} is deleted; named by candidate list C001\n"
     assert run("batch", "delete", str(needed), "--force") == (0, said, "")
     assert column(calls, dc_batch.c.batch_id) == []
+
+
+def test_a_batch_of_many_ensembles_is_deleted_in_short_transactions(run, calls, monkeypatch):
+    batch_id = calls.finished(mode="ensemble")
+    rows = [
+        {"batch_id": batch_id, "ensemble_no": number, "split": split}
+        for number in range(5)
+        for split in ("valid", "test")
+    ]
+    calls(lambda connection: connection.execute(insert(dc_batch_result_t4), rows))
+    delete, gone = housekeeping.delete_ensembles, []
+
+    def count(*args, **kwargs):
+        gone.append(delete(*args, **kwargs))
+        return gone[-1]
+
+    monkeypatch.setattr(housekeeping, "delete_ensembles", count)
+    monkeypatch.setattr("launcher.commands.batch.PRUNE_ROWS", 4)
+
+    assert run("batch", "delete", batch_id)[0] == 0
+
+    assert gone == [4, 4, 2, 0]
+    assert column(calls, dc_batch_result_t4.c.ensemble_no) == []
 
 
 def test_status_is_printed_once_where_there_is_no_terminal(run, calls):

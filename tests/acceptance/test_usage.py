@@ -83,6 +83,10 @@ def test_a_groups_listing_has_a_whole_sentence_of_each_command_at_80_columns(
         (["launcher", "../SERVER"], "cannot name a log file"),
         (["launcher", "S1", "--queue", ""], "a queue has a name; the usual one is default"),
         (["candidates", "add", "", "--from-batch", "1"], "a list has a name, such as C001"),
+        *(
+            ([*words, "--limit", "9" * 20], "it must be at most 1000000000; see")
+            for words in (["batch", "list"], ["leaderboard"], ["results", "1"])
+        ),
         (["server", "pause", ""], "a server has a name, such as SERVER_001"),
         (["queue", "pause", ""], "a queue has a name; the usual one is default"),
         (["batch", "add", "--mode", "train", "--queue", " "], "a queue has a name; the usual one"),

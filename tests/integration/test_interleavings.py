@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, event, text
 
 from configs.errors import LeaseLost, Retry
 from configs.settings import Settings
-from storage import batches, claims, sweeping, taking
+from storage import batches, candidates, claims, sweeping, taking
 from storage.engine import make_engine
 from storage.offers import Offer
 from storage.records import Batch, Claim
@@ -445,3 +445,15 @@ def test_many_launchers_take_every_batch_once(calls: Calls) -> None:
     assert sorted(done) == numbers
     assert calls.value("SELECT COUNT(*) FROM dc_batch_attempt WHERE outcome = 'C'") == len(numbers)
     assert calls.value("SELECT MAX(fence) FROM dc_batch") == 1
+
+
+def test_two_who_add_to_a_candidate_list_at_once_have_all_their_models_on_it(calls: Calls) -> None:
+    first, second, third = [(1, number, 1) for number in (1, 2, 3)]
+    with held(calls) as connection:
+        assert candidates.add(connection, "C001", [first, second]) == 2
+        rival = Rival(lambda: calls(candidates.add, "C001", [second, third]))
+        rival.must_wait()
+        connection.commit()
+
+    assert rival.result() == 1
+    assert calls(candidates.names, "C001") == (first, second, third)

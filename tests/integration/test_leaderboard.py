@@ -42,7 +42,7 @@ def test_fewer_models_are_the_first_of_more(engine: Engine) -> None:
 
     with engine.connect() as connection:
         for limit in range(1, 8):
-            for dataset in (None, "한국/1"):
+            for dataset in (None, ("한국", 1)):
                 found = leaderboard.models(connection, dataset=dataset, limit=limit)
                 assert [row["model_no"] for row in found] == [5, 1, 4, 2, 6][:limit]
 
@@ -61,7 +61,7 @@ def test_models_of_one_data_set_or_one_batch(engine: Engine) -> None:
     _train(engine, 11, {2: {"auc": 0.8}})
 
     with engine.connect() as connection:
-        of_set = leaderboard.models(connection, dataset="한국/1")
+        of_set = leaderboard.models(connection, dataset=("한국", 1))
         of_batch = leaderboard.models(connection, batch_id=2)
 
     assert [row["model_no"] for row in of_set] == [1]

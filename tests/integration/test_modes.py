@@ -301,6 +301,38 @@ def test_predict_says_how_far_scores_have_shifted(ready: Desk) -> None:
     assert [line["note"] for line in logs if line["event"] == "shifted scores"] == [doubt]
 
 
+def test_kept_scores_are_compared_anew_with_test_of_the_batch_that_is_named_now(
+    ready: Desk,
+) -> None:
+    first = ready.train()
+    second = ready.train('{"randomState": 7}')
+    same = "uri, sha256, bytes, threshold, preprocessor_uri, preprocessor_sha256"
+    ready.sql(
+        f"UPDATE dc_model SET ({same}) = (SELECT {same} FROM dc_model WHERE batch_id = :first)"
+        " WHERE batch_id = :second",
+        first=first,
+        second=second,
+    )
+    ready.load(applicants(seed=1), id_column="id")
+    batch_id = ready.predict(first, dataset_version=2)
+    (before,) = ready.results(batch_id)
+
+    ready.change(batch_id, state="I", train_batch_id=second)
+    said = ready.run(batch_id)
+
+    (after,) = ready.results(batch_id)
+    of_test, of_rows = (
+        {band: n_rows for band, n_rows, *_ in banded(ready, number, split)}
+        for number, split in ((second, "test"), (batch_id, "all"))
+    )
+    assert "1 of them in an earlier run" in said
+    assert before.psi != after.psi == stability(of_test, of_rows)
+    ready.sql("DELETE FROM dc_score_band WHERE batch_id = :second", second=second)
+    ready.again(batch_id)
+    ready.run(batch_id)
+    assert [row.psi for row in ready.results(batch_id)] == [None]
+
+
 def test_scores_are_not_compared_on_rows_trained_on_or_with_models_of_before(ready: Desk) -> None:
     trained = ready.train()
     moved = applicants(seed=1).assign(debt=9)

@@ -1,13 +1,13 @@
 """What MariaDB makes of the queries that launchers repeat, however many rows there are."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from pymysql.cursors import DictCursor
 from sqlalchemy import Connection, Engine, event, text
 
-from storage import claims, leaderboard, sweeping, taking
+from storage import claims, leaderboard, listing, sweeping, taking
 from storage.offers import Offer
 
 FINISHED = (
@@ -140,6 +140,41 @@ def test_the_best_of_many_models_are_found_without_reading_the_others(
     (plan,) = plans(mariadb_engine, lambda connection: leaderboard.models(connection, limit=5))
 
     assert [step["type"] for step in plan if step["table"] == "dc_model"] == ["eq_ref"]
+
+
+def test_models_of_one_data_set_are_found_without_reading_the_batches_of_others(
+    mariadb_engine: Engine,
+) -> None:
+    of_others = FINISHED.format(n=2_000, state="'C'", run_after="NULL")
+    with mariadb_engine.begin() as connection:
+        connection.execute(text(of_others))
+        connection.execute(text("UPDATE dc_batch SET dataset_group = 'G', dataset_version = 1"))
+        connection.execute(text("UPDATE dc_batch SET dataset_version = 2 WHERE batch_id <= 5"))
+        connection.execute(text(MODELS.format(n=2_000)))
+        for split in ("valid", "test"):
+            connection.execute(text(RESULTS.format(split=split)))
+        connection.execute(text("ANALYZE TABLE dc_batch, dc_model, dc_batch_result"))
+
+    with mariadb_engine.connect() as connection:
+        before = rows_read(connection)
+        assert len(leaderboard.models(connection, dataset=("G", 2))) == 5
+        found = text(
+            "SELECT * FROM v_leaderboard WHERE dataset_group = 'G' AND dataset_version = 2"
+        )
+        assert len(connection.execute(found).all()) == 5
+        assert rows_read(connection) - before < 250
+
+
+@pytest.mark.parametrize("state", ["I", "U", "C", "E", None])
+def test_the_newest_batches_are_listed_without_reading_the_others(
+    mariadb_engine: Engine, state: Literal["I", "U", "C", "E"] | None
+) -> None:
+    fill(mariadb_engine, 2_000)  # of each state that waits or has failed, a hundred and more
+
+    with mariadb_engine.connect() as connection:
+        before = rows_read(connection)
+        assert len(listing.batches(connection, state=state, limit=5)) == (0 if state == "U" else 5)
+        assert rows_read(connection) - before < 500
 
 
 def test_looking_what_is_left_reads_nothing_that_has_ended(mariadb_engine: Engine) -> None:

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from configs.errors import ArtifactDamaged, BadSetting, StoreRefused, StoreUnavailable
 from configs.settings import load
 from storage.artifacts.opening import open_store
+from storage.artifacts.outgoing import Outgoing
 from storage.artifacts.port import Store
 from storage.artifacts.sftp import SftpStore
 from storage.artifacts.sftp_connect import Login, connect
@@ -351,6 +352,35 @@ def test_a_server_that_stops_reading_is_not_written_to_without_end(
 
     assert stored.sha256 == SHA256
     assert (sshd_server.root / tmp_path.name / "models/1.ubj").read_bytes() == CONTENT
+
+
+def test_what_a_frozen_server_does_late_harms_no_put(sshd_server, tmp_path, source, monkeypatch):
+    """It was asked to begin a file, and does so when another connection has written half of it."""
+    folder = sshd_server.root / tmp_path.name
+    store = SftpStore(impatient(sshd_server), str(folder))
+    store.put("models/0.ubj", source)
+    frozen = psutil.Process(sshd_server.pid).children(recursive=True)
+    for process in frozen:
+        process.suspend()
+    read = Outgoing.chunks
+
+    def thaw_at_half(outgoing: Outgoing, length: int) -> Iterator[bytes]:
+        for number, chunk in enumerate(read(outgoing, length)):
+            if number == len(CONTENT) // length // 2:
+                until(lambda: any(file.stat().st_size for file in folder.rglob("*.tmp")))
+                for process in frozen:
+                    process.resume()
+                psutil.wait_procs(frozen, timeout=10)
+            yield chunk
+
+    monkeypatch.setattr(Outgoing, "chunks", thaw_at_half)
+    stored = store.put("models/1.ubj", source)
+    store.close()
+
+    assert frozen
+    assert stored.sha256 == SHA256
+    assert (folder / "models/1.ubj").read_bytes() == CONTENT
+    assert sorted(file.name for file in folder.rglob("*.*")) == ["0.ubj", "1.ubj"]
 
 
 def test_a_server_that_falls_silent_before_it_gives_sftp_is_not_waited_for(tmp_path):

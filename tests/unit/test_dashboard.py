@@ -16,7 +16,7 @@ from configs.errors import DatabaseUnavailable
 from launcher.terminal.dashboard import page, watch
 from launcher.terminal.durations import in_short, in_words, seconds_of
 from storage.overview import Failure, Overview, Run
-from storage.records import Server
+from storage.servers import Server
 from storage.waiting import Queue, Waiting
 
 

@@ -10,8 +10,8 @@ from storage.fleet import FLEET
 from storage.kept import Kept
 from storage.obstacles import PAUSED_QUEUE, Name
 from storage.offers import HERE
-from storage.records import Server
 from storage.schema import dc_server
+from storage.servers import Server
 
 TIME = datetime(2999, 1, 1)  # noqa: DTZ001 - UTC, as the column
 
