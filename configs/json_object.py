@@ -4,6 +4,7 @@ deep for who reads it on.
 
 import json
 import re
+import sys
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -48,8 +49,7 @@ def read_object(text: str | None, name: str, example: str) -> dict[str, Any]:
     except RecursionError:
         raise _too_deep(name) from None
     except ValueError as error:  # also a number of too many digits
-        reason = _comma(text, error) or error
-        raise BadParameter(f"{name}: not JSON: {reason}") from None
+        raise BadParameter(f"{name}: not JSON: {_reason(text, error)}") from None
     if _is_deep(values):
         raise _too_deep(name)
     if not isinstance(values, dict):
@@ -77,10 +77,14 @@ def _too_deep(name: str) -> BadParameter:
     )
 
 
-def _comma(text: str, error: Exception) -> str | None:
-    """What to say where a number with a comma in it keeps a text from being JSON."""
+def _reason(text: str, error: ValueError) -> str:
     if not isinstance(error, json.JSONDecodeError):
-        return None
+        return f"a number has more than {sys.get_int_max_str_digits()} digits"
+    return _comma(text, error) or str(error)
+
+
+def _comma(text: str, error: json.JSONDecodeError) -> str | None:
+    """What to say where a number with a comma in it keeps a text from being JSON."""
     # No farther back than numbers go: to look through a long text from each digit takes minutes.
     before = _DIGITS_COMMA.search(text[max(0, error.pos - _LONGEST) : error.pos])
     after = _DIGITS.match(text[error.pos :])

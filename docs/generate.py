@@ -81,7 +81,7 @@ def commands_page() -> str:
         "",
         "Commands that print tables have `--format`. A `table` fits the terminal; in a file or",
         f"pipe each text is cut after {CUT} columns, but no line is. `csv` and `json` have every",
-        "column, whole; a CSV without rows has its heading.",
+        "column, whole, in UTF-8 whatever the locale; a CSV without rows has its heading.",
     ]
     commands = {name: folder.load(name) for name in folder.names()}
     lines += ["", ", ".join(f"[{name}](#{name})" for name in commands)]

@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -82,6 +83,8 @@ def deepcredit(
 
 def main() -> NoReturn:
     """The entry point of `deepcredit`."""
+    if isinstance(sys.stdout, TextIOWrapper):  # letters that the locale lacks are told by number
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(execute(sys.argv[1:]))
 
 
@@ -112,8 +115,19 @@ def _explain(error: Exception) -> tuple[str, int]:
         return f"error: {line}", WRONG_USAGE
     if isinstance(error, DeepCreditError):
         return f"error: {line}", FAILED
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+        return _no_text(error), WRONG_USAGE
     kind = type(error).__name__
     return f"error: unexpected {kind}: {line[:300]} (--debug before the command shows more)", FAILED
+
+
+def _no_text(error: UnicodeEncodeError) -> str:
+    """Of an argument or a setting with bytes that the encoding of the locale does not have."""
+    encoding = sys.getfilesystemencoding().upper()
+    return (
+        f"error: {error.object[:80]!a} is no text in {encoding}, the encoding of this locale; "
+        "write it in that, or set another locale, such as LC_ALL=C.UTF-8"
+    )
 
 
 def _usage(error: TyperException) -> str:

@@ -43,8 +43,12 @@ class BatchParameters(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _only_numbers_as_numbers(cls, value: Any, field: ValidationInfo) -> Any:
-        """So that no true is read as 1, which for testSize is one row, and "1e6" is what 1e6 is."""
+        """So that no true is read as 1, which for testSize is one row, no 1 or "yes" as true, and
+        "1e6" is what 1e6 is.
+        """
         if cls.model_fields[str(field.field_name)].annotation is bool:
+            if str(value).lower() not in {"true", "false"}:
+                raise ValueError
             return value
         several = value if isinstance(value, list) else [value]
         if any(isinstance(each, bool) for each in several):

@@ -62,6 +62,8 @@ def composed(names: Iterable[str]) -> list[str]:
 
 def _read_parquet(path: Path) -> pa.Table:
     try:
+        if path.is_file():  # and no folder of several, whose columns are found by their names
+            check_names(composed(pq.read_schema(path).names), str(path))
         return pq.read_table(path)
     except pa.ArrowInvalid as error:
         raise BadData(f"{path}: not a Parquet file: {error}") from error

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
+from io import TextIOWrapper
 from typing import Annotated, Any, TextIO
 
 import typer
@@ -28,6 +29,8 @@ def export(names: Sequence[str], rows: Iterable[Mapping[str, Any]], form: Format
     """Print of each row what has these names. They are the heading of a CSV, also of one without
     rows: programs go by it.
     """
+    if isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8")  # as every file, whatever the locale
     if form is Format.CSV:
         write_csv(names, ([row[name] for name in names] for row in rows), sys.stdout)
         return

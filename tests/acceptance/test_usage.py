@@ -1,14 +1,17 @@
 """What every command does: help, wrong usage, exit codes, settings."""
 
+import io
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.core import TyperGroup
 
+from launcher.cli import main
 from launcher.terminal import folder
-from tests.terminal import Terminal
+from tests.terminal import APPLICANTS, Terminal
 
 
 def _leaves() -> Iterator[list[str]]:
@@ -133,3 +136,35 @@ def test_version(bare: Terminal) -> None:
 
     assert code == 0
     assert re.fullmatch(r"deepcredit \d+\.\d+\.\d+\n", out)
+
+
+def test_text_that_the_locale_has_no_letters_for_is_shown(
+    run: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a server speaks Latin 1; files are UTF-8 there, too."""
+    Path("a.csv").write_text(APPLICANTS, encoding="utf-8")
+    run("dataset", "load", "a.csv", "--group", "신용", "--target", "연체")
+
+    def shown(form: str, locale: str) -> bytes:
+        out = io.TextIOWrapper(io.BytesIO(), locale, write_through=True)
+        words = ["deepcredit", "dataset", "list", "--format", form]
+        with monkeypatch.context() as at:
+            at.setattr(sys, "stdout", out)
+            at.setattr(sys, "argv", words)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        assert ended.value.code == 0
+        written = out.buffer
+        assert isinstance(written, io.BytesIO)
+        return written.getvalue()
+
+    assert rb"\uc2e0\uc6a9/1" in shown("table", "latin-1")
+    assert "신용/1".encode("cp949") in shown("table", "cp949")
+    assert "\n신용/1,".encode() in shown("csv", "latin-1")
+    assert '"신용/1"'.encode() in shown("json", "cp949")
+
+
+def test_an_argument_of_another_encoding_is_told(run: Terminal) -> None:
+    assert run.error("dataset", "show", "\udcbd\udcc5/1", code=2).startswith(
+        r"'\udcbd\udcc5' is no text in UTF-8, the encoding of this locale; write it"
+    )

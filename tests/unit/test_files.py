@@ -248,6 +248,14 @@ def test_a_parquet_column_that_no_table_can_hold_must_be_dropped(tmp_path):
     assert stored.column_names == ["x"]
 
 
+def test_a_parquet_file_may_not_have_two_columns_of_one_name(tmp_path):
+    path = tmp_path / "file.parquet"
+    pq.write_table(pa.table([[1, 2], [3, 4]], names=["나이", "나이"]), path)
+
+    with pytest.raises(BadData, match="columns '나이' and '나이' have the same name"):
+        read_file(path)
+
+
 def test_a_damaged_parquet_file_is_an_error(write):
     with pytest.raises(BadData, match="not a Parquet file"):
         read_file(write("PAR1 no more", "file.parquet"))

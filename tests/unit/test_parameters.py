@@ -36,6 +36,13 @@ def test_a_power_of_ten_is_a_number_with_and_without_quotes() -> None:
         assert parse(text, TrainParameters).models == (10, 2)
 
 
+def test_true_and_false_may_come_as_strings() -> None:
+    written = ("false", '"false"', '"False"', "true", '"true"')
+    read = [parse(f'{{"stratify": {each}}}', TrainParameters).stratify for each in written]
+
+    assert read == [False, False, False, True, True]
+
+
 @pytest.mark.parametrize("text", [None, "", "  ", "{}"])
 def test_null_and_blank_mean_all_defaults(text: str | None) -> None:
     found = parse(text, TrainParameters)
@@ -78,11 +85,14 @@ def test_null_and_blank_mean_all_defaults(text: str | None) -> None:
         ('{"models": ["x", 1.5]}', ['models = ["x", 1.5]', "list of whole numbers"]),
         ('{"onModelError": "stop"}', ["onModelError", 'allowed: "continue", "fail" (']),
         ('{"stratify": "maybe"}', ['stratify = "maybe" is not allowed; allowed: true, false']),
+        ('{"stratify": "yes"}', ['stratify = "yes" is not allowed; allowed: true, false']),
+        ('{"stratify": 1}', ["stratify = 1 is not allowed; allowed: true, false"]),
+        ('{"stratify": null}', ["stratify = null is not allowed; allowed: true, false"]),
         ('{"timeLimit": 0}', ["timeLimit = 0", "number, above 0 (seconds"]),
         ('{"testSize": true}', ["testSize = true is not allowed; allowed: number", "share"]),
         ('{"threshold": true}', ["threshold = true is not allowed; allowed: number or object"]),
         ('{"models": [true]}', ["models = [true] is not allowed; allowed: list of whole"]),
-        ('{"testSize": ' + 5000 * "9" + "}", ["not JSON", "digits"]),
+        ('{"testSize": ' + 5000 * "9" + "}", ["not JSON: a number has more than 4300 digits"]),
         (100_000 * "[", ["nested more than 20 levels"]),
         ('{"models": ' + 500 * "[" + 500 * "]" + "}", ["nested more than 20 levels"]),
         (21 * '{"a":' + "1" + 21 * "}", ["nested more than 20 levels"]),
