@@ -52,7 +52,7 @@ def results(
     batch_id: BatchId,
     limit: Annotated[
         int,
-        typer.Option(min=1, help="How many ensembles; in a table equal ones are one.", metavar="N"),
+        typer.Option(min=1, help="How many ensembles; a table shows equal ones once.", metavar="N"),
     ] = 20,
     form: FormatOption = Format.TABLE,
 ) -> None:
