@@ -46,7 +46,7 @@ class HostSettings(_Table):
     workers: int | None = Field(
         None, ge=0, le=1024, description="worker processes without a GPU; none: as cores allow"
     )
-    threads: int = Field(1, ge=1, le=1024, description="threads a worker: tasks at once")
+    threads: int = Field(1, ge=1, le=1024, description="threads of a worker: tasks at once")
     memory_limit: str = Field(
         "auto", pattern=r"^(auto|\d+(\.\d+)? ?[kKMGT]?i?B?)$", description="a worker's, like 4GB"
     )

@@ -73,9 +73,9 @@ class Settings(BaseModel):
     sftp_known_hosts: HomePath = Field(
         Path("~/.ssh/known_hosts"), description="known_hosts file that must name the SFTP server"
     )
-    sftp_connections: int = Field(4, ge=1, le=32, description="SFTP connections a process")
+    sftp_connections: int = Field(4, ge=1, le=32, description="SFTP connections of a process")
     store_patience_seconds: float = Field(
-        180, ge=0, description="a model store that does not answer is tried again for so long"
+        180, ge=0, description="how long a model store that does not answer is tried again"
     )
     scheduler: Annotated[str, AfterValidator(_scheduler_address)] = Field(
         "", description="Dask scheduler, tcp://host:8786; empty: an embedded local cluster"
@@ -86,7 +86,7 @@ class Settings(BaseModel):
     worker_tasks: int = Field(
         500,
         ge=0,
-        description="a worker process is renewed after so many tasks, at rest after half; 0: never",
+        description="tasks after which a worker process is renewed, at rest after half; 0: never",
     )
     stuck_seconds: Annotated[float, AfterValidator(_long_or_never)] = Field(
         3600,
@@ -94,26 +94,29 @@ class Settings(BaseModel):
     )
     cache_dir: HomePath = Field(Path("var/cache"), description="local cache of matrices and models")
     cache_limit_mb: int = Field(
-        20_000, ge=0, description="size of that cache, least recently used go first; 0: no limit"
+        20_000, ge=0, description="its size; what was not used for longest goes first; 0: no limit"
     )
     log_dir: HomePath = Field(Path("logs"), description="folder of the launchers' logs")
     log_format: Literal["auto", "text", "json"] = Field(
         "auto", description="auto: text on a terminal, else JSON"
     )
     lease_seconds: float = Field(
-        120, gt=0, le=3600, description="a batch unheard of for so long is retried"
+        120,
+        gt=0,
+        le=3600,
+        description="a batch is retried when nothing was heard of it for so long",
     )
     grace_seconds: float = Field(
-        60, ge=0, description="after SIGTERM running batches have so long to finish"
+        60, ge=0, description="how long running batches may finish after SIGTERM"
     )
     poll_seconds: float = Field(
         2, gt=0, le=60, description="how often an idle launcher looks for work"
     )
     metrics_port: int = Field(
-        0, ge=0, le=65_535, description="launchers serve Prometheus metrics there; 0: they do not"
+        0, ge=0, le=65_535, description="port where a launcher serves Prometheus metrics; 0: none"
     )
     metrics_host: str = Field(
-        "127.0.0.1", description="address that metrics_port listens on; 0.0.0.0: every one"
+        "127.0.0.1", description="address of that port; 0.0.0.0: every address of the host"
     )
     cluster: Cluster | None = Field(
         None, description="table of hosts for `deepcredit cluster`, only in the file; see below"

@@ -28,12 +28,12 @@ class BatchParameters(BaseModel):
 
     random_state: int = Field(42, ge=0, le=2**32 - 1, description="seed of everything random")
     time_limit: float | None = Field(
-        None, gt=0, description="seconds of the run, reading included; what is done by then is kept"
+        None, gt=0, description="seconds of a run, reading included; what was done by then is kept"
     )
     on_model_error: Literal["continue", "fail"] = Field(
         "continue",
-        description="fail: one failed model ends the batch, as it always does in ensembles, which "
-        "need all of theirs",
+        description="fail: one failed model ends the batch; ensembles need all their models, "
+        "so there it always does",
     )
 
     def deadline(self) -> float | None:

@@ -179,7 +179,7 @@ def cancel(ctx: typer.Context, batch_id: BatchId) -> None:
 
 @app.command(epilog=example("deepcredit batch retry 123"))
 def retry(ctx: typer.Context, batch_id: BatchId) -> None:
-    """Let a batch in error run again as soon as may be. Finished models are kept.
+    """Let a batch in error run again as soon as possible. Finished models are kept.
 
     What its run would end with at once is an error already here, and the batch stays as it is.
     """

@@ -47,9 +47,7 @@ def add(
     ctx: typer.Context,
     candidate_id: Annotated[str, typer.Argument(metavar="LIST", help="candidate_id, new or old.")],
     from_batch: Annotated[int, typer.Option(help="Train batch to take models from.", metavar="ID")],
-    top: Annotated[
-        int | None, typer.Option(min=1, help="Only so many, the best.", metavar="N")
-    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Only the best N.", metavar="N")] = None,
     by: Annotated[str, typer.Option(help="Metric on valid that says which are best.")] = "auc",
 ) -> None:
     """Add the trained models of a batch to a list.

@@ -44,7 +44,7 @@ def start(
     ctx: typer.Context,
     without: Annotated[
         list[str] | None,
-        typer.Option(metavar="HOST", help="Leave this host alone, as it is down; repeatable."),
+        typer.Option(metavar="HOST", help="Leave out this host, which is down; repeatable."),
     ] = None,
 ) -> None:
     """Start what does not run yet, and wait for every worker. Safe to repeat.

@@ -50,7 +50,7 @@ Target = Annotated[
 Positive = Annotated[
     str | None, typer.Option(help="Value of the target that means 1.", metavar="VALUE")
 ]
-Id = Annotated[str | None, typer.Option("--id", help="Column that names rows.", metavar="COL")]
+Id = Annotated[str | None, typer.Option("--id", help="Column that names each row.", metavar="COL")]
 Time = Annotated[str | None, typer.Option("--time", help="Column of time.", metavar="COL")]
 GroupColumn = Annotated[
     str | None, typer.Option("--group-column", help="Column for splitBy group.", metavar="COL")
@@ -153,7 +153,7 @@ def delete(
     ] = False,
 ) -> None:
     """Delete a data set, and its table if `dataset load` made it. Refused while a batch that has
-    not ended needs it, or trained models do.
+    not ended needs it, or trained models need it.
 
     What was made of it stays: docs/operators.md says how to delete that.
     """

@@ -30,7 +30,7 @@ def demo(
         str | None, typer.Option(help="Value of the target that means 1.", metavar="VALUE")
     ] = None,
     id_column: Annotated[
-        str | None, typer.Option("--id", help="Column that names rows.", metavar="COL")
+        str | None, typer.Option("--id", help="Column that names each row.", metavar="COL")
     ] = None,
     rows: Annotated[
         int, typer.Option(min=300, help="How many made-up applicants.", metavar="N")

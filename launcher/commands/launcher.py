@@ -29,7 +29,10 @@ app = new_app()
 def launcher(
     ctx: typer.Context,
     server_id: Annotated[
-        str, typer.Argument(metavar="SERVER_ID", help="Its id: in serve_server_id, and of its log.")
+        str,
+        typer.Argument(
+            metavar="SERVER_ID", help="Its id, as in serve_server_id; also names its log."
+        ),
     ],
     slots: Annotated[int, typer.Option(min=1, max=64, help="Batches at once.", metavar="N")] = 1,
     drain: Annotated[

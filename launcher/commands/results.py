@@ -55,7 +55,7 @@ def results(
         typer.Option(
             min=1,
             max=MOST_ROWS,
-            help="How many ensembles; in a table equal ones are one.",
+            help="How many ensembles; a table shows equal ones once.",
             metavar="N",
         ),
     ] = 20,

@@ -23,7 +23,7 @@ app = new_app()
 def run(
     ctx: typer.Context,
     batch_id: BatchId,
-    server_id: Annotated[str, typer.Option(help="As of a launcher.")] = "run",
+    server_id: Annotated[str, typer.Option(help="Id to run under, like a launcher's.")] = "run",
 ) -> None:
     """Run one batch here and now; exit 0 if it was completed, 1 if not. Ctrl-C gives it back."""
     opened = session(ctx)

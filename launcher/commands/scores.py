@@ -43,7 +43,10 @@ def scores(
         typer.Option(help="Which of several models: model_no and model_sub_no.", metavar="NO/SUB"),
     ] = None,
     split: Annotated[
-        SplitName | None, typer.Option(help="Of which rows; of several, test.", show_default=False)
+        SplitName | None,
+        typer.Option(
+            help="Which part of the rows; default: test, if there is one.", show_default=False
+        ),
     ] = None,
     to: Annotated[
         Path | None,

@@ -72,7 +72,7 @@ def adopt(
         ),
     ] = None,
 ) -> None:
-    """Mark the model store as this database's. Files may be deleted there then.
+    """Mark the model store as this database's. Then files may be deleted there.
 
     The first batch does so with an empty store. This is for one that others have filled: a copy
     without its mark, or the store of a database whose place this one takes.

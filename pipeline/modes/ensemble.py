@@ -59,13 +59,14 @@ class Parameters(BatchParameters):
     )
     ensembles: int = Field(1_000_000, ge=1, le=10**12, description="how many are tried")
     members: int = Field(
-        30, ge=1, le=MOST_VOTERS, description="models that vote in a round, at most all"
+        30, ge=1, le=MOST_VOTERS, description="models that vote in a round; at most all of the list"
     )
     rounds: int = Field(
         20,
         ge=1,
         le=ROUNDS,
-        description=f"votes of a row, each by other models; times members at most {MOST_VOTERS}",
+        description="votes on a row, each of newly drawn models; rounds x members at most "
+        f"{MOST_VOTERS}",
     )
     round_votes: int | None = Field(
         None, ge=1, description="votes that make a round 1; default: more than half of members"
@@ -79,14 +80,15 @@ class Parameters(BatchParameters):
     )
     keep: Literal["all"] | Annotated[int, Field(ge=1, le=MOST_KEPT)] = Field(
         1000,
-        description=f'how many are stored: 1 to {MOST_KEPT}, or "all" of at most {MOST_EVERY}',
+        description=f"how many of the best are stored: 1 to {MOST_KEPT}, or "
+        f'"all" of at most {MOST_EVERY}',
     )
     detail: int = Field(
         10,
         ge=0,
         le=MOST_DETAILS,
-        description="of how many the members are stored; times rounds times members + 10 at most "
-        f"{MOST_DETAILED}",
+        description="how many of the best have their members stored; detail x rounds x "
+        f"(members + 10) at most {MOST_DETAILED}",
     )
 
     @property
