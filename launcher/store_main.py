@@ -4,7 +4,6 @@ message on stdout. What speaks SFTP takes 10 MB, which the launcher would keep a
 
 import json
 import os
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -49,7 +48,3 @@ def _look(opened: Session) -> Finished | Failed:
     if standing is Standing.EMPTY:
         ownership.require_none(store, named)
     return Finished(f"{standing.value}; the database is {ours}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,11 +1,11 @@
 """What a mode is, and how it is found: `train` is pipeline/modes/train.py."""
 
-import importlib
 from pathlib import Path
 from typing import Protocol, cast
 
 from sqlalchemy import Connection
 
+from configs import plugins
 from configs.errors import NotFound
 from configs.meant import meant
 from pipeline.context import Context
@@ -55,7 +55,7 @@ def find(mode: str | None) -> Mode:
         there = available()
         wrong = "mode is NULL" if mode is None else f"unknown mode {mode!r}"
         raise NotFound(f"{wrong}; {meant(mode or '', there)}there are: {', '.join(there)}")
-    return cast("Mode", importlib.import_module(f"pipeline.modes.{mode}"))
+    return cast("Mode", plugins.load(f"pipeline.modes.{mode}"))
 
 
 def check(connection: Connection, batch: Batch) -> tuple[str, ...]:

@@ -104,7 +104,3 @@ def _reporter(send: Send) -> Report:
             send(Progress(fraction, note))
 
     return report
-
-
-if __name__ == "__main__":
-    main()
