@@ -7,7 +7,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from configs import logs
+from configs import logs, plugins
 from configs.errors import ClusterAway, ClusterUnavailable, WorkerLost
 from configs.settings import Settings, load
 from launcher.cluster.connection import connect
@@ -18,7 +18,7 @@ from pipeline import mode
 from pipeline.messages import Finished, Job, Progress, Send, failure
 from pipeline.progress import Report
 from pipeline.run import execute
-from storage.artifacts.opening import open_store
+from storage.artifacts.opening import SFTP, open_store
 from storage.engine import make_engine
 
 _REPORT_SECONDS = 0.5
@@ -39,12 +39,14 @@ def main() -> None:
 
 
 def warm_up() -> None:
-    """Import what any batch needs in this process: the modes. Estimators are for workers. What
-    cannot be imported fails its own batches later.
+    """Import what batches need in this process: the modes, and the way to a store on another
+    server. Estimators are for workers. What cannot be imported fails its own batches later.
     """
     for name in mode.available():
         with contextlib.suppress(Exception):
             mode.find(name)
+    with contextlib.suppress(Exception):
+        plugins.load(SFTP)
 
 
 def _run(job: Job, report: Report) -> str:

@@ -9,6 +9,7 @@ from configs.settings import without_secrets
 from launcher.service import child_main
 from pipeline import mode
 from pipeline.messages import Job, Progress
+from storage.artifacts.opening import SFTP
 from storage.records import Claim
 
 
@@ -105,6 +106,7 @@ def test_a_mode_that_cannot_be_imported_keeps_no_child_from_being_ready(monkeypa
 
     monkeypatch.setattr(mode, "available", lambda: ["one", "two"])
     monkeypatch.setattr(mode, "find", find)
+    monkeypatch.setattr("configs.plugins.load", find)
     child_main.warm_up()
 
-    assert tried == ["one", "two"]
+    assert tried == ["one", "two", SFTP]
