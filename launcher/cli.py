@@ -1,5 +1,6 @@
 """The command `deepcredit`: global options, errors in one line, exit codes 0, 1 and 2."""
 
+import gc
 import os
 import sys
 import traceback
@@ -85,7 +86,9 @@ def main() -> NoReturn:
     """The entry point of `deepcredit`."""
     if isinstance(sys.stdout, TextIOWrapper):  # letters that the locale lacks are told by number
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(execute(sys.argv[1:]))
+    code = execute(sys.argv[1:])
+    gc.freeze()  # Python would look for garbage at its end, which takes longer than most commands
+    sys.exit(code)
 
 
 def execute(words: Sequence[str]) -> int:

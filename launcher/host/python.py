@@ -16,6 +16,11 @@ def module(name: str, *words: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", name, *words)
 
 
+def program(name: str) -> tuple[str, ...]:
+    """As `module`, of one of ours that has a `main`; see `launcher/host/program.py`."""
+    return module("launcher.host.program", name)
+
+
 def environment() -> dict[str, str]:
     """In which a process finds our packages from any working directory."""
     root = str(Path(__file__).resolve().parents[2])

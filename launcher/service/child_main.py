@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from configs import logs
+from configs import logs, plugins
 from configs.errors import ClusterAway, ClusterUnavailable, Stuck, WorkerLost
 from configs.settings import PREFIX, Settings, load
 from launcher.cluster.connection import connect
@@ -21,7 +21,7 @@ from pipeline import mode
 from pipeline.messages import Finished, Job, Progress, Send, failure
 from pipeline.progress import Report
 from pipeline.run import execute
-from storage.artifacts.opening import open_store
+from storage.artifacts.opening import SFTP, open_store
 from storage.engine import make_engine
 
 _REPORT_SECONDS = 0.5
@@ -45,12 +45,14 @@ def main() -> None:
 
 
 def warm_up() -> None:
-    """Import what any batch needs in this process: the modes. Estimators are for workers. What
-    cannot be imported fails its own batches later.
+    """Import what batches need in this process: the modes, and the way to a store on another
+    server. Estimators are for workers. What cannot be imported fails its own batches later.
     """
     for name in mode.available():
         with contextlib.suppress(Exception):
             mode.find(name)
+    with contextlib.suppress(Exception):
+        plugins.load(SFTP)
 
 
 def _run(job: Job, settings: Settings, report: Report) -> str:
@@ -118,7 +120,3 @@ def _reporter(send: Send) -> Report:
             send(Progress(fraction, note))
 
     return report
-
-
-if __name__ == "__main__":
-    main()

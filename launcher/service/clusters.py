@@ -19,7 +19,7 @@ from configs.settings import Settings, without_a_hosts_own
 from launcher.host import python
 from launcher.host.addresses import is_open
 
-COMMAND = python.module("launcher.cluster.local")
+COMMAND = python.program("launcher.cluster.local")
 _START_SECONDS = 120.0
 _CLOSE_SECONDS = 10.0
 _PORT_SECONDS = 3.0  # the launcher does nothing else meanwhile

@@ -11,7 +11,7 @@ from configs.settings import Settings, without_secrets
 from launcher.host import python
 from pipeline.messages import Failed, Finished, Malformed, decode
 
-_LOOK = python.module("launcher.service.store_main")
+_LOOK = python.program("launcher.service.store_main")
 _PATIENCE_SECONDS = 60.0  # a network disk that is dead keeps who asks it for ever
 
 log = structlog.get_logger(__name__)

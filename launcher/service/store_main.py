@@ -4,7 +4,6 @@ message on stdout. What speaks SFTP takes 10 MB, which the launcher would keep a
 
 import json
 import os
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -54,7 +53,3 @@ def _look(settings: Settings) -> Finished | Failed:
     if standing is Standing.EMPTY:
         ownership.require_none(store, named)
     return Finished(f"{standing.value}; the database is {ours}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,8 +5,6 @@ takes the first line of each file's docstring, and only the command that runs is
 """
 
 import ast
-import gc
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +46,7 @@ def names() -> tuple[str, ...]:
 
 def load(name: str) -> TyperCommand | TyperGroup:
     """Import launcher/commands/NAME.py and make its `app` a command."""
-    gc.disable()  # what is imported stays: looking for garbage in it takes a tenth of the time
-    try:
-        module = importlib.import_module(f"launcher.commands.{name}")
-    finally:
-        gc.enable()
-    command = get_command(module.app)
+    command = get_command(plugins.load(f"launcher.commands.{name}").app)
     assert isinstance(command, TyperCommand | TyperGroup)
     command.name = name
     return command

@@ -74,7 +74,7 @@ def test_all_kinds_give_equal_figures_on_one_worker_or_two(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_a_batch_whose_launcher_and_then_child_are_killed_is_completed(tmp_path: Path) -> None:
-    with loaded(tmp_path, SLOW_FORESTS, LEASE_SECONDS="4") as bank:
+    with loaded(tmp_path, SLOW_FORESTS, LEASE_SECONDS="4", WORKERS="1") as bank:
         first = bank.launcher("FIRST")
         add_train(bank)
         bank.wait(lambda: bank.state(1) == "C")

@@ -19,6 +19,7 @@ from launcher.host.stuck import STUCK
 from launcher.service import child_main
 from pipeline import mode
 from pipeline.messages import Failed, Job, Progress, decode, encode
+from storage.artifacts.opening import SFTP
 from storage.records import Claim
 from tests.bank import ROOT
 
@@ -122,9 +123,10 @@ def test_a_mode_that_cannot_be_imported_keeps_no_child_from_being_ready(monkeypa
 
     monkeypatch.setattr(mode, "available", lambda: ["one", "two"])
     monkeypatch.setattr(mode, "find", find)
+    monkeypatch.setattr("configs.plugins.load", find)
     child_main.warm_up()
 
-    assert tried == ["one", "two"]
+    assert tried == ["one", "two", SFTP]
 
 
 WAITS = """
