@@ -45,17 +45,19 @@ def configure(
     server_id: str | None = None,
     stream: IO[str] | None = None,
     level: int = logging.INFO,
+    tracebacks: bool = True,
 ) -> None:
     """Send structlog's and the standard library's records to `stream` (stderr) and, for a
-    launcher, to log_dir/{server_id}.log. Call it once a process, at its start; a second call
-    replaces the first.
+    launcher, to log_dir/{server_id}.log, there always with tracebacks. Call it once a process, at
+    its start; a second call replaces the first.
 
     Raises:
         BadSetting: server_id cannot name a file, or the folder cannot be written.
     """
     stream = stream or sys.stderr
     handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
-    handlers[0].setFormatter(_formatter(_as_text(settings, terminal=stream.isatty()), stream))
+    text = _as_text(settings, terminal=stream.isatty())
+    handlers[0].setFormatter(_formatter(text, stream, tracebacks=tracebacks))
     if server_id is not None:
         handlers.append(_file(settings, server_id))
     root = logging.getLogger()
@@ -116,8 +118,10 @@ def _common() -> list[Processor]:
     ]
 
 
-def _formatter(text: bool, stream: IO[str] | None) -> logging.Formatter:
+def _formatter(text: bool, stream: IO[str] | None, *, tracebacks: bool = True) -> logging.Formatter:
     last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if not tracebacks:
+        last.append(_without_traceback)
     if text:
         colours = stream is not None and stream.isatty()
         # The plain formatter prints a traceback as Python does, without the values of locals,
@@ -136,6 +140,10 @@ def _formatter(text: bool, stream: IO[str] | None) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_common(), structlog.stdlib.add_logger_name], processors=last
     )
+
+
+def _without_traceback(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {key: event[key] for key in event if key not in {"exc_info", "exception"}}
 
 
 def _in_reading_order(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -89,11 +89,18 @@ class Batch(Record):
         """Why it ended in a final error, in one line; None: it did not."""
         if self.state != "E" or not self.ended:
             return None
-        line = ((self.error_text or "").strip().splitlines() or [""])[0]
         if self.cancelled:  # with which word its text begins
-            return f"batch {self.batch_id} was {line or 'cancelled'}"
-        said = ": ".join(filter(None, (self.error_class, line)))
-        return f"batch {self.batch_id} failed: {said or 'no text'}"
+            return f"batch {self.batch_id} was {self._error_line or 'cancelled'}"
+        return f"batch {self.batch_id} failed: {self.error}"
+
+    @property
+    def error(self) -> str:
+        """What went wrong in its last run, in one line."""
+        return ": ".join(filter(None, (self.error_class, self._error_line))) or "no text"
+
+    @property
+    def _error_line(self) -> str:
+        return ((self.error_text or "").strip().splitlines() or [""])[0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -208,7 +208,7 @@ def _make(ctx: typer.Context, words: str, make: Callable[..., Dataset]) -> None:
     opened, told = session(ctx), list[str]()
     opened.read(registered.listing)  # a database without our tables is told of at once
     try:
-        with progress(words) as bar:
+        with progress(words, at_once=False) as bar:
             made = make(opened.engine, progress=bar, tell=told.append)
     except KeyboardInterrupt:
         remark("stopped: nothing was registered")

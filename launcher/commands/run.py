@@ -9,6 +9,7 @@ from configs import logs
 from configs.errors import WrongState
 from launcher.service.foreground import run_one
 from launcher.terminal.console import progress
+from launcher.terminal.durations import in_utc
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.lines import say
 from launcher.terminal.naming import BatchId
@@ -29,7 +30,8 @@ def run(
     opened = session(ctx)
     settings = opened.settings
     opened.read(identity.database_id)  # where tables of this version are missing, run nothing
-    logs.configure(settings, server_id=server_id, level=logging.WARNING)
+    debug = ctx.find_root().params["debug"]
+    logs.configure(settings, server_id=server_id, level=logging.WARNING, tracebacks=debug)
     with progress(f"batch {batch_id}") as bar:
         completed = run_one(
             settings,
@@ -51,5 +53,10 @@ def _why_not(batch_id: int, ended: Batch | None) -> str:
         return (
             f"batch {batch_id} was given back and waits; what it has finished is kept, and "
             f"`deepcredit run {batch_id}` or any launcher goes on with it"
+        )
+    if ended is not None and ended.state == "E":
+        return (
+            f"batch {batch_id} failed for now: {ended.error}; a launcher tries it again at "
+            f"{in_utc(ended.run_after)}, or at once after `deepcredit batch retry {batch_id}`"
         )
     return f"batch {batch_id} did not complete; `deepcredit batch list` says how it stands"

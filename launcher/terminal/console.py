@@ -112,13 +112,14 @@ def show_beside(begin: str, text: str) -> None:
 
 
 @contextmanager
-def progress(words: str) -> Iterator[Bar]:
+def progress(words: str, *, at_once: bool = True) -> Iterator[Bar]:
     """A bar on stderr, with no time but what its note tells; where that is no terminal, a line for
-    each new note.
+    each new note. If not `at_once`, lines begin when something is done: an error that comes before
+    is one line alone.
     """
     terminal = console(stderr=True)
     if not terminal.is_terminal:
-        yield _Lines(words)
+        yield _Lines(words, at_once)
         return
     columns = (
         TextColumn("{task.fields[words]}", markup=False),
@@ -137,13 +138,14 @@ def progress(words: str) -> Iterator[Bar]:
 
 
 class _Lines:
-    def __init__(self, words: str) -> None:
+    def __init__(self, words: str, at_once: bool) -> None:
         self._words = words
+        self._at_once = at_once
         self._last: tuple[int, str] | None = None
 
     def __call__(self, share: float, note: str) -> None:
         now = int(share * 10), note
-        if now != self._last:
+        if now != self._last and (share or self._at_once):
             self._last = now
             line = f"{self._words}: {share:4.0%} {note}".rstrip()
             remark(line)

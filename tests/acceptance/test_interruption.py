@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
 
-from tests.calls import Calls
+from tests.calls import FAR, Calls
 from tests.terminal import Terminal
 
 
@@ -27,6 +28,33 @@ def test_a_batch_run_in_the_foreground_ends_with_its_error(run: Terminal, calls:
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: batch 1 failed: NotFound: unknown ")
     assert "deepcredit batch retry 1" in run.error("run", "1")
+
+
+def test_a_run_that_will_be_tried_again_says_why_and_when_without_a_traceback(
+    run: Terminal, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = {"state": "E", "run_after": FAR, "attempt": 1}
+    number = calls.add(**again, error_class="StoreUnavailable", error_text="no answer\nand more")
+
+    def fails(*_: object, **__: object) -> bool:
+        try:
+            raise OSError
+        except OSError:
+            structlog.get_logger().exception("run failed")
+        return False
+
+    monkeypatch.setattr("launcher.commands.run.run_one", fails)
+    code, out, err = run("run", number)
+
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1] == (
+        f"error: batch {number} failed for now: StoreUnavailable: no answer; a launcher tries it "
+        f"again at 2999-01-01 00:00:00 UTC, or at once after `deepcredit batch retry {number}`"
+    )
+    assert "run failed" in err
+    assert "Traceback" not in err
+    assert "Traceback" in run("--debug", "run", number)[2]
+    assert Path("logs/run.log").read_text(encoding="utf-8").count("Traceback") == 2
 
 
 def test_ctrl_c_leaves_the_batch_that_one_waits_for_alone(run: Terminal, calls: Calls) -> None:

@@ -55,6 +55,17 @@ def test_a_terminal_gets_text_and_the_file_stays_json(tmp_path):
     assert lines(tmp_path / "S.log")[0]["batch_id"] == 1
 
 
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
+def test_a_stream_may_go_without_tracebacks_but_not_the_file(tmp_path, stream):
+    logs.configure(Settings(log_dir=tmp_path), server_id="S", stream=stream, tracebacks=False)
+    fail()
+    structlog.get_logger().error("child failed", exception="Traceback of a child")
+
+    assert stream.getvalue().count("failed") == 2
+    assert "Traceback" not in stream.getvalue()
+    assert ["Traceback" in line["exception"] for line in lines(tmp_path / "S.log")] == [True] * 2
+
+
 def test_log_format_rules_both(tmp_path):
     screen = io.StringIO()
     logs.configure(Settings(log_dir=tmp_path, log_format="text"), server_id="S", stream=screen)
