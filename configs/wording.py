@@ -7,6 +7,8 @@ _WORDS = {
     "Value error, ": "",
     "String should match pattern": "it must match",
     "Input should be": "it must be",
+    "Input is not a valid path for <class 'pathlib.Path'>": "it must be a path, in quotes",
+    "a valid string": "a text, in quotes",
     "a valid integer": "a whole number",
     "a valid ": "a ",
     "greater than or equal to": "at least",

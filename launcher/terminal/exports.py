@@ -55,4 +55,6 @@ def _fit_for(stream: TextIO) -> Callable[[str], str]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):  # SQLite keeps them in columns of text, too
+        return value.decode("utf-8", "backslashreplace")
     return value.isoformat(sep=" ") if isinstance(value, datetime) else value

@@ -25,8 +25,8 @@ class Store(Protocol):
     def put(self, uri: str, source: Path) -> Stored:
         """Copy `source` to `uri`, replacing what is there. Readers see the old file or the new
         one, never a part; once it returns, the file survives a power cut. Raises StoreFull when
-        there is no space. A put that fails leaves nothing behind, one that is killed leaves a
-        file whose name ends in .tmp.
+        there is no space. A put that fails leaves nothing behind, one that is killed, or whose
+        server stood still, may leave files whose names end in .tmp.
         """
         ...
 

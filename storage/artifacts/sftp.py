@@ -173,9 +173,12 @@ class SftpStore:
 
     def _forget(self, unfinished: Sequence[str]) -> None:
         """Remove what a put has left, if that is possible at the first attempt."""
-        for path in unfinished:
-            with suppress(ServerSaid, DeepCreditError), self._pool.session() as session:
-                session.remove(path)
+        if not unfinished:
+            return
+        with suppress(DeepCreditError), self._pool.session() as session:
+            for path in unfinished:
+                with suppress(ServerSaid):
+                    session.remove(path)
 
 
 def _upload(session: SftpSession, outgoing: Outgoing, path: str) -> None:

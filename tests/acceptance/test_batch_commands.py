@@ -262,3 +262,13 @@ def test_wait_outlasts_a_database_that_is_away_for_a_while(
         assert away.endswith("; trying on\n")
         proxy.cut()
         assert bare.error("batch", "wait", 1).startswith("the database does not answer")
+
+
+def test_bytes_that_somebody_has_written_as_text_keep_no_list_from_programs(
+    run: Terminal, calls: Calls
+) -> None:
+    calls.add(batch_desc="신용")
+    calls.sql("INSERT INTO dc_batch (mode, batch_desc) VALUES ('train', x'ff41')")
+
+    assert [row["batch_desc"] for row in run.rows("batch", "list")] == ["\\xffA", "신용"]
+    assert "\\xffA" in run("batch", "list", "--format", "csv")[1]

@@ -172,6 +172,14 @@ def test_a_bad_value_is_an_error_that_names_the_setting(name: str, value: str, w
         load(environ={f"DEEPCREDIT_{name.upper()}": value}, file=NOWHERE)
 
 
+def test_a_number_where_a_text_or_a_path_belongs_is_told_in_plain_words(file: Path) -> None:
+    file.write_text("store_url = 1\nlog_dir = 2\n", "utf-8")
+
+    said = "store_url: it must be a text, in quotes; log_dir: it must be a path, in quotes"
+    with pytest.raises(BadSetting, match=f"^{said}$"):
+        load(environ={}, file=file)
+
+
 def test_of_a_table_with_a_bad_item_that_alone_is_told(file: Path) -> None:
     file.write_text('[cluster]\nhosts = [{ address = "10.0.0.1", name = "하나" }]', "utf-8")
 
