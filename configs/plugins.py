@@ -13,7 +13,7 @@ _LOCK = threading.RLock()
 
 
 def load(name: str) -> ModuleType:
-    """Import a module of ours; one thread at a time, for libraries import themselves in circles,
+    """Import a module; one thread at a time, for libraries import themselves in circles,
     and who comes between finds half of them.
     """
     with _LOCK:

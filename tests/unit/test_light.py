@@ -15,6 +15,7 @@ HEAVY = (
     "numba",
     "pandas",
     "pytorch_tabnet",
+    "scipy",
     "sklearn",
     "torch",
     "torch._dynamo",
