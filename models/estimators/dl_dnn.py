@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from models import network_files, training
@@ -66,7 +66,7 @@ class DenseNetwork(Network):
 
 def build(params: Mapping[str, Any], *, seed: int, device: str) -> DenseNetwork:
     # Not the seed itself, so that a model is fitted again as the first release fitted it.
-    drawn = int(check_random_state(seed).randint(2**31 - 1))
+    drawn = int(np.random.RandomState(seed).randint(2**31 - 1))
     return DenseNetwork(params, seed=drawn, device=device)
 
 

@@ -15,6 +15,7 @@ HEAVY = (
     "numba",
     "pandas",
     "pytorch_tabnet",
+    "scipy",
     "sklearn",
     "torch",
     "torch._dynamo",
@@ -95,7 +96,7 @@ import numpy as np
 from models import devices, kind, resampling
 from pipeline import fitting, scoring
 from pipeline.ensembles import part_scoring
-watched = ("imblearn", "torch", "torch._dynamo", "xgboost")
+watched = ("imblearn", "sklearn", "torch", "torch._dynamo", "xgboost")
 for model_id, resampled, params in json.loads(sys.argv[1]):
     X = np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
     y = (X[:, 0] > 0).astype(np.int8)
@@ -117,9 +118,9 @@ TREES, EPOCH = {"n_estimators": 2}, {"max_epochs": 1}
     "lives",
     [
         [
-            ("ML-RF", "none", TREES, []),
-            ("ML-XGB", "none", TREES, ["xgboost"]),
-            ("ML-XGB", "smote", TREES, ["imblearn", "xgboost"]),
+            ("ML-RF", "none", TREES, ["sklearn"]),
+            ("ML-XGB", "none", TREES, ["sklearn", "xgboost"]),
+            ("ML-XGB", "smote", TREES, ["imblearn", "sklearn", "xgboost"]),
         ],
         [("DL-DNN", "none", EPOCH, ["torch"]), ("DL-TABNET", "none", EPOCH, ["torch"])],
     ],
