@@ -13,7 +13,7 @@ from models.kind import Labels, Matrix
 from models.resampling import Strategy
 
 NEIGHBOURS = 5
-"""Of each rare row, for synthetic ones: imbalanced-learn's default. Fewer where there are fewer."""
+"""Of a rare row, to make synthetic ones: imbalanced-learn's default; all if there are fewer."""
 
 
 def resample(

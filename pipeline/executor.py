@@ -42,7 +42,7 @@ class Need:
 
 
 def anything(_task: Any) -> Need:
-    """Of tasks that run on any worker."""
+    """The need of tasks that may run on any worker."""
     return Need()
 
 
@@ -101,7 +101,7 @@ class Executor(Protocol):
 
         At `deadline` (time.monotonic) the iteration ends and what still runs is cancelled, as it
         is when the iterator is closed early. A task whose worker dies is done again elsewhere,
-        a few times, then ends with WorkerLost. A HostUnfit is told its host.
+        a few times, then ends with WorkerLost. A HostUnfit gets the name of its host.
         """
         ...
 

@@ -14,10 +14,10 @@ from pipeline.subjects import Selection
 from storage import results, score_bands
 from storage.records import ModelKey
 
-MODERATE, LARGE = 0.1, 0.25  # the usual rule of thumb, as of Siddiqi, Credit Risk Scorecards, 2006
+MODERATE, LARGE = 0.1, 0.25  # the usual rule of thumb, as in Siddiqi, Credit Risk Scorecards, 2006
 
 Expected = Mapping[ModelKey, Mapping[int, int]]
-"""Of each model, how many rows of test its scores have in which band."""
+"""How many rows of test each model has in which band."""
 
 log = structlog.get_logger(__name__)
 

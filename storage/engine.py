@@ -110,8 +110,8 @@ def connect_args(url: URL, session: str, timeout_seconds: float) -> dict[str, An
 
 
 def _ping_the_idle(engine: Engine) -> None:
-    """As SQLAlchemy's pool_pre_ping, but for connections alone that were idle for a while: asked
-    at each use, the question is one of six that a claim and its completion put to the server.
+    """As SQLAlchemy's pool_pre_ping, but only for connections that were idle for a while: if it
+    were asked at each use, it would be one of six questions that a claim and its completion cost.
     """
 
     @event.listens_for(engine, "checkin")

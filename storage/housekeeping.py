@@ -105,7 +105,7 @@ def prune(
     ).all()
     if not found:
         return Pruned(batches=0, after=None)
-    # Who sets one to I again at this moment is faster, or waits until it is gone.
+    # Somebody who sets one to I again at this moment is faster, or waits until it is gone.
     ours = connection.scalars(
         select(_batch.batch_id)
         .where(_batch.batch_id.in_(found), _completed_before(seconds))
@@ -176,8 +176,8 @@ def _needed(seconds: float) -> ColumnElement[bool]:
 
 
 def _within(connection: Connection, ours: Sequence[int], rows: int) -> list[int]:
-    """Delete ranked ensembles, no more rows than that; the batches that have none left, as far as
-    it came. Their score bands, which go with them, count as well.
+    """Delete ranked ensembles, at most `rows` rows; return the batches that have none left, as far
+    as it came. Their score bands, which go with a batch, count as rows, too.
     """
     ranked, banded = (
         set(connection.scalars(select(key).where(key.in_(ours)).distinct()))
@@ -196,7 +196,7 @@ def _within(connection: Connection, ours: Sequence[int], rows: int) -> list[int]
 
 
 def delete_ensembles(connection: Connection, batch_id: int, rows: int) -> int:
-    """The first so many rows by number, and the other split of the last; returns how many."""
+    """Delete the first `rows` rows by number, and the last one's other split; returns how many."""
     some = (
         select(_rank.ensemble_no)
         .where(_rank.batch_id == batch_id)

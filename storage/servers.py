@@ -107,8 +107,8 @@ def _decoded(row: RowMapping) -> Server:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    """Of a JSON list. What an operator has written in its place is one name: a row that none can
-    read must not keep other launchers from starting.
+    """The names in a JSON list. Anything else, which an operator has written there, is one name: a
+    row that cannot be read must not keep other launchers from starting.
     """
     try:
         found = json.loads(text)

@@ -62,7 +62,7 @@ def _first(
 ) -> Select[*tuple[Any, ...]]:
     here = (_batch.queue == bindparam("queue"), ~_passed, offered)
     few = _SEEN.where(condition, *here).order_by(*order).limit(_FEW)
-    # Of a small table MariaDB would rather read and sort the whole.
+    # MariaDB would rather read and sort the whole of a small table.
     return few.with_hint(dc_batch, f"FORCE INDEX ({index})", "mariadb")
 
 
@@ -98,8 +98,8 @@ _MAY_BE_TAKEN = (
     waits,
     _batch.cancel_requested_at.is_(None),
 )
-# Whoever holds a row is not waited for. Of a scan MariaDB gives back the lock of a row that does
-# not suit, of a look-up by one number not: its owner would wait for our transaction to end.
+# A row that is held is not waited for. In a scan MariaDB gives back the lock of a row that does
+# not suit, in a look-up by one number it does not, and the row's owner would wait for our end.
 _LOCK = (
     select(_batch.batch_id)
     .where(_batch.batch_id.in_(bindparam("few", expanding=True)), *_MAY_BE_TAKEN)

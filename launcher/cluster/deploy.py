@@ -133,7 +133,7 @@ def _end(cluster: Cluster) -> tuple[dict[str, dict[str, str]], list[str]]:
 
     workers, away = end(cluster.hosts, "scheduler")
     schedulers, lost = end(host for host in cluster.hosts if host.name in workers)
-    # Of a host that was heard once only, that nothing runs is not known.
+    # If a host answered only once, it is not known whether nothing runs there.
     ended = {
         name: states | schedulers.get(name, {})
         for name, states in workers.items()

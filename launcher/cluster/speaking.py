@@ -64,7 +64,7 @@ def security(certificates: Mapping[str, str] | None) -> Security | None:
     """Dask's form of ca, cert and key as PEM text.
 
     Raises:
-        ClusterUnavailable: they are valid no more.
+        ClusterUnavailable: they are no longer valid.
     """
     if certificates is None:
         return None

@@ -77,7 +77,7 @@ def list_(
 ) -> None:
     """Show the candidate lists, or the models of one.
 
-    Says which are trained: an ensemble batch fails where one of its list is not, or is no more.
+    Says which are trained: an ensemble batch fails if one of its list is not trained, or is gone.
     """
     if candidate_id is None:
         lists = session(ctx).read(candidates.lists)

@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 class Polling:
-    """Of one launcher; it does nothing but when it is called."""
+    """How one launcher looks for work; it does something only when it is called."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Polling:
         """Whether there is nothing left to run, or no way to find out: then `refused` says why."""
         self.refused: DatabaseRefused | None = None
         self.exit_code = 0
-        """Of a launcher that has drained: 1 where what could be claimed could not begin."""
+        """That of a launcher that has drained: 1 if a batch that it could claim could not begin."""
 
     def once(self) -> float:
         """Claim a batch and start it; if there is none, look again a little later.

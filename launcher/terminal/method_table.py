@@ -16,7 +16,7 @@ def show_methods(methods: Sequence[Row]) -> None:
 
 
 def columns(metric: str) -> tuple[Column, ...]:
-    """Of methods compared by a metric."""
+    """Columns of a table of methods, compared by a metric."""
     name = metric.removesuffix("_score")
     return (
         Column("method", "method", text=True),

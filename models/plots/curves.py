@@ -48,7 +48,7 @@ _MARKS = "large marks: the decision; points: the cuts of a method that has few"
 class Curve:
     """A method's scores on the rows of one part, and the decision it makes of them.
 
-    The winner and those `named` are told apart; the others are their background.
+    The winner and those `named` have colours of their own; the others are their background.
     """
 
     label: str
@@ -60,7 +60,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Drawn:
-    """Of a curve: where its cuts and its decision lie, and what the legend says of it."""
+    """A curve with the places of its cuts and its decision, and what the legend says of it."""
 
     curve: Curve
     x: NDArray[np.float64]
@@ -174,7 +174,7 @@ def _in_order(drawn: Sequence[_Drawn]) -> list[tuple[_Drawn, Look]]:
 
 
 def _handles(drawn: Sequence[_Drawn]) -> list[Line2D]:
-    """A name for each curve that is told apart, and one for all others."""
+    """A name for each curve with a colour of its own, and one for all others."""
     told = [
         Line2D([], [], **look, mec="white", label=one.words)
         for one, look in _in_order(drawn)

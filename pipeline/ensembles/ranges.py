@@ -41,7 +41,7 @@ class RangeTask(Task):
     """Ensembles `first` up to, but not including, `last`."""
 
     votes: Stored
-    """Of `packed`."""
+    """The file that `packed` wrote."""
     search: Search
     first: int
     last: int
