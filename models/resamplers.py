@@ -19,7 +19,7 @@ NEIGHBOURS = 5
 def resample(
     method: str, X: Matrix, y: Labels, strategy: Strategy, *, seed: int
 ) -> tuple[Matrix, Labels]:
-    """As resampling.Resample says, by any method but none."""
+    """As resampling.Resample says, by any method except "none"."""
     ones = int(np.count_nonzero(y == 1))
     rare, common = sorted((ones, len(y) - ones))
     if rare == 0:

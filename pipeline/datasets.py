@@ -130,7 +130,7 @@ def delete(
         dataset = datasets.read(connection, group, version)
         models = dataset_use.require_unneeded(connection, dataset, force=force)
         sharing = dataset_use.sharing(connection, dataset)
-    # By both, for an operator's row may name any table, and we may drop what he may not.
+    # Look at both: an operator's row may name any table, and we may drop tables that he may not.
     own_table = dataset.table_name == tables.table_name(group, version)
     if own_table and dataset.order_column is not None and not sharing:
         # First: what is registered can be deleted again after a crash between the two.

@@ -50,8 +50,8 @@ _computed: ContextVar[Callable[[], None]] = ContextVar("computed")
 
 
 def computed() -> None:
-    """To be called by a task that needs no core any more, but must yet wait for the model store:
-    the executor may begin another one beside it.
+    """To be called by a task that needs no core any more, but still has to wait for the model
+    store: the executor may begin another one beside it.
 
     By then it should hold no more memory than what it still has to send.
     """

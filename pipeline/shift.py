@@ -41,7 +41,7 @@ def psi(of_test: Mapping[int, int] | None, found: Bands) -> float | None:
 
 
 def doubts(selection: Selection, context: Context) -> tuple[str, ...]:
-    """That scores of a batch have shifted, unless that may be chance in so few rows."""
+    """Remarks that scores of a batch have shifted, unless that may be chance in so few rows."""
     batch_id = context.claim.batch_id
     found = context.read(lambda connection: results.psi(connection, batch_id))
     if not found:

@@ -103,8 +103,8 @@ def connect_args(url: URL, session: str, timeout_seconds: float) -> dict[str, An
         "init_command": f"SET SESSION {session}, time_zone='+00:00', sql_mode='{_SQL_MODE}'",
     }
     if url.password:
-        # As the server's own client sends it. Text PyMySQL would turn into Latin-1, which has no
-        # Korean.
+        # Bytes, as the server's own client sends it. PyMySQL would turn text into Latin-1, which
+        # has no Korean.
         told["password"] = str(url.password).encode()
     return told
 

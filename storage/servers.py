@@ -118,7 +118,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def at_work(connection: Connection) -> tuple[Server, ...]:
-    """Without those that died and could not take themselves off the list."""
+    """The servers, without those that died and could not take themselves off the list."""
     return listing(connection, AT_WORK)
 
 

@@ -73,7 +73,7 @@ A locking read would hold every row that it passes over, needs unmet, until the 
 MariaDB gives such locks back on a scan of the primary key, but not of another index.
 """
 
-# By itself: a query of both states would lose the order that the index gives.
+# A query by itself: one of both states would lose the order that the index gives.
 RETRIES = _first("k_retry", retry_is_due, _batch.run_after, _batch.batch_id)
 """Likewise rows whose retry is due, in the order in which they are."""
 

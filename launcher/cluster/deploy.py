@@ -33,7 +33,7 @@ def start(configured: Cluster, say: Say, without: Collection[str] = ()) -> Pictu
     cluster = _without(configured, without)
     facts, errors = facts_of(cluster, cluster.hosts)
     if errors:
-        # Where all fail alike it is hardly that each of them is down.
+        # If all fail, hardly each of them is down.
         again = "`deepcredit cluster start` again once that is mended"
         advice = _advice(configured, (*without, *errors)) if facts else again
         raise ClusterUnavailable(f"{'; '.join(errors.values())}; nothing was started; {advice}")

@@ -72,8 +72,8 @@ def cards(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
         return tuple(str(number) for number in range(there))
     if not there:
         return ()
-    # As CUDA reads it: what comes after a name that is none is hidden. Parts of a card have names
-    # too, so there may be more of them than cards.
+    # As CUDA reads it: whatever follows a word that is no name is hidden. Parts of a card have
+    # names, too, so there may be more names than cards.
     numbers = {str(number) for number in range(there)}
     names = (name.strip() for name in shown.split(","))
     known = itertools.takewhile(lambda name: name in numbers or name[:1].isalpha(), names)

@@ -14,7 +14,7 @@ from launcher.service.metrics import Metrics
 from launcher.service.reporting import Reporting
 from launcher.service.slots import Slots
 
-# Between two lines on one batch: who drains looks on, a daemon's log is kept.
+# Between two lines on one batch: somebody watches a drain, but a daemon's log is kept.
 _NEWS_DRAINING, _NEWS_SERVING = 10.0, 60.0
 
 log = structlog.get_logger(__name__)

@@ -44,5 +44,5 @@ def rows(methods: Sequence[Row]) -> list[Row]:
 
 
 def _interval(low: float | None, high: float | None) -> str | None:
-    """In one column, as its one end without the other says nothing."""
+    """Both ends in one column, as one without the other says nothing."""
     return None if low is None or high is None else f"{low:.4f} to {high:.4f}"

@@ -60,7 +60,7 @@ class SftpSession:
         self._open_files = 0
 
     def close(self) -> None:
-        """With the SSH connection, which has no other session."""
+        """Closes the SSH connection, too, which has no other session."""
         self._channel.get_transport().close()
 
     @property
