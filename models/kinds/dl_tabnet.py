@@ -96,8 +96,8 @@ def _kept(params: Mapping[str, Any], rows: int, columns: int) -> int:
 
 
 def _launches(params: Mapping[str, Any], rows: int) -> int:
-    """In proportion to the number of kernels of a batch: each virtual batch is normalised by itself,
-    before the first step and in every step.
+    """In proportion to the number of kernels of a batch: each virtual batch is normalised by
+    itself, before the first step and in every step.
     """
     layers = params["n_independent"] + params["n_shared"]
     normalised = (params["n_steps"] + 1) * layers + params["n_steps"]
