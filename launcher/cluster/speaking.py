@@ -57,7 +57,7 @@ def no_answer(address: str, advice: str) -> str:
         return (
             f"{text}, yet listens: it hangs, has other certificates, or speaks tcp:// without any"
         )
-    return f"{text}, yet listens: it hangs, is none, or has certificates and speaks tls://"
+    return f"{text}, yet listens: it hangs, is no scheduler, or has certificates and speaks tls://"
 
 
 def security(certificates: Mapping[str, str] | None) -> Security | None:
