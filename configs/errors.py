@@ -132,7 +132,7 @@ class DatabaseUnavailable(DeepCreditError):
 
 
 class LoginRefused(DatabaseRefused):
-    """The database refused our login, as where a password was changed under a launcher."""
+    """The database refused our login, as when a password was changed while a launcher runs."""
 
     retry = Retry.LATER
 

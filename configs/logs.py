@@ -83,8 +83,8 @@ def configure(
 
 
 def level_of(line: str) -> int:
-    """Of a line that another process of ours, or of Dask, wrote to its log as text; INFO where it
-    names none, as within a traceback.
+    """The level of a line of text that another process of ours, or of Dask, wrote to its log; INFO
+    if the line names none, as within a traceback.
     """
     found = _HEAD.match(line)
     name = found[1].upper() if found else ""

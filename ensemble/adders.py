@@ -88,7 +88,7 @@ def _wire(inputs: int, planes: int, start: Sequence[int | None]) -> Wiring:
 
 
 def _needed(wiring: Wiring, wanted: set[int]) -> Wiring:
-    """Without the outputs that nobody reads, and the steps that have no other."""
+    """The wiring without outputs that nobody reads, and without steps that only lead to such."""
     outputs = tuple(bit if w in wanted else None for w, bit in enumerate(wiring.outputs))
     read = {bit for bit in outputs if bit is not None}
     kept = []

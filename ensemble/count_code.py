@@ -144,7 +144,7 @@ class _Voter:
         return asm.xor(odd, z), asm.or_(asm.and_(odd, z), asm.and_(x, y))
 
     def _ternary(self, x: Any, y: Any, z: Any, step: Step) -> tuple[Any, Any]:
-        """One instruction each. LLVM finds the sum's but takes two for a carry, so it is told."""
+        """One instruction each. LLVM finds the sum's, but takes two for a carry unless told."""
         low = self._table(x, y, z, lambda x, y, z: x ^ y ^ z)
         if step.low is None:
             return low, self._table(x, y, z, lambda x, y, z: x + y + z >= 2)

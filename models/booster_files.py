@@ -105,5 +105,5 @@ def _nodes_of(tree: Any) -> int:
 def _whole(text: bytes) -> int:
     """Digits alone, for Python and XGBoost read anything else differently."""
     if not text.isdigit():
-        raise ValueError("a count that is none")
+        raise ValueError("a count that is no whole number")
     return int(text)

@@ -23,7 +23,7 @@ class Demand:
 
 
 def of_fit(model_id: str, variant: Variant, *, rows: int, all_rows: int, columns: int) -> Demand:
-    """Of `all_rows` of the matrix, which is mapped, the first `rows` are trained on."""
+    """What a fit needs that trains on the first `rows` of the `all_rows` of the mapped matrix."""
     chosen = kind.find(model_id)
     taken = 4 * all_rows * columns
     if variant.resampling != "none":

@@ -50,7 +50,7 @@ class Network(ABC):
 
     KIND: ClassVar[str]
     SHAPE: ClassVar[Mapping[str, Spec]]
-    """Of `params`, what a file has to say for the network to be built again."""
+    """The parameters that a file must have for the network to be built again."""
 
     def __init__(self, params: Mapping[str, Any], *, seed: int, device: str) -> None:
         self.params = params

@@ -13,13 +13,13 @@ from models.kind import Labels, Matrix
 from models.resampling import Strategy
 
 NEIGHBOURS = 5
-"""Of each rare row, for synthetic ones: imbalanced-learn's default. Fewer where there are fewer."""
+"""Of a rare row, to make synthetic ones: imbalanced-learn's default; all if there are fewer."""
 
 
 def resample(
     method: str, X: Matrix, y: Labels, strategy: Strategy, *, seed: int
 ) -> tuple[Matrix, Labels]:
-    """As resampling.Resample says, by any method but none."""
+    """As resampling.Resample says, by any method except "none"."""
     ones = int(np.count_nonzero(y == 1))
     rare, common = sorted((ones, len(y) - ones))
     if rare == 0:

@@ -25,7 +25,7 @@ Strategy = float | str | None
 
 _ADDING = ("auto", "minority", "not majority", "all")
 _DROPPING = ("auto", "majority", "not minority", "all")
-"""Of two classes, the rarer one is all that is not the majority, and the other way round."""
+"""With two classes, "not majority" means the minority, and the other way round."""
 
 
 def check(method: str, strategy: Strategy) -> None:

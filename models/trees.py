@@ -14,7 +14,9 @@ Whole = NDArray[np.integer]
 def point_inside(
     counts: Whole, left: Whole, right: Whole, feature: Whole, *, n_features: int
 ) -> bool:
-    """Of trees whose nodes stand one after the other.
+    """Whether every index of these trees leads to something that exists.
+
+    The nodes of all trees stand one after the other.
 
     `counts` (n_trees,) says how many nodes each has; `left`, `right` and `feature` (n_nodes,) are
     those of each node, the children numbered within their tree; -1 as left child makes a leaf.

@@ -42,8 +42,8 @@ def load_file(
     """Load a CSV or Parquet file into a new table and register it; `version` None is the next
     free one. What the database then returns is compared with the file, value by value.
 
-    After an error nothing is registered and no table is left. `progress` is told the share done
-    and a word on what is being done, `tell` what was found that a person should know.
+    After an error nothing is registered and no table is left. `progress` is called with the share
+    done and a word on what is being done, `tell` with what was found that a person should know.
 
     Raises:
         BadData: the file, a name, the target or the version cannot serve.
@@ -130,7 +130,7 @@ def delete(
         dataset = datasets.read(connection, group, version)
         models = dataset_use.require_unneeded(connection, dataset, force=force)
         sharing = dataset_use.sharing(connection, dataset)
-    # By both, for an operator's row may name any table, and we may drop what he may not.
+    # Look at both: an operator's row may name any table, and we may drop tables that he may not.
     own_table = dataset.table_name == table_names.table_name(group, version)
     if own_table and dataset.order_column is not None and not sharing:
         # First: what is registered can be deleted again after a crash between the two.
@@ -206,7 +206,7 @@ def _dataset(
 
 
 def _tell(engine: Engine, dataset: Dataset, rows: pa.Table, tell: Tell) -> None:
-    """Of data sets with the same content, and of features that may be the target in disguise."""
+    """Tell of data sets with the same content, and of features that may be the target disguised."""
     with reading(engine) as connection:
         twins = datasets.same_content(connection, dataset)
     if twins:

@@ -19,7 +19,7 @@ MOST = 10_000
 
 
 def remarks(dataset: Dataset, rows: pa.Table) -> Iterator[str]:
-    """Of canonical rows: each feature that tells the classes apart by itself."""
+    """Name each feature of these canonical rows that tells the classes apart by itself."""
     known, _ = classes_in(dataset, rows)
     if known is None:
         return

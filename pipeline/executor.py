@@ -42,7 +42,7 @@ class Need:
 
 
 def anything(_task: Any) -> Need:
-    """Of tasks that run on any worker."""
+    """The need of tasks that may run on any worker."""
     return Need()
 
 
@@ -50,8 +50,8 @@ _computed: ContextVar[Callable[[], None]] = ContextVar("computed")
 
 
 def computed() -> None:
-    """To be called by a task that needs no core any more, but must yet wait for the model store:
-    the executor may begin another one beside it.
+    """To be called by a task that needs no core any more, but still has to wait for the model
+    store: the executor may begin another one beside it.
 
     By then it should hold no more memory than what it still has to send.
     """
@@ -101,7 +101,7 @@ class Executor(Protocol):
 
         At `deadline` (time.monotonic) the iteration ends and what still runs is cancelled, as it
         is when the iterator is closed early. A task whose worker dies is done again elsewhere,
-        a few times, then ends with WorkerLost. A HostUnfit is told its host.
+        a few times, then ends with WorkerLost. A HostUnfit gets the name of its host.
         """
         ...
 

@@ -152,7 +152,7 @@ def without(numbers: NDArray[np.float64], missing: tuple[str, ...]) -> NDArray[n
 
 
 def sentinels_of(missing: tuple[str, ...]) -> tuple[float, ...]:
-    """Those of the words that mean missing that are numbers."""
+    """Those words that mean missing which are numbers."""
     numbers = []
     for word in missing:
         with suppress(ValueError):

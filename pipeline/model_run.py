@@ -30,7 +30,7 @@ class ModelRun:
         return f"{self.model_id} {self.model_no}/{self.model_sub_no}"
 
     def uri(self, folder: str, ending: str) -> str:
-        """Of a file of this model; `folder` is MODELS or PREDICTIONS of run_files."""
+        """The uri of a file of this model; `folder` is MODELS or PREDICTIONS of run_files."""
         stem = run_files.of_model(folder, (self.batch_id, *self.key))
         return run_files.of_run(stem, self.fence, ending)
 
@@ -64,7 +64,7 @@ class ModelTask(Task):
 
     run: ModelRun
     fingerprint: str
-    """Of all that decides what comes of it."""
+    """The hash of everything that its results depend on."""
 
     @property
     def label(self) -> str:

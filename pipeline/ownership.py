@@ -48,7 +48,7 @@ def examine(
     store: Store, database_id: str, named: Callable[[], AbstractSet[str]] = frozenset
 ) -> Standing:
     """As `look`, and whether an empty store is a new one. `named`: the files that the database
-    names; asked for an empty store alone.
+    names; asked for only if the store is empty.
 
     Raises:
         StoreNotOurs: it bears the mark of another database.
@@ -63,7 +63,7 @@ def examine(
 
 
 def require_none(store: Store, named: AbstractSet[str]) -> None:
-    """Where a disk is not mounted, what is put lies below the place of the mount: lost to sight as
+    """If a disk is not mounted, files are put below the place of the mount, and cannot be seen as
     soon as the disk is back.
 
     Raises:

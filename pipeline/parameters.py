@@ -76,7 +76,7 @@ def parse(text: str | None, model: type[P]) -> P:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        # Of a union each type has its own complaint.
+        # Each type of a union has its own complaint.
         keys = dict.fromkeys(str(detail["loc"][0]) for detail in error.errors())
         problems = "; ".join(_problem(key, values, model) for key in keys)
         raise BadParameter(f"batch_param: {problems}") from None

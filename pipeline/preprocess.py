@@ -51,7 +51,7 @@ def fit(frame: Frame, rows: Rows) -> Preprocessor:
 
 
 def shape(preprocessor: Preprocessor, frame: Frame, rows: Rows | None = None) -> tuple[int, int]:
-    """Of the matrix that `blocks` makes."""
+    """Rows and columns of the matrix that `blocks` makes."""
     width = sum(len(rule.outputs) for rule in preprocessor.rules)
     return frame.n_rows if rows is None else len(rows), width
 

@@ -7,7 +7,7 @@ from typing import Any
 from configs.errors import BadData
 
 FORMAT = 1
-"""Of the JSON; raised when its meaning changes, and the old one is still read."""
+"""The version of the JSON. It is raised when its meaning changes; old ones can still be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ from uuid import uuid4
 from storage.records import ModelName
 
 MODELS, PREDICTIONS, ENSEMBLES = "models/T", "predictions/P", "ensembles/E"
-"""With the number of a batch: the folder of what it trained, predicted or searched."""
+"""Followed by the number of a batch: the folder of what it trained, predicted or searched."""
 
 MATRIX, LABELS = "matrices/{sha256}.npy", "labels/{sha256}.safetensors"
 SPLIT, PREPROCESSOR = "splits/{sha256}.safetensors", "preprocessors/{sha256}.json"
 ROW_KEYS = "row_keys/{sha256}.safetensors"
 
 SHARED = MATRIX, LABELS, SPLIT, PREPROCESSOR, ROW_KEYS
-"""With the hash of the content."""
+"""Named by the hash of their content."""
 
 _OF_BATCHES = MODELS, PREDICTIONS, ENSEMBLES
 _SHARED_FOLDERS = tuple(name.split("/")[0] for name in SHARED)
@@ -46,7 +46,7 @@ def of_member(batch_id: int, name: ModelName) -> str:
 
 
 def of_picture(batch_id: int, name: str) -> str:
-    """With the beginning of the content's hash."""
+    """A name with the beginning of the content's hash."""
     return f"{ENSEMBLES}{batch_id}/{name}.{{sha256:.16}}.png"
 
 

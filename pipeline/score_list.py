@@ -45,14 +45,14 @@ def read_scores(
     store: Store,
     cache: Cache,
 ) -> ScoreList:
-    """The scores of a batch that has ended; `model` None: it has but one; `split` None: the one it
-    has, else test.
+    """The scores of a batch that has ended; `model` None: it has only one; `split` None: the only
+    one, or test.
 
     Raises:
         NotFound: there is no such batch, mode, model or split.
         BadParameter: it has several models.
         WrongState: it has no scores, or not yet.
-        DatasetChanged: the rows that were scored are registered no more.
+        DatasetChanged: the rows that were scored are no longer registered.
         ArtifactMissing, ArtifactDamaged: a file of the store is of no use.
     """
     batch = read(lambda connection: batches.existing(connection, batch_id))
@@ -146,8 +146,8 @@ def same_rows(
 def identified(
     dataset: Dataset, rows: pa.Table, numbers: NDArray[np.int64] | None
 ) -> dict[str, list[Any]]:
-    """Of canonical rows those of these numbers (None: all): `id`, or `row_no` from 1 where the data
-    set has no such column, and `target`, as 0 and 1, where it has one.
+    """The canonical rows of these numbers (None: all): their `id`, or `row_no` from 1 if the data
+    set has no such column, and `target`, as 0 and 1, if it has one.
     """
     if numbers is None:
         numbers = np.arange(rows.num_rows)

@@ -15,10 +15,10 @@ from pipeline.subjects import Selection
 from storage import results, score_bands
 from storage.records import ModelKey
 
-MODERATE, LARGE = 0.1, 0.25  # the usual rule of thumb, as of Siddiqi, Credit Risk Scorecards, 2006
+MODERATE, LARGE = 0.1, 0.25  # the usual rule of thumb, as in Siddiqi, Credit Risk Scorecards, 2006
 
 Expected = Mapping[ModelKey, Mapping[int, int]]
-"""Of each model, how many rows of test its scores have in which band."""
+"""How many rows of test each model has in which band."""
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +59,7 @@ def renew(
 
 
 def doubts(selection: Selection, context: Context) -> tuple[str, ...]:
-    """That scores of a batch have shifted, unless that may be chance in so few rows."""
+    """Remarks that scores of a batch have shifted, unless that may be chance in so few rows."""
     batch_id = context.claim.batch_id
     found = context.read(lambda connection: results.psi(connection, batch_id))
     if not found:

@@ -74,7 +74,7 @@ def make_split(
 
 
 def doubts(parts: Parts, y: Labels) -> tuple[str, ...]:
-    """Where so few rows of a class choose or judge that one more or less changes every figure."""
+    """Remarks on parts with so few rows of a class that one more or less changes every figure."""
     found = []
     for name, rows in (("valid", parts.valid), ("test", parts.test)):
         counts = np.bincount(y[rows], minlength=2)

@@ -84,7 +84,7 @@ def _end_forgotten(connection: Connection, batch: Batch) -> None:
 
 
 def identity(connection: Connection, batch_id: int, fence: int) -> str | None:
-    """Of the process that made this claim; None: it was set to U by hand."""
+    """The identity of the process that made this claim; None: it was set to U by hand."""
     found: str | None = connection.scalar(
         select(_attempt.identity).where(_attempt.batch_id == batch_id, _attempt.fence == fence)
     )

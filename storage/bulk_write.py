@@ -23,7 +23,7 @@ def fill(
     progress: Callable[[float], None] = lambda _: None,
 ) -> None:
     """Insert `data`, whose columns are named as those of `target`. Where local files are refused,
-    and on SQLite, rows go by INSERT. `progress` is told the share done.
+    and on SQLite, rows go by INSERT. `progress` is called with the share done.
 
     Raises:
         BadData: the database does not take a value as it is.

@@ -40,9 +40,9 @@ log = structlog.get_logger(__name__)
 class Cache:
     """Read-only files below `root`, named by their SHA-256. Safe for any number of processes.
 
-    Above `limit_bytes` the files that were longest not asked for go, but none that was asked for
-    in the last minute and none that is held, so the limit may be passed for a while. Who has a
-    file open or mapped keeps it.
+    Above `limit_bytes` the least recently used files are deleted, but none that was used in the
+    last minute and none that is held, so the limit may be exceeded for a while. Processes that
+    have a file open or mapped keep it.
     """
 
     def __init__(self, root: Path, limit_bytes: int | None = None) -> None:
@@ -208,8 +208,8 @@ class Cache:
 
     @contextmanager
     def _alone(self, sha256: str) -> Iterator[None]:
-        """One process or thread of this host at a time; but who has waited too long, for one that
-        is frozen, goes on beside it. Locks are kept, so they must be few.
+        """One process or thread of this host at a time; but one that has waited too long, for one
+        that is frozen, goes on beside it. Files of locks are kept, so they must be few.
         """
         file = self._made(self._root / "locks") / sha256[:3]
         deadline = time.monotonic() + _ALONE_SECONDS

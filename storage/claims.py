@@ -198,7 +198,7 @@ def settled(connection: Connection, claim: Claim) -> State | None:
         select(_batch.state).where(
             _batch.batch_id == claim.batch_id,
             _batch.claim_id == claim.claim_id,
-            # Else it was swept, and then set to U by hand: nobody's.
+            # With another fence it was swept, and then set to U by hand: nobody's.
             or_(_batch.state != "U", _batch.fence == claim.fence),
         )
     )

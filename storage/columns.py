@@ -78,7 +78,7 @@ def code(length: int) -> TypeEngine[str]:
 
 class _WhateverStands(sqlite.DATETIME):
     """SQLite keeps whatever an operator has typed, and no row may stop a launcher: what is no time
-    is read as the beginning of time, for it is not nothing.
+    is read as the beginning of time, not as NULL, because something was typed.
     """
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:

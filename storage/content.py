@@ -22,7 +22,7 @@ _THREAD_ROWS = 10_000
 
 
 def canonical(table: pa.Table, columns: Sequence[DatasetColumn]) -> pa.Table:
-    """As `canonical_of`, of a table that stays as it is."""
+    """As `canonical_of`, but leaves the table as it is."""
     return canonical_of(columns_in(table), columns)
 
 
@@ -64,7 +64,7 @@ def content_sha256(table: pa.Table, columns: Sequence[DatasetColumn]) -> str:
 
 
 def whole(values: pa.ChunkedArray) -> pa.Array:
-    """In one piece; one that is so already is not copied."""
+    """The values in one piece; they are copied only if they are not."""
     return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
 
 

@@ -103,15 +103,15 @@ def connect_args(url: URL, session: str, timeout_seconds: float) -> dict[str, An
         "init_command": f"SET SESSION {session}, time_zone='+00:00', sql_mode='{_SQL_MODE}'",
     }
     if url.password:
-        # As the server's own client sends it. Text PyMySQL would turn into Latin-1, which has no
-        # Korean.
+        # Bytes, as the server's own client sends it. PyMySQL would turn text into Latin-1, which
+        # has no Korean.
         told["password"] = str(url.password).encode()
     return told
 
 
 def _ping_the_idle(engine: Engine) -> None:
-    """As SQLAlchemy's pool_pre_ping, but for connections alone that were idle for a while: asked
-    at each use, the question is one of six that a claim and its completion put to the server.
+    """As SQLAlchemy's pool_pre_ping, but only for connections that were idle for a while: if it
+    were asked at each use, it would be one of six questions that a claim and its completion cost.
     """
 
     @event.listens_for(engine, "checkin")

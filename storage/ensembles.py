@@ -25,7 +25,7 @@ from storage.schema import (
 )
 
 REPORT_ROWS = 50_000
-"""Of a former report, deleted in one transaction: SQLite takes half a second for them."""
+"""So many rows of a former report are deleted in one transaction, in half a second on SQLite."""
 
 _REPORT = (
     dc_ensemble_model,
@@ -104,7 +104,7 @@ class Picture(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnsembleReport:
-    """All that a finished ensemble batch says, but for the ranked ensembles."""
+    """Everything that a finished ensemble batch reports, except the ranked ensembles."""
 
     members: Sequence[Member] = ()
     details: Sequence[Detail] = ()
@@ -122,8 +122,8 @@ def forget_report(connection: Connection, batch_id: int) -> bool:
 
 
 def put_ranked(connection: Connection, batch_id: int, ranked: pa.Table) -> None:
-    """Add rows of dc_batch_result_t4, given but for their batch_id; all that are given at once are
-    there after it, also if they were before.
+    """Add rows of dc_batch_result_t4, given without their batch_id. Afterwards all of them are
+    there, also if some were before.
 
     They go by bulk load where the connection is of `bulk_engine.bulk_engine`.
     """

@@ -30,7 +30,7 @@ _OTHERS = {
     b"\x1f\x8b": "compressed; unpack it first, with gunzip",
     b"PAR1\x15": "a Parquet file; give it a name that ends in .parquet",
 }
-"""With which bytes files begin that people take for CSV."""
+"""The first bytes of files that people take for CSV."""
 
 
 def read_file(path: Path) -> pa.Table:

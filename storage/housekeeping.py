@@ -105,7 +105,7 @@ def prune(
     ).all()
     if not found:
         return Pruned(batches=0, after=None)
-    # Who sets one to I again at this moment is faster, or waits until it is gone.
+    # Somebody who sets one to I again at this moment is faster, or waits until it is gone.
     ours = connection.scalars(
         select(_batch.batch_id)
         .where(_batch.batch_id.in_(found), _completed_before(seconds))
@@ -176,8 +176,8 @@ def _needed(seconds: float) -> ColumnElement[bool]:
 
 
 def _within(connection: Connection, ours: Sequence[int], rows: int) -> list[int]:
-    """Delete ranked ensembles, no more rows than that; the batches that have none left, as far as
-    it came. Their score bands, which go with them, count as well.
+    """Delete ranked ensembles, at most `rows` rows; return the batches that have none left, as far
+    as it came. Their score bands, which go with a batch, count as rows, too.
     """
     ranked, banded = (
         set(connection.scalars(select(key).where(key.in_(ours)).distinct()))
@@ -196,8 +196,8 @@ def _within(connection: Connection, ours: Sequence[int], rows: int) -> list[int]
 
 
 def delete_ensembles(connection: Connection, batch_id: int, rows: int) -> int:
-    """Delete the first so many rows by number, and the other split of the last; to be called in
-    transactions of its own until it returns 0, for of a batch with millions one would last minutes.
+    """Delete the first `rows` rows by number, and the last one's other split; returns how many. To be
+    called in transactions of its own until it returns 0: one for millions of rows would last minutes.
     """
     some = (
         select(_rank.ensemble_no)

@@ -47,7 +47,7 @@ def put(connection: Connection, batch_id: int, scores: MemberScores) -> None:
 def keep_matching(
     connection: Connection, batch_id: int, wanted: Mapping[ModelName, str]
 ) -> tuple[MemberScores, ...]:
-    """Forget the scores that earlier runs left, but for those whose fingerprint is wanted."""
+    """Forget the scores that earlier runs left, except those whose fingerprint is wanted."""
     table = dc_ensemble_score
     rows = connection.execute(select(table).where(table.c.batch_id == batch_id))
     found = tuple(map(MemberScores.from_row, rows))

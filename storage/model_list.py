@@ -48,7 +48,7 @@ def listing(connection: Connection, model_group: str | None = None) -> list[Mode
 
 
 def moving(connection: Connection, entries: Iterable[ModelEntry]) -> dict[str, list[int]]:
-    """By group, the models that it loses to others when `entries` are put."""
+    """The models that each group would lose to other groups if `entries` were put."""
     wanted = {entry.model_no: entry.model_group_id for entry in entries}
     lost: dict[str, list[int]] = {}
     for there in listing(connection):

@@ -46,7 +46,7 @@ _holder = dc_batch.alias("holder")
 class Obstacle:
     """What may keep a waiting row of dc_batch from being run.
 
-    `there`: whether it does; never NULL, for it is also negated. `words`: what the row then waits
+    `there`: whether it does; never NULL, as it is also negated. `words`: what the row then waits
     for, where v_batch can tell. `by`: the columns that decide whether it is there and what to do
     about it, so that rows with the same values are judged once; by default each row is judged.
     """
@@ -72,8 +72,8 @@ def words_of(
 
 
 def _of_candidates(*what: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
-    """Of the batches whose models the candidate list of this one names, those that have not yet
-    come to their end.
+    """The batches that have not ended yet, among those whose models the candidate list of this
+    one names.
     """
     # A join in words: MariaDB writes one with a comma anew in a view that comes from a backup.
     named = _parent.join(dc_candidate_model_list, _parent.c.batch_id == _listed.batch_id)
@@ -137,8 +137,8 @@ OTHERS = (KEY, PARENT, CANDIDATE, TWIN)
 
 # What an operator said of the batch or its queue.
 
-# How far off: whoever meant another zone than UTC sees it. In steps of an hour, as who waits for a
-# batch is told whenever the words change.
+# How far off it is, so that whoever meant another zone than UTC sees it. In steps of an hour:
+# people who wait for a batch are shown these words again whenever they change.
 _seconds = seconds_between(utc_now(), _batch.run_after)
 
 

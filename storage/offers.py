@@ -25,7 +25,7 @@ class Offer:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Of the conditions below, which are named as the fields are."""
+        """The parameters of the conditions below, which are named as the fields are."""
         return asdict(self)
 
 

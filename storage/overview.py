@@ -60,7 +60,7 @@ class Overview:
     failures: tuple[Failure, ...]
     """The latest final errors of the last day."""
     failed: int
-    """How many there are of them."""
+    """How many final errors there were on the last day."""
 
 
 def read(connection: Connection, *, failures: int = 10) -> Overview:

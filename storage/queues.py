@@ -12,7 +12,7 @@ def pause(connection: Connection, queue: str) -> None:
 
 
 def resume(connection: Connection, queue: str) -> None:
-    """Its row goes: it says nothing else, and a name that was mistyped is not to stay."""
+    """Delete its row, which says nothing else: so a name that was mistyped does not stay."""
     connection.execute(delete(dc_queue).where(dc_queue.c.queue == queue))
 
 

@@ -127,11 +127,11 @@ def keep_matching(
     *,
     rows_each: int = 1,
 ) -> set[ModelKey]:
-    """Drop what earlier runs of a batch left, but for models whose fingerprint is the wanted one,
-    whose scores are among `files`, which are in the store, and which have all their `rows_each`
-    rows of metrics, one a split.
+    """Drop what earlier runs of a batch left, except models whose fingerprint is the wanted one,
+    whose scores are among `files` (those in the store), and which have all their `rows_each`
+    rows of metrics, one for each split.
 
-    Returns the keys of those: they need not be done again.
+    Returns the keys of the models that stay: they need not be done again.
     """
     table = dc_batch_result.c
     rows = connection.execute(

@@ -13,7 +13,7 @@ _band = dc_score_band.c
 def rows_by_band(
     connection: Connection, batch_id: int, split: SplitName
 ) -> dict[ModelKey, dict[int, int]]:
-    """Of each model of a batch; those that were trained before bands were kept are not there."""
+    """By each model of a batch, except those that were trained before bands were kept."""
     rows = connection.execute(
         select(_band.model_no, _band.model_sub_no, _band.band, _band.n_rows).where(
             _band.batch_id == batch_id, _band.split == split

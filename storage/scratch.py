@@ -22,8 +22,8 @@ def folder(parent: Path | None = None) -> Iterator[Path]:
     """
     path = (parent or Path(tempfile.gettempdir())) / f"deepcredit-{uuid4().hex}"
     mark = mark_of(path)
-    with mark.open("x+b") as held:  # to read, too: network file systems want that of who shares
-        # Who cleans may come before us and remove the mark; then the folder has none.
+    with mark.open("x+b") as held:  # to read, too: network file systems ask that for a shared lock
+        # `clean` may come before us and remove the mark; then the folder has none.
         fcntl.flock(held, fcntl.LOCK_SH)
         path.mkdir(mode=0o700)
         try:
@@ -35,7 +35,7 @@ def folder(parent: Path | None = None) -> Iterator[Path]:
 
 def clean(parent: Path | None = None) -> None:
     """Remove what `folder` has made there for processes of this user that are dead by now. What
-    cannot be removed now stays: nobody fails for what others have left.
+    cannot be removed now stays: nobody may fail because of what others have left.
     """
     with suppress(OSError):  # there may be no such folder, as where every disk is full
         for mark in (parent or Path(tempfile.gettempdir())).glob(f"*{_MARK}"):

@@ -131,8 +131,8 @@ def _decoded(row: RowMapping) -> Server:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    """Of a JSON list. What an operator has written in its place is one name: a row that none can
-    read must not keep other launchers from starting.
+    """The names in a JSON list. Anything else, which an operator has written there, is one name: a
+    row that cannot be read must not keep other launchers from starting.
     """
     try:
         found = json.loads(text)
@@ -142,7 +142,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def at_work(connection: Connection) -> tuple[Server, ...]:
-    """Without those that died and could not take themselves off the list."""
+    """The servers, without those that died and could not take themselves off the list."""
     return listing(connection, AT_WORK)
 
 

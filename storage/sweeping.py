@@ -68,8 +68,8 @@ def sweep(connection: Connection) -> list[tuple[int, int]]:
 def reap(
     connection: Connection, server: str, is_dead: Callable[[str], bool]
 ) -> list[tuple[int, int]]:
-    """As `sweep`, of batches that run under this launcher's id and whose holder is dead, however
-    long their leases last; `is_dead` is asked by the identity of their claim.
+    """As `sweep`, for batches that run under this launcher's id and whose holder is dead, even if
+    their leases still hold; `is_dead` is asked by the identity of their claim.
     """
     reaped: list[tuple[int, int]] = []
     while some := _reap_some(connection, server, is_dead):  # it may have held more than one look

@@ -50,7 +50,7 @@ def write(
 ) -> str:
     """Create table `name` and fill it with `data` (int64, float64, string) and a column of row
     numbers from 1, whose name is returned. Committed when it returns; on any error no table
-    is left behind. `progress` is told the share done.
+    is left behind. `progress` is called with the share done.
 
     Raises:
         TableExists: the table is there already; it is left alone.
@@ -81,7 +81,7 @@ def write(
 def _too_long(data: pa.Table) -> str:
     """InnoDB's limit is half a page, less what it notes of the row and of each column."""
     texts = sum(pa.types.is_string(kind) for kind in data.schema.types)
-    numbers = data.num_columns - texts - 1  # but for those of the rows
+    numbers = data.num_columns - texts - 1  # without the row numbers
     return (
         f"a row of {numbers} numbers and {texts} texts is too long for the database: it holds some "
         "8,000 bytes, 8 for a number, up to 42 for a text, none for a missing value, as in 980 "

@@ -62,7 +62,7 @@ def _first(
 ) -> Select[*tuple[Any, ...]]:
     here = (_batch.queue == bindparam("queue"), ~_passed, offered)
     few = _SEEN.where(condition, *here).order_by(*order).limit(_FEW)
-    # Of a small table MariaDB would rather read and sort the whole.
+    # MariaDB would rather read and sort the whole of a small table.
     return few.with_hint(dc_batch, f"FORCE INDEX ({index})", "mariadb")
 
 
@@ -73,7 +73,7 @@ A locking read would hold every row that it passes over, needs unmet, until the 
 MariaDB gives such locks back on a scan of the primary key, but not of another index.
 """
 
-# By itself: a query of both states would lose the order that the index gives.
+# A query by itself: one of both states would lose the order that the index gives.
 RETRIES = _first("k_retry", retry_is_due, _batch.run_after, _batch.batch_id)
 """Likewise rows whose retry is due, in the order in which they are."""
 
@@ -98,8 +98,8 @@ _MAY_BE_TAKEN = (
     waits,
     _batch.cancel_requested_at.is_(None),
 )
-# Whoever holds a row is not waited for. Of a scan MariaDB gives back the lock of a row that does
-# not suit, of a look-up by one number not: its owner would wait for our transaction to end.
+# A row that is held is not waited for. In a scan MariaDB gives back the lock of a row that does
+# not suit, in a look-up by one number it does not, and the row's owner would wait for our end.
 _LOCK = (
     select(_batch.batch_id)
     .where(_batch.batch_id.in_(bindparam("few", expanding=True)), *_MAY_BE_TAKEN)

@@ -20,7 +20,7 @@ def open_client(address: str, certificates: Mapping[str, str] | None, patience: 
 
     Raises:
         OSError: no answer within so many seconds.
-        ClusterUnavailable: the certificates are valid no more.
+        ClusterUnavailable: the certificates are no longer valid.
     """
     client: Client = _Client(  # type: ignore[no-untyped-call]
         address, security=security(certificates), timeout=patience, set_as_default=False

@@ -33,7 +33,7 @@ def start(configured: Cluster, say: Say, without: Collection[str] = ()) -> Pictu
     cluster = _without(configured, without)
     facts, errors = facts_of(cluster, cluster.hosts)
     if errors:
-        # Where all fail alike it is hardly that each of them is down.
+        # If all fail, hardly each of them is down.
         again = "`deepcredit cluster start` again once that is mended"
         advice = _advice(configured, (*without, *errors)) if facts else again
         raise ClusterUnavailable(f"{'; '.join(errors.values())}; nothing was started; {advice}")
@@ -133,7 +133,7 @@ def _end(cluster: Cluster) -> tuple[dict[str, dict[str, str]], list[str]]:
 
     workers, away = end(cluster.hosts, "scheduler")
     schedulers, lost = end(host for host in cluster.hosts if host.name in workers)
-    # Of a host that was heard once only, that nothing runs is not known.
+    # If a host answered only once, it is not known whether nothing runs there.
     ended = {
         name: states | schedulers.get(name, {})
         for name, states in workers.items()

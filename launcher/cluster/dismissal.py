@@ -38,7 +38,7 @@ def of_former_hosts(cluster: Cluster, picture: Picture) -> list[Worker]:
 def tell(
     address: str, certificates: Mapping[str, str] | None, workers: Sequence[Worker]
 ) -> list[Worker]:
-    """Those that leave: all but those that somebody else has started.
+    """Tell them to leave. Returns those that do: all except those that somebody else has started.
 
     Raises:
         ClusterUnavailable: some did not hear it.

@@ -14,7 +14,7 @@ _ESTIMATORS = "models.estimators."
 
 
 async def hand_down(worker: Worker) -> None:
-    """To be called before the worker has left its scheduler, for then it is closed by Dask."""
+    """To be called before the worker has left its scheduler, as Dask then closes it."""
     names = sorted(name for name in sys.modules if name.startswith(_ESTIMATORS))
     async with worker.rpc(str(worker.nanny)) as nanny:  # its address, whatever the type says
         await nanny.run(function=dumps(_preload), kwargs=dumps({"names": names}))

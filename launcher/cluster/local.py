@@ -93,8 +93,8 @@ def crew_here(wanted: int) -> Crew:
 
 
 def crew_of(wanted: int, cores: int, cards: tuple[str, ...], memory: int) -> Crew:
-    """As many threads as there are cores and memory for. Who wants workers may give each of them
-    less memory, but has no more threads than cores.
+    """As many threads as there are cores and memory for. If a number of workers is wanted, each may
+    have less memory, but there are never more threads than cores.
     """
     share = fits_a_card(cores, len(cards))
     threads = cores if wanted else min(cores, memory // _LEAST_MB)

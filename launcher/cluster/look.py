@@ -135,7 +135,7 @@ def _worker(
     address: str, info: Mapping[str, Any], tasks: Sequence[Any], *, answering: bool
 ) -> Worker:
     metrics = info["metrics"]
-    # Those that only send their files are running too, as far as anybody cares.
+    # Tasks that only send their files count as running, too.
     running = metrics.get("executing", 0) + metrics.get("task_counts", {}).get("long-running", 0)
     resources: Mapping[str, float] = info["resources"]
     return Worker(
@@ -164,7 +164,7 @@ def _dashboard(address: str, services: Mapping[str, int]) -> str:
 
 
 def _differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
-    """Where a worker has another version than the scheduler, of anything Dask itself needs."""
+    """Workers with another version than the scheduler's of anything that Dask itself needs."""
     return sorted(
         f"{address} has {name} {worker['packages'].get(name)}, the scheduler {ours}"
         for address, worker in there.items()

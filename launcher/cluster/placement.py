@@ -36,8 +36,8 @@ class Place:
 
 
 def place(need: Need, workers: Sequence[Has]) -> Place:
-    """Where it may run. To keep off a host it does without a card, or takes the place of those that
-    want one, but it does not do without its tag.
+    """Where it may run. To keep off a host it does without a card, or goes to a worker with a card
+    that it does not want, but it never does without its tag.
 
     Raises:
         NotEnoughMemory: no worker could ever take it.
@@ -82,10 +82,10 @@ def _place(need: Need, workers: Sequence[Has]) -> Place:
 
 
 def _hosts(found: Place, need: Need, workers: Sequence[Has]) -> tuple[str, ...]:
-    """Where it could run, to be held to that.
+    """The only hosts where it may run.
 
-    To prefer would not do: Dask lets whoever is idle take what merely prefers others, and one that
-    fails every task at once is idle.
+    A preference would not do: Dask lets idle workers take tasks that merely prefer others, and a
+    worker that fails every task at once is idle.
     """
     could = [one for one in _large(workers, need) if found.offered_by(one)]
     if found.workers:

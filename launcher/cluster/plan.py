@@ -75,7 +75,7 @@ def more_workers(
 ) -> dict[str, Process]:
     """What to start where there are fewer workers without a card than `wanted`, by the host's name.
 
-    `facts`: also of other hosts, if they answer, for they may be names of the same machines.
+    `facts`: also of other hosts, if they answer: they may be names of the same machines.
 
     Raises:
         ClusterUnavailable: a host that is to have more differs from here in versions.
@@ -99,7 +99,7 @@ def more_workers(
 
 
 def address_of(cluster: Cluster, ip: str) -> str:
-    """Of a scheduler on a host with this address."""
+    """The address of a scheduler on a host with this IP address."""
     protocol = "tls" if cluster.certificates else "tcp"
     return f"{protocol}://{_bracketed(ip)}:{cluster.scheduler_port}"
 

@@ -42,7 +42,7 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
     less = {name: -number for name, number in more.items() if number < 0}
     certificates = read(cluster.certificates)
     for name, number in less.items():
-        # Those first that hear it and run nothing.
+        # First those that can hear it and run nothing.
         idlest = sorted(there[name], key=lambda w: (not w.answering, w.running + w.waiting))
         idlest = idlest[:number]
         for worker in dismissal.tell(picture.address, certificates, idlest):

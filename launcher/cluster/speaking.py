@@ -57,14 +57,14 @@ def no_answer(address: str, advice: str) -> str:
         return (
             f"{text}, yet listens: it hangs, has other certificates, or speaks tcp:// without any"
         )
-    return f"{text}, yet listens: it hangs, is none, or has certificates and speaks tls://"
+    return f"{text}, yet listens: it hangs, is no scheduler, or has certificates and speaks tls://"
 
 
 def security(certificates: Mapping[str, str] | None) -> Security | None:
     """Dask's form of ca, cert and key as PEM text.
 
     Raises:
-        ClusterUnavailable: they are valid no more.
+        ClusterUnavailable: they are no longer valid.
     """
     if certificates is None:
         return None

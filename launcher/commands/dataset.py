@@ -186,14 +186,14 @@ def show_(
 
 
 def _choices(given: dict[str, Any]) -> Choices:
-    """Of the parameters of a command those that say what columns are, by their names."""
+    """The parameters of a command that say what columns are, by their names."""
     named = {field.name: given[field.name] for field in fields(Choices)}
     lists = {name: tuple(given[name] or ()) for name in ("drop", "sensitive", "categorical")}
     return Choices(**named | lists | {"missing": _sentinels(given["missing"] or ())})
 
 
 def _sentinels(given: list[str] | tuple[()]) -> dict[str, tuple[str, ...]]:
-    """Of a column named more than once, all values."""
+    """All values of each column, also of one that is named more than once."""
     found: dict[str, tuple[str, ...]] = {}
     for text in given:
         name, equals, values = text.rpartition("=")
@@ -225,7 +225,7 @@ def _make(ctx: typer.Context, words: str, make: Callable[..., Dataset]) -> None:
 
 
 def _show_columns(dataset: Dataset) -> None:
-    """Of a target or a time the kind says only how its values are stored."""
+    """The kind is shown of features alone: of other columns it only says how values are stored."""
     rows = [
         row
         | {

@@ -99,7 +99,7 @@ def _rows(entry: ModelEntry, write: Callable[[dict[str, Any]], str | None]) -> l
 
 
 def _briefly(params: dict[str, Any]) -> str | None:
-    """As few lines as may be, none of which breaks a name from its value."""
+    """The parameters in one text: name=value, name=value."""
     written = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in params.items())
     return ", ".join(written) or None
 

@@ -51,7 +51,7 @@ def resume(ctx: typer.Context, name: Name) -> None:
 
 
 def _names(connection: Connection) -> list[str]:
-    """Of queues that a batch or a launcher has, and the usual one."""
+    """The names of queues that a batch or a launcher has, and the usual one."""
     served = (queue for each in servers.listing(connection) for queue in each.queues)
     return sorted({"default", *queues.of_batches(connection), *served})
 

@@ -115,7 +115,7 @@ def _of_ensembles(metric: str) -> tuple[Column, ...]:
 
 
 def _alike(ensembles: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of ensembles with the same figures the first alone, with the number of them all."""
+    """Only the first of ensembles with the same figures, with the number of all of them."""
     first: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in ensembles:
         figures = tuple(row[name] for name in row if name not in ("rank_no", "ensemble_no"))

@@ -105,7 +105,7 @@ def worker(
 
 
 def _places(scheduler: str, more: Sequence[str]) -> list[str]:
-    """Where it listens: Dask would do so at every address of the host, and run what comes there."""
+    """Where it listens: Dask would do that at every address of the host, and run whatever comes."""
     ip = towards(scheduler)
     words = ["--dashboard-address", of_pages(ip, 0)]
     if not any(word.partition("=")[0] in _LISTENING for word in more):
@@ -115,7 +115,7 @@ def _places(scheduler: str, more: Sequence[str]) -> list[str]:
 
 
 def _check_own_settings(ctx: typer.Context) -> None:
-    """Else each task that comes here would find it out.
+    """Check settings of this host, or each task that comes here would find out.
 
     Raises:
         BadSetting: a variable of this host is wrong, or its cache cannot be written.
@@ -126,7 +126,7 @@ def _check_own_settings(ctx: typer.Context) -> None:
 
 
 def _card(number: int) -> str:
-    """Its name for CUDA, of those that are not hidden."""
+    """CUDA's name for this card, counted among those that are not hidden."""
     there = cards()
     if number < len(there):
         return there[number]

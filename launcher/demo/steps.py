@@ -19,11 +19,11 @@ from storage.records import Dataset, ModelEntry
 from storage.schema import dc_batch, dc_candidate_model_list, dc_model
 
 NAME = "DEMO"
-"""Of its data set, models, launcher and, with the number of a train batch, candidate lists."""
+"""The name of its data set, model group, launcher and, before a batch's number, candidate lists."""
 QUEUE = "demo"
-"""Of its own: what others have waiting in this database is not the demo's to run."""
+"""Its own queue: the demo must not run what others have waiting in this database."""
 MEMBERS = 5
-"""Of the demo's ten models; with so few, thirty cannot be drawn."""
+"""Models that vote in a round: the default, thirty, cannot be drawn from the demo's ten."""
 MODELS = """\
 # The demo's models. Change them and load them again: deepcredit model load var/demo/models.toml
 

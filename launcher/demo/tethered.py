@@ -13,7 +13,7 @@ _PAUSE_SECONDS = 1.0  # or two signals would be heard as one
 
 
 def stop_at_eof() -> None:
-    """As somebody who tells a launcher twice: what it runs is given back at once."""
+    """Stop as if told twice: a launcher then gives back at once what it runs."""
     while os.read(0, 4096):
         pass
     for _ in range(2):

@@ -10,7 +10,7 @@ _LONGEST = 500
 def last_words(text: str) -> str:
     """The errors of its tracebacks, each once; where there is none, its last lines."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    # Of errors that follow from each other the first is the cause.
+    # If errors follow from each other, the first one is the cause.
     errors = list(dict.fromkeys(_errors(lines)))
     words = [*errors[:1], *errors[1:][1 - _FEW :]] or lines[-_FEW:]
     return " | ".join(line.strip()[:_LONGEST] for line in words)

@@ -1,4 +1,4 @@
-"""A host: what processes here may use of it, and how ours is told from all others."""
+"""A host: what processes here may use of it, and how to tell it from all others."""
 
 import contextlib
 import itertools
@@ -41,8 +41,8 @@ class Host:
 
     def outlived(self, identity: str) -> bool:
         """Whether this is the identity, with its slot, of a process that is certainly dead: no
-        process has its number, or we have it by now. Of other machines, boots and containers we
-        cannot tell. To be asked before we claim anything.
+        process has its number, or we have it by now. For other machines, boots and containers
+        this cannot be told. To be asked before we claim anything.
         """
         found = _SLOT.fullmatch(identity)
         if found is None or found["boot"] != _boot() or found["boot"] == _NOT_TOLD:
@@ -72,8 +72,8 @@ def cards(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
         return tuple(str(number) for number in range(there))
     if not there:
         return ()
-    # As CUDA reads it: what comes after a name that is none is hidden. Parts of a card have names
-    # too, so there may be more of them than cards.
+    # As CUDA reads it: whatever follows a word that is no name is hidden. Parts of a card have
+    # names, too, so there may be more names than cards.
     numbers = {str(number) for number in range(there)}
     names = (name.strip() for name in shown.split(","))
     known = itertools.takewhile(lambda name: name in numbers or name[:1].isalpha(), names)
@@ -115,7 +115,7 @@ def cores() -> int:
 
 
 def _cgroup_limits() -> list[int]:
-    """Of memory, in bytes."""
+    """Limits of memory, in bytes."""
     return [int(text) for text in _cgroup_texts("memory.max") if text.isdigit()]
 
 
@@ -142,8 +142,8 @@ def _identity(name: str, pid: int | None) -> str:
 
 
 def _boot() -> str:
-    """Of the machine, and among which of its processes a number stands for one: those of another
-    container have their own. The kernel gives this name again when all of them are dead.
+    """The boot of the machine and the namespace in which a number means one process: another
+    container has its own. The kernel uses its name again when all processes in it are dead.
     """
     try:
         return f"{boot_id()}.{_NUMBERED_TOGETHER.stat().st_ino}"

@@ -11,7 +11,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def boot_id() -> str:
-    """Of this machine since it was last switched on."""
+    """A name of the time since this machine was last switched on."""
     return _BOOT_ID.read_text(encoding="ascii").strip()
 
 
@@ -47,7 +47,7 @@ def was_told(pid: int, word: str) -> bool:
 
 def family(marker: bytes) -> list[int]:
     """Living processes with this entry, NAME=VALUE, in the environment they were started with,
-    which the dead have no more.
+    which dead ones no longer have.
     """
     numbers = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
     return [pid for pid in numbers if _carries(pid, marker)]

@@ -22,7 +22,7 @@ def program(name: str) -> tuple[str, ...]:
 
 
 def environment() -> dict[str, str]:
-    """In which a process finds our packages from any working directory."""
+    """An environment in which a process finds our packages from any working directory."""
     root = str(Path(__file__).resolve().parents[2])
     found = dict(os.environ)
     # Site-packages before the standard library would let a stray backport replace a module.

@@ -114,7 +114,7 @@ def _marker(record: Record) -> bytes:
 
 
 def _gone(records: Sequence[Record], seconds: float) -> list[Record]:
-    """Those that still have processes after so long."""
+    """The records that still have processes after so many seconds."""
     deadline = time.monotonic() + seconds
     while left := [record for record in records if family(record)]:
         if time.monotonic() > deadline:

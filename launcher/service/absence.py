@@ -43,7 +43,7 @@ class Absence:
         return CANNOT_BEGIN[self._cause].why
 
     def heed(self, outcome: Outcome) -> None:
-        """Of every batch that ends."""
+        """To be called with the outcome of every batch that ends."""
         if outcome.state == "C":
             self._pauses = pauses(*_PAUSES)
         elif outcome.error_class in CANNOT_BEGIN and self._due is None:

@@ -14,7 +14,7 @@ from launcher.service.verdict import Exit
 from pipeline.messages import Job, Malformed, Message, decode, encode
 
 COMMAND = python.program("launcher.service.child_main")
-# Else glibc keeps what a large data set took and gave back column by column.
+# Without it glibc keeps the memory that a large data set took and gave back column by column.
 _GIVE_BACK = {"MALLOC_TRIM_THRESHOLD_": "65536"}
 _TAIL_LINES = 40
 _DRAIN_SECONDS = 5.0

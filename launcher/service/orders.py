@@ -1,4 +1,4 @@
-"""What a launcher is told by signals."""
+"""What signals tell a launcher to do."""
 
 import signal
 import threading

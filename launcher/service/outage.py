@@ -19,7 +19,7 @@ class Outage:
     """
 
     def __init__(self, changed: Callable[[bool], None]) -> None:
-        """`changed` is told True when it begins, False when it is over."""
+        """`changed` is called with True when it begins, with False when it is over."""
         self._changed = changed
         self._away: set[str] = set()
         self._pauses: dict[str, Iterator[float]] = {}

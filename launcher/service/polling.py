@@ -14,14 +14,14 @@ from launcher.service.metrics import Metrics
 from launcher.service.reporting import Reporting
 from launcher.service.slots import Slots
 
-# Between two lines on one batch: who drains looks on, a daemon's log is kept.
+# Between two lines on one batch: somebody watches a drain, but a daemon's log is kept.
 _NEWS_DRAINING, _NEWS_SERVING = 10.0, 60.0
 
 log = structlog.get_logger(__name__)
 
 
 class Polling:
-    """Of one launcher; it does nothing but when it is called."""
+    """How one launcher looks for work; it does something only when it is called."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Polling:
         """Whether there is nothing left to run, or no way to find out: then `refused` says why."""
         self.refused: DatabaseRefused | None = None
         self.exit_code = 0
-        """Of a launcher that has drained: 1 where what could be claimed could not begin."""
+        """That of a launcher that has drained: 1 if a batch that it could claim could not begin."""
 
     def once(self) -> float:
         """Claim a batch and start it; if there is none, look again a little later.

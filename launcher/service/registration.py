@@ -26,8 +26,8 @@ def check_rights(engine: Engine) -> None:
 
 
 class Registration:
-    """Of one launcher. What it runs has leases of its own, so nothing depends on the row but its
-    pause, which an operator may set.
+    """The row of one launcher in dc_server. What it runs has leases of its own, so only its pause,
+    which an operator may set, depends on the row.
     """
 
     def __init__(self, engine: Engine, peeking: Engine, profile: Profile) -> None:

@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class Slots:
-    """Places for batches, numbered from 0. Used by one thread, but for what says otherwise."""
+    """Places for batches, numbered from 0. Used by one thread, unless a method says otherwise."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Slots:
         return sum(each.batch.need_mem_mb or 0 for each, _ in self._busy.values())
 
     def heartbeat_age(self) -> float:
-        """Of the most overdue, in seconds; 0 if nothing runs. May be called by any thread."""
+        """The most overdue batch's, in seconds; 0 if nothing runs. Any thread may call this."""
         return max((each.heartbeat_age for each, _ in list(self._busy.values())), default=0.0)
 
     def start(

@@ -190,7 +190,7 @@ class Supervisor:
         self._wake.set()
 
     def _show(self, progress: Progress) -> None:
-        """Who looks on may leave, as a pipe that is closed; the batch goes on."""
+        """Whoever watches may leave, as a pipe that is closed; the batch goes on."""
         if self._watch is None:
             return
         try:

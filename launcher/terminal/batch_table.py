@@ -17,7 +17,7 @@ COLUMNS = (
     Column("model_group", "models", text=True, wide=True),
     Column("note", "note", prose=True, lines=3),
 )
-"""Of those that may be left out, what tells least stands last."""
+"""Among those that may be left out, the one that tells least is last."""
 SHORT = {
     "being cancelled": "cancelling",
     "running, but not heard of": "silent",

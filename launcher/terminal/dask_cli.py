@@ -40,7 +40,7 @@ def become(*words: str, certified: Path | None, card: str = "") -> NoReturn:
     read(certified)
     ours = environment(encrypted=certified is not None) | {SEEN: card}
     command = python.module("dask", *words, *_tls(certified))
-    # Of what lies in there Dask's processes import before anything else. Dask itself would take
+    # Dask's processes import what is in this folder before anything else. Dask itself would take
     # a folder of /tmp that anybody may have made before.
     strip = without_database if words[0] == "worker" else without_ours  # a scheduler runs no tasks
     theirs = strip(python.environment())

@@ -54,7 +54,7 @@ def _mariadb(connection: Connection, what: str) -> Found:
 def _rights(connection: Connection, role: str) -> Found:
     if lack := health.lacking(connection, f"deepcredit_{role}"):
         yield fail(
-            f"for the role {role} {lack} of an operator's or reader's account ask with "
+            f"for the role {role} {lack} if this account is an operator's or a reader's, use "
             "`deepcredit doctor --role operator` or `--role reader`",
         )
     else:

@@ -16,7 +16,7 @@ def show_methods(methods: Sequence[Row]) -> None:
 
 
 def columns(metric: str) -> tuple[Column, ...]:
-    """Of methods compared by a metric."""
+    """Columns of a table of methods, compared by a metric."""
     name = metric.removesuffix("_score")
     return (
         Column("method", "method", text=True),
@@ -44,5 +44,5 @@ def rows(methods: Sequence[Row]) -> list[Row]:
 
 
 def _interval(low: float | None, high: float | None) -> str | None:
-    """In one column, as its one end without the other says nothing."""
+    """Both ends in one column, as one without the other says nothing."""
     return None if low is None or high is None else f"{low:.4f} to {high:.4f}"

@@ -95,7 +95,7 @@ def read(path: Path) -> list[ModelEntry]:
 
 
 def expand(entry: ModelEntry) -> tuple[Variant, ...]:
-    """Its variants. Raises BadParameter and NotFound: its kind or a parameter is wrong."""
+    """Its variants. Raises BadParameter or NotFound: its kind or a parameter is wrong."""
     return variants.expand(entry.model_param, entry.model_id, model_no=entry.model_no)
 
 

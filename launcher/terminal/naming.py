@@ -38,7 +38,7 @@ def model_key(text: str) -> tuple[int, int]:
 
 
 def queue_name(text: str) -> str:
-    """As a shell that does not know a variable would leave nothing."""
+    """Refuses an empty name, which a shell that does not know a variable would give."""
     if not text.strip():
         raise typer.BadParameter("a queue has a name; the usual one is default", param_hint="queue")
     return text

@@ -27,7 +27,7 @@ class AttentiveNetwork(Network):
     KIND, SHAPE = KIND, SHAPE
 
     def make(self, n_features: int) -> TabNet:
-        """Of numbers alone: categories arrive as columns of 0 and 1."""
+        """A network of numeric columns only: categories arrive as columns of 0 and 1."""
         groups = torch.empty(n_features, n_features, device="meta")
         return TabNet(
             n_features,

@@ -162,7 +162,7 @@ def _check(stored: Mapping[str, NDArray[Any]]) -> None:
     ):
         raise ValueError("its trees point outside themselves")
     if not np.all((stored["positive"] >= 0) & (stored["positive"] <= 1)):
-        raise ValueError("a share of its trees is none")
+        raise ValueError("a share of its trees is not from 0 to 1")
 
 
 def _trees(stored: Mapping[str, NDArray[Any]]) -> list[Tree]:

@@ -3,7 +3,7 @@
 pytorch-tabnet 4.1.0 is the last version there will be, so only its network is used: the loss, the
 optimiser, the clipping and the early stopping are those of its TabNetClassifier, in our training
 loop, which prints nothing, weighs rows by their weight instead of drawing them by it, and does not
-drop the only batch of a small data set. Names and defaults are the library's, but for `patience`
+drop the only batch of a small data set. Names and defaults are the library's, except `patience`
 and `eval_metric` (DEFAULTS); `optimizer_params` are those of torch.optim.Adam. Where there is a
 card, it fits networks of large virtual batches: with the defaults, of 269 columns or more, and of
 67 with a `virtual_batch_size` of 1024.
@@ -96,8 +96,8 @@ def _kept(params: Mapping[str, Any], rows: int, columns: int) -> int:
 
 
 def _launches(params: Mapping[str, Any], rows: int) -> int:
-    """In proportion to the kernels of a batch: each virtual batch is normalised by itself, before
-    the first step and in every step.
+    """In proportion to the number of kernels of a batch: each virtual batch is normalised by
+    itself, before the first step and in every step.
     """
     layers = params["n_independent"] + params["n_shared"]
     normalised = (params["n_steps"] + 1) * layers + params["n_steps"]

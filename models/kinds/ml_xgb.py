@@ -89,8 +89,8 @@ def uses_gpu(params: Mapping[str, Any], rows: int, columns: int) -> bool:
 
 
 def memory(params: Mapping[str, Any], rows: int, columns: int) -> int:
-    """As measured: values are sorted into bins, and kept by row and by column; of each node of the
-    last level a histogram is kept, and a tree has about an eighth as many as rows at most.
+    """As measured: values are sorted into bins, and kept by row and by column. Each node of the
+    last level has a histogram; a tree has at most about one such node for every eight rows.
     """
     bins = min(params.get("max_bin", BINS), rows)
     nodes: int = min(1 << min(params["max_depth"] or 40, 40), rows // 8 + 1)

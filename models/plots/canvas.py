@@ -92,7 +92,7 @@ def key(room: Axes, handles: Sequence[Line2D], *notes: str) -> None:
 
 
 def legend_above(axes: Axes) -> None:
-    """Outside, so that it covers nothing whatever the shape of what is drawn. Of nothing, none."""
+    """Outside of the axes, so that it never covers what is drawn; none if nothing has a name."""
     if axes.get_legend_handles_labels()[0]:
         anchor: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderpad": 0}
         axes.legend(**anchor, ncols=4, frameon=False, fontsize=8.5, columnspacing=1.4)

@@ -48,7 +48,7 @@ _MARKS = "large marks: the decision; points: the cuts of a method that has few"
 class Curve:
     """A method's scores on the rows of one part, and the decision it makes of them.
 
-    The winner and those `named` are told apart; the others are their background.
+    The winner and those `named` have colours of their own; the others are their background.
     """
 
     label: str
@@ -60,7 +60,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Drawn:
-    """Of a curve: where its cuts and its decision lie, and what the legend says of it."""
+    """A curve with the places of its cuts and its decision, and what the legend says of it."""
 
     curve: Curve
     x: NDArray[np.float64]
@@ -88,18 +88,18 @@ def roc(y: Labels, curves: Sequence[Curve], *, subtitle: str) -> bytes:
         )
     for axes in panels:
         axes.plot([0, 1], [0, 1], **_GUIDE)
-        axes.set_xlabel("share of the zeros called 1")
+        axes.set_xlabel("share of the zeros called 1 (false positive rate)")
     panels[0].set_ylabel("share of the ones called 1 (recall)")
     _draw(panels, drawn, "default")
-    key(top, _handles(drawn), "behind the name: area under the curve", _MARKS)
+    key(top, _handles(drawn), "after a name: area under its curve", _MARKS)
     return png(figure)
 
 
 def precision_recall(y: Labels, curves: Sequence[Curve], *, subtitle: str) -> bytes:
     """Precision at the recall of every cut of each curve, with its decision as a mark.
 
-    The last cut, which calls every row 1, is the same for all: the dashed line. No curve is led
-    there: of a vote, which has few cuts, it would seem to fall.
+    The last cut, which calls every row 1, is the same for all: the dashed line. No curve is drawn
+    up to it: that of a vote, which has few cuts, would seem to fall.
     """
     figure, panels, top = paired("How precise the methods are", subtitle)
     ones, zeros = _sizes(y)
@@ -124,10 +124,14 @@ def precision_recall(y: Labels, curves: Sequence[Curve], *, subtitle: str) -> by
         axes.axhline(rate, **_GUIDE)
         axes.set_xlabel("share of the ones called 1 (recall)")
     panels[0].set_ylabel("share of ones among those called 1 (precision)")
-    # Between two cuts no straight line leads: who wants more recall has to take the next cut.
+    # There is no straight line between two cuts: more recall is only had by the next cut.
     _draw(panels, drawn, "steps-pre")
     base = Line2D([], [], **_GUIDE, label=f"all called 1   {rate:.3f}")
-    key(top, [*_handles(drawn), base], f"{_MARKS}, from the first one's recall to the last one's")
+    key(
+        top,
+        [*_handles(drawn), base],
+        f"{_MARKS}, the recall of the first and the last after its name",
+    )
     return png(figure)
 
 
@@ -174,7 +178,7 @@ def _in_order(drawn: Sequence[_Drawn]) -> list[tuple[_Drawn, Look]]:
 
 
 def _handles(drawn: Sequence[_Drawn]) -> list[Line2D]:
-    """A name for each curve that is told apart, and one for all others."""
+    """A name for each curve with a colour of its own, and one for all others."""
     told = [
         Line2D([], [], **look, mec="white", label=one.words)
         for one, look in _in_order(drawn)
@@ -186,7 +190,7 @@ def _handles(drawn: Sequence[_Drawn]) -> list[Line2D]:
 
 
 def _sizes(y: Labels) -> tuple[int, int]:
-    """Ones and zeros, never 0: of a class that is not there every share is 0."""
+    """Ones and zeros, never 0, so that every share of a class that is not there is 0."""
     ones = int(np.count_nonzero(y == 1))
     return max(ones, 1), max(y.size - ones, 1)
 

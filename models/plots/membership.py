@@ -56,7 +56,7 @@ def in_words(kind: str, shares: NDArray[np.float64]) -> str:
 
 
 def _name_models(axes: Axes, names: Sequence[str], kinds: Sequence[str]) -> None:
-    """Below its place each model, or where they are too many, the first of each kind."""
+    """Name each model below its place, or if they are too many, the first of each kind."""
     every = len(names) <= _ALL_NAMED
     named = [i for i in range(len(names)) if every or kinds[i] != kinds[i - 1] or i == 0]
     upright = len(names) > _NAMED_ABREAST

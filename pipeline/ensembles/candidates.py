@@ -107,7 +107,7 @@ def _require_one_split(
     if len(targets - {None}) > 1:
         why = "and of different targets"
     elif None in targets and len({(s.content_sha256, s.sha256) for s in splits.values()}) == 1:
-        # Of equal rows and labels: what a split_id is made of has changed.
+        # Rows and labels are equal: what a split_id is made of has changed.
         why = "those of an unknown target trained before an upgrade; train their batches again"
     else:
         why = "so that one model's test rows would be another's training rows"

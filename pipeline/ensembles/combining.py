@@ -65,7 +65,7 @@ class Rounds:
 
     @property
     def threshold(self) -> float:
-        """Of the score, and rounded as it is; as float32 too, a round more is a higher share."""
+        """For the score, and rounded like it. One round more is a higher share in float32, too."""
         return float(np.float32(self.final_votes / len(self.rounds)))
 
     @property
@@ -107,7 +107,7 @@ class Sum:
 
     @property
     def threshold(self) -> float:
-        """Of the score."""
+        """For the score."""
         return self.blend.threshold
 
     @property

@@ -1,8 +1,8 @@
 """Every way to combine the candidates, learned on valid.
 
-What decides by a score has the threshold that is best on valid by the batch's metric. Of a blend it
-lies half way between two scores, so that rounding elsewhere changes nothing; of `tuned` it is the
-score that training would have chosen for that model.
+What decides by a score has the threshold that is best on valid by the batch's metric. For a
+blend it lies half way between two scores, so that rounding elsewhere changes nothing; for `tuned`
+it is the score that training would have chosen for that model.
 """
 
 from collections.abc import Mapping, Sequence

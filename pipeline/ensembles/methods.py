@@ -34,7 +34,7 @@ class Judged:
     interval: Interval
     """Of the metric on test."""
     gain: Interval
-    """Of the metric on test less that of BASE on the same rows."""
+    """Of the metric on test minus that of BASE on the same rows."""
 
     def value(self, split: str) -> float | None:
         """The batch's metric."""

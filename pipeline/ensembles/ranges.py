@@ -31,7 +31,7 @@ Votes = NDArray[np.bool_]  # (models, rows)
 PartName = Literal["valid", "test"]
 
 PARTS: tuple[PartName, ...] = ("valid", "test")
-"""In this order parts are counted; the first chooses."""
+"""Parts are counted in this order; the first one chooses."""
 
 _A_CARD = Need(gpu=1.0)  # the kernel fills one, and is many times as fast there
 
@@ -41,7 +41,7 @@ class RangeTask(Task):
     """Ensembles `first` up to, but not including, `last`."""
 
     votes: Stored
-    """Of `packed`."""
+    """The file that `packed` wrote."""
     search: Search
     first: int
     last: int
@@ -150,8 +150,8 @@ def _tell_unused(said: str) -> None:
 
 @lru_cache(maxsize=1)
 def _fastest() -> Count:
-    """A card's, where this process sees one, else the processor's: the result is the same. Found
-    out once a process.
+    """The card's kernel if this process sees a card, else the processor's: the result is the same.
+    Found out once a process.
     """
     if not devices.count():
         return votes.count

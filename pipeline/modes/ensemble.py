@@ -140,7 +140,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
 
 
 def _write(report: EnsembleReport, ranked: Iterable[pa.Table], context: Context) -> None:
-    """In pieces, because all of SQLite has one write lock; what says that the batch is done, last.
+    """Write in pieces, because all of SQLite has one write lock; last comes what says it is done.
 
     A piece is computed before its transaction begins.
     """

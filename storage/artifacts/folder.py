@@ -32,8 +32,8 @@ _NO_FILE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR)
 
 
 class FolderStore:
-    """Files below `root`, which is made by the first put, for nobody else to read; what a person
-    has made stays open to whom it was. Keeps nothing open.
+    """Files below `root`. The first put makes that folder, readable by nobody else; a folder that a
+    person has made keeps its rights. Keeps no file open.
     """
 
     def __init__(self, root: Path) -> None:

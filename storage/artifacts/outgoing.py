@@ -19,7 +19,7 @@ class Outgoing:
         return self._hash.hexdigest()
 
     def chunks(self, length: int) -> Iterator[bytes]:
-        """From `confirmed` on. What lies before is read again, to be hashed."""
+        """The bytes from `confirmed` on. Those before it are read again, to be hashed."""
         self._hash, self.size = hashlib.sha256(), 0
         left = self.confirmed
         with self.source.open("rb") as stream:

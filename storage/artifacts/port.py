@@ -44,8 +44,8 @@ class Store(Protocol):
         ...
 
     def walk(self, prefix: str = "") -> Iterator[str]:
-        """Every uri below the folder `prefix`, in no order, unfinished uploads included. Of folders
-        lost+found nothing: only root may look into them.
+        """Every uri below the folder `prefix`, in no order, unfinished uploads included, but
+        nothing of folders lost+found: only root may look into them.
         """
         ...
 

@@ -59,7 +59,7 @@ def is_folder(path: str, session: SftpSession) -> bool:
 
 
 def _space_for(path: str, session: SftpSession) -> Space | None:
-    """Of the nearest folder that exists."""
+    """The space of the nearest folder above that exists."""
     folder = posixpath.dirname(path)
     while True:
         with suppress(ServerSaid):

@@ -76,7 +76,7 @@ def _open(client: SSHClient, login: Login, key: PKey | None) -> SftpSession:
     wire = socket.create_connection((login.host, login.port), timeout=_CONNECT_SECONDS)
     # Without it every file waits 40 ms: many small requests meet the peer's delayed ACK.
     wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # Without it paramiko writes for ever to a server that is frozen and reads no more.
+    # Without it paramiko writes for ever to a server that is frozen and no longer reads.
     silence_ms = round(1000 * login.silence_seconds)
     wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silence_ms)
     try:

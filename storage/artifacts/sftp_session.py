@@ -60,7 +60,7 @@ class SftpSession:
         self._open_files = 0
 
     def close(self) -> None:
-        """With the SSH connection, which has no other session."""
+        """Closes the SSH connection, too, which has no other session."""
         self._channel.get_transport().close()
 
     @property
@@ -105,7 +105,7 @@ class SftpSession:
         confirm: Callable[[int], None] = _nobody,
     ) -> None:
         """Make or empty the file, write it, and have the server put it on its disk; with `offset`
-        go on there in a file that exists. `confirm` is told up to where the server has it all.
+        go on there in a file that exists. `confirm` is called with how much the server surely has.
 
         `chunks` are of at most CHUNK bytes and are not touched when the file cannot be opened.
         """

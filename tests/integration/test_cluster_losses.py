@@ -389,7 +389,7 @@ def test_a_server_of_web_pages_does_not_answer_as_a_scheduler(ask):
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), OfAnotherKind) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"tcp://127.0.0.1:{server.server_address[1]}"
-        said = f"{address} does not answer as a Dask scheduler, yet listens: it .* is none"
+        said = f"{address} does not answer as a Dask scheduler, yet listens: it .* is no scheduler"
         with pytest.raises(ClusterUnavailable, match=said):
             ask(address)
         server.shutdown()
