@@ -196,8 +196,9 @@ def _within(connection: Connection, ours: Sequence[int], rows: int) -> list[int]
 
 
 def delete_ensembles(connection: Connection, batch_id: int, rows: int) -> int:
-    """Delete the first `rows` rows by number, and the last one's other split; returns how many. To be
-    called in transactions of its own until it returns 0: one for millions of rows would last minutes.
+    """Delete the first `rows` rows by number, and the last one's other split; returns how many.
+
+    To be called in transactions of its own until it returns 0: one for all would last minutes.
     """
     some = (
         select(_rank.ensemble_no)

@@ -76,8 +76,8 @@ def list_(
 ) -> None:
     """Show the candidate lists, or the models of one.
 
-    Says which are trained: an ensemble batch fails if one of its list is not trained, or is gone. Of
-    one list it notes what `candidates add` does.
+    Says which are trained: an ensemble batch fails if one of its list is not trained, or is gone.
+    Of one list it notes what `candidates add` does.
     """
     if candidate_id is None:
         lists = session(ctx).read(candidates.lists)
