@@ -21,7 +21,7 @@ def modules_in(folder: Path) -> tuple[str, ...]:
 
 
 def load(name: str) -> ModuleType:
-    """Import a module; one thread at a time, for libraries import themselves in circles,
+    """Import a module of ours; one thread at a time, for libraries import themselves in circles,
     and who comes between finds half of them.
     """
     with _LOCK:

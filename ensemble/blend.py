@@ -11,8 +11,8 @@ from typing import Any, Literal, assert_never
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
-from configs import plugins
 from configs.errors import BadData
 from models.metrics import merit
 from models.scores import cuts
@@ -63,7 +63,6 @@ class Blend:
         """The scores, in [0, 1], that sums mean."""
         match self.link:
             case "logit":
-                expit = plugins.load("scipy.special").expit  # half a second, which others save
                 return np.asarray(expit(total), np.float32)
             case "share":
                 return (total / sum(self.weights)).astype(np.float32)

@@ -15,7 +15,6 @@ HEAVY = (
     "numba",
     "pandas",
     "pytorch_tabnet",
-    "scipy",
     "sklearn",
     "torch",
     "torch._dynamo",
