@@ -90,6 +90,7 @@ class Settings(BaseModel):
     )
     stuck_seconds: Annotated[float, AfterValidator(_long_or_never)] = Field(
         3600,
+        le=10_000_000,
         description="a process that has for so long waited, and not run, is ended; 0: never",
     )
     cache_dir: HomePath = Field(Path("var/cache"), description="local cache of matrices and models")

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from configs.helpers import awaited
 from models import devices, kind, resampling, thresholds, weights
 from models.bands import Bands, bands
 from models.scores import Metrics, measure
@@ -70,9 +71,9 @@ def fit_variant(task: FitTask) -> Fitted:
         measured = _fit(task, place, model_file, scores_file)
         computed()
         with ThreadPoolExecutor(2) as pool:  # the store is slow to confirm, not busy
-            model = pool.submit(place.put, task.uri(form), model_file)
-            scores = pool.submit(place.put, task.uri("scores.safetensors"), scores_file)
-    return Fitted(model=model.result(), format=form, scores=scores.result(), measured=measured)
+            files = (task.uri(form), model_file), (task.uri("scores.safetensors"), scores_file)
+            model, scores = awaited(pool.submit(place.put, *each) for each in files)
+    return Fitted(model=model, format=form, scores=scores, measured=measured)
 
 
 def _fit(task: FitTask, place: Workplace, model_file: Path, scores_file: Path) -> Measured:

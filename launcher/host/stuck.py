@@ -17,6 +17,7 @@ STUCK = 4
 """The exit code of such a process."""
 
 _LOOKS = 8
+_TELL_SECONDS = 10.0
 
 
 @contextmanager
@@ -54,9 +55,17 @@ def _watch(
     while still < _LOOKS:
         if ended.wait(limit_seconds / _LOOKS):
             return
-        before, ran = ran, time.clock_gettime_ns(clock)
+        try:
+            before, ran = ran, time.clock_gettime_ns(clock)
+        except OSError:  # the thread has ended since
+            return
         still = still + 1 if ran == before else 0
-    try:
-        tell("".join(traceback.format_stack(sys._current_frames()[thread])))  # noqa: SLF001
-    finally:
-        os._exit(STUCK)
+    frame = sys._current_frames().get(thread)  # noqa: SLF001
+    if ended.is_set():
+        return
+    where = "".join(traceback.format_stack(frame))
+    # In a thread of its own: what is to be told may wait for ever for the same thing.
+    telling = threading.Thread(target=tell, args=(where,), daemon=True)
+    telling.start()
+    telling.join(_TELL_SECONDS)
+    os._exit(STUCK)

@@ -30,7 +30,8 @@ def export(names: Sequence[str], rows: Iterable[Mapping[str, Any]], form: Format
     rows: programs go by it.
     """
     if isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.isatty():
-        sys.stdout.reconfigure(encoding="utf-8")  # as every file, whatever the locale
+        # As every file, whatever the locale.
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     if form is Format.CSV:
         write_csv(names, ([row[name] for name in names] for row in rows), sys.stdout)
         return

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import ArtifactDamaged, ArtifactMissing, BadData
+from configs.helpers import awaited
 from configs.wording import counted
 from models.kind import Labels, Scores
 from models.scores import decide
@@ -108,7 +109,7 @@ def _fetch(
         return path
 
     with ThreadPoolExecutor(_THREADS, "scores") as pool:
-        return list(pool.map(one, models))
+        return awaited(pool.submit(one, model) for model in models)
 
 
 def _scores(model: TrainedModel, file: Path, split: Split) -> tuple[Scores, Scores]:

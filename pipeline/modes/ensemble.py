@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from configs import plugins
 from configs.errors import BadParameter, ParentNotReady
+from configs.helpers import awaited
 from configs.metric_names import VoteMetric
 from configs.wording import counted
 from ensemble.rule import ROUNDS, Rule
@@ -118,7 +119,7 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
         learning = pool.submit(baselines, board, parameters.metric)
         searched = searching.search(board, _order(parameters, deadline), context)
         context.report(0.99, f"{counted(searched.ensembles, 'ensemble')} tried; learning baselines")
-        learned = learning.result()
+        (learned,) = awaited([learning])
     context.report(0.99, "comparing methods")
     judged = methods.judge(
         board,

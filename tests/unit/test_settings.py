@@ -164,6 +164,7 @@ def test_a_key_file_is_a_path_not_a_secret() -> None:
         ("scheduler", "tcp://[::1:8786", "scheduler: Invalid IPv6"),
         ("scheduler", "tcp://host:87860", "scheduler: Port out of range"),
         ("stuck_seconds", "30", "stuck_seconds: must be 0 or at least 60"),
+        ("stuck_seconds", "1e11", "stuck_seconds: it must be at most"),
         ("stuck_seconds", "-60", "stuck_seconds: must be 0 or at least 60"),
     ],
 )

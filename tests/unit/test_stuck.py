@@ -14,7 +14,13 @@ from tests.bank import ROOT
 _LIMIT = 1.2
 _SCRIPT = f"""
 import sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from configs import helpers
+from launcher.host import stuck
 from launcher.host.stuck import watched
+
+helpers._WAKE_SECONDS = {_LIMIT / 20}
+stuck._TELL_SECONDS = 0.2
 
 def computes():
     until = time.monotonic() + {1.5 * _LIMIT}
@@ -37,6 +43,10 @@ def helpers_compute_while_it_waits():
     threading.Thread(target=asks_again, daemon=True).start()
     waits()
 
+def awaits_a_helper():
+    with ThreadPoolExecutor(1) as pool:
+        assert helpers.awaited([pool.submit(time.sleep, {1.5 * _LIMIT})]) == [None]
+
 def may_wait():
     with watched(0, print):
         time.sleep({2 * _LIMIT})
@@ -46,7 +56,10 @@ work = globals()[sys.argv[1]]
 if work in (waits_afterwards, may_wait):
     work()
 else:
-    with watched({_LIMIT}, lambda where: print(where, flush=True)):
+    def tell(where):
+        print(where, flush=True)
+        waits()  # as where nobody reads what it says
+    with watched({_LIMIT}, tell):
         work()
 """
 
@@ -55,7 +68,7 @@ else:
 def run():
     """All at once, since each takes its time."""
     names = (
-        *("computes", "asks_again", "waits_afterwards", "may_wait"),
+        *("computes", "asks_again", "awaits_a_helper", "waits_afterwards", "may_wait"),
         *("waits", "helpers_compute_while_it_waits"),
     )
     with ExitStack() as stack:
@@ -71,7 +84,9 @@ def start(name):
     )
 
 
-@pytest.mark.parametrize("name", ["computes", "asks_again", "waits_afterwards", "may_wait"])
+@pytest.mark.parametrize(
+    "name", ["computes", "asks_again", "awaits_a_helper", "waits_afterwards", "may_wait"]
+)
 def test_what_runs_now_and_then_goes_on(run, name):
     said, _, process = run[name]
 
