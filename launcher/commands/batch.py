@@ -228,10 +228,10 @@ def delete(
     """
     opened = session(ctx)
     names = opened.write(partial(batches.delete, batch_id=batch_id, force=force))
+    say(f"batch {batch_id} is deleted" + (f"; named by {some(names, 20)}" if names else ""))
     ranked = partial(housekeeping.delete_ensembles, batch_id=batch_id, rows=PRUNE_ROWS)
     while opened.write(ranked):
         pass  # stopped here, the rest goes with `db prune`
-    say(f"batch {batch_id} is deleted" + (f"; named by {some(names, 20)}" if names else ""))
 
 
 @app.command(epilog=example("deepcredit batch wait 123 && deepcredit results 123"))
