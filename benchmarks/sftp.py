@@ -21,7 +21,7 @@ from tests.sshd import SshServer, running_sshd
 
 FILES = 374
 BYTES = 500_000
-ROUNDS = 3
+ROUNDS = 5
 MOST_RATIO = 1.5
 
 

@@ -17,7 +17,7 @@ from storage.artifacts.probe import probe
 from storage.artifacts.sftp_answers import is_folder, refused, unread, unwritten
 from storage.artifacts.sftp_connect import Login, connect
 from storage.artifacts.sftp_pool import Pool
-from storage.artifacts.sftp_session import CHUNK, Attributes, SftpSession
+from storage.artifacts.sftp_session import Attributes, SftpSession
 from storage.artifacts.sftp_wire import ServerSaid
 from storage.artifacts.uris import OF_THE_DISK, check_new, check_uri, unfinished
 
@@ -196,7 +196,7 @@ def _write(session: SftpSession, outgoing: Outgoing, path: str) -> None:
     def confirm(end: int) -> None:
         outgoing.confirmed = end
 
-    session.write(path, outgoing.chunks(CHUNK), outgoing.confirmed, confirm)
+    session.write(path, outgoing.chunks(session.chunk), outgoing.confirmed, confirm)
 
 
 def _reaches(session: SftpSession, path: str, outgoing: Outgoing) -> bool:

@@ -12,9 +12,14 @@ from paramiko import Channel, Message, sftp
 from storage.artifacts.sftp_wire import ConnectionLost, ServerSaid, Wire, string
 
 # 32 KiB is what every server takes; a little less lets a message fit into one packet of SSH.
-CHUNK = 32 * 1024 - 256
-_IN_FLIGHT = 64
+_CHUNK = 32 * 1024 - 256
+# Fewer answers, for a server that takes more: OpenSSH's, from version 8.5 on, names this much.
+_LARGE_CHUNK = 255 * 1024
+_HEADER = 1024  # room for what a request says besides its data
+_IN_FLIGHT = 2 << 20
+_MOST_REQUESTS = 64
 
+_LIMITS = "limits@openssh.com"
 _POSIX_RENAME = "posix-rename@openssh.com"
 _FSYNC = "fsync@openssh.com"
 _STATVFS = "statvfs@openssh.com"
@@ -52,12 +57,17 @@ class Space:
 
 
 class SftpSession:
-    """For one thread at a time. Any method may raise ConnectionLost or ServerSaid."""
+    """For one thread at a time. Any method may raise ConnectionLost or ServerSaid.
+
+    `chunk` is how many bytes are read or written at once.
+    """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._wire = Wire(channel)
         self._open_files = 0
+        self.chunk = self._largest_chunk()
+        self._ahead = min(_IN_FLIGHT // self.chunk, _MOST_REQUESTS)
 
     def close(self) -> None:
         """Closes the SSH connection, too, which has no other session."""
@@ -85,8 +95,8 @@ class SftpSession:
             raise ServerSaid(sftp.SFTP_NO_SUCH_FILE, "not a file")
         pending: deque[tuple[int, int, int]] = deque()
         while offset < found.size or pending:
-            while offset < found.size and len(pending) < _IN_FLIGHT:
-                length = min(CHUNK, found.size - offset)
+            while offset < found.size and len(pending) < self._ahead:
+                length = min(self.chunk, found.size - offset)
                 pending.append((self._ask_for(handle, offset, length), offset, length))
                 offset += length
             number, start, length = pending.popleft()
@@ -107,7 +117,7 @@ class SftpSession:
         """Make or empty the file, write it, and have the server put it on its disk; with `offset`
         go on there in a file that exists. `confirm` is called with how much the server surely has.
 
-        `chunks` are of at most CHUNK bytes and are not touched when the file cannot be opened.
+        `chunks` are of at most `chunk` bytes and are not touched when the file cannot be opened.
         """
         flags = sftp.SFTP_FLAG_WRITE
         if not offset:
@@ -169,6 +179,18 @@ class SftpSession:
         # Some file systems count no files: 0 of 0 are left there.
         return Space(bytes=fragment * blocks_left, files=files_left if files else 1)
 
+    def _largest_chunk(self) -> int:
+        """By what the server names (OpenSSH's PROTOCOL, section 4.8; 0 stands for no limit)."""
+        if _LIMITS not in self._wire.extensions:
+            return _CHUNK
+        try:
+            answer = self._wire.ask(sftp.CMD_EXTENDED, string(_LIMITS))
+        except ServerSaid:  # it may offer what this user is denied
+            return _CHUNK
+        packet, read, write = (answer.get_int64() for _ in range(3))
+        named = [limit for limit in (packet - _HEADER, read, write) if limit > 0]
+        return min([_LARGE_CHUNK, *named])
+
     def _open(self, path: str, flags: int) -> bytes:
         packed = struct.pack(">I", flags)
         answer = self._wire.ask(sftp.CMD_OPEN, string(path), packed, _NO_ATTRIBUTES)
@@ -211,10 +233,10 @@ class SftpSession:
 
         try:
             for chunk in chunks:
-                fields = string(handle), struct.pack(">Q", offset), string(chunk)
+                fields = string(handle), struct.pack(">QI", offset, len(chunk)), chunk
                 offset += len(chunk)
                 pending.append((self._wire.send(sftp.CMD_WRITE, *fields), offset))
-                if len(pending) >= _IN_FLIGHT:
+                if len(pending) >= self._ahead:
                     take()
             while pending:
                 take()

@@ -13,6 +13,7 @@ from configs.errors import StoreUnavailable
 
 _LARGEST_MESSAGE = 1 << 20
 _RECEIVE = 1 << 20
+_PACKET = 1 << 15
 
 
 class ConnectionLost(StoreUnavailable):
@@ -56,7 +57,7 @@ class Wire:
         """Send a request without waiting; returns its number."""
         number = next(self._numbers) & 0xFFFFFFFF
         self._waiting.add(number)
-        self._transmit(b"".join((struct.pack(">BI", kind, number), *fields)))
+        self._transmit(struct.pack(">BI", kind, number), *fields)
         return number
 
     def answer(self, number: int) -> Message:
@@ -94,9 +95,16 @@ class Wire:
             answer.get_string()  # the extension's own version
         return frozenset(names)
 
-    def _transmit(self, message: bytes) -> None:
+    def _transmit(self, *fields: bytes) -> None:
+        message = b"".join((struct.pack(">I", sum(map(len, fields))), *fields))
+        sent = 0
         try:
-            self._channel.sendall(struct.pack(">I", len(message)) + message)
+            # Not by paramiko's sendall, which copies all that is left after each packet.
+            while sent < len(message):
+                part = self._channel.send(message[sent : sent + _PACKET])
+                if not part:
+                    raise ConnectionLost("the connection was closed while sending")
+                sent += part
         except (OSError, EOFError, SSHException) as error:
             raise ConnectionLost(f"the connection broke while sending: {_reason(error)}") from error
 
