@@ -1,4 +1,4 @@
-"""Words of messages: nouns that are counted, and what pydantic complains of as we would say it."""
+"""Words of messages: nouns that are counted, and what others complain of as we would say it."""
 
 import re
 
@@ -23,7 +23,16 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def refusal(error: OSError) -> str:
+    """Of the operating system: a file without rights, a full disk."""
+    if isinstance(error, FileNotFoundError) and error.filename is None:
+        return "the working directory is gone; change to another"
+    named = f"{error.filename}: " if error.filename else ""
+    return f"{named}{error.strerror or error}"
+
+
 def plain(complaint: str) -> str:
+    """What pydantic or typer complains of."""
     text = _HOW_IT_TRIED.sub("", complaint)
     for theirs, ours in _WORDS.items():
         text = text.replace(theirs, ours)

@@ -16,7 +16,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from configs.errors import BadParameter, BadSetting, DeepCreditError
-from configs.wording import plain
+from configs.wording import plain, refusal
 from launcher.terminal.folder import CommandFolder, example
 from launcher.terminal.lines import remark, say
 from launcher.terminal.options import GlobalOptions
@@ -118,6 +118,8 @@ def _explain(error: Exception) -> tuple[str, int]:
         return f"error: {line}", WRONG_USAGE
     if isinstance(error, DeepCreditError):
         return f"error: {line}", FAILED
+    if isinstance(error, OSError):
+        return f"error: {refusal(error)}", FAILED
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
         return _no_text(error), WRONG_USAGE
     kind = type(error).__name__

@@ -210,6 +210,7 @@ def _tell(engine: Engine, dataset: Dataset, rows: pa.Table, tell: Tell) -> None:
     with reading(engine) as connection:
         twins = datasets.same_content(connection, dataset)
     if twins:
-        tell(f"data set {some(twins, 20)} has the same content")
+        have = "data set {} has" if len(twins) == 1 else "data sets {} have"
+        tell(f"{have.format(some(twins, 20))} the same content")
     for remark in disguise.remarks(dataset, rows):
         tell(remark)

@@ -1,6 +1,7 @@
 """Candidate lists: which trained models an ensemble batch may draw from."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -14,6 +15,7 @@ from storage.ranking import best_first, require_metric
 from storage.records import ModelName, TrainedModel, written
 from storage.schema import dc_batch_result, dc_candidate_model_list, dc_model
 
+_ATTEMPTS = 5
 _listed = dc_candidate_model_list.c
 _result = dc_batch_result.c
 
@@ -123,10 +125,10 @@ def _without_models(connection: Connection, batch_id: int) -> str:
 def add(connection: Connection, candidate_id: str, wanted: Iterable[ModelName]) -> int:
     """Add models to a list; those on it already stay. Returns how many are new."""
     models = tuple(dict.fromkeys(wanted))
-    try:
-        return _add_missing(connection, candidate_id, models)
-    except IntegrityError:  # somebody else has added some of them since we looked
-        return _add_missing(connection, candidate_id, models)
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(IntegrityError):  # somebody else has added some of them since we looked
+            return _add_missing(connection, candidate_id, models)
+    return _add_missing(connection, candidate_id, models)
 
 
 def _add_missing(connection: Connection, candidate_id: str, models: Iterable[ModelName]) -> int:

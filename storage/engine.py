@@ -12,7 +12,7 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine,
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from configs.errors import BadSetting, DatabaseUnavailable, WrongSchema
+from configs.errors import BadSetting, DatabaseRefused, DatabaseUnavailable, WrongSchema
 from configs.settings import Settings
 from storage.driver_errors import REPEAT, error_number, is_locked, is_retired, naming_errors
 
@@ -146,7 +146,13 @@ def _sqlite(url: URL) -> Engine:
         if url.database and not url.database.startswith((":memory:", "file:")):
             # Data sets, and beside them cache and store: for nobody else to read.
             file = Path(url.database)
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise DatabaseRefused(
+                    f"cannot make the folder {file.parent} of the database: {error.strerror}; look "
+                    "at database_url, or work in a folder that you may write to"
+                ) from error
             with suppress(OSError):  # it is there, or SQLite says why it cannot be
                 file.touch(mode=0o600, exist_ok=False)
 

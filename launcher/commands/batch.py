@@ -19,7 +19,14 @@ from launcher.terminal.exports import Format, FormatOption, export
 from launcher.terminal.folder import example, new_app
 from launcher.terminal.following import follow
 from launcher.terminal.lines import complain, note, remark, say
-from launcher.terminal.naming import MOST_ROWS, BatchId, dataset_name, parameters, queue_name
+from launcher.terminal.naming import (
+    MOST_ROWS,
+    BatchId,
+    dataset_name,
+    parameters,
+    queue_name,
+    tag_name,
+)
 from launcher.terminal.session import session
 from pipeline import mode as modes
 from storage import batches, housekeeping, listing, queues, servers
@@ -101,7 +108,7 @@ def add(
         "batch_param": parameters(param or [], param_json),
         "priority": priority,
         "queue": queue if queue is None else queue_name(queue),
-        "need_tag": need_tag,
+        "need_tag": need_tag if need_tag is None else tag_name(need_tag),
         "need_mem_mb": need_mem_mb,
         "max_attempts": max_attempts,
         "concurrency_key": concurrency_key,

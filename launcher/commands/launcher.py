@@ -10,7 +10,7 @@ from launcher.service.daemon import Daemon
 from launcher.service.notify import Notifier
 from launcher.service.profile import Profile
 from launcher.terminal.folder import example, new_app
-from launcher.terminal.naming import queue_name
+from launcher.terminal.naming import queue_name, tag_name
 from launcher.terminal.session import session
 from storage import scratch
 from storage.cache import open_cache
@@ -67,6 +67,7 @@ def launcher(
     Dask cluster.
     """
     queues = tuple(map(queue_name, queue or ("default",)))
+    tags = tuple(map(tag_name, tag or ()))
     settings = session(ctx).settings
     logs.configure(settings, server_id=server_id)
     cache = open_cache(settings)
@@ -76,11 +77,6 @@ def launcher(
     store_look.ask(settings)
     if metrics_port is not None:
         settings = settings.model_copy(update={"metrics_port": metrics_port})
-    profile = Profile(
-        server_id=server_id,
-        slots=slots,
-        tags=tuple(tag or ()),
-        queues=queues,
-    )
+    profile = Profile(server_id=server_id, slots=slots, tags=tags, queues=queues)
     daemon = Daemon(settings, profile, drain=drain, spare=not drain, notifier=Notifier())
     raise typer.Exit(daemon.run())

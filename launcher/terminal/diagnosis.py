@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from configs.errors import BadSetting, ClusterUnavailable, DeepCreditError
 from configs.installed import can_use_cards, version_of
 from configs.settings import PREFIX, SECRETS
-from configs.wording import counted
+from configs.wording import counted, refusal
 from launcher.cluster.certificates import ending
 from launcher.cluster.connection import connect
 from launcher.host.private import everybody_may_use
@@ -42,10 +42,15 @@ def examine(session: Session, role: str) -> Iterator[Finding]:
             for level, text in look(session):
                 yield Finding(level, subject, text)
         except Exception as error:  # the other subjects are of use all the same
-            known = isinstance(error, DeepCreditError)
-            text = str(error) if known else f"unexpected {type(error).__name__}: {error}"
-            yield Finding(Level.FAIL, subject, " ".join(text.split()))
+            yield Finding(Level.FAIL, subject, " ".join(_told(error).split()))
             closed.add(subject)
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return refusal(error)
+    known = isinstance(error, DeepCreditError)
+    return str(error) if known else f"unexpected {type(error).__name__}: {error}"
 
 
 def _settings(session: Session) -> Found:

@@ -44,6 +44,13 @@ def queue_name(text: str) -> str:
     return text
 
 
+def tag_name(text: str) -> str:
+    """Refuses an empty name, too."""
+    if not text.strip():
+        raise typer.BadParameter("a tag has a name, such as gpu", param_hint="tag")
+    return text
+
+
 def parameters(pairs: Iterable[str], text: str | None) -> str | None:
     """batch_param as JSON; its keys are for the mode to judge."""
     values = read_object(text, "--json")

@@ -2,6 +2,7 @@
 
 import io
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,8 @@ def test_a_groups_listing_has_a_whole_sentence_of_each_command_at_80_columns(
         (["db", "grants"], "SQLite has no roles"),
         (["launcher", "../SERVER"], "cannot name a log file"),
         (["launcher", "S1", "--queue", ""], "a queue has a name; the usual one is default"),
+        (["launcher", "S1", "--tag", ""], "a tag has a name, such as gpu"),
+        (["batch", "add", "--mode", "train", "--need-tag", ""], "a tag has a name, such as gpu"),
         (["candidates", "add", "", "--from-batch", "1"], "a list has a name, such as C001"),
         *(
             ([*words, "--limit", "9" * 20], "it must be at most 1000000000; see")
@@ -100,6 +103,45 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     bare: Terminal, words: list[str], text: str
 ) -> None:
     assert text in bare.error(*words, code=2)
+
+
+def test_a_folder_that_cannot_be_made_is_named(bare: Terminal) -> None:
+    code, _, err = bare("--database-url", "sqlite:////proc/none/x.db", "db", "upgrade")
+
+    assert code == 1
+    assert err.startswith("error: cannot make the folder /proc/none of the database: No such file")
+
+
+def test_a_working_directory_that_is_gone_is_told(
+    bare: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    assert bare.error("batch", "list") == "the working directory is gone; change to another"
+    code, out, _ = bare("doctor")
+    assert code == 1
+    assert re.search(r"FAIL +database +the working directory is gone", out)
+
+
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_output_to_a_full_disk_is_one_line(run: Terminal, form: str) -> None:
+    Path("a.csv").write_text(APPLICANTS, encoding="utf-8")
+    run("dataset", "load", "a.csv", "--group", "신용", "--target", "연체")
+
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "launcher", "dataset", "list", "--format", form],
+            env=run.environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
 
 
 def test_a_secret_on_the_command_line_is_refused_and_not_repeated(bare: Terminal) -> None:

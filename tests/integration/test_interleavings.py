@@ -457,3 +457,20 @@ def test_two_who_add_to_a_candidate_list_at_once_have_all_their_models_on_it(cal
 
     assert rival.result() == 1
     assert calls(candidates.names, "C001") == (first, second, third)
+
+
+def test_who_adds_to_a_candidate_list_may_be_overtaken_twice(mariadb_engine: Engine) -> None:
+    calls = Calls(mariadb_engine)
+    models = [(1, number, 1) for number in (1, 2, 3)]
+    with held(calls) as later:
+        assert candidates.add(later, "C001", models[2:]) == 1
+        with held(calls) as sooner:
+            assert candidates.add(sooner, "C001", models[:2]) == 2
+            rival = Rival(lambda: calls(candidates.add, "C001", models))
+            rival.must_wait()
+            sooner.commit()
+        rival.must_wait()
+        later.commit()
+
+    assert rival.result() == 0
+    assert calls(candidates.names, "C001") == tuple(models)
