@@ -71,7 +71,7 @@ def certified(ctx: typer.Context, address: str, given: Path | None) -> Path | No
         )
     named = re.fullmatch(r"(?:tcp|tls)://[^/\s]*:(\d+)", address)
     if named is None or not 0 < int(named[1]) < 2**16:
-        raise BadSetting(f"{address} is no address like tcp://10.0.0.1:8786")
+        raise BadSetting(f"{address!r} is no address like tcp://10.0.0.1:8786")
     if not address.startswith("tls://"):
         if given:
             raise BadSetting(f"--certificates: {address} does not speak TLS; write tls://...")

@@ -228,8 +228,9 @@ def test_a_host_may_have_no_limit_but_none_that_leaves_nothing_for_fits(becomes)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["worker", "10.0.0.1:8786"], "10.0.0.1:8786 is no address like tcp://10.0.0.1:8786"),
+        (["worker", "10.0.0.1:8786"], "'10.0.0.1:8786' is no address like tcp://10.0.0.1:8786"),
         (["scheduler", "tcp://10.0.0.1"], "is no address like"),
+        (["worker", ""], "'' is no address like"),
         (["scheduler", "tcp://10.0.0.1:99999"], "is no address like"),
         (
             ["--set", "cache_dir=/big", "worker", ADDRESS],
