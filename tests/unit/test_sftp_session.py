@@ -221,3 +221,14 @@ def test_a_peer_that_speaks_something_else_is_not_believed():
 
     with pytest.raises(ConnectionLost, match="not SFTP"):
         SftpSession(Shell(b"", 1))
+
+
+def test_a_channel_that_takes_no_more_is_lost():
+    class Closing(Peer):
+        def send(self, data: bytes) -> int:
+            return super().send(data) if len(data) < 1000 else 0
+
+    session = SftpSession(Closing(b"", 1))
+
+    with pytest.raises(ConnectionLost, match="closed while sending"):
+        session.write("file", [bytes(1000)])
