@@ -78,14 +78,19 @@ def announce_end(address: str, certificates: Mapping[str, str] | None) -> None:
         try:
             client.sync(client.run_on_scheduler, blame_no_task, callback_timeout=_TELL_SECONDS)
         except Exception as error:  # it ends, hangs, or is of another version
-            raise ClusterUnavailable(f"{address} does not answer any more: {error}") from error
+            raise _lost(address, error) from error
 
 
 def _client(address: str, certificates: Mapping[str, str] | None) -> Client:
     try:
         return open_client(address, certificates, _PATIENCE_SECONDS)
     except OSError as error:
-        raise ClusterUnavailable(f"{address} does not answer any more: {error}") from error
+        raise _lost(address, error) from error
+
+
+def _lost(address: str, error: Exception) -> ClusterUnavailable:
+    reason = str(error) or "timed out"  # asyncio's error, which may be faster than Dask's, is empty
+    return ClusterUnavailable(f"{address} does not answer any more: {reason}")
 
 
 def blame_no_task(dask_scheduler: Scheduler) -> None:
