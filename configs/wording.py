@@ -23,12 +23,13 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def refusal(error: OSError) -> str:
-    """Of the operating system: a file without rights, a full disk."""
+def refusal(error: Exception) -> str:
+    """What the operating system refused, as with a full disk; empty: it is another kind of error."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return ""
     if isinstance(error, FileNotFoundError) and error.filename is None:
         return "the working directory is gone; change to another"
-    named = f"{error.filename}: " if error.filename else ""
-    return f"{named}{error.strerror or error}"
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def plain(complaint: str) -> str:

@@ -118,8 +118,8 @@ def _explain(error: Exception) -> tuple[str, int]:
         return f"error: {line}", WRONG_USAGE
     if isinstance(error, DeepCreditError):
         return f"error: {line}", FAILED
-    if isinstance(error, OSError):
-        return f"error: {refusal(error)}", FAILED
+    if refused := refusal(error):
+        return f"error: {refused}", FAILED
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
         return _no_text(error), WRONG_USAGE
     kind = type(error).__name__

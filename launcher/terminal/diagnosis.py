@@ -47,10 +47,9 @@ def examine(session: Session, role: str) -> Iterator[Finding]:
 
 
 def _told(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return refusal(error)
-    known = isinstance(error, DeepCreditError)
-    return str(error) if known else f"unexpected {type(error).__name__}: {error}"
+    if isinstance(error, DeepCreditError):
+        return str(error)
+    return refusal(error) or f"unexpected {type(error).__name__}: {error}"
 
 
 def _settings(session: Session) -> Found:

@@ -45,7 +45,7 @@ def queue_name(text: str) -> str:
 
 
 def tag_name(text: str) -> str:
-    """Refuses an empty name, too."""
+    """Likewise of a tag."""
     if not text.strip():
         raise typer.BadParameter("a tag has a name, such as gpu", param_hint="tag")
     return text
