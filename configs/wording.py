@@ -24,7 +24,7 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 
 def refusal(error: Exception) -> str:
-    """What the operating system refused, as with a full disk; empty: it is another kind of error."""
+    """What the operating system refused, as with a full disk; empty: it is another error."""
     if not isinstance(error, OSError) or not error.strerror:
         return ""
     if isinstance(error, FileNotFoundError) and error.filename is None:
