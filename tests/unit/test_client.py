@@ -102,6 +102,16 @@ def test_a_scheduler_that_hangs_is_not_told_that_its_workers_are_about_to_end(cl
         dismissal.announce_end(cluster.scheduler_address, None)
 
 
+def test_a_timer_that_gives_no_reason_is_given_one(monkeypatch):
+    def late(*_):
+        raise TimeoutError  # as asyncio's
+
+    monkeypatch.setattr(dismissal, "open_client", late)
+
+    with pytest.raises(ClusterUnavailable, match="tcp://h:1 does not answer any more: timed out$"):
+        dismissal.announce_end("tcp://h:1", None)
+
+
 def test_all_workers_are_seen_however_many_there_are():
     """Dask itself would tell of five."""
     with cluster_in_threads(6) as many:
