@@ -108,7 +108,7 @@ def test_a_timer_that_gives_no_reason_is_given_one(monkeypatch):
 
     monkeypatch.setattr(dismissal, "open_client", late)
 
-    with pytest.raises(ClusterUnavailable, match="tcp://h:1 does not answer any more: timed out$"):
+    with pytest.raises(ClusterUnavailable, match=r"tcp://h:1 does not answer any more: timed out$"):
         dismissal.announce_end("tcp://h:1", None)
 
 
