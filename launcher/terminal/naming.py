@@ -12,6 +12,8 @@ from pipeline.parameters import read_object
 MOST_ROWS = 10**9
 """Of a --limit: above the largest whole number of a database it would be no SQL."""
 
+_LONGEST_NAME = 32  # of dc_batch.queue and dc_batch.need_tag
+
 BatchId = Annotated[int, typer.Argument(metavar="ID", help="batch_id of the batch.")]
 
 
@@ -38,16 +40,25 @@ def model_key(text: str) -> tuple[int, int]:
 
 
 def queue_name(text: str) -> str:
-    """Refuses an empty name, which a shell that does not know a variable would give."""
-    if not text.strip():
-        raise typer.BadParameter("a queue has a name; the usual one is default", param_hint="queue")
-    return text
+    """Refuses an empty name, which a shell that does not know a variable would give, and one that
+    no row can have.
+    """
+    return _name(text, "queue", "a queue has a name; the usual one is default")
 
 
 def tag_name(text: str) -> str:
     """Likewise of a tag."""
+    return _name(text, "tag", "a tag has a name, such as gpu")
+
+
+def _name(text: str, what: str, missing: str) -> str:
     if not text.strip():
-        raise typer.BadParameter("a tag has a name, such as gpu", param_hint="tag")
+        raise typer.BadParameter(missing, param_hint=what)
+    if len(text) > _LONGEST_NAME:
+        raise typer.BadParameter(
+            f"the name of a {what} has at most {_LONGEST_NAME} characters, and this {len(text)}",
+            param_hint=what,
+        )
     return text
 
 

@@ -94,6 +94,8 @@ def test_a_groups_listing_has_a_whole_sentence_of_each_command_at_80_columns(
             for words in (["batch", "list"], ["leaderboard"], ["results", "1"])
         ),
         (["server", "pause", ""], "a server has a name, such as SERVER_001"),
+        (["launcher", "S1", "--queue", "q" * 33], "the name of a queue has at most 32 characters"),
+        (["launcher", "S1", "--tag", "t" * 33], "the name of a tag has at most 32 characters"),
         (["queue", "pause", ""], "a queue has a name; the usual one is default"),
         (["batch", "add", "--mode", "train", "--queue", " "], "a queue has a name; the usual one"),
     ],
