@@ -5,6 +5,7 @@ takes the first line of each file's docstring, and only the command that runs is
 """
 
 import ast
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,11 @@ class CommandFolder(TyperGroup):
         name, found, rest = super().resolve_command(ctx, args)
         if name is None or found is None:
             return name, None, rest
-        return name, load(name), rest
+        command = load(name)
+        if not gc.isenabled():  # the process has just begun
+            gc.freeze()
+            gc.enable()
+        return name, command, rest
 
 
 def names() -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Where processes of ours begin."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 from launcher.host import python
@@ -37,3 +38,38 @@ def test_what_it_imports_is_no_garbage_and_not_imported_by_its_own_processes(
 
     assert done.stdout.splitlines() == ["False True True ['begun', 'a word']", "False"]
     assert (done.returncode, done.stderr) == (3, "")
+
+
+# As pip's script begins, with a look at what a command finds.
+COMMAND = """
+import gc
+from launcher import __main__
+imported = gc.isenabled()
+
+import typer
+from configs import plugins
+
+def find(name, load=plugins.load):
+    module = load(name)
+    imported_too = gc.isenabled()
+    module.app = typer.Typer()
+    module.app.command()(
+        lambda: print(imported, imported_too, gc.isenabled(), gc.get_freeze_count() > 0)
+    )
+    return module
+
+plugins.load = find
+__main__.main()
+"""
+
+
+def test_nor_is_what_a_command_imports() -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", COMMAND, "queue"],
+        env=python.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr) == ("False False True True\n", "")
