@@ -23,15 +23,19 @@ def test_a_draining_launcher_runs_everything_and_leaves(runs, slots):
 def test_drain_waits_for_what_another_launcher_runs(runs):
     first, second = runs.add(), runs.add(mode="predict")
     runs.change(second, train_batch_id=first)
-    with in_thread(runs.daemon("succeed:1", server_id="A")):
+
+    def waited():
+        return [told["batches"] for told in said if told["event"].startswith("waiting for batches")]
+
+    with capture_logs() as said, in_thread(runs.daemon("told", server_id="A")):
         until(lambda: runs.row(first).state == "U")
-        with capture_logs() as said:
-            assert runs.daemon("succeed", drain=True).run() == 0
+        with in_thread(runs.daemon("succeed", drain=True)) as codes:
+            until(waited)
+            runs.tell("A")
+            until(lambda: codes, 30)
+    assert codes == [0]
     assert runs.states_of(first, second) == ["C", "C"]
-    waited = [
-        event["batches"] for event in said if event["event"].startswith("waiting for batches")
-    ]
-    assert waited[0] == [first]
+    assert waited()[0] == [first]
 
 
 def drain(runs, behaviour="succeed", code=0, **options):
