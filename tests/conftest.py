@@ -21,7 +21,7 @@ from tests.bank import ROOT
 from tests.mariadb import MariaDB, MariaDBMissing, running_mariadb
 from tests.places import Place, opened
 from tests.small_disk import SmallDiskMissing, small_disk
-from tests.sshd import HOST, SshdMissing, SshServer, running_sshd
+from tests.sshd import HOST, QUICK_KEY_EXCHANGE, SshdMissing, SshServer, running_sshd
 from tests.tidy import empty
 
 # About a minute and more; those that wait are beside those that compute.
@@ -132,9 +132,14 @@ def sshd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]
 @pytest.fixture(scope="session")
 def cluster_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
     """One for all hosts of all clusters of this process."""
-    options = {"SetEnv": f"PYTHONPATH={ROOT}", "ListenAddress": f"{HOST}\nListenAddress ::1"}
+    folder = tmp_path_factory.mktemp("cluster")
+    options = {
+        "ListenAddress": f"{HOST}\nListenAddress ::1",
+        "KexAlgorithms": QUICK_KEY_EXCHANGE,
+    }
+    environment = {"PYTHONPATH": str(ROOT)}
     try:
-        with running_sshd(tmp_path_factory.mktemp("cluster"), options=options) as server:
+        with running_sshd(folder, options=options, environment=environment) as server:
             yield server
     except SshdMissing as error:
         _missing(str(error))

@@ -131,6 +131,7 @@ class MariaDB:
                 "mariadb",
                 "--no-defaults",
                 "--protocol=tcp",
+                "--skip-ssl",  # to prepare for TLS takes longer than all the rest
                 "--host=127.0.0.1",
                 f"--port={self.port}",
                 f"--user={user}",

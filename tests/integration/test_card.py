@@ -274,7 +274,7 @@ def test_the_worker_of_a_card_sees_it_and_others_do_not(tmp_path):
 
 
 def test_a_cluster_over_ssh_has_a_worker_for_the_card(tmp_path):
-    with running_sshd(tmp_path / "sshd", options={"SetEnv": f"PYTHONPATH={ROOT}"}) as sshd:
+    with running_sshd(tmp_path / "sshd", environment={"PYTHONPATH": str(ROOT)}) as sshd:
         port = free_port()
         (tmp_path / "deepcredit.toml").write_text(_toml(tmp_path, sshd, port))
         with card_bank(tmp_path, [MODELS[2]]) as bank:

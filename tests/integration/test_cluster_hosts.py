@@ -17,7 +17,7 @@ import pytest
 from launcher.demo.applicants import ID, TARGET, write_csv
 from tests.bank import ROOT, Bank, environment
 from tests.ports import free_port
-from tests.sshd import current_user, make_key
+from tests.sshd import QUICK_KEY_EXCHANGE, current_user, make_key, set_env
 from tests.waiting import until
 
 MODELS = """
@@ -79,7 +79,8 @@ class Network:
         config.write_text(
             f"Port {self.port}\nListenAddress {address}\nHostKey {self.host_key}\n"
             f"AuthorizedKeysFile {self.key}.pub\nPidFile none\nStrictModes no\nUsePAM no\n"
-            f"PermitRootLogin yes\nPasswordAuthentication no\nSetEnv PYTHONPATH={ROOT}\n"
+            f"PermitRootLogin yes\nPasswordAuthentication no\n"
+            f"SetEnv {set_env({'PYTHONPATH': str(ROOT)})}\nKexAlgorithms {QUICK_KEY_EXCHANGE}\n"
         )
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         server = subprocess.Popen(
