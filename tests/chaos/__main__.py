@@ -39,13 +39,15 @@ def main() -> int:
         return int(run(Path(name), **arguments))
 
 
-def fight(folder: Path, *, guard: str, troubles: int, **choices: int) -> int:
+def fight(folder: Path, *, guard: str, troubles: int, launchers: int, **choices: int) -> int:
     weak = guard in CONTROLS
+    claimable = max(2, launchers // 2)
     plan = Plan(
         guard=guard,
+        launchers=launchers,
         troubles=0 if weak else troubles,
         until_broken=weak,
-        **choices | CONTROLS.get(guard, {}),
+        **{"claimable": claimable} | choices | CONTROLS.get(guard, {}),
     )
     with (
         running_mariadb(folder / "mariadb", DURABLE) as server,

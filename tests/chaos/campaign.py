@@ -131,7 +131,7 @@ class Campaign:
         """So few at a time that retries, which come after what waits for the first time, are soon
         run: a zombie that wakes shall find another at work on its batch.
         """
-        room = max(2, self.plan.launchers // 2) - self._count(_CLAIMABLE)
+        room = self.plan.claimable - self._count(_CLAIMABLE)
         rows = []
         while self.to_add and len(rows) < room:
             self.to_add -= 1

@@ -7,6 +7,7 @@ from typing import Any
 from tests.chaos.invariants import Ended
 
 _OFTEN = {
+    "claimable": 1,
     "lingering": 0.8,
     "longest": 3.0,
     "faults_an_attempt": 0.5,
@@ -26,6 +27,7 @@ CONTROLS: dict[str, dict[str, Any]] = {
 class Plan:
     """What to do. Equal plans throw equal dice; what the dice hit depends on the machine.
 
+    At most so many `batches` are `claimable` at a time, so that `launchers` soon come to retries.
     `lingering` is the share of batches that take up to `longest` seconds, so that a run which was
     frozen past its lease wakes while another runs its batch. `uploads` is the share of those that
     put their file through SFTP, where half of the connections are cut. `troubles` counts what
@@ -35,6 +37,7 @@ class Plan:
     """
 
     batches: int
+    claimable: int = 4
     launchers: int = 8
     seed: int = 1
     guard: str = "claim"

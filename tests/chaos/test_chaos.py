@@ -41,7 +41,7 @@ def fought(server: MariaDB, sshd_server: SshServer, tmp_path: Path) -> Fight:
 
 @pytest.mark.slow
 def test_nothing_is_lost_and_nothing_run_twice(fought: Fight) -> None:
-    plan = Plan(batches=32, launchers=3, seed=7, uploads=0.25, limit_seconds=200)
+    plan = Plan(batches=32, claimable=2, launchers=3, seed=7, uploads=0.25, limit_seconds=200)
 
     report = fought(plan)
 
