@@ -76,7 +76,7 @@ def test_what_a_run_would_end_with_at_once_is_an_error_of_batch_add(
 @pytest.mark.parametrize(
     ("option", "value", "column"),
     [
-        ("--queue", "밤" * 33, "queue"),
+        ("--dataset", f"{'밤' * 200}/1", "dataset_group"),
         ("--need-mem-mb", "3000000000", "need_mem_mb"),
         ("--dataset", "DATA001/3000000000", "dataset_version"),
     ],
