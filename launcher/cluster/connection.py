@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -41,13 +41,14 @@ def connect(
     steady: bool = False,
     renew_after: int = 0,
     stuck_seconds: float = 0,
+    on_wait: Callable[[str], None] = lambda _: None,
 ) -> DaskExecutor:
     """Connect to a scheduler that has workers and runs what we run. The caller closes it.
 
     `patience`: seconds to wait for an answer, and for a first worker. `remote`: its workers may
     lack our local cache, as all but those that a launcher has embedded. `steady`: a scheduler that
-    is lost later is expected back at the same address, and runs go on with it. `renew_after` and
-    `stuck_seconds`: see DaskExecutor.
+    is lost later is expected back at the same address, and runs go on with it; `on_wait`: see Link.
+    `renew_after` and `stuck_seconds`: see DaskExecutor.
 
     Raises:
         BadSetting: the address is none of Dask's.
@@ -55,7 +56,7 @@ def connect(
     """
     _check_address(address)
     again = partial(_open_again, address, certificates) if steady else None
-    link = Link(_open(address, certificates, patience), again)
+    link = Link(_open(address, certificates, patience), again, on_wait)
     return DaskExecutor(link, remote=remote, renew_after=renew_after, stuck_seconds=stuck_seconds)
 
 

@@ -15,6 +15,7 @@ from launcher.cluster.client import GONE
 AGAIN_SECONDS = 180.0  # a scheduler that was lost is waited for
 
 LOST = "lost the Dask scheduler"
+AWAY = "the Dask scheduler is away"
 
 _ANSWER_SECONDS = 120.0  # on a host that is very busy, too
 
@@ -23,12 +24,18 @@ class Link:
     """Owns a client, in whose place another one may come.
 
     `reconnect` makes it when the scheduler was lost, and gives up at a moment of time.monotonic;
-    without it a loss is for good.
+    without it a loss is for good. `on_wait` is told why nothing goes on, and "" when it does again.
     """
 
-    def __init__(self, client: Client, reconnect: Callable[[float], Client] | None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        reconnect: Callable[[float], Client] | None,
+        on_wait: Callable[[str], None],
+    ) -> None:
         self.client = client
         self._reconnect = reconnect
+        self._on_wait = on_wait
 
     @property
     def steady(self) -> bool:
@@ -66,7 +73,9 @@ class Link:
         self.close()
         if self._reconnect is None:
             raise ClusterUnavailable(LOST)
+        self._on_wait(AWAY)
         self.client = self._reconnect(until)
+        self._on_wait("")
 
     def close(self) -> None:
         """Forget what still runs; return soon, whatever state the cluster is in."""

@@ -19,10 +19,10 @@ from launcher.host.stuck import watched
 from launcher.service.spare import WARM
 from pipeline import mode
 from pipeline.messages import Finished, Job, Progress, Send, failure
-from pipeline.progress import Report
 from pipeline.run import execute
 from storage.artifacts.opening import SFTP, open_store
 from storage.engine import make_engine
+from storage.records import ESTIMATE
 
 _REPORT_SECONDS = 0.5
 _EARLY = 0.02
@@ -37,7 +37,7 @@ def main() -> None:
         # The launcher has read the file of settings; secrets are in the environment alone.
         settings = load(job.settings, file=Path(os.devnull))
         with watched(settings.stuck_seconds, partial(_give_up, settings, send)):
-            summary = _run(job, settings, _reporter(send))
+            summary = _run(job, settings, Reporter(send))
     except BaseException as error:
         send(failure(error))
     else:
@@ -55,14 +55,14 @@ def warm_up() -> None:
         plugins.load(SFTP)
 
 
-def _run(job: Job, settings: Settings, report: Report) -> str:
+def _run(job: Job, settings: Settings, report: "Reporter") -> str:
     # The launcher repeats in its own log what we print.
     logs.configure(settings.model_copy(update={"log_format": "text"}))
     engine = make_engine(settings)
     try:
         with (
             closing(open_store(settings)) as store,
-            closing(_connect(job, settings)) as executor,
+            closing(_connect(job, settings, report)) as executor,
         ):
             return execute(
                 job.claim,
@@ -89,7 +89,7 @@ def _give_up(settings: Settings, send: Send, where: str) -> None:
     send(replace(failure(Stuck(text)), traceback=where))
 
 
-def _connect(job: Job, settings: Settings) -> DaskExecutor:
+def _connect(job: Job, settings: Settings, report: "Reporter") -> DaskExecutor:
     """
     Raises:
         ClusterAway: nothing of the batch has been done, so this is no attempt at it.
@@ -102,21 +102,30 @@ def _connect(job: Job, settings: Settings) -> DaskExecutor:
             steady=not job.embedded,
             renew_after=settings.worker_tasks,
             stuck_seconds=settings.stuck_seconds,
+            on_wait=report.waits,
         )
     except ClusterUnavailable as error:
         raise ClusterAway(str(error)) from error
 
 
-def _reporter(send: Send) -> Report:
-    """Reports may come by the thousand; the launcher needs a few."""
-    next_report = 0.0
+class Reporter:
+    """Tells the launcher how far the batch is. Reports may come by the thousand; it needs a few."""
 
-    def report(fraction: float, note: str) -> None:
-        nonlocal next_report
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._next = 0.0
+        self._told = Progress(0.0, "")
+
+    def __call__(self, fraction: float, note: str) -> None:
+        self._told = Progress(fraction, note)
         now = time.monotonic()
         # Early ones are few, and each tells of a step that may take long.
-        if now >= next_report or fraction < _EARLY:
-            next_report = now + _REPORT_SECONDS
-            send(Progress(fraction, note))
+        if now >= self._next or fraction < _EARLY:
+            self._next = now + _REPORT_SECONDS
+            self._send(self._told)
 
-    return report
+    def waits(self, why: str) -> None:
+        """Nothing goes on, for this reason; "": it does again. Meanwhile no time left is true."""
+        done = self._told.note.partition(ESTIMATE)[0]
+        note = "; ".join(filter(None, (done, why))) if why else self._told.note
+        self._send(replace(self._told, note=note))

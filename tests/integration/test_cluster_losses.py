@@ -24,6 +24,7 @@ from distributed.comm import CommClosedError
 from configs.errors import ClusterUnavailable
 from launcher.cluster import connection, dismissal
 from launcher.cluster.connection import connect
+from launcher.cluster.link import AWAY
 from launcher.cluster.look import look
 from launcher.service.clusters import ExternalCluster
 from storage.schema import dc_batch_result
@@ -229,10 +230,12 @@ def test_workers_that_are_ended_with_their_cluster_cost_no_task(tmp_path):
 
 
 def test_a_run_goes_on_with_a_scheduler_that_was_restarted(cluster, tmp_path):
-    noted = files(tmp_path, 10)
+    noted, waits = files(tmp_path, 10), []
     with (
         structlog.testing.capture_logs() as logs,
-        closing(connect(cluster.address, patience=30, steady=True)) as executor,
+        closing(
+            connect(cluster.address, patience=30, steady=True, on_wait=waits.append)
+        ) as executor,
     ):
         until(lambda: executor.workers == 2, 30)
         run = executor.run(tasks.note_slowly, noted)
@@ -242,6 +245,7 @@ def test_a_run_goes_on_with_a_scheduler_that_was_restarted(cluster, tmp_path):
 
     assert sorted(each.task for each in done) == sorted(noted)
     assert {each.error for each in done} == {None}
+    assert waits == [AWAY, ""]
     said = [log["event"] for log in logs]
     assert said.index("scheduler lost; connecting again, and what ran is done again") < said.index(
         "scheduler is back; the batch goes on"

@@ -17,6 +17,7 @@ from configs.errors import (
 from configs.settings import load, without_secrets
 from launcher.host.stuck import STUCK
 from launcher.service import child_main
+from launcher.service.child_main import Reporter
 from pipeline import mode
 from pipeline.messages import Failed, Job, Progress, decode, encode
 from storage.artifacts.opening import SFTP
@@ -43,7 +44,8 @@ def connected(monkeypatch):
     """With what the process has connected to its cluster."""
     found = []
 
-    def connect(*words, **named):
+    def connect(*words, on_wait, **named):
+        assert on_wait.__func__ is Reporter.waits
         found.append((words, named))
         return SimpleNamespace(close=lambda: None)
 
@@ -52,7 +54,7 @@ def connected(monkeypatch):
 
 
 def ran(job):
-    return child_main._run(job, load(job.settings, environ={}), None)
+    return child_main._run(job, load(job.settings, environ={}), Reporter(lambda _: None))
 
 
 @pytest.mark.parametrize("embedded", [True, False])
@@ -102,7 +104,7 @@ def test_a_cluster_that_is_lost_is_to_be_started_anew_if_it_is_the_launcher_s(
 def test_of_many_reports_two_a_second_are_sent_and_all_of_the_first(monkeypatch):
     now, sent = [100.0], []
     monkeypatch.setattr(child_main, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    report = child_main._reporter(sent.append)
+    report = Reporter(sent.append)
 
     for note in ("reading", "splitting"):
         report(0.0, note)
@@ -112,6 +114,23 @@ def test_of_many_reports_two_a_second_are_sent_and_all_of_the_first(monkeypatch)
 
     assert sent[:2] == [Progress(0.0, "reading"), Progress(0.0, "splitting")]
     assert 18 <= len(sent[2:]) <= 20
+
+
+def test_what_a_batch_waits_for_stands_in_the_place_of_the_time_left():
+    sent = []
+    report = Reporter(sent.append)
+
+    report.waits("the scheduler is away")
+    report(0.5, "6 of 12 models, about 51 s left, last 101/6")
+    report.waits("the scheduler is away")
+    report.waits("")
+
+    assert [(told.fraction, told.note) for told in sent] == [
+        (0.0, "the scheduler is away"),
+        (0.5, "6 of 12 models, about 51 s left, last 101/6"),
+        (0.5, "6 of 12 models; the scheduler is away"),
+        (0.5, "6 of 12 models, about 51 s left, last 101/6"),
+    ]
 
 
 def test_a_mode_that_cannot_be_imported_keeps_no_child_from_being_ready(monkeypatch):
@@ -134,6 +153,7 @@ import threading
 from types import SimpleNamespace
 from launcher.host.stuck import watched
 from launcher.service import child_main
+from launcher.service.child_main import Reporter
 
 def a_mode(*_, **__):
     threading.Event().wait()
