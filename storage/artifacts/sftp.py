@@ -208,13 +208,24 @@ def _reaches(session: SftpSession, path: str, outgoing: Outgoing) -> bool:
 
 
 def _make_folder(session: SftpSession, path: str) -> None:
-    """As mkdir -p. A mere failure means that it is there, or shows at the next step."""
+    """As mkdir -p; that a folder could not be made shows when something is put into it."""
+    missing = [path]
+    while not _made(session, missing[-1]):
+        parent = posixpath.dirname(missing[-1])
+        if parent in ("", missing[-1]):
+            break
+        missing.append(parent)
+    for folder in reversed(missing[:-1]):
+        _made(session, folder)
+
+
+def _made(session: SftpSession, folder: str) -> bool:
+    """Not where what it would stand in is missing. A mere failure means that it is there."""
     try:
-        session.make_folder(path)
+        session.make_folder(folder)
     except ServerSaid as said:
-        parent = posixpath.dirname(path)
-        if said.code == sftp.SFTP_NO_SUCH_FILE and parent not in ("", path):
-            _make_folder(session, parent)
-            _make_folder(session, path)
-        elif said.code != sftp.SFTP_FAILURE:
+        if said.code == sftp.SFTP_NO_SUCH_FILE:
+            return False
+        if said.code != sftp.SFTP_FAILURE:
             raise
+    return True

@@ -1,6 +1,7 @@
 """What an SFTP server's refusals mean for a file of the store."""
 
 import posixpath
+from collections.abc import Iterator
 from contextlib import suppress
 
 from paramiko import sftp
@@ -13,7 +14,7 @@ from configs.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from storage.artifacts.sftp_session import SftpSession, Space
+from storage.artifacts.sftp_session import Attributes, SftpSession, Space
 from storage.artifacts.sftp_wire import ServerSaid
 
 
@@ -48,6 +49,11 @@ def unwritten(
             )
     if is_folder(path, session):
         return BadSetting(f"{where}: there is a folder of that name")
+    if said.code == sftp.SFTP_NO_SUCH_FILE and (above := _nearest(path, session)):
+        folder, found = above
+        if not found.is_folder:
+            return BadSetting(f"{where}: {folder} is there and is no folder; look at store_url")
+        return StoreUnavailable(f"{where}: {said}; no folder can be made in {folder}")
     return refused(said, where)
 
 
@@ -60,10 +66,22 @@ def is_folder(path: str, session: SftpSession) -> bool:
 
 def _space_for(path: str, session: SftpSession) -> Space | None:
     """The space of the nearest folder above that exists."""
-    folder = posixpath.dirname(path)
-    while True:
+    for folder in _above(path):
         with suppress(ServerSaid):
-            return session.space(folder or ".")
-        if folder in ("", "/"):
-            return None
-        folder = posixpath.dirname(folder)
+            return session.space(folder)
+    return None
+
+
+def _nearest(path: str, session: SftpSession) -> tuple[str, Attributes] | None:
+    """What is there of the folders above, the lowest."""
+    for folder in _above(path):
+        with suppress(ServerSaid):
+            return folder, session.look(folder)
+    return None
+
+
+def _above(path: str) -> Iterator[str]:
+    """Folders in which a path lies, the nearest first."""
+    while path not in ("", "/"):
+        path = posixpath.dirname(path)
+        yield path or "."

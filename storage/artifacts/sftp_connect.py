@@ -64,11 +64,14 @@ def connect(login: Login) -> SftpSession:
         _load_known_hosts(client, login)
         return _open(client, login, key)
     except BaseException as error:
-        # Asked before closing: a live connection means that the server decided.
-        decided = _alive(client)
+        # Asked before closing: a live connection means that the server decided, or said nothing.
+        transport = client.get_transport()
+        alive = transport if transport is not None and transport.is_active() else None
+        greeted = alive is not None and alive.initial_kex_done
         client.close()
         if isinstance(error, (SSHException, EOFError, OSError)):
-            raise _named(error, login, decided=decided) from error
+            silent = alive is not None and not greeted
+            raise _named(error, login, decided=greeted, silent=silent) from error
         raise
 
 
@@ -165,7 +168,7 @@ class _Reject(RejectPolicy):
         )
 
 
-def _named(error: Exception, login: Login, *, decided: bool) -> DeepCreditError:
+def _named(error: Exception, login: Login, *, decided: bool, silent: bool) -> DeepCreditError:
     if isinstance(error, BadHostKeyException):
         return StoreRefused(
             f"{login}: the server's host key has changed: it shows {error.key.fingerprint} where "
@@ -180,12 +183,9 @@ def _named(error: Exception, login: Login, *, decided: bool) -> DeepCreditError:
             "DEEPCREDIT_SFTP_KEY_FILE or DEEPCREDIT_SFTP_PASSWORD, and authorized_keys there"
         )
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if silent:  # paramiko says that there is no session
+        reason = f"no SSH server has answered there in {_CONNECT_SECONDS:.0f} s"
     return ConnectionLost(f"{login}: cannot connect: {reason}")
-
-
-def _alive(client: SSHClient) -> bool:
-    transport = client.get_transport()
-    return transport is not None and transport.is_active()
 
 
 def _load_known_hosts(client: SSHClient, login: Login) -> None:

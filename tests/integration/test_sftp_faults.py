@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from configs.errors import ArtifactDamaged, BadSetting, StoreRefused, StoreUnavailable
 from configs.settings import load
+from storage.artifacts import sftp_connect
 from storage.artifacts.opening import open_store
 from storage.artifacts.outgoing import Outgoing
 from storage.artifacts.port import Store
@@ -210,6 +211,24 @@ def test_nobody_at_the_port_is_told_after_some_patience(sshd_server, opened, tmp
         list(store.walk())
 
     assert time.monotonic() - began < 5
+
+
+def test_somebody_else_at_the_port_is_told(sshd_server, opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(sftp_connect, "_CONNECT_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        known_hosts = trust(tmp_path / "known_hosts", port, sshd_server.host_key)
+        store = opened(dataclasses.replace(sshd_server, port=port, known_hosts=known_hosts))
+
+        with pytest.raises(StoreUnavailable, match=r"no SSH server has answered there in 1 s"):
+            store.check()
+
+
+def test_a_link_that_leads_nowhere_is_told_by_its_folder(sshd_server, opened, tmp_path, source):
+    (sshd_server.root / tmp_path.name).symlink_to("/nowhere")
+
+    with pytest.raises(StoreUnavailable, match=rf"no folder can be made in {sshd_server.root}"):
+        opened(sshd_server).put("models/1.ubj", source)
 
 
 def test_a_delete_is_not_made_up_for_when_the_server_comes_back(opened, tmp_path, source):

@@ -209,6 +209,19 @@ def test_a_name_that_a_folder_has_cannot_be_put(place, source):
     assert list(place.store.walk()) == ["models/T1/1.ubj"]
 
 
+@pytest.mark.parametrize("file", ["", "models"])
+def test_a_file_that_has_the_name_of_a_folder_is_named(place, source, file):
+    """Of the store's own, or of one in it."""
+    taken = place.root / file
+    taken.parent.mkdir(exist_ok=True)
+    taken.write_text("somebody's")
+
+    with pytest.raises(BadSetting, match=r"models/T1/1/1\.ubj: .*folder"):
+        place.store.put("models/T1/1/1.ubj", source)
+
+    assert taken.read_text() == "somebody's"
+
+
 def test_a_name_that_marks_unfinished_uploads_cannot_be_put(place, source):
     with pytest.raises(BadSetting, match="unfinished"):
         place.store.put("models/1.ubj.tmp", source)
