@@ -132,7 +132,10 @@ def sshd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]
 @pytest.fixture(scope="session")
 def cluster_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
     """One for all hosts of all clusters of this process."""
-    options = {"SetEnv": f"PYTHONPATH={ROOT}", "ListenAddress": f"{HOST}\nListenAddress ::1"}
+    options = {
+        "SetEnv": f"PYTHONPATH={ROOT}",
+        "ListenAddress": f"{HOST}\nListenAddress 127.0.0.2\nListenAddress ::1",
+    }
     try:
         with running_sshd(tmp_path_factory.mktemp("cluster"), options=options) as server:
             yield server
