@@ -220,6 +220,11 @@ def start_processes(
                     "`deepcredit cluster stop` first, or if that is another cluster, give this one "
                     "a `folder` of its own"
                 )
+            elif each["state"] == "unkept":
+                errors.append(
+                    f"{name}: {each['name']} runs, but the process that would start it again was "
+                    "killed; `deepcredit cluster stop`, then `deepcredit cluster start`"
+                )
             elif each["state"] == "stopped":
                 errors.append(
                     f"{name}: {each['name']} was not started, as `deepcredit cluster stop` came in "

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -193,6 +194,34 @@ def test_hosts_that_should_have_workers_and_have_none_are_named():
 
     found = discovery.without_workers(cluster, Picture("", "", workers))
     assert [host.name for host in found] == ["a", "d"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "gpus", "said"),
+    [
+        ({}, 0, "; `deepcredit cluster start`"),
+        ({"running": {"cpu": [2, 2]}}, 0, ", but their process runs .* in /f/10\\.0\\.0\\.1/logs"),
+        ({"running": {"cpu": [2, 0]}}, 0, "; `deepcredit cluster start`"),
+        ({"wanted": 0}, 0, ": it was scaled to none; `deepcredit cluster scale 10.0.0.1=N`"),
+        ({"wanted": 0}, 1, "; `deepcredit cluster start`"),
+    ],
+)
+def test_why_no_worker_of_a_host_is_there(told, facts, gpus, said):
+    told(json.dumps({"answer": FACTS | {"versions": versions()} | facts}))
+    hosts = [{"address": "10.0.0.1", "folder": "/f", "gpus": gpus}]
+    cluster = Cluster.model_validate({"hosts": hosts})
+
+    [line] = discovery.left_out(cluster, Picture("", "", []))
+
+    assert re.match(r"no worker of 10\.0\.0\.1 is there" + said, line)
+
+
+def test_a_process_whose_keeper_was_killed_is_said_to_be_that(told):
+    cluster = told(json.dumps({"answer": [{"name": "cpu", "state": "unkept", "retired": []}]}))
+
+    said = r"10\.0\.0\.1: cpu runs, but the process that would start it again was killed; .*stop"
+    with pytest.raises(ClusterUnavailable, match=said):
+        deploy.start_processes(cluster, {"10.0.0.1": (Process("cpu", ()),)}, None, lambda *_: None)
 
 
 @pytest.mark.parametrize(
