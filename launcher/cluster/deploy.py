@@ -15,7 +15,7 @@ from launcher.cluster.facts import Facts
 from launcher.cluster.look import Picture, Worker, look
 from launcher.cluster.names import host_of
 from launcher.cluster.plan import Process, make_plan
-from launcher.cluster.ssh import ask, ask_all
+from launcher.cluster.ssh import ask, ask_all, together
 from launcher.cluster.waiting import Say, wait, wait_until_gone
 
 
@@ -39,7 +39,7 @@ def start(configured: Cluster, say: Say, without: Collection[str] = ()) -> Pictu
         # If all fail, hardly each of them is down.
         again = "`deepcredit cluster start` again once that is mended"
         advice = _advice(configured, (*without, *errors)) if facts else again
-        raise ClusterUnavailable(f"{'; '.join(errors.values())}; nothing was started; {advice}")
+        raise ClusterUnavailable(f"{together(errors)}; nothing was started; {advice}")
     plan = make_plan(cluster, facts)
     for name, each in facts.items():
         has = f"{counted(each.cores, 'core')}, {counted(each.gpus, 'GPU')}"
@@ -150,7 +150,10 @@ def _end(cluster: Cluster) -> tuple[dict[str, dict[str, str]], list[str]]:
         for name, states in workers.items()
         if states or name in schedulers
     }
-    return ended, [*away.values(), *lost.values()]
+    if not (unreached := away | lost):
+        return ended, []
+    again = "what may run there goes on; `deepcredit cluster stop` again when that is mended"
+    return ended, [f"{together(unreached)}; {again}"]
 
 
 def _facts_of_moved(cluster: Cluster, picture: Picture) -> Mapping[str, Facts]:

@@ -17,7 +17,7 @@ from configs.errors import ClusterUnavailable
 from launcher.cluster import deploy, discovery
 from launcher.cluster.look import Picture
 from launcher.cluster.plan import Process
-from launcher.cluster.ssh import ask, ask_all, command
+from launcher.cluster.ssh import ask, ask_all, command, together
 from launcher.cluster.waiting import wait
 from launcher.host import agent
 from launcher.host.keep import LOG
@@ -115,7 +115,12 @@ def test_cards_are_counted_as_those_see_them_who_are_started(told, tmp_path, mon
         (
             ["Warning: Identity file /k not accessible: No such file.", "a@b: Permission denied."],
             255,
-            r"refuses our key: Warning: Identity file /k not accessible: .*; check user",
+            r"refuses our key: Warning: Identity file /k not accessible: .*denied; check user",
+        ),
+        (
+            ["ssh: connect to host 10.0.0.1 port 22: Connection timed out"],
+            255,
+            r"^10\.0\.0\.1: cannot reach 10\.0\.0\.1 port 22: Connection timed out$",
         ),
         (
             ["python3: Error while finding module specification for 'launcher.host.agent' (...)"],
@@ -131,6 +136,19 @@ def test_why_a_host_refuses_stands_before_the_last_line(told, tmp_path, lines, c
 
     with pytest.raises(ClusterUnavailable, match=said):
         ask(cluster.scheduler, cluster.known_hosts, {"action": "look"})
+
+
+def test_of_hosts_that_cannot_be_asked_for_the_same_reason_it_is_said_once(tmp_path):
+    hosts = [{"address": "10.0.0.1", "name": "one"}, {"address": "10.0.0.2", "name": "two"}]
+    key = tmp_path / "key"
+    cluster = Cluster.model_validate({"hosts": hosts, "key_file": key})
+
+    said = rf"^one, two: key_file {key}: No such file or directory; correct .*; nothing was start"
+    with pytest.raises(ClusterUnavailable, match=said):
+        deploy.start(cluster, lambda *_: None)
+    with pytest.raises(ClusterUnavailable, match=r"^one, two: key_file .* goes on; .* stop` again"):
+        deploy.stop(cluster, lambda *_: None)
+    assert together({"a": "a: x", "b": "no ssh", "c": "c: x", "d": "no ssh"}) == "a, c: x; no ssh"
 
 
 def test_what_a_user_s_ssh_config_says_does_not_get_in_our_way(tmp_path):
