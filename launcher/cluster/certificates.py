@@ -36,7 +36,8 @@ def read(folder: Path | None) -> dict[str, str] | None:
         raise BadSetting(f"certificates: {error}") from error
     except OSError as error:
         raise BadSetting(
-            f"certificates: {refusal(error) or error}; `deepcredit cluster certificates` makes them"
+            f"certificates: {refusal(error) or error}; `deepcredit cluster certificates` makes "
+            "them, once for all servers of the cluster"
         ) from error
     try:
         check_valid(found)
