@@ -1,5 +1,6 @@
 """The [cluster] table of deepcredit.toml: the hosts of a Dask cluster and what each one runs."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -10,6 +11,26 @@ from configs.meant import meant
 
 _WORD = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"
 _TAG = r"^[A-Za-z][A-Za-z0-9_.-]*$"
+
+
+def _size(value: str) -> str:
+    if not re.fullmatch(r"auto|\d+(\.\d+)? ?[kKMGT]?i?B?", value):
+        raise ValueError("must be auto or like 4GB")
+    return value
+
+
+def _whole_path(value: str) -> str:
+    """A host's own: of an account there, in a folder there."""
+    if value and not value.startswith("/"):
+        raise ValueError("must be a whole path, which begins with /")
+    return value
+
+
+def _home_path(value: str) -> str:
+    if not value.startswith(("/", "~/")):
+        raise ValueError("must be a whole path, which begins with / or ~/")
+    return value
+
 
 HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
 Tag = Annotated[str, Field(pattern=_TAG)]
@@ -40,15 +61,15 @@ class HostSettings(_Table):
     user: str = Field("", pattern=r"^([A-Za-z_][\w.-]*)?$", description="SSH user; empty: as here")
     port: int = Field(22, ge=1, le=65535, description="port of its SSH server")
     key_file: HomePath | None = Field(None, description="private key; none: as `ssh` finds one")
-    python: str = Field(
-        "", pattern="^(/.*)?$", description="its Python with DeepCredit; empty: the path used here"
+    python: Annotated[str, AfterValidator(_whole_path)] = Field(
+        "", description="its Python with DeepCredit; empty: the path used here"
     )
     workers: int | None = Field(
         None, ge=0, le=1024, description="worker processes without a GPU; none: as cores allow"
     )
     threads: int = Field(1, ge=1, le=1024, description="threads of a worker: tasks at once")
-    memory_limit: str = Field(
-        "auto", pattern=r"^(auto|\d+(\.\d+)? ?[kKMGT]?i?B?)$", description="a worker's, like 4GB"
+    memory_limit: Annotated[str, AfterValidator(_size)] = Field(
+        "auto", description="a worker's, like 4GB"
     )
     gpus: int = Field(0, ge=0, le=64, description="cards to use, with a worker for each")
     fits_per_gpu: int | None = Field(
@@ -66,13 +87,11 @@ class HostSettings(_Table):
         pattern=r"^([A-Za-z0-9][\w.@-]*)?$",
         description="network interface for Dask; empty: the address that SSH reached",
     )
-    env_file: str = Field(
-        "", pattern="^(/.*)?$", description="file on the host with DEEPCREDIT_... settings, secrets"
+    env_file: Annotated[str, AfterValidator(_whole_path)] = Field(
+        "", description="file on the host with DEEPCREDIT_... settings, secrets"
     )
-    folder: str = Field(
-        "~/.deepcredit/cluster",
-        pattern="^(~/|/).*$",
-        description="folder on the host for logs, pid files, scratch",
+    folder: Annotated[str, AfterValidator(_home_path)] = Field(
+        "~/.deepcredit/cluster", description="folder on the host for logs, pid files, scratch"
     )
 
 

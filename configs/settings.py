@@ -180,7 +180,8 @@ def load(
         wrong = error.errors()
         within = {each["loc"][:depth] for each in wrong for depth in range(len(each["loc"]))}
         # A list whose items are wrong counts as too short, too.
-        problems = "; ".join(_problem(each) for each in wrong if each["loc"] not in within)
+        told = {each["loc"]: _problem(each) for each in wrong if each["loc"] not in within}
+        problems = "; ".join(text for loc, text in told.items() if _given_to_all(loc) not in told)
         raise BadSetting(problems) from None
 
 
@@ -217,6 +218,11 @@ def _without(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]
 def without_secrets(settings: Settings) -> dict[str, Any]:
     """For a process of ours on this host, which has the secrets from the same environment."""
     return settings.model_dump(mode="json", exclude=set(SECRETS), exclude_none=True)
+
+
+def _given_to_all(loc: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Where the table [cluster] has what a host of it may have from there."""
+    return ("cluster", *loc[3:]) if loc[:2] == ("cluster", "hosts") and len(loc) > 3 else None
 
 
 def _problem(details: Mapping[str, Any]) -> str:

@@ -134,7 +134,7 @@ def cluster_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer
     """One for all hosts of all clusters of this process."""
     folder = tmp_path_factory.mktemp("cluster")
     options = {
-        "ListenAddress": f"{HOST}\nListenAddress ::1",
+        "ListenAddress": f"{HOST}\nListenAddress 127.0.0.2\nListenAddress ::1",
         "KexAlgorithms": QUICK_KEY_EXCHANGE,
     }
     environment = {"PYTHONPATH": str(ROOT)}

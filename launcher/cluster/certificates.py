@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from configs.cluster import certificates_in
 from configs.errors import BadSetting
-from configs.wording import counted
+from configs.wording import counted, refusal
 
 _FEW_DAYS = 30
 
@@ -32,9 +32,12 @@ def read(folder: Path | None) -> dict[str, str] | None:
         return None
     try:
         found = certificates_in(folder)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
+        raise BadSetting(f"certificates: {error}") from error
+    except OSError as error:
         raise BadSetting(
-            f"certificates: {error}; `deepcredit cluster certificates` makes them"
+            f"certificates: {refusal(error) or error}; `deepcredit cluster certificates` makes "
+            "them, once for all servers of the cluster"
         ) from error
     try:
         check_valid(found)

@@ -1,7 +1,7 @@
 """Starting and ending a cluster on the hosts of the configuration."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,15 +11,18 @@ from configs.wording import counted
 from launcher.cluster import dismissal
 from launcher.cluster.certificates import FILES, read
 from launcher.cluster.discovery import facts_of, find
-from launcher.cluster.look import Picture, look
+from launcher.cluster.facts import Facts
+from launcher.cluster.look import Picture, Worker, look
+from launcher.cluster.names import host_of
 from launcher.cluster.plan import Process, make_plan
-from launcher.cluster.ssh import ask, ask_all
-from launcher.cluster.waiting import Say, wait
+from launcher.cluster.ssh import ask, ask_all, together
+from launcher.cluster.waiting import Say, wait, wait_until_gone
 
 
 def start(configured: Cluster, say: Say, without: Collection[str] = ()) -> Picture:
     """Start what does not run yet, and wait until every worker is there. A host that was scaled has
-    as many workers as were asked for then; those of hosts that are no longer configured leave.
+    as many workers as were asked for then; those of hosts that are no longer configured, or were
+    another machine before, leave.
 
     Nothing is started before every host has answered, with the same versions as here, but those
     `without` which it is to go: they are left alone. `say` gets the share that is done, and what
@@ -36,7 +39,7 @@ def start(configured: Cluster, say: Say, without: Collection[str] = ()) -> Pictu
         # If all fail, hardly each of them is down.
         again = "`deepcredit cluster start` again once that is mended"
         advice = _advice(configured, (*without, *errors)) if facts else again
-        raise ClusterUnavailable(f"{'; '.join(errors.values())}; nothing was started; {advice}")
+        raise ClusterUnavailable(f"{together(errors)}; nothing was started; {advice}")
     plan = make_plan(cluster, facts)
     for name, each in facts.items():
         has = f"{counted(each.cores, 'core')}, {counted(each.gpus, 'GPU')}"
@@ -44,7 +47,11 @@ def start(configured: Cluster, say: Say, without: Collection[str] = ()) -> Pictu
     deadline = time.monotonic() + cluster.start_seconds
     scheduler = {cluster.scheduler.name: (plan.scheduler,)}
     start_processes(cluster, scheduler, certificates, say)
-    wait(cluster, plan.address, certificates, scheduler, set(), deadline, say)
+    picture = wait(cluster, plan.address, certificates, scheduler, set(), deadline, say)
+    if moved := dismissal.of_moved_hosts(picture, facts):  # a name is for one worker
+        told = _dismiss(configured, picture, moved, say)
+        leaving = [*told, *(worker for worker in moved if worker.leaving)]
+        wait_until_gone(plan.address, certificates, leaving, deadline)
     workers = {name: processes for name, processes in plan.workers.items() if processes}
     retired = start_processes(cluster, workers, certificates, say)
     everything = dict(plan.workers) | {
@@ -52,7 +59,9 @@ def start(configured: Cluster, say: Say, without: Collection[str] = ()) -> Pictu
     }
     names = plan.names - retired
     picture = wait(cluster, plan.address, certificates, everything, names, deadline, say)
-    return look(plan.address, certificates) if _dismiss(configured, picture, say) else picture
+    former = dismissal.of_former_hosts(configured, picture)
+    told = _dismiss(configured, picture, former, say)
+    return look(plan.address, certificates) if told else picture
 
 
 def _without(cluster: Cluster, names: Collection[str]) -> Cluster:
@@ -81,7 +90,7 @@ def _advice(cluster: Cluster, away: Collection[str]) -> str:
 
 def stop(cluster: Cluster, say: Say) -> None:
     """End what start started, on every host that answers, and while the scheduler does, on those
-    that are no longer configured.
+    that are no longer configured, also under the address that a host had before.
 
     Raises:
         ClusterUnavailable: a host could not be reached, or a process does not end.
@@ -93,7 +102,9 @@ def stop(cluster: Cluster, say: Say) -> None:
         unasked = str(error)
     else:
         try:
-            _dismiss(cluster, picture, say)
+            former = dismissal.of_former_hosts(cluster, picture)
+            moved = dismissal.of_moved_hosts(picture, _facts_of_moved(cluster, picture))
+            _dismiss(cluster, picture, (*former, *moved), say)
         except ClusterUnavailable as error:
             deaf = [str(error)]
         with suppress(ClusterUnavailable):  # then nothing is handed on, either
@@ -139,21 +150,37 @@ def _end(cluster: Cluster) -> tuple[dict[str, dict[str, str]], list[str]]:
         for name, states in workers.items()
         if states or name in schedulers
     }
-    return ended, [*away.values(), *lost.values()]
+    if not (unreached := away | lost):
+        return ended, []
+    again = "what may run there goes on; `deepcredit cluster stop` again when that is mended"
+    return ended, [f"{together(unreached)}; {again}"]
 
 
-def _dismiss(cluster: Cluster, picture: Picture, say: Say) -> bool:
-    """Tell workers of hosts that are no longer configured to leave; whether there are any.
+def _facts_of_moved(cluster: Cluster, picture: Picture) -> Mapping[str, Facts]:
+    """Of hosts that may have been other machines before. Where an address is a name, ask."""
+    places = {(host_of(worker.name), worker.host) for worker in picture.workers}
+    hosts = {host.name: host for host in cluster.hosts}
+    asked = {name for name, place in places if name in hosts and hosts[name].address != place}
+    return facts_of(cluster, [hosts[name] for name in sorted(asked)])[0]
+
+
+def _dismiss(
+    cluster: Cluster, picture: Picture, former: Sequence[Worker], say: Say
+) -> list[Worker]:
+    """Tell workers of hosts that are no longer configured so to leave, and return those.
 
     Raises:
         ClusterUnavailable: some did not hear it.
     """
-    if not (former := dismissal.of_former_hosts(cluster, picture)):
-        return False
-    told = dismissal.tell(picture.address, read(cluster.certificates), former)
+    if not (staying := [worker for worker in former if not worker.leaving]):
+        return []
+    names = {host.name for host in cluster.hosts}
+    told = dismissal.tell(picture.address, read(cluster.certificates), staying)
     for worker in told:
-        say(1.0, f"{worker.name} leaves after what it runs: its host is not in `hosts` any more")
-    return bool(told)
+        moved = host_of(worker.name) in names
+        why = f"was {worker.host} before" if moved else "is not in `hosts` any more"
+        say(1.0, f"{worker.name} leaves after what it runs: its host {why}")
+    return told
 
 
 def start_processes(
@@ -195,6 +222,11 @@ def start_processes(
                     f"{name}: {each['name']} runs with other settings or certificates; "
                     "`deepcredit cluster stop` first, or if that is another cluster, give this one "
                     "a `folder` of its own"
+                )
+            elif each["state"] == "unkept":
+                errors.append(
+                    f"{name}: {each['name']} runs, but the process that would start it again was "
+                    "killed; `deepcredit cluster stop`, then `deepcredit cluster start`"
                 )
             elif each["state"] == "stopped":
                 errors.append(

@@ -38,16 +38,25 @@ def without_workers(cluster: Cluster, picture: Picture) -> list[Host]:
 
 def left_out(cluster: Cluster, picture: Picture) -> list[str]:
     """A line for each host that should have workers and has none: how it stands, what to do."""
-    hosts = without_workers(cluster, picture)
-    answers, errors = facts_of(cluster, hosts)
-    start = "`deepcredit cluster start`"
+    hosts = {host.name: host for host in without_workers(cluster, picture)}
+    answers, errors = facts_of(cluster, hosts.values())
     return [
+        *(f"no worker of {name} is there{_why(hosts[name], has)}" for name, has in answers.items()),
         *(
-            f"no worker of {name} is there; unless it was scaled to none, {start}"
-            for name in answers
+            f"{error}; no worker is there; `deepcredit cluster start` when it is back"
+            for error in errors.values()
         ),
-        *(f"{error}; no worker is there; {start} when it is back" for error in errors.values()),
     ]
+
+
+def _why(host: Host, has: Facts) -> str:
+    """Why none of its workers is there, as far as the host can tell, and what to do."""
+    if has.staying:
+        logs = f"{host.folder}/{host.name}/logs"
+        return f", but their process runs and tries again; if none comes, see its log in {logs}"
+    if has.wanted == 0 and not host.gpus:
+        return f": it was scaled to none; `deepcredit cluster scale {host.name}=N` brings N"
+    return "; `deepcredit cluster start`"
 
 
 def facts_of(cluster: Cluster, hosts: Iterable[Host]) -> tuple[dict[str, Facts], dict[str, str]]:

@@ -14,6 +14,7 @@ from distributed import Worker as DaskWorker
 from configs.cluster import Cluster
 from configs.errors import ClusterUnavailable
 from launcher.cluster.client import open_client
+from launcher.cluster.facts import Facts
 from launcher.cluster.leaving import leave
 from launcher.cluster.look import Picture, Worker
 from launcher.cluster.names import host_of
@@ -28,10 +29,18 @@ def of_former_hosts(cluster: Cluster, picture: Picture) -> list[Worker]:
     reached by SSH any more, but their scheduler knows them.
     """
     known = {None, *(host.name for host in cluster.hosts)}
+    return [worker for worker in picture.workers if host_of(worker.name) not in known]
+
+
+def of_moved_hosts(picture: Picture, facts: Mapping[str, Facts]) -> list[Worker]:
+    """Workers on machines that hosts with these facts were before their addresses were changed.
+    Where a host runs something it is the same machine, which `start` compares with the table.
+    """
+    moved = {name: each.ip for name, each in facts.items() if not each.running}
     return [
         worker
         for worker in picture.workers
-        if host_of(worker.name) not in known and not worker.leaving
+        if (ip := moved.get(host_of(worker.name) or "")) and ip != worker.host
     ]
 
 

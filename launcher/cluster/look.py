@@ -49,12 +49,16 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A scheduler and its workers, by name; `differences` in libraries, a line each."""
+    """A scheduler and its workers, by name; `differences` in libraries, a line each.
+
+    `dashboard`: a link to it, as Dask is configured to make one; `dashboard_port`: where it is.
+    """
 
     address: str
     dashboard: str
     workers: Sequence[Worker]
     differences: Sequence[str] = ()
+    dashboard_port: int | None = None
 
 
 def look(
@@ -84,6 +88,7 @@ def look(
         _dashboard(address, info["services"]),
         sorted(workers, key=lambda worker: worker.name),
         _differences(here, there),
+        info["services"].get("dashboard"),
     )
 
 

@@ -12,7 +12,7 @@ from launcher.cluster.discovery import facts_of, find
 from launcher.cluster.look import Picture, Worker
 from launcher.cluster.names import has_card, host_of
 from launcher.cluster.plan import more_workers
-from launcher.cluster.ssh import ask, ask_all
+from launcher.cluster.ssh import ask, ask_all, together
 from launcher.cluster.waiting import Say, wait
 
 
@@ -31,8 +31,8 @@ def scale(cluster: Cluster, wanted: Mapping[str, int], say: Say) -> Picture:
     if unknown := sorted(wanted.keys() - hosts.keys()):
         raise BadSetting(f"{unknown[0]} is none of the hosts {', '.join(hosts)}")
     facts, errors = facts_of(cluster, cluster.hosts)
-    if missing := [errors[name] for name in wanted if name in errors]:
-        raise ClusterUnavailable(f"{'; '.join(missing)}; nothing was changed")
+    if missing := {name: errors[name] for name in wanted if name in errors}:
+        raise ClusterUnavailable(f"{together(missing)}; nothing was changed")
     picture = find(cluster)  # as late as may be: workers would wait in vain for one that was ended
     new = more_workers(cluster, facts, wanted, picture.address)
     _remember(cluster, hosts, wanted)
@@ -72,4 +72,4 @@ def _remember(cluster: Cluster, hosts: Mapping[str, Host], wanted: Mapping[str, 
 
     _, errors = ask_all([hosts[name] for name in wanted], tell)
     if errors:
-        raise ClusterUnavailable("; ".join(errors.values()))
+        raise ClusterUnavailable(together(errors))

@@ -68,6 +68,8 @@ def ask(host: Host, known_hosts: Path, request: Mapping[str, Any]) -> Any:
         ClusterUnavailable: it cannot be reached, or cannot do it.
     """
     body = {"folder": f"{host.folder}/{host.name}", **request}
+    if host.key_file:  # without it ssh goes on, and says only in passing why
+        _check_key(host.name, host.key_file)
     try:
         done = subprocess.run(
             command(host, known_hosts),
@@ -115,6 +117,27 @@ def ask_all(
     return answers, errors
 
 
+def together(errors: Mapping[str, str]) -> str:
+    """One line of what `ask_all` says went wrong: hosts with the same words share them."""
+    hosts: dict[str, list[str]] = {}
+    for name, error in errors.items():
+        hosts.setdefault(error.removeprefix(f"{name}: "), []).append(name)
+    return "; ".join(
+        said if errors[names[0]] == said else f"{', '.join(names)}: {said}"
+        for said, names in hosts.items()
+    )
+
+
+def _check_key(host: str, file: Path) -> None:
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise ClusterUnavailable(
+            f"{host}: key_file {file}: {error.strerror}; correct the path in the table [cluster], "
+            "or let this account read it"
+        ) from error
+
+
 def _answer(said: str) -> dict[str, Any] | None:
     """The agent's line: a login shell may greet before it and take its leave behind."""
     for line in reversed(said.splitlines()):
@@ -137,8 +160,11 @@ def _why(host: Host, done: subprocess.CompletedProcess[str], known_hosts: Path) 
             )
         if "permission denied" in said.lower():
             # What kept ssh from a key stands before: it goes on without that key.
-            return f"{where} refuses our key: {' '.join(lines)}; check user and key_file"
-        return f"cannot reach {where}: {said}"
+            refused = " ".join(lines).rstrip(".")
+            return f"{where} refuses our key: {refused}; check user and key_file"
+        # ssh says the place, too.
+        what = said.removeprefix(f"ssh: connect to host {host.address} port {host.port}: ")
+        return f"cannot reach {where}: {what.removeprefix('ssh: ')}"
     python = host.python or sys.executable
     if any(line.lower() == "unknown option: -p" for line in lines):
         return f"{python} is older than Python 3.11; install the same version everywhere"

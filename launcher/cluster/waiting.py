@@ -1,13 +1,13 @@
 """Waiting until a scheduler knows the workers that were started."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from configs.cluster import Cluster
 from configs.errors import ClusterUnavailable
 from configs.wording import counted
-from launcher.cluster.look import NoAnswer, Picture, look
+from launcher.cluster.look import NoAnswer, Picture, Worker, look
 from launcher.cluster.plan import Process
 from launcher.cluster.ssh import ask, ask_all
 
@@ -53,6 +53,26 @@ def wait(
             raise ClusterUnavailable(
                 f"{problem} after {cluster.start_seconds:.0f} s; is a firewall in between? "
                 "Logs are in the folder `folder` of each host"
+            )
+        time.sleep(_PAUSE_SECONDS)
+
+
+def wait_until_gone(
+    address: str,
+    certificates: Mapping[str, str] | None,
+    workers: Sequence[Worker],
+    deadline: float,
+) -> None:
+    """Until the scheduler does not know these workers any more, which leave."""
+    addresses = {worker.address for worker in workers}
+    while left := [
+        each for each in look(address, certificates).workers if each.address in addresses
+    ]:
+        if time.monotonic() > deadline:
+            places = ", ".join(f"{each.name} at {each.host}" for each in left)
+            raise ClusterUnavailable(
+                f"{places}: told to leave, and not gone yet; `deepcredit cluster start` again when "
+                "`deepcredit cluster status` shows it no more"
             )
         time.sleep(_PAUSE_SECONDS)
 

@@ -56,8 +56,7 @@ def start(
     with progress("cluster") as bar:
         picture = deploy.start(wanted, bar, without or ())
     _show(picture, Format.TABLE)
-    for line in making.ending(making.read(wanted.certificates)):
-        warn(line)
+    _warn(wanted, picture)
     if wanted.certificates is None:
         say("No TLS: whoever can reach these ports can run code as your user; see docs/cluster.md.")
     say(f'For the launchers: scheduler = "{picture.address}"')
@@ -82,8 +81,7 @@ def status(
     _show(picture, form)
     for line in discovery.left_out(wanted, picture):
         warn(line)
-    for line in making.ending(making.read(wanted.certificates)):
-        warn(line)
+    _warn(wanted, picture)
 
 
 @app.command(epilog=example("deepcredit cluster scale one=4 two=0"))
@@ -141,6 +139,19 @@ def _cluster(ctx: typer.Context) -> Cluster:
             "deepcredit.toml (docs/settings.md lists what it may hold)"
         )
     return found
+
+
+def _warn(wanted: Cluster, picture: Picture) -> None:
+    """Of what somebody should mend before it matters."""
+    port = picture.dashboard_port
+    if port not in (None, wanted.dashboard_port):
+        warn(
+            f"dashboard_port {wanted.dashboard_port} was not free, so the dashboard has port "
+            f"{port}, from which no firewall may keep others: free that port or name another "
+            "one, then `deepcredit cluster stop` and `deepcredit cluster start`"
+        )
+    for line in making.ending(making.read(wanted.certificates)):
+        warn(line)
 
 
 def _state(worker: Worker) -> str:

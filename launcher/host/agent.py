@@ -67,8 +67,9 @@ def facts(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def start(request: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Start what does not run yet; `different`: it runs with other arguments, or with other
-    `files`, and is left alone. `scaled`: only what was wanted just now, unless a `stop` has come
-    in between, which takes the scheduler away: then they are `stopped`.
+    `files`, and `unkept`: it runs, but what kept it is dead; both are left alone. `scaled`: only
+    what was wanted just now, unless a `stop` has come in between, which takes the scheduler away:
+    then they are `stopped`.
     """
     folder = _folder(request)
     with _locked(folder):
@@ -138,8 +139,8 @@ def _start(folder: Path, wanted: Mapping[str, Any], settings: dict[str, str]) ->
     name, words = wanted["name"], [str(word) for word in wanted["words"]]
     before = next((record for record in recorded.read(folder) if record["name"] == name), None)
     if before is not None and recorded.family(before):
-        same = before["words"] == words and recorded.leads(before)
-        state = "already runs" if same else "different"
+        kept = "already runs" if recorded.leads(before) else "unkept"
+        state = kept if before["words"] == words else "different"
         return {"name": name, "state": state, "retired": _retired(folder, before)}
     if wanted["listens"]:  # or workers would join whoever listens there, as if it were ours
         check_free(wanted["listens"])

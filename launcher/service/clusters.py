@@ -16,6 +16,7 @@ from configs.cluster import certificates_in
 from configs.errors import BadSetting, ClusterAway
 from configs.logs import level_of
 from configs.settings import Settings, without_a_hosts_own
+from configs.wording import refusal
 from launcher.host import python
 from launcher.host.addresses import is_open
 
@@ -174,8 +175,13 @@ def certificates(settings: Settings) -> dict[str, str] | None:
         )
     try:
         return certificates_in(settings.cluster.certificates)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise BadSetting(f"cluster.certificates: {error}") from error
+    except OSError as error:
+        raise BadSetting(
+            f"cluster.certificates: {refusal(error) or error}; copy the folder of the certificates "
+            "from where `deepcredit cluster start` runs, for this account alone"
+        ) from error
 
 
 def _forward(process: subprocess.Popen[bytes]) -> None:

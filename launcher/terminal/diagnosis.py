@@ -129,13 +129,19 @@ def _dask(session: Session) -> Found:
     if not address:
         workers = session.settings.workers or "one a core"
         yield ok(f"embedded cluster, workers: {workers}")
+        if session.settings.cluster:
+            yield warn(
+                "launchers with these settings do not use the cluster of the table [cluster]: set "
+                "`scheduler` to what `deepcredit cluster start` prints"
+            )
         return
     parts = urlsplit(address)
     try:
         socket.create_connection((parts.hostname, parts.port), _PORT_SECONDS).close()
     except OSError as error:
         start = "`deepcredit cluster start`" if session.settings.cluster else "start it"
-        yield fail(f"nothing answers at {address}: {error}; {start} or check DEEPCREDIT_SCHEDULER")
+        why = error.strerror or error
+        yield fail(f"nothing answers at {address}: {why}; {start} or check DEEPCREDIT_SCHEDULER")
         return
     try:
         files = certificates(session.settings)

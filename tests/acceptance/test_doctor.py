@@ -280,3 +280,10 @@ def test_a_cluster_that_is_away_is_started_as_it_is_configured(
     (line,) = found(run, "FAIL", "dask")
     assert line.startswith("nothing answers at tcp://127.0.0.1:9: ")
     assert line.endswith(f"; {start} or check DEEPCREDIT_SCHEDULER")
+
+
+def test_a_table_of_hosts_that_no_launcher_would_use_is_told(run: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "deepcredit.toml").write_text('[cluster]\nhosts = ["127.0.0.1"]\n', "utf-8")
+
+    (line,) = found(run, "WARN", "dask")
+    assert "do not use the cluster of the table [cluster]: set `scheduler`" in line

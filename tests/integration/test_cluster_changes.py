@@ -64,6 +64,30 @@ def test_workers_of_a_host_that_is_no_longer_configured_leave_for_good(admin, co
         assert admin.workers() == {"one-cpu": "there"}
 
 
+@pytest.mark.slow
+def test_workers_of_a_host_that_was_another_machine_before_leave_for_good(admin):
+    known = admin.folder / "known"
+    known.write_text(admin.sshd.known_hosts.read_text().replace("127.0.0.1", "127.0.0.*"))
+    hosts = [{"name": "one", "workers": 0}, {"name": "two"}]
+    moved = {"name": "two", "address": "127.0.0.2", "folder": str(admin.folder / "hosts" / "new")}
+    admin.write(hosts, known_hosts=str(known))
+    admin.cluster("start")
+    [left] = [record["pid"] for record in admin.records() if "two-cpu" in record["words"]]
+
+    admin.write([hosts[0], moved], known_hosts=str(known))
+    started = admin.cluster("start")
+    [there] = json.loads(admin.cluster("status", "--format", "json"))
+    admin.write(hosts, known_hosts=str(known))
+    [record] = (admin.folder / "hosts" / "new").glob("two/*.pid")
+    stopped = admin.cluster("stop")
+
+    assert "two-cpu leaves after what it runs: its host was 127.0.0.1 before" in started
+    assert (there["worker"], there["host"]) == ("two-cpu", "127.0.0.2")
+    until(lambda: not alive(left), 30)
+    assert "two-cpu leaves after what it runs: its host was 127.0.0.2 before" in stopped
+    until(lambda: not alive(json.loads(record.read_text())["pid"]), 30)
+
+
 def test_what_cannot_be_scaled_is_said(admin):
     assert "'one': write HOST=N" in admin.cluster("scale", "one", code=2)
     assert "three is none of the hosts one, two" in admin.cluster("scale", "three=1", code=2)

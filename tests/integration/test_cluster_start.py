@@ -179,7 +179,8 @@ def test_new_certificates_wait_for_a_stop(admin):
     made = admin.folder / "tls"
     admin.write([{"name": "one", "workers": 0}], certificates=str(made))
     admin.cluster("certificates", str(made))
-    admin.cluster("start")
+    with socket.create_server((HOST, admin.dashboard)):
+        assert f"dashboard_port {admin.dashboard} was not free, so" in admin.cluster("start")
     made.rename(admin.folder / "old")
     admin.cluster("certificates", str(made))
 

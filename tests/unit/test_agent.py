@@ -71,7 +71,8 @@ def test_what_is_left_of_a_process_that_died_is_no_reason_to_say_that_it_runs(ho
     assert host.start(forks) == "started"
     until(lambda: not host.look()[0])
 
-    assert host.start(forks) == "different"
+    assert host.start(forks) == "unkept"
+    assert host.start(forks, "other") == "different"
     assert host.stop() == ["stopped"]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from configs.errors import ClusterUnavailable
 from launcher.cluster import deploy, discovery
 from launcher.cluster.look import Picture
 from launcher.cluster.plan import Process
-from launcher.cluster.ssh import ask, ask_all, command
+from launcher.cluster.ssh import ask, ask_all, command, together
 from launcher.cluster.waiting import wait
 from launcher.host import agent
 from launcher.host.keep import LOG
@@ -114,7 +115,12 @@ def test_cards_are_counted_as_those_see_them_who_are_started(told, tmp_path, mon
         (
             ["Warning: Identity file /k not accessible: No such file.", "a@b: Permission denied."],
             255,
-            r"refuses our key: Warning: Identity file /k not accessible: .*; check user",
+            r"refuses our key: Warning: Identity file /k not accessible: .*denied; check user",
+        ),
+        (
+            ["ssh: connect to host 10.0.0.1 port 22: Connection timed out"],
+            255,
+            r"^10\.0\.0\.1: cannot reach 10\.0\.0\.1 port 22: Connection timed out$",
         ),
         (
             ["python3: Error while finding module specification for 'launcher.host.agent' (...)"],
@@ -130,6 +136,19 @@ def test_why_a_host_refuses_stands_before_the_last_line(told, tmp_path, lines, c
 
     with pytest.raises(ClusterUnavailable, match=said):
         ask(cluster.scheduler, cluster.known_hosts, {"action": "look"})
+
+
+def test_of_hosts_that_cannot_be_asked_for_the_same_reason_it_is_said_once(tmp_path):
+    hosts = [{"address": "10.0.0.1", "name": "one"}, {"address": "10.0.0.2", "name": "two"}]
+    key = tmp_path / "key"
+    cluster = Cluster.model_validate({"hosts": hosts, "key_file": key})
+
+    said = rf"^one, two: key_file {key}: No such file or directory; correct .*; nothing was start"
+    with pytest.raises(ClusterUnavailable, match=said):
+        deploy.start(cluster, lambda *_: None)
+    with pytest.raises(ClusterUnavailable, match=r"^one, two: key_file .* goes on; .* stop` again"):
+        deploy.stop(cluster, lambda *_: None)
+    assert together({"a": "a: x", "b": "no ssh", "c": "c: x", "d": "no ssh"}) == "a, c: x; no ssh"
 
 
 def test_what_a_user_s_ssh_config_says_does_not_get_in_our_way(tmp_path):
@@ -193,6 +212,34 @@ def test_hosts_that_should_have_workers_and_have_none_are_named():
 
     found = discovery.without_workers(cluster, Picture("", "", workers))
     assert [host.name for host in found] == ["a", "d"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "gpus", "said"),
+    [
+        ({}, 0, "; `deepcredit cluster start`"),
+        ({"running": {"cpu": [2, 2]}}, 0, ", but their process runs .* in /f/10\\.0\\.0\\.1/logs"),
+        ({"running": {"cpu": [2, 0]}}, 0, "; `deepcredit cluster start`"),
+        ({"wanted": 0}, 0, ": it was scaled to none; `deepcredit cluster scale 10.0.0.1=N`"),
+        ({"wanted": 0}, 1, "; `deepcredit cluster start`"),
+    ],
+)
+def test_why_no_worker_of_a_host_is_there(told, facts, gpus, said):
+    told(json.dumps({"answer": FACTS | {"versions": versions()} | facts}))
+    hosts = [{"address": "10.0.0.1", "folder": "/f", "gpus": gpus}]
+    cluster = Cluster.model_validate({"hosts": hosts})
+
+    [line] = discovery.left_out(cluster, Picture("", "", []))
+
+    assert re.match(r"no worker of 10\.0\.0\.1 is there" + said, line)
+
+
+def test_a_process_whose_keeper_was_killed_is_said_to_be_that(told):
+    cluster = told(json.dumps({"answer": [{"name": "cpu", "state": "unkept", "retired": []}]}))
+
+    said = r"10\.0\.0\.1: cpu runs, but the process that would start it again was killed; .*stop"
+    with pytest.raises(ClusterUnavailable, match=said):
+        deploy.start_processes(cluster, {"10.0.0.1": (Process("cpu", ()),)}, None, lambda *_: None)
 
 
 @pytest.mark.parametrize(

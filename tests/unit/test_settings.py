@@ -188,6 +188,26 @@ def test_of_a_table_with_a_bad_item_that_alone_is_told(file: Path) -> None:
         load(environ={}, file=file)
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('memory_limit = "20 Gb"', "memory_limit: must be auto or like 4GB"),
+        ('env_file = "worker.env"', "env_file: must be a whole path, which begins with /"),
+        ('python = "~/python"', "python: must be a whole path, which begins with /"),
+        ('folder = "cluster"', "folder: must be a whole path, which begins with / or ~/"),
+    ],
+)
+def test_what_a_table_of_hosts_has_wrong_is_told_in_plain_words(
+    line: str, said: str, file: Path
+) -> None:
+    file.write_text(f'[cluster]\nhosts = ["10.0.0.1"]\n{line}\n', "utf-8")
+
+    with pytest.raises(BadSetting) as caught:
+        load(environ={}, file=file)
+
+    assert str(caught.value) == f"cluster.{said}"
+
+
 def test_a_bad_secret_is_not_repeated() -> None:
     with pytest.raises(BadSetting, match="database_password") as caught:
         load({"database_password": ["geheim"]}, environ={}, file=NOWHERE)
