@@ -101,7 +101,7 @@ def test_a_host_with_another_key_is_refused_and_nothing_is_started(admin):
 
     said = admin.cluster("start", code=1)
 
-    assert "one: the host key of 127.0.0.1" in said
+    assert "one, two: the host key of 127.0.0.1" in said
     assert "nothing was started; `deepcredit cluster start` again once that is mended" in said
     assert admin.records() == []
 
