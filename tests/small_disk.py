@@ -46,6 +46,11 @@ def small_disk(folder: Path) -> Iterator[Path]:
         yield inside
 
 
+def for_reading_alone(disk: Path) -> bool:
+    """Let nobody write there any more; whether that could be done, as with a tmpfs."""
+    return _as_root("mount", "-o", "remount,ro", str(disk))
+
+
 def _as_root(*command: str) -> bool:
     """Whether it could be done, by us or by a sudo that asks for no password."""
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]

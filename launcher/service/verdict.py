@@ -11,6 +11,7 @@ from configs.errors import (
     Cancelled,
     ChildLost,
     ClusterAway,
+    LeaseExpired,
     LeaseLost,
     LoginRefused,
     StartFailed,
@@ -105,7 +106,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """The batch is not ours, or may not be: stop the child and write nothing."""
+    """The batch is not ours: stop the child and write nothing."""
 
     reason: str
 
@@ -126,13 +127,11 @@ def judge(now: Situation) -> Verdict:  # noqa: PLR0911 - one rule a line, in ord
         return now.last_word
     if isinstance(now.last_word, Failed):
         return _failed(now.last_word, now)
-    if now.lease_left <= 0 and not now.unreachable:
-        # Starved, perhaps by this very batch: to give the attempt back would let it go on for ever.
-        return Abandon(
-            "the lease ended while this launcher was stopped, or had no time to renew it"
-        )
     if now.cancel_requested:
         return _cancelled()
+    if now.lease_left <= 0 and not now.unreachable:
+        # Starved, perhaps by this very batch: to give the attempt back would let it go on for ever.
+        return _expired()
     if now.stopping is Stopping.NOW:
         return Release()
     if now.lease_left <= 0:
@@ -158,6 +157,12 @@ def _not_begun(error_class: str, why: str) -> Release:
 
 def _cancelled() -> Failed:
     return Failed(Cancelled.__name__, "cancelled by an operator", Cancelled.retry)
+
+
+def _expired() -> Failed:
+    """What a sweep would say; if nobody has taken the batch yet, it need not wait for one."""
+    why = "the lease ended while this launcher was stopped, or had no time to renew it"
+    return Failed(LeaseExpired.__name__, why, LeaseExpired.retry)
 
 
 def _died(end: Exit, now: Situation) -> Verdict:

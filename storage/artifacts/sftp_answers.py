@@ -39,9 +39,13 @@ def unread(said: ServerSaid, session: SftpSession, root: str, where: str) -> Dee
 def unwritten(
     said: ServerSaid, session: SftpSession, path: str, size: int, where: str
 ) -> DeepCreditError:
-    """Why `size` bytes could not be put: a full disk is answered as a mere failure, so ask."""
+    """Why `size` bytes could not be put: a full disk, and one that nobody may write to, are
+    answered as a mere failure, so ask.
+    """
     if said.code in (sftp.SFTP_FAILURE, sftp.SFTP_NO_SUCH_FILE):
         space = _space_for(path, session)
+        if space and space.read_only:
+            return StoreRefused(f"{where}: its disk is mounted there for reading alone")
         if space and (space.bytes <= size or not space.files):
             return StoreFull(
                 f"{where}: no space left: {space.bytes / 1e6:.1f} MB free for a file of "
@@ -53,7 +57,8 @@ def unwritten(
         folder, found = above
         if not found.is_folder:
             return BadSetting(f"{where}: {folder} is there and is no folder; look at store_url")
-        return StoreUnavailable(f"{where}: {said}; no folder can be made in {folder}")
+        if folder != (posixpath.dirname(path) or "."):
+            return StoreUnavailable(f"{where}: {said}; no folder can be made in {folder}")
     return refused(said, where)
 
 

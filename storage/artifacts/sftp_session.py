@@ -23,6 +23,7 @@ _LIMITS = "limits@openssh.com"
 _POSIX_RENAME = "posix-rename@openssh.com"
 _FSYNC = "fsync@openssh.com"
 _STATVFS = "statvfs@openssh.com"
+_READ_ONLY = 1  # of its flags
 
 _NO_ATTRIBUTES = struct.pack(">I", 0)
 _HAS_SIZE, _HAS_OWNER, _HAS_MODE, _HAS_TIMES, _HAS_MORE = 1, 2, 4, 8, 1 << 31
@@ -54,6 +55,7 @@ class Space:
 
     bytes: int
     files: int
+    read_only: bool
 
 
 class SftpSession:
@@ -174,10 +176,14 @@ class SftpSession:
         if _STATVFS not in self._wire.extensions:
             return None
         answer = self._wire.ask(sftp.CMD_EXTENDED, string(_STATVFS), string(path))
-        numbers = [answer.get_int64() for _ in range(8)]
-        _, fragment, _, _, blocks_left, files, _, files_left = numbers
-        # Some file systems count no files: 0 of 0 are left there.
-        return Space(bytes=fragment * blocks_left, files=files_left if files else 1)
+        numbers = [answer.get_int64() for _ in range(10)]
+        _, fragment, _, _, blocks_left, files, _, files_left, _, flags = numbers
+        return Space(
+            bytes=fragment * blocks_left,
+            # Some file systems count no files: 0 of 0 are left there.
+            files=files_left if files else 1,
+            read_only=bool(flags & _READ_ONLY),
+        )
 
     def _largest_chunk(self) -> int:
         """By what the server names (OpenSSH's PROTOCOL, section 4.8; 0 stands for no limit)."""

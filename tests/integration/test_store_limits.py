@@ -11,6 +11,7 @@ from configs.errors import StoreFull, StoreRefused
 from configs.settings import load
 from storage.artifacts.opening import open_store
 from storage.artifacts.port import Store
+from tests.small_disk import for_reading_alone
 from tests.sshd import running_sshd
 
 
@@ -49,6 +50,16 @@ def test_a_full_disk_is_told_and_leaves_no_part(full, source, tmp_path):
     assert list(full.walk()) == ["models/1.ubj"]
     full.get(first.uri, first.sha256, tmp_path / "back")
     full.put("models/3.ubj", source)
+
+
+def test_a_disk_that_is_mounted_for_reading_alone_refuses(full, disk, source):
+    full.put("models/1.ubj", source)
+    if not for_reading_alone(disk):
+        pytest.skip("no disk may be mounted here")
+
+    for uri in ("models/1.ubj", "models/2.ubj", "splits/1.npz"):
+        with pytest.raises(StoreRefused, match=rf"{uri}.*(read|write)"):
+            full.put(uri, source)
 
 
 def test_a_folder_that_takes_no_such_large_file_is_full(source, tmp_path):

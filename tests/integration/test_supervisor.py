@@ -13,6 +13,7 @@ from configs.errors import ClusterAway, DatabaseRefused, DatabaseUnavailable, Re
 from launcher.service import heartbeat, settlement
 from launcher.service import supervisor as supervisors
 from launcher.service.child import spawn
+from launcher.service.heartbeat import Pulse
 from launcher.service.settlement import give_back, settle
 from launcher.service.supervisor import Outcome
 from launcher.service.verdict import CANNOT_BEGIN, Release, Stopping, Wait, judge
@@ -416,6 +417,27 @@ def test_a_lease_that_is_renewed_after_its_end_is_not_taken_for_lost_meanwhile(
     assert verdicts[0] is Release
     assert verdicts[-1] is Wait
     assert set(verdicts) == {Release, Wait}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "state", "attempt"),
+    [("hang", "E", ("E", "LeaseExpired")), ("parting", "C", ("C", None))],
+)
+def test_a_host_that_slept_longer_than_the_lease_ends_what_nobody_has_taken(
+    runs, behaviour, state, attempt
+):
+    runs.settings = runs.settings.model_copy(update={"lease_seconds": 600.0})
+    batch_id = runs.add()
+    running = runs.supervise(behaviour)
+    until(lambda: runs.row(batch_id).progress)  # the next beat is far off
+
+    running.supervisor._heartbeat.pulse = Pulse(time.monotonic() - 1)
+    running.supervisor._wake.set()
+
+    assert running.outcome().state == state
+    assert runs.outcomes(batch_id) == [attempt]
+    row = runs.row(batch_id)
+    assert (row.state, row.run_after is not None) == (state, state == "E")
 
 
 def test_a_batch_that_was_taken_in_an_outage_is_not_given_back(cut_runs, proxy, runs):

@@ -74,8 +74,10 @@ def test_a_child_that_ends_before_it_has_begun_is_no_attempt_unless_a_signal_kil
 
 
 def test_a_running_child_does_not_outlive_its_lease():
-    assert isinstance(verdict(lease_left=0.0), Abandon)
-    assert isinstance(verdict(lease_left=-5.0, stopping=Stopping.NOW), Abandon)
+    for said in (verdict(lease_left=0.0), verdict(lease_left=-5.0, stopping=Stopping.NOW)):
+        assert (said.error_class, said.retry) == ("LeaseExpired", Retry.AT_ONCE)
+    cancelled = verdict(lease_left=0.0, cancel_requested=True)
+    assert (cancelled.error_class, cancelled.retry) == ("Cancelled", Retry.NEVER)
 
 
 def test_an_attempt_that_the_database_cut_off_is_given_back():
@@ -158,7 +160,7 @@ def test_the_rules_that_must_hold_in_every_situation(now):
         assert said is now.last_word
     if now.lease_left <= 0 and now.last_word is None:
         assert said != Wait()
-        assert now.unreachable or isinstance(said, Abandon)
+        assert now.unreachable or isinstance(said, Failed | Abandon)
     if now.cancel_requested:
         assert not isinstance(said, Release)
         assert not isinstance(said, Failed) or said.retry is Retry.NEVER
