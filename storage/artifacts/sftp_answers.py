@@ -87,6 +87,6 @@ def _nearest(path: str, session: SftpSession) -> tuple[str, Attributes] | None:
 
 def _above(path: str) -> Iterator[str]:
     """Folders in which a path lies, the nearest first."""
-    while path not in ("", "/"):
-        path = posixpath.dirname(path)
-        yield path or "."
+    while (folder := posixpath.dirname(path)) != path:
+        yield folder or "."
+        path = folder
