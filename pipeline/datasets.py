@@ -51,8 +51,7 @@ def load_file(
     choices = choices.composed(names=True)
     first = _free_version(engine, group, version, tell)
     progress(0.0, f"reading {path.name}")
-    raw = files.read_file(path)
-    stored, columns = describe(raw, raw.column_names, choices, str(path), tell, in_order=True)
+    stored, columns = _read(path, choices, tell)
     rows = canonical(stored, columns_read(columns))
     dataset = _dataset(group, first, "", columns, choices, rows, str(path))
     _tell(engine, dataset, rows, tell)
@@ -63,6 +62,7 @@ def load_file(
         lambda share: progress(0.2 + 0.6 * share, f"writing {counted(rows.num_rows, 'row')}"),
         next_if_taken=version is None,
     )
+    del stored  # what is read back takes its place in memory
     try:
         progress(0.8, "comparing the table with the file")
         loaded_table.compare(engine, dataset, rows)
@@ -72,6 +72,12 @@ def load_file(
         raise
     progress(1.0, "done")
     return dataset
+
+
+def _read(path: Path, choices: Choices, tell: Tell) -> tuple[pa.Table, tuple[DatasetColumn, ...]]:
+    """What the file holds; its texts, twice as large, are forgotten."""
+    raw = files.read_file(path)
+    return describe(raw, raw.column_names, choices, str(path), tell, in_order=True)
 
 
 def register_table(
