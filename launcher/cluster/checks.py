@@ -59,7 +59,10 @@ def check_versions(facts: Mapping[str, Facts]) -> None:
         if (found := differences(here, each.versions))
     ]
     if problems:
-        raise ClusterUnavailable(f"{'; '.join(problems)}; install the same versions everywhere")
+        told = "; ".join(problems)
+        raise ClusterUnavailable(
+            f"{told}; nothing was started; install the same versions everywhere"
+        )
 
 
 def check_addresses(facts: Mapping[str, Facts]) -> None:
