@@ -6,7 +6,7 @@ depends on no other row.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -130,8 +130,8 @@ Combination = Rounds | Sum
 
 def to_json(combination: Combination) -> str:
     """As dc_batch_method.parameters holds it; names are lists [batch_id, model_no, sub_no]."""
-    values: dict[str, Any] = asdict(combination)
-    blend = values.pop("blend", {})
+    values = _values(combination)
+    blend = _values(values.pop("blend")) if "blend" in values else {}
     return json.dumps({"kind": combination.kind} | values | blend)
 
 
@@ -165,6 +165,11 @@ _READERS: Mapping[str, Callable[[dict[str, Any]], Combination]] = {
     Rounds.kind: _rounds,
     Sum.kind: _sum,
 }
+
+
+def _values(record: Combination | Blend) -> dict[str, Any]:
+    """By field. `asdict` would copy each of up to 400,000 names, and take ten times as long."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _those_of(kind: type[Rounds | Blend], values: Mapping[str, Any]) -> dict[str, Any]:
