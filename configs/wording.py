@@ -2,12 +2,12 @@
 
 import re
 
-_HOW_IT_TRIED = re.compile(r", (unable to|got a number) .*")
+_HOW_IT_TRIED = re.compile(r"(, (unable to|got a number)| for <class) .*")
 _WORDS = {
     "Value error, ": "",
     "String should match pattern": "it must match",
     "Input should be": "it must be",
-    "Input is not a valid path for <class 'pathlib.Path'>": "it must be a path, in quotes",
+    "Input is not a valid path": "it must be a path, in quotes",
     "a valid string": "a text, in quotes",
     "a valid integer": "a whole number",
     "a valid ": "a ",

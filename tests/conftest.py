@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from configs.settings import Settings, load
 from storage.engine import make_engine
@@ -91,6 +91,18 @@ def _logging_as_before() -> Iterator[None]:
     root.setLevel(level)
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
+
+
+_connected: set[Engine] = set()
+event.listen(Engine, "engine_connect", lambda connection: _connected.add(connection.engine))
+
+
+@pytest.fixture(autouse=True)
+def _connections_are_closed() -> Iterator[None]:
+    """Or Python 3.13 would warn, in some later test, that nobody has."""
+    yield
+    while _connected:
+        _connected.pop().dispose()
 
 
 @pytest.fixture

@@ -33,7 +33,11 @@ def upgrade(ctx: typer.Context) -> None:
     """Create the tables and views, or bring them to this version. Safe to repeat; rows stay."""
     opened = session(ctx)
     say(f"database {opened.database}")
-    migrate.upgrade(make_engine(opened.settings, timeout_seconds=_UPGRADE_SECONDS), say)
+    engine = make_engine(opened.settings, timeout_seconds=_UPGRADE_SECONDS)
+    try:
+        migrate.upgrade(engine, say)
+    finally:
+        engine.dispose()
 
 
 @app.command(epilog=example("deepcredit db check"))

@@ -50,6 +50,8 @@ def _look(settings: Settings) -> Finished | Failed:
             standing = ownership.look(store, ours)
     except (DatabaseUnavailable, StoreUnavailable) as error:
         return failure(error)
+    finally:
+        engine.dispose()
     if standing is Standing.EMPTY:
         ownership.require_none(store, named)
     return Finished(f"{standing.value}; the database is {ours}")

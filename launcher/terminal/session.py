@@ -30,6 +30,11 @@ class Session:
     def engine(self) -> Engine:
         return make_engine(self.settings)
 
+    def close(self) -> None:
+        """Take leave of the server: it logs connections that break off."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
     @property
     def database(self) -> str:
         """Which one it is, for people: without the password."""
@@ -53,7 +58,7 @@ class Session:
 
 
 def session(ctx: typer.Context) -> Session:
-    """The session of an invocation, from its global options.
+    """The session of an invocation, from its global options; it is closed when that ends.
 
     Raises:
         BadSetting: a setting is unknown or has a bad value.
@@ -68,4 +73,6 @@ def session(ctx: typer.Context) -> Session:
             )
     if options.config is not None and not options.config.is_file():
         raise BadSetting(f"--config: {options.config} is not a file")
-    return Session(load(options.overrides, file=options.config or Path(FILE)), options)
+    made = Session(load(options.overrides, file=options.config or Path(FILE)), options)
+    ctx.find_root().call_on_close(made.close)
+    return made

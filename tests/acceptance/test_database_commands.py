@@ -10,6 +10,7 @@ from storage import migrate
 from tests.calls import Calls
 from tests.mariadb import MariaDB
 from tests.terminal import Terminal
+from tests.waiting import until
 
 READING = (["batch", "list"], ["leaderboard"], ["model", "list"], ["dataset", "list"])
 
@@ -117,6 +118,19 @@ def test_whoever_looks_is_told_into_which_database_but_no_password(
     mariadb_server.client("INSERT INTO dc_batch (mode) VALUES ('train')", database)
     assert bare("batch", "list")[1].startswith(f"{where}\n")
     assert not bare("batch", "list", "--format", "json")[1].startswith("database")
+
+
+def test_a_command_leaves_no_connection_behind(
+    bare: Terminal, database: str, mariadb_server: MariaDB
+) -> None:
+    def connected() -> int:
+        mine = "SELECT 1 FROM information_schema.processlist WHERE db = %s"
+        with mariadb_server.connect() as connection, connection.cursor() as cursor:
+            return cursor.execute(mine, (database,))
+
+    for words in (["db", "upgrade"], ["batch", "list"], ["batch", "show", 7]):
+        bare(*words)
+        until(lambda: not connected(), 20)
 
 
 @pytest.fixture
