@@ -11,7 +11,7 @@ from storage.records import Role
 
 _LIKE_AN_ID = 0.5  # this share of rows with a category of their own
 _LIKE_NUMBERS = 0.5  # more than this share of values that are numbers
-_FEWEST = 3  # rows in which it can be told
+_FEWEST = 3  # rows in which these can be told
 _HARDLY_TWICE = 0.99  # at least this share of values differs
 _LONG = 10**8  # as numbers of people and accounts are; so long, amounts are seldom all different
 _NUMBER = r"^\s*-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
@@ -64,7 +64,7 @@ def _almost_numbers(
 
 def _like_an_id(values: pa.ChunkedArray) -> str | None:
     different = pc.count_distinct(values).as_py()
-    if different <= _LIKE_AN_ID * len(values):
+    if len(values) < _FEWEST or different <= _LIKE_AN_ID * len(values):
         return None
     return f"{different} different texts; if it identifies rows, name it with --id"
 

@@ -404,6 +404,9 @@ def test_texts_that_nearly_all_differ_are_mentioned():
     describe(table, table.column_names, Choices(target="y"), "file", said.append)
 
     assert said == ["name: 3 different texts; if it identifies rows, name it with --id"]
+    said.clear()
+    describe(table[:2], table.column_names, Choices(target="y"), "file", said.append)
+    assert said == []  # one applicant, or two
 
 
 def test_integers_that_number_the_rows_are_mentioned_unless_they_are_named():
@@ -474,7 +477,7 @@ def test_numbers_as_people_write_them_are_named(example):
 
 @pytest.mark.parametrize("text", ["2024.05.18", "A1,100", "1,10,1", "010-123-4567", "%"])
 def test_other_texts_are_no_numbers(text):
-    assert _said_of([text, f"{text} "])[0].endswith("name it with --id")
+    assert _said_of([text, f"{text} ", f" {text}"])[0].endswith("name it with --id")
 
 
 # Names.
