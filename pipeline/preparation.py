@@ -68,6 +68,8 @@ class Prepared:
     """Of the matrix."""
     doubts: tuple[str, ...]
     """What the rows of the parts tell against the split."""
+    unused: tuple[str, ...]
+    """Which features no model sees."""
 
 
 def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> Prepared:
@@ -108,6 +110,7 @@ def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> 
         row_keys=publish(run_files.ROW_KEYS, lambda file: arrays.save(file, keys), context),
         columns=preprocess.shape(fitted, frame)[1],
         doubts=split.doubts(parts, frame.labels) + row_keys.twins(**keys),
+        unused=fitted.unused,
     )
 
 

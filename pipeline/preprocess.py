@@ -14,7 +14,16 @@ from configs.meant import some
 from configs.wording import counted
 from pipeline.frames import Categorical, Feature, Frame, Numeric, sentinels_of
 from pipeline.matching import FEW, lacking, numbers_of, outputs_of, unlearned
-from pipeline.rules import CategoricalRule, Dropped, NumericRule, Preprocessor, Rule
+from pipeline.rules import (
+    ALL_RARE,
+    CONSTANT,
+    MISSING,
+    CategoricalRule,
+    Dropped,
+    NumericRule,
+    Preprocessor,
+    Rule,
+)
 
 Matrix = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -143,12 +152,12 @@ def _learn(feature: Feature, rows: Rows) -> Rule | Dropped:
 def _learn_numbers(feature: Numeric, values: Floats) -> NumericRule | Dropped:
     known = values[~_missing(values, sentinels_of(feature.missing_values))]
     if len(known) == 0:
-        return Dropped(feature.name, "missing in every row of the training part")
+        return Dropped(feature.name, MISSING)
     known = np.sort(np.clip(known, -RAW_LIMIT, RAW_LIMIT))
     varies = bool(known[0] < known[-1])
     indicator = len(known) < len(values)
     if not varies and not indicator:
-        return Dropped(feature.name, "constant in the training part")
+        return Dropped(feature.name, CONSTANT)
     spread = _quantile(known, 0.75) - _quantile(known, 0.25)
     if spread <= 0:  # more than half the rows share one value
         spread = float(np.std(known))
@@ -189,9 +198,8 @@ def _learn_categories(feature: Categorical, codes: NDArray[np.int32]) -> Categor
     if len(rule.outputs) > 1:
         return rule
     if rule.missing:
-        return Dropped(feature.name, "missing in every row of the training part")
-    reason = "too many rare categories" if rule.other else "constant in the training part"
-    return Dropped(feature.name, reason)
+        return Dropped(feature.name, MISSING)
+    return Dropped(feature.name, ALL_RARE if np.count_nonzero(counts) > 1 else CONSTANT)
 
 
 def _sources(preprocessor: Preprocessor, frame: Frame) -> list[NDArray[Any]]:

@@ -131,7 +131,7 @@ def test_the_summary_of_a_batch_tells_where_hardly_a_row_of_a_class_judges(ready
 def test_the_summary_of_a_batch_tells_of_rows_set_aside_that_equal_rows_of_train(
     ready: Desk,
 ) -> None:
-    twice = pd.concat([applicants()] * 2).drop(columns="id")
+    twice = pd.concat([applicants().assign(country="한국")] * 2).drop(columns="id")
     ready.load(twice.assign(customer=np.tile(np.arange(300), 2)), group_column="customer")
     batches = [
         ready.add(batch_param=json.dumps({"splitBy": by}), dataset_version=2)
@@ -141,12 +141,14 @@ def test_the_summary_of_a_batch_tells_of_rows_set_aside_that_equal_rows_of_train
     with capture_logs() as logs:
         by_chance, by_group = map(ready.run, batches)
 
-    said = r"1 of 1 model trained; (\d+) of 264 rows of valid and test equal rows of train"
-    found = re.fullmatch(said, by_chance)
+    unused = "no model uses country (constant in the training part)"
+    said = r"1 of 1 model trained; (\d+) of 264 rows of valid and test equal rows of train; "
+    found = re.fullmatch(said + re.escape(unused), by_chance)
     assert found
     assert 100 < int(found[1]) < 264
     assert [log["batch_id"] for log in logs if log["event"] == "doubtful split"] == batches[:1]
-    assert by_group == "1 of 1 model trained"
+    assert by_group == f"1 of 1 model trained; {unused}"
+    assert [log["note"] for log in logs if log["event"] == "unused"] == [unused] * 2
 
 
 @pytest.mark.parametrize(
@@ -350,10 +352,14 @@ def test_scores_are_not_compared_on_rows_trained_on_or_with_models_of_before(rea
 
 
 GUISES = {
-    "rows in another order": (lambda rows: rows.iloc[::-1], "168 of 300"),
-    "columns in another order": (lambda rows: rows[rows.columns[::-1]], "168 of 300"),
-    "one column more": (lambda rows: rows.assign(extra=1), "168 of 300"),
-    "new rows as well": (lambda rows: pd.concat([rows, applicants(seed=1)]), "168 of 600"),
+    "rows in another order": (lambda rows: rows.iloc[::-1], "168 of 300", ""),
+    "columns in another order": (lambda rows: rows[rows.columns[::-1]], "168 of 300", ""),
+    "one column more": (lambda rows: rows.assign(extra=1), "168 of 300", ""),
+    "new rows as well": (
+        lambda rows: pd.concat([rows, applicants(seed=1).assign(지역="제주")]),
+        "168 of 600",
+        "; 지역: 300 of 600 rows with a category that training had never or hardly ever",
+    ),
 }
 
 
@@ -362,7 +368,7 @@ def test_predict_says_that_rows_of_another_data_set_were_learned_from(
     ready: Desk, guise: str
 ) -> None:
     trained = ready.train()
-    disguised, count = GUISES[guise]
+    disguised, count, less_grave = GUISES[guise]
     ready.load(disguised(applicants()), id_column="id")
     row = {"mode": "predict", "train_batch_id": trained, "dataset_version": 2}
 
@@ -370,7 +376,7 @@ def test_predict_says_that_rows_of_another_data_set_were_learned_from(
         said = ready.run(ready.add(**row))
 
     doubt = f"{count} rows equal rows learned from: metrics on them flatter"
-    assert said == f"1 of 1 model applied; {doubt}"
+    assert said == f"1 of 1 model applied; {doubt}{less_grave}"
     assert [line["note"] for line in logs if line["event"] == "rows learned from"] == [doubt]
 
 
