@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from pipeline import frames, preprocess, row_keys, run_files, split
+from pipeline import frames, preprocess, row_keys, run_files, split, unseen
 from pipeline.context import Context
 from pipeline.frames import Frame
 from pipeline.parameters import BatchParameters
@@ -109,7 +109,11 @@ def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> 
         # Beside the split, not in it: one split may be prepared in several ways.
         row_keys=publish(run_files.ROW_KEYS, lambda file: arrays.save(file, keys), context),
         columns=preprocess.shape(fitted, frame)[1],
-        doubts=split.doubts(parts, frame.labels) + row_keys.twins(**keys),
+        doubts=(
+            *split.doubts(parts, frame.labels),
+            *row_keys.twins(**keys),
+            *unseen.doubts(fitted, frame, parts),
+        ),
         unused=fitted.unused,
     )
 

@@ -104,7 +104,7 @@ def doubts(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
         for rule in preprocessor.rules
         if isinstance(rule, CategoricalRule)
     }
-    return _many(counts, frame.n_rows, "with a category that training had never or hardly ever")
+    return many(counts, frame.n_rows, "with a category that training had never or hardly ever")
 
 
 def gaps(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
@@ -118,10 +118,10 @@ def gaps(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
         for rule in preprocessor.rules
         if not (rule.indicator if isinstance(rule, NumericRule) else rule.missing)
     }
-    return _many(counts, frame.n_rows, "without a value, which none lacked in training")
+    return many(counts, frame.n_rows, "without a value, which none lacked in training")
 
 
-def _many(counts: Mapping[str, int], n_rows: int, what: str) -> tuple[str, ...]:
+def many(counts: Mapping[str, int], n_rows: int, what: str) -> tuple[str, ...]:
     """What is said of columns by their numbers of rows: of a few by name, how many others."""
     many = [
         f"{name}: {count:,} of {counted(n_rows, 'row')} {what}"

@@ -151,6 +151,26 @@ def test_the_summary_of_a_batch_tells_of_rows_set_aside_that_equal_rows_of_train
     assert [log["note"] for log in logs if log["event"] == "unused"] == [unused] * 2
 
 
+def test_the_summary_of_a_batch_tells_of_rows_set_aside_with_what_no_row_of_train_had(
+    ready: Desk,
+) -> None:
+    rows = applicants()
+    rows.loc[290:, "지역"] = "제주"
+    rows.loc[280:, "debt"] = None
+    ready.load(rows.rename(columns={"id": "applied"}), time_column="applied")
+    batch_id = ready.add(batch_param='{"splitBy": "time"}', dataset_version=2)
+
+    with capture_logs() as logs:
+        summary = ready.run(batch_id)
+
+    doubts = [
+        "지역: 10 of 132 rows of valid and test with a category that train never had",
+        "debt: 20 of 132 rows of valid and test without a value, which none of train lacked",
+    ]
+    assert summary == "; ".join(["1 of 1 model trained", *doubts])
+    assert [log["note"] for log in logs if log["event"] == "doubtful split"] == doubts
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [("CACHE_DIRR", "/var", "cache_dirr"), ("CACHE_DIR", "/dev/null/cache", "Not a directory")],
