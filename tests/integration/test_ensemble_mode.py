@@ -460,7 +460,7 @@ def test_what_is_tried_within_the_time_limit_is_kept(listed):
     batch_id = listed.add(
         mode="ensemble",
         candidate_id="C001",
-        parameters=SMALL | {"ensembles": 10**12, "timeLimit": 0.3},
+        parameters=SMALL | {"ensembles": 10**12, "timeLimit": 1.5},
     )
 
     class Late(Inline):
