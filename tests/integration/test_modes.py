@@ -317,7 +317,7 @@ def test_predict_says_how_far_scores_have_shifted(ready: Desk) -> None:
         assert sum(of_rows.values()) == 300
         indices.append(stability(of_test, of_rows))
     assert [ready.results(batch_id)[0].psi for batch_id in both] == indices
-    doubt = f"scores of 1 of 1 model have shifted (PSI above 0.25, up to {indices[1]:.2f})"
+    doubt = f"scores of 1 of 1 model have shifted (PSI above 0.25, up to {indices[1]:.3f})"
     assert quiet == "1 of 1 model applied"
     assert told == f"1 of 1 model applied; {doubt}"
     assert [line["note"] for line in logs if line["event"] == "shifted scores"] == [doubt]
