@@ -130,7 +130,12 @@ def parameters_page() -> str:
         "run them: the name written last varies fastest. Without a grid there is one variant, 1.",
         "TOML has no null: leave the key out there, or write the JSON by SQL. A default called",
         "library's is that of the library in the version that `dc_model.versions` names.",
-        "`classWeight` and `resampling` shift scores:",
+        "",
+        "Rows of `train` are resampled as models see them, in columns of numbers: a synthetic row",
+        "lies between two others, so that it may be of two categories in part. `balanced` gives",
+        "both classes of the rows after that equal weight. A fit that stops early watches `valid`,",
+        "whose classes are weighed to the shares that `resampling`, `classWeight` and",
+        "`scale_pos_weight` give them in training. `classWeight` and `resampling` shift scores:",
         "[review.md](review.md#scores-and-probabilities).",
     ]
     for model_id in kind.available():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from pipeline import frames, preprocess, row_keys, run_files, split
+from pipeline import frames, preprocess, row_keys, run_files, split, unseen
 from pipeline.context import Context
 from pipeline.frames import Frame
 from pipeline.parameters import BatchParameters
@@ -68,6 +68,8 @@ class Prepared:
     """Of the matrix."""
     doubts: tuple[str, ...]
     """What the rows of the parts tell against the split."""
+    unused: tuple[str, ...]
+    """Which features no model sees."""
 
 
 def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> Prepared:
@@ -107,7 +109,12 @@ def prepare(dataset: Dataset, parameters: SplitParameters, context: Context) -> 
         # Beside the split, not in it: one split may be prepared in several ways.
         row_keys=publish(run_files.ROW_KEYS, lambda file: arrays.save(file, keys), context),
         columns=preprocess.shape(fitted, frame)[1],
-        doubts=split.doubts(parts, frame.labels) + row_keys.twins(**keys),
+        doubts=(
+            *split.doubts(parts, frame.labels),
+            *row_keys.twins(**keys),
+            *unseen.doubts(fitted, frame, parts),
+        ),
+        unused=fitted.unused,
     )
 
 

@@ -14,7 +14,16 @@ from configs.meant import some
 from configs.wording import counted
 from pipeline.frames import Categorical, Feature, Frame, Numeric, sentinels_of
 from pipeline.matching import FEW, lacking, numbers_of, outputs_of, unlearned
-from pipeline.rules import CategoricalRule, Dropped, NumericRule, Preprocessor, Rule
+from pipeline.rules import (
+    ALL_RARE,
+    CONSTANT,
+    MISSING,
+    CategoricalRule,
+    Dropped,
+    NumericRule,
+    Preprocessor,
+    Rule,
+)
 
 Matrix = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -95,7 +104,7 @@ def doubts(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
         for rule in preprocessor.rules
         if isinstance(rule, CategoricalRule)
     }
-    return _many(counts, frame.n_rows, "with a category that training had never or hardly ever")
+    return many(counts, frame.n_rows, "with a category that training had never or hardly ever")
 
 
 def gaps(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
@@ -109,10 +118,10 @@ def gaps(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
         for rule in preprocessor.rules
         if not (rule.indicator if isinstance(rule, NumericRule) else rule.missing)
     }
-    return _many(counts, frame.n_rows, "without a value, which none lacked in training")
+    return many(counts, frame.n_rows, "without a value, which none lacked in training")
 
 
-def _many(counts: Mapping[str, int], n_rows: int, what: str) -> tuple[str, ...]:
+def many(counts: Mapping[str, int], n_rows: int, what: str) -> tuple[str, ...]:
     """What is said of columns by their numbers of rows: of a few by name, how many others."""
     many = [
         f"{name}: {count:,} of {counted(n_rows, 'row')} {what}"
@@ -143,12 +152,12 @@ def _learn(feature: Feature, rows: Rows) -> Rule | Dropped:
 def _learn_numbers(feature: Numeric, values: Floats) -> NumericRule | Dropped:
     known = values[~_missing(values, sentinels_of(feature.missing_values))]
     if len(known) == 0:
-        return Dropped(feature.name, "missing in every row of the training part")
+        return Dropped(feature.name, MISSING)
     known = np.sort(np.clip(known, -RAW_LIMIT, RAW_LIMIT))
     varies = bool(known[0] < known[-1])
     indicator = len(known) < len(values)
     if not varies and not indicator:
-        return Dropped(feature.name, "constant in the training part")
+        return Dropped(feature.name, CONSTANT)
     spread = _quantile(known, 0.75) - _quantile(known, 0.25)
     if spread <= 0:  # more than half the rows share one value
         spread = float(np.std(known))
@@ -189,9 +198,8 @@ def _learn_categories(feature: Categorical, codes: NDArray[np.int32]) -> Categor
     if len(rule.outputs) > 1:
         return rule
     if rule.missing:
-        return Dropped(feature.name, "missing in every row of the training part")
-    reason = "too many rare categories" if rule.other else "constant in the training part"
-    return Dropped(feature.name, reason)
+        return Dropped(feature.name, MISSING)
+    return Dropped(feature.name, ALL_RARE if np.count_nonzero(counts) > 1 else CONSTANT)
 
 
 def _sources(preprocessor: Preprocessor, frame: Frame) -> list[NDArray[Any]]:

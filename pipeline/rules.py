@@ -9,6 +9,12 @@ from configs.errors import BadData
 FORMAT = 1
 """The version of the JSON. It is raised when its meaning changes; old ones can still be read."""
 
+CONSTANT = "constant in the training part"
+MISSING = "missing in every row of the training part"
+ALL_RARE = "too many rare categories"
+
+_NAMED = 3
+
 
 @dataclass(frozen=True, slots=True)
 class NumericRule:
@@ -62,6 +68,13 @@ class Dropped:
     name: str
     reason: str
 
+    @property
+    def constant(self) -> bool:
+        return self.reason == CONSTANT
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.reason})"
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocessor:
@@ -82,6 +95,17 @@ class Preprocessor:
                     unique = f"{name} ({number})"
                 names[unique] = None
         return tuple(names)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """What is said of features that no model sees: constant ones, of which a table may have
+        many, after the others.
+        """
+        if not self.dropped:
+            return ()
+        named = [str(each) for each in sorted(self.dropped, key=lambda each: each.constant)]
+        more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+        return (f"no model uses {', '.join(named[:_NAMED])}{more}",)
 
 
 def to_json(preprocessor: Preprocessor) -> str:

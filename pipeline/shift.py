@@ -77,5 +77,5 @@ def in_words(found: Sequence[float], chance: float) -> tuple[str, ...]:
         beyond = [index for index in found if index > max(least, chance)]
         if beyond:
             which = f"{len(beyond)} of {counted(len(found), 'model')}"
-            return (f"scores of {which} {how} (PSI above {least}, up to {max(beyond):.2f})",)
+            return (f"scores of {which} {how} (PSI above {least}, up to {max(beyond):.3f})",)
     return ()

@@ -69,7 +69,7 @@ def make_split(
         parts = _by_time(_known("time", time), n_test, n_valid)
     else:
         parts = _by_group(_known("group", groups), n_test, n_valid, seed)
-    _check(parts, y, split_by)
+    _check(parts, y, split_by, stratify)
     return parts
 
 
@@ -182,10 +182,17 @@ def _deal(sizes: Rows, wanted: int, keep: int) -> int:
     return int(np.abs(totals - wanted).argmin()) + 1
 
 
-def _check(parts: Parts, y: Labels, split_by: SplitBy) -> None:
+def _check(parts: Parts, y: Labels, split_by: SplitBy, stratify: bool) -> None:
     for name, rows in (("training", parts.train), ("valid", parts.valid), ("test", parts.test)):
         if y[rows].min() == y[rows].max():
             raise BadParameter(
                 f"splitBy {split_by}: all {len(rows)} rows of the {name} part are of class "
-                f"{y[rows[0]]}; change testSize, validationSize or splitBy, or set stratify"
+                f"{y[rows[0]]}; change {_advice(split_by, stratify)}"
             )
+
+
+def _advice(split_by: SplitBy, stratify: bool) -> str:
+    """What may give each part rows of both classes."""
+    if split_by != "random":
+        return "testSize, validationSize or splitBy"
+    return "testSize or validationSize" + ("" if stratify else ", or set stratify")

@@ -141,13 +141,13 @@ def doubts(subject: Subject, model: TrainedModel, context: Context) -> tuple[str
     gaps = preprocess.gaps(preprocessor, subject.frame)
     learned = _learned(subject, model, preprocessor, context)
     for event, remarks in (
+        ("rows learned from", learned),
         ("unknown categories", unknown),
         ("missing values", gaps),
-        ("rows learned from", learned),
     ):
         for doubt in remarks:
             log.warning(event, batch_id=context.claim.batch_id, note=doubt)
-    return unknown + gaps + learned
+    return learned + unknown + gaps  # a note has room for 255 characters: the gravest first
 
 
 def _learned(

@@ -128,15 +128,17 @@ class Sum:
 Combination = Rounds | Sum
 
 
-def to_json(combination: Combination) -> str:
-    """As dc_batch_method.parameters holds it; names are lists [batch_id, model_no, sub_no]."""
+def to_json(combination: Combination, **made_by: Mapping[str, Any]) -> str:
+    """As dc_batch_method.parameters holds it; names are lists [batch_id, model_no, sub_no].
+    `made_by` is for people, who ask later how it was learned.
+    """
     values = _values(combination)
     blend = _values(values.pop("blend")) if "blend" in values else {}
-    return json.dumps({"kind": combination.kind} | values | blend)
+    return json.dumps({"kind": combination.kind} | values | blend | made_by)
 
 
 def from_json(text: str) -> Combination:
-    """The inverse of `to_json`; floats come back to the last bit.
+    """The inverse of `to_json`, less `made_by`; floats come back to the last bit.
 
     Raises:
         BadData: somebody changed the text into what it cannot be.

@@ -78,8 +78,10 @@ def judge(
     )
 
 
-def rows(judged: Sequence[Judged]) -> tuple[Method, ...]:
-    """Two rows of dc_batch_method each; what was learned stands with valid, where it was."""
+def rows(judged: Sequence[Judged], **made_by: Mapping[str, Any]) -> tuple[Method, ...]:
+    """Two rows of dc_batch_method each; what was learned, and by what, stands with valid, where it
+    was.
+    """
     base = next(each for each in judged if each.method == BASE).value("test")
     stored = []
     for each in judged:
@@ -99,7 +101,7 @@ def rows(judged: Sequence[Judged]) -> tuple[Method, ...]:
                 split="valid",
                 n_rows=len(each.valid.score),
                 metrics=asdict(each.on_valid),
-                parameters=to_json(each.combination),
+                parameters=to_json(each.combination, **made_by),
             )
         )
         stored.append(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 from pydantic import Field
@@ -18,6 +18,7 @@ from configs.wording import counted
 from ensemble.rule import ROUNDS, Rule
 from ensemble.sampling import SEEDS
 from ensemble.search import Search
+from models.versions import provenance
 from pipeline.context import Context
 from pipeline.ensembles import methods, searching
 from pipeline.ensembles.candidates import list_of, repeated, usable
@@ -91,6 +92,13 @@ class Parameters(BatchParameters):
         description="how many of the best have their members stored; detail x rounds x "
         f"(members + 10) at most {MOST_DETAILED}",
     )
+
+    def determining(self) -> dict[str, Any]:
+        """The keys, defaults included, on which figures depend: batch_param may be another one
+        later.
+        """
+        others = {"time_limit", "on_model_error", "keep", "detail"}
+        return self.model_dump(by_alias=True, exclude=others)
 
     @property
     def rule(self) -> Rule:
@@ -213,7 +221,9 @@ def _report(
             for position, model in enumerate(board.models)
         ],
         details=details(searched.order.search, shown, board.names),
-        methods=methods.rows(judged),
+        methods=methods.rows(
+            judged, batch_param=parameters.determining(), versions=dict(provenance())
+        ),
         bins=bins(searched),
         pictures=draw(board, searched, judged, context),
     )

@@ -81,9 +81,11 @@ def run(batch: Batch, parameters: Parameters, context: Context) -> str:
         deadline=deadline,
         context=context,
     )
-    for doubt in prepared.doubts:
-        log.warning("doubtful split", batch_id=batch.batch_id, note=doubt)
-    return "; ".join([summary, *parameters.doubts(dataset.n_rows), *prepared.doubts])
+    for event, doubts in (("doubtful split", prepared.doubts), ("unused", prepared.unused)):
+        for doubt in doubts:
+            log.warning(event, batch_id=batch.batch_id, note=doubt)
+    doubts = parameters.doubts(dataset.n_rows) + prepared.doubts + prepared.unused
+    return "; ".join([summary, *doubts])
 
 
 def _dataset(connection: Connection, batch: Batch) -> Dataset:

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -368,7 +369,11 @@ def test_every_method_is_reported_on_both_parts_with_an_interval_on_test(listed)
             assert each.gain_low <= each.gain <= each.gain_high
         else:
             assert each.low is None
-            assert each.parameters
+            learned = json.loads(each.parameters)
+            assert learned["versions"]["scikit-learn"] == version("scikit-learn")
+            asked = learned["batch_param"]
+            assert (asked["method"], asked["members"]) == ("greedy", SMALL["members"])
+            assert (asked["metric"], asked["randomState"]) == ("f1_score", 42)
     best = ranked(listed, batch_id)[0]
     for split in ("valid", "test"):
         vote, row = found["vote", split].metrics, ranked(listed, batch_id, split)[0]
@@ -455,7 +460,7 @@ def test_what_is_tried_within_the_time_limit_is_kept(listed):
     batch_id = listed.add(
         mode="ensemble",
         candidate_id="C001",
-        parameters=SMALL | {"ensembles": 10**12, "timeLimit": 0.3},
+        parameters=SMALL | {"ensembles": 10**12, "timeLimit": 1.5},
     )
 
     class Late(Inline):

@@ -131,7 +131,7 @@ def test_the_summary_of_a_batch_tells_where_hardly_a_row_of_a_class_judges(ready
 def test_the_summary_of_a_batch_tells_of_rows_set_aside_that_equal_rows_of_train(
     ready: Desk,
 ) -> None:
-    twice = pd.concat([applicants()] * 2).drop(columns="id")
+    twice = pd.concat([applicants().assign(country="한국")] * 2).drop(columns="id")
     ready.load(twice.assign(customer=np.tile(np.arange(300), 2)), group_column="customer")
     batches = [
         ready.add(batch_param=json.dumps({"splitBy": by}), dataset_version=2)
@@ -141,12 +141,34 @@ def test_the_summary_of_a_batch_tells_of_rows_set_aside_that_equal_rows_of_train
     with capture_logs() as logs:
         by_chance, by_group = map(ready.run, batches)
 
-    said = r"1 of 1 model trained; (\d+) of 264 rows of valid and test equal rows of train"
-    found = re.fullmatch(said, by_chance)
+    unused = "no model uses country (constant in the training part)"
+    said = r"1 of 1 model trained; (\d+) of 264 rows of valid and test equal rows of train; "
+    found = re.fullmatch(said + re.escape(unused), by_chance)
     assert found
     assert 100 < int(found[1]) < 264
     assert [log["batch_id"] for log in logs if log["event"] == "doubtful split"] == batches[:1]
-    assert by_group == "1 of 1 model trained"
+    assert by_group == f"1 of 1 model trained; {unused}"
+    assert [log["note"] for log in logs if log["event"] == "unused"] == [unused] * 2
+
+
+def test_the_summary_of_a_batch_tells_of_rows_set_aside_with_what_no_row_of_train_had(
+    ready: Desk,
+) -> None:
+    rows = applicants()
+    rows.loc[290:, "지역"] = "제주"
+    rows.loc[280:, "debt"] = None
+    ready.load(rows.rename(columns={"id": "applied"}), time_column="applied")
+    batch_id = ready.add(batch_param='{"splitBy": "time"}', dataset_version=2)
+
+    with capture_logs() as logs:
+        summary = ready.run(batch_id)
+
+    doubts = [
+        "지역: 10 of 132 rows of valid and test with a category that train never had",
+        "debt: 20 of 132 rows of valid and test without a value, which none of train lacked",
+    ]
+    assert summary == "; ".join(["1 of 1 model trained", *doubts])
+    assert [log["note"] for log in logs if log["event"] == "doubtful split"] == doubts
 
 
 @pytest.mark.parametrize(
@@ -295,7 +317,7 @@ def test_predict_says_how_far_scores_have_shifted(ready: Desk) -> None:
         assert sum(of_rows.values()) == 300
         indices.append(stability(of_test, of_rows))
     assert [ready.results(batch_id)[0].psi for batch_id in both] == indices
-    doubt = f"scores of 1 of 1 model have shifted (PSI above 0.25, up to {indices[1]:.2f})"
+    doubt = f"scores of 1 of 1 model have shifted (PSI above 0.25, up to {indices[1]:.3f})"
     assert quiet == "1 of 1 model applied"
     assert told == f"1 of 1 model applied; {doubt}"
     assert [line["note"] for line in logs if line["event"] == "shifted scores"] == [doubt]
@@ -350,10 +372,14 @@ def test_scores_are_not_compared_on_rows_trained_on_or_with_models_of_before(rea
 
 
 GUISES = {
-    "rows in another order": (lambda rows: rows.iloc[::-1], "168 of 300"),
-    "columns in another order": (lambda rows: rows[rows.columns[::-1]], "168 of 300"),
-    "one column more": (lambda rows: rows.assign(extra=1), "168 of 300"),
-    "new rows as well": (lambda rows: pd.concat([rows, applicants(seed=1)]), "168 of 600"),
+    "rows in another order": (lambda rows: rows.iloc[::-1], "168 of 300", ""),
+    "columns in another order": (lambda rows: rows[rows.columns[::-1]], "168 of 300", ""),
+    "one column more": (lambda rows: rows.assign(extra=1), "168 of 300", ""),
+    "new rows as well": (
+        lambda rows: pd.concat([rows, applicants(seed=1).assign(지역="제주")]),
+        "168 of 600",
+        "; 지역: 300 of 600 rows with a category that training had never or hardly ever",
+    ),
 }
 
 
@@ -362,7 +388,7 @@ def test_predict_says_that_rows_of_another_data_set_were_learned_from(
     ready: Desk, guise: str
 ) -> None:
     trained = ready.train()
-    disguised, count = GUISES[guise]
+    disguised, count, less_grave = GUISES[guise]
     ready.load(disguised(applicants()), id_column="id")
     row = {"mode": "predict", "train_batch_id": trained, "dataset_version": 2}
 
@@ -370,7 +396,7 @@ def test_predict_says_that_rows_of_another_data_set_were_learned_from(
         said = ready.run(ready.add(**row))
 
     doubt = f"{count} rows equal rows learned from: metrics on them flatter"
-    assert said == f"1 of 1 model applied; {doubt}"
+    assert said == f"1 of 1 model applied; {doubt}{less_grave}"
     assert [line["note"] for line in logs if line["event"] == "rows learned from"] == [doubt]
 
 

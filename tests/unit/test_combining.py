@@ -150,6 +150,7 @@ def test_what_was_learned_survives_as_json_to_the_last_bit(seed):
     )
     for combination in baselines(board, "f1_score").values():
         assert from_json(to_json(combination)) == combination
+        assert from_json(to_json(combination, versions={"numpy": "9"})) == combination
 
 
 @pytest.mark.parametrize("text", ['{"kind": "product"}', "[]", "{", '{"kind": "sum"}'])

@@ -404,6 +404,9 @@ def test_texts_that_nearly_all_differ_are_mentioned():
     describe(table, table.column_names, Choices(target="y"), "file", said.append)
 
     assert said == ["name: 3 different texts; if it identifies rows, name it with --id"]
+    said.clear()
+    describe(table[:2], table.column_names, Choices(target="y"), "file", said.append)
+    assert said == []  # one applicant, or two
 
 
 def test_integers_that_number_the_rows_are_mentioned_unless_they_are_named():
@@ -472,9 +475,30 @@ def test_numbers_as_people_write_them_are_named(example):
     assert _said_of(["100", example, None, example])[0].startswith(f"x: {said}")
 
 
-@pytest.mark.parametrize("text", ["2024.05.18", "A1,100", "1,10,1", "010-123-4567", "%"])
+@pytest.mark.parametrize(
+    "date",
+    ["2024.05.18", "2024. 5. 18.", "18/05/2024", "5-18-24", "2024년 5월 18일", "2024/5/18 09:00"],
+)
+def test_dates_that_are_not_known_as_dates_are_named(date):
+    ends = "each becomes a category: write them as 2024-12-31, or name it with --drop"
+    assert _said_of(["?", date, None, date]) == [
+        f"x: dates such as {date!r} are 2 of 3 values; {ends}"
+    ]
+    assert _said_of(["?", date, date], categorical=("x",)) != _said_of(["?", date, date])
+    assert _said_of(["?", date]) == []
+
+
+def test_whole_numbers_that_are_dates_are_named():
+    ends = "which look like dates; for now they are numbers: name it with --time or --drop"
+    dates = [99991231, 20240518, 20241231, None, 19000101]
+    assert _said_of(dates) == [f"x: whole numbers such as 20240518, {ends}"]
+    for others in ([20240018, 20241318, 20240532, 20240500], [18991231, 21010101], dates[:2]):
+        assert _said_of(others * 2) == []
+
+
+@pytest.mark.parametrize("text", ["A1,100", "1,10,1", "010-123-4567", "%"])
 def test_other_texts_are_no_numbers(text):
-    assert _said_of([text, f"{text} "])[0].endswith("name it with --id")
+    assert _said_of([text, f"{text} ", f" {text}"])[0].endswith("name it with --id")
 
 
 # Names.

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import xgboost as xgb
+from safetensors.numpy import load_file
 from sklearn.metrics import log_loss, roc_auc_score
 
 from configs.errors import ArtifactDamaged, BadData, BadParameter, NotFound
@@ -77,6 +78,47 @@ def _build(model_id, params, seed=42):
 def fitted():
     """One of each kind, for tests that change nothing."""
     return {model_id: _fit(model_id) for model_id in KINDS}
+
+
+def _forest_by_hand(path, X):
+    file = np.load(path)
+    total = np.zeros(len(X))
+    for last, count in zip(np.cumsum(file["node_count"]), file["node_count"], strict=True):
+        names = ("left_child", "right_child", "feature", "threshold", "positive")
+        left, right, feature, threshold, positive = (
+            file[name][last - count : last] for name in names
+        )
+        at = np.zeros(len(X), int)
+        while (inner := left[at] != -1).any():
+            low = X[np.arange(len(X)), np.maximum(feature[at], 0)] <= threshold[at]
+            at = np.where(inner, np.where(low, left[at], right[at]), at)
+        total += positive[at]
+    return total / len(file["node_count"])
+
+
+def _dense_by_hand(path, X):
+    layers = load_file(path)
+    X = X / np.sqrt(1 + (X / 3) ** 2)
+    hidden = X @ layers["1.weight"].T + layers["1.bias"]
+    hidden = (hidden - layers["2.running_mean"]) / np.sqrt(layers["2.running_var"] + 1e-5)
+    hidden = np.maximum(hidden * layers["2.weight"] + layers["2.bias"], 0)
+    return 1 / (1 + np.exp(-(hidden @ layers["5.weight"].T + layers["5.bias"])[:, 0]))
+
+
+@pytest.mark.parametrize(
+    ("model_id", "by_hand"), [("ML-RF", _forest_by_hand), ("DL-DNN", _dense_by_hand)]
+)
+def test_a_file_gives_its_scores_to_those_who_read_it_as_the_page_for_reviews_says(
+    fitted, tmp_path, model_id, by_hand
+):
+    path = tmp_path / "model"
+    fitted[model_id].save(path)
+    X = TEST[0] * np.float32(4)  # beyond where an input of a network is hardly bent
+
+    scores = by_hand(path, X)
+
+    assert np.ptp(scores) > 0.5
+    assert np.allclose(scores, kind.scores_of(fitted[model_id], X), rtol=0, atol=1e-5)
 
 
 def test_there_are_the_kinds_of_the_first_release():

@@ -146,6 +146,10 @@ def test_constant_and_all_missing_columns_are_dropped_and_named():
     assert fitted.feature_names == ("x",)
     assert [dropped.name for dropped in fitted.dropped] == ["same", "nothing", "one", "none"]
     assert matrix.shape == (4, 1)
+    constant, missing = "constant in the training part", "missing in every row of the training part"
+    assert fitted.unused == (
+        f"no model uses nothing ({missing}), none ({missing}), same ({constant}) and 1 more",
+    )
 
 
 def test_a_constant_that_is_sometimes_missing_leaves_its_indicator():
@@ -279,7 +283,8 @@ def test_a_column_of_rare_categories_only_is_dropped():
         categorical("c", [str(number) for number in range(50)]), numeric("x", range(50))
     )
 
-    assert fitted.dropped[0].reason == "too many rare categories"
+    assert fitted.unused == ("no model uses c (too many rare categories)",)
+    assert prepared(numeric("x", range(50)))[0].unused == ()
 
 
 def test_sentinels_among_categories_are_missing():

@@ -186,8 +186,10 @@ def test_one_positive_cannot_be_in_three_parts():
     y = np.zeros(100, np.int8)
     y[50] = 1
 
-    with pytest.raises(BadParameter, match="are of class 0"):
+    with pytest.raises(BadParameter, match=r"are of class 0; change testSize or validationSize$"):
         split(y)
+    with pytest.raises(BadParameter, match=r"validationSize, or set stratify$"):
+        split(y, stratify=False)
 
 
 @pytest.mark.parametrize(
@@ -199,8 +201,12 @@ def test_a_part_of_one_class_is_named(name, rows):
     y[rows] = 1
     count = rows.stop - rows.start
 
-    with pytest.raises(BadParameter, match=f"all {count} rows of the {name} part are of class 1"):
+    with pytest.raises(BadParameter) as caught:
         split(y, split_by="time", time=np.arange(100))
+    assert str(caught.value) == (
+        f"splitBy time: all {count} rows of the {name} part are of class 1; "
+        "change testSize, validationSize or splitBy"
+    )
 
 
 def test_a_split_id_depends_on_content_on_labels_and_on_every_part():
