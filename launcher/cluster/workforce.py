@@ -8,7 +8,7 @@ import structlog
 
 from configs.errors import ClusterUnavailable
 from launcher.cluster.capacity import Has
-from launcher.cluster.link import AGAIN_SECONDS, Link
+from launcher.cluster.link import AGAIN_SECONDS, IDLE, Link
 from launcher.cluster.placement import Place
 
 _AWAY_SECONDS = 60.0  # workers are waited for; a renewal takes some seconds
@@ -91,6 +91,7 @@ class Workforce:
 
     def _see(self) -> None:
         self.there = self._link.look()
+        self._link.tell("" if self.there else IDLE)
         self.looked = self._clock()
         self._seen |= {worker.address: (worker, self.looked) for worker in self.there}
         self._seen = {
