@@ -182,7 +182,7 @@ def test_a_killed_cluster_ends_the_run_and_another_is_started(embedded):
 
 def test_a_launcher_s_own_cluster_alone_is_embedded_whatever_it_speaks(embedded):
     own = embedded.scheduler()
-    other = ExternalCluster("tls://10.0.0.1:8786", own.certificates).scheduler()
+    other = ExternalCluster("tls://10.0.0.1:8786", lambda: own.certificates).scheduler()
 
     assert (own.embedded, other.embedded) == (True, False)
 
