@@ -137,6 +137,19 @@ def test_a_scheduler_that_is_lost_again_and_again_is_given_up_in_the_end():
     assert link.connected == 4
 
 
+def test_a_long_pause_is_told_unless_nobody_is_there():
+    link, workforce = workforce_of(*[[ONE]] * 3, [])
+    look_every(link, workforce, 1, 1)
+    workforce.pace.ended()
+
+    look_every(link, workforce, 60, 3)
+    assert link.told == [
+        "",
+        *(f"no task has ended for {n}" for n in ("1 minute", "2 minutes")),
+        IDLE,
+    ]
+
+
 def test_why_nothing_goes_on_is_said_once():
     told = []
     link = Link(None, None, told.append)
