@@ -21,7 +21,7 @@ from pipeline.messages import Finished, Job, Progress, Send, failure
 from pipeline.run import execute
 from storage.artifacts.opening import SFTP, open_store
 from storage.engine import make_engine
-from storage.records import ESTIMATE
+from storage.records import ESTIMATE, WAITS
 
 
 def main() -> None:
@@ -118,5 +118,5 @@ class Reporter:
     def waits(self, why: str) -> None:
         """Nothing goes on, for this reason; "": it does again. Meanwhile no time left is true."""
         done = self._told.note.partition(ESTIMATE)[0]
-        note = "; ".join(filter(None, (done, why))) if why else self._told.note
+        note = WAITS.join(filter(None, (done, why))) if why else self._told.note
         self._send(replace(self._told, note=note))

@@ -125,7 +125,7 @@ def test_what_a_batch_waits_for_stands_in_the_place_of_the_time_left():
     assert [(told.fraction, told.note) for told in sent] == [
         (0.0, "the scheduler is away"),
         (0.5, "6 of 12 models, about 51 s left, last 101/6"),
-        (0.5, "6 of 12 models; the scheduler is away"),
+        (0.5, "6 of 12 models, but the scheduler is away"),
         (0.5, "6 of 12 models, about 51 s left, last 101/6"),
     ]
 
