@@ -48,9 +48,11 @@ def execute(
         batch = context.read(lambda connection: batches.read(connection, claim.batch_id))
         if batch is None or batch.claim_id != claim.claim_id:
             raise LeaseLost
+        ours = context.read(identity.database_id)
+        report(0.0, "looking at the model store")
         ownership.take(
             store,
-            context.read(identity.database_id),
+            ours,
             where=engine.url,
             named=lambda: context.read(named_files.uris),
         )

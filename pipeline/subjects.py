@@ -118,6 +118,7 @@ def read(selection: Selection, context: Context) -> Subject:
             f"data set {dataset.name} has the target {dataset.target}, but the models were trained "
             f"with {split.target} ({split.dataset}); load it with --positive as that one"
         )
+    context.report(0.0, f"preparing {frame.n_rows:,} rows")
     rows = None
     if selection.scope == "test":
         file = context.cache.fetch(context.store, selection.split.uri, selection.split.sha256)

@@ -1,5 +1,7 @@
 """What names a data set, and what a deletion by hand leaves of one."""
 
+from shlex import quote
+
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, inspect, or_, select
 
 from configs.errors import WrongState
@@ -63,6 +65,21 @@ def newest_used(connection: Connection, group: str) -> int:
         select(func.max(dc_split.c.dataset_version)).where(dc_split.c.dataset_group == group),
     )
     return max(connection.scalar(query) or 0 for query in highest)
+
+
+def tableless(connection: Connection) -> list[str]:
+    """Data sets whose table this account does not see, with what to do, a line each."""
+    known, seen = dc_dataset.c, inspect(connection)
+    there = {name.lower() for name in (*seen.get_table_names(), *seen.get_view_names())}
+    sets = (known.dataset_group, known.dataset_version)
+    return [
+        f"data set {group}/{version}: there is no table or view {table}, or this account may not "
+        f"read it; bring it back, or `deepcredit dataset delete {quote(f'{group}/{version}')}`"
+        for group, version, table in connection.execute(
+            select(*sets, known.table_name).order_by(*sets)
+        )
+        if table.lower() not in there
+    ]
 
 
 def leftovers(connection: Connection) -> list[str]:

@@ -25,6 +25,9 @@ def written(name: ModelName) -> str:
 ESTIMATE = ", about "
 """In a progress_note, what comes before the time left: it is cut off there at the end."""
 
+WAITS = ", but "
+"""The same, before what the batch waits for."""
+
 
 class Record:
     """What every record shares: it is made from a row that has at least its columns.

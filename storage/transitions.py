@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from configs.errors import Cancelled
 from storage.columns import error_columns, utc_now
-from storage.records import ESTIMATE, Claim
+from storage.records import ESTIMATE, WAITS, Claim
 from storage.schema import dc_batch
 
 _AT_ONCE = 50
@@ -110,10 +110,13 @@ FINISHED: Mapping[str, Any] = {
 
 
 def _what_was_done() -> ColumnElement[str]:
-    """The note without its estimate: nothing is left to do."""
-    note = _batch.progress_note
-    estimate = func.instr(note, ESTIMATE)
-    return case((estimate > 0, func.substr(note, 1, estimate - 1)), else_=note)
+    """The note without its estimate, or what it waits for: that has come to an end."""
+    return _before(WAITS, _before(ESTIMATE, _batch.progress_note))
+
+
+def _before(mark: str, note: ColumnElement[str]) -> ColumnElement[str]:
+    found = func.instr(note, mark)
+    return case((found > 0, func.substr(note, 1, found - 1)), else_=note)
 
 
 def failed(error_class: str, error_text: str, delay: float | None) -> dict[str, Any]:

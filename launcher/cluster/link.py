@@ -16,6 +16,7 @@ AGAIN_SECONDS = 180.0  # a scheduler that was lost is waited for
 
 LOST = "lost the Dask scheduler"
 AWAY = "the Dask scheduler is away"
+IDLE = "no Dask worker is there"
 
 _ANSWER_SECONDS = 120.0  # on a host that is very busy, too
 
@@ -36,6 +37,7 @@ class Link:
         self.client = client
         self._reconnect = reconnect
         self._on_wait = on_wait
+        self._waits = ""
 
     @property
     def steady(self) -> bool:
@@ -73,9 +75,15 @@ class Link:
         self.close()
         if self._reconnect is None:
             raise ClusterUnavailable(LOST)
-        self._on_wait(AWAY)
+        self.tell(AWAY)
         self.client = self._reconnect(until)
-        self._on_wait("")
+        self.tell("")
+
+    def tell(self, waits: str) -> None:
+        """Why nothing goes on; "": it does."""
+        if waits != self._waits:
+            self._waits = waits
+            self._on_wait(waits)
 
     def close(self) -> None:
         """Forget what still runs; return soon, whatever state the cluster is in."""

@@ -97,6 +97,7 @@ class Run(Generic[T, R]):
                     self._begin_again(error)
                     continue
                 if done is not None:
+                    self._workforce.pace.ended()
                     yield done
                     done = None
         finally:

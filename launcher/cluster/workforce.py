@@ -8,7 +8,8 @@ import structlog
 
 from configs.errors import ClusterUnavailable
 from launcher.cluster.capacity import Has
-from launcher.cluster.link import AGAIN_SECONDS, Link
+from launcher.cluster.link import AGAIN_SECONDS, IDLE, Link
+from launcher.cluster.pace import Pace
 from launcher.cluster.placement import Place
 
 _AWAY_SECONDS = 60.0  # workers are waited for; a renewal takes some seconds
@@ -28,6 +29,7 @@ class Workforce:
         self._clock = clock
         self._seen: dict[str, tuple[Has, float]] = {}  # by address, with when they were there last
         self._unserved: dict[Any, float] = {}
+        self.pace = Pace(clock)
         self.there: list[Has] = []
         self.looked = self._had_some = clock()
 
@@ -91,6 +93,7 @@ class Workforce:
 
     def _see(self) -> None:
         self.there = self._link.look()
+        self._link.tell(self.pace.pause() if self.there else IDLE)
         self.looked = self._clock()
         self._seen |= {worker.address: (worker, self.looked) for worker in self.there}
         self._seen = {

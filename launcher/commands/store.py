@@ -55,7 +55,10 @@ def check(
         if delete:
             ownership.require(place, ours)  # an empty store may have been taken meanwhile
             _delete(found.sorted.orphans, place, opened)
+        elif found.sorted.orphans:
+            say("`deepcredit store check --delete` removes what is not needed")
     if found.missing:
+        say("restore what is missing from a backup, or run its batch again (models/T12: batch 12)")
         raise typer.Exit(1)
 
 

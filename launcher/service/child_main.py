@@ -3,7 +3,6 @@
 import contextlib
 import os
 import sys
-import time
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -22,10 +21,7 @@ from pipeline.messages import Finished, Job, Progress, Send, failure
 from pipeline.run import execute
 from storage.artifacts.opening import SFTP, open_store
 from storage.engine import make_engine
-from storage.records import ESTIMATE
-
-_REPORT_SECONDS = 0.5
-_EARLY = 0.02
+from storage.records import ESTIMATE, WAITS
 
 
 def main() -> None:
@@ -109,23 +105,18 @@ def _connect(job: Job, settings: Settings, report: "Reporter") -> DaskExecutor:
 
 
 class Reporter:
-    """Tells the launcher how far the batch is. Reports may come by the thousand; it needs a few."""
+    """Tells the launcher how far the batch is. It is told all: after each there may be silence."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._next = 0.0
         self._told = Progress(0.0, "")
 
     def __call__(self, fraction: float, note: str) -> None:
         self._told = Progress(fraction, note)
-        now = time.monotonic()
-        # Early ones are few, and each tells of a step that may take long.
-        if now >= self._next or fraction < _EARLY:
-            self._next = now + _REPORT_SECONDS
-            self._send(self._told)
+        self._send(self._told)
 
     def waits(self, why: str) -> None:
         """Nothing goes on, for this reason; "": it does again. Meanwhile no time left is true."""
         done = self._told.note.partition(ESTIMATE)[0]
-        note = "; ".join(filter(None, (done, why))) if why else self._told.note
+        note = WAITS.join(filter(None, (done, why))) if why else self._told.note
         self._send(replace(self._told, note=note))

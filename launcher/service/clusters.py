@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -25,6 +26,9 @@ _START_SECONDS = 120.0
 _CLOSE_SECONDS = 10.0
 _PORT_SECONDS = 3.0  # the launcher does nothing else meanwhile
 _KILL_SECONDS = 0.1  # between looks at one that is starting
+
+ReadCertificates = Callable[[], Mapping[str, str] | None]
+"""Raises BadSetting: they cannot be read."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,17 +59,24 @@ class Cluster(Protocol):
 
 
 class ExternalCluster:
-    """A scheduler that others started; whether it answers is for the batch to find out."""
+    """A scheduler that others started; whether it answers is for the batch to find out.
 
-    def __init__(self, address: str, certificates: Mapping[str, str] | None = None) -> None:
-        self._scheduler = Scheduler(address, certificates)
+    `certificates` reads them, for each batch anew: they end while a launcher runs.
+    """
+
+    def __init__(self, address: str, certificates: ReadCertificates = lambda: None) -> None:
+        self._address = address
+        self._certificates = certificates
 
     def scheduler(self) -> Scheduler:
-        return self._scheduler
+        try:
+            return Scheduler(self._address, self._certificates())
+        except BadSetting as error:  # no fault of the batch
+            raise ClusterAway(str(error)) from error
 
     def answers(self) -> bool:
         """Whether a scheduler's port is open; whether it has workers is for the batch, too."""
-        return is_open(self._scheduler.address, _PORT_SECONDS)
+        return is_open(self._address, _PORT_SECONDS)
 
     def close(self) -> None:
         """Leave it alone: it serves others too."""
@@ -160,7 +171,8 @@ class EmbeddedCluster:
 def make_cluster(settings: Settings) -> Cluster:
     """Raises BadSetting: the certificates for an external cluster cannot be read."""
     if settings.scheduler:
-        return ExternalCluster(settings.scheduler, certificates(settings))
+        certificates(settings)
+        return ExternalCluster(settings.scheduler, partial(certificates, settings))
     return EmbeddedCluster(settings)
 
 

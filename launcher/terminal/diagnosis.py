@@ -186,7 +186,7 @@ def _subjects(role: str) -> dict[str, Callable[[Session], Found]]:
         "settings": _settings,
         "database": partial(database_findings.database, role=role),
         "schema": database_findings.schema,
-        "data sets": database_findings.datasets,
+        "data sets": partial(database_findings.datasets, role=role),
         "clock": database_findings.clock,
         "model store": _store,
         "store owner": _owner,

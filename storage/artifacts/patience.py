@@ -41,17 +41,18 @@ def persist(
             result = operation()
         except ConnectionLost as error:
             now = time.monotonic()
-            if since is None or progress() != seen:
+            if anew := since is None or progress() != seen:
                 since, seen, waits = now, progress(), pauses(*_PAUSES)
             if now - since >= seconds:
                 raise StoreUnavailable(f"{what}: {error} (tries: {tries})") from error
-            log.warning(
-                "store connection lost; trying again",
-                operation=what,
-                error=str(error),
-                tries=tries,
-                at_most_seconds=round(seconds - (now - since)),
-            )
+            if anew:  # a line each time would be hundreds: a process does several things at once
+                log.warning(
+                    "store connection lost; trying again",
+                    operation=what,
+                    error=str(error),
+                    tries=tries,
+                    at_most_seconds=round(seconds),
+                )
         else:
             if tries > 1:
                 log.info("store connection is back; this is done", operation=what, tries=tries)

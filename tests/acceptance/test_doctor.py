@@ -32,11 +32,18 @@ def test_doctor_finds_the_embedded_installation_in_order(run: Terminal) -> None:
         assert re.search(rf"^(OK|WARN) +{subject} ", out, re.MULTILINE), subject
 
 
-def test_doctor_finds_what_a_deletion_by_hand_left(run: Terminal, calls: Calls) -> None:
+def test_doctor_finds_what_was_deleted_by_hand_and_what_that_left(
+    run: Terminal, calls: Calls
+) -> None:
     Path("a.csv").write_text(APPLICANTS, encoding="utf-8")
     run("dataset", "load", "a.csv", "--group", "D1", "--target", "연체")
     whole = "every table and column belongs to a data set"
     assert found(run, "OK", "data sets") == [whole]
+
+    calls.sql("ALTER TABLE dc_data_d1_1 RENAME TO away")
+    assert "there is no table or view dc_data_d1_1" in found(run, "WARN", "data sets")[0]
+    assert "dc_data_d1_1" not in run("doctor", "--role", "operator")[1]
+    calls.sql("ALTER TABLE away RENAME TO dc_data_d1_1")
 
     calls.sql("DELETE FROM dc_dataset")
 

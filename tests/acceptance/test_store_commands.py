@@ -28,6 +28,11 @@ def test_store_check_tells_and_deletes(run, calls, tmp_path):
     assert "left by a run that is over: models/T1/1/1.f1.ubj, 0.1 MB\n" in text
     assert "2 missing; 2 not needed, 0.2 MB\n" in text
     assert "1 not ours, left alone, such as notes.txt\n" in text
+    remedies = [line for line in text.splitlines() if "--delete" in line or "backup" in line]
+    assert remedies == [
+        "`deepcredit store check --delete` removes what is not needed",
+        "restore what is missing from a backup, or run its batch again (models/T12: batch 12)",
+    ]
 
     code, text, error = run("store", "check", "--delete")
     assert (code, text) == (1, "")
@@ -36,6 +41,7 @@ def test_store_check_tells_and_deletes(run, calls, tmp_path):
     assert run("store", "adopt")[0] == 0
     code, text, _ = run("store", "check", "--delete")
     assert (code, "2 deleted, 0.2 MB\n" in text) == (1, True)
+    assert "--delete" not in text
     assert [file.name for file in (tmp_path / "var" / "store").rglob("*.*")] == ["notes.txt"]
 
 

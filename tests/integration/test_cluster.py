@@ -78,6 +78,17 @@ def test_few_tasks_are_at_the_scheduler_however_many_there_are(executor):
     until(lambda: not executor.link.client.futures)
 
 
+def test_a_long_pause_between_tasks_is_told(executor, monkeypatch):
+    told = []
+    monkeypatch.setattr(executor.link, "_on_wait", told.append)
+    monkeypatch.setattr("launcher.cluster.running._LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("launcher.cluster.pace._LEAST_SECONDS", 0.5)
+    monkeypatch.setattr("launcher.cluster.pace._TIMES", 0)
+
+    assert [each.value for each in executor.run(tasks.sleep, [0.01, 2])] == [0.01, 2]
+    assert told == ["no task has ended for 0 minutes"]
+
+
 def test_our_errors_keep_their_type_and_their_traceback(executor):
     [done] = executor.run(tasks.refuse, [7])
 
@@ -182,7 +193,7 @@ def test_a_killed_cluster_ends_the_run_and_another_is_started(embedded):
 
 def test_a_launcher_s_own_cluster_alone_is_embedded_whatever_it_speaks(embedded):
     own = embedded.scheduler()
-    other = ExternalCluster("tls://10.0.0.1:8786", own.certificates).scheduler()
+    other = ExternalCluster("tls://10.0.0.1:8786", lambda: own.certificates).scheduler()
 
     assert (own.embedded, other.embedded) == (True, False)
 

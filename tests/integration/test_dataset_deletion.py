@@ -178,6 +178,25 @@ def test_what_a_deletion_by_hand_left_is_told_and_in_nobodys_way(engine, calls, 
     assert calls(dataset_use.leftovers) == []
 
 
+def test_a_data_set_whose_table_is_gone_is_told_with_what_to_do(engine, calls, load):
+    load()
+    calls.sql("CREATE VIEW Bank AS SELECT x, y FROM dc_data_a_1")
+    datasets.register_table(engine, "Bank", group="B", choices=Choices(target="y"))
+    assert calls(dataset_use.tableless) == []
+
+    calls.sql("DROP VIEW Bank")
+    calls.sql("DROP TABLE dc_data_a_1")
+
+    assert calls(dataset_use.tableless) == [
+        f"data set {name}: there is no table or view {table}, or this account may not read it; "
+        f"bring it back, or `deepcredit dataset delete {name}`"
+        for name, table in (("A/1", "dc_data_a_1"), ("B/1", "Bank"))
+    ]
+    for group in ("A", "B"):
+        datasets.delete(engine, group, 1)
+    assert calls(dataset_use.tableless) == []
+
+
 def test_a_data_set_renamed_by_half_is_told_with_what_completes_it(engine, calls, load):
     load()
     calls.sql("UPDATE dc_dataset SET dataset_group = '나'")

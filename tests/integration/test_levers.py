@@ -14,6 +14,7 @@ from storage.claimable import is_open
 from storage.fleet import FLEET
 from storage.kept import kept
 from storage.offers import HERE, Offer
+from storage.records import WAITS
 from storage.schema import dc_batch, dc_candidate_model_list, dc_ensemble_model
 from tests.calls import FAR, Calls
 
@@ -114,6 +115,20 @@ def test_a_batch_cancelled_while_it_waits_for_a_retry_has_no_estimate(calls: Cal
     calls.sql("UPDATE dc_batch SET progress_note = '3 of 8 models, about 25 s left, last A'")
 
     calls(batches.cancel, number)
+
+    assert calls.read(number).progress_note == "3 of 8 models"
+
+
+@pytest.mark.parametrize(
+    "note",
+    ["3 of 8 models, about 25 s left, last A", f"3 of 8 models{WAITS}the scheduler is away"],
+)
+def test_what_is_cut_off_a_note_at_the_end_of_a_batch(calls: Calls, note: str) -> None:
+    number = calls.add()
+    claim = calls.take(batch_id=number)
+    calls.beat(claim, progress=0.4, note=note)
+
+    calls.fail(claim, Retry.NEVER)
 
     assert calls.read(number).progress_note == "3 of 8 models"
 

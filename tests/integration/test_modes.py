@@ -273,8 +273,13 @@ def test_predict_scores_every_row_of_another_data_set(ready: Desk) -> None:
     ready.load(other, id_column="id")
 
     predicted = ready.add(mode="predict", train_batch_id=trained, dataset_version=2)
+    ready.reports.clear()
     assert ready.run(predicted) == "1 of 1 model applied"
 
+    assert [note for _, note in ready.reports] == [
+        *("looking at the model store", "reading the data set", "preparing 120 rows"),
+        *("0 of 1 model", "1 of 1 model, last ML-XGB 1/1"),
+    ]
     (row,) = ready.results(predicted)
     assert (row.split, row.n_rows, row.state) == ("all", 120, "C")
     assert row.auc > 0.7

@@ -101,19 +101,16 @@ def test_a_cluster_that_is_lost_is_to_be_started_anew_if_it_is_the_launcher_s(
     assert type(caught.value) is told
 
 
-def test_of_many_reports_two_a_second_are_sent_and_all_of_the_first(monkeypatch):
-    now, sent = [100.0], []
-    monkeypatch.setattr(child_main, "time", SimpleNamespace(monotonic=lambda: now[0]))
+def test_the_last_of_many_reports_is_sent_too():
+    sent = []
     report = Reporter(sent.append)
 
-    for note in ("reading", "splitting"):
-        report(0.0, note)
-    for _ in range(1000):
-        now[0] += 0.01
-        report(0.5, "models")
+    for ended in (10, 11, 12):
+        report(0.99, f"{ended} of 12 models")
+    report(0.99, "writing the results")
 
-    assert sent[:2] == [Progress(0.0, "reading"), Progress(0.0, "splitting")]
-    assert 18 <= len(sent[2:]) <= 20
+    notes = ["10 of 12 models", "11 of 12 models", "12 of 12 models", "writing the results"]
+    assert sent == [Progress(0.99, note) for note in notes]
 
 
 def test_what_a_batch_waits_for_stands_in_the_place_of_the_time_left():
@@ -128,7 +125,7 @@ def test_what_a_batch_waits_for_stands_in_the_place_of_the_time_left():
     assert [(told.fraction, told.note) for told in sent] == [
         (0.0, "the scheduler is away"),
         (0.5, "6 of 12 models, about 51 s left, last 101/6"),
-        (0.5, "6 of 12 models; the scheduler is away"),
+        (0.5, "6 of 12 models, but the scheduler is away"),
         (0.5, "6 of 12 models, about 51 s left, last 101/6"),
     ]
 

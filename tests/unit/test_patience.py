@@ -32,7 +32,7 @@ def test_the_log_says_what_is_done_about_it_and_that_it_was():
     with capture_logs() as logs:
         persist(Failing(0, ConnectionLost()), "put a/b", seconds=20)
         assert logs == []
-        persist(Failing(1, ConnectionLost("it broke")), "put a/b", seconds=20)
+        persist(Failing(4, ConnectionLost("it broke")), "put a/b", seconds=20)
 
     lost, back = logs
     assert lost["event"] == "store connection lost; trying again"
@@ -42,7 +42,17 @@ def test_the_log_says_what_is_done_about_it_and_that_it_was():
         20,
     )
     assert back["event"] == "store connection is back; this is done"
-    assert (back["operation"], back["tries"]) == ("put a/b", 2)
+    assert (back["operation"], back["tries"]) == ("put a/b", 5)
+
+
+def test_the_log_says_each_time_that_a_connection_is_lost_after_progress():
+    received = count()
+
+    with capture_logs() as logs:
+        persist(Failing(3, ConnectionLost()), "get", seconds=20, progress=received.__next__)
+
+    events = ["store connection lost; trying again"] * 3
+    assert [log["event"] for log in logs] == [*events, "store connection is back; this is done"]
 
 
 def test_without_patience_there_is_one_try():

@@ -4,6 +4,7 @@ import pytest
 
 from configs.errors import ClusterUnavailable
 from launcher.cluster.capacity import Has
+from launcher.cluster.link import IDLE, Link
 from launcher.cluster.placement import Place
 from launcher.cluster.workforce import Lost, Workforce
 
@@ -28,12 +29,16 @@ class Answers:
 
     def __init__(self, *answers):
         self.now, self.connected, self._answers = 0.0, 0, list(answers)
+        self.told = []
 
     def look(self):
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def tell(self, waits):
+        self.told.append(waits)
 
     def again(self, until):
         assert self.now <= until
@@ -57,6 +62,7 @@ def test_a_worker_that_is_away_is_known_for_a_minute():
 
     look_every(link, workforce, 10, 7)
     assert (workforce.there, workforce.known) == ([ONE], [ONE, TWO])
+    assert set(link.told) == {""}
     look_every(link, workforce, 10, 1)
     assert workforce.known == [ONE]
 
@@ -65,6 +71,7 @@ def test_a_scheduler_without_workers_is_given_up_after_a_minute():
     link, workforce = workforce_of([])
 
     look_every(link, workforce, 30, 2)
+    assert link.told == [IDLE, IDLE]
     with pytest.raises(ClusterUnavailable, match="no workers for 60 s"):
         look_every(link, workforce, 1, 1)
 
@@ -128,3 +135,25 @@ def test_a_scheduler_that_is_lost_again_and_again_is_given_up_in_the_end():
     with pytest.raises(ClusterUnavailable):
         workforce.come_back()
     assert link.connected == 4
+
+
+def test_a_long_pause_is_told_unless_nobody_is_there():
+    link, workforce = workforce_of(*[[ONE]] * 3, [])
+    look_every(link, workforce, 1, 1)
+    workforce.pace.ended()
+
+    look_every(link, workforce, 60, 3)
+    assert link.told == [
+        "",
+        *(f"no task has ended for {n}" for n in ("1 minute", "2 minutes")),
+        IDLE,
+    ]
+
+
+def test_why_nothing_goes_on_is_said_once():
+    told = []
+    link = Link(None, None, told.append)
+
+    for waits in ("", IDLE, IDLE, ""):
+        link.tell(waits)
+    assert told == [IDLE, ""]
