@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection
 
-from configs.errors import BadData
+from configs.errors import BadData, NotFound
 from configs.wording import counted
 from storage import bulk_read
 from storage.content import canonical_of, columns_in
@@ -33,16 +33,23 @@ def read_rows(connection: Connection, dataset: Dataset) -> pa.Table:
             "change dataset_group and dataset_version there as in dc_dataset"
         )
     columns = columns_read(dataset.columns)
-    raw = columns_in(
-        bulk_read.read_table(
-            connection,
-            dataset.table_name,
-            [column.column_name for column in columns],
-            order_column=dataset.order_column,
-            n_rows=dataset.n_rows,
-        )
-    )
+    raw = _read(connection, dataset, [column.column_name for column in columns])
     return arrange(raw, columns, dataset.order_column, dataset.id_column)
+
+
+def _read(
+    connection: Connection, dataset: Dataset, names: Sequence[str]
+) -> dict[str, pa.ChunkedArray]:
+    order, n_rows = dataset.order_column, dataset.n_rows
+    try:
+        table = bulk_read.read_table(
+            connection, dataset.table_name, names, order_column=order, n_rows=n_rows
+        )
+    except NotFound as error:
+        raise NotFound(
+            f"data set {dataset.name}: {error}; bring it back from a backup, or load the file again"
+        ) from error
+    return columns_in(table)
 
 
 def arrange(

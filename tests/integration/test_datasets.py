@@ -213,7 +213,8 @@ def test_a_table_that_has_gone_is_named(engine, tmp_path):
     dataset = load(engine, small(tmp_path / "file.parquet"))
     tables.drop(engine, dataset.table_name)
 
-    with pytest.raises(NotFound, match="no table or view 'dc_data_data001_1'"):
+    told = "^data set DATA001/1: there is no table or view 'dc_data_data001_1' .*; bring it back"
+    with pytest.raises(NotFound, match=told):
         frame_of(engine, dataset)
 
 
