@@ -104,7 +104,9 @@ def doubts(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
         for rule in preprocessor.rules
         if isinstance(rule, CategoricalRule)
     }
-    return many(counts, frame.n_rows, "with a category that training had never or hardly ever")
+    return said_of_columns(
+        counts, frame.n_rows, "with a category that training had never or hardly ever"
+    )
 
 
 def gaps(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
@@ -118,18 +120,18 @@ def gaps(preprocessor: Preprocessor, frame: Frame) -> tuple[str, ...]:
         for rule in preprocessor.rules
         if not (rule.indicator if isinstance(rule, NumericRule) else rule.missing)
     }
-    return many(counts, frame.n_rows, "without a value, which none lacked in training")
+    return said_of_columns(counts, frame.n_rows, "without a value, which none lacked in training")
 
 
-def many(counts: Mapping[str, int], n_rows: int, what: str) -> tuple[str, ...]:
+def said_of_columns(counts: Mapping[str, int], n_rows: int, what: str) -> tuple[str, ...]:
     """What is said of columns by their numbers of rows: of a few by name, how many others."""
-    many = [
+    said = [
         f"{name}: {count:,} of {counted(n_rows, 'row')} {what}"
         for name, count in sorted(counts.items(), key=lambda item: -item[1])
         if count > FEW * n_rows
     ]
-    others = [f"so it is in {len(many) - _NAMED} more"] if len(many) > _NAMED else []
-    return (*many[:_NAMED], *others)
+    others = [f"so it is in {len(said) - _NAMED} more"] if len(said) > _NAMED else []
+    return (*said[:_NAMED], *others)
 
 
 def _lacking(rule: Rule, feature: Feature, where: str) -> int:

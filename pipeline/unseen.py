@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.frames import Categorical, Feature, Frame, Numeric
 from pipeline.matching import FEW
-from pipeline.preprocess import many
+from pipeline.preprocess import said_of_columns
 from pipeline.rules import CategoricalRule, Preprocessor
 from pipeline.split import Parts, Rows
 
@@ -23,8 +23,8 @@ def doubts(fitted: Preprocessor, frame: Frame, parts: Parts) -> tuple[str, ...]:
             unknown[rule.name] = _unknown(rule, feature, parts.train, aside)
     rows = "of valid and test"
     return (
-        *many(unknown, len(aside), f"{rows} with a category that train never had"),
-        *many(gaps, len(aside), f"{rows} without a value, which none of train lacked"),
+        *said_of_columns(unknown, len(aside), f"{rows} with a category that train never had"),
+        *said_of_columns(gaps, len(aside), f"{rows} without a value, which none of train lacked"),
     )
 
 

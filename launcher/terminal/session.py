@@ -31,7 +31,7 @@ class Session:
         return make_engine(self.settings)
 
     def close(self) -> None:
-        """Take leave of the server: it logs connections that break off."""
+        """Take leave of the server, which counts connections that break off (Aborted_clients)."""
         if "engine" in self.__dict__:
             self.engine.dispose()
 

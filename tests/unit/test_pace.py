@@ -28,29 +28,21 @@ def test_before_a_task_has_ended_there_is_nothing_to_measure_by(clock):
     assert pace.pause() == ""
 
 
-def test_a_pause_of_a_minute_is_long_where_tasks_ended_fast(clock):
+@pytest.mark.parametrize(
+    ("tasks", "long", "told"),
+    [((3, 1), 60, "1 minute"), ((3, 1), 150, "2 minutes"), ((10, 600, 10), 1200, "20 minutes")],
+    ids=["a minute", "whole minutes", "twice the longest before"],
+)
+def test_a_pause_is_long_from_a_minute_on_and_by_the_longest_before_it(clock, tasks, long, told):
     pace = Pace(clock)
-    for seconds in (3, 1):
+    for seconds in tasks:
         after(clock, seconds)
         pace.ended()
 
-    after(clock, 59)
+    shortest = max(60, 2 * max(tasks))
+    after(clock, shortest - 1)
     assert pace.pause() == ""
-    after(clock, 1)
-    assert pace.pause() == "no task has ended for 1 minute"
-    after(clock, 90)
-    assert pace.pause() == "no task has ended for 2 minutes"
+    after(clock, long - shortest + 1)
+    assert pace.pause() == f"no task has ended for {told}"
     pace.ended()
     assert pace.pause() == ""
-
-
-def test_a_pause_is_long_by_the_longest_before_it(clock):
-    pace = Pace(clock)
-    for seconds in (10, 600, 10):
-        after(clock, seconds)
-        pace.ended()
-
-    after(clock, 1199)
-    assert pace.pause() == ""
-    after(clock, 1)
-    assert pace.pause() == "no task has ended for 20 minutes"
