@@ -64,7 +64,7 @@ class Growth:
         for process in psutil.Process().children(recursive=True):
             if role := role_of(process):
                 Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # the peak begins anew
-                self._before[process.pid] = role, process.memory_info().rss / 2**20
+                self._before[process.pid] = role, process.memory_info().rss / 1e6
 
     def look(self) -> dict[str, Grown]:
         """The most of any process of a role. The kernel keeps the peaks; what is a process's own
@@ -116,4 +116,4 @@ def _status(pid: int, name: str) -> float:
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
     kilobytes = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
-    return int(kilobytes[0]) / 1024 if kilobytes else 0.0
+    return int(kilobytes[0]) * 1024 / 1e6 if kilobytes else 0.0
