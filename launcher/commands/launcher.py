@@ -10,7 +10,7 @@ from launcher.service.daemon import Daemon
 from launcher.service.notify import Notifier
 from launcher.service.profile import Profile
 from launcher.terminal.folder import example, new_app
-from launcher.terminal.naming import queue_name, tag_name
+from launcher.terminal.naming import queue_names, tag_names
 from launcher.terminal.session import session
 from storage import scratch
 from storage.cache import open_cache
@@ -66,8 +66,8 @@ def launcher(
     not: `deepcredit batch list --state E` has those; with 1 where none could begin, as without the
     Dask cluster.
     """
-    queues = tuple(map(queue_name, queue or ("default",)))
-    tags = tuple(map(tag_name, tag or ()))
+    queues = queue_names(queue or ("default",))
+    tags = tag_names(tag or ())
     settings = session(ctx).settings
     logs.configure(settings, server_id=server_id)
     cache = open_cache(settings)

@@ -1,7 +1,7 @@
 """How people write batches, data sets, models and parameters on a command line."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +13,7 @@ MOST_ROWS = 10**9
 """Of a --limit: above the largest whole number of a database it would be no SQL."""
 
 _LONGEST_NAME = 32  # of dc_batch.queue and dc_batch.need_tag
+_LONGEST_LIST = 500  # of dc_server.queues and dc_server.tags
 
 BatchId = Annotated[int, typer.Argument(metavar="ID", help="batch_id of the batch.")]
 
@@ -49,6 +50,27 @@ def queue_name(text: str) -> str:
 def tag_name(text: str) -> str:
     """Likewise of a tag."""
     return _name(text, "tag", "a tag has a name, such as gpu")
+
+
+def queue_names(texts: Sequence[str]) -> tuple[str, ...]:
+    """Those of a launcher; refuses also more of them than its row holds."""
+    return _that_fit(tuple(map(queue_name, texts)), "queue")
+
+
+def tag_names(texts: Sequence[str]) -> tuple[str, ...]:
+    """Likewise of tags."""
+    return _that_fit(tuple(map(tag_name, texts)), "tag")
+
+
+def _that_fit(names: tuple[str, ...], what: str) -> tuple[str, ...]:
+    length = len(json.dumps(names, ensure_ascii=False))
+    if length > _LONGEST_LIST:
+        raise typer.BadParameter(
+            f"all {what}s of a launcher are written into dc_server.{what}s, which holds "
+            f"{_LONGEST_LIST} characters, and these take {length}; give it fewer or shorter ones",
+            param_hint=what,
+        )
+    return names
 
 
 def _name(text: str, what: str, missing: str) -> str:

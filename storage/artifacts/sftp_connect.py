@@ -183,6 +183,7 @@ def _named(error: Exception, login: Login, *, decided: bool, silent: bool) -> De
             "DEEPCREDIT_SFTP_KEY_FILE or DEEPCREDIT_SFTP_PASSWORD, and authorized_keys there"
         )
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    reason = reason.replace("banner[", "banner: [")  # as paramiko glues what the system says
     if silent:  # paramiko says that there is no session
         reason = f"no SSH server has answered there in {_CONNECT_SECONDS:.0f} s"
     return ConnectionLost(f"{login}: cannot connect: {reason}")

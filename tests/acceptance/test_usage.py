@@ -96,6 +96,10 @@ def test_a_groups_listing_has_a_whole_sentence_of_each_command_at_80_columns(
         (["server", "pause", ""], "a server has a name, such as SERVER_001"),
         (["launcher", "S1", "--queue", "q" * 33], "the name of a queue has at most 32 characters"),
         (["launcher", "S1", "--tag", "t" * 33], "the name of a tag has at most 32 characters"),
+        (
+            ["launcher", "S1", *(word for n in range(31) for word in ("--tag", f"large-host-{n}"))],
+            "dc_server.tags, which holds 500 characters, and these take 517",
+        ),
         (["queue", "pause", ""], "a queue has a name; the usual one is default"),
         (["batch", "add", "--mode", "train", "--queue", " "], "a queue has a name; the usual one"),
     ],

@@ -4,11 +4,12 @@ import dataclasses
 import os
 import shutil
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,30 @@ def test_somebody_else_at_the_port_is_told(sshd_server, opened, tmp_path, monkey
 
         with pytest.raises(StoreUnavailable, match=r"no SSH server has answered there in 1 s"):
             store.check()
+
+
+def test_a_port_that_resets_every_connection_is_told(sshd_server, opened, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as rude:
+
+        def reset() -> None:
+            with suppress(OSError):  # of the test's end
+                while True:
+                    client, _ = rude.accept()
+                    client.recv(1)  # so that the reader meets the reset, not the connection
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    client.close()
+
+        resetting = threading.Thread(target=reset)
+        resetting.start()
+        port = rude.getsockname()[1]
+        known_hosts = trust(tmp_path / "known_hosts", port, sshd_server.host_key)
+        store = opened(dataclasses.replace(sshd_server, port=port, known_hosts=known_hosts))
+
+        with pytest.raises(StoreUnavailable, match=r"banner: \[Errno 104\] Connection reset"):
+            list(store.walk())
+
+        rude.shutdown(socket.SHUT_RDWR)
+        resetting.join()
 
 
 def test_a_link_that_leads_nowhere_is_told_by_its_folder(sshd_server, opened, tmp_path, source):
