@@ -1,12 +1,10 @@
 """The command `deepcredit`: global options, errors in one line, exit codes 0, 1 and 2."""
 
 import gc
-import os
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -17,6 +15,7 @@ from typer.main import get_command
 
 from configs.errors import BadParameter, BadSetting, DeepCreditError
 from configs.wording import plain, refusal
+from launcher.terminal import streams
 from launcher.terminal.folder import CommandFolder, example
 from launcher.terminal.lines import remark, say
 from launcher.terminal.options import GlobalOptions
@@ -84,9 +83,9 @@ def deepcredit(
 
 def main() -> NoReturn:
     """The entry point of `deepcredit`."""
-    if isinstance(sys.stdout, TextIOWrapper):  # letters that the locale lacks are told by number
-        sys.stdout.reconfigure(errors="backslashreplace")
+    streams.begin()
     code = execute(sys.argv[1:])
+    streams.end()
     gc.freeze()  # Python would look for garbage at its end, which takes longer than most commands
     sys.exit(code)
 
@@ -97,9 +96,9 @@ def execute(words: Sequence[str]) -> int:
     assert isinstance(command, TyperGroup)
     try:
         code = command.main(args=list(words), prog_name="deepcredit", standalone_mode=False)
+        sys.stdout.flush()  # while it can be told that nobody takes it
         return code if isinstance(code, int) else 0
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
         if "--debug" in words:

@@ -52,6 +52,8 @@ SettingsFactory = Callable[..., Settings]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Who ends the tests by SIGTERM, as `timeout` does, ends them as Ctrl-C would: with their servers.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
+# Few shells have it set, and so few people see at once what their programs print.
+os.environ.pop("PYTHONUNBUFFERED", None)
 # Threads of libraries of models that wait for each other leave the cores to the tests beside them.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 

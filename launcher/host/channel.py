@@ -7,6 +7,7 @@ stdout. End of file on stdin means that the launcher is dead.
 import os
 import sys
 import threading
+from io import TextIOWrapper
 
 from pipeline.messages import Job, Malformed, Message, Send, decode_job, encode
 
@@ -50,6 +51,8 @@ def private_pipes() -> tuple[int, int]:
     os.close(nothing)
     sys.stdout.flush()
     os.dup2(2, 1)
+    if isinstance(sys.stdout, TextIOWrapper):  # what is printed must not end with this process
+        sys.stdout.reconfigure(line_buffering=True)
     return source, target
 
 

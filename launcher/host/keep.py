@@ -138,9 +138,10 @@ def _rotate() -> None:
 
 
 def _say(line: str) -> None:
-    with suppress(OSError):  # the disk is full
-        sys.stderr.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} - launcher.host.keep - {line}\n")
-        sys.stderr.flush()
+    text = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} - launcher.host.keep - {line}\n"
+    # The disk may be full. `sys.stderr` would keep the line, and fail with it when we end.
+    with suppress(OSError):
+        os.write(2, text.encode())
 
 
 if __name__ == "__main__":

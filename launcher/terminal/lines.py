@@ -2,6 +2,8 @@
 output of many commands is read by programs. Nothing here loads what draws tables.
 """
 
+from contextlib import suppress
+
 import typer
 
 _CONTROLS = (*range(9), *range(11, 32), *range(127, 160))
@@ -21,8 +23,9 @@ def say(text: str) -> None:
 
 
 def remark(text: str) -> None:
-    """Beside the output."""
-    typer.echo(harmless(text), err=True)  # noqa: TID251
+    """Beside the output. Where it cannot be written, as on a full disk, the command goes on."""
+    with suppress(OSError):
+        typer.echo(harmless(text), err=True)  # noqa: TID251
 
 
 def note(text: str) -> None:

@@ -185,24 +185,6 @@ def test_a_batch_of_which_every_model_failed_shows_them_and_why(
     assert err == "error: batch 1 failed: AllModelsFailed: none\n"
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(trained: Terminal) -> None:
-    done = subprocess.run(
-        [
-            "bash",
-            "-o",
-            "pipefail",
-            "-c",
-            f"{sys.executable} -m launcher results 1 --format=csv | :",
-        ],
-        env=trained.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.stderr == ""
-
-
 def test_tables_fit_a_terminal_of_80_columns_also_in_korean(run: Terminal, calls: Calls) -> None:
     text = "저축은행 신용평가 모형 재학습: 이천이십육년 하반기 신청자 전체를 대상으로 한다"
     calls.add(batch_desc=text, state="E", error_class="BadData", error_text=text * 3)

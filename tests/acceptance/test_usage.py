@@ -2,7 +2,6 @@
 
 import io
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,24 +129,6 @@ def test_a_working_directory_that_is_gone_is_told(
     code, out, _ = bare("doctor")
     assert code == 1
     assert re.search(r"FAIL +database +the working directory is gone", out)
-
-
-@pytest.mark.parametrize("form", ["table", "csv"])
-def test_output_to_a_full_disk_is_one_line(run: Terminal, form: str) -> None:
-    Path("a.csv").write_text(APPLICANTS, encoding="utf-8")
-    run("dataset", "load", "a.csv", "--group", "신용", "--target", "연체")
-
-    with Path("/dev/full").open("w", encoding="utf-8") as full:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "launcher", "dataset", "list", "--format", form],
-            env=run.environment(),
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-
-    assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
 
 
 def test_a_secret_on_the_command_line_is_refused_and_not_repeated(bare: Terminal) -> None:
