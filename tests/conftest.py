@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,9 @@ event.listen(Engine, "engine_connect", lambda connection: _connected.add(connect
 def _connections_are_closed() -> Iterator[None]:
     """Or Python 3.13 would warn, in some later test, that nobody has."""
     yield
+    for thread in threading.enumerate():
+        if thread.name.startswith("heartbeat-"):  # one may be on its way still
+            thread.join(5)
     while _connected:
         _connected.pop().dispose()
 
