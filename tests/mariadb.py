@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from sqlalchemy import URL
 
 from tests.certificate import make_certificate
 from tests.ports import free_port
+from tests.programs import program
 
 USER = "deepcredit"
 PASSWORD = "p@ss/w:rd%"  # awkward on purpose: it must survive every URL and file
@@ -73,7 +73,7 @@ class MariaDB:
         with log:
             self.process = subprocess.Popen(
                 [
-                    shutil.which("mariadbd") or "mariadbd",
+                    str(program("mariadbd")),
                     *_OPTIONS,
                     *self.options,
                     *_as_root(),
@@ -206,7 +206,7 @@ def running_mariadb(folder: Path, options: Sequence[str] = NOT_DURABLE) -> Itera
     Raises:
         MariaDBMissing: it is not installed.
     """
-    if not (shutil.which("mariadbd") and shutil.which("mariadb-install-db")):
+    if not (program("mariadbd") and program("mariadb-install-db")):
         raise MariaDBMissing
     _install(folder)
     server = MariaDB(folder, free_port(), options)
@@ -231,7 +231,7 @@ def _install(folder: Path) -> None:
     )
     subprocess.run(
         [
-            "mariadb-install-db",
+            str(program("mariadb-install-db")),
             "--no-defaults",
             *_as_root(),
             f"--datadir={folder / 'data'}",

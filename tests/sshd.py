@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from tests.ports import free_port
+from tests.programs import program
 
 HOST = "127.0.0.1"
 # OpenSSH's own choice, which resists quantum computers, takes a client a tenth of a second.
@@ -71,7 +72,7 @@ def running_sshd(
     Raises:
         SshdMissing: it is not installed.
     """
-    if _binary() is None:
+    if program("sshd") is None:
         raise SshdMissing
     folder = folder.resolve()
     (folder / "files").mkdir(parents=True, exist_ok=True)
@@ -130,10 +131,6 @@ def drop_connections(server: SshServer) -> int:
     return len(children)
 
 
-def _binary() -> str | None:
-    return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-
-
 def _start(
     folder: Path, port: int | None, options: Mapping[str, str]
 ) -> tuple[subprocess.Popen[bytes], int]:
@@ -145,7 +142,7 @@ def _start(
         log = folder / "sshd.log"
         with log.open("ab") as stream:
             process = subprocess.Popen(
-                [str(_binary()), "-D", "-e", "-f", str(config)],
+                [str(program("sshd")), "-D", "-e", "-f", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
@@ -178,7 +175,9 @@ def _configure(folder: Path, port: int, options: Mapping[str, str]) -> Path:
     # Newer servers lock out an address after a few refusals, which these tests provoke.
     penalties = ["-o", "PerSourcePenalties=no"]
     test = subprocess.run(
-        [str(_binary()), "-t", "-f", str(config), *penalties], capture_output=True, check=False
+        [str(program("sshd")), "-t", "-f", str(config), *penalties],
+        capture_output=True,
+        check=False,
     )
     if test.returncode == 0:
         config.write_text(config.read_text() + "PerSourcePenalties no\n")

@@ -5,7 +5,6 @@ cut off in the middle.
 import json
 import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 from launcher.demo.applicants import ID, TARGET, write_csv
 from tests.bank import ROOT, Bank, environment
 from tests.ports import free_port
+from tests.programs import program
 from tests.sshd import QUICK_KEY_EXCHANGE, current_user, make_key, set_env
 from tests.waiting import until
 
@@ -84,7 +84,7 @@ class Network:
         )
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         server = subprocess.Popen(
-            [*inside, str(shutil.which("sshd", path="/usr/sbin")), "-D", "-f", str(config)],
+            [*inside, str(program("sshd")), "-D", "-f", str(config)],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -102,7 +102,7 @@ def _try(*words):
 
 @pytest.fixture
 def network(tmp_path):
-    if os.geteuid() or not shutil.which("ip") or not shutil.which("sshd", path="/usr/sbin"):
+    if os.geteuid() or not program("ip") or not program("sshd"):
         pytest.skip("network namespaces need root, iproute2 and sshd")
     with ExitStack() as stack:
         try:
