@@ -47,7 +47,7 @@ def main() -> int:
     }
     for what, times in figures.items():
         of = "matrix" if what.startswith("the batch's") else "doubles"
-        print(f"{what}: {times:.1f} times the {of} (at most {MOST:g} wanted)")
+        print(f"{what}: {times:.2f} times the {of} (at most {MOST:g} wanted)")
     return 0 if max(figures.values()) <= MOST else 1
 
 
