@@ -84,8 +84,10 @@ def deepcredit(
 def main() -> NoReturn:
     """The entry point of `deepcredit`."""
     streams.begin()
-    code = execute(sys.argv[1:])
-    streams.end()
+    try:
+        code = execute(sys.argv[1:])
+    finally:
+        streams.end()
     gc.freeze()  # Python would look for garbage at its end, which takes longer than most commands
     sys.exit(code)
 

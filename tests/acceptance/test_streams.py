@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tests.bank import ROOT
 from tests.terminal import Terminal
 
 
@@ -29,6 +30,17 @@ def test_work_is_done_though_what_is_noted_beside_it_cannot_be_written(stocked: 
 @pytest.mark.parametrize("streams", ["<&- >&- 2>&-", "2>/dev/full"])
 def test_a_launcher_works_though_nobody_can_read_what_it_says(run: Terminal, streams: str) -> None:
     assert _shell(run, f"launcher S1 --drain {streams}").returncode == 0
+
+
+def test_what_is_opened_does_not_get_the_number_of_a_stream_that_is_closed() -> None:
+    opens = "from launcher.terminal import streams; streams.begin(); open('/dev/null').fileno() > 2"
+    done = subprocess.run(
+        ["bash", "-c", f'{sys.executable} -c "{opens} or 1 / 0" <&- >&- 2>&-'],
+        cwd=ROOT,
+        check=False,
+    )
+
+    assert done.returncode == 0
 
 
 def _shell(terminal: Terminal, command: str) -> subprocess.CompletedProcess[str]:

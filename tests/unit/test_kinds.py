@@ -16,6 +16,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from configs.errors import ArtifactDamaged, BadData, BadParameter, NotFound
 from models import devices, kind, training
+from models.adam import Adam
 from models.weights import of_classes
 from tests.protocols import lacking
 
@@ -366,7 +367,7 @@ def test_training_that_diverges_says_what_to_change():
     with pytest.raises(BadParameter, match="diverged in epoch 1; lower the learning rate"):
         training.train(
             network,
-            torch.optim.Adam(network.parameters()),
+            Adam(network.parameters(), lr=0.001),
             training.table(*TRAIN, np.ones(len(TRAIN[1])), "cpu"),
             recipe,
             loss=lambda rows: network(rows.X).mean() * math.inf,
