@@ -7,7 +7,10 @@ work has no use for it. No import statement leads there, so no process pays by a
 
 import gc
 import importlib
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -32,3 +35,19 @@ def load(name: str) -> ModuleType:
         finally:
             if collecting:
                 gc.enable()
+
+
+@contextmanager
+def without(library: str) -> Iterator[None]:
+    """Inside, `library` cannot be imported, unless it was before: for what others import wherever
+    it is installed, and can do without.
+    """
+    with _LOCK:
+        if library in sys.modules:
+            yield
+            return
+        sys.modules[library] = None  # type: ignore[assignment] # for Python: there is none
+        try:
+            yield
+        finally:
+            del sys.modules[library]

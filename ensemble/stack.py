@@ -2,9 +2,12 @@
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
 
+from configs import plugins
 from ensemble.blend import Blend, Labels, Scores, check, cut
+
+with plugins.without("pandas"):  # it takes 80 MB, for frames that never come here
+    from sklearn.linear_model import LogisticRegression
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 """Inverses of the L2 penalty to choose from. Hundreds of models say nearly the same, so that a

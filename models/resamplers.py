@@ -3,14 +3,17 @@
 from typing import Any
 
 import numpy as np
-from imblearn.combine import SMOTEENN, SMOTETomek
-from imblearn.over_sampling import ADASYN, SMOTE, RandomOverSampler
-from imblearn.under_sampling import RandomUnderSampler
 from threadpoolctl import threadpool_limits
 
+from configs import plugins
 from configs.errors import BadData, BadParameter
 from models.kind import Labels, Matrix
 from models.resampling import Strategy
+
+with plugins.without("pandas"):  # which its scikit-learn would import, with 80 MB
+    from imblearn.combine import SMOTEENN, SMOTETomek
+    from imblearn.over_sampling import ADASYN, SMOTE, RandomOverSampler
+    from imblearn.under_sampling import RandomUnderSampler
 
 NEIGHBOURS = 5
 """Of a rare row, to make synthetic ones: imbalanced-learn's default; all if there are fewer."""

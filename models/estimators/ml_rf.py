@@ -12,13 +12,16 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.tree._tree import Tree
 
+from configs import plugins
 from configs.errors import ArtifactDamaged
 from models.kind import Labels, Matrix, Weights, require_both_classes
 from models.kinds.ml_rf import KIND
 from models.trees import MOST_FEATURES, point_inside
+
+with plugins.without("pandas"):  # it takes 80 MB, for frames that never come here
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.tree._tree import Tree
 
 CARD = None
 

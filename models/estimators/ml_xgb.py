@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 import numpy as np
-import xgboost as xgb
 from numpy.typing import NDArray
 
+from configs import plugins
 from configs.errors import ArtifactDamaged, BadParameter
 from models import booster_files, devices
 from models.kind import Labels, Matrix, Weights, require_both_classes
 from models.kinds.ml_xgb import BINS, DEFAULTS, KIND
 from models.weights import for_stopping
+
+with plugins.without("pandas"):  # which its scikit-learn would import, with 80 MB
+    import xgboost as xgb
 
 
 class _Card:

@@ -95,7 +95,7 @@ import numpy as np
 from models import devices, kind, resampling
 from pipeline import fitting, scoring
 from pipeline.ensembles import part_scoring
-watched = ("imblearn", "sklearn", "torch", "torch._dynamo", "xgboost")
+watched = ("imblearn", "pandas", "sklearn", "torch", "torch._dynamo", "xgboost")
 for model_id, resampled, params in json.loads(sys.argv[1]):
     X = np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
     y = (X[:, 0] > 0).astype(np.int8)
