@@ -2,7 +2,7 @@
 delete.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from pipeline.labels import classes_of
 from pipeline.progress import Report
 from pipeline.roles import Choices, Tell, describe
 from storage import bulk_read, catalogue, dataset_use, datasets, files, table_names, tables
-from storage.content import canonical, columns_in, content_sha256
+from storage.content import canonical, columns_in, digests, digests_of_stored, of_digests
 from storage.engine import reading, transaction
 from storage.records import Dataset, DatasetColumn
 from storage.rows import arrange, columns_read
@@ -51,33 +51,29 @@ def load_file(
     choices = choices.composed(names=True)
     first = _free_version(engine, group, version, tell)
     progress(0.0, f"reading {path.name}")
-    stored, columns = _read(path, choices, tell)
-    rows = canonical(stored, columns_read(columns))
-    dataset = _dataset(group, first, "", columns, choices, rows, str(path))
-    _tell(engine, dataset, rows, tell)
+    file = files.File(path)
+    stored, columns = describe(file.parts(), file.names, choices, str(path), tell, in_order=True)
+    found = digests_of_stored(stored, columns_read(columns))
+    dataset = _dataset(group, first, "", columns, choices, stored, found, str(path))
+    _tell(engine, dataset, stored, tell)
     dataset = loaded_table.write(
         engine,
         dataset,
         stored,
-        lambda share: progress(0.2 + 0.6 * share, f"writing {counted(rows.num_rows, 'row')}"),
+        lambda share: progress(0.2 + 0.6 * share, f"writing {counted(dataset.n_rows, 'row')}"),
         next_if_taken=version is None,
     )
     del stored  # what is read back takes its place in memory
+    pa.default_memory_pool().release_unused()  # else it keeps that, and takes more
     try:
         progress(0.8, "comparing the table with the file")
-        loaded_table.compare(engine, dataset, rows)
+        loaded_table.compare(engine, dataset, found)
         transaction(engine, lambda connection: datasets.register(connection, dataset))
     except BaseException:
         loaded_table.undo(engine, dataset)
         raise
     progress(1.0, "done")
     return dataset
-
-
-def _read(path: Path, choices: Choices, tell: Tell) -> tuple[pa.Table, tuple[DatasetColumn, ...]]:
-    """What the file holds; its texts, twice as large, are forgotten."""
-    raw = files.read_file(path)
-    return describe(raw, raw.column_names, choices, str(path), tell, in_order=True)
 
 
 def register_table(
@@ -111,9 +107,12 @@ def register_table(
         raise BadData(f"{where} is empty")
     progress(0.6, "finding types")
     choices = _without_row_numbers(choices, there, tell)
-    stored, columns = describe(raw, there, choices, where, tell)
-    rows = arrange(columns_in(stored), columns_read(columns), None, choices.id_column)
-    dataset = _dataset(group, version, table_name, columns, choices, rows, where)
+    stored, columns = describe([raw], there, choices, where, tell)
+    taken = columns_in(stored)
+    del raw, stored  # or all columns would be there twice
+    rows = arrange(taken, columns_read(columns), None, choices.id_column)
+    found = digests(rows, columns_read(columns))
+    dataset = _dataset(group, version, table_name, columns, choices, rows, found, where)
     _tell(engine, dataset, rows, tell)
     transaction(engine, lambda connection: datasets.register(connection, dataset))
     progress(1.0, "done")
@@ -187,13 +186,15 @@ def _dataset(
     columns: Sequence[DatasetColumn],
     choices: Choices,
     rows: pa.Table,
+    found: Mapping[str, bytes],
     where: str,
 ) -> Dataset:
-    """The record of canonical rows; refuses a target that is not 0 and 1."""
+    """The record of rows and of their digests; refuses a target that is not 0 and 1."""
     rate = None
     for column in columns:
         if column.role == "target":
-            y, _ = classes_of(rows.column(column.column_name), column, choices.positive, where)
+            target = canonical(rows.select([column.column_name]), [column]).column(0)
+            y, _ = classes_of(target, column, choices.positive, where)
             rate = float(y.mean())
     return Dataset(
         dataset_group=group,
@@ -206,7 +207,7 @@ def _dataset(
         order_column=None,
         n_rows=rows.num_rows,
         positive_rate=rate,
-        content_sha256=content_sha256(rows, columns_read(columns)),
+        content_sha256=of_digests(found, rows.num_rows),
         columns=tuple(columns),
     )
 

@@ -8,7 +8,8 @@ import pyarrow as pa
 from models.kind import Labels
 from models.scores import auc
 from pipeline.frames import Categorical, Feature, classes_in, feature_of
-from storage.records import Dataset
+from storage.content import canonical
+from storage.records import Dataset, DatasetColumn
 
 TELLING = 0.95
 """What a feature alone hardly ever reaches where the outcome is still open."""
@@ -19,24 +20,30 @@ MOST = 10_000
 
 
 def remarks(dataset: Dataset, rows: pa.Table) -> Iterator[str]:
-    """Name each feature of these canonical rows that tells the classes apart by itself."""
-    known, _ = classes_in(dataset, rows)
-    if known is None:
+    """Name each feature of these rows, as they are stored, that alone tells the classes apart."""
+    target = dataset.column_of("target")
+    if target is None:
         return
+    known, _ = classes_in(dataset, _alone(target, rows))
+    assert known is not None
     draw = np.random.default_rng(0)  # an AUC does not depend on how many of each class there are
     of_each = [draw.permutation(np.flatnonzero(known == label))[:MOST] for label in (0, 1)]
     if min(map(len, of_each)) < FEWEST:
         return
     drawn = draw.permutation(np.concatenate(of_each))
-    y, seen = known[drawn], rows.take(pa.array(drawn))
+    y, seen = known[drawn], pa.array(drawn)
     for column in dataset.columns_of("feature"):
-        feature = feature_of(column, seen)
+        feature = feature_of(column, _alone(column, rows).take(seen))
         area = _area(feature, y)
         if area >= TELLING:
             yield (
                 f"{feature.name}: alone it tells the classes apart (AUC {area:.4f}); if it is "
                 "known only after the outcome, name it with --drop"
             )
+
+
+def _alone(column: DatasetColumn, rows: pa.Table) -> pa.Table:
+    return canonical(rows.select([column.column_name]), [column])
 
 
 def _area(feature: Feature, y: Labels) -> float:

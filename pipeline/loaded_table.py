@@ -1,6 +1,6 @@
 """The table a data set is loaded into: written, compared with the file, dropped on failure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
@@ -11,10 +11,10 @@ from sqlalchemy import Engine
 from configs.errors import BadData, DatabaseUnavailable
 from configs.wording import counted
 from storage import datasets, table_names, tables
-from storage.content import content_sha256
+from storage.content import of_digests
 from storage.engine import reading
 from storage.records import Dataset
-from storage.rows import columns_read, read_rows
+from storage.rows import read_digests
 
 
 def write(
@@ -44,18 +44,17 @@ def write(
     raise AssertionError("unreachable")
 
 
-def compare(engine: Engine, dataset: Dataset, rows: pa.Table) -> None:
-    """Raise BadData if the table does not hold what the file held."""
+def compare(engine: Engine, dataset: Dataset, digests: Mapping[str, bytes]) -> None:
+    """Raise BadData if the table does not hold what the file held: columns of these digests."""
     with reading(engine) as connection:
-        written = read_rows(connection, dataset)
-    columns = columns_read(dataset.columns)
-    if content_sha256(written, columns) == dataset.content_sha256:
+        found, n_rows = read_digests(connection, dataset)
+    if of_digests(found, n_rows) == dataset.content_sha256:
         return
-    for column in columns:
-        if content_sha256(written, [column]) != content_sha256(rows, [column]):
+    for name, digest in digests.items():
+        if found[name] != digest:
             raise BadData(
-                f"column {column.column_name!r} came back from the database with other values "
-                f"({counted(written.num_rows, 'row')}, {rows.num_rows:,} in the file); "
+                f"column {name!r} came back from the database with other values "
+                f"({counted(n_rows, 'row')}, {dataset.n_rows:,} in the file); "
                 "nothing was registered"
             )
 

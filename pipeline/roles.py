@@ -4,7 +4,7 @@ found in the values.
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -14,6 +14,7 @@ from configs.errors import BadData
 from configs.meant import meant, some
 from pipeline.remarks import remarks
 from storage import column_kinds
+from storage.content import in_one_piece
 from storage.records import DatasetColumn, Role
 
 Tell = Callable[[str], None]
@@ -89,7 +90,7 @@ def _nfc(text: str) -> str:
 
 
 def describe(
-    raw: pa.Table,
+    parts: Iterable[pa.Table],
     there: Sequence[str],
     choices: Choices,
     where: str,
@@ -97,11 +98,13 @@ def describe(
     *,
     in_order: bool = False,
 ) -> tuple[pa.Table, tuple[DatasetColumn, ...]]:
-    """The table as it is stored (int64, float64, string) and a record for each of its columns.
+    """The table as it is stored (int64, float64, string; each column in one piece) and a record for
+    each of its columns.
 
-    `there` names the columns of the source; `raw` may lack those to be dropped. One that is to
-    be dropped and that no table can hold is left out. `tell` hears what was decided that a
-    person may want otherwise; `in_order` says that the rows stand as that person sees them.
+    Each of `parts` has some of the columns. `there` names those of the source; `parts` may lack
+    those to be dropped. One that is to be dropped and that no table can hold is left out. `tell`
+    hears what was decided that a person may want otherwise; `in_order` says that the rows stand as
+    that person sees them.
 
     Raises:
         BadData: a column that was named is not there, or cannot have the role it was given.
@@ -110,13 +113,13 @@ def describe(
     _check_names(there, choices, roles, where)
     arrays: dict[str, pa.ChunkedArray] = {}
     columns = []
-    for position, name in enumerate(raw.column_names, 1):
+    for position, (name, values) in enumerate(_columns_of(parts), 1):
         role = roles.get(name, "feature")
-        if role == "ignore" and not column_kinds.storable(raw.schema.field(name).type):
+        if role == "ignore" and not column_kinds.storable(values.type):
             continue
         missing = tuple(choices.missing.get(name, ()))
         forced = name in choices.categorical
-        found = _found(name, raw.column(name), role, missing, forced)
+        found = _found(name, values, role, missing, forced)
         if role == "feature" and found.is_date:
             role = "ignore"
             tell(f"{name}: dates, ignored; name it with --time, or force it with --categorical")
@@ -125,7 +128,7 @@ def describe(
             tell(f"{name}: row numbers that pandas left in the file, ignored")
         for remark in remarks(role, found, missing, forced=forced, in_order=in_order):
             tell(f"{name}: {remark}")
-        arrays[name] = found.values
+        arrays[name] = in_one_piece(found.values)
         columns.append(
             DatasetColumn(
                 column_name=name,
@@ -138,6 +141,12 @@ def describe(
     if not any(column.role == "feature" for column in columns):
         raise BadData(f"{where} has no feature: every column has another role")
     return pa.table(arrays), tuple(columns)
+
+
+def _columns_of(parts: Iterable[pa.Table]) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    for part in parts:
+        yield from zip(part.column_names, part.columns, strict=True)
+        del part  # before there is the next one
 
 
 def _check_names(

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from configs.errors import BadData
 from storage.driver_errors import error_number
 
-_CHUNK_ROWS = 20_000
+_ROWS, _CELLS = 20_000, 500_000  # at once, as text or Python's objects
 _LOCAL_REFUSED = frozenset({1148, 2061, 3948, 4166})
 
 
@@ -22,8 +22,9 @@ def fill(
     data: pa.Table,
     progress: Callable[[float], None] = lambda _: None,
 ) -> None:
-    """Insert `data`, whose columns are named as those of `target`. Where local files are refused,
-    and on SQLite, rows go by INSERT. `progress` is called with the share done.
+    """Insert `data`, whose columns are named as those of `target`; best they are in one piece each.
+    Where local files are refused, and on SQLite, rows go by INSERT. `progress` is called with the
+    share done.
 
     Raises:
         BadData: the database does not take a value as it is.
@@ -45,7 +46,7 @@ def fill(
 
 
 def _chunks(data: pa.Table) -> Iterator[pa.RecordBatch]:
-    yield from data.combine_chunks().to_batches(max_chunksize=_CHUNK_ROWS)
+    yield from data.to_batches(max_chunksize=min(_ROWS, _CELLS // data.num_columns))
 
 
 def _insert(connection: Connection, target: Table, batch: pa.RecordBatch) -> None:

@@ -1,7 +1,7 @@
 """What the rows of a data set are, whichever database holds them: canonical columns, one hash."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -53,14 +53,46 @@ def content_sha256(table: pa.Table, columns: Sequence[DatasetColumn]) -> str:
 
     `table` is what `canonical` returns. Equal for equal rows, whatever database they came from.
     """
+    return of_digests(digests(table, columns), table.num_rows)
+
+
+def digests(table: pa.Table, columns: Sequence[DatasetColumn]) -> dict[str, bytes]:
+    """By name, what content_sha256 is made of: equal for equal columns. `table` is canonical."""
 
     def digest(column: DatasetColumn) -> bytes:
         return _digest(column, table.column(column.column_name))
 
-    whole = hashlib.sha256(b"%b\n%d\n%d\n" % (_FORM, table.num_rows, len(columns)))
-    for part in _each(digest, columns, table.num_rows):
+    return _named(columns, _each(digest, columns, table.num_rows))
+
+
+def digests_of_stored(
+    table: pa.Table, columns: Sequence[DatasetColumn], order: pa.Array | None = None
+) -> dict[str, bytes]:
+    """The digests of `canonical(table, columns)`, of which few columns are there at a time. `order`
+    has numbers of rows; None: as they are.
+    """
+
+    def digest(column: DatasetColumn) -> bytes:
+        rows = canonical(table.select([column.column_name]), [column])
+        rows = rows if order is None else rows.take(order).combine_chunks()
+        return _digest(column, rows.column(0))
+
+    return _named(columns, _each(digest, columns, table.num_rows))
+
+
+def of_digests(found: Mapping[str, bytes], n_rows: int) -> str:
+    """The content_sha256 of as many rows."""
+    whole = hashlib.sha256(b"%b\n%d\n%d\n" % (_FORM, n_rows, len(found)))
+    for part in found.values():
         whole.update(part)
     return whole.hexdigest()
+
+
+def in_one_piece(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The same values, copied if they are in several pieces; only texts of 2 GB stay in several."""
+    if values.num_chunks == 1:
+        return values
+    return pa.table([values], names=["x"]).combine_chunks().column(0)
 
 
 def whole(values: pa.ChunkedArray) -> pa.Array:
@@ -76,6 +108,11 @@ def _each(
         return [work(column) for column in columns]
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(work, columns))
+
+
+def _named(columns: Sequence[DatasetColumn], found: Sequence[bytes]) -> dict[str, bytes]:
+    names = (column.column_name for column in columns)
+    return dict(zip(names, found, strict=True))
 
 
 def _is_numeric(column: DatasetColumn) -> bool:

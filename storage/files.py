@@ -1,58 +1,84 @@
-"""CSV and Parquet files as Arrow tables of texts and numbers, with errors that name the place."""
+"""CSV and Parquet files as Arrow tables of texts and numbers, some columns at a time."""
 
-import codecs
-import csv
+import itertools
+import math
 import unicodedata
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyarrow import csv as arrow_csv
 
 from configs.errors import BadData
-from configs.wording import counted
+from storage.csv_file import CsvReader
 from storage.table_names import check_names
 
-NULL_WORDS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "\\N")
-"""What means a missing value in any column of a CSV file, besides cells of blanks only."""
-
-_DELIMITERS = (",", ";", "\t", "|")
-_LONGEST = 1 << 26  # characters of one value; what is longer has lost its closing quote
-_LARGEST_BLOCK = 2**31 - 1
 _PARQUET = (".parquet", ".pq")
-_OTHERS = {
-    b"PK\x03\x04": "an Excel workbook or another ZIP archive; save its sheet as CSV (UTF-8)",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook; save its sheet as CSV (UTF-8)",
-    b"\x1f\x8b": "compressed; unpack it first, with gunzip",
-    b"PAR1\x15": "a Parquet file; give it a name that ends in .parquet",
-}
-"""The first bytes of files that people take for CSV."""
+_AT_ONCE = 40 * 2**20
+"""Bytes of a file whose columns are read together. A CSV file is parsed again for each such part,
+half a second for 400 MB of it; all its texts at once would take thrice what its numbers take.
+"""
 
 
-def read_file(path: Path) -> pa.Table:
-    """A CSV file's columns are all string, null where missing; a Parquet file's are as they are.
-    Names are in NFC.
+class Reader(Protocol):
+    """Of one kind of file."""
 
-    The first line of a CSV file names the columns; it is UTF-8, separated by comma, semicolon, tab
-    or bar.
+    names: list[str]
+    """Of its columns, as the file has them."""
+
+    size: int
+    """About how many bytes all columns take."""
+
+    def read(self, names: Sequence[str]) -> pa.Table:
+        """These columns, in the order of the file."""
+        ...
+
+
+class File:
+    """Its columns. A CSV file's are all string, null where missing; a Parquet file's are as they
+    are. The first line of a CSV file names the columns; it is UTF-8, separated by comma, semicolon,
+    tab or bar.
 
     Raises:
-        BadData: no such file, another kind of file, not UTF-8, a line with too many or few values,
-            bad names, no rows.
+        BadData: no such file, another kind of file, not UTF-8, bad names.
     """
-    try:
-        table = _read_parquet(path) if path.suffix.lower() in _PARQUET else _read_csv(path)
-    except OSError as error:
-        raise BadData(f"{path}: cannot read the file: {error.strerror or error}") from error
-    table = table.rename_columns(composed(table.column_names))
-    check_names(table.column_names, str(path))
-    if table.num_rows == 0:
-        raise BadData(f"{path}: the file has no rows")
-    return table
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with _readable(path):
+            self._found = self._state()
+            is_parquet = path.suffix.lower() in _PARQUET
+            self._reader: Reader = ParquetReader(path) if is_parquet else CsvReader(path)
+        self.names = composed(self._reader.names)
+        """In NFC."""
+        check_names(self.names, str(path))
+
+    def parts(self) -> Iterator[pa.Table]:
+        """All columns, in order, some in each part; to be let go of before the next one is read.
+
+        Raises:
+            BadData: it cannot be read, a line has too many or few values, or there are no rows.
+        """
+        names = self._reader.names
+        count = min(len(names), math.ceil(self._reader.size / _AT_ONCE)) or 1
+        cuts = [len(names) * number // count for number in range(count + 1)]
+        for first, last in itertools.pairwise(cuts):
+            with _readable(self._path):
+                part = self._reader.read(names[first:last])
+                if self._state() != self._found:
+                    raise BadData(
+                        f"{self._path}: the file was changed while it was read; try again"
+                    )
+            if part.num_rows == 0:
+                raise BadData(f"{self._path}: the file has no rows")
+            yield part.rename_columns(self.names[first:last])
+            del part
+
+    def _state(self) -> tuple[int, int]:
+        found = self._path.stat()
+        return found.st_mtime_ns, found.st_size
 
 
 def composed(names: Iterable[str]) -> list[str]:
@@ -60,132 +86,42 @@ def composed(names: Iterable[str]) -> list[str]:
     return [unicodedata.normalize("NFC", name) for name in names]
 
 
-def _read_parquet(path: Path) -> pa.Table:
+class ParquetReader:
+    def __init__(self, path: Path) -> None:
+        """A folder of several files is read as a whole: some columns are found by their names."""
+        self._path = path
+        self.size = 0
+        with _parquet(path):
+            if path.is_file():
+                there = pq.read_metadata(path)
+                groups = (there.row_group(number) for number in range(there.num_row_groups))
+                self.size = max(
+                    sum(group.total_byte_size for group in groups),
+                    8 * there.num_rows * there.num_columns,
+                )
+                self.names = pq.read_schema(path).names
+            else:
+                self.names = pq.read_table(path).column_names
+
+    def read(self, names: Sequence[str]) -> pa.Table:
+        with _parquet(self._path):
+            if len(names) == len(self.names):
+                return pq.read_table(self._path)
+            # By a name it also finds those that go on after it with a dot.
+            return pq.ParquetFile(self._path).read(columns=list(names)).select(list(names))
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[None]:
     try:
-        if path.is_file():  # and no folder of several, whose columns are found by their names
-            check_names(composed(pq.read_schema(path).names), str(path))
-        return pq.read_table(path)
+        yield
     except pa.ArrowInvalid as error:
         raise BadData(f"{path}: not a Parquet file: {error}") from error
 
 
-def _read_csv(path: Path) -> pa.Table:
-    names, delimiter = _header(path)
-    check_names(composed(names), str(path))
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        table = _parse(path, names, delimiter, arrow_csv.ReadOptions())
-    except pa.ArrowInvalid:
-        _name_bad_bytes(path)
-        # A record longer than a block is in one piece in a block of the whole file.
-        whole = arrow_csv.ReadOptions(
-            use_threads=False, block_size=min(path.stat().st_size + 1, _LARGEST_BLOCK)
-        )
-        try:
-            table = _parse(path, names, delimiter, whole)
-        except pa.ArrowInvalid as error:
-            _name_bad_line(path, delimiter, len(names))
-            raise BadData(f"{path}: {error}") from error
-    if table.column_names != names:
-        raise BadData(f"{path}: line 1 cannot be read as names of columns")
-    return pa.table([_without_blanks(values) for values in table.columns], names=names)
-
-
-def _parse(
-    path: Path, names: Sequence[str], delimiter: str, options: arrow_csv.ReadOptions
-) -> pa.Table:
-    return arrow_csv.read_csv(
-        path,
-        read_options=options,
-        parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=arrow_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
-            strings_can_be_null=True,
-            null_values=NULL_WORDS,
-        ),
-    )
-
-
-def _header(path: Path) -> tuple[list[str], str]:
-    with path.open("rb") as file:
-        first = file.readline()
-    for beginning, what in _OTHERS.items():
-        if first.startswith(beginning):
-            raise BadData(f"{path}: this is no CSV file but {what}")
-    if not first.strip():
-        raise BadData(f"{path}: line 1 is empty; it must name the columns")
-    try:
-        line = first.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        _name_bad_bytes(path)
-        raise
-    delimiter = next((sign for sign in _DELIMITERS if sign in line), ",")
-    _check_quotes(path, delimiter)
-    with _opened(path) as text:
-        return next(csv.reader(text, delimiter=delimiter)), delimiter
-
-
-def _opened(path: Path) -> TextIO:
-    """For csv.reader, whose own limit of 131,072 characters a value may exceed."""
-    csv.field_size_limit(_LONGEST)
-    return path.open(encoding="utf-8-sig", errors="replace", newline="")
-
-
-def _name_bad_bytes(path: Path) -> None:
-    """Raise BadData for the first line that is not UTF-8, if there is one."""
-    with path.open("rb") as file:
-        marked = file.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        found = "UTF-16" if marked else "CP949"
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                if number > 1 and error.reason == "unexpected end of data":
-                    # Only what follows could make it whole, and a line's end would have followed.
-                    raise BadData(
-                        f"{path}: the file ends in the middle of a character, in line {number}; it "
-                        "was cut off, or is not UTF-8: copy it again, or convert it first"
-                    ) from None
-                raise BadData(
-                    f"{path}: line {number} is not UTF-8 (byte {line[error.start]:#04x}); convert "
-                    f"the file first, for example: iconv -f {found} -t UTF-8 {path.name}"
-                ) from None
-
-
-def _name_bad_line(path: Path, delimiter: str, expected: int) -> None:
-    """Raise BadData for the first record that has another number of values than the header, if
-    there is one.
-    """
-    with _opened(path) as text:
-        reader = csv.reader(text, delimiter=delimiter)
-        with suppress(csv.Error):
-            for record in reader:
-                if record and len(record) != expected:
-                    raise BadData(
-                        f"{path}: line {reader.line_num} has "
-                        f"{counted(len(record), 'value')}, but the header names "
-                        f"{counted(expected, 'column')}"
-                    )
-
-
-def _check_quotes(path: Path, delimiter: str) -> None:
-    """Refuse a quote that is never closed: the rest of the file would be one value. One amid a
-    value, as in 15" wheels, opens nothing.
-    """
-    size = 1 << 24
-    with path.open("rb") as file:
-        quotes = sum(block.count(b'"') for block in iter(lambda: file.read(size), b""))
-    if quotes % 2 == 0:
-        return
-    started = 1
-    with _opened(path) as text:
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
-        with suppress(csv.Error):
-            for _ in reader:
-                started = reader.line_num + 1
-            return
-    raise BadData(f'{path}: line {started} opens a quote (") that is never closed')
-
-
-def _without_blanks(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    blank = pc.equal(pc.utf8_trim_whitespace(values), "")
-    return pc.if_else(blank, None, values)
+        yield
+    except OSError as error:
+        raise BadData(f"{path}: cannot read the file: {error.strerror or error}") from error

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from configs.errors import BadData, NotFound
 from configs.wording import counted
 from storage import bulk_read
-from storage.content import canonical_of, columns_in
+from storage.content import canonical_of, columns_in, digests_of_stored
 from storage.records import Dataset, DatasetColumn
 
 
@@ -35,6 +35,18 @@ def read_rows(connection: Connection, dataset: Dataset) -> pa.Table:
     columns = columns_read(dataset.columns)
     raw = _read(connection, dataset, [column.column_name for column in columns])
     return arrange(raw, columns, dataset.order_column, dataset.id_column)
+
+
+def read_digests(connection: Connection, dataset: Dataset) -> tuple[dict[str, bytes], int]:
+    """The digests of `read_rows` of a data set that has an order, and how many rows it has; its
+    canonical columns are not there at once. Raises as `read_rows`.
+    """
+    assert dataset.order_column is not None
+    columns = columns_read(dataset.columns)
+    raw = _read(connection, dataset, [column.column_name for column in columns])
+    order = _by_number(dataset.order_column, raw.pop(dataset.order_column))
+    rows = pa.table(raw)
+    return digests_of_stored(rows, columns, order), rows.num_rows
 
 
 def _read(

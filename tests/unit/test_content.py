@@ -5,7 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import BadData
-from storage.content import canonical, columns_in, content_sha256
+from storage.content import (
+    canonical,
+    columns_in,
+    content_sha256,
+    digests,
+    digests_of_stored,
+    of_digests,
+)
 from storage.records import DatasetColumn
 from storage.rows import arrange
 
@@ -45,6 +52,31 @@ def test_the_hash_does_not_depend_on_how_arrow_holds_the_values(numbers, texts, 
         assert sha(whole.cast(pa.large_string() if described is TEXT else kind), described) == sha(
             whole, described
         )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.one_of(st.none(), st.floats()), st.one_of(st.none(), st.text(max_size=3))),
+        min_size=1,
+        max_size=20,
+    ),
+    dice=st.randoms(use_true_random=False),
+)
+def test_digests_of_stored_columns_are_those_of_canonical_ones_in_the_same_order(rows, dice):
+    described = columns(n="numeric", x="categorical")
+    numbers, texts = zip(*rows, strict=True)
+    types = (pa.float64(), pa.string())
+    stored = pa.table([pa.array(numbers, types[0]), pa.array(texts, types[1])], names=["n", "x"])
+    order = dice.sample(range(len(rows)), len(rows))
+    rows_in_order = canonical(stored, described).take(order).combine_chunks()
+
+    found = digests_of_stored(stored, described)
+    assert found == digests(canonical(stored, described), described)
+    assert of_digests(found, len(rows)) == content_sha256(canonical(stored, described), described)
+    assert digests_of_stored(stored, described, pa.array(order)) == digests(
+        rows_in_order, described
+    )
 
 
 def test_the_hash_of_a_slice_is_that_of_its_rows():

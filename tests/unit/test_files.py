@@ -1,16 +1,19 @@
 import datetime as dt
 import gzip
+import re
 from decimal import Decimal
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv
 
 from configs.errors import BadData
 from pipeline.roles import Choices, describe
+from storage import files
 from storage.column_kinds import as_identifier, as_text, find, instants
-from storage.files import read_file
 from storage.table_names import check_names, order_column_for, table_name
 
 
@@ -22,6 +25,28 @@ def write(tmp_path):
         return path
 
     return to_file
+
+
+def read_file(path):
+    """All parts side by side, which are the same whatever their number, as is an error."""
+    try:
+        whole = side_by_side(path)
+    except BadData as error:
+        with (
+            patch.object(files, "_AT_ONCE", 1),
+            pytest.raises(BadData, match=re.escape(str(error))),
+        ):
+            side_by_side(path)
+        raise
+    with patch.object(files, "_AT_ONCE", 1):
+        assert side_by_side(path).equals(whole)
+    return whole
+
+
+def side_by_side(path):
+    parts = list(files.File(path).parts())
+    names = [name for part in parts for name in part.column_names]
+    return pa.table([column for part in parts for column in part.columns], names=names)
 
 
 def values(path):
@@ -162,7 +187,7 @@ def test_parquet_types_become_numbers_and_texts(tmp_path):
     pq.write_table(table, path)
     said = []
     raw = read_file(path)
-    stored, columns = describe(raw, raw.column_names, Choices(target=None), "file", said.append)
+    stored, columns = describe([raw], raw.column_names, Choices(target=None), "file", said.append)
 
     assert stored.to_pydict() == {
         "bool": [1, None],
@@ -196,7 +221,7 @@ def test_ids_that_repeat_are_told(ids, again):
     raw = pa.table({"no": ids, "x": [1.0, 2.0, 3.0, 4.0]})
 
     describe(
-        raw, ["no", "x"], Choices(target=None, id_column="no"), "f", said.append, in_order=True
+        [raw], ["no", "x"], Choices(target=None, id_column="no"), "f", said.append, in_order=True
     )
 
     assert [line.split(";")[0] for line in said] == [f"no: {again} with an id that another has"]
@@ -229,7 +254,7 @@ def test_row_numbers_that_pandas_left_in_a_file_are_no_feature(tmp_path):
     path = tmp_path / "file.parquet"
     pq.write_table(pa.table({"x": [1, 3], "y": [0, 1], "__index_level_0__": [5, 9]}), path)
     raw, said = read_file(path), []
-    _, columns = describe(raw, raw.column_names, Choices(target="y"), "file", said.append)
+    _, columns = describe([raw], raw.column_names, Choices(target="y"), "file", said.append)
 
     roles = {column.column_name: column.role for column in columns}
     assert roles == {"x": "feature", "y": "target", "__index_level_0__": "ignore"}
@@ -242,9 +267,9 @@ def test_a_parquet_column_that_no_table_can_hold_must_be_dropped(tmp_path):
     raw = read_file(path)
 
     with pytest.raises(BadData, match=r"column 'list' holds values of type list.*--drop list"):
-        describe(raw, raw.column_names, Choices(target=None), "file", print)
+        describe([raw], raw.column_names, Choices(target=None), "file", print)
     dropped = Choices(target=None, drop=("list", "bytes"))
-    stored, _ = describe(raw, raw.column_names, dropped, "file", print)
+    stored, _ = describe([raw], raw.column_names, dropped, "file", print)
     assert stored.column_names == ["x"]
 
 
@@ -254,6 +279,53 @@ def test_a_parquet_file_may_not_have_two_columns_of_one_name(tmp_path):
 
     with pytest.raises(BadData, match="columns '나이' and '나이' have the same name"):
         read_file(path)
+
+
+def test_names_of_which_one_goes_on_after_another_with_a_dot_are_different_columns(tmp_path):
+    path = tmp_path / "file.parquet"
+    table = pa.table({"a.b": [1, 2], "a": ["x", "y"], "a.b.c": [0.5, 1.5]})
+    pq.write_table(table, path)
+
+    assert read_file(path).equals(table)
+
+
+def test_a_folder_of_parquet_files_is_one_table(tmp_path):
+    folder = tmp_path / "rows.parquet"
+    pq.write_to_dataset(pa.table({"x": [1, 2], "y": [0, 1]}), folder, partition_cols=["y"])
+
+    table = read_file(folder)
+    assert sorted(zip(table["x"].to_pylist(), map(str, table["y"].to_pylist()), strict=True)) == [
+        (1, "0"),
+        (2, "1"),
+    ]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_of_a_large_file_only_some_columns_are_in_memory_at_once(tmp_path, monkeypatch, ending):
+    rng = np.random.default_rng(1)
+    table = pa.table({f"x{number}": rng.normal(size=5000) for number in range(40)})
+    path = tmp_path / f"file.{ending}"
+    (pq.write_table if ending == "parquet" else csv.write_csv)(table, path)
+    del table
+    monkeypatch.setattr(files, "_AT_ONCE", path.stat().st_size // 20 + 1)
+    before, taken = pa.total_allocated_bytes(), []
+    for part in files.File(path).parts():
+        taken.append(pa.total_allocated_bytes() - before)
+        assert part.num_columns == 2
+        del part
+
+    assert len(taken) == 20
+    assert max(taken) < path.stat().st_size / 4
+
+
+def test_a_file_that_is_written_anew_while_it_is_read_is_an_error(write, monkeypatch):
+    monkeypatch.setattr(files, "_AT_ONCE", 1)
+    parts = files.File(write("a,b\n1,2\n")).parts()
+    next(parts)
+    write("a,b\n1,2\n3,4\n")
+
+    with pytest.raises(BadData, match=r"file\.csv: the file was changed while it was read"):
+        next(parts)
 
 
 def test_a_damaged_parquet_file_is_an_error(write):
@@ -349,7 +421,9 @@ TABLE = pa.table(
 
 
 def described(**choices):
-    _, columns = describe(TABLE, TABLE.column_names, Choices(**choices), "file", lambda line: None)
+    _, columns = describe(
+        [TABLE], TABLE.column_names, Choices(**choices), "file", lambda line: None
+    )
     return {column.column_name: (column.role, column.kind) for column in columns}
 
 
@@ -401,11 +475,11 @@ def test_choices_that_do_not_fit_are_errors_that_name_the_column(choices, words)
 def test_texts_that_nearly_all_differ_are_mentioned():
     said = []
     table = pa.table({"name": ["a", "b", "c"], "y": ["0", "1", "0"]})
-    describe(table, table.column_names, Choices(target="y"), "file", said.append)
+    describe([table], table.column_names, Choices(target="y"), "file", said.append)
 
     assert said == ["name: 3 different texts; if it identifies rows, name it with --id"]
     said.clear()
-    describe(table[:2], table.column_names, Choices(target="y"), "file", said.append)
+    describe([table[:2]], table.column_names, Choices(target="y"), "file", said.append)
     assert said == []  # one applicant, or two
 
 
@@ -445,7 +519,7 @@ def _said_of(values, missing=(), **options):
     said = []
     table = pa.table({"x": values, "z": [0.5] * len(values)})
     choices = Choices(target=None, missing={"x": missing}, **options)
-    describe(table, table.column_names, choices, "file", said.append, in_order=True)
+    describe([table], table.column_names, choices, "file", said.append, in_order=True)
     return said
 
 
