@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -14,16 +13,17 @@ _LOOK_SECONDS = 3.0  # the kernel keeps the peaks; to look often would cost what
 
 
 @contextmanager
-def peaks() -> Iterator[dict[str, float]]:
+def peaks(look_seconds: float = _LOOK_SECONDS) -> Iterator[dict[str, float]]:
     """While it lasts: role to the highest resident memory, in MB, of any process of that role.
 
-    Roles: launcher, child, scheduler, worker, nanny; all below this process.
+    Roles: launcher, child, scheduler, worker, nanny, apart (what computes for a worker), load (the
+    command); all below this process. One that ends may grow unseen after the last look at it.
     """
     found: dict[str, float] = {}
     ended = threading.Event()
 
     def watch() -> None:
-        while not ended.wait(_LOOK_SECONDS):
+        while not ended.wait(look_seconds):
             for process in psutil.Process().children(recursive=True):
                 role = role_of(process)
                 if role:
@@ -36,46 +36,6 @@ def peaks() -> Iterator[dict[str, float]]:
     finally:
         ended.set()
         thread.join()
-
-
-@dataclass(frozen=True, slots=True)
-class Grown:
-    """Memory of a process in MB: the highest, that beyond what it had at the beginning, and its
-    own: without pages of files, libraries among them, which processes of a host share.
-    """
-
-    peak: float
-    growth: float
-    own: float
-
-    def most(self, other: "Grown") -> "Grown":
-        return Grown(
-            max(self.peak, other.peak),
-            max(self.growth, other.growth),
-            max(self.own, other.own),
-        )
-
-
-class Growth:
-    """How much each process grew beyond what it had at the beginning, by role."""
-
-    def __init__(self) -> None:
-        self._before: dict[int, tuple[str, float]] = {}
-        for process in psutil.Process().children(recursive=True):
-            if role := role_of(process):
-                Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # the peak begins anew
-                self._before[process.pid] = role, process.memory_info().rss / 1e6
-
-    def look(self) -> dict[str, Grown]:
-        """The most of any process of a role. The kernel keeps the peaks; what is a process's own
-        is what it is at this moment.
-        """
-        found: dict[str, Grown] = {}
-        for pid, (role, before) in self._before.items():
-            most, own = (_status(pid, name) for name in ("VmHWM", "RssAnon"))
-            grown = Grown(most, most - before, own)
-            found[role] = found.get(role, grown).most(grown)
-        return found
 
 
 def is_ready(launcher: int) -> bool:
@@ -93,8 +53,12 @@ def role_of(process: psutil.Process) -> str:
         words = process.cmdline()
         if words.count("launcher") == 2:  # other commands are `-m launcher batch` and so on
             return "launcher"
+        if "dataset" in words and "load" in words:
+            return "load"
         if any("child_main" in word for word in words):
             return "child"
+        if any("apart_main" in word for word in words):
+            return "apart"
         if "dask" in words:
             return "scheduler" if "scheduler" in words else "nanny"
         parent = process.parent()
@@ -107,13 +71,9 @@ def role_of(process: psutil.Process) -> str:
 
 def peak(pid: int) -> float:
     """MB that a process has had at most; 0 if it is gone."""
-    return _status(pid, "VmHWM")
-
-
-def _status(pid: int, name: str) -> float:
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
-    kilobytes = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
+    kilobytes = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
     return int(kilobytes[0]) * 1024 / 1e6 if kilobytes else 0.0

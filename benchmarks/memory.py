@@ -1,23 +1,26 @@
-"""Memory of every process while models are trained on 100,000 rows x 200 features.
+"""Memory of every process while 100,000 rows x 200 features are loaded, and models of them trained
+and applied.
 
-The data set's doubles are 160 MB, the matrix that fits read is half of that, of float32. One batch
-of each kind alone, then one of all kinds together, each with an installation of its own: MariaDB,
-an SFTP store, an external Dask scheduler with one worker, which then loads what every kind needs.
+The data set's doubles are 160 MB, the matrix that fits read is half of that, of float32. Batches of
+each kind alone, then of all together, with MariaDB, an SFTP store and an external Dask scheduler
+with one worker, which has the libraries of all kinds from fits on a small data set before.
 
     python -m benchmarks.memory
 """
 
+import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow import csv
 
-from benchmarks._processes import Grown, Growth, is_ready
+from benchmarks import _batch
+from benchmarks._processes import is_ready, peaks
 from models import kind
 from tests.bank import Bank, real_bank
 from tests.mariadb import running_mariadb
@@ -27,6 +30,8 @@ ROWS, FEATURES = 100_000, 200
 MATRIX_MB = ROWS * FEATURES * 4 / 1e6
 DOUBLES_MB = 2 * MATRIX_MB
 MOST = 3.0
+ALL = "ALL"
+_LOOK_SECONDS = 0.1
 PARAMS = {
     "ML-XGB": {"n_estimators": 30},
     "ML-RF": {"n_estimators": 5, "max_depth": 12},
@@ -37,82 +42,65 @@ PARAMS = {
 
 def main() -> int:
     print(f"{ROWS:,} x {FEATURES}: {DOUBLES_MB:.0f} MB of doubles, a matrix of {MATRIX_MB:.0f} MB")
-    print("kinds      process    at most     its own     the batch's")
-    alone = [each for name in kind.available() for each in _shown(name, [name])]
-    together = _shown("all", kind.available())
-    every = alone + together
-    figures = (
-        ("a process, one kind a batch", max(each.peak for each in alone) / DOUBLES_MB, "doubles"),
-        ("its own, any batch", max(each.own for each in every) / DOUBLES_MB, "doubles"),
-        ("the batch's, any batch", max(each.growth for each in every) / MATRIX_MB, "matrix"),
-    )
-    for what, times, of in figures:
-        print(f"{what}: {times:.2f} times the {of} (at most {MOST:g} wanted)")
-    return 0 if all(times <= MOST for _, times, _ in figures) else 1
-
-
-def _shown(name: str, kinds: Sequence[str]) -> list[Grown]:
-    found = _measured(kinds)
-    for role, grown in sorted(found.items()):
-        sizes = (f"{mb:4.0f} MB" for mb in (grown.peak, grown.own, grown.growth))
-        print(f"{name:10} {role:10} " + "     ".join(sizes), flush=True)
-    return list(found.values())
-
-
-def _measured(kinds: Sequence[str]) -> dict[str, Grown]:
+    most = 0.0
     with (
         tempfile.TemporaryDirectory() as name,
         running_mariadb(Path(name, "mariadb")) as mariadb,
         running_sshd(Path(name, "sshd")) as sshd,
         real_bank(Path(name), mariadb, sshd, workers=1) as bank,
     ):
-        _load(bank, kinds)
+        _add_models(bank)
         launcher = bank.launcher("BENCH").pid
-        _train(bank, 1, "SMALL")
-        bank.wait(lambda: is_ready(launcher))
-        return _watched(bank)
+        _load(bank, "SMALL", 500)
+        _batch.seconds(bank, "train", **_data("SMALL"), model_group=ALL)
+        _batch.seconds(bank, "predict", **_data("SMALL"), train_batch_id=1)
+        with _showing("load, CSV") as peak:
+            _load(bank, "LARGE", ROWS)
+        most = max(most, peak())
+        for number, group in enumerate((*kind.available(), ALL), start=1):
+            of_mode: dict[str, dict[str, str | int]] = {
+                "train": {"model_group": group},
+                "predict": {"train_batch_id": 2 * number + 1},
+            }
+            for mode, columns in of_mode.items():
+                bank.wait(lambda: is_ready(launcher))
+                with _showing(f"{mode} {group}") as peak:
+                    _batch.seconds(bank, mode, **_data("LARGE"), **columns)
+                most = max(most, peak())
+    times = most / DOUBLES_MB
+    print(f"a process: {times:.2f} times the doubles (at most {MOST:g} wanted)")
+    return 0 if times <= MOST else 1
 
 
-def _watched(bank: Bank) -> dict[str, Grown]:
-    """Looks until the batch ends: its own process is gone then."""
-    growth = Growth()
-    found: dict[str, Grown] = {}
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(0.1):
-            for role, seen in growth.look().items():
-                found[role] = found.get(role, seen).most(seen)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        _train(bank, 2, "LARGE")
-    finally:
-        ended.set()
-        thread.join()
-    return found
+@contextmanager
+def _showing(what: str) -> Iterator[Callable[[], float]]:
+    """Print at the end what each process took; yields what the largest did."""
+    with peaks(_LOOK_SECONDS) as found:
+        yield lambda: max(found.values())
+    sizes = ", ".join(f"{role} {most:.0f}" for role, most in sorted(found.items()))
+    print(f"{what:18} {sizes} MB", flush=True)
 
 
-def _train(bank: Bank, batch_id: int, group: str) -> None:
-    bank.sql(
-        "INSERT INTO dc_batch (mode, dataset_group, dataset_version, model_group) "
-        f"VALUES ('train', '{group}', 1, 'M')"
-    )
-    bank.wait(lambda: bank.state(batch_id) in "CE", 900)
-    assert bank.state(batch_id) == "C", bank.log()
+def _data(group: str) -> dict[str, str | int]:
+    return {"dataset_group": group, "dataset_version": 1}
 
 
-def _load(bank: Bank, kinds: Sequence[str]) -> None:
-    for name, rows in (("SMALL", 500), ("LARGE", ROWS)):
-        dice = np.random.default_rng(1)
-        X = dice.normal(size=(rows, FEATURES))
-        columns = {f"x{number}": X[:, number] for number in range(FEATURES)}
-        columns["y"] = (X[:, 0] + dice.normal(size=rows) > 1).astype(np.int64)
-        parquet.write_table(pa.table(columns), bank.folder / "rows.parquet")
-        bank.deepcredit("dataset", "load", "rows.parquet", "--group", name, "--target", "y")
-    for number, model_id in enumerate(kinds, start=1):
-        bank.add_model(number, model_id, "M", PARAMS[model_id])
+def _load(bank: Bank, name: str, rows: int) -> None:
+    """By a process of its own, for its memory to be seen."""
+    dice = np.random.default_rng(1)
+    X = dice.normal(size=(rows, FEATURES))
+    columns = {f"x{number}": X[:, number] for number in range(FEATURES)}
+    columns["y"] = (X[:, 0] + dice.normal(size=rows) > 1).astype(np.int64)
+    csv.write_csv(pa.table(columns), bank.folder / "rows.csv")
+    load = ("dataset", "load", "rows.csv", "--group", name, "--target", "y")
+    command = [sys.executable, "-P", "-m", "launcher", *load]
+    subprocess.run(command, cwd=bank.folder, env=dict(bank.env), check=True, capture_output=True)
+
+
+def _add_models(bank: Bank) -> None:
+    for number, model_id in enumerate(kind.available(), start=1):
+        bank.add_model(number, model_id, model_id, PARAMS[model_id])
+        bank.add_model(number + 10, model_id, ALL, PARAMS[model_id])
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from configs.errors import HostUnfit
 
+A = TypeVar("A")
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -39,6 +40,8 @@ class Need:
     tag: str = ""
     avoid: frozenset[str] = frozenset()
     """Hosts to keep off, as long as there is another one that could do it."""
+    apart: bool = False
+    """Whether it is computed in a process of its own, where it has no card."""
 
 
 def anything(_task: Any) -> Need:
@@ -46,7 +49,20 @@ def anything(_task: Any) -> Need:
     return Need()
 
 
+class Apart(Protocol):
+    """Calls a module's own function in another process, which has the libraries of one name's calls
+    alone. Argument, value and error are small.
+    """
+
+    def __call__(self, name: str, function: Callable[[A], R], argument: A, /) -> R: ...
+
+
+def _here(_name: str, function: Callable[[A], R], argument: A, /) -> R:
+    return function(argument)
+
+
 _computed: ContextVar[Callable[[], None]] = ContextVar("computed")
+_apart: ContextVar[Apart] = ContextVar("apart")
 
 
 def computed() -> None:
@@ -58,14 +74,22 @@ def computed() -> None:
     _computed.get(lambda: None)()
 
 
+def apart(name: str, function: Callable[[A], R], argument: A) -> R:
+    """To be called by a task for what it computes apart; see Apart. An executor without other
+    processes calls the function here.
+    """
+    return _apart.get(_here)(name, function, argument)
+
+
 @contextmanager
-def hearing(release: Callable[[], None]) -> Iterator[None]:
-    """For executors: inside, `release` is what `computed` calls."""
-    token = _computed.set(release)
+def hearing(release: Callable[[], None], elsewhere: Apart) -> Iterator[None]:
+    """For executors: inside, `computed` calls `release`, and `apart` calls `elsewhere`."""
+    tokens = _computed.set(release), _apart.set(elsewhere)
     try:
         yield
     finally:
-        _computed.reset(token)
+        _computed.reset(tokens[0])
+        _apart.reset(tokens[1])
 
 
 class Executor(Protocol):

@@ -37,7 +37,7 @@ R = TypeVar("R")
 
 
 def need_of(demand: Demand) -> Need:
-    return Need(memory_mb=demand.memory_mb, gpu=demand.gpu)
+    return Need(memory_mb=demand.memory_mb, gpu=demand.gpu, apart=demand.apart)
 
 
 def run(

@@ -1,12 +1,11 @@
 """What a worker does to apply one trained model: fetch, load, score, measure, store."""
 
-import time
 from dataclasses import dataclass
 
-from models import devices, kind
 from models.bands import Bands, bands
 from models.scores import Metrics, measure
 from pipeline import run_files
+from pipeline.computing import Application, apply, where_due
 from pipeline.model_run import ModelTask
 from pipeline.workplace import workplace
 from storage import arrays
@@ -43,20 +42,21 @@ class Scored:
 def score_model(task: ScoreTask) -> Scored:
     """Load, score, measure and store; the model file is verified before it is opened."""
     place = workplace(task.settings)
-    matrix = arrays.open_matrix(place.fetch(task.matrix))
-    library = kind.estimators(task.run.model_id)
-    device = devices.best(library.CARD) if task.need.gpu else "cpu"
-    with devices.minding_memory(library.CARD):
-        estimator = library.load(place.fetch(task.model), device=device)
-        started = time.perf_counter()
-        scores = kind.scores_of(estimator, matrix)
-    seconds = time.perf_counter() - started
-    y = metrics = None
-    if task.labels is not None:
-        (y,) = arrays.load(place.fetch(task.labels), "y")
-        metrics = measure(y, scores, task.threshold)
+    matrix = place.fetch(task.matrix)
     with place.folder() as folder:
-        file = folder / "scores"
-        arrays.save(file, {task.split: scores})
-        stored = place.put(task.uri, file)
+        files = Application(
+            model_id=task.run.model_id,
+            card=task.need.gpu > 0,
+            matrix=matrix,
+            model=place.fetch(task.model),
+            scores=folder / "scores",
+            parts=((task.split, len(arrays.open_matrix(matrix))),),
+        )
+        seconds = where_due(apply, files, task.need)
+        (scores,) = arrays.load(files.scores, task.split)
+        y = metrics = None
+        if task.labels is not None:
+            (y,) = arrays.load(place.fetch(task.labels), "y")
+            metrics = measure(y, scores, task.threshold)
+        stored = place.put(task.uri, files.scores)
     return Scored(scores=stored, metrics=metrics, bands=bands(scores, y), predict_seconds=seconds)

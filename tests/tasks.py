@@ -16,7 +16,8 @@ from distributed import get_worker
 from distributed.comm.addressing import get_address_host
 
 from configs.errors import BadData, HostUnfit, WorkerLost
-from pipeline.executor import computed
+from pipeline.executor import apart, computed
+from tests.apart_tasks import be_awkward, once
 
 
 def double(number: int) -> int:
@@ -39,21 +40,6 @@ def refuse_otherwise(number: int) -> int:
     raise error
 
 
-class Awkward(Exception):
-    """Cannot be made again from its arguments, so it cannot be unpickled."""
-
-    def __init__(self, one: int, two: int) -> None:
-        super().__init__(f"{one} and {two}")
-
-
-def be_awkward(number: int) -> int:
-    raise Awkward(number, number)
-
-
-def leave(number: int) -> int:
-    raise SystemExit(number)
-
-
 class Unreadable:
     """Can be pickled, but not unpickled."""
 
@@ -63,6 +49,11 @@ class Unreadable:
 
 def unreadable(_: int) -> object:
     return Unreadable()
+
+
+def compute_apart(task: tuple[str, str, int]) -> str:
+    """As apart_tasks.once, in a process of its own."""
+    return apart("name", once, task)
 
 
 def die_if_three(number: int) -> int:

@@ -7,7 +7,7 @@ import structlog
 from distributed import Client
 
 from launcher.cluster.leaving import LEAVING, TOPIC
-from launcher.cluster.shield import STUCK
+from launcher.cluster.shield import DIED, STUCK
 
 log = structlog.get_logger(__name__)
 
@@ -60,9 +60,18 @@ def _stuck(what: Mapping[str, Any]) -> None:
     )
 
 
+def _died(what: Mapping[str, Any]) -> None:
+    log.warning(
+        "the process of a task is lost; its worker ends, too, and it is tried again",
+        worker=what["worker"],
+        why=what["why"],
+    )
+
+
 _TELL: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
     "remove-worker": _removed,
     "add-worker": _joined,
     LEAVING: _leaving,
     STUCK: _stuck,
+    DIED: _died,
 }

@@ -28,7 +28,7 @@ def open_channel() -> tuple[Job, Send]:
     job = decode_job(read_line(source))
     # A death signal from the kernel (PR_SET_PDEATHSIG) would not do: it follows the launcher's
     # thread that started us, which may end earlier than the launcher.
-    threading.Thread(target=_exit_at_eof, args=(source,), daemon=True).start()
+    threading.Thread(target=exit_at_eof, args=(source,), daemon=True).start()
     lock = threading.Lock()
 
     def send(message: Message) -> None:
@@ -71,7 +71,8 @@ def read_line(source: int) -> bytes:
     return line
 
 
-def _exit_at_eof(source: int) -> None:
+def exit_at_eof(source: int) -> None:
+    """End this process when whoever holds the other end of a pipe is dead."""
     while os.read(source, 65536):
         pass
     os._exit(_PARENT_DIED)

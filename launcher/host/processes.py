@@ -5,6 +5,7 @@ for another. Linux only.
 import os
 import signal
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -23,6 +24,41 @@ def started_at(pid: int) -> int | None:
         return None
     state, *fields = text.rpartition(")")[2].split()  # names of programs may have spaces
     return None if state in "ZX" else int(fields[18])
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes in memory: all, and without pages of files, which processes share."""
+
+    resident: int
+    own: int
+
+
+def memory(pid: int) -> Memory:
+    """What a process has; nothing if it is dead."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()
+    except OSError:
+        return Memory(0, 0)
+    resident, shared = (int(each) * os.sysconf("SC_PAGE_SIZE") for each in pages[1:3])
+    return Memory(resident, resident - shared)
+
+
+def how_it_ended(code: int) -> str:
+    """In words, from an exit code as subprocess gives it: below 0 it is the number of a signal."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    said = f"was killed by {_signal_name(-code)}"
+    if code == -signal.SIGKILL:
+        said += "; if nobody killed it, the host ran out of memory: see its kernel log"
+    return said
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def is_dead(pid: int) -> bool:

@@ -16,6 +16,7 @@ from configs.errors import (
     LoginRefused,
     StartFailed,
 )
+from launcher.host.processes import how_it_ended
 from pipeline.messages import Failed, Finished
 
 
@@ -178,16 +179,5 @@ def _died(end: Exit, now: Situation) -> Verdict:
 
 def _describe(end: Exit) -> str:
     """How a child died that did not say why."""
-    if end.code >= 0:
-        return f"the process that ran the batch ended with exit code {end.code} and no result"
-    said = f"the process that ran the batch was killed by {_signal_name(-end.code)}"
-    if end.code == -signal.SIGKILL:
-        said += "; if nobody killed it, the host ran out of memory: see its kernel log"
-    return said
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+    said = f"the process that ran the batch {how_it_ended(end.code)}"
+    return said if end.code < 0 else f"{said} and no result"

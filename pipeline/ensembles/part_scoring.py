@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from models import demand, devices, kind
+from models import demand
 from pipeline import placing
+from pipeline.computing import Application, apply, where_due
 from pipeline.workplace import workplace
-from storage import arrays
 from storage.artifacts.port import Stored
 from storage.records import ModelName, TrainedModel, written
 
@@ -53,20 +53,16 @@ def task_of(
 
 
 def score_parts(task: PartTask) -> Stored:
-    """Scores of each part by its name. Each is scored by itself, as in training: the last bit of
-    a matrix product may depend on its height.
-    """
+    """Scores of each part by its name."""
     place = workplace(task.settings)
-    matrix = arrays.open_matrix(place.fetch(task.matrix))
-    library = kind.estimators(task.model_id)
-    device = devices.best(library.CARD) if task.need.gpu else "cpu"
-    named, start = {}, 0
-    with devices.minding_memory(library.CARD):
-        estimator = library.load(place.fetch(task.model), device=device)
-        for name, rows in task.parts:
-            named[name] = kind.scores_of(estimator, matrix[start : start + rows])
-            start += rows
     with place.folder() as folder:
-        file = folder / "scores"
-        arrays.save(file, named)
-        return place.put(task.uri, file)
+        files = Application(
+            model_id=task.model_id,
+            card=task.need.gpu > 0,
+            matrix=place.fetch(task.matrix),
+            model=place.fetch(task.model),
+            scores=folder / "scores",
+            parts=task.parts,
+        )
+        where_due(apply, files, task.need)
+        return place.put(task.uri, files.scores)

@@ -21,7 +21,7 @@ from launcher.host.at_start import versions_at_start
 from launcher.service.clusters import EmbeddedCluster, ExternalCluster, make_cluster
 from launcher.service.foreground import run_one
 from pipeline.executor import Done
-from tests import tasks
+from tests import apart_tasks, tasks
 from tests.bank import dask
 from tests.runs import ROOT, Runs
 from tests.threads import cluster_in_threads
@@ -105,7 +105,7 @@ def test_a_workers_own_error_of_ours_is_no_lost_worker_to_the_executor(executor)
     assert str(done.error) == "a subclass keeps its type"
 
 
-@pytest.mark.parametrize("task", [tasks.be_awkward, tasks.leave, tasks.unreadable])
+@pytest.mark.parametrize("task", [apart_tasks.be_awkward, apart_tasks.leave, tasks.unreadable])
 def test_whatever_a_task_does_is_an_error_of_that_task(executor, task):
     done = list(executor.run(task, [1, 2]))
 

@@ -33,7 +33,7 @@ from tests.bank import ROOT, end
 from tests.lab import Lab
 from tests.ports import free_port
 from tests.sshd import running_sshd
-from tests.waiting import until
+from tests.waiting import alive, until
 
 
 class Cluster:
@@ -55,10 +55,10 @@ class Cluster:
         [process] = psutil.Process(self.keeper.pid).children()
         return process
 
-    def worker(self, name):
+    def worker(self, name, *words):
         place = str(self.folder / name)
         return self._start(
-            *("worker", self.address, "--name", name, "--"),
+            *("worker", self.address, "--name", name, *words, "--"),
             *("--host", "127.0.0.1", "--local-directory", place),
         )
 
@@ -117,7 +117,7 @@ def alone(tmp_path_factory):
     with ExitStack() as stack:
         alone = Cluster(tmp_path_factory.mktemp("alone"), stack)
         alone.scheduler()
-        alone.worker("only")
+        alone.worker("only", "--memory-limit", "1GiB")
         yield alone
 
 
@@ -212,6 +212,62 @@ def test_a_task_that_waits_for_ever_is_done_again_by_another_process(cluster, tm
     assert stuck["log_level"] == "warning"
     assert "threading.py" in stuck["where"]
     assert "wait_once" in (cluster.folder / "dask.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("function", "argument", "said"),
+    [
+        ("kill_itself", signal.SIGSEGV, "the process that computed it was killed by SIGSEGV"),
+        ("leave_at_once", 9, "the process that computed it ended with exit code 9"),
+        ("take", 1000, "the process that computed it was ended: it and its worker had 1,"),
+    ],
+)
+def test_what_a_process_apart_does_not_survive_is_done_again(
+    alone, tmp_path, function, argument, said
+):
+    task = (str(tmp_path / "marker"), function, argument)
+    with (
+        structlog.testing.capture_logs() as logs,
+        closing(connect(alone.address, patience=30)) as executor,
+    ):
+        [done] = executor.run(tasks.compute_apart, [task], deadline=time.monotonic() + 60)
+
+    assert done.value == "done again"
+    [lost] = [log for log in logs if log["event"].startswith("the process of a task is lost")]
+    assert lost["log_level"] == "warning"
+    assert lost["why"].startswith(said)
+    assert said in (alone.folder / "dask.log").read_text()
+
+
+def test_a_process_apart_that_waits_for_ever_is_in_the_log_as_a_worker_is(alone, tmp_path):
+    pid = tmp_path / "pid"
+    task = (str(tmp_path / "marker"), "say_so_and_wait", str(pid))
+    with (
+        structlog.testing.capture_logs() as logs,
+        closing(connect(alone.address, patience=30, stuck_seconds=1)) as executor,
+    ):
+        [done] = executor.run(tasks.compute_apart, [task], deadline=time.monotonic() + 60)
+
+    assert done.value == "done again"
+    [stuck] = [log for log in logs if "waits for what does not come" in log["event"]]
+    assert "threading.py" in stuck["where"]
+    assert "in say_so_and_wait" in (alone.folder / "dask.log").read_text()
+    until(lambda: not alive(int(pid.read_text())), 10)
+
+
+def test_what_nobody_waits_for_any_more_is_not_computed_to_its_end(alone, tmp_path):
+    pid = tmp_path / "pid"
+    task = (str(tmp_path / "marker"), "say_so_and_wait", str(pid))
+    with closing(connect(alone.address, patience=30)) as executor, ThreadPoolExecutor(1) as pool:
+        [before] = executor.run(tasks.note, files(tmp_path, 1))
+        with closing(connect(alone.address, patience=30)) as cancelled:
+            run = pool.submit(lambda: list(cancelled.run(tasks.compute_apart, [task])))
+            until(pid.exists, 30)
+        until(lambda: not alive(int(pid.read_text())), 10)
+        [after] = executor.run(tasks.note, files(tmp_path, 1))
+        assert run.exception(30)
+
+    assert before.value == after.value
 
 
 def test_workers_that_are_ended_with_their_cluster_cost_no_task(tmp_path):

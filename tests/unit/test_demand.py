@@ -82,20 +82,31 @@ def test_a_model_is_scored_on_what_it_was_fitted_on(device, card):
 def test_a_card_is_shared_in_quarters_by_memory(memory_mb, share):
     matrix_bytes = (memory_mb - 50) // 4 * 2**20
 
-    assert demand.of_scoring(
-        device="cuda", matrix_bytes=matrix_bytes, model_bytes=0
-    ) == demand.Demand(memory_mb, share)
+    assert demand.of_scoring(device="cuda", matrix_bytes=matrix_bytes, model_bytes=0).gpu == share
+
+
+def test_a_large_matrix_is_for_a_process_apart_whose_libraries_take_memory_too():
+    (variant,) = expand("{}", "ML-RF", model_no=1)
+    sizes = (2**20 - 1, 2**20)  # rows of 16 columns: 64 MB
+    fits = [demand.of_fit("ML-RF", variant, rows=1000, all_rows=rows, columns=16) for rows in sizes]
+    applied = [
+        demand.of_scoring(device=None, matrix_bytes=4 * 16 * rows, model_bytes=0) for rows in sizes
+    ]
+
+    for small, large in (fits, applied):
+        assert (small.apart, large.apart) == (False, True)
+        assert large.memory_mb - small.memory_mb == 120
 
 
 @pytest.mark.parametrize(("method", "growth"), [("under", 1), ("over", 2), ("smotetomek", 2)])
 def test_resampling_takes_two_copies_of_the_rows_and_of_those_it_may_add(method, growth):
-    rows, columns = 2**20, 8  # 32 MB
+    rows, columns = 2**18, 8  # 8 MB
     (variant,) = expand(json.dumps({"resampling": method}), "ML-RF", model_no=1)
     fit = kind.find("ML-RF").memory(variant.params, growth * rows, columns)
 
     found = demand.of_fit("ML-RF", variant, rows=rows, all_rows=2 * rows, columns=columns)
 
-    assert found.memory_mb == 50 + math.ceil(64 + growth * 2 * 32 + fit / 2**20)
+    assert found.memory_mb == 50 + math.ceil(16 + growth * 2 * 8 + fit / 2**20)
 
 
 def test_every_library_knows_the_error_of_its_own_full_card():
