@@ -75,7 +75,8 @@ def _check(worker: Worker, key: Key, apart: int) -> None:
     """Dask compares with the limit what this process takes, and cannot end what a thread does; here
     is what other processes take, and they can be ended.
     """
-    if worker.state.tasks[key].state == "cancelled":
+    task = worker.state.tasks.get(key)
+    if task is None or task.state == "cancelled":
         raise RuntimeError("cancelled while it was computed")
     share = dask.config.get("distributed.worker.memory.terminate")
     limit = (worker.memory_manager.memory_limit or 0) * (share or 0)

@@ -7,6 +7,7 @@ soon after its last call, and at the latest with its worker.
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import Pipe
 from typing import Any, TypeVar, cast
 
@@ -72,15 +73,14 @@ class Apart:
         """One that rested may have died meanwhile; then a new one begins."""
         process = self._rested(name)
         if process is not None:
-            try:
-                process.begin(call)
-            except Died:
-                self._end(process)
-            else:
-                return process
+            with suppress(Died):
+                return self._begun(process, call)
         process = _Process(name)
         with self._lock:
             self._all.add(process)
+        return self._begun(process, call)
+
+    def _begun(self, process: "_Process", call: Call) -> "_Process":
         try:
             process.begin(call)
         except BaseException:
