@@ -42,13 +42,14 @@ class Scored:
 def score_model(task: ScoreTask) -> Scored:
     """Load, score, measure and store; the model file is verified before it is opened."""
     place = workplace(task.settings)
-    matrix = place.fetch(task.matrix)
     with place.folder() as folder:
+        model = place.fetch(task.model)
+        matrix = place.fetch(task.matrix)  # last: a full cache drops what was fetched long ago
         files = Application(
             model_id=task.run.model_id,
             card=task.need.gpu > 0,
             matrix=matrix,
-            model=place.fetch(task.model),
+            model=model,
             scores=folder / "scores",
             parts=((task.split, len(arrays.open_matrix(matrix))),),
         )

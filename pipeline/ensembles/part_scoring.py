@@ -56,11 +56,12 @@ def score_parts(task: PartTask) -> Stored:
     """Scores of each part by its name."""
     place = workplace(task.settings)
     with place.folder() as folder:
+        model = place.fetch(task.model)
         files = Application(
             model_id=task.model_id,
             card=task.need.gpu > 0,
             matrix=place.fetch(task.matrix),
-            model=place.fetch(task.model),
+            model=model,
             scores=folder / "scores",
             parts=task.parts,
         )
