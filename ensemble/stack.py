@@ -6,7 +6,7 @@ import numpy.typing as npt
 from configs import plugins
 from ensemble.blend import Blend, Labels, Scores, check, cut
 
-with plugins.without("pandas"):  # it takes 80 MB, for frames that never come here
+with plugins.without("pandas"):  # it takes 65 MB, for frames that never come here
     from sklearn.linear_model import LogisticRegression
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)

@@ -10,7 +10,7 @@ from configs.errors import BadData, BadParameter
 from models.kind import Labels, Matrix
 from models.resampling import Strategy
 
-with plugins.without("pandas"):  # which its scikit-learn would import, with 80 MB
+with plugins.without("pandas"):  # which its scikit-learn would import, with 65 MB
     from imblearn.combine import SMOTEENN, SMOTETomek
     from imblearn.over_sampling import ADASYN, SMOTE, RandomOverSampler
     from imblearn.under_sampling import RandomUnderSampler

@@ -48,8 +48,8 @@ def fit_variant(task: FitTask) -> Fitted:
         files = Fit(
             model_id=task.run.model_id,
             card=task.need.gpu > 0,
-            matrix=place.fetch(task.matrix),
             split=place.fetch(task.split),
+            matrix=place.fetch(task.matrix),  # last: a full cache drops what was fetched long ago
             model=folder / "model",
             scores=folder / "scores",
             variant=task.variant,

@@ -67,16 +67,20 @@ class File:
         count = min(len(names), math.ceil(self._reader.size / _AT_ONCE), _MOST_PARTS) or 1
         cuts = [len(names) * number // count for number in range(count + 1)]
         for first, last in itertools.pairwise(cuts):
-            with _readable(self._path):
+            with _readable(self._path), self._unchanged():
                 part = self._reader.read(names[first:last])
-                if self._state() != self._found:
-                    raise BadData(
-                        f"{self._path}: the file was changed while it was read; try again"
-                    )
             if part.num_rows == 0:
                 raise BadData(f"{self._path}: the file has no rows")
             yield part.rename_columns(self.names[first:last])
             del part
+
+    @contextmanager
+    def _unchanged(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if self._state() != self._found:
+                raise BadData(f"{self._path}: the file was changed while it was read; try again")
 
     def _state(self) -> tuple[int, int]:
         found = self._path.stat()

@@ -1,5 +1,6 @@
 """Functions for processes apart to call, which import this module by its name: it is light."""
 
+import ctypes
 import os
 import signal
 import threading
@@ -18,6 +19,24 @@ class Awkward(Exception):
 
 def pid(_: object) -> int:
     return os.getpid()
+
+
+def pid_later(_: object) -> int:
+    time.sleep(1)
+    return os.getpid()
+
+
+def lack(number: int) -> bytes:
+    return Path(str(number)).read_bytes()
+
+
+def keep_the_interpreter(seconds: int) -> None:
+    """Wait without letting any other thread run."""
+    ctypes.PyDLL(None).sleep(seconds)
+
+
+def stop_itself(_: object) -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def echo(argument: object) -> object:

@@ -71,18 +71,24 @@ def _call_apart(
         _end(worker, f"the process that computed it {error}")
 
 
-def _check(worker: Worker, key: Key, apart: int) -> None:
+def _check(worker: Worker, key: Key) -> None:
     """Dask compares with the limit what this process takes, and cannot end what a thread does; here
-    is what other processes take, and they can be ended.
+    is what other processes take, and they can be ended: those that rest before those at work.
     """
     task = worker.state.tasks.get(key)
     if task is None or task.state == "cancelled":
         raise RuntimeError("cancelled while it was computed")
     share = dask.config.get("distributed.worker.memory.terminate")
     limit = (worker.memory_manager.memory_limit or 0) * (share or 0)
-    taken = memory(os.getpid()).resident + apart
-    if limit and taken > limit:
+    if not limit or _taken() <= limit:
+        return
+    _apart.end_rested()
+    if (taken := _taken()) > limit:
         raise Died(f"was ended: it and its worker had {taken / 1e6:,.0f} of {limit / 1e6:,.0f} MB")
+
+
+def _taken() -> int:
+    return memory(os.getpid()).resident + _apart.memory()
 
 
 def _end(worker: Worker, why: str) -> NoReturn:

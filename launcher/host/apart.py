@@ -12,7 +12,7 @@ from multiprocessing import Pipe
 from typing import Any, TypeVar, cast
 
 from launcher.host import processes, python
-from launcher.host.apart_main import Call, Failure, Hung
+from launcher.host.apart_main import Begun, Call, Failure, Hung
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -21,6 +21,7 @@ _COMMAND = python.program("launcher.host.apart_main")
 _UNBUFFERED = {"PYTHONUNBUFFERED": "1"}  # or what it prints would end with it
 _LOOK_SECONDS = 0.5
 _REST_SECONDS = 5.0
+_END_SECONDS = 5.0
 
 
 class Died(Exception):
@@ -46,21 +47,21 @@ class Apart:
         argument: A,
         *,
         stuck_seconds: float,
-        look: Callable[[int], None],
+        look: Callable[[], None],
     ) -> R:
         """What a module's own function returns or raises. The process of an earlier call of the
         same name does it, if that rests; it then has its libraries already.
 
-        `look` is called now and then with the bytes of memory that all processes here have for
-        themselves. What it raises ends the process.
+        `look` is called now and then, and what it raises ends the process. `stuck_seconds`: see
+        stuck.watched; a process that cannot say where it stands is given twice as long.
 
         Raises:
             Died, Hangs: the process has ended.
             OSError: none can be started.
         """
-        process = self._begin(name, Call(function, argument, stuck_seconds))
+        process = self._begin(name, Call(function, argument, stuck_seconds), look)
         try:
-            answer = process.answer(lambda: look(self._memory()))
+            answer = process.answer(look)
         except BaseException:
             self._end(process)
             raise
@@ -69,34 +70,42 @@ class Apart:
             raise answer.error
         return cast(R, answer)
 
-    def _begin(self, name: str, call: Call) -> "_Process":
+    def memory(self) -> int:
+        """Bytes that all processes have for themselves, those that rest included."""
+        with self._lock:
+            return sum(processes.memory(each.pid).own for each in self._all)
+
+    def end_rested(self) -> None:
+        """So that their memory is free."""
+        self._end_all(self._take(lambda _: True))
+
+    def _begin(self, name: str, call: Call, look: Callable[[], None]) -> "_Process":
         """One that rested may have died meanwhile; then a new one begins."""
-        process = self._rested(name)
-        if process is not None:
+        self._end_all(self._take(lambda each: each.name != name))
+        for process in self._take(lambda each: each.name == name, at_most=1):
             with suppress(Died):
-                return self._begun(process, call)
+                return self._begun(process, call, look)
         process = _Process(name)
         with self._lock:
             self._all.add(process)
-        return self._begun(process, call)
+        return self._begun(process, call, look)
 
-    def _begun(self, process: "_Process", call: Call) -> "_Process":
+    def _begun(self, process: "_Process", call: Call, look: Callable[[], None]) -> "_Process":
         try:
-            process.begin(call)
+            process.begin(call, look)
         except BaseException:
             self._end(process)
             raise
         return process
 
-    def _rested(self, name: str) -> "_Process | None":
-        """A process of this name that rests. All others that rest end: their memory is needed."""
+    def _take(
+        self, wanted: Callable[["_Process"], bool], *, at_most: int | None = None
+    ) -> list["_Process"]:
+        """Processes that rested, and do no longer."""
         with self._lock:
-            idle, self._idle = self._idle, {}
-        for timer in idle.values():
-            timer.cancel()
-        found = next((each for each in idle if each.name == name), None)
-        for each in idle.keys() - {found}:
-            self._end(each)
+            found = [each for each in self._idle if wanted(each)][:at_most]
+            for each in found:
+                self._idle.pop(each).cancel()
         return found
 
     def _rest(self, process: "_Process") -> None:
@@ -118,14 +127,15 @@ class Apart:
         with self._lock:
             self._all.remove(process)
 
-    def _memory(self) -> int:
-        with self._lock:
-            return sum(processes.memory(each.pid).own for each in self._all)
+    def _end_all(self, rested: list["_Process"]) -> None:
+        for process in rested:
+            self._end(process)
 
 
 class _Process:
     def __init__(self, name: str) -> None:
         self.name = name
+        self._limit_seconds = 0.0
         self._pipe, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(
@@ -136,13 +146,15 @@ class _Process:
             )
         self.pid = self._process.pid
 
-    def begin(self, call: Call) -> None:
-        """Returns when it is at work. Raises Died."""
+    def begin(self, call: Call, look: Callable[[], None]) -> None:
+        """Returns when it is at work. Raises Died, Hangs."""
+        self._limit_seconds = 2 * call.stuck_seconds
         try:
             self._pipe.send(call)
         except ConnectionError as error:
             raise self._died() from error
-        self._next(lambda: None)
+        if not isinstance(self._next(look), Begun):  # the last word on a call that was answered
+            raise self._died()
 
     def answer(self, look: Callable[[], None]) -> Any:
         """What the call returned, or a Failure. Raises Died, Hangs."""
@@ -153,15 +165,25 @@ class _Process:
 
     def _next(self, look: Callable[[], None]) -> Any:
         """Its wait wakes now and then, or we would be taken for stuck ourselves."""
+        ran, still = "", 0.0
         try:
             while not self._pipe.poll(_LOOK_SECONDS):
                 look()
+                before, ran = ran, processes.has_run(self.pid)
+                still = still + _LOOK_SECONDS if ran == before else 0.0
+                if ran and 0 < self._limit_seconds < still:
+                    raise Hangs(f"it has not run for {still:.0f} s\nand cannot say where it stands")
             return self._pipe.recv()
         except (EOFError, ConnectionError) as error:
             raise self._died() from error
 
     def _died(self) -> Died:
-        return Died(processes.how_it_ended(self._process.wait()))
+        try:
+            code = self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        return Died(processes.how_it_ended(code))
 
     def end(self) -> None:
         self._pipe.close()

@@ -51,11 +51,17 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=exit_at_eof, args=(0,), daemon=True).start()
+    sending = threading.Lock()
     with Connection(int(sys.argv[1])) as pipe, suppress(EOFError):
+
+        def send(message: Any) -> None:
+            with sending:  # a last word and an answer may come at once
+                pipe.send(message)
+
         while True:
             call = pipe.recv()
-            pipe.send(Begun())
-            pipe.send(_answer(call, lambda where: pipe.send(Hung(where))))
+            send(Begun())
+            send(_answer(call, lambda where: send(Hung(where))))
 
 
 def _answer(call: Call, tell: Callable[[str], None]) -> Any:
@@ -67,10 +73,12 @@ def _answer(call: Call, tell: Callable[[str], None]) -> Any:
 
 
 def _portable(error: BaseException) -> BaseException:
-    """The error, or one that says the same where it cannot be sent. Its traceback cannot, ever."""
+    """The error, or one that says the same where it cannot be sent, or whoever gets it would import
+    a library for its class. A traceback cannot be sent, ever.
+    """
     error.add_note(f"In another process:\n{traceback.format_exc()}")
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - what it has just written itself
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
+    if type(error).__module__ in ("builtins", "configs.errors"):
+        with suppress(Exception):
+            pickle.loads(pickle.dumps(error))  # noqa: S301 - what it has just written itself
+            return error
+    return RuntimeError(f"{type(error).__name__}: {error}")

@@ -44,6 +44,14 @@ def memory(pid: int) -> Memory:
     return Memory(resident, resident - shared)
 
 
+def has_run(pid: int) -> str:
+    """What changes whenever the first thread of a process runs; "" where that is not told."""
+    try:
+        return Path(f"/proc/{pid}/task/{pid}/schedstat").read_text(encoding="ascii")
+    except OSError:
+        return ""
+
+
 def how_it_ended(code: int) -> str:
     """In words, from an exit code as subprocess gives it: below 0 it is the number of a signal."""
     if code >= 0:

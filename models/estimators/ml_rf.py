@@ -19,7 +19,7 @@ from models.kind import Labels, Matrix, Weights, require_both_classes
 from models.kinds.ml_rf import KIND
 from models.trees import MOST_FEATURES, point_inside
 
-with plugins.without("pandas"):  # it takes 80 MB, for frames that never come here
+with plugins.without("pandas"):  # it takes 65 MB, for frames that never come here
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.tree._tree import Tree
 

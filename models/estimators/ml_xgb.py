@@ -18,7 +18,7 @@ from models.kind import Labels, Matrix, Weights, require_both_classes
 from models.kinds.ml_xgb import BINS, DEFAULTS, KIND
 from models.weights import for_stopping
 
-with plugins.without("pandas"):  # which its scikit-learn would import, with 80 MB
+with plugins.without("pandas"):  # which its scikit-learn would import, with 65 MB
     import xgboost as xgb
 
 

@@ -27,7 +27,7 @@ def here(monkeypatch):
 
 @pytest.fixture
 def call(here):
-    def call(function, argument=None, *, name="name", stuck_seconds=0, look=lambda _: None):
+    def call(function, argument=None, *, name="name", stuck_seconds=0, look=lambda: None):
         return here.call(name, function, argument, stuck_seconds=stuck_seconds, look=look)
 
     return call
@@ -45,6 +45,29 @@ def test_calls_of_one_name_use_one_process_and_those_of_another_name_end_it(call
     assert alive(other)
 
 
+def test_calls_at_once_have_processes_of_their_own_which_are_used_again(call):
+    def both():
+        at_work = threading.Barrier(2)
+        with ThreadPoolExecutor(2) as pool:
+            meeting = (once(at_work) for _ in range(2))
+            return set(pool.map(lambda look: call(tasks.pid_later, look=look), meeting))
+
+    first = both()
+    assert len(first) == 2
+    assert both() == first
+
+
+def once(at_work):
+    """Waits until all are at work, the first time that it looks."""
+    met = []
+
+    def look():
+        if not met:
+            met.append(at_work.wait(30))
+
+    return look
+
+
 def test_a_process_without_calls_ends_soon(call):
     pid = call(tasks.pid)
 
@@ -60,25 +83,13 @@ def test_a_process_that_died_while_it_rested_is_not_used_again(call):
     assert call(tasks.pid) != pid
 
 
-def test_calls_at_once_have_processes_of_their_own(call):
-    at_work = threading.Barrier(2)
-
-    def look_once():
-        looks = iter([at_work.wait])
-        return lambda _: next(looks, lambda: None)()
-
-    with ThreadPoolExecutor(2) as pool:
-        both = [pool.submit(call, tasks.take, 1, look=look_once()) for _ in range(2)]
-
-        assert [each.result() for each in both] == [2**20] * 2
-
-
 @pytest.mark.parametrize(
     ("function", "raised", "said"),
     [
         (tasks.refuse, BadData, "행 3: no such column"),
         (tasks.be_awkward, RuntimeError, "Awkward: 3 and 3"),
         (tasks.leave, SystemExit, "3"),
+        (tasks.lack, FileNotFoundError, "[Errno 2] No such file or directory: '3'"),
     ],
 )
 def test_an_error_comes_back_and_says_where_it_was(call, function, raised, said):
@@ -123,19 +134,34 @@ def test_a_call_that_hangs_ends_and_says_where(call, tmp_path):
     assert not alive(int(marker.read_text()))
 
 
-def test_whoever_looks_is_told_the_memory_and_may_end_it(call):
+def test_whoever_looks_may_end_it_as_for_the_memory_that_it_takes(here, call):
     told = []
 
-    def look(bytes_):
-        told.append(bytes_)
-        if bytes_ > 300e6:
-            raise MemoryError(bytes_)
+    def look():
+        told.append(here.memory())
+        if told[-1] > 300e6:
+            raise MemoryError(told[-1])
 
     with pytest.raises(MemoryError):
         call(tasks.take, 300, look=look)
     assert 300 * 2**20 < max(told) < 400 * 2**20
-    call(tasks.take, 1, look=told.append)
+    call(tasks.take, 1, look=lambda: told.append(here.memory()))
     assert told[-1] < 50e6
+
+
+def test_those_that_rest_can_be_ended_for_their_memory(here, call):
+    pid = call(tasks.pid)
+    assert here.memory() > 1e6
+    here.end_rested()
+
+    assert not alive(pid)
+    assert here.memory() == 0
+
+
+@pytest.mark.parametrize("function", [tasks.keep_the_interpreter, tasks.stop_itself])
+def test_a_process_that_cannot_say_where_it_stands_ends_as_well(call, function):
+    with pytest.raises(Hangs, match=r"has not run for [23] s"):
+        call(function, 60, stuck_seconds=1)
 
 
 def test_what_is_sent_to_every_process_does_not_end_it(call):
@@ -146,7 +172,7 @@ SCRIPT = """
 import sys
 from launcher.host.apart import Apart
 from tests.apart_tasks import say_so_and_wait
-Apart().call("name", say_so_and_wait, sys.argv[1], stuck_seconds=0, look=lambda _: None)
+Apart().call("name", say_so_and_wait, sys.argv[1], stuck_seconds=0, look=lambda: None)
 """
 
 

@@ -328,6 +328,18 @@ def test_a_file_that_is_written_anew_while_it_is_read_is_an_error(write, monkeyp
         next(parts)
 
 
+def test_a_parquet_file_with_other_columns_in_its_place_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_AT_ONCE", 1)
+    path = tmp_path / "file.parquet"
+    pq.write_table(pa.table({"a": [1], "b": [2]}), path)
+    parts = files.File(path).parts()
+    next(parts)
+    pq.write_table(pa.table({"a": [1], "c": [2]}), path)
+
+    with pytest.raises(BadData, match=r"the file was changed while it was read"):
+        next(parts)
+
+
 def test_a_damaged_parquet_file_is_an_error(write):
     with pytest.raises(BadData, match="not a Parquet file"):
         read_file(write("PAR1 no more", "file.parquet"))
